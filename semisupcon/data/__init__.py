@@ -1,0 +1,5 @@
+"""From files and annotations to batches."""
+
+from semisupcon.data.batch import Batch, labelled
+
+__all__ = ["Batch", "labelled"]

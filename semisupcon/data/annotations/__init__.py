@@ -1,0 +1,57 @@
+"""Data sets by name, one file each."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+from semisupcon.data.annotations.base import Annotations, Kind
+from semisupcon.errors import ConfigError, nearest
+
+# name -> import path of a function from a root folder to Annotations; imported when asked for.
+TASKS: dict[str, str] = {
+    **{
+        name: f"semisupcon.data.annotations.synthetic.{name}"
+        for name in ("synthetic_instrument", "synthetic_pitch", "synthetic_tags", "synthetic_affect")
+    },
+    **{name: f"semisupcon.data.annotations.fsdd.{name}" for name in ("fsdd_digit", "fsdd_speaker")},
+}
+
+
+def find_task(task: str) -> Callable[..., Annotations]:
+    """The function of a task by its name, or by its import path (``my.module.function``).
+
+    Raises:
+        ConfigError: for a name that is unknown, with the nearest known one, or an import path that leads nowhere.
+    """
+    path = TASKS.get(task, task)
+    module, _, function = path.rpartition(".")
+    if not module:
+        raise ConfigError(f"Unknown task '{task}'.{nearest(task, TASKS)}\nKnown tasks: python -m semisupcon data list")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
+
+
+def load_annotations(task: str, root: str | Path | None, **options) -> Annotations:
+    """Read the annotations of a task.
+
+    Args:
+        task: name or import path.
+        root: folder of the data set; the synthetic tasks render themselves when it is None.
+        options: what this data set alone understands (which published split, the original rule).
+
+    Raises:
+        ConfigError: for an unknown task or option.
+        DatasetNotFoundError: if the root, or a file in it, is missing.
+    """
+    function = find_task(task)
+    known = set(list(inspect.signature(function).parameters)[1:])
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
+    return function(Path(root) if root is not None else None, **options)
+
+
+__all__ = ["TASKS", "Annotations", "Kind", "find_task", "load_annotations"]

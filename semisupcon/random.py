@@ -1,0 +1,94 @@
+"""Randomness without state: every draw is a function of (seed, pass, clip, view, operator).
+
+A *key* is an int64 that stands for one view of one clip in one pass over its source. Its low 8 bits hold the view, so that draws shared by
+all views of a clip use `clip_key(key)`. Nothing here reads or moves a global generator; the same key gives the same numbers on CPU and GPU,
+for any batch size, worker count or rank, and after a resume. The hash is the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+"""
+
+import hashlib
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+MAX_VIEWS = 256
+_GOLDEN, _MIX_1, _MIX_2 = (c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+@lru_cache(maxsize=4096)
+def stable_hash(text: str) -> int:
+    """A 63-bit non-negative integer for a string, the same on every machine and in every session."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def mix(x: Tensor) -> Tensor:
+    """Scramble int64 values of any shape so that neighbours have nothing in common."""
+    x = (x ^ _shift_right(x, 30)) * _MIX_1
+    x = (x ^ _shift_right(x, 27)) * _MIX_2
+    return x ^ _shift_right(x, 31)
+
+
+def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:
+    """A new key of the same shape for a named purpose; ``parts`` are operator names, positions, seeds or int64 tensors."""
+    for part in parts:
+        value = stable_hash(part) if isinstance(part, str) else part
+        key = mix((key ^ value) + _GOLDEN)
+    return key
+
+
+def make_keys(seed: int, passes: Tensor, clips: Tensor, views: int) -> Tensor:
+    """Keys ``[B, V]`` of the views of clips ``[B]`` (their stable hashes), each in its pass ``[B]`` over its source.
+
+    Raises:
+        ValueError: if there are more than 256 views.
+    """
+    if not 1 <= views <= MAX_VIEWS:
+        raise ValueError(f"views must lie between 1 and {MAX_VIEWS}, got {views}")
+    base = derive(clips.long(), passes.long(), seed) & ~(MAX_VIEWS - 1)
+    return base[:, None] | torch.arange(views, device=base.device)
+
+
+def clip_key(key: Tensor) -> Tensor:
+    """The part of a key that all views of the clip share."""
+    return key & ~(MAX_VIEWS - 1)
+
+
+def view_of(key: Tensor) -> Tensor:
+    """The view index that a key holds."""
+    return key & (MAX_VIEWS - 1)
+
+
+def _stream(key: Tensor, name: int | str, n: int) -> Tensor:
+    counter = torch.arange(1, n + 1, device=key.device) * _GOLDEN
+    return mix(derive(key, name)[..., None] + counter)
+
+
+def uniform(key: Tensor, name: int | str, n: int = 1) -> Tensor:
+    """Float32 draws in [0, 1) of shape ``[*key.shape, n]``, 24 bits each, from the stream ``name`` of every key."""
+    return _shift_right(_stream(key, name, n), 40).float() / (1 << 24)
+
+
+def uniform_between(key: Tensor, name: int | str, low: float, high: float) -> Tensor:
+    """One draw in [low, high) a key, of the key's shape."""
+    return low + (high - low) * uniform(key, name)[..., 0]
+
+
+def integers(key: Tensor, name: int | str, low: int, high: int) -> Tensor:
+    """One int64 draw in low..high inclusive a key, of the key's shape; the bias of the modulo is below 2^-30 for ranges under 2^32."""
+    return low + _shift_right(_stream(key, name, 1)[..., 0], 1) % (high - low + 1)
+
+
+def normal(key: Tensor, name: int | str, n: int = 1) -> Tensor:
+    """Standard normal float32 draws ``[*key.shape, n]`` (Box and Muller)."""
+    u = uniform(key, name, 2 * n)
+    return (-2 * torch.log1p(-u[..., :n])).sqrt() * torch.cos(2 * math.pi * u[..., n:])
+
+
+def permutation(n: int, *parts: int | str) -> Tensor:
+    """A permutation of 0..n-1, int64, that depends on ``parts`` only."""
+    return derive(torch.arange(n), *parts).argsort(stable=True)
