@@ -1,5 +1,5 @@
 """From files and annotations to batches."""
 
-from semisupcon.data.batch import Batch, labelled
+from semisupcon.data.batch import Batch, DataFacts, labelled
 
-__all__ = ["Batch", "labelled"]
+__all__ = ["Batch", "DataFacts", "labelled"]

@@ -1,7 +1,9 @@
-"""The one batch that every loader yields and every criterion takes."""
+"""The one batch that every loader yields and every criterion takes, and what is known of the data before the first of them."""
 
+from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
+import numpy as np
 from torch import Tensor
 
 
@@ -32,3 +34,22 @@ def labelled(targets: Tensor) -> Tensor:
     if targets.shape[1] == 0:
         return targets.new_zeros(len(targets), dtype=bool)
     return ~targets.isnan().any(dim=1)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a criterion may know of the data before training.
+
+    Attributes:
+        classes: names of the C target columns; empty without labels.
+        kind: binary, multiclass, multilabel or regression; None without labels.
+        operators: names of the K augmentations that a view may undergo, in the order of ``applied``.
+        parameter_names: for each operator, the names of its parameters.
+        train_targets: ``[n, C]`` of the labelled training clips, after ``supervised_data_p``.
+    """
+
+    classes: tuple[str, ...] = ()
+    kind: str | None = None
+    operators: tuple[str, ...] = ()
+    parameter_names: tuple[tuple[str, ...], ...] = ()
+    train_targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))

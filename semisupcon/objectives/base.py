@@ -1,0 +1,261 @@
+"""What all objectives share: a criterion that knows nothing of Lightning, and the one LightningModule around it."""
+
+import math
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.utils.checkpoint import checkpoint
+
+from semisupcon.data.batch import Batch, DataFacts
+from semisupcon.encoders.base import Encoder
+from semisupcon.errors import ConfigError
+from semisupcon.optimization import parameter_groups
+from semisupcon.random import derive
+from semisupcon.spec import Recorded, spec_of
+
+Augment = Callable[[Tensor], Tensor]
+
+
+class Encode:
+    """The encoder as a criterion sees it: waveforms in, embeddings out.
+
+    Args:
+        encoder: the encoder.
+        chunk_size: views encoded at once; larger batches go through in chunks whose activations are computed again in the backward pass,
+            so that memory holds one chunk. Equal to the whole batch but for batch norm, whose statistics are then those of a chunk.
+    """
+
+    def __init__(self, encoder: Encoder, chunk_size: int | None = None):
+        self.encoder = encoder
+        self.chunk_size = chunk_size
+
+    def __call__(self, x: Tensor, length: Tensor | None = None, task: str | None = None, augment: Augment | None = None) -> Tensor:
+        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``.
+
+        Args:
+            x: waveforms.
+            length: ``[N]`` samples that are audio.
+            task: whose parameters to use, for encoders with several.
+            augment: applied to the output of the front end; it may draw nothing from a global generator.
+        """
+
+        def embed(x, length):
+            features = self.encoder.features(x)
+            return self.encoder.from_features(augment(features) if augment else features, length=length, task=task)
+
+        return self._in_chunks(embed, x, length)
+
+    def frames(self, x: Tensor, task: str | None = None) -> Tensor:
+        """The sequence ``[N, D, F]`` before pooling."""
+        return self._in_chunks(lambda x, _: self.encoder.frames(x, task=task), x, None)
+
+    def _in_chunks(self, run, x, length):
+        if self.chunk_size is None or len(x) <= self.chunk_size or not torch.is_grad_enabled():
+            return run(x, length)
+        xs = x.split(self.chunk_size)
+        lengths = length.split(self.chunk_size) if length is not None else [None] * len(xs)
+        again = lambda: (_nothing(), statistics_kept(self.encoder))  # noqa: E731
+        return torch.cat([checkpoint(run, a, b, use_reentrant=False, context_fn=again) for a, b in zip(xs, lengths, strict=True)])
+
+
+@contextmanager
+def _nothing():
+    yield
+
+
+@contextmanager
+def statistics_kept(module: nn.Module):
+    """Batch norm uses batch statistics inside but leaves its running ones as they are: a recomputed forward pass must count once."""
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]
+    for m in norms:
+        m.momentum = 0.0
+    try:
+        yield
+    finally:
+        for m, (momentum, count) in zip(norms, before, strict=True):
+            m.momentum = momentum
+            m.num_batches_tracked.copy_(count)
+
+
+class Criterion(Recorded):
+    """A learning problem: what a batch is asked, and how wrong the answer is.
+
+    Subclasses set ``views`` and write ``losses``; the other methods have useful defaults.
+    """
+
+    views: int = 2
+
+    def connect(self, encoder: Encoder) -> None:
+        """Fit heads to an encoder, once, at construction.
+
+        Raises:
+            ConfigError: when the two cannot work together, saying why in one sentence.
+        """
+
+    def prepare(self, facts: DataFacts) -> None:
+        """Take what depends on the data (classes, scales of regression targets), at set-up, before weights are restored."""
+
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
+        """The scalar ``loss`` of a batch, and what else is logged, as tensors on the batch's device."""
+        raise TypeError(f"{type(self).__name__} defines no losses(batch, encode)")
+
+    def after_step(self, encoder: Encoder) -> None:
+        """Called after every optimizer step: momentum encoders move here."""
+
+    def representations(self) -> dict[str, nn.Module]:
+        """Heads that make another representation of an embedding, by name; ``projection`` where there is one."""
+        return {}
+
+    def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
+        """Square matrices worth a picture (targets, similarities); asked for every few thousand steps."""
+        return {}
+
+
+class Objective(L.LightningModule):
+    """Train an encoder by a criterion.
+
+    Args:
+        encoder: waveform ``[N, 1, T]`` to embedding ``[N, D]``.
+        criterion: the learning problem.
+        optimizer: parameters to optimizer; by class path in YAML.
+        scheduler: optimizer to learning-rate scheduler, stepped every optimizer step. One whose ``total_steps`` is None is told the length of the run.
+        decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation layers.
+        chunk_size: views encoded at once, see `Encode`; None encodes all.
+        seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
+
+    Raises:
+        ConfigError: when criterion and encoder cannot work together.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        criterion: Criterion,
+        optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4),
+        scheduler: LRSchedulerCallable | None = None,
+        decay_norm_and_bias: bool = True,
+        chunk_size: int | None = None,
+        seed: int = 123,
+    ):
+        super().__init__()
+        if chunk_size is not None and chunk_size < 1:
+            raise ConfigError(f"model.chunk_size must be at least 1, got {chunk_size}")
+        self.encoder, self.criterion = encoder, criterion
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.decay_norm_and_bias, self.seed = decay_norm_and_bias, seed
+        self.encode = Encode(encoder, chunk_size)
+        criterion.connect(encoder)
+        self._validation: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
+        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``."""
+        return self.encoder(x, length=length)
+
+    def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
+        """A function from waveforms to one of the representations: ``embedding`` (or ``all``), one of the encoder's tasks, or a head's by name.
+
+        Raises:
+            ConfigError: for a name this model does not offer, with those it does.
+        """
+        heads = self.criterion.representations()
+        if name in ("embedding", "all"):
+            return self.encoder
+        if name in self.encoder.tasks:
+            return lambda x, length=None: self.encoder(x, length=length, task=name)
+        if name in heads:
+            return lambda x, length=None: heads[name](self.encoder(x, length=length))
+        raise ConfigError(f"no representation '{name}'; this model has: {', '.join(('embedding', *self.encoder.tasks, *heads))}")
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        if (data := getattr(self.trainer, "datamodule", None)) is not None:
+            self.criterion.prepare(data.facts)
+
+    def configure_optimizers(self) -> Any:
+        trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
+        optimizer = self.make_optimizer(parameter_groups(self, trainable, self.decay_norm_and_bias))
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = self.make_scheduler(optimizer)
+        if getattr(scheduler, "total_steps", 0) is None:
+            steps = self.trainer.estimated_stepping_batches
+            if not math.isfinite(steps):
+                raise ConfigError("a schedule over the whole run needs its length: give --trainer.max_steps or --trainer.max_epochs")
+            scheduler.total_steps = int(steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # Dropout is a function of (seed, step, rank): no generator state needs saving, and a resumed run goes on bit for bit.
+        step = derive(torch.tensor(self.seed), self.trainer.fit_loop.epoch_loop.total_batch_idx, self.global_rank)
+        torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.criterion.losses(batch, self.encode)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log_dict({name: value.detach() for name, value in losses.items()})
+        return losses["loss"]
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self.criterion.after_step(self.encoder)
+
+    # -- validation -------------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the losses as ``val_*`` and keep the embeddings of two views of every clip."""
+        losses = self.criterion.losses(first_views(batch, self.criterion.views), self.encode)
+        self.log_dict(
+            {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
+        )
+        two = first_views(batch, 2)
+        embeddings = self.encoder(two["audio"].flatten(0, 1), length=two["length"].flatten())
+        self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """``val_top1``: how often the nearest second view (cosine, embedding) of a clip's first view, over all validation clips, is its own."""
+        clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
+        views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
+        self._validation.clear()
+        # Ranks may share clips where their number does not divide evenly: each counts once.
+        first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
+        views = views[sorted(first.values())]
+        self.log("val_top1", retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
+
+    # -- checkpoints ------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["semisupcon"] = {"version": 1, "encoder": spec_of(self.encoder), "criterion": spec_of(self.criterion)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        written, ours = checkpoint.get("semisupcon", {}).get("encoder"), spec_of(self.encoder)
+        if written is not None and written != ours:
+            raise ConfigError(
+                f"The checkpoint holds another encoder than the one configured.\nIt holds: {written}\nConfigured: {ours}",
+            )
+
+
+def first_views(batch: Batch, views: int) -> Batch:
+    """The batch with its first ``views`` views only; validation always reads two."""
+    narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
+    return Batch(**narrowed)
+
+
+def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
+    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` by cosine has the same index; 1/N is chance."""
+    gallery, hits = normalize(gallery, dim=-1), []
+    for start in range(0, len(queries), rows):
+        block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
+        hits.append(block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device))
+    return torch.cat(hits).float().mean()
+
+
+def trainable_count(modules: Iterable[nn.Module]) -> int:
+    """Number of parameters that a gradient reaches."""
+    return sum(p.numel() for m in modules for p in m.parameters() if p.requires_grad)

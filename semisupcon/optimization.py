@@ -1,0 +1,91 @@
+"""Parameter groups and learning-rate schedules; all closed forms of the step, so that a resumed run continues exactly."""
+
+import math
+from collections.abc import Iterable
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Parameter]], decay_norm_and_bias: bool = True) -> list[dict]:
+    """Groups for an optimizer: one, or two of which the second (biases, and all parameters of normalisation layers) is not decayed.
+
+    LARS of timm leaves a group without weight decay unadapted too, which is the exclusion that its paper (You et al. 2017) and SimCLR ask for.
+    """
+    trainable = list(trainable)
+    if decay_norm_and_bias:
+        return [{"params": [p for _, p in trainable]}]
+    in_norms = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
+    spared = {n for n, p in trainable if id(p) in in_norms or n.endswith("bias")}
+    groups = [
+        {"params": [p for n, p in trainable if n not in spared]},
+        {"params": [p for n, p in trainable if n in spared], "weight_decay": 0.0},
+    ]
+    return [g for g in groups if g["params"]]
+
+
+class _Closed(LRScheduler):
+    """A schedule that is a function of the step alone."""
+
+    def factor(self, step: int) -> float:
+        raise TypeError(f"{type(self).__name__} defines no factor(step)")
+
+    def get_lr(self) -> list[float]:
+        return [base * self.factor(self.last_epoch) for base in self.base_lrs]
+
+
+class WarmupCosine(_Closed):
+    """Linear warm-up from zero, then half a cosine down to ``final_factor`` at the end of the run, per step.
+
+    Args:
+        optimizer: whose learning rates are the peak.
+        warmup_steps: length of the warm-up.
+        total_steps: length of the run; None asks the trainer.
+        final_factor: last learning rate over the peak.
+        last_epoch: step to start after.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        warmup_steps: int = 0,
+        total_steps: int | None = None,
+        final_factor: float = 0.0,
+        last_epoch: int = -1,
+    ):
+        self.warmup_steps, self.total_steps, self.final_factor = warmup_steps, total_steps, final_factor
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, step: int) -> float:
+        """Share of the peak at a step counted from 0; the first step of a warm-up takes 1/warmup_steps, so that none is wasted."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if self.total_steps is None:
+            return 1.0
+        progress = min(1.0, (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps))
+        return self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class OscillatingCosine(_Closed):
+    """MT-SLVR's schedule as it ran: a cosine with ``T_max`` counted in epochs but stepped per batch, so that it falls and rises again.
+
+    The learning rate is the peak at 0, zero at ``half_period`` and the peak again at twice that (mtslvr: 1000, or 25 cycles in a run). It is
+    here so that published runs can be repeated; `WarmupCosine` is the better choice.
+
+    Args:
+        optimizer: whose learning rates are the peak.
+        half_period: steps from the peak to zero.
+        last_epoch: step to start after.
+    """
+
+    def __init__(self, optimizer: Optimizer, half_period: int = 1000, last_epoch: int = -1):
+        self.half_period = half_period
+        super().__init__(optimizer, last_epoch)
+
+    def factor(self, step: int) -> float:
+        """Share of the peak at a step."""
+        return (1 + math.cos(math.pi * step / self.half_period)) / 2
