@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from semisupcon.data.annotations.base import Annotations, Kind
+from semisupcon.data.annotations.layout import MAX_MISSING, find_by_stem, resolve, unlisted
+from semisupcon.data.annotations.splits import group_split, stratified_folds, stratified_split
+from semisupcon.data.annotations.tools import find_file, multi_hot, numbers, one_hot, read_lines, read_table
 from semisupcon.errors import ConfigError, nearest
 
 # name -> import path of a function from a root folder to Annotations; imported when asked for.
@@ -34,24 +37,49 @@ def find_task(task: str) -> Callable[..., Annotations]:
         raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
 
 
-def load_annotations(task: str, root: str | Path | None, **options) -> Annotations:
-    """Read the annotations of a task.
+def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> Annotations:
+    """Read the annotations of a task, and find its clips.
 
     Args:
         task: name or import path.
         root: folder of the data set; the synthetic tasks render themselves when it is None.
+        max_missing: greatest share of listed clips that may be absent; fewer are dropped with a warning.
         options: what this data set alone understands (which published split, the original rule).
+
+    Returns:
+        Annotations whose every ``path`` exists under ``root``, whatever the extension that the official list gives it.
 
     Raises:
         ConfigError: for an unknown task or option.
-        DatasetNotFoundError: if the root, or a file in it, is missing.
+        DatasetNotFoundError: if the root, or a file in it, is missing, or too many clips are.
+        AnnotationError: if an annotation file says something that cannot be read.
     """
     function = find_task(task)
     known = set(list(inspect.signature(function).parameters)[1:])
     for name in options:
         if name not in known:
             raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
-    return function(Path(root) if root is not None else None, **options)
+    if root is None:
+        return function(None, **options)
+    return resolve(function(Path(root), **options), Path(root), max_missing)
 
 
-__all__ = ["TASKS", "Annotations", "Kind", "find_task", "load_annotations"]
+__all__ = [
+    "TASKS",
+    "Annotations",
+    "Kind",
+    "find_by_stem",
+    "find_file",
+    "find_task",
+    "group_split",
+    "load_annotations",
+    "multi_hot",
+    "numbers",
+    "one_hot",
+    "read_lines",
+    "read_table",
+    "resolve",
+    "stratified_folds",
+    "stratified_split",
+    "unlisted",
+]

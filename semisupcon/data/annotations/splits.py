@@ -1,0 +1,103 @@
+"""Splits where a data set brings none: seeded, and a function of names alone.
+
+Every clip or group is ranked by a hash of seed and name, so neither the order of a directory nor a global generator has a say, and the same names
+are drawn on every machine.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from semisupcon.errors import ConfigError
+from semisupcon.random import stable_hash
+
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def _ranked(names: Sequence[str], seed: int) -> np.ndarray:
+    """Positions of ``names`` in their seeded order."""
+    return np.array(sorted(range(len(names)), key=lambda i: (stable_hash(f"{seed}/{names[i]}"), names[i])), dtype=int)
+
+
+def _checked(fractions: Mapping[str, float]) -> dict[str, float]:
+    if any(f < 0 for f in fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
+        raise ConfigError(f"The fractions of the splits must be positive and sum to 1, got {dict(fractions)}.")
+    return dict(fractions)
+
+
+def _counts(n: int, fractions: Mapping[str, float]) -> list[int]:
+    """How many of ``n`` fall into each split, rounded to nearest; the first split takes what is left and never goes empty for the others."""
+    rest = list(fractions.values())[1:]
+    counts = [int(n * f + 0.5) for f in rest]
+    while counts and sum(counts) > max(n - 1, 0):
+        counts[int(np.argmax(counts))] -= 1
+    return [n - sum(counts), *counts]
+
+
+def stratified_split(names: Sequence[str], labels: Sequence, fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> np.ndarray:
+    """The split of each clip, drawn within each label so that all splits have the balance of the whole.
+
+    Args:
+        names: n unique names of clips.
+        labels: n labels, or tuples of what to stratify by; a label heard once goes to the first split.
+        fractions: share of each split, summing to 1.
+        seed: another seed, another split.
+
+    Returns:
+        ``[n]`` strings out of ``fractions``.
+    """
+    names, fractions = list(names), _checked(fractions)
+    result = np.empty(len(names), dtype=object)
+    strata: dict = {}
+    for i in _ranked(names, seed):
+        strata.setdefault(labels[i], []).append(i)
+    for members in strata.values():
+        result[members] = np.repeat(np.array(list(fractions), dtype=object), _counts(len(members), fractions))
+    return result
+
+
+def group_split(
+    groups: Sequence[str], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0, labels: Sequence | None = None
+) -> np.ndarray:
+    """The split of each clip when no group (singer, artist) may be in two; every split gets about its share of the groups.
+
+    Args:
+        groups: n names of groups.
+        fractions: share of the groups in each split, summing to 1.
+        seed: another seed, another split.
+        labels: what to stratify the groups by, one a clip and constant within a group (the sex of a singer).
+
+    Returns:
+        ``[n]`` strings out of ``fractions``.
+    """
+    label_of = dict(zip(groups, labels if labels is not None else [""] * len(groups), strict=True))
+    names = sorted(label_of)
+    split_of = dict(zip(names, stratified_split(names, [label_of[name] for name in names], fractions, seed), strict=True))
+    return np.array([split_of[group] for group in groups], dtype=object)
+
+
+def stratified_folds(names: Sequence[str], labels: Sequence, folds: int, seed: int = 0) -> np.ndarray:
+    """The fold, 1 to ``folds``, of each clip ``[n]``: clips of one label are dealt round, so that fold sizes differ by one a label at most."""
+    if folds < 2:
+        raise ConfigError(f"folds must be at least 2, got {folds}.")
+    result, dealt = np.zeros(len(names), int), {}
+    for i in _ranked(list(names), seed):
+        # Each label starts at another fold, or the first fold would collect every label's remainder.
+        offset = dealt.setdefault(labels[i], stable_hash(f"{seed}/{labels[i]}"))
+        result[i] = offset % folds + 1
+        dealt[labels[i]] = offset + 1
+    return result
+
+
+def split_of_folds(fold_of: np.ndarray, fold: int, folds: int, validation: bool = True) -> np.ndarray:
+    """Splits ``[n]`` for one round of cross-validation: ``fold`` is test, the next one (1 after the last) validation, the rest training.
+
+    Raises:
+        ConfigError: for a fold that does not exist.
+    """
+    if not 1 <= fold <= folds:
+        raise ConfigError(f"fold must lie between 1 and {folds}, got {fold}.")
+    result = np.where(fold_of == fold, "test", "train").astype(object)
+    if validation:
+        result[fold_of == fold % folds + 1] = "val"
+    return result
