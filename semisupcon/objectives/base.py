@@ -125,8 +125,9 @@ class Objective(L.LightningModule):
         encoder: waveform ``[N, 1, T]`` to embedding ``[N, D]``.
         criterion: the learning problem.
         optimizer: parameters to optimizer; by class path in YAML.
-        scheduler: optimizer to learning-rate scheduler, stepped every optimizer step. One whose ``total_steps`` is None is told the length of the run.
-        decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation layers.
+        scheduler: optimizer to learning-rate scheduler, stepped every optimizer step; one whose ``total_steps`` is None is told the length
+            of the run.
+        decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation.
         chunk_size: views encoded at once, see `Encode`; None encodes all.
         seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
 
@@ -159,7 +160,7 @@ class Objective(L.LightningModule):
         return self.encoder(x, length=length)
 
     def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
-        """A function from waveforms to one of the representations: ``embedding`` (or ``all``), one of the encoder's tasks, or a head's by name.
+        """A function from waveforms to a representation: ``embedding`` (or ``all``), one of the encoder's tasks, or a head by name.
 
         Raises:
             ConfigError: for a name this model does not offer, with those it does.
@@ -203,7 +204,9 @@ class Objective(L.LightningModule):
             self.log_dict({name: value.detach() for name, value in losses.items()})
         return losses["loss"]
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        # Here and not at the end of the batch, where a callback may already have saved the weights.
+        super().optimizer_step(*args, **kwargs)
         self.criterion.after_step(self.encoder)
 
     # -- validation -------------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ class Objective(L.LightningModule):
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """``val_top1``: how often the nearest second view (cosine, embedding) of a clip's first view, over all validation clips, is its own."""
+        """``val_top1``: share of validation clips whose first view lies nearest (cosine, embedding) to its own second view."""
         clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
         views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
         self._validation.clear()

@@ -1,0 +1,185 @@
+"""What every run does beside training: keep checkpoints, end well when told to, show its speed, draw its matrices."""
+
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from semisupcon.checkpoints import BEST, LAST, save_atomically
+
+log = logging.getLogger(__name__)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written so that no crash leaves half a file, and read without executing anything."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        save_atomically(checkpoint, path)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+
+
+class KeepCheckpoints(Checkpoint):
+    """``last.ckpt`` every so many steps, after every validation and at the end; ``best.ckpt`` whenever the monitored value improves.
+
+    Args:
+        folder: of the run.
+        monitor: a logged value; None keeps no best.
+        mode: ``max`` or ``min``: which way is better.
+        every_n_steps: optimizer steps between two savings; 0 saves at validations and at the end only.
+    """
+
+    def __init__(self, folder: Path, monitor: str | None, mode: str = "max", every_n_steps: int = 1000):
+        self.folder, self.monitor, self.mode, self.every_n_steps = folder, monitor, mode, every_n_steps
+        self.best: float | None = None
+        self._saved_step = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "monitor": self.monitor}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        # A best value of another quantity says nothing about this one.
+        self.best = state["best"] if state["monitor"] == self.monitor else None
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
+        if self.monitor and value is None:
+            raise MonitorMissing(self.monitor, sorted(trainer.callback_metrics))
+        improved = value is not None and (self.best is None or (value > self.best if self.mode == "max" else value < self.best))
+        if improved:
+            self.best = float(value)
+            trainer.save_checkpoint(self.folder / BEST)
+        self.save(trainer, again=True)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.save(trainer)
+
+    def save(self, trainer: L.Trainer, again: bool = False) -> None:
+        """Write ``last.ckpt``, once a step unless validation changed what it holds."""
+        if again or trainer.global_step != self._saved_step:
+            trainer.save_checkpoint(self.folder / LAST)
+            self._saved_step = trainer.global_step
+
+
+class MonitorMissing(ValueError):
+    """The value that should choose the best checkpoint is not logged."""
+
+    def __init__(self, monitor: str, available: list[str]):
+        super().__init__(f"--monitor {monitor} is not among the values that validation logs: {', '.join(available)}")
+
+
+class EndWell(L.Callback):
+    """SIGTERM and SIGINT let the running step finish, save, and end the run; ``received`` then holds the signal for the exit status.
+
+    Args:
+        checkpoints: what saves.
+        check_every: steps between two agreements of several processes on whether to stop; alone, every step is checked.
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints, check_every: int = 10):
+        self.checkpoints, self.check_every = checkpoints, check_every
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._handle)
+        except ValueError:  # Not the main thread: whoever runs us there handles signals.
+            self._previous.clear()
+
+    def _handle(self, number: int, _: Any) -> None:
+        if self.received == signal.SIGINT == number:
+            raise KeyboardInterrupt  # Asked twice: at once.
+        self.received = number
+        log.warning("Received %s: finishing the step, saving, and ending.", signal.Signals(number).name)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        stop = self.received is not None
+        if trainer.world_size > 1:
+            if trainer.global_step % self.check_every:
+                return
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+            self.received = self.received or (signal.SIGTERM if stop else None)
+        if stop:
+            self.checkpoints.save(trainer)
+            trainer.should_stop = True
+            # Whatever minimum was asked for, the person (or the scheduler of the cluster) has decided.
+            trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = 0, 0
+            trainer.limit_val_batches = 0
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+
+class Throughput(L.Callback):
+    """Clips per second, over all processes, in the progress bar and the metrics: between two logged steps, validation left out."""
+
+    def __init__(self):
+        self._clips, self._since = 0, None
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
+        self._clips += len(batch["clip"]) * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            rate = self._clips / max(time.perf_counter() - self._since, 1e-9)
+            module.log("clips_per_second", rate, prog_bar=True)
+            self._clips, self._since = 0, None
+
+    def on_validation_start(self, *_: Any) -> None:
+        self._clips, self._since = 0, None
+
+
+class DrawMatrices(L.Callback):
+    """Target and similarity matrices of a training batch, as pictures in the run folder and in the logger.
+
+    Args:
+        folder: of the run; pictures go to ``figures/``.
+        every_n_steps: optimizer steps between two drawings; 0 draws never.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int = 2000):
+        self.folder, self.every_n_steps = folder, every_n_steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
+        # Also at the first step, so that a mistake in the targets is seen before hours are spent on it.
+        due = self.every_n_steps and (trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0)
+        if not due or not trainer.is_global_zero:
+            return
+        self.draw(trainer, module, batch)
+
+    @torch.no_grad()
+    def draw(self, trainer: L.Trainer, module: Any, batch: Any) -> None:
+        """Draw and log what the criterion offers."""
+        from semisupcon.plots import draw_matrix, save_figure
+
+        training = module.encoder.training
+        module.encoder.eval()  # A picture must not move the running statistics.
+        matrices = module.criterion.matrices(batch, module.encode)
+        module.encoder.train(training)
+        for name, matrix in matrices.items():
+            figure = draw_matrix(matrix.float().cpu().numpy(), title=f"{name}, step {trainer.global_step}")
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image"):
+                    logger.log_image(key=name, images=[figure], step=trainer.global_step)
+                elif hasattr(getattr(logger, "experiment", None), "add_figure"):
+                    logger.experiment.add_figure(name, figure, trainer.global_step, close=False)
+            save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")

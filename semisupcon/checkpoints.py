@@ -1,0 +1,183 @@
+"""Save and load, safely: nothing that a file says is ever executed.
+
+A training checkpoint (``.ckpt``) is Lightning's own, with the written form of encoder and criterion beside the weights; an exported model is a folder
+with ``model.safetensors`` and ``config.json``. Files appear under their final name only when complete.
+"""
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from semisupcon.errors import CheckpointError
+from semisupcon.spec import build, spec_of
+
+FORMAT = 1
+BEST, LAST = "best.ckpt", "last.ckpt"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def save_atomically(content: Any, path: str | Path) -> None:
+    """``torch.save`` beside the target, synced to disk and renamed over it: a crash or a full disk at any moment leaves the old file whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a ``.ckpt`` file, tensors and plain types only.
+
+    Raises:
+        CheckpointError: if it is missing, cut off or damaged, or holds anything that would have to be executed to be loaded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"No checkpoint at {path}.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        if not zipfile.is_zipfile(path) and "WeightsUnpickler" not in str(error) and "Unsupported" not in str(error):
+            raise CheckpointError(f"{path} is no checkpoint, or a damaged one.") from error
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain values; it was refused and nothing was run. ({reason[:120]})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is cut off or damaged: {str(error).splitlines()[0][:160]}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
+    return content
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The file or exported folder that a path means: itself, or the best (else the last) checkpoint of a run folder.
+
+    Raises:
+        CheckpointError: when there is none, naming where it was looked for.
+    """
+    path = Path(path)
+    if path.is_file() or (path / CONFIG).is_file():
+        return path
+    for name in (BEST, LAST):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(
+        f"No checkpoint at {path}.\nExpected a .ckpt file, a run folder with {BEST} or {LAST}, or an exported folder with {CONFIG}."
+    )
+
+
+def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
+    """The encoder of a checkpoint, run folder or exported folder, in evaluation mode on the CPU.
+
+    Args:
+        path: where it is.
+        trust: modules outside this package whose classes the file may name.
+
+    Raises:
+        CheckpointError: if there is none, it is damaged or unsafe, or its weights do not fit the encoder it names.
+    """
+    path = find_checkpoint(path)
+    if path.is_dir():
+        config, weights = _read_exported(path)
+        spec = config.get("encoder")
+    else:
+        content = read_checkpoint(path)
+        spec = content.get("semisupcon", {}).get("encoder")
+        weights = _below(content.get("state_dict", {}), "encoder.")
+    if spec is None:
+        raise CheckpointError(
+            f"{path} was not made by semisupcon.\nFor published checkpoints of other systems: python -m semisupcon import --help"
+        )
+    return load_weights(build(spec, trust), weights, path).eval()
+
+
+def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, nn.Module]:
+    """Encoder and criterion (with its heads) of a training checkpoint, both in evaluation mode.
+
+    Raises:
+        CheckpointError: as `load_encoder`; also for an exported folder, which keeps the encoder only.
+    """
+    path = find_checkpoint(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is an exported encoder without heads; give the training checkpoint.")
+    content = read_checkpoint(path)
+    encoder = load_encoder(path, trust)
+    criterion = build(content["semisupcon"]["criterion"], trust)
+    criterion.connect(encoder)
+    weights = _below(content["state_dict"], "criterion.")
+    for name, value in content["semisupcon"].get("facts", {}).items():
+        weights.setdefault(name, value)
+    return encoder, load_weights(criterion, weights, path).eval()
+
+
+def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: str | Path) -> nn.Module:
+    """Load strictly.
+
+    Raises:
+        CheckpointError: listing the first tensors that are missing, left over or of another shape.
+    """
+    ours = module.state_dict()
+    missing, unknown = sorted(ours.keys() - weights.keys()), sorted(weights.keys() - ours.keys())
+    reshaped = [
+        f"{k} {tuple(weights[k].shape)} for {tuple(ours[k].shape)}"
+        for k in ours.keys() & weights.keys()
+        if weights[k].shape != ours[k].shape
+    ]
+    if missing or unknown or reshaped:
+        parts = [
+            f"{len(x)} {what} ({', '.join(x[:3])})"
+            for what, x in (("missing", missing), ("unknown", unknown), ("misshapen", reshaped))
+            if x
+        ]
+        raise CheckpointError(f"The weights in {source} do not fit {type(module).__name__}: {'; '.join(parts)}.")
+    module.load_state_dict(weights)
+    return module
+
+
+def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> Path:
+    """Write an encoder as ``model.safetensors`` and ``config.json``: no code, readable anywhere.
+
+    Args:
+        encoder: a `Recorded` encoder.
+        folder: made if need be.
+        about: plain facts kept beside it (where it comes from, licence, results).
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{WEIGHTS}.partial"
+    # Clones: safetensors refuses tensors that share memory, which tied weights do.
+    save_file({k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}, partial)
+    partial.replace(folder / WEIGHTS)
+    config = {"format": FORMAT, "encoder": spec_of(encoder), "about": about or {}}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    return folder
+
+
+def _read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} is no complete exported model: {str(error).splitlines()[0][:160]}") from error
+
+
+def _below(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
