@@ -1,7 +1,7 @@
 """Save and load, safely: nothing that a file says is ever executed.
 
-A training checkpoint (``.ckpt``) is Lightning's own, with the written form of encoder and criterion beside the weights; an exported model is a folder
-with ``model.safetensors`` and ``config.json``. Files appear under their final name only when complete.
+A training checkpoint (``.ckpt``) is Lightning's own, with the written form of encoder and criterion beside the weights; an exported
+model is a folder with ``model.safetensors`` and ``config.json``. Files appear under their final name only when complete.
 """
 
 import json
@@ -24,7 +24,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def save_atomically(content: Any, path: str | Path) -> None:
-    """``torch.save`` beside the target, synced to disk and renamed over it: a crash or a full disk at any moment leaves the old file whole."""
+    """``torch.save`` beside the target, synced and renamed over it: a crash or a full disk at any moment leaves the old file whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -131,18 +131,16 @@ def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: st
         CheckpointError: listing the first tensors that are missing, left over or of another shape.
     """
     ours = module.state_dict()
-    missing, unknown = sorted(ours.keys() - weights.keys()), sorted(weights.keys() - ours.keys())
-    reshaped = [
-        f"{k} {tuple(weights[k].shape)} for {tuple(ours[k].shape)}"
-        for k in ours.keys() & weights.keys()
-        if weights[k].shape != ours[k].shape
-    ]
-    if missing or unknown or reshaped:
-        parts = [
-            f"{len(x)} {what} ({', '.join(x[:3])})"
-            for what, x in (("missing", missing), ("unknown", unknown), ("misshapen", reshaped))
-            if x
-        ]
+    shared = ours.keys() & weights.keys()
+    problems = {
+        "missing": sorted(ours.keys() - weights.keys()),
+        "unknown": sorted(weights.keys() - ours.keys()),
+        "misshapen": sorted(
+            f"{k} {tuple(weights[k].shape)} for {tuple(ours[k].shape)}" for k in shared if weights[k].shape != ours[k].shape
+        ),
+    }
+    if any(problems.values()):
+        parts = (f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names)
         raise CheckpointError(f"The weights in {source} do not fit {type(module).__name__}: {'; '.join(parts)}.")
     module.load_state_dict(weights)
     return module

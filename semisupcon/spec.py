@@ -1,8 +1,8 @@
 """How a module is written down so that it can be built again: its class path and its arguments, as plain types.
 
-A subclass of `Recorded` remembers the arguments it was constructed with. `spec_of` turns it, and the modules among its arguments, into a nested
-dictionary ``{"class_path": ..., "init_args": {...}}`` that goes into checkpoints and JSON; `build` makes the module again. A class path is
-imported only when it lies inside this package or was named as trusted: nothing a stranger's file says is ever imported or called.
+A subclass of `Recorded` remembers the arguments it was constructed with. `spec_of` turns it, and the modules among its arguments, into a
+nested dictionary ``{"class_path": ..., "init_args": {...}}`` that goes into checkpoints and JSON; `build` makes the module again. A class
+path is imported only when it lies inside this package or was named as trusted: nothing else a stranger's file says is imported or called.
 """
 
 import functools
@@ -78,7 +78,7 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
         trust: modules outside this package whose classes may be imported.
 
     Raises:
-        CheckpointError: for a class path outside the package and ``trust``, before anything is imported; for one that is not a `Recorded` class.
+        CheckpointError: for a class path outside the package and ``trust``, before anything is imported; for one that is no `Recorded` class.
     """
     if isinstance(spec, Mapping):
         if set(spec) == {"class_path", "init_args"}:
