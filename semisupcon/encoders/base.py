@@ -1,0 +1,180 @@
+"""What an encoder is: waveform ``[N, 1, T]`` in, embedding ``[N, D]`` out, by normalize, frontend, trunk and pool."""
+
+from collections.abc import Mapping
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.encoders.pooling import AveragePool, Pool, without_bands
+from semisupcon.errors import AudioError, ConfigError
+from semisupcon.frontends import Frontend, NoNormalization, Normalization, Waveform
+from semisupcon.spec import Recorded
+
+
+class Encoder(Recorded):
+    """Base of all encoders: subclasses hand their parts to ``super().__init__``.
+
+    Args:
+        trunk: what the front end gives to frames ``[N, width, F]`` or maps ``[N, width, bands, F]``.
+        width: channels of the trunk's output.
+        dims: width of the embedding, or one width per task, in their order.
+        sample_rate: Hz of the waveforms it takes; None takes the front end's.
+        segment_samples: the length that it is pretrained on, by which probes cut.
+        min_samples: the shortest waveform that the trunk takes.
+        frontend: None is the waveform itself.
+        normalize: None leaves waveforms as they are.
+        pool: None is the mean over frames.
+        output: a layer after the pooling, one for all or one per task in a ``ModuleDict``; None is none.
+
+    Attributes:
+        tasks: names of task-specific parameter sets (or of formats); empty for most.
+        task_dims: width of each task's embedding, in the order of ``tasks``.
+        embedding_dim: width of the embedding, all tasks together.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        *,
+        width: int,
+        dims: int | Mapping[str, int],
+        sample_rate: int | None,
+        segment_samples: int,
+        min_samples: int = 1,
+        frontend: Frontend | None = None,
+        normalize: Normalization | None = None,
+        pool: Pool | None = None,
+        output: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.normalize = NoNormalization() if normalize is None else normalize
+        self.frontend = Waveform() if frontend is None else frontend
+        self.trunk = trunk
+        self.pool = AveragePool() if pool is None else pool
+        self.pool.connect(width)
+        self.output = nn.Identity() if output is None else output
+        self.task_dims = dict(dims) if isinstance(dims, Mapping) else {}
+        self.tasks: tuple[str, ...] = tuple(self.task_dims)
+        self.embedding_dim = sum(self.task_dims.values()) if isinstance(dims, Mapping) else dims
+        self.sample_rate = agreed_rate(type(self).__name__, sample_rate, self.frontend)
+        self.min_samples = max(min_samples, self.frontend.min_samples)
+        self.segment_samples = segment_samples
+        self.frozen = False
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples of the segments that it is pretrained on and that probes cut; setting it is remembered in the encoder's spec."""
+        return self._segment_samples
+
+    @segment_samples.setter
+    def segment_samples(self, samples: int) -> None:
+        if samples < self.min_samples:
+            raise ConfigError(f"{self._takes()}; segments of {samples:,} are too short.")
+        self._segment_samples = samples
+        if "segment_samples" in self._init_args:
+            self._init_args["segment_samples"] = samples
+
+    def features(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
+        """What the trunk reads: ``[N, 1, T]`` for waveform encoders, ``[N, C, bands, frames]`` for spectrogram encoders.
+
+        Args:
+            x: waveforms ``[N, 1, T]``, floating point, in about [-1, 1].
+            length: ``[N]`` samples that are audio, so that padding takes no part in the normalisation.
+            task: matters only to encoders whose tasks differ in their front ends.
+
+        Raises:
+            ValueError: for another shape or type, or waveforms that are too short, saying what it takes.
+        """
+        if x.dim() != 3 or x.shape[1] != 1 or not x.is_floating_point():
+            raise AudioError(f"{type(self).__name__} takes floating-point waveforms [N, 1, T], got {list(x.shape)} of {x.dtype}.")
+        if x.shape[-1] < self.min_samples:
+            raise AudioError(f"{self._takes()}, got {x.shape[-1]:,}; pad shorter clips.")
+        return self.frontend(self.normalize(x, length))
+
+    def from_features(self, features: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
+        """Embedding of the front end's output, all tasks concatenated when ``task`` is None.
+
+        Args:
+            features: as `features` gives it.
+            length: ``[N]`` samples that are audio. A frame is pooled when its centre lies in the audio; the first always is.
+            task: one of ``tasks``.
+
+        Returns:
+            ``[N, D]``.
+        """
+        names = self._names(task)
+        embeddings = []
+        for name, maps in zip(names, self._maps(features, names), strict=True):
+            mask = None if length is None else self._frame_mask(length, features.shape[-1], maps.shape[-1])
+            embeddings.append(self._output(self.pool(maps, mask), name))
+        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, dim=1)
+
+    def forward(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
+        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``; see `features` and `from_features`."""
+        return self.from_features(self.features(x, length, task), length, task)
+
+    def frames(self, x: Tensor, task: str | None = None) -> Tensor:
+        """The sequence ``[N, D, F]`` before pooling (bands averaged, output layer applied to each frame)."""
+        names = self._names(task)
+        maps = self._maps(self.features(x, task=task), names)
+        frames = [self._output(without_bands(m).transpose(1, 2), name).transpose(1, 2) for name, m in zip(names, maps, strict=True)]
+        return frames[0] if len(frames) == 1 else torch.cat(frames, dim=1)
+
+    def train(self, mode: bool = True) -> Self:
+        """As in any module, but a frozen encoder (`freeze`) stays in evaluation mode."""
+        return super().train(mode and not getattr(self, "frozen", False))
+
+    def _maps(self, features: Tensor, names: tuple[str | None, ...]) -> list[Tensor]:
+        """The trunk's output for each name; parts that tasks share run once."""
+        return [self.trunk(features)] * len(names)
+
+    def _output(self, x: Tensor, name: str | None) -> Tensor:
+        return (self.output[name] if isinstance(self.output, nn.ModuleDict) else self.output)(x)
+
+    def _names(self, task: str | None) -> tuple[str | None, ...]:
+        if task is None:
+            return self.tasks or (None,)
+        if task not in self.tasks:
+            have = f"its tasks are {', '.join(self.tasks)}" if self.tasks else "it has none"
+            raise ConfigError(f"{type(self).__name__} has no task '{task}'; {have}.")
+        return (task,)
+
+    def _frame_mask(self, length: Tensor, total: int, frames: int) -> Tensor:
+        audio = self.frontend.frame_count(length)
+        valid = ((2 * audio * frames + total) // (2 * total)).clamp(1, frames)
+        return torch.arange(frames, device=valid.device) < valid[:, None]
+
+    def _takes(self) -> str:
+        seconds = self.min_samples / self.sample_rate
+        return f"{type(self).__name__} takes at least {self.min_samples:,} samples ({seconds:.2f} s at {self.sample_rate:,} Hz)"
+
+
+def agreed_rate(name: str, sample_rate: int | None, frontend: Frontend) -> int:
+    """The sample rate that an encoder and its front end agree on."""
+    if sample_rate is None:
+        sample_rate = frontend.sample_rate
+    if sample_rate is None or frontend.sample_rate not in (None, sample_rate):
+        raise ConfigError(f"{name} at {sample_rate} Hz cannot use {type(frontend).__name__}, which is made for {frontend.sample_rate} Hz.")
+    return sample_rate
+
+
+def needs_waveform(name: str, frontend: Frontend | None) -> None:
+    """Refuse a spectrogram front end for a one-dimensional encoder."""
+    if frontend is not None and frontend.bands is not None:
+        raise ConfigError(f"{name} reads waveforms and cannot follow {type(frontend).__name__}, which gives spectrograms.")
+
+
+def needs_spectrogram(name: str, frontend: Frontend) -> None:
+    """Refuse a waveform front end for a two-dimensional encoder."""
+    if frontend.bands is None:
+        raise ConfigError(f"{name} reads spectrograms and needs a front end such as LogMel, not {type(frontend).__name__}.")
+
+
+def freeze(encoder: Encoder) -> Encoder:
+    """Pin an encoder: no gradients, and evaluation mode that later ``train()`` calls of a module around it do not undo.
+
+    Batch norm and dropout therefore leave parameters and buffers bit-identical.
+    """
+    encoder.frozen = True
+    return encoder.requires_grad_(False).eval()

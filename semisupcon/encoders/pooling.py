@@ -1,0 +1,81 @@
+"""From a sequence of frames to one vector, with padding masked out."""
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.spec import Recorded
+
+
+class Pool(Recorded):
+    """Frames ``[N, D, F]`` (or maps ``[N, D, bands, F]``) to ``[N, D]``.
+
+    Subclasses write ``forward(maps, mask)``; ``mask`` is ``[N, F]`` bool, true where a frame is audio, or None when all are.
+    """
+
+    def connect(self, width: int) -> None:
+        """Build what depends on the trunk's width; called once by the encoder."""
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        raise TypeError(f"{type(self).__name__} defines no forward(maps, mask)")
+
+
+def mean_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of ``[N, D, F]`` over the frames of ``mask [N, F]``."""
+    if mask is None:
+        return frames.mean(dim=-1)
+    mask = mask[:, None].to(frames.dtype)
+    return (frames * mask).sum(dim=-1) / mask.sum(dim=-1)
+
+
+def max_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
+    """Maximum of ``[N, D, F]`` over the frames of ``mask [N, F]``."""
+    return frames.amax(dim=-1) if mask is None else frames.masked_fill(~mask[:, None], float("-inf")).amax(dim=-1)
+
+
+def without_bands(maps: Tensor) -> Tensor:
+    """Average the frequency axis of ``[N, D, bands, F]`` away; ``[N, D, F]`` is left alone."""
+    return maps.mean(dim=2) if maps.dim() == 4 else maps
+
+
+class AveragePool(Pool):
+    """The mean over frames (and bands)."""
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        return mean_over_frames(without_bands(maps), mask)
+
+
+class MaxPool(Pool):
+    """The maximum over frames (and bands), as COLA has it."""
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        return max_over_frames(maps.amax(dim=2) if maps.dim() == 4 else maps, mask)
+
+
+class MaxPlusMeanPool(Pool):
+    """Maximum plus mean over frames, bands averaged first (PANNs, Kong et al. 2020)."""
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        frames = without_bands(maps)
+        return max_over_frames(frames, mask) + mean_over_frames(frames, mask)
+
+
+class AttentionPool(Pool):
+    """A weighted mean over frames (bands averaged first) whose weights are learned: softmax of a two-layer score of each frame.
+
+    Args:
+        hidden: width of the scoring layer.
+    """
+
+    def __init__(self, hidden: int = 128):
+        super().__init__()
+        self.hidden = hidden
+
+    def connect(self, width: int) -> None:
+        self.score = nn.Sequential(nn.Conv1d(width, self.hidden, 1), nn.Tanh(), nn.Conv1d(self.hidden, 1, 1))
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        frames = without_bands(maps)
+        scores = self.score(frames)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], float("-inf"))
+        return torch.einsum("ndf,nf->nd", frames, scores[:, 0].softmax(dim=-1).to(frames.dtype))

@@ -1,0 +1,113 @@
+"""SampleCNN (Lee et al. 2017), the raw-waveform encoder of SemiSupCon and CLMR, its XL form, and a small one for short clips and CPUs.
+
+The originals flatten what is left after the last pooling, so that only 59,049 to 118,097 samples fit. Ours averages it: the same
+numbers there, and longer clips work. Their last linear layer, stored but never used, is gone.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from semisupcon.encoders.base import Encoder, needs_waveform
+from semisupcon.encoders.pooling import Pool
+from semisupcon.errors import ConfigError
+from semisupcon.frontends import Frontend, Normalization
+
+
+def conv_block(
+    channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, padding: int = 1, pool: int | None = None
+) -> nn.Sequential:
+    """Convolution with bias, batch norm, ReLU and, with ``pool``, a max-pooling over that many frames."""
+    layers = [nn.Conv1d(channels_in, channels_out, kernel, stride, padding), nn.BatchNorm1d(channels_out), nn.ReLU()]
+    return nn.Sequential(*layers, nn.MaxPool1d(pool)) if pool else nn.Sequential(*layers)
+
+
+class SampleCNN(Encoder):
+    """Eleven convolutions of kernel 3: one of stride 3, nine each followed by max-pooling by 3, one more.
+
+    2,368,512 parameters; 59,049 samples (3^10) to one 512-d embedding.
+
+    Args:
+        sample_rate: Hz; 22,050 in both systems.
+        segment_samples: 59,049 in CLMR; SemiSupCon trains on 59,535 (2.7 s).
+        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+    """
+
+    widths: tuple[int, ...] = (128, 128, 128, 256, 256, 256, 256, 256, 256, 512, 512)
+
+    def __init__(
+        self,
+        sample_rate: int = 22050,
+        segment_samples: int = 59049,
+        normalize: Normalization | None = None,
+        frontend: Frontend | None = None,
+        pool: Pool | None = None,
+    ):
+        needs_waveform(type(self).__name__, frontend)
+        first, *_, last = self.widths
+        super().__init__(
+            nn.Sequential(
+                conv_block(1, first, stride=3, padding=0),
+                *(conv_block(a, b, pool=3) for a, b in pairwise(self.widths[:-1])),
+                conv_block(self.widths[-2], last),
+            ),
+            width=last,
+            dims=last,
+            sample_rate=sample_rate,
+            segment_samples=segment_samples,
+            min_samples=3 ** (len(self.widths) - 1),
+            frontend=frontend,
+            normalize=normalize,
+            pool=pool,
+        )
+
+
+class SampleCNNXL(SampleCNN):
+    """SampleCNN with widths up to 2048: 25,190,400 parameters, a 2048-d embedding (in SemiSupCon, where it cannot be imported)."""
+
+    widths = (128, 128, 128, 256, 256, 512, 512, 1024, 1024, 2048, 2048)
+
+
+class SampleCNNSmall(Encoder):
+    """The same blocks, fewer and thinner, behind a first convolution with long overlapping windows: trains on two CPU cores.
+
+    136,224 parameters and a 256-d embedding by default; any length from 729 samples.
+
+    Args:
+        widths: channels of the first convolution, then of each block; the last is the embedding's width.
+        stem: samples from one window of the first convolution to the next; a window spans three times as many.
+        sample_rate: Hz.
+        segment_samples: 33,075 is 1.5 s at 22,050 Hz.
+        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 32, 64, 128, 256),
+        stem: int = 27,
+        sample_rate: int = 22050,
+        segment_samples: int = 33075,
+        normalize: Normalization | None = None,
+        frontend: Frontend | None = None,
+        pool: Pool | None = None,
+    ):
+        needs_waveform("SampleCNNSmall", frontend)
+        if len(widths) < 2 or min(widths) < 1 or stem < 1:
+            raise ConfigError(f"SampleCNNSmall needs two or more positive widths and a positive stem, got {widths} and {stem}.")
+        *body, last = widths
+        super().__init__(
+            nn.Sequential(
+                conv_block(1, widths[0], kernel=3 * stem, stride=stem, padding=stem),
+                *(conv_block(a, b, pool=3) for a, b in pairwise(body)),
+                conv_block(body[-1], last),
+            ),
+            width=last,
+            dims=last,
+            sample_rate=sample_rate,
+            segment_samples=segment_samples,
+            min_samples=stem * 3 ** (len(widths) - 2),
+            frontend=frontend,
+            normalize=normalize,
+            pool=pool,
+        )

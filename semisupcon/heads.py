@@ -1,0 +1,211 @@
+"""Layers on top of an embedding: projectors, predictors, probes, with the published widths as defaults.
+
+A head is made with its input width, or without it and then fitted by `Head.connect` to the encoder it will sit on; heads that answer a
+question about the data (classes, operators) also learn their output width there.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from semisupcon.errors import ConfigError
+from semisupcon.spec import Recorded
+
+
+class Head(Recorded):
+    """Base of all heads: ``[N, in_dim]`` to ``[N, out_dim]``. Subclasses write ``make(in_dim, out_dim)``.
+
+    Args:
+        in_dim: width of the input; None until connected.
+        out_dim: width of the output; None until connected.
+    """
+
+    def __init__(self, in_dim: int | None = None, out_dim: int | None = None):
+        super().__init__()
+        self.in_dim, self.out_dim = in_dim, out_dim
+        self.net: nn.Sequential | None = None
+        self.connect()
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        """The layers for these widths."""
+        raise TypeError(f"{type(self).__name__} defines no make(in_dim, out_dim)")
+
+    def connect(self, in_dim: int | None = None, out_dim: int | None = None) -> None:
+        """Tell the head its widths, or check them; the layers are built once both are known, and the widths kept in its spec.
+
+        Raises:
+            ConfigError: when it was made for other widths.
+        """
+        for side, given in (("in_dim", in_dim), ("out_dim", out_dim)):
+            have = getattr(self, side)
+            if given is not None and have not in (None, given):
+                other = f"has inputs of width {have}, but the embedding is {given} wide"
+                other = other if side == "in_dim" else f"has {have} outputs, but {given} are needed"
+                raise ConfigError(f"{type(self).__name__} {other}; leave {side} out to have it fitted.")
+            if given is not None and have is None:
+                setattr(self, side, given)
+                self._init_args[side] = given
+        if self.net is None and self.in_dim is not None and self.out_dim is not None:
+            self.net = self.make(self.in_dim, self.out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.net is None:
+            raise ConfigError(f"{type(self).__name__} has no layers yet; give in_dim and out_dim, or call connect().")
+        return self.net(x)
+
+
+def mlp(widths: Sequence[int], bias: bool = True, norm: bool = False, norm_last: bool = False) -> nn.Sequential:
+    """Linear layers of these widths, input first, ReLU between them; batch norm before each ReLU (``norm``) and at the end (``norm_last``)."""
+    layers: list[nn.Module] = []
+    for i in range(1, len(widths)):
+        last = i == len(widths) - 1
+        layers.append(nn.Linear(widths[i - 1], widths[i], bias=bias))
+        if norm_last if last else norm:
+            layers.append(nn.BatchNorm1d(widths[i]))
+        if not last:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class ProjectionHead(Head):
+    """An MLP with ReLU between its layers; what contrastive losses compare.
+
+    SemiSupCon: widths 512, 128 without biases (327,680 parameters from 512-d); CLMR: 512, 64 (294,912).
+
+    Args:
+        widths: of the layers, the last is the output.
+        bias: whether the layers have biases.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, widths: Sequence[int] = (512, 128), bias: bool = False, in_dim: int | None = None):
+        self.widths, self.bias = list(widths), bias
+        super().__init__(in_dim, widths[-1])
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return mlp([in_dim, *self.widths], bias=self.bias)
+
+
+class SimCLRHead(Head):
+    """MT-SLVR's SimCLR projector: a hidden layer as wide as the embedding, ReLU, ``out_dim`` (1,257,256 parameters from 1000-d).
+
+    Args:
+        out_dim: 256 there.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, out_dim: int = 256, in_dim: int | None = None):
+        super().__init__(in_dim, out_dim)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return mlp([in_dim, in_dim, out_dim])
+
+
+class SimSiamProjector(Head):
+    """Three linear layers, each with batch norm, ReLU after the first two (Chen and He 2021; 10,455,040 parameters from 1000-d).
+
+    Args:
+        out_dim: width of all layers; 2048 in the paper and in MT-SLVR.
+        layers: how many; 3 there, 2 on small images.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, out_dim: int = 2048, layers: int = 3, in_dim: int | None = None):
+        self.layers = layers
+        super().__init__(in_dim, out_dim)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return mlp([in_dim, *[out_dim] * self.layers], norm=True, norm_last=True)
+
+
+class Predictor(Head):
+    """A bottleneck with batch norm and ReLU, back to the input's width: SimSiam's and BYOL's predictor (2,100,736 parameters at 2048).
+
+    Args:
+        hidden: width of the bottleneck; 512 in SimSiam.
+        in_dim: width of the projection; None until connected.
+    """
+
+    def __init__(self, hidden: int = 512, in_dim: int | None = None):
+        self.hidden = hidden
+        super().__init__(in_dim, in_dim)
+
+    def connect(self, in_dim: int | None = None, out_dim: int | None = None) -> None:
+        width = out_dim if in_dim is None else in_dim
+        super().connect(width, width)
+        self._init_args.pop("out_dim", None)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return mlp([in_dim, self.hidden, out_dim], norm=True)
+
+
+class COLAHead(Head):
+    """COLA's projection for the bilinear similarity: Linear, LayerNorm, tanh (Saeed et al. 2021; 656,896 parameters from 1280-d).
+
+    Its cosine similarity follows the linear layer alone: `LinearHead`.
+
+    Args:
+        out_dim: 512 there.
+        bias: of the linear layer; the JAX port has none.
+        epsilon: of the LayerNorm: 1e-3 in the TensorFlow original, 1e-6 in the JAX port.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, out_dim: int = 512, bias: bool = True, epsilon: float = 1e-3, in_dim: int | None = None):
+        self.bias, self.epsilon = bias, epsilon
+        super().__init__(in_dim, out_dim)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(in_dim, out_dim, bias=self.bias), nn.LayerNorm(out_dim, eps=self.epsilon), nn.Tanh())
+
+
+class AugmentationPredictor(Head):
+    """MT-SLVR's prediction head: batch norm and ReLU after each hidden layer (274,535 parameters from 1000-d for 7 operators).
+
+    Args:
+        widths: of the hidden layers.
+        out_dim: operators, or parameters, to predict; None until connected.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, widths: Sequence[int] = (256, 64, 16), out_dim: int | None = None, in_dim: int | None = None):
+        self.widths = list(widths)
+        super().__init__(in_dim, out_dim)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return mlp([in_dim, *self.widths, out_dim], norm=True)
+
+
+class LinearHead(Head):
+    """One linear layer: the linear probe.
+
+    Args:
+        out_dim: classes; None until connected.
+        bias: SemiSupCon's probes have none.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, out_dim: int | None = None, bias: bool = True, in_dim: int | None = None):
+        self.bias = bias
+        super().__init__(in_dim, out_dim)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(in_dim, out_dim, bias=self.bias))
+
+
+class MLPHead(Head):
+    """One hidden layer with ReLU: the MLP probe.
+
+    Args:
+        out_dim: classes; None until connected.
+        hidden: width of the hidden layer; 512 in SemiSupCon and CLMR.
+        bias: SemiSupCon's probes have none.
+        in_dim: width of the embedding; None until connected.
+    """
+
+    def __init__(self, out_dim: int | None = None, hidden: int = 512, bias: bool = True, in_dim: int | None = None):
+        self.hidden, self.bias = hidden, bias
+        super().__init__(in_dim, out_dim)
+
+    def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
+        return mlp([in_dim, self.hidden, out_dim], bias=self.bias)
