@@ -1,0 +1,20 @@
+"""Contrastive self-, semi- and fully supervised pretraining of audio encoders, and what the representations are worth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semisupcon.encoders.base import Encoder
+
+__version__ = "0.1.0"
+
+
+def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":
+    """The encoder of a checkpoint, run folder or exported folder, ready to embed; see `semisupcon.checkpoints.load_encoder`."""
+    from semisupcon.checkpoints import load_encoder
+
+    return load_encoder(path, trust)
+
+
+__all__ = ["load_encoder"]

@@ -1,0 +1,20 @@
+"""`python -m semisupcon export RUN --out FOLDER`: the encoder of a run as ``model.safetensors`` and ``config.json``."""
+
+import argparse
+from pathlib import Path
+
+from semisupcon.checkpoints import export_encoder, find_checkpoint, load_encoder
+
+
+def main(args: list[str] | None = None) -> int:
+    """Export; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m semisupcon export", description=__doc__)
+    parser.add_argument("run", help="run folder or checkpoint")
+    parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument("--trust", action="append", default=[], help="module outside semisupcon whose classes the file may name")
+    given = parser.parse_args(args)
+    source = find_checkpoint(given.run)
+    encoder = load_encoder(source, given.trust)
+    folder = export_encoder(encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name})
+    print(f"Wrote {folder}: {type(encoder).__name__}, {sum(p.numel() for p in encoder.parameters()):,} parameters.")
+    return 0
