@@ -1,0 +1,88 @@
+"""Noise of any colour at a given signal-to-noise ratio, as in torch-audiomentations' AddColoredNoise, but never tiled.
+
+The amplitude spectrum is (1 + (sqrt(sr/2) - 1) f / (sr/2)) ** -decay: decay 0 is white; elsewhere the spectrum is flat below about 100 Hz and
+falls by 20 dB a decade for each unit of decay above (so 0.5 is pink, 1 brown, -0.5 blue, -1 violet). The reference makes one second of it and
+repeats that; ours is as long as the clip. Noise is made where it is shaped: independent spectral coefficients and one inverse FFT, whose sums
+over tens of thousands of them are normal. The coefficients come from an integer hash, so CPU and GPU make the same noise.
+"""
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.fourier import fast_size
+from semisupcon.augmentations.level import check_range
+from semisupcon.random import derive, uniform_between
+
+
+def hashed_noise(key: Tensor, n: int) -> Tensor:
+    """White, uniform draws in [-1, 1) ``[N, n]`` float32, from a 32-bit hash of key and position (two rounds, xor-shift-multiply)."""
+    # Two independent 32-bit halves of the key enter at different places, so rows are no shifted copies of each other.
+    seed = derive(key, "noise")
+    low, high = seed.to(torch.int32)[:, None], (seed >> 32).to(torch.int32)[:, None]
+    x = torch.arange(n, dtype=torch.int32, device=key.device) * -1640531527 + low  # 2^32 / golden ratio, as a signed number
+    for multiplier, bits in ((0x7FEB352D, 15), (-2073254261, 16)):
+        x ^= (x >> bits) & ((1 << (32 - bits)) - 1)
+        x *= multiplier
+        x ^= high
+    return x.float() * 2.0**-31
+
+
+def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor) -> Tensor:
+    """Noise ``[N, samples]`` of unit root mean square, with spectral decay exponents ``decay [N]``."""
+    size = fast_size(samples)
+    bins = size // 2 + 1
+    spectrum = torch.view_as_complex(hashed_noise(key, 2 * bins).view(len(key), bins, 2))
+    nyquist = sample_rate / 2
+    ramp = torch.linspace(1, nyquist**0.5, bins, device=key.device).log()
+    shape = torch.exp(ramp * -decay[:, None])
+    shape[:, 0] = 0  # no offset
+    noise = torch.fft.irfft(spectrum.mul_(shape), n=size)[:, :samples]
+    return noise / rms(noise).clamp(min=torch.finfo(noise.dtype).tiny)
+
+
+def rms(audio: Tensor) -> Tensor:
+    """Root mean square along the last axis, kept as an axis of one."""
+    return torch.linalg.vector_norm(audio, dim=-1, keepdim=True) / audio.shape[-1] ** 0.5
+
+
+class AddColoredNoise(Transform):
+    """Add noise with a drawn signal-to-noise ratio and spectral slope; each channel gets noise of its own level, of the same shape.
+
+    The ratio is between root mean squares over the whole row, as it stands at this point of the chain: silence stays silent.
+
+    Args:
+        sample_rate: Hz.
+        min_snr_db: loudest noise.
+        max_snr_db: softest noise.
+        min_decay: spectral exponent (see the module); -2 makes noise that rises by 40 dB a decade.
+        max_decay: its upper end.
+        p: probability per row.
+    """
+
+    name = "add_colored_noise"
+    parameter_names = ("snr_db", "decay")
+
+    def __init__(
+        self,
+        sample_rate: int,
+        min_snr_db: float = 3.0,
+        max_snr_db: float = 30.0,
+        min_decay: float = -2.0,
+        max_decay: float = 2.0,
+        p: float = 1.0,
+        name: str = "add_colored_noise",
+    ):
+        super().__init__(p)
+        check_range(self, "the signal-to-noise ratio", min_snr_db, max_snr_db)
+        check_range(self, "the spectral decay", min_decay, max_decay)
+        self.sample_rate, self.name = sample_rate, name
+        self.snr, self.decay = (min_snr_db, max_snr_db), (min_decay, max_decay)
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return torch.stack([uniform_between(key, "snr", *self.snr), uniform_between(key, "decay", *self.decay)], 1)
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        snr, decay = parameters.unbind(1)
+        noise = colored_noise(key, audio.shape[-1], self.sample_rate, decay)[:, None]
+        return torch.addcmul(audio, noise.to(audio.dtype), rms(audio) * 10 ** (-snr[:, None, None] / 20))
