@@ -11,14 +11,14 @@ from semisupcon.data.annotations.splits import group_split, stratified_folds, st
 from semisupcon.data.annotations.tools import find_file, multi_hot, numbers, one_hot, read_lines, read_table
 from semisupcon.errors import ConfigError, nearest
 
-# name -> import path of a function from a root folder to Annotations; imported when asked for.
-TASKS: dict[str, str] = {
-    **{
-        name: f"semisupcon.data.annotations.synthetic.{name}"
-        for name in ("synthetic_instrument", "synthetic_pitch", "synthetic_tags", "synthetic_affect")
-    },
-    **{name: f"semisupcon.data.annotations.fsdd.{name}" for name in ("fsdd_digit", "fsdd_speaker")},
+# module -> its tasks, functions from a root folder to Annotations; a module is imported when one of its tasks is asked for.
+MODULES: dict[str, tuple[str, ...]] = {
+    "any_table": ("csv",),
+    "class_folders": ("class_folders",),
+    "fsdd": ("fsdd_digit", "fsdd_speaker"),
+    "synthetic": ("synthetic_instrument", "synthetic_pitch", "synthetic_tags", "synthetic_affect"),
 }
+TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
 
 
 def find_task(task: str) -> Callable[..., Annotations]:

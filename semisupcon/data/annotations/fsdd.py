@@ -1,8 +1,9 @@
 """Free Spoken Digit Dataset (Jackson and contributors 2016): English digits spoken by six speakers, 8 kHz.
 
-Where: https://github.com/Jakobovski/free-spoken-digit-dataset. Licence: CC BY-SA 4.0. Files: ``recordings/{digit}_{speaker}_{repetition}.wav``.
-Split: repetitions 0-4 are the official test set; of the rest, a seeded tenth of every speaker's every digit is validation. All speakers are in all
-splits, so no group is declared. Metric: accuracy. Classes: the digits 0 to 9, or the speakers in alphabetical order.
+Where: https://github.com/Jakobovski/free-spoken-digit-dataset. Licence: CC BY-SA 4.0.
+Files: ``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0-4 are the official test set; of the rest, a seeded tenth of
+every speaker's every digit is validation. All speakers are in all splits, so no group is declared. Metric: accuracy.
+Classes: the digits 0 to 9, or the speakers in alphabetical order.
 """
 
 import re
@@ -14,7 +15,7 @@ from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
 from semisupcon.data.annotations.layout import audio_files, stem
 from semisupcon.data.annotations.splits import stratified_split
-from semisupcon.data.annotations.tools import one_hot
+from semisupcon.data.annotations.tools import located, one_hot
 from semisupcon.errors import AnnotationError, DatasetNotFoundError
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset"
@@ -44,15 +45,13 @@ def _recordings(root: Path, seed: int, validation: float) -> pd.DataFrame:
                 folder / file, None, "The name is not {digit}_{speaker}_{repetition}.", "Rename the file, or move it away."
             )
         rows.append({"path": f"recordings/{file}", **match.groupdict()})
-    table = pd.DataFrame(rows)
-    table.index = pd.MultiIndex.from_arrays([[str(root / path) for path in table["path"]], [1] * len(table)], names=["file", "line"])
+    table = located(pd.DataFrame(rows), [folder / file for file in files])
     is_test = table["repetition"].astype(int).to_numpy() < TEST_REPETITIONS
     rest = table[~is_test]
     strata = list(zip(rest["speaker"], rest["digit"], strict=True))
+    shares = {"train": 1 - validation, "val": validation}
     table["split"] = "test"
-    table.loc[~is_test, "split"] = stratified_split(
-        rest["path"].map(stem).tolist(), strata, {"train": 1 - validation, "val": validation}, seed
-    )
+    table.loc[~is_test, "split"] = stratified_split(rest["path"].map(stem).tolist(), strata, shares, seed)
     return table
 
 

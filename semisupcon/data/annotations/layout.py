@@ -73,8 +73,8 @@ class _Index:
 def find_by_stem(root: Path, paths: list[str]) -> list[str | None]:
     """Where each listed path really is under ``root``, or None.
 
-    A path is taken as it stands when it exists; else any audio file of the same stem, whatever its extension and folder, provided that only one has it
-    or that one shares more of the listed folders than all others.
+    A path is taken as it stands when it exists; else any audio file of the same stem, whatever its extension and folder, provided that it
+    is the only one or shares more of the listed folders than all others.
     """
     if not Path(root).is_dir():
         raise DatasetNotFoundError("The data set's folder", root, "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).")
@@ -97,14 +97,11 @@ def resolve(annotations: Annotations, root: Path, max_missing: float = MAX_MISSI
     present = np.array([path is not None for path in found], dtype=bool)
     absent = annotations.table["path"][~present].tolist()
     if absent:
-        told = f"{len(absent)} of {len(present)} listed clips are absent under {root}: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}"
+        first = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        told = f"{len(absent)} of {len(present)} listed clips are absent: {first}"
         if len(absent) > max_missing * len(present):
-            raise DatasetNotFoundError(
-                f"More than {max_missing:.0%} of the audio",
-                f"{root}\n{told}",
-                "Fetch the rest, or allow more with max_missing.",
-            )
-        log.warning(told)
+            raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; fetch the rest, or allow more with max_missing.")
+        log.warning("%s (under %s)", told, root)
     table = annotations.table[present].assign(path=[path for path in found if path is not None])
     return replace(annotations, table=table, targets=annotations.targets[present])
 
@@ -112,8 +109,8 @@ def resolve(annotations: Annotations, root: Path, max_missing: float = MAX_MISSI
 def unlisted(annotations: Annotations, root: Path) -> list[str]:
     """Audio under ``root`` that no split lists, sorted, for self-supervision.
 
-    A folder that holds clips of validation or test is left out whole, with the folders below it, unless training clips lie in it as well: what lies
-    beside held-out clips only is held out too. A copy of a held-out clip in another format (same stem) is left out wherever it lies.
+    A folder that holds clips of validation or test is left out whole, with the folders below it, unless training clips lie in it as well:
+    what lies beside held-out clips only is held out too. A copy of a listed clip in another format (same stem) is left out everywhere.
     """
     folders: dict[str, set[str]] = defaultdict(set)
     for path, split in zip(annotations.table["path"], annotations.table["split"], strict=True):

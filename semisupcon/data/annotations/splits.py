@@ -1,7 +1,7 @@
 """Splits where a data set brings none: seeded, and a function of names alone.
 
-Every clip or group is ranked by a hash of seed and name, so neither the order of a directory nor a global generator has a say, and the same names
-are drawn on every machine.
+Every clip or group is ranked by a hash of seed and name, so neither the order of a directory nor a global generator has a say, and the same
+names are drawn on every machine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def _checked(fractions: Mapping[str, float]) -> dict[str, float]:
 
 
 def _counts(n: int, fractions: Mapping[str, float]) -> list[int]:
-    """How many of ``n`` fall into each split, rounded to nearest; the first split takes what is left and never goes empty for the others."""
+    """How many of ``n`` fall into each split, rounded to nearest; the first split takes what is left, and at least one."""
     rest = list(fractions.values())[1:]
     counts = [int(n * f + 0.5) for f in rest]
     while counts and sum(counts) > max(n - 1, 0):
@@ -77,7 +77,7 @@ def group_split(
 
 
 def stratified_folds(names: Sequence[str], labels: Sequence, folds: int, seed: int = 0) -> np.ndarray:
-    """The fold, 1 to ``folds``, of each clip ``[n]``: clips of one label are dealt round, so that fold sizes differ by one a label at most."""
+    """The fold, 1 to ``folds``, of each clip ``[n]``: clips of one label are dealt round, so that its folds differ by one at most."""
     if folds < 2:
         raise ConfigError(f"folds must be at least 2, got {folds}.")
     result, dealt = np.zeros(len(names), int), {}
@@ -101,3 +101,24 @@ def split_of_folds(fold_of: np.ndarray, fold: int, folds: int, validation: bool 
     if validation:
         result[fold_of == fold % folds + 1] = "val"
     return result
+
+
+def seeded_split(
+    names: Sequence[str],
+    strata: Sequence,
+    groups: Sequence[str] | None = None,
+    folds: int | None = None,
+    fold: int = 1,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
+) -> np.ndarray:
+    """What the general parsers offer: fractions or folds, stratified over clips, or over groups where there are any; ``[n]`` splits."""
+    if groups is not None:
+        unique = sorted(set(groups))
+        if folds is None:
+            return group_split(groups, fractions, seed)
+        fold_of = dict(zip(unique, stratified_folds(unique, [""] * len(unique), folds, seed), strict=True))
+        return split_of_folds(np.array([fold_of[group] for group in groups]), fold, folds)
+    if folds is None:
+        return stratified_split(names, strata, fractions, seed)
+    return split_of_folds(stratified_folds(names, strata, folds, seed), fold, folds)

@@ -1,7 +1,7 @@
 """What every data-set file needs: reading lists and tables, and turning names into targets.
 
-Whatever is read keeps its place of origin as the index levels ``file`` and ``line``; pandas carries them through ``map``, selection and ``concat``,
-so that `one_hot`, far from the file, still says where a label that nobody knows was written.
+Whatever is read keeps its place of origin as the index levels ``file`` and ``line``; pandas carries them through ``map``, selection and
+``concat``, so that `one_hot`, far from the file, still says where a label that nobody knows was written.
 """
 
 import csv
@@ -30,9 +30,8 @@ def find_file(root: Path, *patterns: str, source: str = "") -> Path:
         DatasetNotFoundError: if none exists.
     """
     if root is None or not Path(root).is_dir():
-        raise DatasetNotFoundError(
-            "The data set's folder", root, f"Give the folder that holds it{f'; it can be had from {source}' if source else ''}."
-        )
+        had = f"; it can be had from {source}" if source else ""
+        raise DatasetNotFoundError("The data set's folder", root, f"Give the folder that holds it{had}.")
     for pattern in patterns:
         if found := sorted(path for path in Path(root).glob(pattern) if path.is_file()):
             return found[0]
@@ -55,20 +54,20 @@ def read_text(file: Path) -> str:
         raise AnnotationError(file, line, f"Byte 0x{data[error.start]:02x} is not UTF-8 text.", "Convert the file to UTF-8.") from None
 
 
-def _located(values, file: Path, lines: Sequence[int]):
-    values.index = pd.MultiIndex.from_arrays(
-        [pd.Categorical.from_codes(np.zeros(len(lines), int), [str(file)]), lines], names=["file", "line"]
-    )
+def located(values: pd.Series | pd.DataFrame, files: Sequence[str | Path] | Path, lines: Sequence[int] | None = None):
+    """``values`` with the file, or files, and lines they come from as index; no lines where a label is the name of a file."""
+    files = [str(file) for file in files] if not isinstance(files, str | Path) else [str(files)] * len(values)
+    values.index = pd.MultiIndex.from_arrays([files, lines if lines is not None else [0] * len(values)], names=["file", "line"])
     return values
 
 
 def place(rows: pd.Series | pd.DataFrame | pd.Index, position: int) -> tuple[str, int | None]:
-    """File and line that row ``position`` was read from; the row number where it was not read from a file."""
+    """File and line (None: the file as a whole) that row ``position`` was read from; the row number where it was not read from a file."""
     index = rows if isinstance(rows, pd.Index) else rows.index
     if list(index.names) != ["file", "line"]:
         return f"row {position} of the table", None
     file, line = index[position]
-    return str(file), int(line)
+    return str(file), int(line) or None
 
 
 def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -> pd.Series:
@@ -83,7 +82,7 @@ def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -
     if not lines:
         raise AnnotationError(file, None, "The list is empty.", "Fetch it again" + (f" from {source}." if source else "."))
     values = pd.Series([f"{prefix}/{line}" if prefix else line for _, line in lines], dtype=object)
-    return _located(values, file, [number for number, _ in lines])
+    return located(values, file, [number for number, _ in lines])
 
 
 def read_table(
@@ -117,12 +116,8 @@ def read_table(
                 _check_header(file, reader.line_num, header, columns, separator)
                 continue
             if not ragged and len(row) != len(header):
-                raise AnnotationError(
-                    file,
-                    reader.line_num,
-                    f"{len(row)} fields where {len(header)} are expected.",
-                    _separator_hint(row, separator, len(header)),
-                )
+                problem, remedy = f"{len(row)} fields where {len(header)} are expected.", _separator_hint(row, separator, len(header))
+                raise AnnotationError(file, reader.line_num, problem, remedy)
             rows.append([field.strip() for field in row])
             lines.append(reader.line_num)
     except csv.Error as error:
@@ -131,9 +126,9 @@ def read_table(
         raise AnnotationError(file, None, "The table has no rows.", "Fetch or write it again.")
     if ragged:
         width = len(header)
-        rows = [(row + [""] * width)[:width] + [row[width:]] for row in rows]
+        rows = [[*(row + [""] * width)[:width], row[width:]] for row in rows]
         header = [*header, "rest"]
-    return _located(pd.DataFrame(rows, columns=header, dtype=object), file, lines)
+    return located(pd.DataFrame(rows, columns=header, dtype=object), file, lines)
 
 
 def _check_header(file: Path, line: int, header: list[str], columns: Iterable[str], separator: str) -> None:
@@ -213,12 +208,9 @@ def numbers(values: pd.Series, low: float | None = None, high: float | None = No
         except (TypeError, ValueError):
             result[row] = np.inf
         if not np.isfinite(result[row]):
-            raise AnnotationError(
-                *place(values, row), f"'{text}' in column '{values.name}' is not a number.", "Write a finite number, or nothing."
-            )
+            problem, remedy = f"'{text}' in column '{values.name}' is not a number.", "Write a finite number, or nothing."
+            raise AnnotationError(*place(values, row), problem, remedy)
         if (low is not None and result[row] < low) or (high is not None and result[row] > high):
             bounds = f"{'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
-            raise AnnotationError(
-                *place(values, row), f"{values.name} is {text}, outside {bounds}.", f"Values lie in {bounds}; mend the line."
-            )
+            raise AnnotationError(*place(values, row), f"{values.name} is {text}.", f"It must lie in {bounds}; mend the line.")
     return result
