@@ -7,7 +7,6 @@ model is a folder with ``model.safetensors`` and ``config.json``. Files appear u
 import json
 import os
 import pickle
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,15 +48,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"No checkpoint at {path}.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        if not zipfile.is_zipfile(path) and "WeightsUnpickler" not in str(error) and "Unsupported" not in str(error):
-            raise CheckpointError(f"{path} is no checkpoint, or a damaged one.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+        said = " ".join(str(error).split())
+        if "Unsupported" in said:  # The words of torch for a class or call that is not plain data.
+            raise CheckpointError(f"{path} holds more than tensors and plain values; it was refused and nothing was run.") from error
         raise CheckpointError(
-            f"{path} holds more than tensors and plain values; it was refused and nothing was run. ({reason[:120]})"
+            f"{path} is no checkpoint, or one that is cut off or damaged: {said[:120] or type(error).__name__}"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is cut off or damaged: {str(error).splitlines()[0][:160]}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
     return content

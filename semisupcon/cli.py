@@ -4,6 +4,7 @@ Objective, encoder, optimizer, scheduler and data module are named by class path
 """
 
 import difflib
+import inspect
 import logging
 import os
 import re
@@ -14,11 +15,11 @@ from typing import Any, NoReturn
 import pytorch_lightning as L
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from semisupcon import encoders, frontends, heads, objectives, optimization  # noqa: F401  bare class names resolve
+from semisupcon import encoders, frontends, heads, objectives, optimization
 from semisupcon.callbacks import AtomicCheckpointIO, DrawMatrices, EndWell, KeepCheckpoints, Throughput
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.errors import UserError
+from semisupcon.errors import UserError, nearest
 from semisupcon.loggers import MetricsFile, make_logger
 from semisupcon.objectives.base import Objective
 from semisupcon.runs import CONFIG, Run, describe_code, forget_name, open_run, write_atomically
@@ -46,19 +47,40 @@ class Parser(LightningArgumentParser):
         raise SystemExit(2)
 
 
-def explain(message: str, parser: Parser) -> str:
-    """A parser's message in at most three lines, with the option that was probably meant."""
+def explain(message: str, parser: LightningArgumentParser) -> str:
+    """A parser's message in at most three lines, with the option or class that was probably meant."""
     lines = [re.sub(r"\s+", " ", line).strip() for line in str(message).splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("usage:", "Try "))]
-    options = [o.lstrip("-") for action in parser._actions for o in action.option_strings if o.startswith("--")]
-    for wrong in re.findall(r"--([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)'|'([\w.]+)' is not", " ".join(lines)):
+    text = "\n".join([line for line in lines if line and not line.startswith("usage:")][:3])
+    for wrong in re.findall(r"--([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)'|'([\w.]+)' is not", text):
         name = next(filter(None, wrong))
         if name in OLD_NAMES:
             return f"--{name} is called --{OLD_NAMES[name]} here."
-        if name not in options and (close := difflib.get_close_matches(name, options, n=1, cutoff=0.6)):
-            return f"There is no option --{name}. Did you mean --{close[0]}?"
-    text = "\n".join(lines[:3])
+        options = known_options(parser)
+        if name not in options and (meant := nearest_option(name, options)):
+            return f"There is no option --{name}. Did you mean --{meant}?"
+    if found := re.search(r"import path string: (\w+)", text):
+        return f"There is no class {found[1]}.{nearest(found[1], known_classes())}"
     return text if len(text) < 600 else f"{text[:600]} ..."
+
+
+def known_options(parser: LightningArgumentParser) -> list[str]:
+    """Every option of the parser, and those of the data module, which the parser knows only once its class is chosen."""
+    options = [o.lstrip("-") for action in parser._actions for o in action.option_strings if o.startswith("--")]
+    return options + [f"data.{name}" for name in inspect.signature(AudioDataModule).parameters]
+
+
+def nearest_option(name: str, options: list[str]) -> str | None:
+    """The full name of the option closest to ``name``, by its last part where the part before the dot was left out or mistaken."""
+    whole = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
+    ends = {option.rpartition(".")[2]: option for option in reversed(options)}
+    last = difflib.get_close_matches(name.rpartition(".")[2], ends, n=1, cutoff=0.6)
+    return whole[0] if whole else ends[last[0]] if last else None
+
+
+def known_classes() -> list[str]:
+    """Names that need no path: what the rooms of encoders, heads, front ends, objectives and optimization offer."""
+    rooms = (encoders, frontends, heads, objectives, optimization)
+    return [name for room in rooms for name, value in vars(room).items() if isinstance(value, type)]
 
 
 class PretrainCLI(LightningCLI):
@@ -79,7 +101,7 @@ class PretrainCLI(LightningCLI):
         add("--monitor_mode", type=str, default="max", help="Whether --monitor is better when 'max' or 'min'.")
         add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
         add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
-        parser.set_defaults({"data.class_path": "semisupcon.data.datamodule.AudioDataModule"})
+        parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}})
 
     def instantiate_classes(self) -> None:
         """Model and data first, then the run folder, then the trainer that writes there."""
@@ -149,6 +171,7 @@ def main(args: ArgsType = None) -> int:
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             parser_class=Parser,
+            parser_kwargs={"allow_abbrev": False},
             run=False,
             args=args,
         )
