@@ -16,7 +16,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "any_table": ("csv",),
     "class_folders": ("class_folders",),
     "fsdd": ("fsdd_digit", "fsdd_speaker"),
-    "synthetic": ("synthetic_instrument", "synthetic_pitch", "synthetic_tags", "synthetic_affect"),
+    "synthetic": ("synthetic_instrument", "synthetic_pitch", "synthetic_tags", "synthetic_polyphony", "synthetic_affect"),
 }
 TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
 

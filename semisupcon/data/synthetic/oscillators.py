@@ -1,0 +1,71 @@
+"""Oscillators that the instruments are built from: wavetables made of harmonics, struck modes, and noise around a pitch.
+
+All of them take *warped time* (seconds with the vibrato already in it), so that a frequency times the time is a phase in cycles and
+nothing has to be integrated.
+"""
+
+import numpy as np
+from scipy import fft
+
+SAMPLE_RATE = 22_050
+TABLE = 1 << 14  # so fine that the nearest entry serves: the error of harmonic 50 stays 45 dB below that harmonic
+MAX_HARMONICS = 200
+
+
+def harmonics_below(pitch: float) -> np.ndarray:
+    """The numbers ``[H]`` (1, 2, ...) of the harmonics of a pitch in Hz that lie safely below half the sample rate."""
+    return np.arange(1, min(MAX_HARMONICS, max(1, int(0.45 * SAMPLE_RATE / pitch))) + 1, dtype=np.float32)
+
+
+def wavetable(amplitudes: np.ndarray) -> np.ndarray:
+    """One period of unit power for each of S spectra: amplitudes ``[S, H]`` of harmonics 1..H to tables ``[S, TABLE]`` float32.
+
+    The phases are those of Schroeder (1970), the same for all spectra: low peaks, and neighbours in S blend without cancelling.
+    """
+    order = np.arange(amplitudes.shape[1])
+    phases = np.exp(-1j * np.pi * order * (order + 1) / amplitudes.shape[1])
+    power = np.sqrt((amplitudes**2).sum(axis=1, keepdims=True) / 2 + 1e-12)
+    spectrum = np.zeros((len(amplitudes), TABLE // 2 + 1), dtype=np.complex64)
+    spectrum[:, 1 : amplitudes.shape[1] + 1] = amplitudes / power * phases
+    return fft.irfft(spectrum, TABLE, axis=1) * (TABLE / 2)
+
+
+def read_table(tables: np.ndarray, cycles: np.ndarray, position: np.ndarray | None = None) -> np.ndarray:
+    """Play tables ``[S, TABLE]`` at a phase ``[T]`` in cycles; ``position [T]`` in 0..S-1 blends neighbouring spectra."""
+    column = (cycles * TABLE).astype(np.int64) & (TABLE - 1)
+    if position is None:
+        return tables[0].take(column)
+    row = np.minimum(position.astype(np.int64), len(tables) - 2)
+    column += row * TABLE
+    flat = tables.ravel()
+    low = flat.take(column)
+    column += TABLE
+    return low + (position - row).astype(np.float32) * (flat.take(column) - low)
+
+
+def modes(cycles: np.ndarray, time: np.ndarray, ratios: np.ndarray, levels: np.ndarray, decays: np.ndarray, pitch: float) -> np.ndarray:
+    """A struck body: decaying sines at ``ratios [M]`` of the pitch, each 60 dB down after ``decays [M]`` seconds, ``[T]`` float32."""
+    out = np.zeros(len(cycles), dtype=np.float32)
+    for ratio, level, decay in zip(ratios, levels, decays, strict=True):
+        if ratio * pitch < 0.45 * SAMPLE_RATE:
+            out += np.float32(level) * sine(ratio * cycles) * fall(time, decay)
+    return out
+
+
+def sine(cycles: np.ndarray) -> np.ndarray:
+    """A sine of unit amplitude at a phase in cycles; the turns are taken off in float64, the rest is done in float32."""
+    return np.sin(((cycles - np.floor(cycles)) * (2 * np.pi)).astype(np.float32))
+
+
+def fall(time: np.ndarray, seconds: float) -> np.ndarray:
+    """Exponential decay from 1, 60 dB down after ``seconds``, float32."""
+    return np.exp(time * np.float32(-6.908 / seconds))
+
+
+def smoothed(noise: np.ndarray, samples: int) -> np.ndarray:
+    """White noise ``[T]`` of unit variance through a moving average, brought back to unit variance."""
+    total = np.cumsum(noise, dtype=np.float64)
+    out = np.empty_like(noise)
+    out[:samples] = total[:samples]
+    out[samples:] = total[samples:] - total[:-samples]
+    return out / np.float32(np.sqrt(samples))

@@ -1,0 +1,84 @@
+"""What is played: short phrases over a tonic that is heard in every second of them.
+
+A phrase is a list of notes. Even steps of a melody are the tonic, an arpeggio returns to it every other step, and every chord contains it,
+so that the most sounded pitch class of any excerpt of a few seconds is the tonic.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TEXTURES = ("melody", "arpeggio", "chords")
+MODES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+CHORDS = {"major": ((0, 4, 7), (0, 5, 9), (-3, 0, 4), (0, 5, 7)), "minor": ((0, 3, 7), (0, 5, 8), (-4, 0, 3), (0, 5, 7))}  # I IV vi sus4
+CENTRE = 48  # MIDI number around which phrases lie
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note: onset and duration in seconds, semitones above the tonic, loudness in (0, 1]."""
+
+    onset: float
+    duration: float
+    semitones: int
+    loudness: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A phrase and its setting.
+
+    Attributes:
+        notes: the notes, in order of onset; the first may begin before the clip.
+        tonic: MIDI number of the tonic.
+        rate: steps a second.
+        mode: major or minor.
+        texture: one of `TEXTURES`.
+    """
+
+    notes: tuple[Note, ...]
+    tonic: int
+    rate: float
+    mode: str
+    texture: str
+
+
+def scene(rng: np.random.Generator, pitch_class: int, seconds: float, chords: bool) -> Scene:
+    """Draw a phrase.
+
+    Args:
+        pitch_class: of the tonic, 0 (C) to 11 (B).
+        seconds: length of the clip.
+        chords: whether the instrument can play several notes at once.
+    """
+    lowest = int(rng.integers(CENTRE - 10, CENTRE + 13))
+    tonic = lowest + (pitch_class - lowest) % 12
+    texture = TEXTURES[rng.choice(3, p=(0.35, 0.25, 0.4) if chords else (0.6, 0.4, 0))]
+    mode = ("major", "minor")[rng.integers(2)]
+    rate = float(np.exp(rng.uniform(np.log(1.3), np.log(7.5))))
+    gate = rng.uniform(0.55, 1.0)
+    steps = _steps(rng, texture, mode, int(np.ceil(seconds * rate)) + 2)
+    start = -rng.uniform(0, 1) / rate
+    notes, step = [], 0
+    while step < len(steps):
+        held = 2 if step % 2 == 0 and rng.uniform() < 0.25 else 1  # only the tonic is held
+        loudness = rng.uniform(0.6, 1.0)
+        notes += [Note(start + step / rate, held * gate / rate, p, loudness * (1 if p % 12 == 0 else 0.8)) for p in steps[step]]
+        step += held
+    return Scene(tuple(notes), tonic, rate, mode, texture)
+
+
+def _steps(rng: np.random.Generator, texture: str, mode: str, count: int) -> list[tuple[int, ...]]:
+    """The semitones above the tonic that sound at each of ``count`` steps."""
+    if texture == "chords":
+        length = int(rng.integers(1, 4))  # steps a chord stays
+        chosen = [CHORDS[mode][k] for k in rng.integers(0, 4, size=count // length + 1)]
+        bass = int(rng.choice((-12, 0)))
+        return [tuple(sorted({bass, 12, *chosen[k // length]})) for k in range(count)]
+    if texture == "arpeggio":
+        third, fifth = MODES[mode][2], MODES[mode][4]
+        figure = ((0, third, 12, fifth), (0, fifth, 12, third), (12, fifth, 0, third), (0, fifth, 0, 12 + third))[rng.integers(4)]
+        return [(figure[k % 4],) for k in range(count)]
+    others = [*MODES[mode][1:], MODES[mode][4] - 12, MODES[mode][5] - 12]
+    octave = rng.choice((0, 0, 0, 12), size=count)
+    return [(int(octave[k]),) if k % 2 == 0 else (int(rng.choice(others)),) for k in range(count)]
