@@ -50,10 +50,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         said = " ".join(str(error).split())
-        if "Unsupported" in said:  # The words of torch for a class or call that is not plain data.
+        if "unsupported" in said.lower():  # The word of torch for a class or call that is not plain data.
             raise CheckpointError(f"{path} holds more than tensors and plain values; it was refused and nothing was run.") from error
         raise CheckpointError(
-            f"{path} is no checkpoint, or one that is cut off or damaged: {said[:120] or type(error).__name__}"
+            f"{path} is no checkpoint, or one that is cut off or damaged: {said[:100] or type(error).__name__}"
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
