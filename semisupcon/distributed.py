@@ -1,0 +1,109 @@
+"""Batches spread over ranks: gather with gradient, and means that are those of the whole batch. The only user of ``torch.distributed``.
+
+Each rank compares its own rows with the columns of all ranks, so that the matrix of logits is M x N, not N x N. The gradient of a gathered
+column is the sum of what all ranks ask of it (a reduce-scatter in the backward pass); distributed data parallel then averages the gradients
+of the parameters. With a loss that is a `Share.mean`, that average equals the gradient of one process on the whole batch, however the rows
+are spread.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def world_size() -> int:
+    """The number of ranks; 1 without distributed training."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """How the rows of a batch lie on the ranks.
+
+    Attributes:
+        sizes: rows on each rank.
+        rank: whose share this is.
+    """
+
+    sizes: tuple[int, ...]
+    rank: int = 0
+
+    @property
+    def total(self) -> int:
+        """Rows on all ranks together."""
+        return sum(self.sizes)
+
+    @property
+    def offset(self) -> int:
+        """Where this rank's rows begin among the gathered ones."""
+        return sum(self.sizes[: self.rank])
+
+    @property
+    def weight(self) -> float:
+        """What a mean over this rank's rows counts: 1 when all ranks hold as many, 0 for a rank without rows."""
+        return len(self.sizes) * self.sizes[self.rank] / max(self.total, 1)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """The rows ``[total, ...]`` of all ranks, in the order of the ranks, from this rank's ``[n, ...]``; differentiable."""
+        if len(self.sizes) == 1:
+            return x
+        if x.dtype == torch.bool:
+            return self.gather(x.byte()).bool()
+        return _Gather.apply(x, self)
+
+    def select(self, chosen: Tensor) -> "Share":
+        """The share of a part of the rows: ``chosen [total]`` bool is a mask over the gathered rows."""
+        return Share(tuple(int(part.sum()) for part in chosen.split(self.sizes)), self.rank)
+
+    def columns(self, device: torch.device) -> Tensor:
+        """``[n]`` int64: the places of this rank's rows among the gathered ones."""
+        return torch.arange(self.offset, self.offset + self.sizes[self.rank], device=device)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of ``values [n]``, so weighted that its average over ranks (and that of its gradient) is the mean of the whole batch."""
+        return values.sum() / max(len(values), 1) * self.weight
+
+
+def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
+    """Agree with the other ranks on who holds how many rows; every rank must call it.
+
+    Args:
+        rows: how many rows this rank holds; the ranks may differ (the last batch of an epoch, labelled clips).
+        device: where the backend of the process group can work.
+        over_ranks: False for negatives and means of this rank alone.
+    """
+    if not over_ranks or world_size() == 1:
+        return Share((rows,))
+    sizes = torch.empty(world_size(), dtype=torch.int64, device=device)
+    dist.all_gather_into_tensor(sizes, torch.tensor([rows], device=device))
+    return Share(tuple(sizes.tolist()), dist.get_rank())
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather forwards, reduce-scatter backwards, of parts padded to the largest."""
+
+    @staticmethod
+    def forward(ctx, x, where):
+        ctx.where = where
+        ranks, most = len(where.sizes), max(where.sizes)
+        padded = x.new_zeros(most, *x.shape[1:])
+        padded[: len(x)] = x
+        gathered = x.new_empty(ranks * most, *x.shape[1:])
+        dist.all_gather_into_tensor(gathered, padded)
+        if where.total == len(gathered):
+            return gathered
+        return torch.cat([part[:size] for part, size in zip(gathered.chunk(ranks), where.sizes, strict=True)])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        where, most = ctx.where, max(ctx.where.sizes)
+        padded = grad.new_zeros(len(where.sizes), most, *grad.shape[1:])
+        for slot, part in zip(padded, grad.split(where.sizes), strict=True):
+            slot[: len(part)] = part
+        summed = grad.new_empty(most, *grad.shape[1:])
+        dist.reduce_scatter_tensor(summed, padded.flatten(0, 1))
+        return summed[: where.sizes[where.rank]], None

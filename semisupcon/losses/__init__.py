@@ -1,0 +1,6 @@
+"""How wrong we are: pure functions on tensors."""
+
+from semisupcon.losses.contrastive import Contrast, contrastive_loss, cross_entropy_of_products
+from semisupcon.losses.predictive import negative_cosine
+
+__all__ = ["Contrast", "contrastive_loss", "cross_entropy_of_products", "negative_cosine"]

@@ -1,0 +1,107 @@
+"""SemiSupCon: one contrastive loss over labelled and unlabelled clips together (Guinot et al. 2024, eq. 3).
+
+The loss is an exact log-softmax; the original adds 1e-6 inside its logarithm, which caps what a hard pair can cost and teach.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from semisupcon.data.batch import Batch
+from semisupcon.distributed import share
+from semisupcon.errors import ConfigError
+from semisupcon.heads import Head, ProjectionHead
+from semisupcon.objectives.base import statistics_kept
+from semisupcon.objectives.views import Items, ViewCriterion, compare, encode_views, lay_out
+from semisupcon.targets import SameClip, SharedLabels, Target, same_clip
+
+
+class SemiSupCon(ViewCriterion):
+    """Views of a clip attract each other, and so do labelled clips that are near by their labels; all other pairs repel.
+
+    Args:
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is the paper's, two layers 512 and 128 without biases.
+        target: what is near among labelled items; None is one shared label. `semisupcon.targets.SameClip` ignores labels.
+        temperature: positive; 0.1 in the paper.
+        views: of each clip, at least 2; adjacent excerpts in the paper.
+        together: whether all views pass the encoder at once (as in the paper), or each alone.
+        gather_negatives: whether the clips of all ranks are candidates, or those of an anchor's own rank.
+
+    Logged:
+        ``semisl_loss`` (the loss), ``sl_loss`` (labelled items among themselves, labels only) and ``ssl_loss`` (unlabelled items among themselves),
+        where there are such items; ``sparsity_semisl`` and ``sparsity_sl``, 1 minus the mean of the target matrix with a zero diagonal; ``top1``,
+        the target weight of the nearest item; ``negatives``, the mean weight that an anchor repels.
+    """
+
+    def __init__(
+        self,
+        projector: Head | None = None,
+        target: Target | None = None,
+        temperature: float = 0.1,
+        views: int = 2,
+        together: bool = True,
+        gather_negatives: bool = True,
+    ):
+        super().__init__()
+        if temperature <= 0:
+            raise ConfigError(f"temperature must be positive, got {temperature}")
+        if views < 2:
+            raise ConfigError(f"SemiSupCon compares views of a clip, so it needs at least 2; got {views}")
+        self.projector = projector if projector is not None else ProjectionHead([512, 128])
+        self.target = target if target is not None else SharedLabels()
+        self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
+
+    def fit(self, width):
+        self.projector.connect(width)
+
+    def prepare(self, facts):
+        if facts.classes:
+            self.target.prepare(facts)
+
+    def representations(self):
+        return {"projection": self.projector}
+
+    def losses_of(self, embeddings, batch):
+        items = self._items(embeddings, batch)
+        where = share(len(items), items.clips.device, self.gather_negatives)
+        everyone = items.gather(where)
+        contrast = compare(items, everyone, where, self.near, self.temperature)
+        loss, mass = contrast.loss * where.weight, where.mean(contrast.mass)
+        logged = {"semisl_loss": loss.detach(), "sparsity_semisl": 1 - mass / len(everyone)}
+        logged |= {"top1": where.mean(contrast.nearest), "negatives": len(everyone) - 1 - mass}
+        with torch.no_grad():
+            labelled = everyone.labelled
+            for name, chosen, target in (("sl", labelled, self.target), ("ssl", ~labelled, SameClip())):
+                part = where.select(chosen)
+                if part.total:
+                    among = compare(
+                        items.select(chosen[where.columns(chosen.device)]), everyone.select(chosen), part, target, self.temperature
+                    )
+                    logged[f"{name}_loss"] = among.loss * part.weight
+                if part.total and name == "sl":
+                    logged["sparsity_sl"] = 1 - part.mean(among.mass) / part.total
+        return {"loss": loss} | logged
+
+    def near(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
+        """The semi-supervised target: same clip or near by labels (equal to their sum clipped at 1, since the first is 0 or 1)."""
+        near = same_clip(clips_rows, clips_columns)
+        if labels_rows.shape[1] == 0:
+            return near
+        return torch.maximum(near, self.target(labels_rows, clips_rows, labels_columns, clips_columns))
+
+    def _items(self, embeddings: Tensor, batch: Batch) -> Items:
+        return lay_out(self.projector(embeddings.flatten(0, 1)).unflatten(0, embeddings.shape[:2]), batch)
+
+    def matrices(self, batch, encode):
+        """The target of a batch, and the similarities (cosine / temperature) of all, of labelled and of unlabelled items, with zero diagonals."""
+        with torch.no_grad(), statistics_kept(encode.encoder), statistics_kept(self):
+            items = self._items(encode_views(batch, encode, self.together), batch)
+        directions = normalize(items.projections.float(), dim=-1)
+        others = 1 - torch.eye(len(items), device=directions.device)
+        similarity = directions @ directions.T / self.temperature * others
+        near = self.near(items.labels, items.clips, items.labels, items.clips)
+        pictures = {"target_contrastive_matrix": near * others, "semisl_sim": similarity}
+        for name, chosen in (("sl_sim", items.labelled), ("ssl_sim", ~items.labelled)):
+            if chosen.any():
+                pictures[name] = similarity[chosen][:, chosen]
+        return pictures

@@ -1,0 +1,101 @@
+"""What criteria do with the views of a batch: encode them, lay them out in rows, and compare each row with all others, on all ranks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from semisupcon.data.batch import Batch, labelled
+from semisupcon.distributed import Share
+from semisupcon.losses import Contrast, contrastive_loss
+from semisupcon.objectives.base import Criterion, Encode
+
+
+def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
+    """Embeddings ``[B, V, D]`` of all views.
+
+    Args:
+        batch: audio ``[B, V, 1, T]``.
+        encode: the encoder.
+        together: one pass of all views, so that batch-norm statistics are theirs together; otherwise a pass for each view.
+    """
+    audio, length = batch["audio"], batch["length"]
+    if together:
+        return encode(audio.flatten(0, 1), length=length.flatten()).unflatten(0, audio.shape[:2])
+    passes = [encode(x, length=n) for x, n in zip(audio.unbind(dim=1), length.unbind(dim=1), strict=True)]
+    return torch.stack(passes, dim=1)
+
+
+class ViewCriterion(Criterion):
+    """A criterion on the embeddings of the views alone, however they came about: so it can be one of several on the same embeddings.
+
+    Subclasses set ``together`` and write ``fit`` and ``losses_of``.
+    """
+
+    together: bool = False
+
+    def connect(self, encoder):
+        self.fit(encoder.embedding_dim)
+
+    def fit(self, width: int) -> None:
+        """Fit the heads to embeddings of this width.
+
+        Raises:
+            ConfigError: when they were made for another.
+        """
+
+    def losses(self, batch, encode):
+        return self.losses_of(encode_views(batch, encode, self.together), batch)
+
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """As `Criterion.losses`, from embeddings ``[B, V, D]``."""
+        raise TypeError(f"{type(self).__name__} defines no losses_of(embeddings, batch)")
+
+
+@dataclass(frozen=True)
+class Items:
+    """Views laid out in one row each: item k is view ``k mod V`` of clip ``k div V``.
+
+    Attributes:
+        projections: ``[M, P]``.
+        labels: ``[M, C]``, NaN rows unlabelled.
+        clips: ``[M]`` ids.
+    """
+
+    projections: Tensor
+    labels: Tensor
+    clips: Tensor
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def labelled(self) -> Tensor:
+        """``[M]`` bool: which items carry a label."""
+        return labelled(self.labels)
+
+    def select(self, rows: Tensor) -> "Items":
+        """The items that a mask or index picks."""
+        return Items(self.projections[rows], self.labels[rows], self.clips[rows])
+
+    def gather(self, where: Share) -> "Items":
+        """The items of all ranks."""
+        return Items(where.gather(self.projections), where.gather(self.labels), where.gather(self.clips))
+
+
+def lay_out(projections: Tensor, batch: Batch) -> Items:
+    """`Items` of projections ``[B, V, P]`` and of the labels and ids of their clips."""
+    views = projections.shape[1]
+    return Items(projections.flatten(0, 1), batch["targets"].repeat_interleave(views, dim=0), batch["clip"].repeat_interleave(views, dim=0))
+
+
+def compare(items: Items, everyone: Items, where: Share, target: Callable[..., Tensor], temperature: float) -> Contrast:
+    """The contrastive loss of this rank's ``items`` among those of ``everyone``, with the target made tile by tile."""
+    return contrastive_loss(
+        items.projections,
+        everyone.projections,
+        lambda rows: target(items.labels[rows], items.clips[rows], everyone.labels, everyone.clips),
+        where.columns(items.clips.device),
+        temperature,
+    )

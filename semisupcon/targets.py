@@ -1,0 +1,238 @@
+"""What is near what: target matrices of contrastive learning, from two blocks of labels and clip ids (Guinot et al. 2024, section 3).
+
+The functions take rows and columns apart, so that a loss can ask for the matrix tile by tile. Labels are ``[M, C]`` and ``[N, C]``; a row with a
+NaN is unlabelled and near nothing but its own clip. All return ``[M, N]`` float32 in [0, 1].
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pdist
+
+from semisupcon.data.batch import DataFacts
+from semisupcon.errors import ConfigError
+from semisupcon.random import permutation
+from semisupcon.spec import Recorded
+
+MEDIAN_ROWS = 2048
+
+
+def same_clip(clips_rows: Tensor, clips_columns: Tensor) -> Tensor:
+    """1 where two items come from the same clip; ``clips_*`` are ``[M]`` and ``[N]`` int64."""
+    return (clips_rows[:, None] == clips_columns).float()
+
+
+def common_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
+    """How many labels two items share. Only an exact 1 is a label, so zeros and NaN share nothing."""
+    return (labels_rows == 1).float() @ (labels_columns == 1).float().T
+
+
+def shared_labels(labels_rows: Tensor, labels_columns: Tensor, threshold: int = 1) -> Tensor:
+    """1 where two items share at least ``threshold`` labels: one rule for binary, multiclass and multilabel targets."""
+    return (common_labels(labels_rows, labels_columns) >= threshold).float()
+
+
+def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
+    """Overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945): 1 for equal sets, 0 where nothing is shared."""
+    sizes_rows, sizes_columns = ((labels == 1).float().sum(dim=1) for labels in (labels_rows, labels_columns))
+    return 2 * common_labels(labels_rows, labels_columns) / (sizes_rows[:, None] + sizes_columns).clamp(min=1)
+
+
+def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
+    """1 where two labelled items agree in every column.
+
+    Of one-hot rows this means the same class; of a single binary column it is symmetric: zeros are near zeros as ones are near ones.
+    """
+    absent = (labels_rows == 0).float() @ (labels_columns == 0).float().T
+    return (common_labels(labels_rows, labels_columns) + absent == labels_rows.shape[1]).float() * (labels_rows.shape[1] > 0)
+
+
+def gaussian_kernel(values_rows: Tensor, values_columns: Tensor, bandwidth: float | Tensor) -> Tensor:
+    """exp(-d^2 / (2 bandwidth^2)) of the Euclidean distance d of two rows of values (Rosenblatt 1956); 0 where either is NaN."""
+    known = (~values_rows.isnan().any(dim=1))[:, None] & ~values_columns.isnan().any(dim=1)
+    # Without the matrix product: it would lose the digits of small distances.
+    distance = torch.cdist(values_rows.nan_to_num(), values_columns.nan_to_num(), compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.exp(-0.5 * (distance / bandwidth) ** 2).float() * known
+
+
+class Target(Recorded):
+    """A target matrix that a YAML can name. Subclasses define ``forward`` on labels and clips, tile by tile."""
+
+    def prepare(self, facts: DataFacts) -> None:
+        """Take scales from the labelled training clips; called at set-up, again and again with the same result.
+
+        Raises:
+            ConfigError: when the labels are of a kind this target cannot compare.
+        """
+
+    def forward(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
+        """``[M, N]`` from labels ``[M, C]``, ``[N, C]`` and clip ids ``[M]``, ``[N]``."""
+        raise TypeError(f"{type(self).__name__} defines no forward(labels_rows, clips_rows, labels_columns, clips_columns)")
+
+
+class SameClip(Target):
+    """Views of one clip are near: self-supervision."""
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return same_clip(clips_rows, clips_columns)
+
+
+class SharedLabels(Target):
+    """Items that share enough labels are near (Guinot et al. 2024).
+
+    Args:
+        threshold: labels in common, at least 1; above 1 a one-hot target has no supervised positives.
+    """
+
+    def __init__(self, threshold: int = 1):
+        super().__init__()
+        if threshold < 1:
+            raise ConfigError(f"threshold must be at least 1, got {threshold}: with 0 everything would be near everything")
+        self.threshold = threshold
+
+    def prepare(self, facts):
+        _refuse_regression(self, facts)
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return shared_labels(labels_rows, labels_columns, self.threshold)
+
+
+class Dice(Target):
+    """Items are as near as their label sets overlap (``weighted`` in SemiSupCon)."""
+
+    def prepare(self, facts):
+        _refuse_regression(self, facts)
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return dice(labels_rows, labels_columns)
+
+
+class SameLabels(Target):
+    """Items with the same labels are near: the same class, or the same side of a binary label."""
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return same_labels(labels_rows, labels_columns)
+
+
+class Kernel(Target):
+    """Items are as near as their regression values: a Gaussian kernel on values z-scored by the labelled training clips.
+
+    Args:
+        bandwidth: in standard deviations; None takes the median distance between training clips (Gretton et al. 2012, of at most 2,048 of them).
+    """
+
+    def __init__(self, bandwidth: float | None = None):
+        super().__init__()
+        if bandwidth is not None and bandwidth <= 0:
+            raise ConfigError(f"bandwidth must be positive, got {bandwidth}")
+        self.given = bandwidth
+        # Buffers, so that a checkpoint compares values as its training did. Their shape is that of the data, known at set-up.
+        for name in ("mean", "scale", "bandwidth"):
+            self.register_buffer(name, None)
+
+    def prepare(self, facts):
+        if facts.kind != "regression":
+            raise ConfigError(f"the target Kernel compares regression values, and these labels are {facts.kind}.")
+        values = torch.as_tensor(facts.train_targets)
+        if len(values) < 2:  # supervised_data_p 0: nothing to compare, yet a checkpoint has the same shapes.
+            values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
+        mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)
+        some = (values[permutation(len(values), "kernel")[:MEDIAN_ROWS]] - mean) / scale
+        bandwidth = torch.as_tensor(self.given or pdist(some).median().clamp(min=1e-12), dtype=torch.float32)
+        device = None if self.mean is None else self.mean.device
+        self.mean, self.scale, self.bandwidth = mean.to(device), scale.to(device), bandwidth.to(device)
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        # A checkpoint is also read where no data has been seen: take the shapes from it.
+        for name in ("mean", "scale", "bandwidth"):
+            if getattr(self, name) is None and prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _standardised(self, values: Tensor) -> Tensor:
+        return (values - self.mean) / self.scale
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return gaussian_kernel(self._standardised(labels_rows), self._standardised(labels_columns), self.bandwidth)
+
+
+class ClassSimilarity(Target):
+    """Domain knowledge as a matrix: how near each class is to each other one (keys on the circle of fifths, instruments of a family).
+
+    Args:
+        matrix: C rows of C numbers in [0, 1], in the order of the classes. Items with several labels get the mean over all pairs of them.
+    """
+
+    def __init__(self, matrix: Sequence[Sequence[float]]):
+        super().__init__()
+        similarity = torch.tensor(matrix, dtype=torch.float32)
+        if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1] or similarity.min() < 0 or similarity.max() > 1:
+            raise ConfigError("matrix must be square with numbers in [0, 1], one row and one column for each class")
+        self.register_buffer("similarity", similarity, persistent=False)
+
+    def prepare(self, facts):
+        if len(self.similarity) != len(facts.classes):
+            raise ConfigError(f"the similarity matrix is for {len(self.similarity)} classes, the data has {len(facts.classes)}.")
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        rows, columns = ((labels == 1).float() for labels in (labels_rows, labels_columns))
+        shares_rows, shares_columns = (x / x.sum(dim=1, keepdim=True).clamp(min=1) for x in (rows, columns))
+        return shares_rows @ self.similarity @ shares_columns.T
+
+
+class Similarity(Target):
+    """Any function of yours.
+
+    Args:
+        function: import path of ``f(labels_rows [M, C], labels_columns [N, C]) -> [M, N]`` in [0, 1]; rows with NaN are masked for you.
+    """
+
+    import_paths = ("function",)
+
+    def __init__(self, function: str):
+        super().__init__()
+        self.path, self._function = function, None
+
+    def prepare(self, facts):
+        self._function = _import(self.path)
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        self._function = self._function or _import(self.path)
+        known = (~labels_rows.isnan().any(dim=1))[:, None] & ~labels_columns.isnan().any(dim=1)
+        return torch.where(known, self._function(labels_rows.nan_to_num(), labels_columns.nan_to_num()), 0.0).float()
+
+
+class Either(Target):
+    """Items are as near as the most generous of several targets says.
+
+    Args:
+        targets: at least one; with one of 0 and 1 among two, the maximum equals their sum clipped at 1.
+    """
+
+    def __init__(self, targets: list[Target]):
+        super().__init__()
+        self.targets = nn.ModuleList(targets)
+
+    def prepare(self, facts):
+        for target in self.targets:
+            target.prepare(facts)
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return torch.stack([target(labels_rows, clips_rows, labels_columns, clips_columns) for target in self.targets]).amax(dim=0)
+
+
+def _refuse_regression(target: Target, facts: DataFacts) -> None:
+    if facts.kind == "regression":
+        raise ConfigError(
+            f"the target {type(target).__name__} compares labels, and these are regression values; use semisupcon.targets.Kernel."
+        )
+
+
+def _import(path: str) -> Callable[[Tensor, Tensor], Tensor]:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"the similarity function '{path}' cannot be imported: {error}") from error
