@@ -7,13 +7,16 @@ model is a folder with ``model.safetensors`` and ``config.json``. Files appear u
 import json
 import os
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from semisupcon.data.batch import DataFacts
 from semisupcon.errors import CheckpointError
 from semisupcon.spec import build, spec_of
 
@@ -113,12 +116,28 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
         raise CheckpointError(f"{path} is an exported encoder without heads; give the training checkpoint.")
     content = read_checkpoint(path)
     encoder = load_encoder(path, trust)
-    criterion = build(content["semisupcon"]["criterion"], trust)
+    written = content["semisupcon"]
+    criterion = build(written["criterion"], trust)
     criterion.connect(encoder)
-    weights = _below(content["state_dict"], "criterion.")
-    for name, value in content["semisupcon"].get("facts", {}).items():
-        weights.setdefault(name, value)
-    return encoder, load_weights(criterion, weights, path).eval()
+    criterion.prepare(facts_from(written["facts"]))
+    return encoder, load_weights(criterion, _below(content["state_dict"], "criterion."), path).eval()
+
+
+def plain_facts(facts: DataFacts) -> dict[str, Any]:
+    """What a checkpoint keeps of the data: enough to shape the heads again, no labels."""
+    return {
+        "classes": list(facts.classes),
+        "kind": facts.kind,
+        "operators": list(facts.operators),
+        "parameter_names": [list(names) for names in facts.parameter_names],
+    }
+
+
+def facts_from(plain: dict[str, Any]) -> DataFacts:
+    """The facts of `plain_facts`, with no labelled clip."""
+    classes = tuple(plain["classes"])
+    names = tuple(tuple(names) for names in plain["parameter_names"])
+    return DataFacts(classes, plain["kind"], tuple(plain["operators"]), names, np.zeros((0, len(classes)), np.float32))
 
 
 def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: str | Path) -> nn.Module:
@@ -127,19 +146,16 @@ def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: st
     Raises:
         CheckpointError: listing the first tensors that are missing, left over or of another shape.
     """
-    ours = module.state_dict()
-    shared = ours.keys() & weights.keys()
-    problems = {
-        "missing": sorted(ours.keys() - weights.keys()),
-        "unknown": sorted(weights.keys() - ours.keys()),
-        "misshapen": sorted(
-            f"{k} {tuple(weights[k].shape)} for {tuple(ours[k].shape)}" for k in shared if weights[k].shape != ours[k].shape
-        ),
-    }
-    if any(problems.values()):
-        parts = (f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names)
-        raise CheckpointError(f"The weights in {source} do not fit {type(module).__name__}: {'; '.join(parts)}.")
-    module.load_state_dict(weights)
+    problem = ""
+    try:
+        loaded = module.load_state_dict(weights, strict=False)
+        parts = {"missing": loaded.missing_keys, "unknown": loaded.unexpected_keys}
+        problem = "; ".join(f"{len(names)} {what} ({', '.join(sorted(names)[:3])})" for what, names in parts.items() if names)
+    except RuntimeError as error:
+        shapes = re.findall(r"size mismatch for ([\w.]+)", str(error))
+        problem = f"{len(shapes)} of another shape ({', '.join(shapes[:3])})"
+    if problem:
+        raise CheckpointError(f"The weights in {source} do not fit {type(module).__name__}: {problem}.")
     return module
 
 

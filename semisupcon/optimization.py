@@ -14,7 +14,7 @@ NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Parameter]], decay_norm_and_bias: bool = True) -> list[dict]:
     """Groups for an optimizer: one, or two of which the second (biases, and all parameters of normalisation layers) is not decayed.
 
-    LARS of timm leaves a group without weight decay unadapted too, which is the exclusion that its paper (You et al. 2017) and SimCLR ask for.
+    LARS of timm leaves a group without weight decay unadapted too: the exclusion that its paper (You et al. 2017) and SimCLR ask for.
     """
     trainable = list(trainable)
     if decay_norm_and_bias:
@@ -73,8 +73,8 @@ class WarmupCosine(_Closed):
 class OscillatingCosine(_Closed):
     """MT-SLVR's schedule as it ran: a cosine with ``T_max`` counted in epochs but stepped per batch, so that it falls and rises again.
 
-    The learning rate is the peak at 0, zero at ``half_period`` and the peak again at twice that (mtslvr: 1000, or 25 cycles in a run). It is
-    here so that published runs can be repeated; `WarmupCosine` is the better choice.
+    The learning rate is the peak at 0, zero at ``half_period`` and the peak again at twice that (MT-SLVR: 1000, so 25 cycles in a run).
+    It is here so that published runs can be repeated; `WarmupCosine` is the better choice.
 
     Args:
         optimizer: whose learning rates are the peak.

@@ -80,7 +80,7 @@ def test_a_class_path_to_call_is_refused(checkpoint):
 
 
 def test_weights_of_another_encoder_are_listed():
-    with pytest.raises(CheckpointError, match=r"missing .*unknown|misshapen"):
+    with pytest.raises(CheckpointError, match=r"missing .*unknown|another shape"):
         load_weights(SampleCNNSmall(widths=[4, 8], stem=3), small().state_dict(), "here")
 
 

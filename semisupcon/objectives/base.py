@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
+from semisupcon.checkpoints import plain_facts
 from semisupcon.data.batch import Batch, DataFacts
 from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
@@ -153,6 +154,7 @@ class Objective(L.LightningModule):
         self.decay_norm_and_bias, self.seed = decay_norm_and_bias, seed
         self.encode = Encode(encoder, chunk_size)
         criterion.connect(encoder)
+        self.facts = DataFacts()
         self._validation: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
@@ -178,7 +180,8 @@ class Objective(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         if (data := getattr(self.trainer, "datamodule", None)) is not None:
-            self.criterion.prepare(data.facts)
+            self.facts = data.facts
+            self.criterion.prepare(self.facts)
 
     def configure_optimizers(self) -> Any:
         trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
@@ -234,7 +237,12 @@ class Objective(L.LightningModule):
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["semisupcon"] = {"version": 1, "encoder": spec_of(self.encoder), "criterion": spec_of(self.criterion)}
+        checkpoint["semisupcon"] = {
+            "version": 1,
+            "encoder": spec_of(self.encoder),
+            "criterion": spec_of(self.criterion),
+            "facts": plain_facts(self.facts),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         written, ours = checkpoint.get("semisupcon", {}).get("encoder"), spec_of(self.encoder)
