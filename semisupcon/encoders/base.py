@@ -1,5 +1,6 @@
 """What an encoder is: waveform ``[N, 1, T]`` in, embedding ``[N, D]`` out, by normalize, frontend, trunk and pool."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Self
 
@@ -72,7 +73,7 @@ class Encoder(Recorded):
         if samples < self.min_samples:
             raise ConfigError(f"{self._takes()}; segments of {samples:,} are too short.")
         self._segment_samples = samples
-        if "segment_samples" in self._init_args:
+        if "segment_samples" in inspect.signature(type(self).__init__).parameters:
             self._init_args["segment_samples"] = samples
 
     def features(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:

@@ -24,6 +24,10 @@ class Frontend(Recorded):
         """Frames of its output for waveforms of so many samples; the same type as given."""
         return samples
 
+    def samples_for(self, frames: int) -> int:
+        """The shortest waveform that gives so many frames."""
+        return frames
+
 
 class Waveform(Frontend):
     """The identity: ``[N, 1, T]`` to ``[N, 1, T]``."""

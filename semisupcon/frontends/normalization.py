@@ -7,7 +7,7 @@ nothing. Pretraining, probing and inference all go through the same module, so t
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.spec import Recorded
@@ -16,6 +16,26 @@ from semisupcon.spec import Recorded
 def valid_samples(x: Tensor, length: Tensor | None) -> Tensor | None:
     """Mask ``[N, 1, T]`` of the samples of ``x [N, 1, T]`` that are audio; None when all are."""
     return None if length is None else torch.arange(x.shape[-1], device=x.device) < length[:, None, None].to(x.device)
+
+
+def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
+    """Mean and (population) standard deviation over all samples of all tensors, of any shape, in float64 and one pass.
+
+    Raises:
+        ConfigError: if there are no samples, or all are equal.
+    """
+    count, mean, square = 0, 0.0, 0.0
+    for x in waveforms:
+        x = x.detach().double()
+        if (n := x.numel()) == 0:
+            continue
+        # Chan, Golub and LeVeque (1979): moments are merged, because a difference of sums of squares would cancel.
+        delta = float(x.mean()) - mean
+        count, square = count + n, square + float((x - x.mean()).square().sum()) + delta**2 * count * n / (count + n)
+        mean += delta * n / count
+    if square <= 0:
+        raise ConfigError("data-set statistics need audio that is not constant; found none.")
+    return mean, (square / count) ** 0.5
 
 
 class Normalization(Recorded):
@@ -97,24 +117,10 @@ class DatasetStatistics(Normalization):
         return not bool(self.std.isnan())
 
     def fit(self, waveforms: Iterable[Tensor]) -> None:
-        """Compute the statistics over all samples of all tensors, of any shape, in float64 and in one pass.
-
-        Raises:
-            ConfigError: if there are no samples, or all are equal.
-        """
-        count, mean, square = 0, 0.0, 0.0
-        for x in waveforms:
-            # Chan, Golub and LeVeque (1979): merge the moments of each tensor, which is exact where sums of squares cancel.
-            x = x.detach().double()
-            if (n := x.numel()) == 0:
-                continue
-            delta = float(x.mean()) - mean
-            count, square = count + n, square + float((x - x.mean()).square().sum()) + delta**2 * count * n / (count + n)
-            mean += delta * n / count
-        if square <= 0:
-            raise ConfigError("data-set statistics need audio that is not constant; found none")
+        """Take the statistics of all samples of all tensors; see `moments`."""
+        mean, std = moments(waveforms)
         self.mean.fill_(mean)
-        self.std.fill_((square / count) ** 0.5)
+        self.std.fill_(std)
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         if not torch.compiler.is_compiling() and not self.fitted:
@@ -122,3 +128,18 @@ class DatasetStatistics(Normalization):
         mask = valid_samples(x, length)
         x = (x - self.mean) / self.std
         return x if mask is None else x * mask
+
+
+def fit_statistics(module: nn.Module, waveforms: Iterable[Tensor]) -> bool:
+    """Fit every `DatasetStatistics` inside a module that is not fitted yet, going through the waveforms once and only if there is one.
+
+    Returns:
+        Whether there was one.
+    """
+    waiting = [m for m in module.modules() if isinstance(m, DatasetStatistics) and not m.fitted]
+    if waiting:
+        mean, std = moments(waveforms)
+        for statistics in waiting:
+            statistics.mean.fill_(mean)
+            statistics.std.fill_(std)
+    return bool(waiting)

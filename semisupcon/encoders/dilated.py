@@ -1,0 +1,60 @@
+"""The small dilated 1-D CNN with which the AudioMNIST exercise of MFCL encodes waveforms (called Res1dNet there, which it is not)."""
+
+from torch import Tensor, nn
+
+from semisupcon.encoders.base import Encoder, needs_waveform
+from semisupcon.encoders.pooling import Pool
+from semisupcon.errors import ConfigError
+from semisupcon.frontends import Frontend, Normalization
+
+
+class Block(nn.Module):
+    """Two convolutions of kernel 3, the second dilated by 2, each with group norm and GELU; the input is added; max-pooling by 2."""
+
+    def __init__(self, width: int, groups: int):
+        super().__init__()
+        layers = []
+        for dilation in (1, 2):
+            layers += [nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False), nn.GroupNorm(groups, width), nn.GELU()]
+        self.body = nn.Sequential(*layers)
+        self.pool = nn.MaxPool1d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x + self.body(x))
+
+
+class DilatedCNN(Encoder):
+    """A convolution over 11 samples by stride 5, three residual blocks, the mean over time: 4,730,368 parameters, 512-d.
+
+    Args:
+        width: channels throughout.
+        groups: of the group norms.
+        sample_rate: Hz.
+        segment_samples: None is 1 s.
+        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+    """
+
+    def __init__(
+        self,
+        width: int = 512,
+        groups: int = 32,
+        sample_rate: int = 16000,
+        segment_samples: int | None = None,
+        normalize: Normalization | None = None,
+        frontend: Frontend | None = None,
+        pool: Pool | None = None,
+    ):
+        needs_waveform("DilatedCNN", frontend)
+        if width < 1 or groups < 1 or width % groups:
+            raise ConfigError(f"DilatedCNN needs a width that its groups divide, got {width} and {groups}.")
+        super().__init__(
+            nn.Sequential(nn.Conv1d(1, width, 11, 5, bias=False), *(Block(width, groups) for _ in range(3))),
+            width=width,
+            dims=width,
+            sample_rate=sample_rate,
+            segment_samples=segment_samples or sample_rate,
+            min_samples=11 + 5 * (2**3 - 1),
+            frontend=frontend,
+            normalize=normalize,
+            pool=pool,
+        )

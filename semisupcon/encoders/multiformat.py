@@ -1,0 +1,56 @@
+"""Two encoders of the same audio, one reading waveforms and one spectrograms (MFCL, Wang and van den Oord 2021)."""
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.encoders.base import Encoder
+from semisupcon.errors import ConfigError
+
+
+class MultiFormat(Encoder):
+    """The formats are its tasks: ``waveform`` and ``spectrogram``; without a task, the concatenation of both embeddings.
+
+    Args:
+        waveform: the encoder of waveforms; `DilatedCNN` in the AudioMNIST exercise.
+        spectrogram: the encoder of spectrograms; `ResNet2d` there.
+        segment_samples: None is the longer of the two.
+
+    Raises:
+        ConfigError: if their sample rates differ, or either has tasks of its own.
+    """
+
+    def __init__(self, waveform: Encoder, spectrogram: Encoder, segment_samples: int | None = None):
+        if waveform.sample_rate != spectrogram.sample_rate:
+            raise ConfigError(f"both formats need one sample rate, got {waveform.sample_rate} and {spectrogram.sample_rate} Hz.")
+        if waveform.tasks or spectrogram.tasks:
+            raise ConfigError("the encoders of MultiFormat must have no tasks of their own.")
+        formats = {"waveform": waveform, "spectrogram": spectrogram}
+        super().__init__(
+            nn.ModuleDict(formats),
+            width=0,
+            dims={name: encoder.embedding_dim for name, encoder in formats.items()},
+            sample_rate=waveform.sample_rate,
+            segment_samples=segment_samples or max(waveform.segment_samples, spectrogram.segment_samples),
+            min_samples=max(waveform.min_samples, spectrogram.min_samples),
+        )
+
+    def features(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor | tuple[Tensor, ...]:
+        """The output of a format's front end; of both, as a tuple, without a task."""
+        if task is None:
+            return tuple(self.trunk[name].features(x, length) for name in self.tasks)
+        return self.trunk[self._names(task)[0]].features(x, length)
+
+    def from_features(self, features: Tensor | tuple[Tensor, ...], length: Tensor | None = None, task: str | None = None) -> Tensor:
+        names = self._names(task)
+        each = features if task is None else (features,)
+        return torch.cat([self.trunk[name].from_features(f, length) for name, f in zip(names, each, strict=True)], dim=1)
+
+    def frames(self, x: Tensor, task: str | None = None) -> Tensor:
+        """The frames of one format; the two have different numbers of them.
+
+        Raises:
+            ConfigError: without a task.
+        """
+        if task is None:
+            raise ConfigError("the frames of MultiFormat belong to one format; name the task 'waveform' or 'spectrogram'.")
+        return self.trunk[self._names(task)[0]].frames(x)

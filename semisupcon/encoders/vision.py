@@ -1,0 +1,163 @@
+"""Image encoders of timm over a spectrogram: EfficientNet-B0 and ConvNeXt (COLA and its JAX port), and any other that gives a feature map."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.encoders.base import Encoder, needs_spectrogram
+from semisupcon.encoders.pooling import MaxPool, Pool
+from semisupcon.errors import ConfigError, nearest
+from semisupcon.frontends import Frontend, LogMel, Normalization
+
+MOST_FRAMES = 1024
+
+
+class FeatureMap(nn.Module):
+    """A timm model without what follows its feature map ``[N, C, bands, frames]``."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        # Classifier, final norm and the like: never called here, and dead parameters break distributed training.
+        for name in ("head", "classifier", "fc", "fc_norm"):
+            if isinstance(getattr(model, name, None), nn.Module):
+                setattr(model, name, nn.Identity())
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model.forward_features(x)
+
+
+class TimmEncoder(Encoder):
+    """Any timm model that keeps a two-dimensional feature map, random weights, pooled over bands and frames.
+
+    Args:
+        model: its name in timm.
+        drop_path: stochastic depth at the last block, growing linearly from the first; 0 for models without.
+        options: further arguments of the model, such as ``act_layer: gelu_tanh``.
+        frontend: None is log-mel as COLA has it.
+        segment_samples: None is 1 s.
+        normalize, pool: see `Encoder`.
+
+    Raises:
+        ConfigError: for a model that timm does not have, takes no such input, or gives tokens instead of maps.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        drop_path: float = 0.0,
+        options: Mapping[str, Any] | None = None,
+        frontend: Frontend | None = None,
+        segment_samples: int | None = None,
+        normalize: Normalization | None = None,
+        pool: Pool | None = None,
+    ):
+        frontend = LogMel() if frontend is None else frontend
+        needs_spectrogram(type(self).__name__, frontend)
+        arguments = dict(options or {}, in_chans=frontend.channels, num_classes=0)
+        if drop_path:
+            arguments["drop_path_rate"] = drop_path
+        with torch.device("meta"):
+            frames, width = smallest_input(create(model, arguments), frontend)
+        super().__init__(
+            create(model, arguments),
+            width=width,
+            dims=width,
+            sample_rate=frontend.sample_rate,
+            segment_samples=segment_samples or frontend.sample_rate,
+            min_samples=frontend.samples_for(frames),
+            frontend=frontend,
+            normalize=normalize,
+            pool=pool,
+        )
+
+
+def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
+    """The model of that name with random weights."""
+    import timm  # here, so that other encoders need no timm
+
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
+    try:
+        return FeatureMap(timm.create_model(name, pretrained=False, **arguments))
+    except TypeError as error:
+        raise ConfigError(f"timm's {name} cannot be made with {dict(arguments)}: {error}.") from error
+
+
+def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
+    """The fewest frames that a model on the meta device takes, and the channels it gives."""
+    name, shape = type(model.model).__name__, None
+
+    def fits(frames: int) -> bool:
+        nonlocal shape
+        try:
+            shape = model(torch.empty(1, frontend.channels, frontend.bands, frames)).shape
+        except (RuntimeError, AssertionError):
+            return False
+        return min(shape[1:]) > 0
+
+    model.eval()
+    low, high = 0, 1
+    while not fits(high):
+        low, high = high, 2 * high
+        if high > MOST_FRAMES:
+            raise ConfigError(
+                f"{name} takes no spectrograms of {frontend.channels} x {frontend.bands} bands of up to {MOST_FRAMES} frames."
+            )
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    fits(high)
+    if len(shape) != 4 or shape[1] != model.model.num_features:
+        raise ConfigError(f"{name} gives no feature map [N, C, bands, frames] but {list(shape)}; choose a convolutional model.")
+    return high, shape[1]
+
+
+class EfficientNetB0(TimmEncoder):
+    """COLA's encoder: 4,006,972 parameters with one channel, the maximum over a 1280-channel map.
+
+    Args:
+        drop_path: 0.2 gives 0, 0.0125, ..., 0.1875 along the blocks.
+        frontend, segment_samples, normalize: see `TimmEncoder`.
+        pool: None is the maximum, as in the paper; the JAX port averages.
+    """
+
+    def __init__(
+        self,
+        drop_path: float = 0.2,
+        frontend: Frontend | None = None,
+        segment_samples: int | None = None,
+        normalize: Normalization | None = None,
+        pool: Pool | None = None,
+    ):
+        pool = MaxPool() if pool is None else pool
+        super().__init__("efficientnet_b0", drop_path, None, frontend, segment_samples, normalize, pool)
+
+
+class ConvNeXtTiny(TimmEncoder):
+    """27,815,520 parameters with one channel, the mean over a 768-channel map (no final norm), GELU by tanh, as the JAX port of COLA has it.
+
+    Args:
+        drop_path: 0.1 is what the port declares and never applies.
+        frontend, segment_samples, normalize, pool: see `TimmEncoder`.
+    """
+
+    name = "convnext_tiny"
+
+    def __init__(
+        self,
+        drop_path: float = 0.1,
+        frontend: Frontend | None = None,
+        segment_samples: int | None = None,
+        normalize: Normalization | None = None,
+        pool: Pool | None = None,
+    ):
+        super().__init__(self.name, drop_path, {"act_layer": "gelu_tanh"}, frontend, segment_samples, normalize, pool)
+
+
+class ConvNeXtLarge(ConvNeXtTiny):
+    """196,221,120 parameters with one channel, 1536-d; arguments as `ConvNeXtTiny`."""
+
+    name = "convnext_large"

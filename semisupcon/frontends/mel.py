@@ -1,0 +1,210 @@
+"""Log-mel spectrograms, with every constant of the published systems within reach.
+
+COLA (Saeed et al. 2021) in its TensorFlow and JAX forms, MFCL (Wang and van den Oord 2021) as the AudioMNIST exercise has it, and MT-SLVR
+(Heggan et al. 2023), whose three-channel image adds magnitude and phase of a mel-projected STFT, after CLAR (Al-Tahan and Mohsenzadeh 2021).
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from semisupcon.errors import ConfigError
+from semisupcon.frontends.base import Frontend
+
+
+class MelFrontend(Frontend):
+    """What mel front ends share: framing, Fourier transform, mel filters.
+
+    Frames are ``win_length`` samples long, ``hop_length`` apart in the waveform, which is reflected by ``padding`` samples at both ends; each is
+    zero-padded to ``n_fft``. Filters are HTK-spaced triangles, linear in Hz, without area normalisation.
+
+    Args:
+        sample_rate: Hz.
+        n_fft: points of the Fourier transform.
+        win_length: samples of a frame; None is ``n_fft``.
+        hop_length: samples from frame to frame.
+        padding: reflected samples at either end; None centres frames (half a window), 0 uses none.
+        n_mels: bands.
+        f_min: lowest frequency, Hz.
+        f_max: highest frequency, Hz; None is half the sample rate.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        n_fft: int,
+        win_length: int | None,
+        hop_length: int,
+        padding: int | None,
+        n_mels: int,
+        f_min: float,
+        f_max: float | None,
+    ):
+        super().__init__()
+        from torchaudio.functional import melscale_fbanks  # here, so that encoders without spectrograms need no torchaudio
+
+        win_length, f_max = win_length or n_fft, f_max or sample_rate / 2
+        if not (0 < win_length <= n_fft and hop_length > 0 and 0 <= f_min < f_max <= sample_rate / 2):
+            raise ConfigError(
+                f"{type(self).__name__} needs 0 < win_length <= n_fft, hop_length > 0 and 0 <= f_min < f_max <= sample_rate / 2; "
+                f"got win_length {win_length}, n_fft {n_fft}, hop_length {hop_length}, f_min {f_min}, f_max {f_max} at {sample_rate} Hz."
+            )
+        self.sample_rate, self.bands = sample_rate, n_mels
+        self.n_fft, self.win_length, self.hop_length = n_fft, win_length, hop_length
+        self.padding = win_length // 2 if padding is None else padding
+        self.min_samples = max(self.padding + 1, self.samples_for(1))
+        with torch.device("cpu"):  # filters have values even where a model is only sketched, on the meta device
+            self.register_buffer("filters", melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate), persistent=False)
+
+    def frame_count(self, samples: int | Tensor) -> int | Tensor:
+        return 1 + (samples + 2 * self.padding - self.win_length) // self.hop_length
+
+    def samples_for(self, frames: int) -> int:
+        """The shortest waveform that gives so many frames."""
+        return max(1, (frames - 1) * self.hop_length + self.win_length - 2 * self.padding)
+
+    def stft(self, x: Tensor, window: Tensor) -> Tensor:
+        """Complex spectrum ``[N, n_fft / 2 + 1, frames]`` of waveforms ``[N, 1, T]``."""
+        x = x[:, 0].float()
+        if self.padding:
+            x = pad(x, (self.padding, self.padding), mode="reflect")
+        # A transform of n_fft points centres the window in it: zeros outside the waveform put frames of win_length where they belong.
+        x = pad(x, ((self.n_fft - self.win_length) // 2, (self.n_fft - self.win_length + 1) // 2))
+        return torch.stft(x, self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True)
+
+    def to_mel(self, spectrum: Tensor) -> Tensor:
+        """``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
+        return (spectrum.transpose(1, 2) @ self.filters).transpose(1, 2)
+
+
+class LogMel(MelFrontend):
+    """Log-mel spectrogram ``[N, 1, n_mels, frames]``: log(clamp(mel + offset, floor, ceiling)). The defaults are COLA's, as Google published it.
+
+    `cola_log_mel`, `audax_log_mel`, `mfcl_log_mel` and `mtslvr_log_mel` give the constants of each system.
+
+    Args:
+        sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max: see `MelFrontend`.
+        power: 1 for magnitudes, 2 for power.
+        periodic: whether the Hann window is the periodic one (torch and TensorFlow) or the symmetric one (the JAX port of COLA).
+        scale: ``natural`` logarithm or ``decibel`` (10 log10 of power, 20 log10 of magnitude).
+        offset: added before the logarithm.
+        floor: lower bound before the logarithm.
+        ceiling: upper bound before the logarithm; None is none.
+        standardize: subtract each spectrogram's mean and divide by its standard deviation + 1e-7.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_fft: int = 1024,
+        win_length: int | None = 400,
+        hop_length: int = 160,
+        padding: int | None = 0,
+        n_mels: int = 64,
+        f_min: float = 60.0,
+        f_max: float | None = 7800.0,
+        power: float = 1.0,
+        periodic: bool = True,
+        scale: Literal["natural", "decibel"] = "natural",
+        offset: float = 0.0,
+        floor: float = 1e-5,
+        ceiling: float | None = 1e8,
+        standardize: bool = False,
+    ):
+        super().__init__(sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max)
+        if offset <= 0 and floor <= 0:
+            raise ConfigError("LogMel needs a positive offset or floor; the logarithm of digital silence is not finite.")
+        self.power, self.scale, self.standardize = power, scale, standardize
+        self.offset, self.floor, self.ceiling = offset, floor, ceiling
+        self.register_buffer("window", torch.hann_window(self.win_length, periodic=periodic), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            magnitude = self.stft(x, self.window).abs()
+            mel = self.to_mel(magnitude if self.power == 1 else magnitude**self.power)
+            mel = (mel + self.offset).clamp(self.floor, self.ceiling)
+            log = mel.log() if self.scale == "natural" else (20 / self.power) * mel.log10()
+            if self.standardize:
+                log = (log - log.mean(dim=(1, 2), keepdim=True)) / (log.std(dim=(1, 2), keepdim=True, correction=0) + 1e-7)
+            return log[:, None]
+
+
+class ThreeChannelMel(MelFrontend):
+    """MT-SLVR's image ``[N, 3, n_mels, frames]``: log-mel in dB, and magnitude (10 log10) and phase (radians) of a mel-projected STFT.
+
+    The second and third channels project real and imaginary parts, signed, by the mel filters, after a transform with a rectangular window; the
+    magnitude is scaled as if it were a power. Both are the original's, and kept. Digital silence gives -156.54, -156.54 and 0.
+
+    Args:
+        sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`; the window is ``n_fft`` samples, centred.
+        offset: added before the logarithm; the original's is the epsilon of double precision.
+    """
+
+    channels = 3
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        n_fft: int = 1024,
+        hop_length: int = 512,
+        n_mels: int = 128,
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        offset: float = 2.0**-52,
+    ):
+        super().__init__(sample_rate, n_fft, None, hop_length, None, n_mels, f_min, f_max)
+        self.offset = offset
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            mel = self.to_mel(self.stft(x, self.window).abs().square())
+            spectrum = self.stft(x, torch.ones_like(self.window))
+            projected = torch.complex(self.to_mel(spectrum.real), self.to_mel(spectrum.imag))
+            decibel = 10 * (torch.stack([mel, projected.abs()], dim=1) + self.offset).log10()
+            return torch.cat([decibel, projected.angle()[:, None]], dim=1)
+
+
+def cola_log_mel() -> LogMel:
+    """COLA as Google published it: 25 ms frames every 10 ms, not centred, magnitudes, 64 bands of 60 to 7800 Hz; 98 frames a second."""
+    return LogMel(16000, n_fft=1024, win_length=400, hop_length=160, padding=0, n_mels=64, f_min=60.0, f_max=7800.0, power=1.0, floor=1e-5)
+
+
+def audax_log_mel(standardize: bool = False) -> LogMel:
+    """COLA in the JAX port: power, symmetric window, 512 reflected samples at either end; 100 frames of 0.96 s.
+
+    Args:
+        standardize: as its EfficientNet recipes have it.
+    """
+    return LogMel(
+        16000,
+        1024,
+        400,
+        160,
+        padding=512,
+        n_mels=64,
+        f_min=60.0,
+        f_max=7800.0,
+        power=2.0,
+        periodic=False,
+        floor=1e-8,
+        standardize=standardize,
+    )
+
+
+def mfcl_log_mel() -> LogMel:
+    """The AudioMNIST exercise: 25 ms centred frames every 10 ms, power, 80 bands up to 8 kHz, ln(clamp(mel + 1e-6, 1e-6, 1e4))."""
+    return LogMel(16000, 400, 400, 160, padding=None, n_mels=80, f_min=0.0, f_max=8000.0, power=2.0, offset=1e-6, floor=1e-6, ceiling=1e4)
+
+
+def mtslvr_log_mel() -> LogMel:
+    """The one-channel input of MT-SLVR, the first channel of `ThreeChannelMel`."""
+    return LogMel(
+        16000, 1024, None, 512, padding=None, n_mels=128, f_min=0.0, f_max=None, power=2.0, scale="decibel",
+        offset=2.0**-52, floor=0.0, ceiling=None,
+    )  # fmt: skip
