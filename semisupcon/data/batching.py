@@ -1,0 +1,184 @@
+"""How labelled and unlabelled clips share a batch, and what an epoch is.
+
+Each source is an endless sequence of slots: slot j of a source of n clips holds element j mod n of the permutation of pass j div n. Batch t
+takes the next slots of both sources, in their fixed proportion. So every clip is seen once a pass, nothing is dropped where one pass or epoch
+meets the next, and a batch is a function of its number alone: a resumed run continues with the very batch that would have come next.
+
+An epoch is the number of batches in which the source with the longer pass is gone through once; the other one is gone through several times.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from semisupcon.errors import ConfigError
+from semisupcon.random import make_keys, permutation
+
+
+class Source:
+    """An endless shuffled sequence of the rows of one source.
+
+    A clip is not twice in a batch where one pass ends and the next begins inside it, as long as the source has a batch's worth of clips; with
+    fewer, clips must repeat, and do so in another pass (so cropped and augmented in another way).
+
+    Args:
+        rows: row numbers in the table.
+        clips: their stable hashes.
+        share: slots of this source in a batch, all ranks together.
+        seed: of the permutations and keys.
+        name: labelled or unlabelled; another sequence for each.
+    """
+
+    def __init__(self, rows: np.ndarray, clips: np.ndarray, share: int, seed: int, name: str):
+        self.rows, self.clips = np.asarray(rows, np.int64), np.asarray(clips, np.int64)
+        self.share, self.seed, self.name = share, seed, name
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def slots(self, first: int, count: int) -> np.ndarray:
+        """Rows and keys ``[count, 2]`` of the slots from ``first`` on."""
+        slots = np.arange(first, first + count)
+        passes = slots // len(self)
+        position = np.concatenate([self.order(int(p))[slots[passes == p] % len(self)] for p in np.unique(passes)])
+        # Passes of the two sources are counted apart, so that a clip in both is not cropped the same way.
+        counted = torch.from_numpy(passes) + ((self.name == "unlabelled") << 32)
+        keys = make_keys(self.seed, counted, torch.from_numpy(self.clips[position]), views=1)[:, 0]
+        return np.stack([self.rows[position], keys.numpy()], axis=1)
+
+    def order(self, number: int) -> np.ndarray:
+        """The permutation of a pass."""
+        if number not in self._orders:
+            # In a source of three shares or more nothing near the end of a pass is ever moved: its raw order says what its last clips are.
+            previous = self._raw if len(self) >= 3 * self.share else self._chain
+            self._remember(number, self._mended(number, previous))
+        return self._orders[number]
+
+    def _raw(self, number: int) -> np.ndarray:
+        return permutation(len(self), self.seed, self.name, number).numpy()
+
+    def _chain(self, number: int) -> np.ndarray:
+        """The order of an earlier pass where each depends on the one before: forward from the latest one known, without recursion."""
+        known = max((p for p in self._orders if p <= number), default=None)
+        for p in range(0 if known is None else known + 1, number + 1):
+            self._remember(p, self._mended(p, lambda q: self._orders[q]))
+        return self._orders[number]
+
+    def _mended(self, number: int, previous) -> np.ndarray:
+        """The raw order, with those clips moved back that the batch across the boundary already holds from the pass before."""
+        order = self._raw(number)
+        taken = number * len(self) % self.share  # slots of the shared batch that the pass before fills
+        if not taken or len(self) < self.share:
+            return order
+        taken_clips = previous(number - 1)[-taken:]
+        head = self.share - taken
+        clash = np.flatnonzero(np.isin(order[:head], taken_clips))
+        free = head + np.flatnonzero(~np.isin(order[head:], taken_clips))[: len(clash)]
+        order[clash], order[free] = order[free], order[clash]
+        return order
+
+    def _remember(self, number: int, order: np.ndarray) -> None:
+        self._orders[number] = order
+        for old in sorted(self._orders)[:-4]:
+            del self._orders[old]
+
+
+class MixedBatchSampler:
+    """Batches of labelled then unlabelled clips.
+
+    Args:
+        labelled: rows of labelled clips ``[n]``, may be empty.
+        unlabelled: rows of unlabelled clips ``[m]``, may be empty.
+        clips: stable hash of every row of the table.
+        batch_size: clips a batch and rank.
+        intrabatch_supervised_p: share of labelled clips in a batch, rounded down as published, but at least one of each strictly between
+            0 and 1. A source that is empty gives its share to the other.
+        seed: of order and keys.
+        rank: this process, 0 <= rank < world_size; ranks take disjoint, equal shares of every source.
+        world_size: number of processes.
+        start: number of the first batch that iteration yields.
+
+    Raises:
+        ConfigError: for a share outside 0..1, a batch too small to hold both, or labelled clips asked for where there are none.
+    """
+
+    def __init__(
+        self,
+        labelled: np.ndarray,
+        unlabelled: np.ndarray,
+        clips: np.ndarray,
+        batch_size: int,
+        intrabatch_supervised_p: float = 0.5,
+        seed: int = 123,
+        rank: int = 0,
+        world_size: int = 1,
+        start: int = 0,
+    ):
+        shares = share_out(batch_size, intrabatch_supervised_p, len(labelled) > 0, len(unlabelled) > 0)
+        clips = np.asarray(clips)
+        self.batch_size, self.rank, self.world_size, self.start = batch_size, rank, world_size, start
+        self.sources = [
+            Source(rows, clips[rows], share * world_size, seed, name)
+            for rows, share, name in ((labelled, shares[0], "labelled"), (unlabelled, shares[1], "unlabelled"))
+            if share
+        ]
+        self.labelled_share, self.unlabelled_share = shares
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return max(math.ceil(len(source) / source.share) for source in self.sources)
+
+    def batch(self, number: int) -> np.ndarray:
+        """Rows and keys ``[B, 2]`` of this rank's share of a batch."""
+        parts = []
+        for source in self.sources:
+            own = source.share // self.world_size
+            parts.append(source.slots(number * source.share + self.rank * own, own))
+        return np.concatenate(parts)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Batches without end, from ``start`` on."""
+        number = self.start
+        while True:
+            yield self.batch(number)
+            number += 1
+
+
+def share_out(batch_size: int, intrabatch_supervised_p: float, has_labelled: bool, has_unlabelled: bool) -> tuple[int, int]:
+    """How many labelled and unlabelled clips a batch holds; raises as `MixedBatchSampler`."""
+    p = intrabatch_supervised_p
+    if not 0 <= p <= 1:
+        raise ConfigError(f"data.intrabatch_supervised_p must lie between 0 and 1, got {p:g}.")
+    if batch_size < 1:
+        raise ConfigError(f"data.batch_size must be at least 1, got {batch_size}.")
+    if p == 1 and not has_labelled:
+        raise ConfigError(
+            "data.intrabatch_supervised_p is 1, but no training clip is labelled.\nName a data.sl_task, or give a smaller share."
+        )
+    if p in (0, 1) or not (has_labelled and has_unlabelled):
+        only_labelled = p > 0 and has_labelled and (p == 1 or not has_unlabelled)
+        return (batch_size, 0) if only_labelled else (0, batch_size)
+    if batch_size < 2:
+        raise ConfigError("A batch of one clip cannot hold a labelled and an unlabelled one; raise data.batch_size.")
+    labelled = min(max(1, math.floor(batch_size * p + 1e-9)), batch_size - 1)
+    return labelled, batch_size - labelled
+
+
+def validation_batches(
+    rows: np.ndarray, clips: np.ndarray, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+) -> list[np.ndarray]:
+    """Batches ``[B, 2]`` of rows and keys that go through validation clips once, in a fixed mixed order, in nearly equal batches.
+
+    Every rank has equally many batches of equal sizes; where the clips do not divide evenly, the last ranks see a few of the first ones again.
+    """
+    if not len(rows):
+        return []
+    rows = np.asarray(rows)[permutation(len(rows), seed, "validation").numpy()]
+    rows = rows[np.arange(math.ceil(len(rows) / world_size) * world_size) % len(rows)][rank::world_size]
+    hashes = torch.from_numpy(np.asarray(clips)[rows])
+    # Pass -1: no training pass has that number.
+    keys = make_keys(seed, torch.full_like(hashes, -1), hashes, views=1)[:, 0].numpy()
+    return np.array_split(np.stack([rows, keys], axis=1), math.ceil(len(rows) / batch_size))

@@ -1,0 +1,146 @@
+"""From rows of the table to tensors: reads exactly the samples that a batch shows, resamples them, and makes short clips long enough."""
+
+import os
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from semisupcon.data.audio import read_spans, resample
+from semisupcon.data.batch import Batch
+from semisupcon.data.splitter import ClipTable
+from semisupcon.data.views import Crops, Policy, adjacent, check_policy, gapped, independent, whole
+from semisupcon.errors import AudioError, ConfigError
+from semisupcon.random import view_of
+
+ShortClips = Literal["circular", "zero", "refuse"]
+
+
+class Clips(Dataset):
+    """The clips of a table as views of waveforms.
+
+    An item is ``(row, key)``; a list of them (what a batch sampler yields) gives a whole `Batch` at once through ``__getitems__``, so a loader
+    needs no collating of its own: ``DataLoader(clips, batch_sampler=..., collate_fn=as_is)``.
+
+    Args:
+        table: rows and targets.
+        sample_rate: Hz of the waveforms.
+        samples: length of a view; None with the policies ``gapped`` and ``whole``, whose views are as long as their clips make them (a
+            number then limits the clip to a random stretch of that length).
+        views: number of views, V.
+        policy: how they are cut, see `semisupcon.data.views`.
+        short_clips: what becomes of clips shorter than a view: repeated from their beginning (circular), followed by zeros (zero), or refused.
+        crop_fraction: of ``gapped``.
+        crop_overlap: of ``gapped``.
+        min_samples: batches of unequal views are padded with zeros to their longest, and to no less than this.
+
+    Raises:
+        ConfigError: for settings that do not go together.
+        AudioError: with ``refuse``, for the first clip that is too short.
+    """
+
+    def __init__(
+        self,
+        table: ClipTable,
+        sample_rate: int,
+        samples: int | None,
+        views: int = 2,
+        policy: Policy = "adjacent",
+        short_clips: ShortClips = "circular",
+        crop_fraction: float = 0.45,
+        crop_overlap: bool | None = False,
+        min_samples: int = 1,
+    ):
+        check_policy(policy, views, crop_fraction, crop_overlap)
+        if short_clips not in get_args(ShortClips):
+            raise ConfigError(f"data.short_clips must be one of {', '.join(get_args(ShortClips))}, got '{short_clips}'.")
+        self.fixed = policy in ("adjacent", "independent")
+        if self.fixed and (samples is None or samples < 1):
+            raise ConfigError(f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).")
+        self.sample_rate, self.samples, self.views, self.policy = sample_rate, samples, views, policy
+        self.short_clips, self.fraction, self.overlap, self.min_samples = short_clips, crop_fraction, crop_overlap, min_samples
+        self.leaves_padding = not self.fixed or short_clips == "zero"
+        # Arrays, not lists: workers share them without copying, as no reference count in them changes.
+        self.paths = np.array([os.fsencode(path) for path in table.rows["path"]])
+        self.clip = torch.from_numpy(table.rows["clip"].to_numpy(np.int64, copy=True))
+        self.frames = torch.from_numpy(table.rows["frames"].to_numpy(np.int64, copy=True))
+        self.rates = torch.from_numpy(table.rows["sample_rate"].to_numpy(np.int64, copy=True))
+        self.targets = torch.from_numpy(np.ascontiguousarray(table.targets, np.float32))
+        if short_clips == "refuse" and self.fixed:
+            self._refuse_short()
+
+    def _refuse_short(self) -> None:
+        available = self.frames * self.sample_rate // self.rates
+        if (short := (available < self.samples).nonzero()).numel():
+            first = int(short[0])
+            raise AudioError(
+                f"{len(short)} of {len(self)} clips are shorter than a view of {self.samples / self.sample_rate:g} s.\n"
+                f"The first: {os.fsdecode(self.paths[first])} ({int(self.frames[first]) / int(self.rates[first]):.2f} s)\n"
+                "Give a shorter data.target_length, or data.short_clips circular or zero."
+            )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, item: tuple[int, int]) -> Batch:
+        """One clip, without the batch dimension: audio ``[V, 1, T]``, length ``[V]``, targets ``[C]``, clip ``[]``, key ``[V]``."""
+        return Batch(**{name: value[0] for name, value in self.__getitems__([item]).items()})
+
+    def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
+        """The batch of ``(row, key)`` pairs, ``[B, 2]``; keys as `make_keys` gives them for the first view."""
+        rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
+        keys = base[:, None] + torch.arange(self.views)
+        crops = self.crops(rows, keys)
+        views = [self._read(int(row), *crop) for row, *crop in zip(rows, crops.start, crops.span, crops.joint, strict=True)]
+        audio, length = self._stack(views)
+        return Batch(audio=audio, length=length, targets=self.targets[rows], clip=self.clip[rows], key=keys)
+
+    def crops(self, rows: Tensor, keys: Tensor) -> Crops:
+        """What a batch of ``rows [B]`` with ``keys [B, V]`` reads, in samples at each file's own rate."""
+        frames, rates = self.frames[rows], self.rates[rows]
+        if self.fixed:
+            cut = adjacent if self.policy == "adjacent" else independent
+            return cut(frames, rates, keys, self.samples, self.sample_rate)
+        if self.samples is None:
+            return gapped(frames, keys, self.fraction, self.overlap) if self.policy == "gapped" else whole(frames, keys)
+        # The clip is a random stretch of the allowed length, the same for all views.
+        stretch = independent(frames, rates, (keys - view_of(keys))[:, :1], self.samples, self.sample_rate)
+        length = stretch.span[:, 0]
+        inside = gapped(length, keys, self.fraction, self.overlap) if self.policy == "gapped" else whole(length, keys)
+        return inside._replace(start=inside.start + stretch.start)
+
+    def _read(self, row: int, start: Tensor, span: Tensor, joint: Tensor) -> list[np.ndarray]:
+        """The views of a clip at the target rate, each as long as it is."""
+        path, rate = os.fsdecode(self.paths[row]), int(self.rates[row])
+        if joint:
+            (stretch,), _ = read_spans(path, [(int(start[0]), int(span[0]))])
+            return list(resample(stretch, rate, self.sample_rate, self.views * self.samples).reshape(self.views, self.samples))
+        views, _ = read_spans(path, list(zip(start.tolist(), span.tolist(), strict=True)))
+        return [resample(view, rate, self.sample_rate, self._length_at_target(len(view), rate)) for view in views]
+
+    def _length_at_target(self, span: int, rate: int) -> int:
+        available = max(1, span * self.sample_rate // rate)
+        return min(available, self.samples) if self.samples is not None else available
+
+    def _stack(self, views: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
+        """Audio ``[B, V, 1, T]`` and lengths ``[B, V]`` of views ``[B][V]`` of arrays."""
+        length = torch.tensor([[len(view) for view in clip] for clip in views])
+        longest = self.samples if self.fixed else max(int(length.max()), self.min_samples)
+        audio = torch.zeros(*length.shape, 1, longest)
+        out = audio.numpy()
+        circular = self.short_clips == "circular" and self.fixed
+        for b, clip in enumerate(views):
+            for v, view in enumerate(clip):
+                if circular and len(view) < longest:
+                    out[b, v, 0] = np.resize(view, longest)
+                else:
+                    out[b, v, 0, : len(view)] = view
+        return audio, torch.full_like(length, longest) if circular else length
+
+
+def as_is(batch: Batch) -> Batch:
+    """What `Clips` returns needs no collating."""
+    return batch

@@ -1,0 +1,50 @@
+"""What containers say of their own length, where libsndfile believes the file's size instead: truncated wav and ogg, tags of mp3."""
+
+import os
+import struct
+from typing import BinaryIO
+
+_STREAMED = 0x7FFF0000  # writers that cannot seek back leave about 2 or 4 GiB, or nothing, as length
+_SLACK = 1024  # bytes; some writers count their header as data
+_OGG_PAGE = 27 + 255 + 255 * 255
+
+
+def claims_more_than_it_holds(path: str) -> bool:
+    """Whether the data of a wav file, or the last page of an ogg file, are longer than what is left of the file."""
+    with open(path, "rb") as file:
+        kind = file.read(12)
+        if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
+            return _wav_is_cut(file, os.path.getsize(path))
+        if kind[:4] == b"OggS":
+            return _ogg_is_cut(file, os.path.getsize(path))
+    return False
+
+
+def _wav_is_cut(file: BinaryIO, size: int) -> bool:
+    while len(header := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", header)
+        if name == b"data":
+            return 0 < length < _STREAMED and length - (size - file.tell()) > _SLACK
+        file.seek(length + length % 2, os.SEEK_CUR)
+    return False
+
+
+def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
+    file.seek(max(0, size - _OGG_PAGE))
+    end = file.read()
+    at = end.rfind(b"OggS")
+    if at < 0 or len(end) < at + 27:
+        return True
+    segments = end[at + 27 : at + 27 + end[at + 26]]
+    return len(end) < at + 27 + end[at + 26] + sum(segments)
+
+
+def has_mp3_length_tag(path: str) -> bool:
+    """Whether the first frame of an mp3 file counts the frames that follow (Xing, Info or VBRI)."""
+    with open(path, "rb") as file:
+        start = file.read(10)
+        if start[:3] == b"ID3":  # a tag before the audio, its size in four times seven bits
+            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True)))
+            start = b""
+        first = start + file.read(4096)
+    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))

@@ -1,0 +1,228 @@
+"""The data of a run, from names of data sets to augmented batches on the device."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as L
+import torch
+from pytorch_lightning.utilities.types import EVAL_DATALOADERS
+from torch.utils.data import DataLoader
+
+from semisupcon.augmentations.chains import build_chain
+from semisupcon.data.batch import Batch, DataFacts
+from semisupcon.data.batching import MixedBatchSampler, validation_batches
+from semisupcon.data.clips import Clips, ShortClips
+from semisupcon.data.loader import EndlessLoader, worker_options
+from semisupcon.data.sources import is_synthetic
+from semisupcon.data.splitter import ClipTable, make_table
+from semisupcon.data.synthetic import render
+from semisupcon.data.views import Policy
+from semisupcon.errors import ConfigError
+
+
+class AudioDataModule(L.LightningDataModule):
+    """Labelled and unlabelled clips, mixed in every batch, as augmented views.
+
+    Args:
+        sl_task: data set whose labels supervise (``python -m semisupcon data list``), or the import path of your own; null for none.
+        ssl_task: data set whose audio is the unlabelled pool; null for the audio under data_dir.
+        data_dir: folder of the audio, and of the data sets named, unless their kwargs hold root. With neither task nor folder the embedded
+            synthetic set is used.
+        sl_kwargs: root and options of sl_task (which published split, the original rule).
+        ssl_kwargs: root and options of ssl_task.
+        batch_size: clips a batch and process; each gives ``views`` views.
+        num_workers: processes that read; 0 reads in the training process.
+        val_split: share of the training clips used for validation, in sources without validation clips of their own.
+        supervised_data_p: share of the labelled training clips that keep their label (p_s).
+        intrabatch_supervised_p: share of a batch that is labelled (b_s); 0 hides all labels, 1 uses labelled clips only.
+        fully_supervised: same as 1 for both shares, without any unlabelled clip.
+        aug_list: names of augmentations, or their class paths with arguments; null for none.
+        severity_modifier: how strong the named augmentations are; 0 leaves the audio as it is, 2 is the published strength.
+        target_length: length of a view in seconds; by default the encoder's.
+        target_sample_rate: Hz; by default the encoder's, which it may not differ from.
+        views: views a clip; by default as many as the objective needs.
+        view_policy: adjacent, independent, gapped or whole, see `semisupcon.data.views`.
+        short_clips: what becomes of clips shorter than a view: circular, zero or refuse.
+        crop_fraction: of view_policy gapped: length of a crop as a share of the clip.
+        crop_overlap: of view_policy gapped: crops apart (false), overlapping (true), or one after the other (null).
+        max_bad: greatest share of files that may be unusable; they are left out and named.
+        seed: of validation and label subsets, order, crops and augmentations.
+    """
+
+    def __init__(
+        self,
+        sl_task: str | None = None,
+        ssl_task: str | None = None,
+        data_dir: str | None = None,
+        sl_kwargs: dict[str, Any] | None = None,
+        ssl_kwargs: dict[str, Any] | None = None,
+        batch_size: int = 96,
+        num_workers: int = 8,
+        val_split: float = 0.1,
+        supervised_data_p: float = 1.0,
+        intrabatch_supervised_p: float = 0.5,
+        fully_supervised: bool = False,
+        aug_list: list[Any] | None = None,
+        severity_modifier: float = 2.0,
+        target_length: float | None = None,
+        target_sample_rate: int | None = None,
+        views: int | None = None,
+        view_policy: Policy = "adjacent",
+        short_clips: ShortClips = "circular",
+        crop_fraction: float = 0.45,
+        crop_overlap: bool | None = False,
+        max_bad: float = 0.01,
+        seed: int = 123,
+    ):
+        super().__init__()
+        self.sl_task, self.ssl_task, self.data_dir = sl_task, ssl_task, data_dir
+        self.table_options = {
+            "sl_kwargs": sl_kwargs,
+            "ssl_kwargs": ssl_kwargs,
+            "val_split": val_split,
+            "supervised_data_p": supervised_data_p,
+            "fully_supervised": fully_supervised,
+            "max_bad": max_bad,
+        }
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.intrabatch_supervised_p = 1.0 if fully_supervised else intrabatch_supervised_p
+        self.aug_list, self.severity_modifier = aug_list, severity_modifier
+        self.target_length, self.sample_rate, self.views = target_length, target_sample_rate, views
+        self.samples: int | None = None
+        self.min_samples = 1
+        self.view_options = {
+            "policy": view_policy,
+            "short_clips": short_clips,
+            "crop_fraction": crop_fraction,
+            "crop_overlap": crop_overlap,
+        }
+        self.table: ClipTable | None = None
+        self.chain = None
+
+    def bind(self, encoder: Any, views: int) -> None:
+        """Take from the model what was left open.
+
+        Args:
+            encoder: gives sample rate, shortest input, and the length of a view.
+            views: how many the objective needs; ``views`` may ask for more.
+
+        Raises:
+            ConfigError: for another sample rate, views that are too short for the encoder, or fewer than the objective needs.
+        """
+        if self.sample_rate is None:
+            self.sample_rate = encoder.sample_rate
+        if self.sample_rate != encoder.sample_rate:
+            raise ConfigError(
+                f"data.target_sample_rate is {self.sample_rate} Hz, but {type(encoder).__name__} takes {encoder.sample_rate} Hz.\n"
+                "Leave data.target_sample_rate null, or configure an encoder for that rate."
+            )
+        self.views = views if self.views is None else self.views
+        if self.views < views:
+            raise ConfigError(f"The objective compares {views} views of a clip, data.views is {self.views}.")
+        self.min_samples = encoder.min_samples
+        if self.target_length is None and self.view_options["policy"] in ("adjacent", "independent"):
+            self.samples = encoder.segment_samples
+        elif self.target_length is not None and round(self.target_length * self.sample_rate) < encoder.min_samples:
+            raise ConfigError(
+                f"data.target_length is {self.target_length:g} s, but {type(encoder).__name__} takes "
+                f"{encoder.min_samples / encoder.sample_rate:.3g} s or more."
+            )
+
+    def prepare_data(self) -> None:
+        """Render the synthetic set where it is asked for, in one process."""
+        named = [task for task in (self.sl_task, self.ssl_task) if task]
+        if any(map(is_synthetic, named)) or not (named or self.data_dir):
+            render()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make the table and the augmentations; raises what `make_table` and `Clips` raise."""
+        if self.table is not None:
+            return
+        if self.sample_rate is None:
+            raise ConfigError("data.target_sample_rate is not given, and no encoder says it.")
+        if self.target_length is not None:
+            self.samples = round(self.target_length * self.sample_rate)
+        options = {"seed": self.seed, **self.table_options}
+        self.table = make_table(self.sl_task, self.ssl_task, self.data_dir, **options)
+        if self.intrabatch_supervised_p == 0:
+            self.table = self.table.without_labels()
+        cut = {**self.view_options, "min_samples": self.min_samples}
+        self.clips = Clips(self.table, self.sample_rate, self.samples, self.views or 2, **cut)
+        # Retrieval between two views is measured whatever the objective needs.
+        self.validation_clips = Clips(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
+        self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
+
+    @property
+    def facts(self) -> DataFacts:
+        """What criteria may know of the data; after `setup`."""
+        table = self.table
+        training = table.indices("train", "labelled")
+        return DataFacts(
+            classes=table.classes,
+            kind=table.kind,
+            operators=self.chain.operators if self.chain else (),
+            parameter_names=self.chain.parameter_names if self.chain else (),
+            train_targets=table.targets[training],
+        )
+
+    def train_dataloader(self) -> EndlessLoader:
+        """Batches of training clips; begins where the trainer's count of batches stands."""
+        clips = self.table.rows["clip"].to_numpy()
+        sampler = MixedBatchSampler(
+            self.table.indices("train", "labelled"),
+            self.table.indices("train", "unlabelled"),
+            clips,
+            self.batch_size,
+            self.intrabatch_supervised_p,
+            self.seed,
+            *self._rank(),
+        )
+        return EndlessLoader(self.clips, sampler, self._batches_done, self._fingerprint(), self._worker_options())
+
+    def val_dataloader(self) -> EVAL_DATALOADERS:
+        """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
+        rows = np.flatnonzero(self.table.rows["split"] == "val")
+        batches = validation_batches(rows, self.table.rows["clip"].to_numpy(), self.batch_size, self.seed, *self._rank())
+        if not batches:
+            return []
+        return DataLoader(self.validation_clips, batch_sampler=batches, persistent_workers=self.num_workers > 0, **self._worker_options())
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Scale int16 to [-1, 1) and, in training, augment every view."""
+        audio = batch["audio"]
+        if audio.dtype == torch.int16:
+            audio = audio.float() / 32768
+        batch = {**batch, "audio": audio}
+        if self.chain is None or not (self.trainer and self.trainer.training):
+            return batch
+        self.chain.to(audio.device)
+        augmented, applied, parameters = self.chain(audio.flatten(0, 1), batch["key"].flatten())
+        views = batch["key"].shape
+        audio = augmented.unflatten(0, views)
+        if self.clips.leaves_padding:
+            # What an augmentation adds to the padding (noise, echoes) is no audio.
+            audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
+        return {**batch, "audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _batches_done(self) -> int:
+        if self.trainer is None or self.trainer.overfit_batches:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    def _worker_options(self) -> dict[str, Any]:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return worker_options(self.num_workers, pin_memory=on_gpu)
+
+    def _fingerprint(self) -> str:
+        """Of whatever decides which clips batch t holds and how they are cropped."""
+        settings = (self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate, self.samples, self.views, self._rank()[1])
+        digest = hashlib.blake2b(repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8)
+        digest.update(self.table.rows[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
+        return digest.hexdigest()
+
+
+__all__ = ["AudioDataModule"]
