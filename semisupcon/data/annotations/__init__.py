@@ -14,9 +14,19 @@ from semisupcon.errors import ConfigError, nearest
 # module -> its tasks, functions from a root folder to Annotations; a module is imported when one of its tasks is asked for.
 MODULES: dict[str, tuple[str, ...]] = {
     "any_table": ("csv",),
+    "audioset": ("audioset_balanced",),
     "class_folders": ("class_folders",),
+    "emomusic": ("emomusic",),
+    "esc": ("esc10", "esc50"),
+    "fsd50k": ("fsd50k",),
     "fsdd": ("fsdd_digit", "fsdd_speaker"),
-    "synthetic": ("synthetic_instrument", "synthetic_pitch", "synthetic_tags", "synthetic_polyphony", "synthetic_affect"),
+    "giantsteps": ("giantsteps",),
+    "gtzan": ("gtzan",),
+    "magnatagatune": ("mtat_all", "mtat_top50"),
+    "medleydb": ("medleydb", "medleydb_raw"),
+    "mtg_jamendo": ("mtg_genre", "mtg_instr", "mtg_mood", "mtg_top50"),
+    "speech_commands": ("speech_commands",),
+    "synthetic": ("synthetic_affect", "synthetic_instrument", "synthetic_pitch", "synthetic_tags"),
 }
 TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
 

@@ -18,7 +18,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
-METRICS = {"multiclass": "accuracy", "binary": "accuracy", "multilabel": "macro average precision", "regression": "r2"}
+METRICS = {"multiclass": "accuracy", "binary": "roc_auc", "multilabel": "roc_auc", "regression": "r2"}
 NO_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"})
 
 

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -41,45 +42,54 @@ def audio_files(root: Path) -> list[str]:
     return sorted(found)
 
 
-class _Index:
-    """The audio files of a root by path and by stem."""
-
-    def __init__(self, files: list[str]):
-        self.paths = set(files)
-        self.by_stem: dict[str, list[str]] = defaultdict(list)
-        for file in files:
-            self.by_stem[stem(file)].append(file)
-
-    def find(self, path: str) -> str | None:
-        if path in self.paths:
-            return path
-        candidates = self.by_stem.get(stem(path), ())
-        if len(candidates) < 2:
-            return candidates[0] if candidates else None
-        # Several files of that name: the one whose folders agree furthest from the end, and only if it is alone in that.
-        folders = PurePosixPath(path).parent.parts[::-1]
-
-        def agreement(candidate: str) -> int:
-            parts = PurePosixPath(candidate).parent.parts[::-1]
-            return next((i for i, (a, b) in enumerate(zip(folders, parts, strict=False)) if a != b), min(len(folders), len(parts)))
-
-        scores = [agreement(candidate) for candidate in candidates]
-        best = [c for c, score in zip(candidates, scores, strict=True) if score == max(scores)]
-        same_place = {os.path.dirname(c) for c in best}
-        # wav and mp3 of one clip side by side are the same clip; the order of AUDIO_EXTENSIONS decides.
-        return min(best, key=lambda c: AUDIO_EXTENSIONS.index(os.path.splitext(c)[1].lower())) if len(same_place) == 1 else None
+def _agreement(path: str, candidate: str) -> int:
+    """How many folders two paths share, counted from the file upwards."""
+    pairs = zip(PurePosixPath(path).parent.parts[::-1], PurePosixPath(candidate).parent.parts[::-1], strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(path.count("/"), candidate.count("/")))
 
 
-def find_by_stem(root: Path, paths: list[str]) -> list[str | None]:
+def _best(path: str, candidates: list[str], must_share_folder: bool) -> str | None:
+    """The one candidate that can be meant by ``path``; None when there is none, or no telling which."""
+    scores = {candidate: _agreement(path, candidate) for candidate in candidates}
+    highest = max(scores.values(), default=0)
+    best = [candidate for candidate, score in scores.items() if score == highest]
+    if not best or (must_share_folder and highest == 0) or len({os.path.dirname(candidate) for candidate in best}) > 1:
+        return None
+    # wav and mp3 of one clip side by side are the same clip; the order of AUDIO_EXTENSIONS decides.
+    return min(best, key=lambda candidate: AUDIO_EXTENSIONS.index(os.path.splitext(candidate)[1].lower()))
+
+
+def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
     """Where each listed path really is under ``root``, or None.
 
-    A path is taken as it stands when it exists; else any audio file of the same stem, whatever its extension and folder, provided that it
-    is the only one or shares more of the listed folders than all others.
+    A path is taken as it stands when it exists; else any audio file of the same stem, whatever its extension and folder, provided that it is
+    the only one or shares more of the listed folders than all others. Where several listed clips have the same stem (``video/00001.wav``), at least
+    the innermost folder must agree. No file is found for two listed paths.
+
+    Raises:
+        DatasetNotFoundError: if there is no folder ``root``.
     """
     if not Path(root).is_dir():
         raise DatasetNotFoundError("The data set's folder", root, "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).")
-    index = _Index(audio_files(root))
-    return [index.find(path) if not os.path.isabs(path) else (path if os.path.exists(path) else None) for path in paths]
+    files = audio_files(root)
+    present, listed = set(files), set(paths)
+    if listed <= present:
+        return list(paths)
+    stems = Counter(map(stem, listed))
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        if file not in listed:
+            by_stem[stem(file)].append(file)
+
+    def find(path: str) -> str | None:
+        if path in present or (os.path.isabs(path) and os.path.exists(path)):
+            return path
+        name = stem(path)
+        return _best(path, by_stem.get(name, []), must_share_folder=stems[name] > 1)
+
+    found = {path: find(path) for path in listed}
+    claims = Counter(found.values())
+    return [found[path] if claims[found[path]] == 1 else None for path in paths]
 
 
 def resolve(annotations: Annotations, root: Path, max_missing: float = MAX_MISSING) -> Annotations:

@@ -76,6 +76,35 @@ def group_split(
     return np.array([split_of[group] for group in groups], dtype=object)
 
 
+def balanced_group_split(
+    groups: Sequence[str], targets: np.ndarray, fractions: Mapping[str, float] = FRACTIONS, seed: int = 0
+) -> np.ndarray:
+    """The split of each clip when groups must stay whole but differ in size and in labels, so that their number alone would balance nothing.
+
+    Groups are dealt out one by one, largest first, each to the split that still lacks most of what the group holds (iterative stratification after
+    Sechidis et al. 2011, over groups).
+
+    Args:
+        groups: n names of groups.
+        targets: ``[n, C]`` of zeros and ones.
+        fractions: share of each label in each split, summing to 1.
+        seed: breaks ties between groups of one size.
+
+    Returns:
+        ``[n]`` strings out of ``fractions``.
+    """
+    fractions = _checked(fractions)
+    names, member = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
+    held = np.zeros((len(names), targets.shape[1]))
+    np.add.at(held, member, targets)
+    wanted = np.outer(list(fractions.values()), held.sum(axis=0)) + 1e-9
+    lacking, split_of = wanted.copy(), np.zeros(len(names), int)
+    for group in sorted(_ranked(names, seed), key=lambda i: -held[i].sum()):
+        split_of[group] = ((lacking / wanted) @ held[group]).argmax()
+        lacking[split_of[group]] -= held[group]
+    return np.array(list(fractions), dtype=object)[split_of[member]]
+
+
 def stratified_folds(names: Sequence[str], labels: Sequence, folds: int, seed: int = 0) -> np.ndarray:
     """The fold, 1 to ``folds``, of each clip ``[n]``: clips of one label are dealt round, so that its folds differ by one at most."""
     if folds < 2:

@@ -6,6 +6,7 @@ Whatever is read keeps its place of origin as the index levels ``file`` and ``li
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -32,12 +33,19 @@ def find_file(root: Path, *patterns: str, source: str = "") -> Path:
     if root is None or not Path(root).is_dir():
         had = f"; it can be had from {source}" if source else ""
         raise DatasetNotFoundError("The data set's folder", root, f"Give the folder that holds it{had}.")
-    for pattern in patterns:
-        if found := sorted(path for path in Path(root).glob(pattern) if path.is_file()):
-            return found[0]
+    if (found := optional_file(root, *patterns)) is not None:
+        return found
     others = f" (or {', '.join(patterns[1:])})" if len(patterns) > 1 else ""
     remedy = f"It can be had from {source}." if source else "Give the folder that holds it."
     raise DatasetNotFoundError(f"The annotation file {Path(patterns[0]).name}", f"{Path(root) / patterns[0]}{others}", remedy)
+
+
+def optional_file(root: Path, *patterns: str) -> Path | None:
+    """As `find_file`, but None when there is none."""
+    for pattern in patterns:
+        if found := sorted(path for path in Path(root).glob(pattern) if path.is_file()):
+            return found[0]
+    return None
 
 
 def read_text(file: Path) -> str:
@@ -86,7 +94,12 @@ def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -
 
 
 def read_table(
-    file: Path, columns: Iterable[str] = (), separator: str = ",", names: Sequence[str] | None = None, ragged: bool = False
+    file: Path,
+    columns: Iterable[str] = (),
+    separator: str = ",",
+    names: Sequence[str] | None = None,
+    ragged: bool = False,
+    comment: str | None = None,
 ) -> pd.DataFrame:
     """A table of strings, stripped of surrounding blanks.
 
@@ -96,6 +109,7 @@ def read_table(
         separator: between fields.
         names: the columns of a table without a header line.
         ragged: rows may be longer than the header; what is too much goes, as a list, into the column ``rest``. Rows may also be shorter.
+        comment: lines that start with this are skipped.
 
     Raises:
         DatasetNotFoundError: if the file does not exist.
@@ -105,11 +119,11 @@ def read_table(
     if not file.is_file():
         raise DatasetNotFoundError(f"The annotation file {file.name}", file, "Give the folder or file that holds it.")
     # Universal newlines, but only where csv sees them: a quoted field may hold one.
-    reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=separator, skipinitialspace=True)
     rows, lines, header = [], [], [str(name) for name in names] if names else None
     try:
         for row in reader:
-            if not any(field.strip() for field in row):
+            if not any(field.strip() for field in row) or (comment and row[0].startswith(comment)):
                 continue
             if header is None:
                 header = [field.strip() for field in row]
@@ -191,6 +205,40 @@ def _unknown_label(labels: pd.Series, row: int, label: object, classes: Sequence
     file, line = place(labels, row)
     remedy = f"The {len(classes)} classes are {known}.{nearest(str(label), map(str, classes))}"
     return AnnotationError(file, line, f"'{label}' is none of the classes.", remedy)
+
+
+def flags(rows: pd.DataFrame) -> np.ndarray:
+    """A block of 0/1 columns as float32 ``[n, C]``.
+
+    Raises:
+        AnnotationError: for anything else in it, with file, line and column.
+    """
+    text = rows.to_numpy(dtype=object)
+    ones = text == "1"
+    wrong = np.argwhere(~ones & (text != "0"))
+    if len(wrong):
+        row, column = wrong[0]
+        problem = f"'{text[row, column]}' in column '{rows.columns[column]}' is neither 0 nor 1."
+        raise AnnotationError(*place(rows, row), problem, "Mend the line, or fetch the file again.")
+    return ones.astype(np.float32)
+
+
+def vectors(values: pd.Series, length: int) -> np.ndarray:
+    """Lists written as ``[0.0, 1.0, ...]``, as float32 ``[n, length]`` of zeros and ones.
+
+    Raises:
+        AnnotationError: for a list of another length, or with other numbers, with file and line.
+    """
+    result = np.zeros((len(values), length), np.float32)
+    for row, text in enumerate(values):
+        try:
+            vector = json.loads(text)
+        except json.JSONDecodeError:
+            vector = None
+        if not isinstance(vector, list) or len(vector) != length or any(value not in (0, 1) for value in vector):
+            raise AnnotationError(*place(values, row), f"Not a list of {length} zeros and ones.", "Mend the line, or fetch the file again.")
+        result[row] = vector
+    return result
 
 
 def numbers(values: pd.Series, low: float | None = None, high: float | None = None) -> np.ndarray:
