@@ -84,6 +84,9 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
         if set(spec) == {"class_path", "init_args"}:
             cls = _resolve(spec["class_path"], trust)
             arguments = {k: build(v, trust) for k, v in spec["init_args"].items()}
+            for name in getattr(cls, "import_paths", ()):  # arguments that will be imported and called
+                if arguments.get(name) is not None:
+                    _check(arguments[name], trust)
             try:
                 return cls(**arguments)
             except UserError:
@@ -96,12 +99,16 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
     return spec
 
 
-def _resolve(path: str, trust: Sequence[str]) -> type:
+def _check(path: Any, trust: Sequence[str]) -> None:
     if not isinstance(path, str) or not any(path.startswith(f"{root}.") for root in (PACKAGE, *trust)):
         raise CheckpointError(
-            f"The file asks for the class {path!r}, which lies outside {PACKAGE}.\n"
+            f"The file asks for {path!r}, which lies outside {PACKAGE}.\n"
             f"If you know and trust it, allow its module with --trust; nothing was imported."
         )
+
+
+def _resolve(path: str, trust: Sequence[str]) -> type:
+    _check(path, trust)
     parts = path.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         try:

@@ -136,20 +136,13 @@ class Kernel(Target):
         if facts.kind != "regression":
             raise ConfigError(f"the target Kernel compares regression values, and these labels are {facts.kind}.")
         values = torch.as_tensor(facts.train_targets)
-        if len(values) < 2:  # supervised_data_p 0: nothing to compare, yet a checkpoint has the same shapes.
+        if len(values) < 2:  # no labels (supervised_data_p 0, or a checkpoint read without its data), yet the same shapes.
             values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
         mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)
         some = (values[permutation(len(values), "kernel")[:MEDIAN_ROWS]] - mean) / scale
         bandwidth = torch.as_tensor(self.given or pdist(some).median().clamp(min=1e-12), dtype=torch.float32)
         device = None if self.mean is None else self.mean.device
         self.mean, self.scale, self.bandwidth = mean.to(device), scale.to(device), bandwidth.to(device)
-
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
-        # A checkpoint is also read where no data has been seen: take the shapes from it.
-        for name in ("mean", "scale", "bandwidth"):
-            if getattr(self, name) is None and prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _standardised(self, values: Tensor) -> Tensor:
         return (values - self.mean) / self.scale

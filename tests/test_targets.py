@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from semisupcon.data.batch import DataFacts
-from semisupcon.errors import ConfigError
+from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.spec import build, spec_of
 from semisupcon.targets import ClassSimilarity, Dice, Either, Kernel, SameClip, SameLabels, SharedLabels, Similarity
 
@@ -96,6 +96,7 @@ def test_kernel_remembers_its_scale():
     target.prepare(facts(VALUES))
     before = square(target, torch.tensor(VALUES))
     again = build(spec_of(target))
+    again.prepare(facts(np.zeros((0, 2))))
     again.load_state_dict(target.state_dict())
     assert torch.equal(square(again, torch.tensor(VALUES)), before)
 
@@ -136,6 +137,13 @@ def test_a_function_of_the_user():
     assert torch.equal(got, torch.tensor([[1, 0.5, 0], [0.5, 1, 0], [0, 0, 0]]))
     with pytest.raises(ConfigError, match="cannot be imported"):
         Similarity("nowhere.at_all").prepare(facts(VALUES))
+
+
+def test_a_file_cannot_name_a_function_to_call():
+    spec = spec_of(Similarity("os.removedirs"))
+    with pytest.raises(CheckpointError, match="lies outside semisupcon"):
+        build(spec)
+    assert build(spec_of(Similarity(f"{__name__}.close_pitches")), trust=[__name__]).path == f"{__name__}.close_pitches"
 
 
 def test_the_most_generous_wins():

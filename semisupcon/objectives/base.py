@@ -20,7 +20,7 @@ from semisupcon.optimization import parameter_groups
 from semisupcon.random import derive
 from semisupcon.spec import Recorded, spec_of
 
-Augment = Callable[[Tensor], Tensor]
+Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class Encode:
@@ -36,33 +36,41 @@ class Encode:
         self.encoder = encoder
         self.chunk_size = chunk_size
 
-    def __call__(self, x: Tensor, length: Tensor | None = None, task: str | None = None, augment: Augment | None = None) -> Tensor:
+    def __call__(
+        self,
+        x: Tensor,
+        length: Tensor | None = None,
+        task: str | None = None,
+        augment: Augment | None = None,
+        key: Tensor | None = None,
+    ) -> Tensor:
         """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``.
 
         Args:
             x: waveforms.
             length: ``[N]`` samples that are audio.
             task: whose parameters to use, for encoders with several.
-            augment: applied to the output of the front end; it may draw nothing from a global generator.
+            augment: ``(features, key) -> features``, applied to the output of the front end; all it draws comes from the key.
+            key: ``[N]`` int64, the randomness of each row.
         """
 
-        def embed(x, length):
-            features = self.encoder.features(x)
-            return self.encoder.from_features(augment(features) if augment else features, length=length, task=task)
+        def embed(x, length, key):
+            features = self.encoder.features(x, length, task)
+            return self.encoder.from_features(augment(features, key) if augment else features, length, task)
 
-        return self._in_chunks(embed, x, length)
+        return self._in_chunks(embed, x, length, key)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
         """The sequence ``[N, D, F]`` before pooling."""
-        return self._in_chunks(lambda x, _: self.encoder.frames(x, task=task), x, None)
+        return self._in_chunks(lambda x: self.encoder.frames(x, task=task), x)
 
-    def _in_chunks(self, run, x, length):
+    def _in_chunks(self, run, x, *more):
         if self.chunk_size is None or len(x) <= self.chunk_size or not torch.is_grad_enabled():
-            return run(x, length)
-        xs = x.split(self.chunk_size)
-        lengths = length.split(self.chunk_size) if length is not None else [None] * len(xs)
+            return run(x, *more)
+        starts = range(0, len(x), self.chunk_size)
+        chunks = [[None if t is None else t[i : i + self.chunk_size] for t in (x, *more)] for i in starts]
         again = lambda: (_nothing(), statistics_kept(self.encoder))  # noqa: E731
-        return torch.cat([checkpoint(run, a, b, use_reentrant=False, context_fn=again) for a, b in zip(xs, lengths, strict=True)])
+        return torch.cat([checkpoint(run, *chunk, use_reentrant=False, context_fn=again) for chunk in chunks])
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class TinyEncoder(Recorded):
         self.trunk = nn.Sequential(nn.Conv1d(1, width, 2, stride=2), nn.BatchNorm1d(width) if norm else nn.Identity(), nn.Tanh())
         self.ends = nn.ModuleList(nn.Linear(width, width) for _ in self.tasks)
 
-    def features(self, x):
+    def features(self, x, length=None, task=None):
         return x
 
     def from_features(self, features, length=None, task=None):
