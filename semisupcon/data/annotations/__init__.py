@@ -6,27 +6,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 from semisupcon.data.annotations.base import Annotations, Kind
+from semisupcon.data.annotations.labels import multi_hot, numbers, one_hot
 from semisupcon.data.annotations.layout import MAX_MISSING, find_by_stem, resolve, unlisted
+from semisupcon.data.annotations.reading import find_file, read_lines, read_table
 from semisupcon.data.annotations.splits import group_split, stratified_folds, stratified_split
-from semisupcon.data.annotations.tools import find_file, multi_hot, numbers, one_hot, read_lines, read_table
 from semisupcon.errors import ConfigError, nearest
 
 # module -> its tasks, functions from a root folder to Annotations; a module is imported when one of its tasks is asked for.
 MODULES: dict[str, tuple[str, ...]] = {
     "any_table": ("csv",),
+    "audiomnist": ("audiomnist_digit", "audiomnist_speaker"),
     "audioset": ("audioset_balanced",),
     "class_folders": ("class_folders",),
+    "crema_d": ("crema_d",),
     "emomusic": ("emomusic",),
     "esc": ("esc10", "esc50"),
+    "fma": ("fma",),
     "fsd50k": ("fsd50k",),
     "fsdd": ("fsdd_digit", "fsdd_speaker"),
+    "fsdkaggle2018": ("fsdkaggle2018",),
     "giantsteps": ("giantsteps",),
     "gtzan": ("gtzan",),
+    "librispeech": ("librispeech_speaker",),
     "magnatagatune": ("mtat_all", "mtat_top50"),
     "medleydb": ("medleydb", "medleydb_raw"),
+    "msd": ("msd_top50",),
     "mtg_jamendo": ("mtg_genre", "mtg_instr", "mtg_mood", "mtg_top50"),
+    "nsynth": ("nsynth_instr", "nsynth_instr_family", "nsynth_pitch", "nsynth_qualities"),
     "speech_commands": ("speech_commands",),
-    "synthetic": ("synthetic_affect", "synthetic_instrument", "synthetic_pitch", "synthetic_tags"),
+    "synthetic": ("synthetic_affect", "synthetic_instrument", "synthetic_pitch", "synthetic_polyphony", "synthetic_tags"),
+    "vocalset": ("vocalset_singer", "vocalset_technique"),
+    "voxceleb": ("voxceleb1",),
 }
 TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
 

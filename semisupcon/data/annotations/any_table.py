@@ -9,8 +9,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations, Kind
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import multi_hot, numbers, one_hot
+from semisupcon.data.annotations.reading import place, read_table
 from semisupcon.data.annotations.splits import FRACTIONS, seeded_split
-from semisupcon.data.annotations.tools import multi_hot, numbers, one_hot, place, read_table
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
 
 SPLIT_NAMES = {

@@ -1,9 +1,9 @@
 """AudioSet, balanced: 10 s of YouTube videos with 527 kinds of sound (Gemmeke et al. 2017).
 
-Where: https://research.google.com/audioset/download.html (lists; users collect the audio from YouTube). Licence: lists CC BY 4.0; the audio belongs
-to its makers. Split: ``balanced_train_segments.csv`` (22,160) is training, a seeded tenth of it validation; ``eval_segments.csv`` (20,371) is
-test. Videos have one segment each, so no group is declared. Metric: mAP. Classes: display names in the order of ``class_labels_indices.csv``.
-Much of it can no longer be had: allow for that with ``max_missing``.
+Where: https://research.google.com/audioset/download.html (lists; users collect the audio from YouTube). Licence: lists CC BY 4.0; the audio
+belongs to its makers. Split: ``balanced_train_segments.csv`` (22,160) is training, a seeded tenth of it validation; ``eval_segments.csv``
+(20,371) is test. Videos have one segment each, so no group is declared. Metric: mAP. Classes: display names in the order of
+``class_labels_indices.csv``. Much of it can no longer be had: allow for that with ``max_missing``.
 """
 
 from pathlib import Path
@@ -12,8 +12,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import multi_hot, numbers
+from semisupcon.data.annotations.reading import find_file, read_table
 from semisupcon.data.annotations.splits import stratified_split
-from semisupcon.data.annotations.tools import find_file, multi_hot, numbers, read_table
 from semisupcon.errors import ConfigError
 
 URL = "https://research.google.com/audioset/download.html"

@@ -1,7 +1,7 @@
 """Any collection laid out as one folder a class.
 
-It serves sets that come without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...) and the few-shot sets of MT-SLVR (Heggan et al.
-2023), whose splits are lists of classes: the classes met in test were never seen in training.
+It serves sets that come without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...) and the few-shot sets of MT-SLVR (Heggan et
+al. 2023), whose splits are lists of classes: the classes met in test were never seen in training.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import one_hot
 from semisupcon.data.annotations.layout import audio_files
 from semisupcon.data.annotations.splits import FRACTIONS, seeded_split
-from semisupcon.data.annotations.tools import one_hot
 from semisupcon.errors import ConfigError, DatasetNotFoundError, nearest
 
 REST = "rest"

@@ -1,9 +1,9 @@
 """EmoMusic: 744 song excerpts of 45 s with arousal and valence (Soleymani et al. 2013, "1000 Songs", without its duplicates).
 
-Where: https://cvml.unige.ch/databases/emoMusic/. Licence: CC, by song (Free Music Archive); annotations for research. Split: the songs of the 2013
-evaluation set are test (125); of the development set, artists are training or validation by the SHA-1 of their names (504 / 115 songs, as in jukemir,
-Castellon et al. 2021). 52 artists are in both sets, so no group is declared. Metric: R2, mean of both values. Values: arousal, valence, as rated
-from 1 to 9 (the original z-scores them over training and validation; R2 does not change with that).
+Where: https://cvml.unige.ch/databases/emoMusic/. Licence: CC, by song (Free Music Archive); annotations for research. Split: the songs of
+the 2013 evaluation set are test (125); of the development set, artists are training or validation by the SHA-1 of their names (504 / 115
+songs, as in jukemir, Castellon et al. 2021). 52 artists are in both sets, so no group is declared. Metric: R2, mean of both values. Values:
+arousal, valence, as rated from 1 to 9 (the original z-scores them over training and validation; R2 does not change with that).
 """
 
 import hashlib
@@ -15,7 +15,8 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
-from semisupcon.data.annotations.tools import find_file, numbers, place, read_table
+from semisupcon.data.annotations.labels import numbers
+from semisupcon.data.annotations.reading import find_file, place, read_table
 from semisupcon.errors import AnnotationError
 
 URL = "https://cvml.unige.ch/databases/emoMusic/"

@@ -1,8 +1,8 @@
 """ESC-50 and ESC-10: 5 s environmental sounds, 2,000 clips of 50 classes, or the 400 of 10 classes (Piczak 2015).
 
-Where: https://github.com/karolpiczak/ESC-50. Licence: CC BY-NC 3.0 (ESC-10: CC BY 3.0). Split: five official folds; one is test, the next one
-validates, three train (``original_split``: four train and none validates). Four recordings (``src_file``) were cut into clips of two folds, so no
-group is declared. Metric: accuracy, mean of the five folds. Classes: in the order of ``target``.
+Where: https://github.com/karolpiczak/ESC-50. Licence: CC BY-NC 3.0 (ESC-10: CC BY 3.0). Split: five official folds; one is test, the next
+one validates, three train (``original_split``: four train and none validates). Four recordings (``src_file``) were cut into clips of two
+folds, so no group is declared. Metric: accuracy, mean of the five folds. Classes: in the order of ``target``.
 """
 
 from pathlib import Path
@@ -11,8 +11,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import numbers, one_hot
+from semisupcon.data.annotations.reading import find_file, place, read_table
 from semisupcon.data.annotations.splits import split_of_folds
-from semisupcon.data.annotations.tools import find_file, numbers, one_hot, place, read_table
 from semisupcon.errors import AnnotationError
 
 URL = "https://github.com/karolpiczak/ESC-50"

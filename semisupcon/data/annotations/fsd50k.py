@@ -1,7 +1,7 @@
 """FSD50K: 51,197 Freesound clips of 0.3 to 30 s with 200 kinds of sound (Fonseca et al. 2022).
 
-Where: https://zenodo.org/record/4060432. Licence: CC BY 4.0 (clips: CC0 to CC BY-NC). Split: official: the column ``split`` of ``dev.csv`` (36,796
-training, 4,170 validation) and ``eval.csv`` (10,231 test). The files do not name uploaders, so no group is declared. Metric: mAP.
+Where: https://zenodo.org/record/4060432. Licence: CC BY 4.0 (clips: CC0 to CC BY-NC). Split: official: the column ``split`` of ``dev.csv``
+(36,796 training, 4,170 validation) and ``eval.csv`` (10,231 test). The files do not name uploaders, so no group is declared. Metric: mAP.
 Classes: in the order of ``vocabulary.csv``, which is alphabetical.
 """
 
@@ -12,7 +12,8 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
-from semisupcon.data.annotations.tools import find_file, multi_hot, place, read_table
+from semisupcon.data.annotations.labels import multi_hot
+from semisupcon.data.annotations.reading import find_file, place, read_table
 from semisupcon.errors import AnnotationError
 
 URL = "https://zenodo.org/record/4060432"

@@ -1,9 +1,9 @@
 """Free Spoken Digit Dataset (Jackson and contributors 2016): English digits spoken by six speakers, 8 kHz.
 
-Where: https://github.com/Jakobovski/free-spoken-digit-dataset. Licence: CC BY-SA 4.0.
-Files: ``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0-4 are the official test set; of the rest, a seeded tenth of
-every speaker's every digit is validation. All speakers are in all splits, so no group is declared. Metric: accuracy.
-Classes: the digits 0 to 9, or the speakers in alphabetical order.
+Where: https://github.com/Jakobovski/free-spoken-digit-dataset. Licence: CC BY-SA 4.0. Files:
+``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0-4 are the official test set; of the rest, a seeded tenth of every
+speaker's every digit is validation. All speakers are in all splits, so no group is declared. Metric: accuracy. Classes: the digits 0 to 9,
+or the speakers in alphabetical order.
 """
 
 import re
@@ -13,9 +13,10 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import one_hot
 from semisupcon.data.annotations.layout import audio_files, stem
+from semisupcon.data.annotations.reading import located
 from semisupcon.data.annotations.splits import stratified_split
-from semisupcon.data.annotations.tools import located, one_hot
 from semisupcon.errors import AnnotationError, DatasetNotFoundError
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset"

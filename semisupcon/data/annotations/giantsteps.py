@@ -1,10 +1,10 @@
 """GiantSteps key: two-minute excerpts of electronic dance music with their global key (Knees et al. 2015; training set: Faraldo 2017).
 
-Where: https://github.com/GiantSteps/giantsteps-key-dataset (604 tracks, test) and https://github.com/GiantSteps/giantsteps-mtg-key-dataset (1,486
-tracks). Licence: none stated; research use. Split: the first set is test. Of the second, the 1,159 tracks whose annotator was certain (confidence
-2) of one single key are training and validation (15 %, stratified by key). The original draws that validation by a global generator; here it is
-seeded, by track id. Metrics: mirex_weighted (the MIREX key score) and accuracy. Classes: 12 major, then 12 minor keys from C upwards, with flats
-(`keys.KEYS`); ``keys.key_similarity`` tells how near they are.
+Where: https://github.com/GiantSteps/giantsteps-key-dataset (604 tracks, test) and https://github.com/GiantSteps/giantsteps-mtg-key-dataset
+(1,486 tracks). Licence: none stated; research use. Split: the first set is test. Of the second, the 1,159 tracks whose annotator was
+certain (confidence 2) of one single key are training and validation (15 %, stratified by key). The original draws that validation by a
+global generator; here it is seeded, by track id. Metrics: mirex_weighted (the MIREX key score) and accuracy. Classes: 12 major, then 12
+minor keys from C upwards, with flats (`keys.KEYS`); ``keys.key_similarity`` tells how near they are.
 """
 
 from pathlib import Path
@@ -14,8 +14,9 @@ import pandas as pd
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
 from semisupcon.data.annotations.keys import KEYS, canonical_key
+from semisupcon.data.annotations.labels import numbers, one_hot
+from semisupcon.data.annotations.reading import find_file, located, place, read_table, read_text
 from semisupcon.data.annotations.splits import stratified_split
-from semisupcon.data.annotations.tools import find_file, located, numbers, one_hot, place, read_table, read_text
 from semisupcon.errors import AnnotationError, DatasetNotFoundError, nearest
 
 TEST_URL = "https://github.com/GiantSteps/giantsteps-key-dataset"

@@ -1,8 +1,9 @@
 """GTZAN genres: 30 s clips of 10 genres (Tzanetakis and Cook 2002).
 
-Where: http://marsyas.info/downloads/datasets.html (the lists: https://github.com/jongpillee/music_dataset_split). Licence: none stated; research use.
-Split: the fault-filtered lists (Kereliuk et al. 2015): 443 training, 197 validation, 290 test clips of the original 1,000, without repetitions,
-distortions and artists on both sides (the lists name no artists, so no group is declared). Metric: accuracy. Classes: alphabetical.
+Where: http://marsyas.info/downloads/datasets.html (the lists: https://github.com/jongpillee/music_dataset_split). Licence: none stated;
+research use. Split: the fault-filtered lists (Kereliuk et al. 2015): 443 training, 197 validation, 290 test clips of the original 1,000,
+without repetitions, distortions and artists on both sides (the lists name no artists, so no group is declared). Metric: accuracy. Classes:
+alphabetical.
 """
 
 from pathlib import Path
@@ -11,7 +12,8 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
-from semisupcon.data.annotations.tools import one_hot, read_lines
+from semisupcon.data.annotations.labels import one_hot
+from semisupcon.data.annotations.reading import read_lines
 
 URL = "https://github.com/jongpillee/music_dataset_split"
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")

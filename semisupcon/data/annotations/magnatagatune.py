@@ -1,17 +1,19 @@
 """MagnaTagATune: 25,863 clips of 29 s with 188 tags given in a game (Law et al. 2009).
 
-Where: https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset. Licence: CC BY-NC-SA (audio of Magnatune). Metrics: macro ROC-AUC and mAP.
+Where: https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset. Licence: CC BY-NC-SA (audio of Magnatune). Metrics: macro ROC-AUC and
+mAP.
 
 Two splits are published:
 
-* ``folders`` (Dieleman and Schrauwen 2014; SemiSupCon, CLMR, musicnn): by the first character of the path, 0-b train, c validation, d-f test:
-  18,709 / 1,825 / 5,329 clips.
+* ``folders`` (Dieleman and Schrauwen 2014; SemiSupCon, CLMR, musicnn): by the first character of the path, 0-b train, c validation, d-f
+  test: 18,709 / 1,825 / 5,329 clips.
 * ``filtered`` (Lee et al. 2017): the same folders, but only clips with a top-50 tag and 29.1 s of audio, by the three lists
   ``{train,valid,test}_list_pub.txt``: 15,244 / 1,529 / 4,332 clips.
 
 In both, the clips of one song stay together, so songs are the groups; artists do not. Where the original of SemiSupCon moves clips without
-a top-50 tag into training, whatever their folder, they stay where they are here: unlabelled, or (``untagged="negative"``) labelled with no tag, as
-CLMR and musicnn have it. Top-50 classes: the 50 commonest tags in falling order of their counts, as published (counts tie, so they are listed here).
+a top-50 tag into training, whatever their folder, they stay where they are here: unlabelled, or (``untagged="negative"``) labelled with no
+tag, as CLMR and musicnn have it. Top-50 classes: the 50 commonest tags in falling order of their counts, as published (counts tie, so they
+are listed here).
 """
 
 import re
@@ -22,8 +24,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import flags, vectors
 from semisupcon.data.annotations.layout import stem
-from semisupcon.data.annotations.tools import find_file, flags, optional_file, place, read_lines, read_table, vectors
+from semisupcon.data.annotations.reading import find_file, optional_file, place, read_lines, read_table
 from semisupcon.errors import AnnotationError, ConfigError
 
 URL = "https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset"

@@ -1,11 +1,11 @@
 """MedleyDB: multitracks with the instrument of every stem and raw track (Bittner et al. 2014, 2016).
 
-Where: audio https://medleydb.weebly.com, metadata https://github.com/marl/medleydb. Licence: CC BY-NC-SA 4.0. Split: none official. The original
-splits clips at random after giving every instrument of a stem a row of its own, so that one file is in training and test with contradicting
-labels; here the target is multilabel, one row a file, and artists are kept apart, with the instruments balanced as far as that allows
-(``original_split``: stratified by a stem's first instrument, whatever the artist). Metrics: macro ROC-AUC and mAP. Classes: the commonest
-instruments of the versions chosen (20 of stems, 40 of raw tracks) in falling order of their counts, then alphabetical, without the four labels
-that name no instrument; files without any of them are left out.
+Where: audio https://medleydb.weebly.com, metadata https://github.com/marl/medleydb. Licence: CC BY-NC-SA 4.0. Split: none official. The
+original splits clips at random after giving every instrument of a stem a row of its own, so that one file is in training and test with
+contradicting labels; here the target is multilabel, one row a file, and artists are kept apart, with the instruments balanced as far as
+that allows (``original_split``: stratified by a stem's first instrument, whatever the artist). Metrics: macro ROC-AUC and mAP. Classes: the
+commonest instruments of the versions chosen (20 of stems, 40 of raw tracks) in falling order of their counts, then alphabetical, without
+the four labels that name no instrument; files without any of them are left out.
 """
 
 from collections import Counter
@@ -16,8 +16,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import multi_hot
+from semisupcon.data.annotations.reading import located, read_lines, read_text
 from semisupcon.data.annotations.splits import balanced_group_split, stratified_split
-from semisupcon.data.annotations.tools import located, multi_hot, read_lines, read_text
 from semisupcon.errors import AnnotationError, DatasetNotFoundError
 
 URL = "https://github.com/marl/medleydb"

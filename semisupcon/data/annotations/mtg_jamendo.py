@@ -1,8 +1,8 @@
 """MTG-Jamendo: 55,000 full tracks tagged by their makers (Bogdanov et al. 2019): top 50 tags, 87 genres, 40 instruments, 56 moods and themes.
 
-Where: https://github.com/MTG/mtg-jamendo-dataset. Licence: Creative Commons, by track (metadata CC BY-NC-SA 4.0). Split: the official lists, of which
-there are five (``split`` 0 to 4; 0 is the one papers report); no artist is in two of its parts, so artists are the groups. Metrics: macro ROC-AUC and
-mAP. Classes: the tags of the three lists with their category (``genre---rock``), in alphabetical order.
+Where: https://github.com/MTG/mtg-jamendo-dataset. Licence: Creative Commons, by track (metadata CC BY-NC-SA 4.0). Split: the official
+lists, of which there are five (``split`` 0 to 4; 0 is the one papers report); no artist is in two of its parts, so artists are the groups.
+Metrics: macro ROC-AUC and mAP. Classes: the tags of the three lists with their category (``genre---rock``), in alphabetical order.
 """
 
 from pathlib import Path
@@ -11,7 +11,8 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
-from semisupcon.data.annotations.tools import find_file, multi_hot, place, read_table
+from semisupcon.data.annotations.labels import multi_hot
+from semisupcon.data.annotations.reading import find_file, place, read_table
 from semisupcon.errors import AnnotationError, ConfigError
 
 URL = "https://github.com/MTG/mtg-jamendo-dataset"

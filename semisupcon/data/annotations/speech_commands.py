@@ -1,9 +1,10 @@
 """Speech Commands: one-second utterances of single words (Warden 2018): 30 words in version 1 (64,727 clips), 35 in version 2 (105,829).
 
-Where: http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz. Licence: CC BY 4.0. Split: ``validation_list.txt`` and ``testing_list.txt``
-(6,798 / 6,835 clips in version 1, 9,981 / 11,005 in version 2); everything else is training. The lists are made by speaker (the part of the name
-before ``_nohash_``), so speakers are the groups. ``_background_noise_`` holds no words. Metric: accuracy. Classes: the words in alphabetical
-order; with ``words="commands"`` the ten commands and, last, ``unknown`` for all others (the 11 classes that COLA reports on version 1).
+Where: http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz. Licence: CC BY 4.0. Split: ``validation_list.txt`` and
+``testing_list.txt`` (6,798 / 6,835 clips in version 1, 9,981 / 11,005 in version 2); everything else is training. The lists are made by
+speaker (the part of the name before ``_nohash_``), so speakers are the groups. ``_background_noise_`` holds no words. Metric: accuracy.
+Classes: the words in alphabetical order; with ``words="commands"`` the ten commands and, last, ``unknown`` for all others (the 11 classes
+that COLA reports on version 1).
 """
 
 from pathlib import Path
@@ -12,8 +13,9 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import one_hot
 from semisupcon.data.annotations.layout import audio_files, stem
-from semisupcon.data.annotations.tools import located, one_hot, place, read_lines
+from semisupcon.data.annotations.reading import located, place, read_lines
 from semisupcon.errors import AnnotationError, ConfigError
 
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"

@@ -11,7 +11,8 @@ import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
 from semisupcon.data.annotations.card import card
-from semisupcon.data.annotations.tools import numbers, one_hot, read_table
+from semisupcon.data.annotations.labels import numbers, one_hot
+from semisupcon.data.annotations.reading import read_table
 from semisupcon.data.synthetic import INSTRUMENTS, LABELS, PITCHES, TAGS, render
 from semisupcon.errors import DatasetNotFoundError
 

@@ -1,0 +1,64 @@
+"""LibriSpeech: read English, 16 kHz, as a task of telling its speakers apart (Panayotov et al. 2015).
+
+Where: https://www.openslr.org/12. Licence: CC BY 4.0. Files: ``<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac``. Split:
+the official subsets have no speaker in common, so the split lies within one of them (``train-clean-100``: 251 speakers, the one COLA and
+CPC report): seeded, 80 / 10 / 10 % of every speaker's utterances, or, with ``by="chapter"``, of the chapters, which are then the groups; a
+speaker of a single chapter is only trained on. Metric: accuracy. Classes: the speakers that have audio, by number.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from semisupcon.data.annotations.base import Annotations
+from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.labels import one_hot
+from semisupcon.data.annotations.layout import audio_files, stem
+from semisupcon.data.annotations.splits import group_split, stratified_split
+from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
+
+URL = "https://www.openslr.org/12"
+NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
+
+
+@card(kind="multiclass", classes=251, split="seeded, by utterance", metric="accuracy", licence="CC BY 4.0", source=URL)
+def librispeech_speaker(root: Path, subset: str = "train-clean-100", by: str = "utterance", seed: int = 0) -> Annotations:
+    """Who reads.
+
+    Args:
+        root: folder that holds the subset (or ``LibriSpeech/<subset>``).
+        subset: name of an official subset.
+        by: what is split: ``utterance`` or ``chapter``.
+        seed: of the split.
+
+    Raises:
+        DatasetNotFoundError: if the subset is missing.
+        AnnotationError: for a file whose name says no speaker, chapter and utterance.
+        ConfigError: for another ``by``.
+    """
+    if by not in ("utterance", "chapter"):
+        raise ConfigError(f"by is 'utterance' or 'chapter', got '{by}'.")
+    prefix = f"LibriSpeech/{subset}" if (root / "LibriSpeech" / subset).is_dir() else subset
+    files = audio_files(root / prefix) if (root / prefix).is_dir() else []
+    if not files:
+        raise DatasetNotFoundError(
+            f"LibriSpeech's {subset}", root / prefix, f"It can be had from {URL}; another subset is chosen by subset."
+        )
+    rows = []
+    for file in files:
+        match = NAME.fullmatch(stem(file))
+        if not match:
+            raise AnnotationError(
+                root / prefix / file, None, "The name is not speaker-chapter-utterance.", "Rename the file, or move it away."
+            )
+        rows.append({"path": f"{prefix}/{file}", **match.groupdict()})
+    table = pd.DataFrame(rows)
+    classes = tuple(sorted(table["speaker"].unique(), key=int))
+    targets = one_hot(table["speaker"], classes)
+    if by == "utterance":
+        table["split"] = stratified_split(table["path"].map(stem).tolist(), table["speaker"].tolist(), seed=seed)
+    else:
+        table["group"] = table["speaker"] + "-" + table["chapter"]
+        table["split"] = group_split(table["group"].tolist(), seed=seed, labels=table["speaker"].tolist())
+    return Annotations(table, targets, classes, kind="multiclass", metric="accuracy")
