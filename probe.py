@@ -1,0 +1,8 @@
+"""Measure what representations are worth: `python probe.py --tasks [synthetic_instrument] --checkpoints [runs/demo,random] --methods [linear]`."""
+
+import sys
+
+from semisupcon.probing.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

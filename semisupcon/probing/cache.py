@@ -1,0 +1,164 @@
+"""Embeddings on disk: every clip once per encoder, found again by content, shared by tasks, seeds, folds, methods and concurrent runs.
+
+A folder per encoder (named by a hash of its written form, weights, buffers and representation) holds shards that are never changed:
+``NAME.npy``, the embeddings of all segments of some clips, memory-mapped when read, and ``NAME.json``, which clip has which rows. A shard appears by
+renaming, the index last, so a run that is killed, or two that run at once, leave nothing half-written; at worst a clip is stored twice.
+Clips are known by a hash of their bytes: an edited file is another clip.
+"""
+
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semisupcon.errors import UserError
+
+FORMAT = 1
+SHARD_CLIPS = 1024
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Embeddings of all segments of n clips: ``values [m, D]``, the rows of clip i being ``offsets[i]:offsets[i + 1]``."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def mean(self) -> np.ndarray:
+        """One embedding a clip, ``[n, D]``: the mean over its segments."""
+        if len(self) == 0:
+            return np.zeros((0, self.values.shape[1]), np.float32)
+        sums = np.add.reduceat(self.values, self.offsets[:-1], axis=0, dtype=np.float64)
+        return (sums / np.diff(self.offsets)[:, None]).astype(np.float32)
+
+    def clip_of_row(self) -> np.ndarray:
+        """``[m]``: to which clip each segment belongs."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def select(self, clips: Sequence[int]) -> "Chunks":
+        """The segments of some clips, in the given order."""
+        clips = np.asarray(clips, dtype=int)
+        sizes = np.diff(self.offsets)[clips]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[clips] - offsets[:-1], sizes)
+        return Chunks(self.values[rows], offsets)
+
+
+class EmbeddingCache:
+    """The shards of one encoder.
+
+    Args:
+        folder: where all caches lie.
+        fingerprint: hash of the encoder; see `Subject.fingerprint`.
+
+    Raises:
+        UserError: when the folder of that name holds embeddings of another encoder.
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: str):
+        self.folder = Path(folder) / fingerprint[:32]
+        self.fingerprint = fingerprint
+        self._rows: dict[str, tuple[Path, int, int]] = {}
+        self._read: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in the shards that were written since, by this run or another."""
+        for index in sorted(self.folder.glob("*.json")):
+            if index.name in self._read:
+                continue
+            content = json.loads(index.read_text())
+            if content.get("encoder") != self.fingerprint or content.get("format") != FORMAT:
+                raise UserError(
+                    f"The cached embeddings in {self.folder} belong to another encoder or version.\n"
+                    f"Found by: {index.name}\nDelete that folder, or give another one with --cache_dir."
+                )
+            self._read.add(index.name)
+            shard, start = index.with_suffix(".npy"), 0
+            for clip, size in zip(content["clips"], content["sizes"], strict=True):
+                self._rows.setdefault(clip, (shard, start, start + size))
+                start += size
+
+    def missing(self, clips: Iterable[str]) -> list[str]:
+        """Which clips, by their content hash, have no embeddings yet; each once, in order."""
+        return list(dict.fromkeys(clip for clip in clips if clip not in self._rows))
+
+    def add(self, clips: Sequence[str], embeddings: Sequence[np.ndarray]) -> None:
+        """Store a shard: the embeddings ``[n_i, D]`` of each clip."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = uuid.uuid4().hex
+        partial = self.folder / f".{name}.partial"
+        with partial.open("wb") as file:
+            np.save(file, np.concatenate(embeddings).astype(np.float32, copy=False))
+        partial.replace(self.folder / f"{name}.npy")
+        index = {"format": FORMAT, "encoder": self.fingerprint, "clips": list(clips), "sizes": [len(e) for e in embeddings]}
+        partial.write_text(json.dumps(index))
+        partial.replace(self.folder / f"{name}.json")
+        self.refresh()
+
+    def get(self, clips: Sequence[str]) -> Chunks:
+        """The embeddings of clips, all of which must be there, gathered from the shards."""
+        places = [self._rows[clip] for clip in clips]
+        offsets = np.cumsum([0, *(stop - start for _, start, stop in places)])
+        shards = {shard: np.load(shard, mmap_mode="r") for shard in dict.fromkeys(place[0] for place in places)}
+        values = np.empty((offsets[-1], next(iter(shards.values())).shape[1] if shards else 0), np.float32)
+        for i, (shard, start, stop) in enumerate(places):
+            values[offsets[i] : offsets[i + 1]] = shards[shard][start:stop]
+        return Chunks(values, offsets)
+
+
+class ContentHashes:
+    """Hashes of files by content; remembered by path, size and time of change, so that an unchanged file is read once.
+
+    Args:
+        folder: where the memory is kept.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.file = Path(folder) / "content.json"
+        self._lock = threading.Lock()
+        try:
+            self._known = json.loads(self.file.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+        self._changed = False
+
+    def __call__(self, path: Path) -> str:
+        """The hash of a file, 32 hexadecimal digits.
+
+        Raises:
+            UserError: if it cannot be read.
+        """
+        try:
+            path = path.resolve()
+            status = path.stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            known = self._known.get(str(path))
+            if known and known[:2] == stamp:
+                return known[2]
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        except OSError as error:
+            raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+        with self._lock:
+            self._known[str(path)] = [*stamp, digest]
+            self._changed = True
+        return digest
+
+    def save(self) -> None:
+        """Write the memory down; of two runs at once the last one's stays, which costs time only."""
+        if self._changed:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.file.with_name(f".{self.file.name}.{os.getpid()}.partial")
+            partial.write_text(json.dumps(self._known))
+            partial.replace(self.file)
+            self._changed = False

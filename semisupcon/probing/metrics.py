@@ -1,0 +1,161 @@
+"""Metrics over all test clips at once, for any number of weightings of them: one weighting of ones is the score, many are a bootstrap.
+
+Every function takes ``weights [B, n]`` and gives ``[B]`` numbers. Rank metrics are those of scikit-learn (ties share a threshold); a class that
+a weighting leaves without a positive or without a negative takes no part in its macro average. Key score: MIREX (fifth .5, relative .3, parallel .2).
+"""
+
+import numpy as np
+
+from semisupcon.errors import UserError
+
+MAIN = {"multiclass": "accuracy", "multilabel": "roc_auc", "binary": "roc_auc", "regression": "r2"}
+
+
+def evaluate(
+    kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """All metrics of a label kind.
+
+    Args:
+        kind: binary, multiclass, multilabel or regression.
+        targets: ``[n, C]``; one-hot for multiclass.
+        scores: ``[n, C]``, greater is likelier; for regression the predicted values.
+        classes: C names.
+        weights: ``[B, n]`` non-negative; None is one row of ones.
+
+    Returns:
+        ``[B]`` by name, the main metric of the kind (`MAIN`) first.
+
+    Raises:
+        UserError: when the test clips are all of one class, so that nothing can be told apart.
+    """
+    weights = np.ones((1, len(targets))) if weights is None else weights
+    if kind == "regression":
+        return _regression(targets, scores, classes, weights)
+    if kind == "multiclass":
+        return _multiclass(targets, scores, classes, weights)
+    scorable = (targets > 0.5).any(axis=0) & (targets <= 0.5).any(axis=0)
+    if not scorable.any():
+        raise UserError(f"The test clips are all alike: no class of {', '.join(classes[:5])} has both positives and negatives among them.")
+    result = {
+        "roc_auc": _macro(roc_auc, targets, scores, weights, scorable),
+        "mAP": _macro(average_precision, targets, scores, weights, scorable),
+    }
+    if kind == "binary":
+        correct = (scores[:, 0] > 0.5) == (targets[:, 0] > 0.5)
+        result["accuracy"] = weights @ correct / weights.sum(axis=1)
+    return result
+
+
+def chance(kind: str, train_targets: np.ndarray, test_targets: np.ndarray) -> float:
+    """The main metric of the best answer that ignores the audio: the commonest training class, or 0.5 for ROC-AUC, or 0 for R2."""
+    if kind == "multiclass":
+        return float(test_targets[:, train_targets.sum(axis=0).argmax()].mean())
+    return 0.0 if kind == "regression" else 0.5
+
+
+def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """``[C, C]`` counts of multiclass clips: row the true class, column the most likely one."""
+    matrix = np.zeros((targets.shape[1],) * 2, int)
+    np.add.at(matrix, (targets.argmax(axis=1), scores.argmax(axis=1)), 1)
+    return matrix
+
+
+def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve ``[B]`` of one class: ``positive [n]`` bool, ``score [n]``, ``weights [B, n]``; NaN without both kinds."""
+    order, ends = _by_score(score)
+    w = weights[:, order]
+    positives, negatives = _up_to(w * positive[order], ends), _up_to(w * ~positive[order], ends)
+    height = (positives[:, 1:] + positives[:, :-1]) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (height * np.diff(negatives, axis=1)).sum(axis=1) / (positives[:, -1] * negatives[:, -1])
+
+
+def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average precision ``[B]`` of one class, the sum over thresholds of precision times the step in recall; NaN without positives."""
+    order, ends = _by_score(score)
+    w = weights[:, order]
+    positives, all_ = _up_to(w * positive[order], ends), _up_to(w, ends)
+    precision = np.divide(positives[:, 1:], all_[:, 1:], out=np.zeros_like(positives[:, 1:]), where=all_[:, 1:] > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (precision * np.diff(positives, axis=1)).sum(axis=1) / positives[:, -1]
+
+
+def _by_score(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order of falling scores, and where each run of equal ones ends."""
+    order = np.argsort(-score, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+
+
+def _up_to(w: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Sums up to each end ``[B, ends + 1]``, from 0."""
+    return np.concatenate([np.zeros((len(w), 1)), w.cumsum(axis=1)[:, ends]], axis=1)
+
+
+def _macro(metric, targets: np.ndarray, scores: np.ndarray, weights: np.ndarray, scorable: np.ndarray) -> np.ndarray:
+    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    for c in np.flatnonzero(scorable):
+        positive = targets[:, c] > 0.5
+        value = metric(positive, scores[:, c], weights)
+        known = (weights @ positive > 0) & (weights @ ~positive > 0)
+        total, count = total + np.where(known, value, 0), count + known
+    return total / np.maximum(count, 1)
+
+
+def _multiclass(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray) -> dict[str, np.ndarray]:
+    truth, guess, n = targets.argmax(axis=1), scores.argmax(axis=1), targets.shape[1]
+    if len(set(truth.tolist())) < 2:
+        raise UserError(f"All {len(truth)} test clips are of the class '{classes[truth[0]]}': accuracy there says nothing.")
+    hit = truth == guess
+    in_truth, in_guess = (np.eye(n)[rows] for rows in (truth, guess))
+    right, true, guessed = weights @ (in_truth * hit[:, None]), weights @ in_truth, weights @ in_guess
+    # A class that is neither there nor guessed takes no part; one that is never right scores 0 (as in scikit-learn).
+    part = (true + guessed) > 0
+    precision, recall, f1 = (np.divide(right, d, out=np.zeros_like(right), where=d > 0) for d in (guessed, true, (true + guessed) / 2))
+    macro = {
+        name: (value * part).sum(axis=1) / part.sum(axis=1) for name, value in (("precision", precision), ("recall", recall), ("f1", f1))
+    }
+    result = {"accuracy": weights @ hit / weights.sum(axis=1), **macro}
+    if (table := key_scores(classes)) is not None:
+        result["mirex_weighted"] = weights @ table[truth, guess] / weights.sum(axis=1)
+    return result
+
+
+def key_scores(classes: tuple[str, ...]) -> np.ndarray | None:
+    """MIREX score ``[C, C]`` of answering the column's key where the row's is right; None when the classes are not keys ("Db minor")."""
+    if not all(
+        len(words := c.split()) == 2 and words[1].lower() in ("major", "minor") and words[0][0].upper() in "ABCDEFG" for c in classes
+    ):
+        return None
+    from mir_eval.key import weighted_score
+
+    return np.array([[weighted_score(true, guess) for guess in classes] for true in classes])
+
+
+def _regression(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray) -> dict[str, np.ndarray]:
+    mass = weights.sum(axis=1, keepdims=True)
+    mean = weights @ targets / mass
+    spread = weights @ targets.astype(np.float64) ** 2 - mass * mean**2
+    if (targets.std(axis=0) == 0).any():
+        raise UserError(
+            f"The test clips all have the same value of '{classes[int((targets.std(axis=0) == 0).argmax())]}': R2 is not defined."
+        )
+    residual = weights @ (targets.astype(np.float64) - scores) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r2 = np.where(spread > 1e-12, 1 - residual / spread, np.nan)
+    result = {"r2": r2.mean(axis=1)}
+    for c, name in enumerate(classes):
+        if len(classes) > 1:
+            result[f"r2 {name}"] = r2[:, c]
+        # In the unit of the values: of MIDI pitches, semitones.
+        result[f"median_error {name}"] = _weighted_median(np.abs(targets[:, c] - scores[:, c]), weights)
+    return result
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean of the lower and the upper median: the ordinary median for weights of ones."""
+    order = np.argsort(values)
+    below = weights[:, order].cumsum(axis=1)
+    half = below[:, -1:] / 2
+    lower, upper = (below >= half - 1e-9).argmax(axis=1), (below > half + 1e-9).argmax(axis=1)
+    return (values[order][lower] + values[order][upper]) / 2

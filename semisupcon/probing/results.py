@@ -1,0 +1,132 @@
+"""The file of results: one row per metric of every probe, written after each, so that a suite that was stopped goes on where it was."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from semisupcon.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number.
+
+    Attributes:
+        task, fold: what was asked; fold 0 where there are none.
+        checkpoint, source, representation: who was asked; source is "pretrained" or "random" (untrained, same shape).
+        method, aggregation, train_share, detail: how.
+        seed: of head and draws, and of the initialisation of random encoders.
+        metric, value, low, high: the answer and its 95 % interval.
+        chance: the task's main metric for the best answer that ignores the audio; nan for other metrics.
+        n_train, n_test: tracks (episodes, for few-shot tests).
+        seconds: that the probe took, embedding apart.
+        identity: hash of all that the number depends on.
+        predictions, head: files, relative to the results.
+    """
+
+    task: str
+    fold: int
+    checkpoint: str
+    source: str
+    representation: str
+    method: str
+    aggregation: str
+    train_share: float
+    detail: str
+    seed: int
+    metric: str
+    value: float
+    low: float
+    high: float
+    chance: float
+    n_train: int
+    n_test: int
+    seconds: float
+    identity: str
+    predictions: str
+    head: str
+
+    def unit(self) -> tuple:
+        """What the row says in words, without the number: a new run of the same replaces it."""
+        return (self.task, self.fold, self.checkpoint, self.representation, self.method, self.aggregation, self.train_share, self.seed)
+
+
+class Results:
+    """The rows of a ``results.csv``.
+
+    Args:
+        file: made with the first row; an existing one is taken up.
+
+    Raises:
+        UserError: if it is not such a file.
+    """
+
+    def __init__(self, file: str | Path):
+        self.file = Path(file)
+        self.rows: list[Row] = []
+        if self.file.exists():
+            types = {f.name: f.type for f in fields(Row)}
+            try:
+                with self.file.open(newline="") as lines:
+                    self.rows = [Row(**{k: types[k](v) for k, v in line.items()}) for line in csv.DictReader(lines)]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(
+                    f"{self.file} is no results file of this version: {error}.\nMove it away, or give another --out."
+                ) from error
+
+    def done(self, identity: str) -> bool:
+        """Whether a probe with this identity has been run."""
+        return any(row.identity == identity for row in self.rows)
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Add the rows of a probe; those that an older run of the same left are dropped. The file is replaced whole."""
+        units = {row.unit() for row in rows}
+        self.rows = [row for row in self.rows if row.unit() not in units] + list(rows)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_name(f".{self.file.name}.partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [f.name for f in fields(Row)])
+            writer.writeheader()
+            writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()} for row in self.rows)
+        partial.replace(self.file)
+
+
+def identity_of(*parts: object) -> str:
+    """A short hash of plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, scores: np.ndarray, classes: Sequence[str], kind: str) -> None:
+    """One row a track: its path, what is true, what is predicted, and the score of every class."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("w", newline="") as lines:
+        writer = csv.writer(lines)
+        if kind == "multiclass":
+            writer.writerow(["path", "true", "predicted", *(f"score {c}" for c in classes)])
+            names = zip(targets.argmax(axis=1), scores.argmax(axis=1), strict=True)
+            rows = ([classes[t], classes[p]] for t, p in names)
+        else:
+            writer.writerow(["path", *(f"true {c}" for c in classes), *(f"score {c}" for c in classes)])
+            rows = ([f"{v:g}" for v in row] for row in targets)
+        for path, words, numbers in zip(paths, rows, scores, strict=True):
+            writer.writerow([path, *words, *(f"{v:.6g}" for v in numbers)])
+    partial.replace(file)
+
+
+def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:
+    """What `write_predictions` wrote: paths, targets ``[n, C]``, scores ``[n, C]``, classes, and "multiclass" or None for the other kinds."""
+    with file.open(newline="") as lines:
+        header, *rows = list(csv.reader(lines))
+    names = tuple(h.removeprefix("score ") for h in header if h.startswith("score "))
+    scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(len(rows), len(names))
+    if header[1] == "true":
+        targets = np.eye(len(names))[[names.index(row[1]) for row in rows]]
+    else:
+        targets = np.array([row[1 : 1 + len(names)] for row in rows], dtype=np.float64)
+    return [row[0] for row in rows], targets, scores, names, "multiclass" if header[1] == "true" else None

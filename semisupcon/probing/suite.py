@@ -1,0 +1,192 @@
+"""All tasks by all encoders by all methods: what is done is not done again, and every result is on disk before the next one starts."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from semisupcon.data.sources import is_synthetic
+from semisupcon.errors import ConfigError, nearest
+from semisupcon.probing.certainty import RESAMPLES, score_with_interval
+from semisupcon.probing.features import Embedder, Features
+from semisupcon.probing.frozen import Outcome, Training, check_aggregation, probe, save_head
+from semisupcon.probing.metrics import MAIN, chance
+from semisupcon.probing.results import Results, Row, identity_of, write_predictions
+from semisupcon.probing.subjects import RANDOM, Subject, load_subject, random_twin, same_shape
+from semisupcon.probing.tasks import Task, fold_count, fraction_of_training, load_task, named, shuffled_labels
+
+log = logging.getLogger(__name__)
+METHODS = ("linear",)
+# These draw nothing that a second seed would change, unless the encoder itself is drawn.
+WITHOUT_SEED = ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to run.
+
+    Attributes:
+        tasks: names, import paths, or ``name=task``.
+        checkpoints: files, run folders, exported folders, class paths, "random", or ``name=`` any of these.
+        methods: of `METHODS`.
+        out: folder of results, predictions and heads.
+        data_root: folder that holds a folder of each task's name; None for tasks that need none.
+        data_dirs: folder of a task by its name; comes before ``data_root``.
+        task_kwargs: a task's own options by its name.
+        representations: which representation of the encoders.
+        seeds: one run each.
+        aggregation: over the segments of a track.
+        train_share: share of the training clips to use.
+        calibrate: whether random encoders get batch-norm statistics of the training clips.
+        shuffle_labels: the control that must give chance.
+        training: of heads.
+        resamples: of the bootstrap.
+        trust: modules that checkpoints may name.
+    """
+
+    tasks: list[str]
+    checkpoints: list[str]
+    methods: list[str]
+    out: Path
+    embedder: Embedder
+    data_root: Path | None = None
+    data_dirs: dict[str, str] = field(default_factory=dict)
+    task_kwargs: dict[str, dict] = field(default_factory=dict)
+    representations: list[str] = field(default_factory=lambda: ["embedding"])
+    seeds: list[int] = field(default_factory=lambda: [0])
+    aggregation: str = "embedding"
+    train_share: float = 1.0
+    calibrate: bool = True
+    shuffle_labels: bool = False
+    training: Training = field(default_factory=Training)
+    resamples: int = RESAMPLES
+    trust: tuple[str, ...] = ()
+
+
+def run(suite: Suite) -> Results:
+    """Run what is not done yet; results stand in ``out/results.csv``.
+
+    Raises:
+        UserError: for anything that is missing or cannot work, before the first probe where it can be known then.
+    """
+    for method in suite.methods:
+        if method not in METHODS:
+            raise ConfigError(f"No method '{method}'.{nearest(method, METHODS)} There are: {', '.join(METHODS)}.")
+    subjects = load_subjects(suite)
+    for text in suite.tasks:
+        check_aggregation(suite.aggregation, load_task(text, root_of(suite, text), **_options(suite, text)).kind)
+    results = Results(suite.out / "results.csv")
+    for text in suite.tasks:
+        for task in rounds(suite, text):
+            for subject in subjects:
+                _probe(suite, task, subject, results)
+    return results
+
+
+def load_subjects(suite: Suite) -> list[Subject]:
+    """The pretrained encoders in every representation, and the random ones: one of every shape and seed.
+
+    Raises:
+        ConfigError: when only "random" is given, which has no shape of its own.
+    """
+    texts = [c for c in suite.checkpoints if named(c)[1] != RANDOM]
+    trained = [load_subject(text, representation, suite.trust) for text in texts for representation in suite.representations]
+    if len(set(names := [(s.name, s.representation) for s in trained])) < len(names):
+        raise ConfigError(f"Two checkpoints have one name: {', '.join(n for n, _ in names)}.\nTell them apart as name=path.")
+    if len(texts) == len(suite.checkpoints):
+        return trained
+    if not trained:
+        raise ConfigError(
+            f"'{RANDOM}' is an untrained encoder of the shape of the other checkpoints: give one of them too (or a class path)."
+        )
+    shapes: list[Subject] = []
+    for subject in trained:
+        if subject.head is None and not any(same_shape(subject, s) and subject.representation == s.representation for s in shapes):
+            shapes.append(subject)
+    several = len({type(s.encoder).__name__ for s in shapes}) > 1
+    twins = [random_twin(shape, seed) for shape in shapes for seed in suite.seeds]
+    if several:
+        twins = [replace(t, name=f"{RANDOM} {type(t.encoder).__name__}") for t in twins]
+    return trained + twins
+
+
+def root_of(suite: Suite, text: str) -> Path | None:
+    """The folder of a task: its own, else that of its name (or of the data set's) under ``data_root``, else none."""
+    name, what = named(text)
+    if name in suite.data_dirs:
+        return Path(suite.data_dirs[name])
+    if suite.data_root is None or is_synthetic(what):
+        return None
+    for candidate in (name, what, what.rsplit(".", 1)[-1]):
+        if (suite.data_root / candidate).is_dir():
+            return suite.data_root / candidate
+    return suite.data_root / what
+
+
+def rounds(suite: Suite, text: str) -> Iterator[Task]:
+    """The task once, or once for every fold of a data set with folds."""
+    options = _options(suite, text)
+    count = fold_count(text, options)
+    for fold in range(1, count + 1) if count else [0]:
+        task = load_task(text, root_of(suite, text), fold=fold, **options)
+        if suite.train_share != 1:
+            task = fraction_of_training(task, suite.train_share, seed=0)
+        yield shuffled_labels(task, seed=0) if suite.shuffle_labels else task
+
+
+def _options(suite: Suite, text: str) -> dict:
+    return dict(suite.task_kwargs.get(named(text)[0], {}))
+
+
+def _probe(suite: Suite, task: Task, subject: Subject, results: Results) -> None:
+    content = identity_of(suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
+    features: Features | None = None
+    for method in suite.methods:
+        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in WITHOUT_SEED else suite.seeds
+        for seed in seeds:
+            settings = (method, suite.aggregation, suite.training, seed, suite.calibrate, suite.resamples, suite.shuffle_labels)
+            identity = identity_of(content, subject.source, subject.fingerprint(), *settings)
+            if results.done(identity):
+                continue
+            if features is None:
+                features = _features(suite, task, subject)
+            begin = time.perf_counter()
+            outcomes = [probe(features, method, suite.training, suite.aggregation, seed)]
+            seconds = time.perf_counter() - begin
+            results.put([row for outcome in outcomes for row in _rows(suite, features, subject, method, seed, identity, outcome, seconds)])
+
+
+def _features(suite: Suite, task: Task, subject: Subject) -> Features:
+    if subject.source == RANDOM and suite.calibrate:
+        subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
+    return suite.embedder.features(subject, task)
+
+
+def _rows(
+    suite: Suite, features: Features, subject: Subject, method: str, seed: int, identity: str, outcome: Outcome, seconds: float
+) -> list[Row]:
+    """The rows of one outcome; predictions and head are written first, so that a row never names a file that is not there."""
+    task, test = features.task, features.test
+    stem = f"{task.name}-{subject.name}-{subject.representation}-{method}-{seed}-{identity}".replace("/", "_").replace(" ", "_")
+    stem += f"-fold{task.fold}" * bool(task.fold)
+    predictions = head = ""
+    intervals = outcome.intervals
+    if outcome.scores is not None:
+        predictions = f"predictions/{stem}.csv"
+        write_predictions(suite.out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
+        intervals = score_with_interval(task.kind, test.targets, outcome.scores, task.classes, suite.resamples)
+    if outcome.head is not None:
+        head = f"heads/{stem}.safetensors"
+        about = {"task": task.name, "classes": list(task.classes), "aggregation": suite.aggregation, "encoder": subject.fingerprint()}
+        save_head(outcome.head, suite.out / head, about)
+    by_chance = chance(task.kind, features.train.targets, test.targets)
+    return [
+        Row(
+            task=task.name, fold=task.fold, checkpoint=subject.name, source=subject.source, representation=subject.representation,
+            method=method, aggregation=suite.aggregation, train_share=suite.train_share, detail=outcome.detail, seed=seed, metric=metric,
+            value=value, low=low, high=high, chance=by_chance if metric == MAIN[task.kind] else float("nan"), n_train=len(features.train),
+            n_test=outcome.n_test or len(test), seconds=seconds, identity=identity, predictions=predictions, head=head,
+        )
+        for metric, (value, low, high) in intervals.items()
+    ]  # fmt: skip

@@ -1,0 +1,134 @@
+"""`probe.py` end to end on a tiny data set: tables, files, resuming, and what a person is told."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from semisupcon.probing.command import main
+from semisupcon.probing.features import Embedder
+from semisupcon.probing.results import read_predictions
+from semisupcon.probing.subjects import load_subject
+from semisupcon.probing.tasks import load_task
+
+
+@pytest.fixture
+def run(tones, exported, cache, tmp_path):
+    """Call `probe.py` in-process; returns its exit status and the rows of its results."""
+
+    def probe(*extra, tasks="pitch=csv", checkpoints=f"[{exported},random]", out=tmp_path / "out"):
+        where = [f"--data_dirs.{t.split('=')[0]}={tones}" for t in tasks.split(",")]
+        status = main(
+            [
+                "--tasks",
+                tasks,
+                "--checkpoints",
+                checkpoints,
+                "--out",
+                str(out),
+                "--cache_dir",
+                str(cache),
+                "--resamples=100",
+                *where,
+                *extra,
+            ]
+        )
+        file = out / "results.csv"
+        return status, list(csv.DictReader(file.open(newline=""))) if file.exists() else []
+
+    return probe
+
+
+def test_linear_probe_of_a_checkpoint_and_its_random_twin(run, tmp_path, capsys):
+    status, rows = run("--seeds=[0,1]")
+    assert status == 0
+    accuracy = {(r["checkpoint"], r["seed"]): r for r in rows if r["metric"] == "accuracy"}
+    assert set(accuracy) == {("tiny", "0"), ("tiny", "1"), ("random", "0"), ("random", "1")}
+    assert {r["source"] for (c, _), r in accuracy.items() if c == "random"} == {"random"}
+    for row in accuracy.values():
+        assert (row["n_train"], row["n_test"]) == ("54", "18")
+        assert float(row["value"]) > 0.6 > float(row["chance"])
+        paths, targets, scores, *_ = read_predictions(tmp_path / "out" / row["predictions"])
+        assert len(set(paths)) == len(paths) == 18
+        assert (targets.argmax(1) == scores.argmax(1)).mean() == pytest.approx(float(row["value"]), abs=1e-5)
+        assert (tmp_path / "out" / row["head"]).is_file()
+    assert "untrained" in capsys.readouterr().out
+
+
+def test_a_second_run_does_nothing_again(run, monkeypatch):
+    first = run()[1]
+    monkeypatch.setattr("semisupcon.probing.suite.probe", lambda *a, **k: pytest.fail("probed again"))
+    assert run()[1] == first
+
+
+def test_frozen_encoder_is_bit_identical_afterwards(tones, exported, cache):
+    subject, task = load_subject(str(exported)), load_task("csv", tones)
+    before = {k: v.clone() for k, v in subject.encoder.state_dict().items()}
+    subject.encoder.train()
+    Embedder(cache).features(subject, task)
+    after = subject.encoder.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_shuffled_labels_give_chance(run):
+    _, rows = run("--shuffle_labels=true", "--seeds=[0,1,2]", checkpoints="semisupcon.encoders.SampleCNNSmall")
+    values = [float(r["value"]) for r in rows if r["metric"] == "accuracy"]
+    assert len(values) == 3
+    assert abs(np.mean(values) - 1 / 3) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "metric"),
+    [("multilabel", "tags", "roc_auc"), ("binary", "loud", "accuracy"), ("regression", "frequency", "median_error frequency")],
+)
+def test_every_label_kind(run, exported, kind, label, metric):
+    status, rows = run(f"--task_kwargs.pitch.kind={kind}", f"--task_kwargs.pitch.label={label}", checkpoints=str(exported))
+    assert status == 0
+    assert metric in {r["metric"] for r in rows}
+
+
+def test_folds_are_each_tested(run, exported, tones, tmp_path):
+    status, rows = run(
+        "--task_kwargs.pitch.folds=3", f"--task_kwargs.pitch.file={_without_split(tones, tmp_path)}", checkpoints=str(exported)
+    )
+    assert status == 0
+    tested = [p for r in rows if r["metric"] == "accuracy" for p in read_predictions(tmp_path / "out" / r["predictions"])[0]]
+    assert len(tested) == len(set(tested)) == 90
+
+
+def _without_split(tones, folder):
+    rows = [line.split(",") for line in (tones / "labels.csv").read_text().splitlines()]
+    file = folder / "labels.csv"
+    file.write_text("\n".join(f"{r[0]},{r[2]}" for r in rows) + "\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--tasks=fsdd_digt"], "Did you mean 'fsdd_digit'"),
+        (["--tasks=fsdd_digit"], "needs its folder"),
+        (["--methods=lineer"], "Did you mean 'linear'"),
+        (["--checkpoints=nowhere.ckpt"], "nowhere.ckpt"),
+        (["--checkpoints=random"], "give one of them too"),
+        (["--representations=projection"], "No representation|without heads"),
+        (["--aggregation=mode"], "No aggregation 'mode'"),
+        (["--train_share=2"], "must lie in"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(run, capsys, arguments, told):
+    assert run(*arguments)[0] == 2
+    error = capsys.readouterr().err
+    assert re.search(told, error), error
+    assert error.startswith("error: ")
+    assert len(error.strip().splitlines()) <= 3
+
+
+def test_a_misspelt_option_is_answered_with_the_right_one(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--taks", "a"])
+    assert caught.value.code == 2
+    assert "--tasks" in capsys.readouterr().err
