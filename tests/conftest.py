@@ -1,8 +1,11 @@
 """What all tests share."""
 
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -18,3 +21,27 @@ def shared():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A folder laid out like FSDD: 3 digits, 2 speakers, 10 repetitions of noisy tones of 0.25 to 0.6 s at 8 kHz."""
+    root = tmp_path_factory.mktemp("digits")
+    (root / "recordings").mkdir()
+    rng = np.random.default_rng(0)
+    for digit, speaker, repetition in itertools.product(range(3), ("ann", "bob"), range(10)):
+        t = np.arange(int(8000 * rng.uniform(0.25, 0.6))) / 8000
+        tone = np.sin(2 * np.pi * (300 + 200 * digit + 50 * (speaker == "bob")) * t)
+        audio = 0.3 * tone + 0.05 * rng.standard_normal(len(t))
+        soundfile.write(root / "recordings" / f"{digit}_{speaker}_{repetition}.wav", audio, 8000)
+    return root
+
+
+@pytest.fixture(scope="session")
+def ranks():
+    """Processes that play the ranks of distributed training: ``ranks(world, function, *args)``."""
+    from ranks import Ranks
+
+    pool = Ranks()
+    yield pool
+    pool.close()

@@ -12,7 +12,7 @@ from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
 from semisupcon.objectives.base import statistics_kept
-from semisupcon.objectives.views import Items, ViewCriterion, compare, encode_views, lay_out
+from semisupcon.objectives.views import Items, ViewCriterion, compare, each_view, encode_views, lay_out
 from semisupcon.targets import SameClip, SharedLabels, Target, same_clip
 
 
@@ -90,7 +90,7 @@ class SemiSupCon(ViewCriterion):
         return torch.maximum(near, self.target(labels_rows, clips_rows, labels_columns, clips_columns))
 
     def _items(self, embeddings: Tensor, batch: Batch) -> Items:
-        return lay_out(self.projector(embeddings.flatten(0, 1)).unflatten(0, embeddings.shape[:2]), batch)
+        return lay_out(each_view(self.projector, embeddings, self.together), batch)
 
     def matrices(self, batch, encode):
         """The target of a batch, and the similarities (cosine / temperature) of all, of labelled and of unlabelled items, with zero diagonals."""

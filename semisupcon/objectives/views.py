@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from semisupcon.data.batch import Batch, labelled
-from semisupcon.distributed import Share
+from semisupcon.distributed import Share, share
 from semisupcon.losses import Contrast, contrastive_loss
 from semisupcon.objectives.base import Criterion, Encode
+from semisupcon.targets import SameClip
 
 
 def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
@@ -99,3 +101,35 @@ def compare(items: Items, everyone: Items, where: Share, target: Callable[..., T
         where.columns(items.clips.device),
         temperature,
     )
+
+
+def each_view(head: nn.Module, x: Tensor, together: bool) -> Tensor:
+    """A head on ``[B, V, D]``, on all views at once or on each alone (which matters to batch norm): ``[B, V, P]``."""
+    if together:
+        return head(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return torch.stack([head(view) for view in x.unbind(dim=1)], dim=1)
+
+
+def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool) -> dict[str, Tensor]:
+    """NT-Xent (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``: the other views of a clip against all views of all other clips.
+
+    Returns:
+        ``loss``; ``top1``, how often the nearest view is of the same clip; ``negatives``, views that an anchor repels.
+    """
+    items = lay_out(projections, batch)
+    where = share(len(items), items.clips.device, gather_negatives)
+    everyone = items.gather(where)
+    contrast = compare(items, everyone, where, SameClip(), temperature)
+    return {
+        "loss": contrast.loss * where.weight,
+        "top1": where.mean(contrast.nearest),
+        "negatives": len(everyone) - 1 - where.mean(contrast.mass),
+    }
+
+
+def spread(projections: Tensor) -> Tensor:
+    """How far from collapse: the mean standard deviation of unit-norm projections ``[N, P]`` times sqrt(P) (Chen and He 2021, fig. 2).
+
+    Near 1 when they fill the sphere, 0 when all are equal.
+    """
+    return normalize(projections.detach().float(), dim=-1).std(dim=0).mean() * projections.shape[-1] ** 0.5

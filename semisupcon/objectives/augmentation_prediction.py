@@ -1,0 +1,114 @@
+"""Augmentation prediction: hear what was done to a clip (Heggan et al. 2023, section 2, which calls it MLAP).
+
+Which operators acted is a multilabel question; with what parameters, a regression that the original names but never built.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from semisupcon.data.batch import Batch
+from semisupcon.distributed import Share, share
+from semisupcon.errors import ConfigError
+from semisupcon.heads import AugmentationPredictor, Head
+from semisupcon.objectives.views import ViewCriterion
+
+
+class AugmentationPrediction(ViewCriterion):
+    """Binary cross-entropy of every operator, and optionally the squared error of every parameter of those that acted.
+
+    Parameters have units of their own, so they are standardised by their mean and deviation over all that training has seen (in buffers,
+    hence in checkpoints). A batch without augmentation, such as those of validation, is one to which nothing was done.
+
+    Args:
+        predictor: embedding ``[N, D]`` to one logit an operator; None is the paper's.
+        regressor: embedding ``[N, D]`` to one number a parameter of an operator; None predicts no parameters.
+        parameter_weight: of the squared error in the loss.
+        views: of each clip; 1 alone, 2 within MT-SLVR.
+        together: whether all views pass the encoder at once, or each alone. The predictor sees all views at once, as in the original.
+
+    Logged:
+        ``operator_loss``, ``operator_map`` (macro mean average precision of the batch) and, with a regressor, ``parameter_loss``.
+    """
+
+    def __init__(
+        self,
+        predictor: Head | None = None,
+        regressor: Head | None = None,
+        parameter_weight: float = 1.0,
+        views: int = 1,
+        together: bool = False,
+    ):
+        super().__init__()
+        if views < 1 or parameter_weight < 0:
+            raise ConfigError(f"views must be at least 1 and parameter_weight at least 0, got {views} and {parameter_weight}")
+        self.predictor = predictor if predictor is not None else AugmentationPredictor()
+        self.regressor = regressor
+        self.parameter_weight, self.views, self.together = parameter_weight, views, together
+
+    def fit(self, width):
+        self.predictor.connect(width)
+        if self.regressor is not None:
+            self.regressor.connect(width)
+
+    def prepare(self, facts):
+        if not facts.operators:
+            raise ConfigError("augmentation prediction needs augmentations to predict; name some in data.aug_list.")
+        self.predictor.connect(out_dim=len(facts.operators))
+        if self.regressor is not None:
+            # Of the [K, P] parameters in a batch, those that exist; the rest pads operators with fewer.
+            widest = max(len(names) for names in facts.parameter_names)
+            exist = [k * widest + i for k, names in enumerate(facts.parameter_names) for i in range(len(names))]
+            self.regressor.connect(out_dim=len(exist))
+            device = next(self.predictor.parameters()).device
+            self.register_buffer("exist", torch.tensor(exist, device=device), persistent=False)
+            for name in ("count", "mean", "squares"):
+                if not hasattr(self, name):
+                    self.register_buffer(name, torch.zeros(len(exist), device=device))
+
+    def losses_of(self, embeddings, batch):
+        rows = embeddings.flatten(0, 1)
+        where = share(len(rows), rows.device)
+        logits = self.predictor(rows)
+        applied = batch["applied"].flatten(0, 1) if "applied" in batch else torch.zeros_like(logits, dtype=torch.bool)
+        loss = where.mean(binary_cross_entropy_with_logits(logits, applied.to(logits.dtype), reduction="none").mean(dim=1))
+        logged = {"operator_loss": loss.detach(), "operator_map": mean_average_precision(logits.detach(), applied)}
+        if self.regressor is not None:
+            error = self._squared_error(self.regressor(rows), batch, where)
+            loss, logged["parameter_loss"] = loss + self.parameter_weight * error, error.detach()
+        return {"loss": loss} | logged
+
+    def _squared_error(self, predicted: Tensor, batch: Batch, where: Share) -> Tensor:
+        if "parameters" not in batch:
+            return predicted.sum() * 0
+        values = batch["parameters"].flatten(0, 1).flatten(1)[:, self.exist]
+        known = ~values.isnan()
+        if self.training:
+            self._remember(where.gather(values))
+        deviation = (self.squares / self.count.clamp(min=1)).sqrt()
+        standardised = (values - self.mean) / torch.where(deviation > 0, deviation, 1.0)
+        errors = (predicted - standardised.to(predicted.dtype))[known] ** 2
+        return share(len(errors), errors.device).mean(errors)
+
+    @torch.no_grad()
+    def _remember(self, values: Tensor) -> None:
+        """Take the values ``[N, Q]`` (NaN where not applied) into mean and sum of squared deviations (Chan et al. 1983)."""
+        known = ~values.isnan()
+        count = known.sum(dim=0)
+        mean = values.nan_to_num().sum(dim=0) / count.clamp(min=1)
+        squares = torch.where(known, (values - mean) ** 2, 0.0).sum(dim=0)
+        total = (self.count + count).clamp(min=1)
+        change = mean - self.mean
+        self.squares += squares + change**2 * self.count * count / total
+        self.mean += change * count / total
+        self.count += count
+
+
+def mean_average_precision(scores: Tensor, truth: Tensor) -> Tensor:
+    """Macro average precision of scores ``[N, K]`` against ``truth [N, K]`` bool, over the columns that have a positive; 0 when none has."""
+    order = scores.argsort(dim=0, descending=True, stable=True)
+    hits = truth.gather(0, order).float()
+    precision = hits.cumsum(dim=0) / torch.arange(1, len(hits) + 1, device=hits.device)[:, None]
+    positives = hits.sum(dim=0)
+    average = (precision * hits).sum(dim=0) / positives.clamp(min=1)
+    return average.sum() / (positives > 0).sum().clamp(min=1)

@@ -1,0 +1,77 @@
+"""BYOL: predict what a slowly moving copy of oneself says of the other view (Grill et al. 2020, eq. 2; for audio Niizumi et al. 2021)."""
+
+import math
+
+import torch
+
+from semisupcon.distributed import share
+from semisupcon.errors import ConfigError
+from semisupcon.heads import Head, Predictor, SimSiamProjector
+from semisupcon.losses import negative_cosine
+from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.momentum import follow, follower
+from semisupcon.objectives.views import spread
+
+
+class BYOL(Criterion):
+    """The squared distance of unit vectors, 2 - 2 cosine, of a prediction from the target network's projection, summed over both directions.
+
+    Args:
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers of 256 with batch norm.
+        predictor: ``[N, P]`` to ``[N, P]``; None is a hidden layer of 4096, as in the paper.
+        momentum: of the target network at the start, in [0, 1); 0.996 in the paper, 0.99 in BYOL-A.
+        momentum_steps: optimizer steps in which the momentum rises to 1 along a cosine (the paper's whole run); None keeps it.
+
+    Logged:
+        ``spread``, 1 when the projections fill the sphere and 0 when they have collapsed; ``momentum``.
+    """
+
+    views = 2
+
+    def __init__(
+        self,
+        projector: Head | None = None,
+        predictor: Head | None = None,
+        momentum: float = 0.99,
+        momentum_steps: int | None = None,
+    ):
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"momentum must lie in [0, 1), got {momentum}")
+        if momentum_steps is not None and momentum_steps < 1:
+            raise ConfigError(f"momentum_steps must be at least 1, got {momentum_steps}")
+        self.projector = projector if projector is not None else SimSiamProjector(256, layers=2)
+        self.predictor = predictor if predictor is not None else Predictor(4096)
+        self.start, self.momentum_steps = momentum, momentum_steps
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def connect(self, encoder):
+        self.projector.connect(encoder.embedding_dim)
+        self.predictor.connect(self.projector.out_dim, self.projector.out_dim)
+        self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
+
+    def representations(self):
+        return {"projection": self.projector}
+
+    def momentum(self) -> float:
+        """Of the next move of the target network (Grill et al. 2020, section 3.2)."""
+        if self.momentum_steps is None:
+            return self.start
+        return 1 - (1 - self.start) * (math.cos(math.pi * min(self.steps.item() / self.momentum_steps, 1)) + 1) / 2
+
+    def losses(self, batch, encode):
+        views = list(zip(batch["audio"].unbind(dim=1), batch["length"].unbind(dim=1), strict=True))
+        # Each view goes through alone: batch-norm statistics are those of one view.
+        p1, p2 = (self.predictor(self.projector(encode(x, length=n))) for x, n in views)
+        with torch.no_grad():
+            z1, z2 = (self.slow_projector(self.slow_encoder(x, length=n)) for x, n in views)
+        where = share(len(z1), z1.device)
+        losses = 4 + 2 * (negative_cosine(p1, z2) + negative_cosine(p2, z1))
+        return {"loss": where.mean(losses), "spread": spread(z1), "momentum": losses.new_tensor(self.momentum())}
+
+    def after_step(self, encoder):
+        """Move the target network."""
+        momentum = self.momentum()
+        follow(self.slow_encoder, encoder, momentum)
+        follow(self.slow_projector, self.projector, momentum)
+        self.steps += 1

@@ -1,0 +1,141 @@
+"""COLA: an anchor finds the other crop of its clip among those of the batch, by a learned similarity (Saeed et al. 2021, eq. 1 and 2)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from semisupcon.distributed import share
+from semisupcon.errors import ConfigError
+from semisupcon.heads import COLAHead, Head
+from semisupcon.losses import cross_entropy_of_products
+from semisupcon.objectives.base import Criterion
+from semisupcon.random import normal, view_of
+from semisupcon.spec import Recorded
+
+
+class Bilinear(Recorded):
+    """s(a, p) = a W p with a learned square W and no temperature.
+
+    Args:
+        dim: width of the projections.
+        initial_scale: standard deviation of W at the start. 0.01 (the JAX port) starts at a loss of about 7.5 with 256 clips, 0.05 (the
+            TensorFlow original) at 29; 1 does not train. The logarithm of the batch size is what a similarity that knows nothing costs.
+    """
+
+    def __init__(self, dim: int = 512, initial_scale: float = 0.01):
+        super().__init__()
+        self.dim = dim
+        self.weight = nn.Parameter(initial_scale * torch.randn(dim, dim))
+
+    def forward(self, anchors: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+        """Two blocks of rows whose inner products are the similarities."""
+        return anchors @ self.weight.to(anchors.dtype), positives
+
+
+class Cosine(Recorded):
+    """s(a, p) = cosine / temperature.
+
+    Args:
+        temperature: positive; 0.2 in the paper.
+    """
+
+    dim = None
+
+    def __init__(self, temperature: float = 0.2):
+        super().__init__()
+        if temperature <= 0:
+            raise ConfigError(f"temperature must be positive, got {temperature}")
+        self.temperature = temperature
+
+    def forward(self, anchors: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+        """Two blocks of rows whose inner products are the similarities."""
+        return normalize(anchors, dim=-1) / self.temperature, normalize(positives, dim=-1)
+
+
+class COLA(Criterion):
+    """Softmax over the positives of the batch, one direction only: anchors choose, and are never negatives.
+
+    Args:
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is the paper's for the bilinear similarity (linear, LayerNorm, tanh). For the cosine
+            similarity the paper uses the linear layer alone, `LinearHead`.
+        similarity: `Bilinear` or `Cosine`; None is bilinear, as wide as the projection.
+        noise: standard deviation of Gaussian noise on the waveform of the positive, in training; 0.001 in both published code bases, on clips
+            of unit norm (8 dB below a clip of 10 s), and none in the paper.
+        spec_augment: ``(features, key) -> features``, for the positive alone, in training; the ConvNeXt recipe needs it.
+        symmetric: whether positives choose among anchors too; the loss is then the mean of both directions.
+        together: whether anchors and positives pass the encoder at once (as published), or each alone.
+        gather_negatives: whether the clips of all ranks are candidates, or those of an anchor's own rank.
+
+    Logged:
+        ``top1``, how often the right positive is the most similar; ``negatives``.
+    """
+
+    views = 2
+
+    def __init__(
+        self,
+        projector: Head | None = None,
+        similarity: Bilinear | Cosine | None = None,
+        noise: float = 0.0,
+        spec_augment: Recorded | None = None,
+        symmetric: bool = False,
+        together: bool = True,
+        gather_negatives: bool = True,
+    ):
+        super().__init__()
+        if noise < 0:
+            raise ConfigError(f"noise must not be negative, got {noise}")
+        self.projector = projector if projector is not None else COLAHead()
+        self.similarity = similarity if similarity is not None else Bilinear(self.projector.out_dim)
+        self.spec_augment: Callable[[Tensor, Tensor], Tensor] | None = spec_augment
+        self.noise, self.symmetric, self.together, self.gather_negatives = noise, symmetric, together, gather_negatives
+
+    def connect(self, encoder):
+        self.projector.connect(encoder.embedding_dim)
+        if self.similarity.dim not in (None, self.projector.out_dim):
+            raise ConfigError(
+                f"the similarity is for projections {self.similarity.dim} wide, the projector gives {self.projector.out_dim}."
+            )
+        if self.spec_augment is not None and encoder.frontend.bands is None:
+            raise ConfigError(f"spec_augment masks spectrograms, and {type(encoder).__name__} reads waveforms.")
+
+    def representations(self):
+        return {"projection": self.projector}
+
+    def losses(self, batch, encode):
+        audio, key, length = batch["audio"], batch["key"], batch["length"]
+        if self.noise and self.training:
+            drawn = normal(key[:, 1], "noise", audio.shape[-1])[:, None].to(audio.dtype)
+            audio = torch.stack([audio[:, 0], audio[:, 1] + self.noise * drawn], dim=1)
+        augment = self._on_positives if self.spec_augment is not None and self.training else None
+        if self.together:
+            rows = encode(audio.flatten(0, 1), length=length.flatten(), augment=augment, key=key.flatten()).unflatten(0, key.shape)
+            h1, h2 = rows.unbind(dim=1)
+        else:
+            h1, h2 = (encode(audio[:, v], length=length[:, v], augment=augment, key=key[:, v]) for v in (0, 1))
+        return self.losses_of(self.projector(h1), self.projector(h2))
+
+    def losses_of(self, anchors: Tensor, positives: Tensor) -> dict[str, Tensor]:
+        """The losses of projections ``[B, P]``."""
+        with torch.autocast(anchors.device.type, enabled=False):
+            exact = torch.float64 if anchors.dtype == torch.float64 else torch.float32
+            queries, keys = self.similarity(anchors.to(exact), positives.to(exact))
+        where = share(len(queries), queries.device, self.gather_negatives)
+        own, places = where.columns(queries.device)[:, None], torch.arange(where.total, device=queries.device)
+
+        def diagonal(rows):
+            return own[rows] == places
+
+        contrast = cross_entropy_of_products(queries, where.gather(keys), diagonal)
+        loss = contrast.loss
+        if self.symmetric:
+            loss = (loss + cross_entropy_of_products(keys, where.gather(queries), diagonal).loss) / 2
+        logged = {"top1": where.mean(contrast.nearest), "negatives": loss.new_tensor(where.total - 1)}
+        return {"loss": loss * where.weight} | logged
+
+    def _on_positives(self, features: Tensor, key: Tensor) -> Tensor:
+        """SpecAugment on the rows that are second views."""
+        is_positive = (view_of(key) == 1).view(-1, *[1] * (features.dim() - 1))
+        return torch.where(is_positive, self.spec_augment(features, key), features)

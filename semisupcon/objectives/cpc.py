@@ -1,0 +1,145 @@
+"""CPC: what has been heard predicts what comes next, among what else was heard (van den Oord et al. 2018, eq. 3 and 4)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from semisupcon.distributed import share
+from semisupcon.errors import ConfigError
+from semisupcon.losses import cross_entropy_of_products
+from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.views import ViewCriterion
+from semisupcon.random import integers, uniform
+
+
+class CPC(Criterion):
+    """A recurrent network reads the frames z of the encoder; its state at t predicts z at t + 1 ... t + steps by one linear map a step.
+
+    The candidates for each prediction are all frames of all clips; the similarity is the inner product, without temperature.
+
+    Args:
+        steps: how many frames ahead; 12 in the paper, at 10 ms a frame. The encoder must give more frames than that.
+        hidden: width of the state; 256 in the paper.
+        gather_negatives: whether the frames of all ranks are candidates, or those of a clip's own rank.
+
+    Logged:
+        ``top1``, how often the right frame is the nearest; ``negatives``, the other frames.
+    """
+
+    views = 1
+
+    def __init__(self, steps: int = 12, hidden: int = 256, gather_negatives: bool = True):
+        super().__init__()
+        if steps < 1:
+            raise ConfigError(f"CPC must predict at least 1 step ahead, got {steps}")
+        self.steps, self.hidden, self.gather_negatives = steps, hidden, gather_negatives
+
+    def connect(self, encoder):
+        frames = _frames_of(encoder)
+        if frames <= self.steps:
+            raise ConfigError(
+                f"CPC predicts {self.steps} frames ahead, but {type(encoder).__name__} gives {frames} of {encoder.segment_samples:,} samples; "
+                "use an encoder with more frames (a ResNet), longer segments, or fewer steps."
+            )
+        self.context = nn.GRU(encoder.embedding_dim, self.hidden, batch_first=True)
+        self.predictors = nn.ModuleList(nn.Linear(self.hidden, encoder.embedding_dim, bias=False) for _ in range(self.steps))
+
+    def losses(self, batch, encode):
+        z = encode.frames(batch["audio"].flatten(0, 1)).transpose(1, 2)
+        rows, frames, _ = z.shape
+        if frames <= self.steps:
+            raise ConfigError(f"CPC predicts {self.steps} frames ahead, but these segments give {frames}; lengthen them or lower steps.")
+        state, _ = self.context(z)
+        where = share(rows, z.device, self.gather_negatives)
+        everything = where.gather(z).flatten(0, 1)
+        first = where.columns(z.device)[:, None] * frames
+        contrasts = [
+            _among(predict(state[:, :-k]).flatten(0, 1), everything, (first + torch.arange(k, frames, device=z.device)).flatten())
+            for k, predict in enumerate(self.predictors, start=1)
+        ]
+        return {
+            "loss": torch.stack([c.loss for c in contrasts]).mean() * where.weight,
+            "top1": torch.stack([where.mean(c.nearest.view(rows, -1).mean(dim=1)) for c in contrasts]).mean(),
+            "negatives": z.new_tensor(len(everything) - 1),
+        }
+
+
+def _among(predictions: Tensor, candidates: Tensor, answers: Tensor):
+    """Cross-entropy of finding the candidate ``answers [M]`` for each of ``predictions [M, D]`` by inner product."""
+    places = torch.arange(len(candidates), device=answers.device)
+    return cross_entropy_of_products(predictions, candidates, lambda rows: answers[rows, None] == places)
+
+
+def _frames_of(encoder) -> int:
+    """Frames of a segment of the length that the encoder is pretrained on, found by one silent pass that leaves no trace."""
+    training = encoder.training
+    parameter = next(encoder.parameters())
+    with torch.no_grad():
+        silence = torch.zeros(1, 1, encoder.segment_samples, dtype=parameter.dtype, device=parameter.device)
+        frames = encoder.eval().frames(silence).shape[-1]
+    encoder.train(training)
+    return frames
+
+
+class EmbeddingCPC(ViewCriterion):
+    """MT-SLVR's CPC: the finished embedding itself is read as a sequence of D single numbers (Heggan et al. 2023, code).
+
+    Nothing here is temporal. Each number's state predicts the next ``steps`` numbers, against numbers drawn from all embeddings and places; a
+    clip is scored on a window of consecutive places. Draws come from the batch's keys; the mean runs over all views (the original divides by
+    the number of clips, and so doubles the loss of two views).
+
+    Args:
+        steps: how many numbers ahead; 12 there.
+        hidden: width of the state; 256 there.
+        negatives: draws for each place, shared by its steps; 10 there.
+        window: places that are scored; 128 there.
+        views: of each clip; 1 alone, 2 within MT-SLVR.
+        together: whether all views pass the encoder at once, or each alone.
+        gather_negatives: whether draws are from all ranks, or from a clip's own.
+
+    Logged:
+        ``top1``, how often the right number scores highest.
+    """
+
+    def __init__(
+        self,
+        steps: int = 12,
+        hidden: int = 256,
+        negatives: int = 10,
+        window: int = 128,
+        views: int = 1,
+        together: bool = False,
+        gather_negatives: bool = True,
+    ):
+        super().__init__()
+        if min(steps, negatives, window, views) < 1:
+            raise ConfigError(f"steps, negatives, window and views must be at least 1, got {steps}, {negatives}, {window} and {views}")
+        self.steps, self.negatives, self.window = steps, negatives, window
+        self.views, self.together, self.gather_negatives = views, together, gather_negatives
+        self.context = nn.GRU(1, hidden, batch_first=True)
+        self.predict = nn.Linear(hidden, steps, bias=False)
+
+    def fit(self, width):
+        if width < self.window + self.steps:
+            raise ConfigError(
+                f"EmbeddingCPC scores {self.window} places and {self.steps} ahead, but the embedding is {width} wide; lower window or steps."
+            )
+
+    def losses_of(self, embeddings, batch):
+        sequences, keys = embeddings.flatten(0, 1), batch["key"].flatten()
+        width = sequences.shape[1]
+        state, _ = self.context(sequences[:, :, None])
+        where = share(len(sequences), sequences.device, self.gather_negatives)
+        starts = integers(keys, "window", 0, width - self.window - self.steps)
+        places = starts[:, None] + torch.arange(self.window, device=keys.device)
+        predictions = self.predict(state.gather(1, places[:, :, None].expand(-1, -1, state.shape[-1])))
+        ahead = places[:, :, None] + torch.arange(1, self.steps + 1, device=keys.device)
+        answers = sequences.gather(1, ahead.flatten(1)).view_as(predictions)
+        pool = where.gather(sequences).flatten()
+        drawn = (uniform(keys, "negatives", self.window * self.negatives).double() * len(pool)).long()
+        wrong = pool[drawn].view(len(keys), self.window, 1, self.negatives)
+        scores = predictions[..., None] * torch.cat([answers[..., None], wrong.expand(-1, -1, self.steps, -1)], dim=-1)
+        flat = scores.flatten(0, 2)
+        losses = cross_entropy(flat, flat.new_zeros(len(flat), dtype=torch.int64), reduction="none").view(len(keys), -1).mean(dim=1)
+        hits = (scores.argmax(dim=-1) == 0).float().flatten(1).mean(dim=1)
+        return {"loss": where.mean(losses), "top1": where.mean(hits)}

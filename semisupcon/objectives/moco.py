@@ -1,0 +1,80 @@
+"""MoCo: one view finds the other among a queue of earlier clips (He et al. 2020, eq. 1 and algorithm 1)."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from semisupcon.distributed import share
+from semisupcon.errors import ConfigError
+from semisupcon.heads import Head, ProjectionHead
+from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.momentum import follow, follower
+from semisupcon.random import derive, normal
+
+
+class MoCo(Criterion):
+    """The query is the first view through the encoder, the key the second through its momentum copy; negatives are the keys in the queue.
+
+    The queue begins as random directions, as in the original. It holds the keys of all ranks. With batch norm, keys and queries see the
+    statistics of their own batch; the shuffling of the original, which hides them from each other across GPUs, is not done.
+
+    Args:
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 puts an MLP there too).
+        temperature: positive; 0.07 in the paper.
+        queue_size: keys that serve as negatives; 65,536 in the paper.
+        momentum: of the key encoder, in [0, 1); 0.999 in the paper.
+
+    Logged:
+        ``top1``, how often the positive is the nearest key; ``negatives``, the size of the queue.
+    """
+
+    views = 2
+
+    def __init__(self, projector: Head | None = None, temperature: float = 0.07, queue_size: int = 65536, momentum: float = 0.999):
+        super().__init__()
+        if temperature <= 0 or queue_size < 1 or not 0 <= momentum < 1:
+            raise ConfigError(
+                f"MoCo needs a positive temperature, a queue of at least 1 and a momentum in [0, 1); got {temperature}, {queue_size}, {momentum}"
+            )
+        self.projector = projector if projector is not None else ProjectionHead([512, 128])
+        self.temperature, self.queue_size, self.momentum = temperature, queue_size, momentum
+        self._enter: Tensor | None = None
+
+    def connect(self, encoder):
+        self.projector.connect(encoder.embedding_dim)
+        self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
+        start = normal(derive(torch.arange(self.queue_size), "queue"), "start", self.projector.out_dim)
+        self.register_buffer("queue", normalize(start, dim=-1))
+        self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
+
+    def representations(self):
+        return {"projection": self.projector}
+
+    def losses(self, batch, encode):
+        first, second = batch["audio"].unbind(dim=1)
+        length_first, length_second = batch["length"].unbind(dim=1)
+        queries = self.projector(encode(first, length=length_first))
+        with torch.no_grad():
+            keys = self.slow_projector(self.slow_encoder(second, length=length_second))
+        with torch.autocast(queries.device.type, enabled=False):
+            exact = torch.float64 if queries.dtype == torch.float64 else torch.float32
+            queries, keys = (normalize(x.to(exact), dim=-1) for x in (queries, keys))
+            positive = torch.linalg.vecdot(queries, keys)[:, None]
+            logits = torch.cat([positive, queries @ self.queue.to(exact).T], dim=1) / self.temperature
+            losses = cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64), reduction="none")
+        where = share(len(keys), keys.device)
+        if self.training:
+            self._enter = where.gather(keys)[-self.queue_size :]
+        hits = (logits.argmax(dim=1) == 0).float()
+        return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": losses.new_tensor(self.queue_size)}
+
+    @torch.no_grad()
+    def after_step(self, encoder):
+        """Move the key encoder, and put the keys of the step in the place of the oldest."""
+        follow(self.slow_encoder, encoder, self.momentum)
+        follow(self.slow_projector, self.projector, self.momentum)
+        if self._enter is not None:
+            places = (self.oldest + torch.arange(len(self._enter), device=self.oldest.device)) % self.queue_size
+            self.queue[places] = self._enter.to(self.queue.dtype)
+            self.oldest.copy_((self.oldest + len(self._enter)) % self.queue_size)
+            self._enter = None

@@ -1,0 +1,79 @@
+"""MT-SLVR: one backbone learns to ignore what was done to a clip, and to tell it (Heggan et al. 2023, section 2)."""
+
+from torch import Tensor
+
+from semisupcon.errors import ConfigError
+from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
+from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.simclr import SimCLR
+from semisupcon.objectives.views import ViewCriterion, encode_views
+
+TASKS = ("contrastive", "predictive")
+
+
+class MTSLVR(Criterion):
+    """The sum of a contrastive and a weighted predictive loss, each on its task's part of the embedding.
+
+    The encoder has the tasks ``contrastive`` and ``predictive`` (a split or adapter ResNet), or none, when both read the same embedding
+    (MT-Simple). Each view is encoded once for both: what the tasks share runs once (the original runs it twice and so updates shared batch
+    norms four times a step instead of two). Any two criteria on embeddings can take the two parts.
+
+    Args:
+        contrastive: None is `SimCLR`; MT-SLVR also uses `SimSiam`, and names `EmbeddingCPC`.
+        predictive: None is `AugmentationPrediction`.
+        predictive_weight: of the predictive loss; 1 in the paper.
+        together: whether all views pass the encoder at once, or each alone (as in the original).
+
+    Logged:
+        ``contrastive_loss``, ``predictive_loss`` and what the two log.
+    """
+
+    def __init__(
+        self,
+        contrastive: ViewCriterion | None = None,
+        predictive: ViewCriterion | None = None,
+        predictive_weight: float = 1.0,
+        together: bool = False,
+    ):
+        super().__init__()
+        self.contrastive = contrastive if contrastive is not None else SimCLR()
+        self.predictive = predictive if predictive is not None else AugmentationPrediction(views=2)
+        for name, part in zip(TASKS, (self.contrastive, self.predictive), strict=True):
+            if not isinstance(part, ViewCriterion):
+                raise ConfigError(f"the {name} part of MT-SLVR must be a criterion on embeddings, which {type(part).__name__} is not.")
+        self.predictive_weight, self.together = predictive_weight, together
+        self.views = max(self.contrastive.views, self.predictive.views)
+
+    def connect(self, encoder):
+        if encoder.tasks and set(encoder.tasks) != set(TASKS):
+            raise ConfigError(
+                f"MT-SLVR needs an encoder with the tasks contrastive and predictive, or with none; {type(encoder).__name__} has {encoder.tasks}."
+            )
+        self.widths = dict(encoder.task_dims)
+        self.contrastive.fit(self.widths.get("contrastive", encoder.embedding_dim))
+        self.predictive.fit(self.widths.get("predictive", encoder.embedding_dim))
+
+    def prepare(self, facts):
+        self.contrastive.prepare(facts)
+        self.predictive.prepare(facts)
+
+    def after_step(self, encoder):
+        self.contrastive.after_step(encoder)
+        self.predictive.after_step(encoder)
+
+    def representations(self):
+        return self.contrastive.representations()
+
+    def losses(self, batch, encode):
+        parts = self._parts(encode_views(batch, encode, self.together))
+        contrastive = self.contrastive.losses_of(parts["contrastive"], batch)
+        predictive = self.predictive.losses_of(parts["predictive"], batch)
+        logged = {"contrastive_loss": contrastive.pop("loss"), "predictive_loss": predictive.pop("loss")}
+        loss = logged["contrastive_loss"] + self.predictive_weight * logged["predictive_loss"]
+        return {"loss": loss} | {k: v.detach() for k, v in (logged | contrastive | predictive).items()}
+
+    def _parts(self, embeddings: Tensor) -> dict[str, Tensor]:
+        """Each task's part ``[B, V, D]`` of the embeddings."""
+        if not self.widths:
+            return dict.fromkeys(TASKS, embeddings)
+        return dict(zip(self.widths, embeddings.split(list(self.widths.values()), dim=-1), strict=True))

@@ -1,0 +1,45 @@
+"""SimCLR: views of a clip attract each other, all else repels (Chen et al. 2020), as in CLMR (Spijkervet and Burgoyne 2021) and MT-SLVR."""
+
+from semisupcon.errors import ConfigError
+from semisupcon.heads import Head, ProjectionHead
+from semisupcon.objectives.views import ViewCriterion, each_view, nt_xent
+
+
+class SimCLR(ViewCriterion):
+    """NT-Xent on projections of the views of a batch.
+
+    Args:
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is CLMR's, two layers 512 and 64 without biases; MT-SLVR's is `SimCLRHead`.
+        temperature: positive; 0.5 in CLMR, 0.07 in MT-SLVR.
+        views: of each clip, at least 2.
+        together: whether all views pass the encoder at once, or each alone (as in CLMR and MT-SLVR).
+        gather_negatives: whether the clips of all ranks are negatives, or those of an anchor's own rank.
+
+    Logged:
+        ``top1``, how often the nearest view is of the same clip; ``negatives``, views that an anchor repels.
+    """
+
+    def __init__(
+        self,
+        projector: Head | None = None,
+        temperature: float = 0.5,
+        views: int = 2,
+        together: bool = False,
+        gather_negatives: bool = True,
+    ):
+        super().__init__()
+        if temperature <= 0:
+            raise ConfigError(f"temperature must be positive, got {temperature}")
+        if views < 2:
+            raise ConfigError(f"SimCLR compares views of a clip, so it needs at least 2; got {views}")
+        self.projector = projector if projector is not None else ProjectionHead([512, 64])
+        self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
+
+    def fit(self, width):
+        self.projector.connect(width)
+
+    def representations(self):
+        return {"projection": self.projector}
+
+    def losses_of(self, embeddings, batch):
+        return nt_xent(each_view(self.projector, embeddings, self.together), batch, self.temperature, self.gather_negatives)

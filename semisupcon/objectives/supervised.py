@@ -1,0 +1,70 @@
+"""Supervised training from end to end: the baseline that representations are held against."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from semisupcon.data.batch import labelled
+from semisupcon.distributed import share
+from semisupcon.errors import ConfigError
+from semisupcon.heads import Head, LinearHead
+from semisupcon.objectives.views import ViewCriterion
+
+
+class Supervised(ViewCriterion):
+    """Cross-entropy for classes, binary cross-entropy for tags and binary labels, squared error for values standardised by the training clips.
+
+    Unlabelled clips are passed over.
+
+    Args:
+        head: embedding ``[N, D]`` to one output a class; None is a linear layer.
+        views: of each clip, all of which are trained on.
+        together: whether all views pass the encoder at once, or each alone.
+
+    Logged:
+        ``accuracy`` of multiclass and binary targets.
+    """
+
+    def __init__(self, head: Head | None = None, views: int = 1, together: bool = True):
+        super().__init__()
+        if views < 1:
+            raise ConfigError(f"views must be at least 1, got {views}")
+        self.head = head if head is not None else LinearHead()
+        self.views, self.together = views, together
+        self.kind: str | None = None
+
+    def fit(self, width):
+        self.head.connect(width)
+
+    def prepare(self, facts):
+        if not facts.classes:
+            raise ConfigError("supervised training needs labels; name a data set with data.sl_task.")
+        self.head.connect(out_dim=len(facts.classes))
+        self.kind = facts.kind
+        if self.kind == "regression":
+            values = torch.as_tensor(facts.train_targets)
+            mean = values.mean(dim=0) if len(values) else torch.zeros(len(facts.classes))
+            scale = values.std(dim=0, correction=0) if len(values) else torch.ones(len(facts.classes))
+            device = next(self.head.parameters()).device
+            self.register_buffer("mean", mean.to(device))
+            self.register_buffer("scale", torch.where(scale > 0, scale, 1.0).to(device))
+
+    def losses_of(self, embeddings, batch):
+        known = labelled(batch["targets"])
+        rows = embeddings[known].flatten(0, 1)
+        targets = batch["targets"][known].repeat_interleave(embeddings.shape[1], dim=0)
+        where = share(len(rows), rows.device)
+        outputs = self.head(rows)
+        logged = {"loss": where.mean(self._errors(outputs, targets.to(outputs.dtype)))}
+        if self.kind in ("multiclass", "binary"):
+            right = (outputs > 0) == (targets > 0.5) if self.kind == "binary" else (outputs.argmax(dim=1) == targets.argmax(dim=1))[:, None]
+            logged["accuracy"] = where.mean(right.float().mean(dim=1))
+        return logged
+
+    def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of every row."""
+        if self.kind == "multiclass":
+            return cross_entropy(outputs, targets.argmax(dim=1), reduction="none")
+        if self.kind == "regression":
+            return ((outputs - (targets - self.mean) / self.scale) ** 2).mean(dim=1)
+        return binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(dim=1)
