@@ -1,0 +1,114 @@
+"""Published checkpoints of other systems become ours: ``python -m semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``.
+
+Files are read with ``weights_only=True`` and taken strictly: every tensor of ours must be there under its published name and in its shape, and
+every tensor of theirs must be used, but for those a system stores and never uses, which are dropped and reported.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from semisupcon.checkpoints import export_encoder, load_weights
+from semisupcon.errors import CheckpointError
+from semisupcon.heads import Head
+from semisupcon.importer import mtslvr, panns, samplecnn
+from semisupcon.importer.reader import Imported, Reader, tensors
+from semisupcon.spec import build, spec_of
+
+SYSTEMS = {"clmr": samplecnn.clmr, "semisupcon": samplecnn.semisupcon, "mtslvr": mtslvr.mtslvr, "panns": panns.panns}
+# Stored and never used: the last layer of SemiSupCon's encoders.
+DEAD = {"semisupcon": ("fc.weight", "fc.bias")}
+HEADS, HEADS_CONFIG = "heads.safetensors", "heads.json"
+
+
+def import_checkpoint(system: str, path: str | Path) -> Imported:
+    """Read a published checkpoint.
+
+    Args:
+        system: ``clmr``, ``semisupcon``, ``mtslvr`` or ``panns``.
+        path: the file: a training checkpoint, a bare state dictionary, or that of a single head.
+
+    Returns:
+        Encoder and heads in evaluation mode.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or unsafe, is not of this system, or has tensors missing or left over, listing all of them.
+    """
+    reader = Reader(path, tensors(path))
+    imported = SYSTEMS[system](reader)
+    dead = {reader.prefix + name for name in DEAD.get(system, ())}
+    imported.dropped = sorted(dead & reader.state.keys())
+    reader.refuse_problems(system, leftover=[name for name in reader.state if name not in dead])
+    if imported.encoder is None and not imported.heads:
+        raise CheckpointError(f"{path} holds no model of {system}: it has no tensors.")
+    for module in imported.modules():
+        module.eval()
+    return imported
+
+
+def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path:
+    """Write an encoder as `semisupcon.checkpoints.load_encoder` reads it, and heads as `load_heads` does."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if imported.encoder is not None:
+        export_encoder(imported.encoder, folder, about)
+    if imported.heads:
+        weights = {f"{name}.{key}": value.contiguous() for name, head in imported.heads.items() for key, value in head.state_dict().items()}
+        save_file(weights, folder / HEADS)
+        specs = {name: spec_of(head) for name, head in imported.heads.items()}
+        (folder / HEADS_CONFIG).write_text(json.dumps({"heads": specs, "about": about}, indent=2) + "\n")
+    return folder
+
+
+def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]:
+    """The heads of an imported model by name, in evaluation mode; none is an empty dictionary.
+
+    Raises:
+        CheckpointError: if the files are damaged, or name classes outside this package and ``trust``.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    if not (folder / HEADS_CONFIG).is_file():
+        return {}
+    try:
+        specs, weights = json.loads((folder / HEADS_CONFIG).read_text())["heads"], load_file(folder / HEADS)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} holds damaged heads: {str(error).splitlines()[0][:160]}") from error
+    return {name: load_weights(build(spec, trust), _below(weights, name), folder / HEADS).eval() for name, spec in specs.items()}
+
+
+def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+
+
+def main(args: list[str] | None = None) -> int:
+    """Import; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m semisupcon import", description="Turn a published checkpoint into ours.")
+    parser.add_argument("system", choices=SYSTEMS, help="what made the file")
+    parser.add_argument("file", help="published checkpoint")
+    parser.add_argument("--out", required=True, help="folder to write")
+    given = parser.parse_args(args)
+    with torch.no_grad():
+        imported = import_checkpoint(given.system, given.file)
+    folder = write(imported, given.out, {"imported_from": Path(given.file).name, "system": given.system})
+    if imported.encoder is not None:
+        print(f"Encoder: {describe(imported.encoder)}, normalisation {type(imported.encoder.normalize).__name__}.")
+    for name, head in imported.heads.items():
+        print(f"Head '{name}': {describe(head)}.")
+    if imported.dropped:
+        print(f"Dropped, because {given.system} never uses them: {', '.join(imported.dropped)}.")
+    print(f"Wrote {folder}.")
+    return 0
+
+
+def describe(module: torch.nn.Module) -> str:
+    """Class and parameter count."""
+    return f"{type(module).__name__}, {sum(p.numel() for p in module.parameters()):,} parameters"
