@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from semisupcon.checkpoints import BEST, LAST, save_atomically
+from semisupcon.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class KeepCheckpoints(Checkpoint):
             self._saved_step = trainer.global_step
 
 
-class MonitorMissing(ValueError):
+class MonitorMissing(UserError):
     """The value that should choose the best checkpoint is not logged."""
 
     def __init__(self, monitor: str, available: list[str]):
@@ -94,9 +95,11 @@ class EndWell(L.Callback):
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        # Lightning has set its own handlers by now. On a SLURM that requeues, SIGTERM is left to it.
+        requeues = getattr(trainer._accelerator_connector.cluster_environment, "auto_requeue", False)
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGINT,) if requeues else (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._handle)
         except ValueError:  # Not the main thread: whoever runs us there handles signals.
             self._previous.clear()
@@ -116,10 +119,14 @@ class EndWell(L.Callback):
             self.received = self.received or (signal.SIGTERM if stop else None)
         if stop:
             self.checkpoints.save(trainer)
+            loop = trainer.fit_loop
+            # Stopping makes the trainer validate; it shall only where validation was due, so that a resumed run has the same rows.
+            due = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
             trainer.should_stop = True
             # Whatever minimum was asked for, the person (or the scheduler of the cluster) has decided.
-            trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps = 0, 0
-            trainer.limit_val_batches = 0
+            loop.min_epochs, loop.epoch_loop.min_steps = 0, 0
+            if not due:
+                trainer.limit_val_batches = 0
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         for number, handler in self._previous.items():

@@ -6,9 +6,9 @@ Objective, encoder, optimizer, scheduler and data module are named by class path
 import difflib
 import inspect
 import logging
-import os
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -139,7 +139,13 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.is_global_zero:
             self._write_down()
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=self.run.checkpoint)
+        try:
+            self.trainer.fit(self.model, self.datamodule, ckpt_path=self.run.checkpoint)
+        finally:
+            if any(type(logger).__name__ == "WandbLogger" for logger in self.trainer.loggers):
+                import wandb
+
+                wandb.finish()
 
     def _write_down(self) -> None:
         text = self.parser.dump(self.config, skip_none=False)
@@ -157,10 +163,18 @@ class PretrainCLI(LightningCLI):
         return 1 + len(list(self.run.folder.glob("run_config.resumed-*.yaml")))
 
 
+def speak_plainly() -> None:
+    """Our messages, and of Lightning's only those that a person can act on."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    noise = ("litlogger", "`weights_only` was not set", "TPU available")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: not any(n in str(record.msg) for n in noise))
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
 def main(args: ArgsType = None) -> int:
     """Pretrain an encoder; returns the exit status (143 or 130 after SIGTERM or SIGINT, 2 after a mistake in the input)."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+    speak_plainly()
     try:
         cli = PretrainCLI(
             Objective,

@@ -1,0 +1,100 @@
+"""A run that is stopped and resumed is the run that was not: the same numbers, bit for bit, in the same folder."""
+
+import os
+import signal
+
+import pytest
+import pytorch_lightning as L
+import torch
+
+from semisupcon.checkpoints import read_checkpoint
+from tests.pretraining.runs import pretrain, rows
+
+STEPS = 9  # of epochs of 7 batches: the stops lie amid the first epoch, at its end, and in the second
+OPTIONS = ("--trainer.max_steps", str(STEPS), "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--save_every", "0")
+SCHEDULE = (
+    "--model.scheduler semisupcon.optimization.WarmupCosine --model.scheduler.warmup_steps 3 "
+    f"--model.scheduler.total_steps {STEPS} --model.optimizer.lr 0.01"
+).split()
+
+
+class StopAfter(L.Callback):
+    """Sends this process a signal when a step is done, as a scheduler of a cluster would."""
+
+    def __init__(self, step: int, number: int):
+        self.step, self.number = step, number
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def stopping(step, number):
+    return (
+        "--trainer.callbacks+",
+        __name__ + ".StopAfter",
+        "--trainer.callbacks.step",
+        str(step),
+        "--trainer.callbacks.number",
+        str(number),
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(digits, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    assert pretrain(digits, runs, "--run_name", "whole", *OPTIONS, *SCHEDULE) == 0
+    return runs / "whole"
+
+
+def assert_same(a, b, path=""):
+    """Equal tensors, bit for bit, and equal plain values, all the way down."""
+    assert type(a) is type(b), path
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_same(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{path}/{i}")
+    else:
+        assert a == b, path
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "step", "workers"), [(signal.SIGTERM, 143, 8, 0), (signal.SIGINT, 130, 4, 0), (signal.SIGTERM, 143, 7, 2)]
+)
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(digits, tmp_path, uninterrupted, number, status, step, workers):
+    assert pretrain(digits, tmp_path, "--run_name", "whole", *OPTIONS, *SCHEDULE, *stopping(step, number)) == status
+    assert read_checkpoint(tmp_path / "whole" / "last.ckpt")["global_step"] == step
+    again = ("--resume_from_checkpoint", "last", "--data.num_workers", str(workers))
+    assert pretrain(digits, tmp_path, *OPTIONS, *SCHEDULE, *again) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["whole"]
+    ours, theirs = (read_checkpoint(run / "last.ckpt") for run in (tmp_path / "whole", uninterrupted))
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
+        assert_same(ours[part], theirs[part], part)
+    assert rows(tmp_path / "whole") == rows(uninterrupted)
+
+
+def test_two_epochs_and_the_next_after_them(digits, tmp_path, uninterrupted):
+    """Stopped by its own end of steps and then prolonged, a run goes on as if it had been longer from the start."""
+    shorter = [str(5) if o == str(STEPS) and OPTIONS[i - 1] == "--trainer.max_steps" else o for i, o in enumerate(OPTIONS)]
+    assert pretrain(digits, tmp_path, "--run_name", "whole", *shorter, *SCHEDULE) == 0
+    assert pretrain(digits, tmp_path, "--resume_from_checkpoint", str(tmp_path / "whole"), *OPTIONS, *SCHEDULE) == 0
+    ours, theirs = (read_checkpoint(run / "last.ckpt") for run in (tmp_path / "whole", uninterrupted))
+    assert_same(ours["state_dict"], theirs["state_dict"])
+
+
+def test_the_wandb_run_continues(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    options = ("--log", "wandb", "--trainer.max_steps")
+    assert pretrain(digits, tmp_path, "--run_name", "w", *options, "2") == 0
+    state = (tmp_path / "w" / "run.json").read_text()
+    assert pretrain(digits, tmp_path, "--resume_from_checkpoint", "last", *options, "4") == 0
+    assert (tmp_path / "w" / "run.json").read_text() == state
+    assert len(list((tmp_path / "w" / "wandb").glob("offline-run-*"))) == 2  # two stretches of one run
+    assert [int(r["step"]) for r in rows(tmp_path / "w") if r["loss"]] == [0, 1, 2, 3]
