@@ -39,7 +39,7 @@ def multi_hot(labels: pd.Series | Sequence, classes: Sequence[str], ignore_other
     position = {name: i for i, name in enumerate(classes)}
     targets = np.zeros((len(labels), len(classes)), np.float32)
     for row, names in enumerate(labels):
-        if names is None or names is np.nan:
+        if names is None or names != names:
             targets[row] = np.nan
             continue
         for name in names:
@@ -99,7 +99,7 @@ def numbers(values: pd.Series, low: float | None = None, high: float | None = No
     """
     result = np.full(len(values), np.nan)
     for row, text in enumerate(values):
-        if text is None or text == "":
+        if text is None or text != text or text == "":
             continue
         try:
             result[row] = float(text)

@@ -108,10 +108,10 @@ def resolve(annotations: Annotations, root: Path, max_missing: float = MAX_MISSI
     absent = annotations.table["path"][~present].tolist()
     if absent:
         first = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        told = f"{len(absent)} of {len(present)} listed clips are absent: {first}"
+        told = f"{len(absent)} of {len(present)} listed clips ({first})"
         if len(absent) > max_missing * len(present):
             raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; fetch the rest, or allow more with max_missing.")
-        log.warning("%s (under %s)", told, root)
+        log.warning("%s are not under %s; they are left out.", told, root)
     table = annotations.table[present].assign(path=[path for path in found if path is not None])
     return replace(annotations, table=table, targets=annotations.targets[present])
 
