@@ -14,4 +14,5 @@ def follower(module: nn.Module) -> nn.Module:
 @torch.no_grad()
 def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """Move every parameter of ``slow`` towards ``fast``: slow = momentum slow + (1 - momentum) fast."""
-    torch._foreach_lerp_(list(slow.parameters()), list(fast.parameters()), 1 - momentum)
+    if parameters := list(slow.parameters()):
+        torch._foreach_lerp_(parameters, list(fast.parameters()), 1 - momentum)

@@ -132,4 +132,4 @@ def spread(projections: Tensor) -> Tensor:
 
     Near 1 when they fill the sphere, 0 when all are equal.
     """
-    return normalize(projections.detach().float(), dim=-1).std(dim=0).mean() * projections.shape[-1] ** 0.5
+    return normalize(projections.detach().float(), dim=-1).std(dim=0, correction=0).mean() * projections.shape[-1] ** 0.5

@@ -7,26 +7,17 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from worlds import TinyEncoder, encode_with, make_batch
+from worlds import Given, TinyEncoder, make_batch
 
 from semisupcon.data.batch import DataFacts
 from semisupcon.errors import ConfigError
-from semisupcon.heads import Head, ProjectionHead
+from semisupcon.heads import ProjectionHead
+from semisupcon.objectives.base import Encode
 from semisupcon.objectives.semisupcon import SemiSupCon
 from semisupcon.targets import Dice, Kernel, SameClip, SharedLabels
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden/semisupcon_targets_and_loss.npz")
 CASES = sorted({name.split("/")[0] for name in GOLDEN.files})
-
-
-class Given(Head):
-    """Hands on what it is given."""
-
-    def __init__(self, width: int):
-        super().__init__(width, width)
-
-    def make(self, in_dim, out_dim):
-        return nn.Sequential(nn.Identity())
 
 
 def golden(case):
@@ -128,7 +119,7 @@ def test_pictures_leave_no_trace():
     batch = make_batch(4, 2, targets=torch.eye(3)[[0, 0, 1, 2]])
     batch["targets"][3] = float("nan")
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
-    pictures = criterion.matrices(batch, encode_with(encoder))
+    pictures = criterion.matrices(batch, Encode(encoder))
     assert {k: tuple(v.shape) for k, v in pictures.items()} == {
         "target_contrastive_matrix": (8, 8),
         "semisl_sim": (8, 8),

@@ -1,0 +1,357 @@
+"""Every criterion equals its paper's equation, written out here without the project's losses, and the published numbers where there are any."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+from worlds import FACTS, PARAMETERS, SAMPLES, Given, TinyEncoder, example, labels, make_batch
+
+from semisupcon.heads import LinearHead
+from semisupcon.losses import negative_cosine
+from semisupcon.objectives.augmentation_prediction import mean_average_precision
+from semisupcon.objectives.base import Encode
+from semisupcon.objectives.byol import BYOL
+from semisupcon.objectives.cola import COLA, Bilinear, Cosine
+from semisupcon.objectives.moco import MoCo
+from semisupcon.objectives.simclr import SimCLR
+from semisupcon.objectives.simsiam import SimSiam
+from semisupcon.objectives.supervised import Supervised
+from semisupcon.random import clip_key, integers, normal, uniform
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def golden(name):
+    return {k: torch.from_numpy(v) for k, v in np.load(GOLDEN / f"{name}.npz").items()}
+
+
+def losses_of(name, clips=6):
+    encoder, criterion, batch = example(name, clips)
+    return criterion.losses(batch, Encode(encoder)), encoder, criterion, batch
+
+
+def info_nce(scores, answer):
+    """Minus the log-probability of one answer among scores, in plain Python."""
+    top = max(scores)
+    return math.log(sum(math.exp(s - top) for s in scores)) + top - scores[answer]
+
+
+def nt_xent(z1, z2, temperature):
+    """Chen et al. 2020, eq. 1, for each view of each clip."""
+    z = normalize(torch.cat([z1, z2]), dim=-1)
+    n, similarity = len(z1), (z @ z.T / temperature).tolist()
+    total = 0.0
+    for i, row in enumerate(similarity):
+        others = [j for j in range(2 * n) if j != i]
+        total += info_nce([row[j] for j in others], others.index((i + n) % (2 * n)))
+    return total / (2 * n)
+
+
+# -- contrastive ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["a", "b", "clmr"])
+def test_simclr_meets_the_originals(case):
+    numbers = golden("ntxent")
+    z1, z2 = (numbers[f"{case}/{k}"].requires_grad_() for k in ("z1", "z2"))
+    criterion = SimCLR(Given(z1.shape[1]), numbers[f"{case}/temperature"].item())
+    losses = criterion.losses_of(torch.stack([z1, z2], dim=1), make_batch(len(z1), 2))
+    assert losses["loss"].item() == pytest.approx(numbers[f"{case}/loss"].item(), rel=1e-6)
+    assert losses["negatives"] == 2 * len(z1) - 2
+    losses["loss"].backward()
+    for view, name in ((z1, "grad_z1"), (z2, "grad_z2")):
+        if f"{case}/{name}" in numbers:
+            expected = numbers[f"{case}/{name}"]
+            assert (view.grad - expected).norm() / expected.norm() < 1e-5
+
+
+def test_simclr():
+    losses, encoder, criterion, batch = losses_of("SimCLR")
+    z1, z2 = (criterion.projector(encoder(x)) for x in batch["audio"].unbind(1))
+    assert losses["loss"].item() == pytest.approx(nt_xent(z1, z2, 0.5), rel=1e-9)
+
+
+def test_mfcl_compares_formats_in_random_assignment():
+    losses, encoder, _, batch = losses_of("MFCL", clips=12)
+    heard = uniform(clip_key(batch["key"][:, 0]), "format")[:, 0] < 0.5
+    assert 0 < heard.sum() < 12
+    wave, spectrogram = [], []
+    for clip, first in enumerate(heard.tolist()):
+        views = batch["audio"][clip, [0, 1] if first else [1, 0], None]
+        wave.append(encoder.trunk["waveform"](views[0]))
+        spectrogram.append(encoder.trunk["spectrogram"](views[1]))
+    assert losses["loss"].item() == pytest.approx(nt_xent(torch.cat(wave), torch.cat(spectrogram), 0.1), rel=1e-9)
+
+
+def test_mfcl_ignores_padding():
+    losses, encoder, criterion, batch = losses_of("MFCL")
+    batch["length"] = torch.tensor([[32, 16], [16, 32], [24, 24]] * 2)
+    padded = torch.arange(SAMPLES) >= batch["length"][:, :, None, None]
+    silent, loud = (batch | {"audio": batch["audio"].masked_fill(padded, fill)} for fill in (0, 100))
+    first, second = (criterion.losses(b, Encode(encoder))["loss"] for b in (silent, loud))
+    assert torch.equal(first, second)
+    assert first != losses["loss"]
+
+
+def test_cola_meets_the_paper():
+    numbers = golden("cola")
+    anchor, positive = numbers["anchor"].double(), numbers["positive"].double()
+    bilinear = COLA(Given(512), Bilinear(512))
+    bilinear.similarity.weight.data = numbers["weight"].double()
+    losses = bilinear.losses_of(anchor, positive)
+    assert losses["loss"].item() == pytest.approx(numbers["bilinear_loss"].item(), rel=1e-6)
+    assert losses["top1"].item() == pytest.approx(numbers["bilinear_accuracy"].item())
+    cosine = COLA(Given(512), Cosine(numbers["cosine_temperature"].item()))
+    assert cosine.losses_of(anchor, positive)["loss"].item() == pytest.approx(numbers["cosine_loss"].item(), rel=1e-6)
+
+
+def test_cola_by_one_direction_and_by_both():
+    torch.manual_seed(0)
+    anchors, positives = torch.randn(2, 5, 4, dtype=torch.float64)
+    for similarity in (Bilinear(4, 0.7).double(), Cosine(0.3)):
+        if isinstance(similarity, Bilinear):
+            scores = torch.einsum("id,de,je->ij", anchors, similarity.weight, positives).tolist()
+        else:
+            scores = (normalize(anchors, dim=-1) @ normalize(positives, dim=-1).T / 0.3).tolist()
+        there = sum(info_nce(row, i) for i, row in enumerate(scores)) / 5
+        back = sum(info_nce(list(column), i) for i, column in enumerate(zip(*scores, strict=True))) / 5
+        for symmetric, expected in ((False, there), (True, (there + back) / 2)):
+            losses = COLA(Given(4), similarity, symmetric=symmetric).losses_of(anchors, positives)
+            assert losses["loss"].item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_cola_knowing_nothing_costs_the_logarithm_of_the_batch():
+    losses = COLA(Given(4), Bilinear(4, 0.0)).losses_of(torch.randn(7, 4), torch.randn(7, 4))
+    assert losses["loss"].item() == pytest.approx(math.log(7))
+    assert losses["negatives"] == 6
+
+
+def test_cola_treats_the_positive_alone_and_only_in_training():
+    _, encoder, criterion, batch = losses_of("COLA")
+    seen = []
+    encoder.trunk.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    criterion.losses(batch, Encode(encoder))
+    criterion.eval()
+    criterion.losses(batch, Encode(encoder))
+    trained, evaluated = (x.unflatten(0, (6, 2)) for x in seen)
+    assert torch.equal(trained[:, 0], evaluated[:, 0])
+    noise = normal(batch["key"][:, 1], "noise", SAMPLES)[:, None]
+    noisy = encoder.frontend(batch["audio"][:, 1] + 0.1 * noise.double())
+    assert torch.equal(trained[:, 1], criterion.spec_augment(noisy, batch["key"][:, 1]))
+    assert torch.equal(evaluated[:, 1], encoder.frontend(batch["audio"][:, 1]))
+
+
+# -- without negatives ----------------------------------------------------------------------------------------------
+
+
+def test_simsiam_meets_the_original():
+    numbers = golden("simsiam")
+    p, z = numbers["p"].requires_grad_(), numbers["z"].requires_grad_()
+    criterion = SimSiam(Given(2048), Given(2048))
+    assert negative_cosine(p, z).mean().item() == pytest.approx(numbers["loss"].item(), rel=1e-6, abs=1e-8)
+    # With the identity for heads both directions are the same pair.
+    losses = criterion.losses_of(torch.stack([p, z], dim=1), make_batch(len(p), 2))
+    assert losses["loss"].item() == pytest.approx(numbers["loss"].item(), rel=1e-5, abs=1e-7)
+
+
+def test_simsiam():
+    losses, encoder, criterion, batch = losses_of("SimSiam")
+    z = [criterion.projector(encoder(x)) for x in batch["audio"].unbind(1)]
+    p = [criterion.predictor(x) for x in z]
+    expected = -sum((normalize(p[i], dim=1) * normalize(z[1 - i].detach(), dim=1)).sum(1).mean() for i in (0, 1)) / 2
+    torch.testing.assert_close(losses["loss"], expected)
+    parameters = list(encoder.parameters())
+    for ours, theirs in zip(torch.autograd.grad(losses["loss"], parameters), torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_byol():
+    losses, encoder, criterion, batch = losses_of("BYOL")
+    expected = 0
+    for i in (0, 1):
+        p = normalize(criterion.predictor(criterion.projector(encoder(batch["audio"][:, i]))), dim=1)
+        z = normalize(criterion.slow_projector(criterion.slow_encoder(batch["audio"][:, 1 - i])), dim=1)
+        expected += ((p - z) ** 2).sum(dim=1).mean()
+    torch.testing.assert_close(losses["loss"], expected)
+
+
+def test_byol_follows_with_a_momentum_that_rises_to_one():
+    encoder, criterion = TinyEncoder(), BYOL(Given(6), Given(6), momentum=0.9, momentum_steps=4)
+    criterion.connect(encoder)
+    assert all(not p.requires_grad for p in criterion.slow_encoder.parameters())
+    expected = criterion.slow_encoder.trunk[0].weight.clone()
+    for step in range(6):
+        with torch.no_grad():
+            encoder.trunk[0].weight += 1
+        momentum = 1 - 0.1 * (math.cos(math.pi * min(step / 4, 1)) + 1) / 2
+        expected = momentum * expected + (1 - momentum) * encoder.trunk[0].weight.detach()
+        criterion.after_step(encoder)
+        torch.testing.assert_close(criterion.slow_encoder.trunk[0].weight, expected)
+    assert momentum == 1
+
+
+def test_moco_and_its_queue():
+    losses, encoder, criterion, batch = losses_of("MoCo")
+    queue = criterion.queue.clone()
+    q = normalize(criterion.projector(encoder(batch["audio"][:, 0])), dim=1)
+    k = normalize(criterion.slow_projector(criterion.slow_encoder(batch["audio"][:, 1])), dim=1)
+    expected = sum(info_nce((torch.cat([k[i : i + 1], queue]) @ q[i] / 0.07).tolist(), 0) for i in range(6)) / 6
+    assert losses["loss"].item() == pytest.approx(expected, rel=1e-9)
+    assert losses["negatives"] == 8
+
+    criterion.after_step(encoder)
+    assert torch.equal(criterion.queue, torch.cat([k, queue[6:]]))
+    criterion.losses(batch, Encode(encoder))
+    criterion.after_step(encoder)
+    assert torch.equal(criterion.queue[[6, 7, 0, 1, 2, 3]], k)  # the ring closes, the oldest go first
+    assert criterion.oldest == 4
+    criterion.eval()
+    criterion.losses(batch, Encode(encoder))
+    criterion.after_step(encoder)
+    assert criterion.oldest == 4  # validation leaves the queue alone
+
+
+def test_moco_queue_smaller_than_a_batch_keeps_the_newest():
+    encoder, criterion = TinyEncoder(), MoCo(Given(6), queue_size=4)
+    criterion.connect(encoder)
+    criterion.losses(make_batch(6, 2), Encode(encoder))
+    k = normalize(encoder(make_batch(6, 2)["audio"][:, 1]), dim=1)
+    criterion.after_step(encoder)
+    torch.testing.assert_close(criterion.queue, k[2:])
+
+
+# -- predictive coding ----------------------------------------------------------------------------------------------
+
+
+def test_cpc():
+    losses, encoder, criterion, batch = losses_of("CPC")
+    z = encoder.frames(batch["audio"][:, 0]).transpose(1, 2)
+    state, _ = criterion.context(z)
+    clips, frames, _ = z.shape
+    per_step = []
+    for k, predict in enumerate(criterion.predictors, start=1):
+        terms = []
+        for n in range(clips):
+            for t in range(frames - k):
+                scores = torch.einsum("ntd,d->nt", z, predict(state[n, t])).flatten().tolist()
+                terms.append(info_nce(scores, n * frames + t + k))
+        per_step.append(sum(terms) / len(terms))
+    assert losses["loss"].item() == pytest.approx(sum(per_step) / len(per_step), rel=1e-9)
+    assert losses["negatives"] == clips * frames - 1
+
+
+def test_cpc_on_embeddings():
+    losses, encoder, criterion, batch = losses_of("CPC on embeddings")
+    sequences, keys = encoder(batch["audio"][:, 0]), batch["key"][:, 0]
+    state, _ = criterion.context(sequences[:, :, None])
+    pool, width = sequences.flatten(), sequences.shape[1]
+    starts = integers(keys, "window", 0, width - criterion.window - criterion.steps)
+    draws = (uniform(keys, "negatives", criterion.window * criterion.negatives).double() * len(pool)).long()
+    terms = []
+    for n in range(len(sequences)):
+        for place in range(criterion.window):
+            wrong = pool[draws[n, place * criterion.negatives : (place + 1) * criterion.negatives]]
+            t = starts[n] + place
+            for k, guess in enumerate(criterion.predict(state[n, t]), start=1):
+                scores = (guess * torch.cat([sequences[n, t + k : t + k + 1], wrong])).tolist()
+                terms.append(info_nce(scores, 0))
+    assert losses["loss"].item() == pytest.approx(sum(terms) / len(terms), rel=1e-9)
+
+
+# -- what was done, and what it is ----------------------------------------------------------------------------------
+
+
+def test_augmentation_prediction():
+    losses, encoder, criterion, batch = losses_of("augmentation prediction")
+    rows = torch.cat([encoder(x) for x in batch["audio"].unbind(1)])
+    logits = criterion.predictor(rows).sigmoid()
+    truth = batch["applied"].transpose(0, 1).flatten(0, 1).double()
+    expected = -(truth * logits.log() + (1 - truth) * (1 - logits).log()).mean()
+    torch.testing.assert_close(losses["operator_loss"], expected)
+
+    predictions, errors, column = criterion.regressor(rows), [], 0
+    values = batch["parameters"].transpose(0, 1).flatten(0, 1).double()
+    for operator, names in enumerate(PARAMETERS):
+        for position in range(len(names)):
+            value = values[:, operator, position]
+            known = ~value.isnan()
+            standardised = (value[known] - value[known].mean()) / value[known].std(correction=0)
+            errors.append((predictions[known, column] - standardised) ** 2)
+            column += 1
+    torch.testing.assert_close(losses["parameter_loss"], torch.cat(errors).mean())
+    torch.testing.assert_close(losses["loss"], expected + torch.cat(errors).mean())
+
+
+def test_parameter_scales_are_those_of_all_that_was_seen():
+    encoder, criterion, batch = example("augmentation prediction")
+    other = batch | {"parameters": 3 * batch["parameters"] - 20}
+    for part in (batch, other):
+        criterion.losses(part, Encode(encoder))
+    values = torch.cat([batch["parameters"], other["parameters"]]).flatten(0, 1)
+    loudness = values[:, 0, 0][~values[:, 0, 0].isnan()].double()
+    torch.testing.assert_close(criterion.mean[0], loudness.mean())
+    torch.testing.assert_close((criterion.squares / criterion.count)[0], loudness.var(correction=0))
+    criterion.eval()
+    before = criterion.mean.clone()
+    criterion.losses(batch, Encode(encoder))
+    assert torch.equal(criterion.mean, before)
+
+
+def test_nothing_was_done_to_a_batch_without_augmentation():
+    encoder, criterion, batch = example("augmentation prediction")
+    plain = {k: v for k, v in batch.items() if k not in ("applied", "parameters")}
+    losses = criterion.losses(plain, Encode(encoder))
+    logits = criterion.predictor(torch.cat([encoder(x) for x in batch["audio"].unbind(1)]))
+    torch.testing.assert_close(losses["loss"], torch.nn.functional.softplus(logits).mean())
+    assert losses["parameter_loss"] == 0
+
+
+def test_mean_average_precision_is_that_of_scikit_learn():
+    from sklearn.metrics import average_precision_score
+
+    generator = torch.Generator().manual_seed(0)
+    scores, truth = torch.randn(40, 5, generator=generator), torch.rand(40, 5, generator=generator) < 0.3
+    assert mean_average_precision(scores, truth).item() == pytest.approx(average_precision_score(truth, scores, average="macro"), rel=1e-5)
+    truth[:, 0] = False
+    expected = average_precision_score(truth[:, 1:], scores[:, 1:], average="macro")
+    assert mean_average_precision(scores, truth).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
+def test_supervised(kind):
+    torch.manual_seed(0)
+    encoder, criterion = TinyEncoder(), Supervised(LinearHead(), views=2)
+    criterion.connect(encoder)
+    criterion.prepare(FACTS[kind])
+    targets = labels(kind, 6)
+    batch = make_batch(6, 2, targets=targets)
+    losses = criterion.losses(batch, Encode(encoder))
+    terms, right = [], []
+    for clip in range(6):
+        if clip % 3 == 2:
+            continue  # unlabelled
+        for view in range(2):
+            outputs, y = criterion.head(encoder(batch["audio"][clip, view, None]))[0].tolist(), targets[clip].tolist()
+            if kind == "multiclass":
+                terms.append(info_nce(outputs, y.index(1)))
+                right.append(outputs.index(max(outputs)) == y.index(1))
+            elif kind == "multilabel":
+                terms.append(sum(math.log1p(math.exp(-o if t else o)) for o, t in zip(outputs, y, strict=True)) / 3)
+            else:
+                values = FACTS[kind].train_targets
+                mean, scale = values.mean(0), np.where(values.std(0) > 0, values.std(0), 1)
+                terms.append(sum((o - (t - m) / s) ** 2 for o, t, m, s in zip(outputs, y, mean, scale, strict=True)) / 3)
+    assert losses["loss"].item() == pytest.approx(sum(terms) / len(terms), rel=1e-5)
+    if kind == "multiclass":
+        assert losses["accuracy"].item() == pytest.approx(sum(right) / len(right))
+
+
+@pytest.mark.parametrize("name", ["supervised classes", "SemiSupCon, tags"])
+def test_a_batch_without_labels_still_has_a_gradient(name):
+    encoder, criterion, batch = example(name)
+    batch["targets"].fill_(float("nan"))
+    criterion.losses(batch, Encode(encoder))["loss"].backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters())
