@@ -51,13 +51,18 @@ _ABOUT = {
 }
 
 
-def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Clips with split and song, and which of ``paths`` they are ``[n]`` bool."""
-    folder_split = paths.map(lambda path: SPLIT_OF_FOLDER.get(path.split("/", 1)[0]) if "/" in path else None)
-    if (wrong := np.flatnonzero(folder_split.isna())).size:
+def _split_by_folder(paths: pd.Series) -> pd.Series:
+    splits = paths.map(lambda path: SPLIT_OF_FOLDER.get(path.split("/", 1)[0]) if "/" in path else None)
+    if (wrong := np.flatnonzero(splits.isna())).size:
         problem = f"'{paths.iloc[wrong[0]]}' lies in none of the folders 0-9 and a-f."
         raise AnnotationError(*place(paths, wrong[0]), problem, f"Fetch the file again from {URL}.")
-    table = pd.DataFrame({"path": paths, "split": folder_split, "group": paths.map(lambda path: re.sub(r"-\d+-\d+$", "", stem(path)))})
+    return splits
+
+
+def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Clips with split and song, and which of ``paths`` they are ``[n]`` bool."""
+    songs = paths.map(lambda path: re.sub(r"-\d+-\d+$", "", stem(path)))
+    table = pd.DataFrame({"path": paths, "split": _split_by_folder(paths), "group": songs})
     if split == "folders":
         return table, np.ones(len(table), dtype=bool)
     if split != "filtered":
@@ -84,6 +89,7 @@ def _read_csv(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple[s
 def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]:
     """The tables of musicnn: clip ids with paths, and with top-50 tags as lists of numbers."""
     index = read_table(find_file(root, *INDEX, source=INDEX_URL), separator="\t", names=["id", "path"])
+    _split_by_folder(index["path"])
     path_of = dict(zip(index["id"], index["path"], strict=True))
     files = [find_file(root, f"{part}_gt_mtt.tsv", f"*/{part}_gt_mtt.tsv", source=INDEX_URL) for part in ("train", "val", "test")]
     rows = pd.concat(read_table(file, separator="\t", names=["id", "tags"]) for file in files)
