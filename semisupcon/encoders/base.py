@@ -32,7 +32,10 @@ class Encoder(Recorded):
         tasks: names of task-specific parameter sets (or of formats); empty for most.
         task_dims: width of each task's embedding, in the order of ``tasks``.
         embedding_dim: width of the embedding, all tasks together.
+        frozen: whether `freeze` has pinned it.
     """
+
+    frozen = False
 
     def __init__(
         self,
@@ -61,7 +64,6 @@ class Encoder(Recorded):
         self.sample_rate = agreed_rate(type(self).__name__, sample_rate, self.frontend)
         self.min_samples = max(min_samples, self.frontend.min_samples)
         self.segment_samples = segment_samples
-        self.frozen = False
 
     @property
     def segment_samples(self) -> int:
@@ -124,7 +126,7 @@ class Encoder(Recorded):
 
     def train(self, mode: bool = True) -> Self:
         """As in any module, but a frozen encoder (`freeze`) stays in evaluation mode."""
-        return super().train(mode and not getattr(self, "frozen", False))
+        return super().train(mode and not self.frozen)
 
     def _maps(self, features: Tensor, names: tuple[str | None, ...]) -> list[Tensor]:
         """The trunk's output for each name; parts that tasks share run once."""

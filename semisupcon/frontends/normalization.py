@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from semisupcon.errors import ConfigError, UserError
+from semisupcon.errors import ConfigError
 from semisupcon.spec import Recorded
 
 
@@ -107,14 +107,17 @@ class DatasetStatistics(Normalization):
     def __init__(self, mean: float | None = None, std: float | None = None):
         super().__init__()
         if (mean is None) != (std is None) or (std is not None and std <= 0):
-            raise ConfigError(f"data-set statistics need a mean and a positive std, or neither; got mean {mean} and std {std}")
+            raise ConfigError(f"data-set statistics need a mean and a positive std, or neither; got mean {mean} and std {std}.")
         self.register_buffer("mean", torch.tensor(float("nan") if mean is None else mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(float("nan") if std is None else std, dtype=torch.float32))
+        self._seen = False
 
     @property
     def fitted(self) -> bool:
         """Whether the statistics are known."""
-        return not bool(self.std.isnan())
+        # Asked in every forward pass: the buffer, which may live on a GPU, is looked at until it was seen once.
+        self._seen = self._seen or not bool(self.std.isnan())
+        return self._seen
 
     def fit(self, waveforms: Iterable[Tensor]) -> None:
         """Take the statistics of all samples of all tensors; see `moments`."""
@@ -123,8 +126,10 @@ class DatasetStatistics(Normalization):
         self.std.fill_(std)
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
-        if not torch.compiler.is_compiling() and not self.fitted:
-            raise UserError("the data-set statistics of this encoder are not known yet; call normalize.fit(waveforms) or give mean and std")
+        if not self.fitted:
+            raise ConfigError(
+                "the data-set statistics of this encoder are not known yet; give mean and std, or call normalize.fit(waveforms)."
+            )
         mask = valid_samples(x, length)
         x = (x - self.mean) / self.std
         return x if mask is None else x * mask
