@@ -167,7 +167,8 @@ def speak_plainly() -> None:
     """Our messages, and of Lightning's only those that a person can act on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     noise = ("litlogger", "`weights_only` was not set", "TPU available")
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: not any(n in str(record.msg) for n in noise))
+    for handler in (*logging.getLogger("pytorch_lightning").handlers, *logging.getLogger().handlers):
+        handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 

@@ -1,8 +1,9 @@
 """What all objectives share: a criterion that knows nothing of Lightning, and the one LightningModule around it."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import pytorch_lightning as L
@@ -16,6 +17,7 @@ from semisupcon.checkpoints import plain_facts
 from semisupcon.data.batch import Batch, DataFacts
 from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
+from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.optimization import parameter_groups
 from semisupcon.random import derive
 from semisupcon.spec import Recorded, spec_of
@@ -190,6 +192,8 @@ class Objective(L.LightningModule):
         if (data := getattr(self.trainer, "datamodule", None)) is not None:
             self.facts = data.facts
             self.criterion.prepare(self.facts)
+            # Before weights are restored: those of a checkpoint win.
+            fit_statistics(self.encoder, training_waveforms(data))
 
     def configure_optimizers(self) -> Any:
         trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
@@ -260,6 +264,13 @@ class Objective(L.LightningModule):
             )
 
 
+def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
+    """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
+    for batch in islice(data.train_dataloader(), batches):
+        audio = batch["audio"].float() / (32768 if batch["audio"].dtype == torch.int16 else 1)
+        yield audio[torch.arange(audio.shape[-1]) < batch["length"][..., None, None]]
+
+
 def first_views(batch: Batch, views: int) -> Batch:
     """The batch with its first ``views`` views only; validation always reads two."""
     narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
@@ -273,8 +284,3 @@ def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Te
         block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
         hits.append(block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device))
     return torch.cat(hits).float().mean()
-
-
-def trainable_count(modules: Iterable[nn.Module]) -> int:
-    """Number of parameters that a gradient reaches."""
-    return sum(p.numel() for m in modules for p in m.parameters() if p.requires_grad)
