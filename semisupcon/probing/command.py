@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
 from semisupcon.errors import ConfigError, UserError
+from semisupcon.probing.outcome import FineTuning, Settings
 
 Names = list[str] | str
 Numbers = list[int] | int | str
@@ -36,11 +38,15 @@ def parser() -> Parser:
     """The options of `probe.py`."""
     p = Parser(prog="probe.py", description="What a frozen representation is worth.")
     p.add_argument("--config", action=ActionConfigFile, help="YAML with any of these options; those on the command line win.")
-    p.add_argument("--tasks", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to call one otherwise.")
+    p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to call one otherwise.")
     p.add_argument(
-        "--checkpoints", type=Names, required=True, help="Checkpoints, run folders, exported models, class paths, random; or name=path."
+        "--checkpoints",
+        "--checkpoint",
+        type=Names,
+        required=True,
+        help="Checkpoints, run folders, exported models, class paths, random.",
     )
-    p.add_argument("--methods", type=Names, default="linear", help="linear.")
+    p.add_argument("--methods", "--method", type=Names, default="linear", help="linear, mlp, finetune, knn, prototypes, few_shot.")
     p.add_argument("--data_root", type=str | None, default=None, help="Folder that holds a folder of each task's name.")
     p.add_argument("--data_dirs", type=dict[str, str], default={}, help="--data_dirs.TASK PATH: the folder of one task.")
     p.add_argument("--task_kwargs", type=dict[str, Any], default={}, help="--task_kwargs.TASK.OPTION VALUE: a data set's own options.")
@@ -50,20 +56,19 @@ def parser() -> Parser:
     p.add_argument(
         "--cache_dir", type=str | None, default=None, help="Where embeddings are kept for all runs; by default in the user's cache."
     )
-    p.add_argument("--representations", type=Names, default="embedding", help="embedding, projection, or a task or format of the encoder.")
-    p.add_argument("--seeds", type=Numbers, default=[0], help="One probe each; random encoders are drawn anew.")
     p.add_argument(
-        "--aggregation", type=str, default="embedding", help="What is averaged over a track: embedding, logit, probability or vote."
+        "--representations",
+        "--representation",
+        type=Names,
+        default="embedding",
+        help="embedding, projection, or a part of the encoder.",
     )
+    p.add_argument("--seeds", type=Numbers, default=[0], help="One probe each; random encoders are drawn anew.")
     p.add_argument("--train_share", type=float, default=1.0, help="Share of the training clips (nested, every class kept).")
     p.add_argument("--calibrate_random", type=bool, default=True, help="Give random encoders batch-norm statistics of the training clips.")
     p.add_argument("--shuffle_labels", type=bool, default=False, help="Control: training labels dealt out anew must give chance.")
-    p.add_argument("--lr", type=float | None, default=None, help="Learning rate of heads (Adam); null: 0.01 for linear, 0.001 for mlp.")
-    p.add_argument("--weight_decay", type=float, default=1e-6, help="Weight decay of heads.")
-    p.add_argument("--head_batch_size", type=int, default=128, help="Tracks in a step of head training.")
-    p.add_argument("--max_epochs", type=int, default=300, help="Epochs of head training, at most.")
-    p.add_argument("--patience", type=int, default=20, help="Epochs without a better validation loss before it stops.")
-    p.add_argument("--hidden", type=int, default=512, help="Hidden width of the mlp head.")
+    p.add_class_arguments(Settings)
+    p.add_class_arguments(FineTuning, "finetune")
     p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test tracks.")
     p.add_argument("--batch_size", type=int, default=32, help="Segments in a forward pass of the encoder.")
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
@@ -111,13 +116,12 @@ def make_suite(options: Any):
 
     from semisupcon.data.scan import cache_folder
     from semisupcon.probing.features import Embedder
-    from semisupcon.probing.frozen import Training
     from semisupcon.probing.suite import Suite
 
+    built = parser().instantiate(options)
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if options.on_error not in ("fail", "skip"):
         raise ConfigError(f"--on_error is fail or skip, got '{options.on_error}'.")
-    training = Training(options.lr, options.weight_decay, options.head_batch_size, options.max_epochs, options.patience, options.hidden)
     return Suite(
         tasks=listed(options.tasks),
         checkpoints=listed(options.checkpoints),
@@ -129,11 +133,11 @@ def make_suite(options: Any):
         task_kwargs={name: dict(given) for name, given in options.task_kwargs.items()},
         representations=listed(options.representations),
         seeds=[int(s) for s in listed(options.seeds)],
-        aggregation=options.aggregation,
         train_share=options.train_share,
         calibrate=options.calibrate_random,
         shuffle_labels=options.shuffle_labels,
-        training=training,
+        settings=Settings(**{f.name: getattr(built, f.name) for f in fields(Settings)}),
+        fine_tuning=built.finetune,
         resamples=options.resamples,
         trust=tuple(listed(options.trust)),
     )

@@ -115,7 +115,7 @@ class Embedder:
     def corrupted(self, subject: Subject, task: Task, corrupt: Corrupt) -> Chunks:
         """Embeddings of the clips after ``corrupt``, made now and not kept."""
         files = progress(task.files, len(task.files), f"corrupted {task.name} with {subject.name}")
-        read_one = lambda pair: corrupt(_segments(pair[0], subject), pair[1])  # noqa: E731
+        read_one = lambda pair: corrupt(clip_segments(pair[0], subject), pair[1])  # noqa: E731
         clips = list(self._run(subject, read_ahead(read_one, zip(files, task.paths, strict=True))))
         return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
 
@@ -123,7 +123,7 @@ class Embedder:
         """The subject with batch-norm statistics of the task's training clips (at most 512, one segment a clip)."""
         train = task.rows("train")
         train = train[permutation(len(train), "calibration", seed).numpy()][:CALIBRATION_CLIPS]
-        segments = read_ahead(lambda i: _segments(task.files[i], subject)[:1], train)
+        segments = read_ahead(lambda i: clip_segments(task.files[i], subject)[:1], train)
 
         def batches() -> Iterator[Tensor]:
             while rows := list(islice(segments, self.batch_size)):
@@ -137,7 +137,7 @@ class Embedder:
 
         def load(file: Path) -> np.ndarray:
             try:
-                return _segments(file, subject)
+                return clip_segments(file, subject)
             except AudioError as error:
                 if self.on_error != "skip":
                     remedy = "A probe counts every clip: mend or remove it, or leave such files out with --on_error skip."
@@ -153,7 +153,8 @@ class Embedder:
             yield from embed_segments(subject, clips, self.batch_size, self.device)
 
 
-def _segments(file: Path, subject: Subject) -> np.ndarray:
+def clip_segments(file: Path, subject: Subject) -> np.ndarray:
+    """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was trained on."""
     audio = read(file, sample_rate=subject.encoder.sample_rate)
     if len(audio) == 0:
         raise AudioError(f"{file} holds no samples.")

@@ -17,8 +17,8 @@ class Row:
     """One number.
 
     Attributes:
-        task, fold: what was asked; fold 0 where there are none.
-        checkpoint, source, representation: who was asked; source is "pretrained" or "random" (untrained, same shape).
+        task, kind, fold: what was asked, its kind of label, and the round of cross-validation, 0 where there is none.
+        checkpoint, source, representation: who was asked; source as in `Subject`.
         method, aggregation, train_share, detail: how.
         seed: of head and draws, and of the initialisation of random encoders.
         metric, value, low, high: the answer and its 95 % interval.
@@ -30,6 +30,7 @@ class Row:
     """
 
     task: str
+    kind: str
     fold: int
     checkpoint: str
     source: str

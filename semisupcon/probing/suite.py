@@ -1,25 +1,26 @@
 """All tasks by all encoders by all methods: what is done is not done again, and every result is on disk before the next one starts."""
 
+import json
 import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from semisupcon.checkpoints import export_encoder
 from semisupcon.data.sources import is_synthetic
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.probing.certainty import RESAMPLES, score_with_interval
 from semisupcon.probing.features import Embedder, Features
-from semisupcon.probing.frozen import Outcome, Training, check_aggregation, probe, save_head
+from semisupcon.probing.head import save_head
+from semisupcon.probing.methods import METHODS, ONE_SEED, Case
 from semisupcon.probing.metrics import MAIN, chance
+from semisupcon.probing.outcome import FineTuning, Outcome, Settings
 from semisupcon.probing.results import Results, Row, identity_of, write_predictions
 from semisupcon.probing.subjects import RANDOM, Subject, load_subject, random_twin, same_shape
 from semisupcon.probing.tasks import Task, fold_count, fraction_of_training, load_task, named, shuffled_labels
 
 log = logging.getLogger(__name__)
-METHODS = ("linear",)
-# These draw nothing that a second seed would change, unless the encoder itself is drawn.
-WITHOUT_SEED = ()
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class Suite:
         checkpoints: files, run folders, exported folders, class paths, "random", or ``name=`` any of these.
         methods: of `METHODS`.
         out: folder of results, predictions and heads.
+        embedder: how clips are embedded, and where embeddings are kept.
         data_root: folder that holds a folder of each task's name; None for tasks that need none.
         data_dirs: folder of a task by its name; comes before ``data_root``.
         task_kwargs: a task's own options by its name.
         representations: which representation of the encoders.
         seeds: one run each.
-        aggregation: over the segments of a track.
         train_share: share of the training clips to use.
         calibrate: whether random encoders get batch-norm statistics of the training clips.
         shuffle_labels: the control that must give chance.
-        training: of heads.
+        settings, fine_tuning: how tracks are judged.
         resamples: of the bootstrap.
         trust: modules that checkpoints may name.
     """
@@ -55,11 +56,11 @@ class Suite:
     task_kwargs: dict[str, dict] = field(default_factory=dict)
     representations: list[str] = field(default_factory=lambda: ["embedding"])
     seeds: list[int] = field(default_factory=lambda: [0])
-    aggregation: str = "embedding"
     train_share: float = 1.0
     calibrate: bool = True
     shuffle_labels: bool = False
-    training: Training = field(default_factory=Training)
+    settings: Settings = field(default_factory=Settings)
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     resamples: int = RESAMPLES
     trust: tuple[str, ...] = ()
 
@@ -75,7 +76,7 @@ def run(suite: Suite) -> Results:
             raise ConfigError(f"No method '{method}'.{nearest(method, METHODS)} There are: {', '.join(METHODS)}.")
     subjects = load_subjects(suite)
     for text in suite.tasks:
-        check_aggregation(suite.aggregation, load_task(text, root_of(suite, text), **_options(suite, text)).kind)
+        suite.settings.check(next(rounds(suite, text)).kind)
     results = Results(suite.out / "results.csv")
     for text in suite.tasks:
         for task in rounds(suite, text):
@@ -126,7 +127,7 @@ def root_of(suite: Suite, text: str) -> Path | None:
 
 def rounds(suite: Suite, text: str) -> Iterator[Task]:
     """The task once, or once for every fold of a data set with folds."""
-    options = _options(suite, text)
+    options = dict(suite.task_kwargs.get(named(text)[0], {}))
     count = fold_count(text, options)
     for fold in range(1, count + 1) if count else [0]:
         task = load_task(text, root_of(suite, text), fold=fold, **options)
@@ -135,58 +136,79 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
         yield shuffled_labels(task, seed=0) if suite.shuffle_labels else task
 
 
-def _options(suite: Suite, text: str) -> dict:
-    return dict(suite.task_kwargs.get(named(text)[0], {}))
-
-
 def _probe(suite: Suite, task: Task, subject: Subject, results: Results) -> None:
     content = identity_of(suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
-    features: Features | None = None
+    case: Case | None = None
     for method in suite.methods:
-        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in WITHOUT_SEED else suite.seeds
+        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in ONE_SEED else suite.seeds
         for seed in seeds:
-            settings = (method, suite.aggregation, suite.training, seed, suite.calibrate, suite.resamples, suite.shuffle_labels)
-            identity = identity_of(content, subject.source, subject.fingerprint(), *settings)
+            told = (suite.settings, suite.fine_tuning if method == "finetune" else "", seed, suite.calibrate, suite.resamples)
+            identity = identity_of(content, subject.source, subject.fingerprint(), method, *told)
             if results.done(identity):
                 continue
-            if features is None:
-                features = _features(suite, task, subject)
+            if case is None:
+                case = Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning)
             begin = time.perf_counter()
-            outcomes = [probe(features, method, suite.training, suite.aggregation, seed)]
+            outcomes = METHODS[method](replace(case, seed=seed))
             seconds = time.perf_counter() - begin
-            results.put([row for outcome in outcomes for row in _rows(suite, features, subject, method, seed, identity, outcome, seconds)])
+            rows = [row for outcome in outcomes for row in _rows(suite, case, method, seed, identity, outcome, seconds)]
+            results.put(rows)
+            for row in rows:
+                if row.metric == MAIN[task.kind]:
+                    log.info("%s %s %s seed %d: %s %.3f", task.name, subject.name, row.method, seed, row.metric, row.value)
 
 
-def _features(suite: Suite, task: Task, subject: Subject) -> Features:
-    if subject.source == RANDOM and suite.calibrate:
+def _features(suite: Suite, task: Task, subject: Subject) -> tuple[Subject, Features]:
+    if subject.source == "random" and suite.calibrate:
         subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
-    return suite.embedder.features(subject, task)
+    return subject, suite.embedder.features(subject, task)
 
 
-def _rows(
-    suite: Suite, features: Features, subject: Subject, method: str, seed: int, identity: str, outcome: Outcome, seconds: float
-) -> list[Row]:
-    """The rows of one outcome; predictions and head are written first, so that a row never names a file that is not there."""
-    task, test = features.task, features.test
-    stem = f"{task.name}-{subject.name}-{subject.representation}-{method}-{seed}-{identity}".replace("/", "_").replace(" ", "_")
-    stem += f"-fold{task.fold}" * bool(task.fold)
-    predictions = head = ""
+def _rows(suite: Suite, case: Case, method: str, seed: int, identity: str, outcome: Outcome, seconds: float) -> list[Row]:
+    """The rows of one outcome; its files are written first, so that a row never names one that is not there."""
+    subject, task, train, test = case.subject, case.features.task, case.features.train, case.features.test
+    name = outcome.label or method
     intervals = outcome.intervals
+    predictions, head = _write_files(suite, case, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, seed, identity, outcome)
     if outcome.scores is not None:
-        predictions = f"predictions/{stem}.csv"
-        write_predictions(suite.out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
         intervals = score_with_interval(task.kind, test.targets, outcome.scores, task.classes, suite.resamples)
-    if outcome.head is not None:
-        head = f"heads/{stem}.safetensors"
-        about = {"task": task.name, "classes": list(task.classes), "aggregation": suite.aggregation, "encoder": subject.fingerprint()}
-        save_head(outcome.head, suite.out / head, about)
-    by_chance = chance(task.kind, features.train.targets, test.targets)
+    by_chance = 1 / suite.settings.way if method == "few_shot" else chance(task.kind, train.targets, test.targets)
     return [
         Row(
-            task=task.name, fold=task.fold, checkpoint=subject.name, source=subject.source, representation=subject.representation,
-            method=method, aggregation=suite.aggregation, train_share=suite.train_share, detail=outcome.detail, seed=seed, metric=metric,
-            value=value, low=low, high=high, chance=by_chance if metric == MAIN[task.kind] else float("nan"), n_train=len(features.train),
+            task=task.name, kind=task.kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
+            representation=subject.representation, method=name, aggregation=suite.settings.aggregation,
+            train_share=suite.train_share * outcome.share, detail=outcome.detail, seed=seed, metric=metric, value=value, low=low, high=high,
+            chance=by_chance if metric == MAIN[task.kind] else float("nan"), n_train=round(outcome.share * len(train)),
             n_test=outcome.n_test or len(test), seconds=seconds, identity=identity, predictions=predictions, head=head,
         )
         for metric, (value, low, high) in intervals.items()
     ]  # fmt: skip
+
+
+def _write_files(suite: Suite, case: Case, name: str, seed: int, identity: str, outcome: Outcome) -> tuple[str, str]:
+    """Predictions, learning curve, head and fine-tuned encoder; returns the paths of the first and third, relative to ``out``."""
+    subject, task, test = case.subject, case.features.task, case.features.test
+    fold = f"fold{task.fold}" if task.fold else ""
+    parts = (task.name, fold, subject.name, subject.representation, name, seed, identity[:8])
+    stem = "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))
+    predictions = head = ""
+    if outcome.scores is not None:
+        predictions = f"predictions/{stem}.csv"
+        write_predictions(suite.out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
+    if outcome.curve:
+        file = suite.out / "curves" / f"{stem}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(outcome.curve))
+    if outcome.encoder is not None:
+        export_encoder(outcome.encoder, suite.out / "finetuned" / stem, {"task": task.name, "from": subject.name})
+        subject = replace(subject, encoder=outcome.encoder)
+    if outcome.head is not None:
+        head = f"heads/{stem}.safetensors"
+        about = {
+            "task": task.name,
+            "classes": list(task.classes),
+            "aggregation": suite.settings.aggregation,
+            "encoder": subject.fingerprint(),
+        }
+        save_head(outcome.head, suite.out / head, about)
+    return predictions, head

@@ -1,0 +1,133 @@
+"""Episodes: drawn fairly, classified as scikit-learn and theory say, and averaged with their interval."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.linear_model import SGDClassifier
+
+from semisupcon.errors import ConfigError
+from semisupcon.probing.few_shot import (
+    PASSES,
+    PATIENCE,
+    RATE,
+    TOLERANCE,
+    episodes,
+    few_shot,
+    logistic_regression,
+    nearest_centroid,
+    over_episodes,
+    run_episodes,
+    without_replacement,
+)
+from semisupcon.probing.outcome import Settings
+from tests.probing.conftest import gaussian_features
+
+
+def scikit_learns(x, y):
+    """The classifier of MT-SLVR's evaluation, fitted."""
+    options = {"loss": "log_loss", "learning_rate": "adaptive", "eta0": RATE, "max_iter": PASSES, "tol": TOLERANCE, "alpha": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return SGDClassifier(**options, n_iter_no_change=PATIENCE, random_state=0).fit(x, y)
+
+
+def test_draws_are_different_and_equally_likely():
+    drawn = without_replacement(np.full(30_000, 5), 3, np.random.default_rng(0))
+    assert all(len(set(row)) == 3 for row in drawn[:1000].tolist())
+    ordered, counts = np.unique(drawn, axis=0, return_counts=True)
+    assert len(ordered) == 60
+    assert abs(counts - 500).max() < 5 * math.sqrt(500)
+
+
+def test_episodes_take_clips_of_their_class_and_small_classes_sit_out():
+    labels = np.array([0] * 4 + [1] * 1 + [2] * 6 + [3] * 2)
+    settings = Settings(way=3, shot=1, queries=1, episodes=50)
+    for clips in episodes(labels, settings, np.random.default_rng(0)):
+        classes = labels[clips]
+        assert (classes == classes[:, :, :1]).all()
+        assert (np.sort(classes[:, :, 0], axis=1) == [0, 2, 3]).all()
+        assert all(len(set(row)) == 6 for row in clips.reshape(50, -1).tolist())
+
+
+def test_too_few_classes_are_refused():
+    with pytest.raises(ConfigError, match="Only 2 of 3 classes have the 4 test clips"):
+        list(episodes(np.array([0] * 4 + [1] * 4 + [2] * 3), Settings(way=3, shot=3), np.random.default_rng(0)))
+
+
+def test_nearest_centroid_is_by_definition():
+    draw = np.random.default_rng(0)
+    support, query = draw.standard_normal((2, 6, 4)), draw.standard_normal((2, 3, 4))
+    ours = nearest_centroid(support @ support.transpose(0, 2, 1), query @ support.transpose(0, 2, 1), way=3)
+    centroids = support.reshape(2, 3, 2, 4).mean(axis=2)
+    distance = ((query[:, :, None] - centroids[:, None]) ** 2).sum(axis=3)
+    assert np.allclose(ours - ours[..., :1], -(distance - distance[..., :1]))
+
+
+def test_gaussian_classes_meet_the_analytic_accuracy():
+    """Two classes on a line, one clip each: with d the distance of the centres over sigma, the support's difference u ~ N(d, 2) and the query's
+    offset from the midpoint v ~ N(d / 2, 3 / 2) are independent, and the answer is right when they have the same sign."""
+    d, n = 2.0, 4000
+    labels = np.arange(n) % 2
+    embeddings = (labels * d + np.random.default_rng(0).standard_normal(n))[:, None]
+    accuracy = run_episodes(embeddings, labels, Settings(way=2, shot=1, queries=1, episodes=20_000))["nearest centroid"]
+    below = lambda x: 0.5 * math.erfc(-x / math.sqrt(2))  # noqa: E731
+    pu, pv = below(d / math.sqrt(2)), below(d / 2 / math.sqrt(1.5))
+    expected = pu * pv + (1 - pu) * (1 - pv)
+    _, low, high = over_episodes(accuracy)
+    assert low - 0.005 < expected < high + 0.005
+
+
+def test_interval_is_1_96_standard_errors():
+    accuracy = np.array([0.2, 0.4, 0.6, 0.8])
+    mean, low, high = over_episodes(accuracy)
+    error = 1.96 * accuracy.std(ddof=1) / 2
+    assert (mean, low, high) == pytest.approx((0.5, 0.5 - error, 0.5 + error))
+
+
+def test_logistic_regression_is_as_good_as_scikit_learns():
+    """The same rule in another order of clips: equal mean accuracy within the interval of the difference."""
+    draw = np.random.default_rng(1)
+    labels = np.repeat(np.arange(8), 20)
+    embeddings = (0.25 * draw.standard_normal((8, 32))[labels] + 0.3 * draw.standard_normal((160, 32))).astype(np.float32)
+    settings = Settings(episodes=300)
+    ours = run_episodes(embeddings, labels, settings, seed=0)["logistic regression"]
+    theirs = []
+    for clips in episodes(labels, settings, np.random.default_rng(0)):
+        for episode in clips:
+            model = scikit_learns(embeddings[episode[:, 0]], np.arange(5))
+            theirs.append((model.predict(embeddings[episode[:, 1]]) == np.arange(5)).mean())
+    difference = ours - np.array(theirs)
+    assert abs(difference.mean()) < 1.96 * difference.std() / math.sqrt(len(difference)) + 0.005
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.8
+
+
+def test_one_clip_a_class_gives_exactly_scikit_learns_weights():
+    """With two clips, the order within a pass is fixed by symmetry: weights and bias are those of scikit-learn."""
+    x = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    weights, bias = logistic_regression((x @ x.T)[None], 2, np.random.default_rng(0))
+    model = scikit_learns(x, [0, 1])
+    ours = weights[0] @ x
+    assert ours[1, 0] == pytest.approx(model.coef_[0, 0], rel=0.02)
+    assert abs(bias[0, 1]) == pytest.approx(abs(model.intercept_[0]), abs=0.03)
+
+
+def test_probe_reports_both_classifiers_with_intervals():
+    outcomes = few_shot(gaussian_features(classes=6, distance=5.0, n=600), Settings(episodes=200))
+    assert [o.label for o in outcomes] == ["few_shot 5-way 1-shot, logistic regression", "few_shot 5-way 1-shot, nearest centroid"]
+    for outcome in outcomes:
+        value, low, high = outcome.intervals["accuracy"]
+        assert 0.9 < low <= value <= high
+        assert outcome.n_test == 200
+
+
+def test_labels_without_meaning_give_chance():
+    draw = np.random.default_rng(0)
+    for accuracy in run_episodes(draw.standard_normal((200, 8)), draw.integers(0, 7, 200), Settings(episodes=3000)).values():
+        assert accuracy.mean() == pytest.approx(0.2, abs=0.02)
+
+
+def test_few_shot_refuses_several_labels_a_clip():
+    with pytest.raises(ConfigError, match="one class a clip"):
+        few_shot(gaussian_features("multilabel"), Settings())
