@@ -57,6 +57,16 @@ def find_task(task: str) -> Callable[..., Annotations]:
         raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
 
 
+def read_annotations(task: str, root: str | Path | None, **options) -> Annotations:
+    """What the annotation files of a task say, wherever its clips are. Arguments and errors as `load_annotations`, but for absent clips."""
+    function = find_task(task)
+    known = set(list(inspect.signature(function).parameters)[1:])
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
+    return function(Path(root) if root is not None else None, **options)
+
+
 def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> Annotations:
     """Read the annotations of a task, and find its clips.
 
@@ -74,14 +84,8 @@ def load_annotations(task: str, root: str | Path | None, max_missing: float = MA
         DatasetNotFoundError: if the root, or a file in it, is missing, or too many clips are.
         AnnotationError: if an annotation file says something that cannot be read.
     """
-    function = find_task(task)
-    known = set(list(inspect.signature(function).parameters)[1:])
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
-    if root is None:
-        return function(None, **options)
-    return resolve(function(Path(root), **options), Path(root), max_missing)
+    annotations = read_annotations(task, root, **options)
+    return annotations if root is None else resolve(annotations, Path(root), max_missing)
 
 
 __all__ = [
@@ -96,6 +100,7 @@ __all__ = [
     "multi_hot",
     "numbers",
     "one_hot",
+    "read_annotations",
     "read_lines",
     "read_table",
     "resolve",

@@ -17,7 +17,7 @@ class Card:
         metric: what the field reports.
         licence: of the audio, in a few words.
         source: where it can be had.
-        archives: official archives that can be fetched with a known checksum; empty where there are none.
+        archives: official archives whose checksum is published; empty where there are none.
     """
 
     kind: Kind | str

@@ -14,18 +14,30 @@ import numpy as np
 import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
-from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.card import Archive, card
 from semisupcon.data.annotations.labels import one_hot
 from semisupcon.data.annotations.reading import find_file, located, place, read_rows
 from semisupcon.errors import AnnotationError, ConfigError
 
 URL = "https://github.com/mdeff/fma"
+ARCHIVES = (
+    Archive("https://os.unil.cloud.switch.ch/fma/fma_metadata.zip", 358_412_441, "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733"),
+    Archive("https://os.unil.cloud.switch.ch/fma/fma_medium.zip", 23_825_005_356, "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b"),
+)
 SUBSETS = ("small", "medium", "large")
 SPLITS = {"training": "train", "validation": "val", "test": "test"}
 COLUMNS = {"id": "track_id", "artist": "artist.id", "split": "set.split", "subset": "set.subset", "genre": "track.genre_top"}
 
 
-@card(kind="multiclass", classes=16, split="official, by artist", metric="accuracy", licence="CC, by track", source=URL)
+@card(
+    kind="multiclass",
+    classes=16,
+    split="official, by artist",
+    metric="accuracy",
+    licence="CC, by track",
+    source=URL,
+    archives=ARCHIVES,
+)
 def fma(root: Path, subset: str = "medium") -> Annotations:
     """The top genre.
 

@@ -12,17 +12,26 @@ from pathlib import Path
 import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
-from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.card import Archive, card
 from semisupcon.data.annotations.labels import one_hot
 from semisupcon.data.annotations.layout import audio_files, stem
 from semisupcon.data.annotations.splits import group_split, stratified_split
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
 
 URL = "https://www.openslr.org/12"
+ARCHIVE = Archive("https://www.openslr.org/resources/12/train-clean-100.tar.gz", 6_387_309_499, "md5:2a93770f6d5c6c964bc36631d331a522")
 NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
 
 
-@card(kind="multiclass", classes=251, split="seeded, by utterance", metric="accuracy", licence="CC BY 4.0", source=URL)
+@card(
+    kind="multiclass",
+    classes=251,
+    split="seeded, by utterance",
+    metric="accuracy",
+    licence="CC BY 4.0",
+    source=URL,
+    archives=(ARCHIVE,),
+)
 def librispeech_speaker(root: Path, subset: str = "train-clean-100", by: str = "utterance", seed: int = 0) -> Annotations:
     """Who reads.
 

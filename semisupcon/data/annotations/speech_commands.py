@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from semisupcon.data.annotations.base import Annotations
-from semisupcon.data.annotations.card import card
+from semisupcon.data.annotations.card import Archive, card
 from semisupcon.data.annotations.labels import one_hot
 from semisupcon.data.annotations.layout import audio_files, stem
 from semisupcon.data.annotations.reading import located, place, read_lines
@@ -25,6 +25,7 @@ WORDS_V1 = (
     "off", "on", "one", "right", "seven", "sheila", "six", "stop", "three", "tree", "two", "up", "wow", "yes", "zero",
 )  # fmt: skip
 WORDS = {1: WORDS_V1, 2: tuple(sorted((*WORDS_V1, "backward", "follow", "forward", "learn", "visual")))}
+ARCHIVE = Archive(URL, 2_428_923_189, "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58")
 LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
 _ABOUT = {"kind": "multiclass", "split": "official lists, by speaker", "metric": "accuracy", "licence": "CC BY 4.0"}
 
@@ -52,7 +53,7 @@ def _read(root: Path, version: int, words: str) -> Annotations:
     )
 
 
-@card(classes=35, source=URL, **_ABOUT)
+@card(classes=35, source=URL, archives=(ARCHIVE,), **_ABOUT)
 def speech_commands(root: Path, version: int = 2, words: str = "all") -> Annotations:
     """Which word is said.
 
