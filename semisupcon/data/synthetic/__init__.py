@@ -17,8 +17,8 @@ import soundfile
 from tqdm import tqdm
 
 from semisupcon.data.synthetic.clips import PITCHES, TAGS, render_clip
-from semisupcon.data.synthetic.instruments import INSTRUMENTS
 from semisupcon.data.synthetic.oscillators import SAMPLE_RATE
+from semisupcon.data.synthetic.players import INSTRUMENTS
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"

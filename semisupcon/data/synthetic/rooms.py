@@ -40,19 +40,19 @@ class Room:
     level: float
 
 
-def room(rng: np.random.Generator, pitch: float) -> Room:
+def draw_room(rng: np.random.Generator, pitch: float) -> Room:
     """Draw a room; ``pitch`` in Hz of the tonic only keeps the colour from cutting the fundamental away."""
     size = rng.uniform()
-    noisy = rng.uniform() < 0.3
+    noisy = rng.uniform() < 0.25
     return Room(
         decay=float(0.15 * 14**size),
         wet=float(0.02 * 40 ** rng.uniform()),
         damping=float(rng.uniform(0.2, 0.9)),
-        noise=float(rng.uniform(8, 18) if noisy else rng.uniform(28, 50)),
+        noise=float(rng.uniform(10, 18) if noisy else rng.uniform(36, 56)),
         hiss=float(rng.uniform()),
-        centroid=float(1000 * 2 ** rng.uniform(-0.7, 0.7) * (pitch / 200) ** 0.3),
+        centroid=float(1500 * 2 ** rng.uniform(-0.8, 0.8) * (pitch / 200) ** 0.3),
         crest=float(rng.uniform(2.2, 3.4)),
-        level=float(rng.uniform(-32, -16)),
+        level=float(rng.uniform(-27, -15)),
     )
 
 
@@ -69,11 +69,12 @@ def record(dry: np.ndarray, room: Room, rng: np.random.Generator) -> tuple[np.nd
         The recording ``[T]`` float32 in [-1, 1], and the centroid in Hz of the music alone, before the room.
     """
     samples = len(dry)
-    tail = min(int(1.2 * room.decay * SAMPLE_RATE), SAMPLE_RATE * 2)
-    length = fft.next_fast_len(samples + tail, real=True)
+    # The reverberation of the end goes round to the beginning, as if the player had been playing before.
+    length = fft.next_fast_len(samples, real=True)
+    tail = min(int(room.decay * SAMPLE_RATE), length)
     spectrum = fft.rfft(dry, length)
     magnitudes = np.abs(spectrum)
-    brightness = centroid(magnitudes)
+    brightness = centroid(magnitudes**2)
 
     frequencies = np.linspace(0, SAMPLE_RATE / 2, len(spectrum), dtype=np.float32)
     frequencies[0] = frequencies[1]

@@ -43,7 +43,7 @@ class Scene:
     texture: str
 
 
-def scene(rng: np.random.Generator, pitch_class: int, seconds: float, chords: bool) -> Scene:
+def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chords: bool) -> Scene:
     """Draw a phrase.
 
     Args:
