@@ -9,7 +9,7 @@ COMMANDS = {
     "data": ("semisupcon.data.command", "list the data sets, check one, or download one"),
     "pack": ("semisupcon.data.packed", "decode and resample a data set once, for the fastest training"),
     "import": ("semisupcon.importer", "turn a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs into ours"),
-    "embed": ("semisupcon.embedding", "embeddings of audio files, one a file or one a second"),
+    "embed": ("semisupcon.probing.embed", "embeddings of audio files, one a file or one a second"),
     "hear": ("semisupcon.augmentations.hear", "write augmented views of a file as wav, with a picture"),
     "export": ("semisupcon.export", "write the encoder of a run as safetensors and JSON"),
 }

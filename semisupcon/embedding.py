@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from semisupcon.errors import AudioError, UserError
+from semisupcon.errors import AudioError, ConfigError, UserError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
 
@@ -39,13 +39,7 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 
 
 def cut(audio: np.ndarray, segment: int) -> np.ndarray:
-    """All consecutive segments ``[n, segment]`` of a clip ``[T]``, n = ceil(T / segment); the last continues with the clip's beginning.
-
-    Raises:
-        AudioError: for a clip without samples.
-    """
-    if len(audio) == 0:
-        raise AudioError("The clip holds no samples.")
+    """All consecutive segments ``[n, segment]`` of a clip ``[T]``, n = ceil(T / segment); the last continues with the clip's beginning."""
     return np.resize(audio, (-(-len(audio) // segment), segment))
 
 
@@ -95,7 +89,7 @@ def embed_segments(
     if waiting:
         outputs.append(run(np.concatenate(inputs)))
     if sizes:
-        done = np.concatenate(outputs)
+        done = np.concatenate(outputs) if outputs else np.zeros((0, 0), np.float32)
         for size in sizes:
             yield done[:size]
             done = done[size:]
@@ -148,29 +142,29 @@ def audio_files(inputs: Iterable[str | Path]) -> list[Path]:
 def embed(
     encoder: nn.Module,
     clips: Iterable[str | Path | np.ndarray | Tensor] | str | Path,
-    per: str = "clip",
+    per: str = "file",
     task: str | None = None,
     batch_size: int = 32,
-    device: str | torch.device | None = None,
 ) -> np.ndarray | list[np.ndarray]:
-    """Embeddings of audio files or waveforms; what ``encoder.embed`` calls.
+    """Embeddings of audio files or waveforms, where the encoder is (CPU or GPU); what ``encoder.embed`` calls.
 
     Args:
         encoder: an `Encoder`.
         clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at the encoder's sample rate.
-        per: "clip" for one embedding a clip (the mean over its segments), "second" for one a second.
+        per: "file" for one embedding a clip (the mean over its segments), "second" for one a second.
         task: the part of the embedding of one task, in encoders that have several.
         batch_size: segments a forward pass.
-        device: where to run; by default where the encoder is.
 
     Returns:
-        ``[n, D]`` float32 per clip, or a list of ``[seconds, D]`` per second.
+        ``[n, D]`` float32 per file, or a list of ``[seconds, D]`` per second.
 
     Raises:
         AudioError: for a file that cannot be read or a waveform that is not one-dimensional, with its name or position.
     """
     clips = [clips] if isinstance(clips, str | Path) else list(clips)
-    device = device or next((p.device for p in encoder.parameters()), "cpu")
+    if per not in ("file", "second"):
+        raise ConfigError(f"Embeddings are per file or second, not per '{per}'.")
+    device = next((p.device for p in encoder.parameters()), "cpu")
     with frozen(encoder):
         segments = read_ahead(lambda item: load_segments(*item, encoder, per), enumerate(clips))
         rows = list(embed_segments(lambda x: encoder(x, task=task), segments, batch_size, device))
@@ -179,7 +173,7 @@ def embed(
     return np.stack([r.mean(axis=0) for r in rows]) if rows else np.zeros((0, encoder.embedding_dim), np.float32)
 
 
-def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder: nn.Module, per: str = "clip") -> np.ndarray:
+def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder: nn.Module, per: str = "file") -> np.ndarray:
     """Read one clip and cut it as the encoder needs it: ``[n, segment]``."""
     if isinstance(clip, str | Path):
         from semisupcon.data.audio import read
@@ -187,14 +181,10 @@ def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder
         audio, name = read(clip, sample_rate=encoder.sample_rate), clip
     else:
         audio, name = np.asarray(clip, dtype=np.float32), f"waveform {position}"
-    audio = audio.squeeze()
     if audio.ndim != 1:
         raise AudioError(f"{name} has the shape {audio.shape}; a waveform is [T], mono, at {encoder.sample_rate} Hz.")
-    try:
-        return (
-            windows_per_second(audio, encoder.segment_samples, encoder.sample_rate)
-            if per == "second"
-            else cut(audio, encoder.segment_samples)
-        )
-    except AudioError as error:
-        raise AudioError(f"{name}: {error}") from error
+    if len(audio) == 0:
+        raise AudioError(f"{name} holds no samples.")
+    if per == "second":
+        return windows_per_second(audio, encoder.segment_samples, encoder.sample_rate)
+    return cut(audio, encoder.segment_samples)

@@ -124,6 +124,12 @@ class Encoder(Recorded):
         frames = [self._output(without_bands(m).transpose(1, 2), name).transpose(1, 2) for name, m in zip(names, maps, strict=True)]
         return frames[0] if len(frames) == 1 else torch.cat(frames, dim=1)
 
+    def embed(self, clips, per: str = "file", task: str | None = None, batch_size: int = 32):
+        """Embeddings ``[n, D]`` of audio files or waveforms, whole and of any length; see `semisupcon.embedding.embed`."""
+        from semisupcon.embedding import embed
+
+        return embed(self, clips, per, task, batch_size)
+
     def train(self, mode: bool = True) -> Self:
         """As in any module, but a frozen encoder (`freeze`) stays in evaluation mode."""
         return super().train(mode and not self.frozen)

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semisupcon.data.audio import read
-from semisupcon.embedding import cut, embed_segments, progress, read_ahead
+from semisupcon.embedding import embed_segments, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
 from semisupcon.probing.cache import SHARD_CLIPS, Chunks, ContentHashes, EmbeddingCache
 from semisupcon.probing.subjects import Subject, calibrated, check_embeddings
@@ -155,10 +154,7 @@ class Embedder:
 
 def clip_segments(file: Path, subject: Subject) -> np.ndarray:
     """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was trained on."""
-    audio = read(file, sample_rate=subject.encoder.sample_rate)
-    if len(audio) == 0:
-        raise AudioError(f"{file} holds no samples.")
-    return cut(audio, subject.encoder.segment_samples)
+    return load_segments(0, file, subject.encoder)
 
 
 def with_test(features: Features, chunks: Chunks) -> Features:
