@@ -8,12 +8,10 @@ To write one: subclass `Transform`, name it and its parameters, and give it `dra
 import torch
 from torch import Tensor
 
+from semisupcon.augmentations.blocks import in_blocks
 from semisupcon.errors import ConfigError
 from semisupcon.random import clip_key, derive, uniform, view_of
 from semisupcon.spec import Recorded
-
-# Large temporaries cost page faults and leave the cache: on the CPU a transform works through its rows in blocks of about this many samples.
-BLOCK_SAMPLES = 1 << 19
 
 
 def operator_key(key: Tensor, position: int | Tensor) -> Tensor:
@@ -27,6 +25,7 @@ class Transform(Recorded):
     Attributes:
         name: what the operator is called in ``operators`` of a chain, in logs and in augmentation prediction.
         parameter_names: names of the P values it reports per row, with their units.
+        block_samples: on the CPU it works through its rows in blocks of about so many samples.
 
     Args:
         p: probability that a row is touched, drawn per row.
@@ -37,6 +36,7 @@ class Transform(Recorded):
 
     name: str = ""
     parameter_names: tuple[str, ...] = ()
+    block_samples: int = 1 << 19
 
     def __init__(self, p: float = 1.0):
         super().__init__()
@@ -66,10 +66,16 @@ class Transform(Recorded):
         applied = self.chosen(key, among)
         parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=audio.device)
         rows = applied.nonzero()[:, 0]
-        parameters[rows] = self.draw(key[rows], audio.shape[-1])
-        for block in blocks(rows, audio):
+        drawn = parameters[rows] = self.draw(key[rows], audio.shape[-1])
+        if drawn.shape[1]:
+            rows = rows[drawn[:, 0].argsort(stable=True)]  # rows with like parameters share a block, and what depends on the parameter
+
+        def work(block: Tensor) -> None:
             x = audio[block]
-            audio[block] = self.apply(x.to(torch.promote_types(x.dtype, torch.float32)), parameters[block], key[block]).to(x.dtype)
+            y = self.apply(x.to(torch.promote_types(x.dtype, torch.float32)), parameters[block], key[block])
+            audio[block] = y.to(x.dtype)
+
+        in_blocks(work, rows, audio, self.block_samples)
         return audio, applied, parameters
 
     def chosen(self, key: Tensor, among: Tensor | None) -> Tensor:
@@ -175,10 +181,3 @@ def check(audio: Tensor, key: Tensor) -> None:
         raise ValueError(f"augmentations take floating-point audio [N, C, T] with C, T > 0, got {audio.dtype} {list(audio.shape)}")
     if key.shape != audio.shape[:1] or key.dtype != torch.int64:
         raise ValueError(f"augmentations take one int64 key a row, got {key.dtype} {list(key.shape)} for {len(audio)} rows")
-
-
-def blocks(rows: Tensor, audio: Tensor) -> tuple[Tensor, ...]:
-    """The row numbers in pieces that suit the device: all at once on an accelerator, a few at a time on the CPU."""
-    if len(rows) == 0:
-        return ()
-    return rows.split(max(1, BLOCK_SAMPLES // audio[0].numel())) if audio.device.type == "cpu" else (rows,)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from semisupcon.augmentations.base import Transform
-from semisupcon.augmentations.fourier import fast_size
+from semisupcon.augmentations.fourier import fast_size, irfft
 from semisupcon.augmentations.level import check_range
 from semisupcon.random import derive, uniform_between
 
@@ -37,7 +37,7 @@ def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor) ->
     ramp = torch.linspace(1, nyquist**0.5, bins, device=key.device).log()
     shape = torch.exp(ramp * -decay[:, None])
     shape[:, 0] = 0  # no offset
-    noise = torch.fft.irfft(spectrum.mul_(shape), n=size)[:, :samples]
+    noise = irfft(spectrum.mul_(shape), size)[:, :samples]
     return noise / rms(noise).clamp(min=torch.finfo(noise.dtype).tiny)
 
 

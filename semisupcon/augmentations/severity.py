@@ -1,13 +1,27 @@
 """The augmentations of SemiSupCon by name and severity (Guinot et al. 2024, table 1, as resolved by the published configurations).
 
-A severity s of 0 to 5 (2 in the paper) scales every range and probability through m = s / 2.
+A severity s of 0 to 5 (2 in the paper) scales every range and probability through m = s / 2. At severity 2:
+
+| name | probability | drawn |
+|---|---|---|
+| gain | 0.4 | -15 to 5 dB |
+| polarity_inversion | 0.6 | |
+| add_colored_noise | 0.6 | 3 to 30 dB signal-to-noise ratio, decay -2 to 2 |
+| filtering | 0.3 | one of band-pass, band-stop (200 to 4000 Hz), high-pass (200 to 2400 Hz), low-pass (150 to 7500 Hz) |
+| pitch_shift | 0.6 | one of 14 ratios within 4 semitones (at 22,050 Hz) |
+| delay | 0.6 | 100 to 500 ms |
+
+and, before all that, the chain as a whole runs with probability 0.8.
 """
 
 from collections.abc import Callable
 
-from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.base import OneOf, Transform
+from semisupcon.augmentations.delay import Delay
+from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass
 from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.noise import AddColoredNoise
+from semisupcon.augmentations.pitch import PitchShift, published_ratios
 
 
 def gain(m: float, sample_rate: int) -> Transform:
@@ -22,7 +36,38 @@ def add_colored_noise(m: float, sample_rate: int) -> Transform:
     return AddColoredNoise(sample_rate, 3 / m, 30 / m, -2 * m, 2 * m, p=min(0.8, 0.6 * m))
 
 
-PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {f.__name__: f for f in (gain, polarity_inversion, add_colored_noise)}
+def filtering(m: float, sample_rate: int) -> Transform:
+    filters = [
+        BandPass(sample_rate, 200, 4000, 0.5 * m, 1.99),
+        BandStop(sample_rate, 200, 4000, 0.5 * m, 1.99),
+        HighPass(sample_rate, 200 * m, min(sample_rate / 2, 2400 * m)),
+        LowPass(sample_rate, max(75, 150 / m), 7500 / max(1, m)),
+    ]
+    return OneOf(filters, "filtering", p=min(0.6, 0.3 * m))
+
+
+def pitch_shift(m: float, sample_rate: int) -> Transform:
+    # At some rates no published ratio is small enough for a low severity; a continuous range of the same width does.
+    ratios = "published" if published_ratios(sample_rate, -4 * m, 4 * m) else "continuous"
+    return PitchShift(sample_rate, -4 * m, 4 * m, ratios, p=min(0.75, 0.6 * m))
+
+
+def delay(m: float, sample_rate: int) -> Transform:
+    repeats, attenuation = int(2 * m), min(1.0, 0.5 * m)
+    return Delay(
+        sample_rate,
+        100 / m,
+        500,
+        volumes=[0.5 * m - 0.2, 0.5 * m + 0.2],
+        repeats=[max(0, repeats - 1), repeats + 1],
+        attenuations=[attenuation - 0.2, attenuation + 0.2],
+        p=min(0.6, 0.6 * m),
+    )
+
+
+PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
+    f.__name__: f for f in (gain, polarity_inversion, add_colored_noise, filtering, pitch_shift, delay)
+}
 
 
 def chain_probability(severity: float) -> float:

@@ -1,0 +1,135 @@
+"""Low-, high-, band-pass and band-stop filters with a cut-off per example, as masks on one FFT of the rows.
+
+The gain falls from 1 to 0 as half a cosine between 0.8 and 1.2 times the cut-off, where it is -6 dB; the phase is zero and the length kept. At 1.1
+times the cut-off that is -16.7 dB, as in the windowed-sinc filters of julius, which torch-audiomentations and torchaudio-augmentations run one
+clip at a time (-16.5 dB); beyond 1.2 it is silence. Before and after a clip lies silence. Cut-offs and centres are uniform on the mel scale.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.fourier import fast_size, irfft, rfft
+from semisupcon.augmentations.level import check_range
+from semisupcon.random import uniform, uniform_between
+
+TRANSITION = 0.2  # half the width of the slope, relative to the cut-off
+RINGING = 0.05  # seconds of silence that keep the two ends of a clip apart
+
+
+def lowpass_gain(size: int, cutoff_hz: Tensor, sample_rate: int) -> Tensor:
+    """``[n, size // 2 + 1]``: the gain of a low-pass filter with cut-offs ``[n]`` on the bins of a real FFT of ``size``."""
+    frequency = torch.arange(size // 2 + 1, device=cutoff_hz.device) * (sample_rate / size)
+    slope = ((frequency / cutoff_hz[:, None] - 1) * (math.pi / 2 / TRANSITION)).clamp_(-math.pi / 2, math.pi / 2)
+    return slope.sin_().mul_(-0.5).add_(0.5)
+
+
+def mel_uniform(key: Tensor, name: str, low_hz: float, high_hz: float) -> Tensor:
+    """One frequency in Hz a key, uniform on the mel scale (2595 log10(1 + f / 700))."""
+    low, high = (math.log1p(f / 700) for f in (low_hz, high_hz))
+    return 700 * torch.expm1(low + (high - low) * uniform(key, name)[:, 0])
+
+
+class Filter(Transform):
+    """What the four filters share: a gain per row and bin."""
+
+    def __init__(self, sample_rate: int, p: float = 1.0):
+        super().__init__(p)
+        self.sample_rate = sample_rate
+
+    def gain(self, size: int, parameters: Tensor) -> Tensor:
+        """``[n, size // 2 + 1]`` for parameters ``[n, P]``."""
+        raise NotImplementedError
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        size = fast_size(audio.shape[-1] + int(RINGING * self.sample_rate))
+        spectrum = rfft(audio, size).mul_(self.gain(size, parameters)[:, None].to(audio.dtype))
+        return irfft(spectrum, size)[..., : audio.shape[-1]]
+
+
+class LowPass(Filter):
+    """Keep what lies below a cut-off.
+
+    Args:
+        sample_rate: Hz.
+        min_cutoff_hz: lowest cut-off.
+        max_cutoff_hz: highest cut-off.
+        p: probability per row.
+    """
+
+    name = "low_pass"
+    parameter_names = ("cutoff_hz",)
+
+    def __init__(self, sample_rate: int, min_cutoff_hz: float = 150.0, max_cutoff_hz: float = 7500.0, p: float = 1.0):
+        super().__init__(sample_rate, p)
+        check_range(self, "the cut-off", min_cutoff_hz, max_cutoff_hz)
+        self.cutoff_hz = (min_cutoff_hz, max_cutoff_hz)
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return mel_uniform(key, "cutoff", *self.cutoff_hz)[:, None]
+
+    def gain(self, size: int, parameters: Tensor) -> Tensor:
+        return lowpass_gain(size, parameters[:, 0], self.sample_rate)
+
+
+class HighPass(LowPass):
+    """Keep what lies above a cut-off; arguments as `LowPass`."""
+
+    name = "high_pass"
+
+    def __init__(self, sample_rate: int, min_cutoff_hz: float = 200.0, max_cutoff_hz: float = 2400.0, p: float = 1.0):
+        super().__init__(sample_rate, min_cutoff_hz, max_cutoff_hz, p)
+
+    def gain(self, size: int, parameters: Tensor) -> Tensor:
+        return 1 - super().gain(size, parameters)
+
+
+class BandPass(Filter):
+    """Keep a band around a centre frequency c: from c (1 - b / 2) to c (1 + b / 2), with b the bandwidth as a fraction of c.
+
+    Args:
+        sample_rate: Hz.
+        min_center_hz: lowest centre.
+        max_center_hz: highest centre.
+        min_bandwidth: smallest b, above 0.
+        max_bandwidth: largest b, below 2.
+        p: probability per row.
+    """
+
+    name = "band_pass"
+    parameter_names = ("center_hz", "bandwidth")
+
+    def __init__(
+        self,
+        sample_rate: int,
+        min_center_hz: float = 200.0,
+        max_center_hz: float = 4000.0,
+        min_bandwidth: float = 0.5,
+        max_bandwidth: float = 1.99,
+        p: float = 1.0,
+    ):
+        super().__init__(sample_rate, p)
+        check_range(self, "the centre frequency", min_center_hz, max_center_hz)
+        check_range(self, "the bandwidth", min_bandwidth, max_bandwidth)
+        check_range(self, "the bandwidth, a fraction of the centre between 0 and 2,", 0.0, min_bandwidth)
+        check_range(self, "the bandwidth, a fraction of the centre between 0 and 2,", max_bandwidth, 1.999)
+        self.center_hz, self.bandwidth = (min_center_hz, max_center_hz), (min_bandwidth, max_bandwidth)
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return torch.stack([mel_uniform(key, "center", *self.center_hz), uniform_between(key, "bandwidth", *self.bandwidth)], 1)
+
+    def gain(self, size: int, parameters: Tensor) -> Tensor:
+        center, half = parameters[:, 0], parameters[:, 1] / 2
+        low, high = (lowpass_gain(size, center * edge, self.sample_rate) for edge in (1 - half, 1 + half))
+        return high - low
+
+
+class BandStop(BandPass):
+    """Remove a band around a centre frequency; arguments as `BandPass`."""
+
+    name = "band_stop"
+
+    def gain(self, size: int, parameters: Tensor) -> Tensor:
+        return 1 - super().gain(size, parameters)

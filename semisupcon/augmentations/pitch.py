@@ -1,0 +1,89 @@
+"""Pitch shift that keeps the duration: resample, then restore the length by WSOLA.
+
+SemiSupCon and MT-SLVR do not draw from a continuous range: torch-pitch-shift picks among ratios whose numerator and denominator both divide the
+sample rate. `published_ratios` gives that set: 14 ratios within 4 semitones at 22,050 Hz, and 14 within 15 semitones at 16 kHz (none beyond an
+octave there).
+"""
+
+from fractions import Fraction
+from functools import lru_cache
+from math import log2
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.fourier import change_rate
+from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.wsola import hop_size, stretch
+from semisupcon.errors import ConfigError
+from semisupcon.random import integers, uniform_between
+
+
+@lru_cache(maxsize=64)
+def published_ratios(sample_rate: int, min_semitones: float, max_semitones: float) -> tuple[Fraction, ...]:
+    """All ratios other than 1 of two divisors of ``sample_rate`` within the range, ascending."""
+    divisors = [d for d in range(1, sample_rate + 1) if sample_rate % d == 0]
+    low, high = (2 ** (s / 12) for s in (min_semitones, max_semitones))
+    return tuple(sorted({Fraction(a, b) for a in divisors for b in divisors if low <= a / b <= high and a != b}))
+
+
+def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
+    """Rows of ``audio [n, C, T]`` with all frequencies multiplied by their ``ratios``, at the old length, within half a cent or so."""
+    samples = audio.shape[-1]
+    played, step = [None] * len(ratios), audio.new_empty(len(ratios))
+    for ratio in set(ratios):
+        rows = [row for row, r in enumerate(ratios) if r == ratio]
+        faster, used = change_rate(audio[rows], ratio)
+        step[rows] = 1 / used
+        for row, signal in zip(rows, faster, strict=True):
+            played[row] = signal
+    longest = max(signal.shape[-1] for signal in played)
+    batch = audio.new_zeros(*audio.shape[:2], longest)
+    for row, signal in enumerate(played):
+        batch[row, :, : signal.shape[-1]] = signal
+    return stretch(batch, step, samples, hop_size(sample_rate))
+
+
+class PitchShift(Transform):
+    """Multiply all frequencies, keeping the length.
+
+    Args:
+        sample_rate: Hz.
+        min_semitones: lowest shift.
+        max_semitones: highest shift.
+        ratios: "published" draws from `published_ratios`, each equally likely; "continuous" draws semitones uniformly.
+        p: probability per row.
+
+    Raises:
+        ConfigError: if no published ratio lies in the range (the remedy is "continuous"), or ``ratios`` is something else.
+    """
+
+    name = "pitch_shift"
+    parameter_names = ("semitones",)
+    block_samples = 1 << 21
+
+    def __init__(
+        self, sample_rate: int, min_semitones: float = -4.0, max_semitones: float = 4.0, ratios: str = "continuous", p: float = 1.0
+    ):
+        super().__init__(p)
+        check_range(self, "the shift in semitones", min_semitones, max_semitones)
+        if ratios not in ("published", "continuous"):
+            raise ConfigError(f"PitchShift: ratios is 'published' or 'continuous', got {ratios!r}.")
+        self.sample_rate = sample_rate
+        self.range = (min_semitones, max_semitones)
+        self.ratios = published_ratios(sample_rate, *self.range) if ratios == "published" else None
+        if self.ratios == ():
+            raise ConfigError(
+                f"No published pitch ratio lies between {min_semitones} and {max_semitones} semitones at {sample_rate} Hz.\n"
+                f"Use ratios: continuous."
+            )
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        if self.ratios is None:
+            return uniform_between(key, "semitones", *self.range)[:, None]
+        semitones = torch.tensor([12 * log2(r) for r in self.ratios], device=key.device)
+        return semitones[integers(key, "ratio", 0, len(self.ratios) - 1)][:, None]
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        return shift_pitch(audio, [2 ** (s / 12) for s in parameters[:, 0].tolist()], self.sample_rate)
