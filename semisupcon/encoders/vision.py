@@ -86,30 +86,33 @@ def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
         raise ConfigError(f"timm's {name} cannot be made with {dict(arguments)}: {error}.") from error
 
 
+def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, ...] | None:
+    """Shape of the output for so many frames; None when they are too few, or the input is nothing the model takes."""
+    try:
+        shape = model(torch.empty(1, frontend.channels, frontend.bands, frames)).shape
+    except (RuntimeError, AssertionError):
+        return None
+    return tuple(shape) if min(shape) > 0 else None
+
+
 def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
     """The fewest frames that a model on the meta device takes, and the channels it gives."""
-    name, shape = type(model.model).__name__, None
-
-    def fits(frames: int) -> bool:
-        nonlocal shape
-        try:
-            shape = model(torch.empty(1, frontend.channels, frontend.bands, frames)).shape
-        except (RuntimeError, AssertionError):
-            return False
-        return min(shape[1:]) > 0
-
+    name, info = type(model.model).__name__, getattr(model.model, "feature_info", None)
     model.eval()
-    low, high = 0, 1
-    while not fits(high):
+    low, high, shape = 0, 1, map_shape(model, frontend, 1)
+    if shape is None and info:
+        # Nearly all models take one frame, or as many as their stride.
+        low, high = 1, info[-1]["reduction"]
+        low = high - 1 if map_shape(model, frontend, high - 1) is None else low
+        shape = map_shape(model, frontend, high)
+    while shape is None and high < MOST_FRAMES:
         low, high = high, 2 * high
-        if high > MOST_FRAMES:
-            raise ConfigError(
-                f"{name} takes no spectrograms of {frontend.channels} x {frontend.bands} bands of up to {MOST_FRAMES} frames."
-            )
+        shape = map_shape(model, frontend, high)
+    if shape is None:
+        raise ConfigError(f"{name} takes no spectrograms of {frontend.channels} x {frontend.bands} bands of up to {MOST_FRAMES} frames.")
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    fits(high)
+        low, high = (low, middle) if map_shape(model, frontend, middle) else (middle, high)
     if len(shape) != 4 or shape[1] != model.model.num_features:
         raise ConfigError(f"{name} gives no feature map [N, C, bands, frames] but {list(shape)}; choose a convolutional model.")
     return high, shape[1]

@@ -58,7 +58,6 @@ COUNTS = {
 }
 
 SMALL = {
-    "SampleCNN": SampleCNN,
     "SampleCNNSmall": lambda: SampleCNNSmall([8, 8, 16], pool=AttentionPool(8), normalize=PerClip()),
     "TUNePlus": lambda: TUNePlus(2, 16),
     "DilatedCNN": lambda: DilatedCNN(16, 4),
@@ -131,8 +130,8 @@ def test_every_parameter_learns(make):
     for p in encoder.parameters():
         if not p.any():
             nn.init.normal_(p, std=0.1)
-    # A last norm over one frame and two rows would cut the gradient: rows enough, and as long as several frames.
-    encoder(waveforms(2 * encoder.min_samples + 4000, rows=4)).square().sum().backward()
+    # Batch norm over two values would cut the gradient.
+    encoder(waveforms(encoder.min_samples + 2000, rows=3)).square().sum().backward()
     assert not [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
 
 
