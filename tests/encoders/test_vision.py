@@ -17,8 +17,10 @@ def drop_paths(encoder):
 
 def test_efficientnet_drops_paths_as_published():
     """0, 0.0125, ..., 0.1875 along 16 blocks, on the nine that have a shortcut."""
+    blocks = [m for m in EfficientNetB0().modules() if hasattr(m, "has_skip")]
     with_shortcut = [i for i in range(16) if i not in (0, 1, 3, 5, 8, 11, 15)]
-    assert drop_paths(EfficientNetB0()) == pytest.approx([0.2 * i / 16 for i in with_shortcut])
+    assert [i for i, block in enumerate(blocks) if block.has_skip] == with_shortcut
+    assert [blocks[i].drop_path.drop_prob for i in with_shortcut] == pytest.approx([0.2 * i / 16 for i in with_shortcut])
 
 
 def test_convnext_drops_paths_in_training_only():
