@@ -1,6 +1,8 @@
 """``data check`` tells a fit data set from an unfit one, and says why; ``data list`` is the table of tasks."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +185,16 @@ def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_t
     assert findings.unfit == ["Files that are the same audio as one of another split: 1."]
     assert {findings.across[0][0], findings.across[0][2]} == {train, test}
     assert (findings.unreadable, findings.silent, findings.within) == ({}, [], [])
+
+
+def test_the_guide_names_every_task_and_its_example_runs(world, monkeypatch, capsys):
+    guide = (Path(__file__).parents[2] / "docs/datasets.md").read_text()
+    named = set(re.findall(r"`([a-z0-9_]+)`", guide))
+    assert {task for task in TASKS if not task.startswith("synthetic")} <= named
+    code = guide.split("```python\n")[1].split("```")[0]
+    (world / "my_sets.py").write_text(code)
+    (world / "moods.csv").write_text("clip,mood,part,verified\n1,calm,train,1\n2,tense,val,0\n9,calm,test,1\n")
+    monkeypatch.syspath_prepend(str(world))
+    status, text = run(capsys, "check", "my_sets.moods", "--data_dir", world, "--verified_only", "true")
+    assert status == 0
+    assert "Missing: 0 of 2" in text

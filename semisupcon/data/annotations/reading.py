@@ -105,7 +105,7 @@ def read_rows(file: Path, separator: str = ",", comment: str | None = None) -> I
     reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     try:
         for row in reader:
-            fields = [field.strip() for field in row]
+            fields = list(map(str.strip, row))
             if any(fields) and not (comment and fields[0].startswith(comment)):
                 yield reader.line_num, fields
     except csv.Error as error:
