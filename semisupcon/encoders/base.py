@@ -109,7 +109,7 @@ class Encoder(Recorded):
         names = self._names(task)
         embeddings = []
         for name, maps in zip(names, self._maps(features, names), strict=True):
-            mask = None if length is None else self._frame_mask(length, features.shape[-1], maps.shape[-1])
+            mask = None if length is None else self._frame_mask(length.to(maps.device), features.shape[-1], maps.shape[-1])
             embeddings.append(self._output(self.pool(maps, mask), name))
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, dim=1)
 

@@ -70,7 +70,6 @@ SMALL = {
     "AdapterResNet2d": lambda: AdapterResNet2d("series", width=4, out_dim=24, frontend=ThreeChannelMel()),
     "AdapterResNet2d, one output": lambda: AdapterResNet2d("bn", width=4, out_dim=24, num_splits=1),
     "TimmEncoder": lambda: TimmEncoder("convnext_atto", drop_path=0.1),
-    "EfficientNetB0": EfficientNetB0,
     "MultiFormat": lambda: MultiFormat(DilatedCNN(16, 4), ResNet2d(width=4, frontend=mfcl_log_mel())),
 }
 
