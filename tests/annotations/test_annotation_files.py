@@ -160,18 +160,18 @@ def test_class_folders_can_split_classes(tmp_path):
 def test_a_function_of_your_own_is_a_task(tmp_path, monkeypatch):
     write(
         tmp_path,
-        "my_sets.py",
+        "their_sets.py",
         "from semisupcon.data.annotations import load_annotations\n\ndef mine(root, of='csv'):\n    return load_annotations(of, root)\n",
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     BUILDERS["csv"](tmp_path)
-    assert load_annotations("my_sets.mine", tmp_path).classes == ("Bass drum", "piano")
+    assert load_annotations("their_sets.mine", tmp_path).classes == ("Bass drum", "piano")
     for task, message in (
         ("gtzam", "Did you mean 'gtzan'"),
-        ("my_sets.yours", "names no function"),
+        ("their_sets.yours", "names no function"),
         ("no.such.module", "names no function"),
     ):
         with pytest.raises(ConfigError, match=message):
             load_annotations(task, tmp_path)
     with pytest.raises(ConfigError, match=r"has no option 'off'\. Did you mean 'of'"):
-        load_annotations("my_sets.mine", tmp_path, off="csv")
+        load_annotations("their_sets.mine", tmp_path, off="csv")
