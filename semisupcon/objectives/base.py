@@ -229,6 +229,7 @@ class Objective(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the losses as ``val_*`` and keep the embeddings of two views of every clip."""
         losses = self.criterion.losses(first_views(batch, self.criterion.views), self.encode)
+        losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
         self.log_dict(
             {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
         )

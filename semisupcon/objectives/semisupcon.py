@@ -73,13 +73,13 @@ class SemiSupCon(ViewCriterion):
             labelled = everyone.labelled
             for name, chosen, target in (("sl", labelled, self.target), ("ssl", ~labelled, SameClip())):
                 part = where.select(chosen)
-                if part.total:
-                    among = compare(
-                        items.select(chosen[where.columns(chosen.device)]), everyone.select(chosen), part, target, self.temperature
-                    )
-                    logged[f"{name}_loss"] = among.loss * part.weight
-                if part.total and name == "sl":
-                    logged["sparsity_sl"] = 1 - part.mean(among.mass) / part.total
+                if share(part.sizes[part.rank], chosen.device).total == 0:  # on any rank: all must log the same names
+                    continue
+                rows = chosen[where.columns(chosen.device)]
+                among = compare(items.select(rows), everyone.select(chosen), part, target, self.temperature)
+                logged[f"{name}_loss"] = among.loss * part.weight
+                if name == "sl":
+                    logged["sparsity_sl"] = 1 - part.mean(among.mass) / max(part.total, 1)
         return {"loss": loss} | logged
 
     def near(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:

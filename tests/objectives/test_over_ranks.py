@@ -89,3 +89,17 @@ def test_a_detached_gather_would_be_found_out(ranks, name):
     _, gradients, _ = alone(name)
     for _, got_gradients, _ in ranks(2, on_rank, name, (3, 3), None, True):
         assert distance(got_gradients, gradients) > 1e-3
+
+
+def log_alone(rank, world, clips):
+    encoder, criterion, batch = example("SemiSupCon, tags")
+    criterion.gather_negatives = False
+    losses = criterion.losses({k: v[clips[rank]] for k, v in batch.items()}, Encode(encoder))
+    return {k: v.item() for k, v in losses.items()}
+
+
+def test_ranks_log_the_same_names_even_where_one_has_no_labels(ranks):
+    labelled, unlabelled = ranks(2, log_alone, ([0, 1], [2, 5]))
+    assert labelled.keys() == unlabelled.keys()
+    assert unlabelled["sl_loss"] == 0
+    assert labelled["negatives"] <= 3
