@@ -1,7 +1,8 @@
 """Reading audio: any format of libsndfile, any span of it, as mono float32 at the rate asked for.
 
-A span is read by seeking, without decoding what lies before it, and equals the same samples of the decoded file. mp3 needs a pre-roll for
-that: a frame may borrow bits from those before it and overlaps with them, so decoding starts `MP3_PREROLL` samples early and drops them.
+A span is read by seeking, without decoding what lies before it, and equals the same samples of the decoded file. For that, decoding starts
+early and drops what comes before the span: in mp3, because a frame borrows bits from those before it and overlaps with them; in Opus, because
+its predictors need time to settle; in Vorbis, because libsndfile (1.2.2) seeks a block off inside the last page of a file.
 """
 
 import contextlib
@@ -14,9 +15,12 @@ import numpy as np
 import soundfile as sf
 import soxr
 
+from semisupcon.data.containers import last_ogg_page
 from semisupcon.errors import AudioError
 
 MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: at low bit rates the reservoir spans that many
+OPUS_PREROLL = 2  # seconds; the 80 ms of its specification leave errors of 1e-3
+_VORBIS_BLOCK = 8192
 _BLOCK = 1 << 18
 
 
@@ -35,11 +39,12 @@ def open_audio(path: str | Path) -> Iterator[sf.SoundFile]:
         with sf.SoundFile(path) as file:
             yield file
     except (sf.SoundFileError, OSError) as error:
-        what = "is not there" if not Path(path).exists() else f"cannot be decoded ({_reason(error)})"
+        what = "is not there" if not Path(path).exists() else f"cannot be decoded ({reason(error)})"
         raise AudioError(f"The audio file {what}.\nIn: {path}\nReplace or remove it.") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What libsndfile or the system says, in lower case and without a full stop."""
     text = getattr(error, "error_string", str(error))
     return text.strip().rstrip(".").lower() or "its data are damaged"
 
@@ -80,7 +85,7 @@ def read_spans(path: str | Path, spans: Sequence[tuple[int, int | None]]) -> tup
 
 
 def _read_span(file: sf.SoundFile, start: int, frames: int | None, path: str | Path) -> np.ndarray:
-    preroll = min(start, MP3_PREROLL) if file.format == "MP3" else 0
+    preroll = _preroll(file, start, path)
     if start - preroll != file.tell():
         file.seek(start - preroll)
     if frames is None:
@@ -94,6 +99,19 @@ def _read_span(file: sf.SoundFile, start: int, frames: int | None, path: str | P
             "The file is damaged, or has changed since it was scanned; replace or remove it."
         )
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+
+
+def _preroll(file: sf.SoundFile, start: int, path: str | Path) -> int:
+    """How many samples before ``start`` decoding must begin to be exact from there on."""
+    if start == 0:
+        return 0
+    if file.format == "MP3":
+        return min(start, MP3_PREROLL)
+    if file.subtype == "OPUS":
+        return min(start, OPUS_PREROLL * file.samplerate)
+    if file.subtype == "VORBIS":
+        return max(0, start - max(0, last_ogg_page(path) - _VORBIS_BLOCK))
+    return 0
 
 
 def blocks(file: sf.SoundFile) -> Iterator[np.ndarray]:

@@ -52,38 +52,38 @@ class Source:
     def order(self, number: int) -> np.ndarray:
         """The permutation of a pass."""
         if number not in self._orders:
-            # In a source of three shares or more nothing near the end of a pass is ever moved: its raw order says what its last clips are.
-            previous = self._raw if len(self) >= 3 * self.share else self._chain
-            self._remember(number, self._mended(number, previous))
+            order = self._raw(number)
+            if number > 0 and len(self) >= self.share:
+                # In a source of three shares or more nothing near the end of a pass is ever moved: its raw order says what its last clips are.
+                before = self._raw(number - 1) if len(self) >= 3 * self.share else self._chained(number - 1)
+                order = self._apart(order, before, number)
+            self._orders[number] = order
+            if len(self._orders) > 3:
+                del self._orders[next(iter(self._orders))]
         return self._orders[number]
 
     def _raw(self, number: int) -> np.ndarray:
         return permutation(len(self), self.seed, self.name, number).numpy()
 
-    def _chain(self, number: int) -> np.ndarray:
-        """The order of an earlier pass where each depends on the one before: forward from the latest one known, without recursion."""
-        known = max((p for p in self._orders if p <= number), default=None)
-        for p in range(0 if known is None else known + 1, number + 1):
-            self._remember(p, self._mended(p, lambda q: self._orders[q]))
-        return self._orders[number]
+    def _chained(self, number: int) -> np.ndarray:
+        """The order of a pass of a small source, where each depends on the one before: forward from the latest one known."""
+        known = max((p for p in self._orders if p <= number), default=0)
+        order = self._orders[known] if known in self._orders else self._raw(0)
+        for p in range(known + 1, number + 1):
+            order = self._apart(self._raw(p), order, p)
+        return order
 
-    def _mended(self, number: int, previous) -> np.ndarray:
-        """The raw order, with those clips moved back that the batch across the boundary already holds from the pass before."""
-        order = self._raw(number)
+    def _apart(self, order: np.ndarray, before: np.ndarray, number: int) -> np.ndarray:
+        """``order`` with those clips moved back that the batch across the boundary already holds from the pass before."""
         taken = number * len(self) % self.share  # slots of the shared batch that the pass before fills
-        if not taken or len(self) < self.share:
+        if not taken:
             return order
-        taken_clips = previous(number - 1)[-taken:]
+        taken_clips = before[-taken:]
         head = self.share - taken
         clash = np.flatnonzero(np.isin(order[:head], taken_clips))
         free = head + np.flatnonzero(~np.isin(order[head:], taken_clips))[: len(clash)]
         order[clash], order[free] = order[free], order[clash]
         return order
-
-    def _remember(self, number: int, order: np.ndarray) -> None:
-        self._orders[number] = order
-        for old in sorted(self._orders)[:-4]:
-            del self._orders[old]
 
 
 class MixedBatchSampler:

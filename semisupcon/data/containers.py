@@ -1,4 +1,5 @@
-"""What containers say of their own length, where libsndfile believes the file's size instead: truncated wav and ogg, tags of mp3."""
+"""What containers say of themselves that libsndfile does not tell: whether a wav or ogg file was cut off, where the last page of an ogg
+file begins, and whether an mp3 file knows its own length."""
 
 import os
 import struct
@@ -10,11 +11,13 @@ _OGG_PAGE = 27 + 255 + 255 * 255
 
 
 def claims_more_than_it_holds(path: str) -> bool:
-    """Whether the data of a wav file, or the last page of an ogg file, are longer than what is left of the file."""
+    """Whether the data of a wav or aiff file, or the last page of an ogg file, are longer than what is left of the file."""
     with open(path, "rb") as file:
         kind = file.read(12)
         if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
             return _wav_is_cut(file, os.path.getsize(path))
+        if kind[:4] == b"FORM" and kind[8:11] == b"AIF":
+            return struct.unpack(">I", kind[4:8])[0] + 8 - os.path.getsize(path) > _SLACK
         if kind[:4] == b"OggS":
             return _ogg_is_cut(file, os.path.getsize(path))
     return False
@@ -35,8 +38,26 @@ def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
     at = end.rfind(b"OggS")
     if at < 0 or len(end) < at + 27:
         return True
-    segments = end[at + 27 : at + 27 + end[at + 26]]
-    return len(end) < at + 27 + end[at + 26] + sum(segments)
+    return len(end) < at + 27 + end[at + 26] or len(end) < at + _page_length(end, at)
+
+
+def last_ogg_page(path: str) -> int:
+    """The sample at which the last page of an ogg file begins; 0 where that cannot be told."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 2 * _OGG_PAGE))
+        end = file.read()
+    last = end.rfind(b"OggS")
+    before = end.rfind(b"OggS", 0, max(last, 0))
+    if before < 0 or len(end) < before + 27 or before + _page_length(end, before) != last:
+        return 0
+    # A page on which no packet ends has no position (-1).
+    return max(0, struct.unpack_from("<q", end, before + 6)[0])
+
+
+def _page_length(data: bytes, at: int) -> int:
+    segments = data[at + 27 : at + 27 + data[at + 26]]
+    return 27 + len(segments) + sum(segments)
 
 
 def has_mp3_length_tag(path: str) -> bool:

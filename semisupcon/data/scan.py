@@ -18,7 +18,7 @@ import pandas as pd
 import soundfile as sf
 from tqdm import tqdm
 
-from semisupcon.data.audio import blocks
+from semisupcon.data.audio import blocks, reason
 from semisupcon.data.containers import claims_more_than_it_holds, has_mp3_length_tag
 from semisupcon.errors import UserError
 from semisupcon.random import stable_hash
@@ -44,23 +44,20 @@ def examine(path: str) -> FileFacts:
     try:
         if os.path.getsize(path) == 0:
             return FileFacts(0, 0, 0, "empty file")
+        if claims_more_than_it_holds(path):
+            return FileFacts(0, 0, 0, "truncated: it promises more than it holds")
         with sf.SoundFile(path) as file:
             frames, problem = _decodable(file, path)
-            if not problem:
-                problem = _content(file, frames)
-            return FileFacts(frames, file.samplerate, file.channels, problem)
+            return FileFacts(frames, file.samplerate, file.channels, problem or _content(file, frames))
     except FileNotFoundError:
         return FileFacts(0, 0, 0, "not there")
     except (sf.SoundFileError, OSError) as error:
-        reason = getattr(error, "error_string", str(error)).strip().rstrip(".").lower()
-        return FileFacts(0, 0, 0, f"not audio ({reason})" if "format" in reason else f"unreadable ({reason or 'damaged'})")
+        return FileFacts(0, 0, 0, f"not audio ({reason(error)})")
 
 
 def _decodable(file: sf.SoundFile, path: str) -> tuple[int, str]:
     """How many frames there are, whatever the header says, and whether some are missing."""
     frames, is_mp3 = file.frames, file.format == "MP3"
-    if claims_more_than_it_holds(path):
-        return frames, "truncated: the header promises more than the file holds"
     tail = min(frames, _TAIL)
     try:
         file.seek(frames - tail)
@@ -111,7 +108,7 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame({"frames": [], "sample_rate": [], "channels": [], "problem": []})
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         now = pd.DataFrame({"path": list(paths), "stamp": list(pool.map(_stamp, paths))})
-        store = cache_folder() / f"scan-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
+        store = cache_folder() / f"scan-v1-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
         known = _load(store)
         fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
         unknown = fresh["problem"].isna()
