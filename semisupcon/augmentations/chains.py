@@ -1,18 +1,23 @@
 """Chains by name and by list: what ``--data.aug_list`` and ``--data.severity_modifier`` mean."""
 
+import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from semisupcon.augmentations.base import Chain, Transform
-from semisupcon.augmentations.severity import PARAMETRIC, chain_probability
+from semisupcon.augmentations.foreign import PACKAGES, Foreign
+from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
+from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability
 from semisupcon.errors import ConfigError, nearest
-from semisupcon.spec import build
+from semisupcon.spec import Recorded
 
 MAX_SEVERITY = 5
+CHAINS = {"clmr": CLMRChain, "mtslvr": MTSLVRChain}
 
 
 def build_chain(
-    aug_list: list[str | dict[str, Any] | Transform] | None,
+    aug_list: list[str | dict[str, Any] | Transform | Chain] | None,
     severity_modifier: float,
     sample_rate: int,
     p: float | None = None,
@@ -21,31 +26,69 @@ def build_chain(
     """The chain that a list of augmentations asks for, in the order of the list.
 
     Args:
-        aug_list: names of SemiSupCon's augmentations; transforms; or their class paths, as ``{"class_path": ..., "init_args": {...}}``.
-        severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales the named augmentations and nothing else.
+        aug_list: names of SemiSupCon's augmentations and corruptions, or of one of its tiers ("tier_5" to "tier_10"); transforms; or class paths,
+            as ``{"class_path": ..., "init_args": {...}}``, of ours, your own, torchaudio-augmentations or torch-audiomentations (``sample_rate``
+            is filled in). A whole chain stands alone in the list: "clmr", "mtslvr", or the class path of a `Chain`.
+        severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales the six parametric augmentations and nothing else.
         sample_rate: Hz.
-        p: probability that a clip is augmented at all; None takes the published one, min(1, 0.4 * severity).
+        p: probability that a clip is augmented at all; None takes the published one, min(1, 0.4 * severity). Whole chains have their own.
         shared_choices: as published, draw that coin, and which filter is used, once for all views of a clip; false draws them per view.
 
     Returns:
         None when there is nothing to do: an empty list, or severity 0.
 
     Raises:
-        ConfigError: for an unknown name or a severity outside 0 to 5.
+        ConfigError: for an unknown name, a severity outside 0 to 5, or a whole chain in company.
     """
     if not 0 <= severity_modifier <= MAX_SEVERITY:
         raise ConfigError(f"severity_modifier lies between 0 (no augmentation) and {MAX_SEVERITY}, got {severity_modifier}.")
     if not aug_list or severity_modifier == 0:
         return None
-    transforms = [_transform(entry, severity_modifier, sample_rate) for entry in aug_list]
+    entries = [name for entry in aug_list for name in (TIERS.get(entry, (entry,)) if isinstance(entry, str) else (entry,))]
+    transforms = [_made(entry, severity_modifier, sample_rate) for entry in entries]
+    if any(isinstance(t, Chain) for t in transforms):
+        if len(transforms) > 1:
+            raise ConfigError("A whole chain of augmentations stands alone in aug_list.")
+        return transforms[0]
+    for transform in transforms:
+        if hasattr(transform, "shared_choices"):
+            transform.shared_choices = shared_choices
     return Chain(transforms, chain_probability(severity_modifier) if p is None else p, shared_choices)
 
 
-def _transform(entry: str | dict[str, Any] | Transform, severity: float, sample_rate: int) -> Transform:
-    if isinstance(entry, Transform):
+def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, sample_rate: int) -> Transform | Chain:
+    if isinstance(entry, Transform | Chain):
         return entry
     if isinstance(entry, Mapping):
-        return build({"class_path": entry["class_path"], "init_args": dict(entry.get("init_args") or {})})
+        return _from_class_path(entry, sample_rate)
     if entry in PARAMETRIC:
         return PARAMETRIC[entry](severity / 2, sample_rate)
-    raise ConfigError(f"There is no augmentation {entry!r}.{nearest(entry, PARAMETRIC)}\nKnown: {', '.join(PARAMETRIC)}.")
+    if entry in CORRUPTIONS:
+        return CORRUPTIONS[entry](sample_rate)
+    if entry in CHAINS:
+        return CHAINS[entry](sample_rate)
+    known = (*PARAMETRIC, *CORRUPTIONS, *TIERS, *CHAINS)
+    raise ConfigError(f"There is no augmentation {entry!r}.{nearest(str(entry), known)}\nKnown: {', '.join(known)}; or give a class_path.")
+
+
+def _from_class_path(entry: Mapping[str, Any], sample_rate: int) -> Transform | Chain:
+    path, arguments = entry.get("class_path"), dict(entry.get("init_args") or {})
+    if not isinstance(path, str) or set(entry) - {"class_path", "init_args"}:
+        raise ConfigError(f"An augmentation is a name or {{class_path: ..., init_args: ...}}, got {dict(entry)}.")
+    if path.partition(".")[0] in PACKAGES:
+        return Foreign(path, arguments, sample_rate)
+    module, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"The augmentation {path!r} cannot be imported: {error}.") from error
+    if not (isinstance(cls, type) and issubclass(cls, Transform | Chain) and issubclass(cls, Recorded)):
+        raise ConfigError(f"The augmentation {path!r} is no subclass of semisupcon.augmentations.Transform or Chain.")
+    if "transforms" in arguments:
+        arguments["transforms"] = [_made(t, 2.0, sample_rate) for t in arguments["transforms"]]
+    if "sample_rate" in inspect.signature(cls.__init__).parameters:
+        arguments.setdefault("sample_rate", sample_rate)
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"The augmentation {path!r} does not take these arguments: {error}.") from error

@@ -2,7 +2,7 @@
 
 The gain falls from 1 to 0 as half a cosine between 0.8 and 1.2 times the cut-off, where it is -6 dB; the phase is zero and the length kept. At 1.1
 times the cut-off that is -16.7 dB, as in the windowed-sinc filters of julius, which torch-audiomentations and torchaudio-augmentations run one
-clip at a time (-16.5 dB); beyond 1.2 it is silence. Before and after a clip lies silence. Cut-offs and centres are uniform on the mel scale.
+clip at a time (-16.5 dB); beyond 1.2 it is silence. Before and after a clip lies silence.
 """
 
 import math
@@ -56,19 +56,20 @@ class LowPass(Filter):
         sample_rate: Hz.
         min_cutoff_hz: lowest cut-off.
         max_cutoff_hz: highest cut-off.
+        mel: draw it uniformly on the mel scale (SemiSupCon), not in Hz (CLMR).
         p: probability per row.
     """
 
     name = "low_pass"
     parameter_names = ("cutoff_hz",)
 
-    def __init__(self, sample_rate: int, min_cutoff_hz: float = 150.0, max_cutoff_hz: float = 7500.0, p: float = 1.0):
+    def __init__(self, sample_rate: int, min_cutoff_hz: float = 150.0, max_cutoff_hz: float = 7500.0, mel: bool = True, p: float = 1.0):
         super().__init__(sample_rate, p)
         check_range(self, "the cut-off", min_cutoff_hz, max_cutoff_hz)
-        self.cutoff_hz = (min_cutoff_hz, max_cutoff_hz)
+        self.cutoff_hz, self.mel = (min_cutoff_hz, max_cutoff_hz), mel
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        return mel_uniform(key, "cutoff", *self.cutoff_hz)[:, None]
+        return (mel_uniform if self.mel else uniform_between)(key, "cutoff", *self.cutoff_hz)[:, None]
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return lowpass_gain(size, parameters[:, 0], self.sample_rate)
@@ -79,8 +80,8 @@ class HighPass(LowPass):
 
     name = "high_pass"
 
-    def __init__(self, sample_rate: int, min_cutoff_hz: float = 200.0, max_cutoff_hz: float = 2400.0, p: float = 1.0):
-        super().__init__(sample_rate, min_cutoff_hz, max_cutoff_hz, p)
+    def __init__(self, sample_rate: int, min_cutoff_hz: float = 200.0, max_cutoff_hz: float = 2400.0, mel: bool = True, p: float = 1.0):
+        super().__init__(sample_rate, min_cutoff_hz, max_cutoff_hz, mel, p)
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return 1 - super().gain(size, parameters)
@@ -88,6 +89,8 @@ class HighPass(LowPass):
 
 class BandPass(Filter):
     """Keep a band around a centre frequency c: from c (1 - b / 2) to c (1 + b / 2), with b the bandwidth as a fraction of c.
+
+    The centre is uniform on the mel scale, the bandwidth uniform.
 
     Args:
         sample_rate: Hz.

@@ -86,3 +86,29 @@ class AddColoredNoise(Transform):
         snr, decay = parameters.unbind(1)
         noise = colored_noise(key, audio.shape[-1], self.sample_rate, decay)[:, None]
         return torch.addcmul(audio, noise.to(audio.dtype), rms(audio) * 10 ** (-snr[:, None, None] / 20))
+
+
+class AddNoise(Transform):
+    """Add white noise whose standard deviation is a drawn share of the row's (CLMR: torchaudio-augmentations' Noise, there per batch).
+
+    Args:
+        min_ratio: softest noise; 0.0001 is 80 dB below the sound.
+        max_ratio: loudest noise; 0.01 is 40 dB below it.
+        p: probability per row.
+    """
+
+    name = "noise"
+    parameter_names = ("ratio",)
+
+    def __init__(self, min_ratio: float = 0.0001, max_ratio: float = 0.01, p: float = 1.0):
+        super().__init__(p)
+        check_range(self, "the ratio", min_ratio, max_ratio)
+        self.ratio = (min_ratio, max_ratio)
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return uniform_between(key, "ratio", *self.ratio)[:, None]
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        noise = colored_noise(key, audio.shape[-1], 2, torch.zeros(len(key), device=key.device))[:, None].to(audio.dtype)
+        deviation = rms(audio - audio.mean(-1, keepdim=True))
+        return torch.addcmul(audio, noise, deviation * parameters[:, :, None])

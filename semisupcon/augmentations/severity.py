@@ -11,17 +11,22 @@ A severity s of 0 to 5 (2 in the paper) scales every range and probability throu
 | pitch_shift | 0.6 | one of 14 ratios within 4 semitones (at 22,050 Hz) |
 | delay | 0.6 | 100 to 500 ms |
 
-and, before all that, the chain as a whole runs with probability 0.8.
+and, before all that, the chain as a whole runs with probability 0.8. The corruptions are for tests of robustness: fixed effects that always act,
+alone or in tiers 5 to 10 that add more and more of them to the six.
 """
 
 from collections.abc import Callable
 
 from semisupcon.augmentations.base import OneOf, Transform
 from semisupcon.augmentations.delay import Delay
+from semisupcon.augmentations.effects import MP3, BitCrush, Chorus, Compression, Distortion
 from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass
+from semisupcon.augmentations.frequency import TimeStretch
 from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.noise import AddColoredNoise
 from semisupcon.augmentations.pitch import PitchShift, published_ratios
+from semisupcon.augmentations.reverb import Reverb
+from semisupcon.augmentations.timing import Reverse, SpliceOut
 
 
 def gain(m: float, sample_rate: int) -> Transform:
@@ -67,6 +72,32 @@ def delay(m: float, sample_rate: int) -> Transform:
 
 PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
     f.__name__: f for f in (gain, polarity_inversion, add_colored_noise, filtering, pitch_shift, delay)
+}
+
+
+# Published through pedalboard and librosa. Its reverb has the wet signal 3.5 dB above SoX's, and a damping of half.
+CORRUPTIONS: dict[str, Callable[[int], Transform]] = {
+    "timestretch": lambda sample_rate: TimeStretch(0.7, 1.3, "zero", decimals=6),
+    "splice": lambda sample_rate: SpliceOut(sample_rate, 8, 100),
+    "reverb": lambda sample_rate: Reverb(sample_rate, 100, 100, 50, 50, 100, 100, wet_gain_db=3.5),
+    "chorus": lambda sample_rate: Chorus(sample_rate, rate_hz=5, depth=1, mix=1),
+    "distortion": lambda sample_rate: Distortion(9),
+    "compression": lambda sample_rate: Compression(sample_rate, -30, 5),
+    "reverse": lambda sample_rate: Reverse(),
+    "bitcrush": lambda sample_rate: BitCrush(4),
+    "mp3": lambda sample_rate: MP3(sample_rate, 9),
+}
+
+_ADDED = {
+    5: ("timestretch",),
+    6: ("splice",),
+    7: ("reverb", "chorus"),
+    8: ("distortion",),
+    9: ("compression", "reverse"),
+    10: ("bitcrush", "mp3"),
+}
+TIERS: dict[str, tuple[str, ...]] = {
+    f"tier_{tier}": (*PARAMETRIC, *(name for added, names in _ADDED.items() if added <= tier for name in names)) for tier in _ADDED
 }
 
 

@@ -1,0 +1,171 @@
+"""Effects that studios use, for corruption tests: distortion, bit crush, chorus, dynamic-range compression and MP3.
+
+The first three run on the batch's device. Compression and MP3 are recursive or lossy coding; they go through pedalboard, row by row on the CPU,
+an optional package because of its licence (GPL).
+"""
+
+import math
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.level import check_range
+from semisupcon.errors import ConfigError
+from semisupcon.random import uniform
+
+
+class Distortion(Transform):
+    """tanh of the waveform, driven by a gain in dB."""
+
+    name = "distortion"
+
+    def __init__(self, drive_db: float = 9.0, p: float = 1.0):
+        super().__init__(p)
+        self.drive_db = drive_db
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        return torch.tanh(audio * 10 ** (self.drive_db / 20))
+
+
+class BitCrush(Transform):
+    """Round to multiples of 2 ** -bits."""
+
+    name = "bit_crush"
+
+    def __init__(self, bits: float = 4.0, p: float = 1.0):
+        super().__init__(p)
+        check_range(self, "the number of bits", 0, bits)
+        self.bits = bits
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        return (audio * 2**self.bits).round_().div_(2**self.bits)
+
+
+class Chorus(Transform):
+    """Mix with a copy whose delay swings: max(1, center + 10 * depth * sin(2 pi rate t + phase)) ms, the phase drawn per row.
+
+    Args:
+        sample_rate: Hz.
+        rate_hz: speed of the swing.
+        depth: 0 to 1.
+        center_delay_ms: what it swings around.
+        mix: share of the delayed copy; 1 is the copy alone.
+        p: probability per row.
+    """
+
+    name = "chorus"
+    parameter_names = ("phase",)
+
+    def __init__(
+        self,
+        sample_rate: int,
+        rate_hz: float = 1.0,
+        depth: float = 0.25,
+        center_delay_ms: float = 7.0,
+        mix: float = 0.5,
+        p: float = 1.0,
+    ):
+        super().__init__(p)
+        for what, value in (("depth", depth), ("mix", mix)):
+            check_range(self, f"the {what}, between 0 and 1,", 0, value)
+            check_range(self, f"the {what}, between 0 and 1,", value, 1)
+        self.sample_rate, self.rate_hz, self.depth, self.center_delay_ms, self.mix = sample_rate, rate_hz, depth, center_delay_ms, mix
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return uniform(key, "phase") * 2 * math.pi
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        time = torch.arange(samples, device=audio.device, dtype=torch.float64)
+        swing = torch.sin(2 * math.pi * self.rate_hz / self.sample_rate * time + parameters.double())
+        place = time - (self.center_delay_ms + 10 * self.depth * swing).clamp_(min=1) * (self.sample_rate / 1000)
+        before = place.floor()
+        fraction = (place - before).to(audio.dtype)[:, None]
+        # One sample of silence stands before the clip for all that would lie there.
+        padded = torch.nn.functional.pad(audio, (2, 0))
+        index = (before.long() + 2).clamp_(min=0)[:, None].expand(-1, audio.shape[1], -1)
+        copy = torch.lerp(padded.gather(-1, index), padded.gather(-1, (index + 1).clamp_(max=samples + 1)), fraction)
+        return torch.lerp(audio, copy, self.mix)
+
+
+class Pedal(Transform):
+    """What the effects of pedalboard share: one plug-in, a row at a time.
+
+    Raises:
+        ConfigError: if pedalboard is not installed.
+    """
+
+    def __init__(self, sample_rate: int, p: float = 1.0):
+        super().__init__(p)
+        if find_spec("pedalboard") is None:
+            raise ConfigError(
+                f"The augmentation {self.name!r} needs the package pedalboard.\nInstall it: pip install 'semisupcon[effects]'"
+            )
+        self.sample_rate = sample_rate
+
+    def plugin(self):
+        """A fresh plug-in, without memory of other rows."""
+        raise NotImplementedError
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        rows = audio.detach().cpu().float().numpy()
+        processed = [torch.from_numpy(self.plugin()(row, self.sample_rate)) for row in rows]
+        return torch.stack(processed).to(audio)
+
+
+class Compression(Pedal):
+    """Dynamic-range compression: above the threshold, ``ratio`` dB in give 1 dB out.
+
+    Args:
+        sample_rate: Hz.
+        threshold_db: level above which it acts, in dB of full scale.
+        ratio: at least 1.
+        attack_ms: time constant when the level rises.
+        release_ms: time constant when it falls.
+        p: probability per row.
+    """
+
+    name = "compression"
+
+    def __init__(
+        self,
+        sample_rate: int,
+        threshold_db: float = -30.0,
+        ratio: float = 5.0,
+        attack_ms: float = 1.0,
+        release_ms: float = 100.0,
+        p: float = 1.0,
+    ):
+        super().__init__(sample_rate, p)
+        check_range(self, "the ratio", 1, ratio)
+        self.settings = {"threshold_db": threshold_db, "ratio": ratio, "attack_ms": attack_ms, "release_ms": release_ms}
+
+    def plugin(self):
+        from pedalboard import Compressor
+
+        return Compressor(**self.settings)
+
+
+class MP3(Pedal):
+    """Encode as MP3 of variable bit rate, and decode. NaN or infinite rows come back as silence where the coder sees fit.
+
+    Args:
+        sample_rate: Hz; one that MP3 knows (8,000 to 48,000 in its usual steps).
+        quality: 0, the best, to 9.
+        p: probability per row.
+    """
+
+    name = "mp3"
+
+    def __init__(self, sample_rate: int, quality: float = 9.0, p: float = 1.0):
+        super().__init__(sample_rate, p)
+        for low, high in ((0, quality), (quality, 10)):
+            check_range(self, "the quality, between 0 and 10,", low, high)
+        self.quality = quality
+
+    def plugin(self):
+        from pedalboard import MP3Compressor
+
+        return MP3Compressor(vbr_quality=self.quality)

@@ -1,0 +1,108 @@
+"""Transforms of torchaudio-augmentations and torch-audiomentations as ours: a row at a time on the CPU, seeded by the row's key.
+
+They draw from the global generators of Python, NumPy and torch. Around each row these are set from its key and put back afterwards, so a
+transform made for loaders is as stateless as the rest. They are slow; what has a counterpart here is better served by it.
+"""
+
+import importlib
+import inspect
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from semisupcon.augmentations import torchaudio_augmentations
+from semisupcon.augmentations.base import Transform
+from semisupcon.errors import ConfigError, nearest
+
+PACKAGES = ("torchaudio_augmentations", "torch_audiomentations")
+
+
+@contextmanager
+def seeded(key: int) -> Iterator[None]:
+    """The global generators of Python, NumPy and torch (CPU), set from a key for a while."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    random.seed(key & 0xFFFFFFFFFFFFFFFF)
+    np.random.seed(key & 0xFFFFFFFF)  # noqa: NPY002
+    torch.default_generator.manual_seed(key)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+class Foreign(Transform):
+    """A transform of another package; ``applied`` says whether it changed the row. It reports no parameters.
+
+    Args:
+        class_path: a class of torchaudio_augmentations or torch_audiomentations, and of nothing else: what a file names here is imported.
+        init_args: its arguments; transforms among them are dictionaries of ``class_path`` and ``init_args`` again.
+        sample_rate: Hz, handed on where it is asked for.
+        p: probability per row, before any of its own.
+
+    Raises:
+        ConfigError: for a class that is not there, arguments it does not take, or a row that it changes in length.
+    """
+
+    def __init__(self, class_path: str, init_args: dict[str, Any] | None = None, sample_rate: int | None = None, p: float = 1.0):
+        super().__init__(p)
+        self.sample_rate = sample_rate
+        self.per_clip = class_path.startswith("torchaudio_augmentations.")
+        self.name = class_path.rpartition(".")[2]
+        self.transform = self._make(class_path, init_args or {})
+
+    def _make(self, class_path: str, init_args: Mapping[str, Any]) -> Any:
+        package, _, name = class_path.partition(".")
+        if package not in PACKAGES or "." in name:
+            raise ConfigError(f"Augmentations come from {' or '.join(PACKAGES)} (as package.Class), got {class_path!r}.")
+        module = torchaudio_augmentations.load() if package == PACKAGES[0] else _import(package)
+        cls = getattr(module, name, None)
+        if not isinstance(cls, type):
+            raise ConfigError(f"{package} has no transform {name!r}.{nearest(name, dir(module))}")
+        arguments = {k: self._argument(v) for k, v in init_args.items()}
+        known = inspect.signature(cls.__init__).parameters
+        if "sample_rate" in known:
+            arguments.setdefault("sample_rate", self.sample_rate)
+        if "output_type" in known:
+            arguments["output_type"] = "dict"
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{class_path} does not take these arguments: {error}") from error
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, Mapping) and "class_path" in value:
+            return self._make(value["class_path"], value.get("init_args") or {})
+        return [self._argument(v) for v in value] if isinstance(value, list) else value
+
+    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        applied = self.chosen(key, among)
+        if isinstance(self.transform, nn.Module):
+            self.transform.train()  # torch-audiomentations does nothing in evaluation mode, which the chain knows nothing of
+        for row in applied.nonzero()[:, 0].tolist():
+            before = audio[row].cpu()
+            with seeded(int(key[row])):
+                after = self._call(before.clone())
+            if after.shape != before.shape:
+                raise ConfigError(f"{self.name} changes the length of a clip ({before.shape[-1]} to {after.shape[-1]} samples).")
+            applied[row] = not torch.equal(after, before)
+            audio[row] = after
+        return audio, applied, torch.empty(len(key), 0, device=audio.device)
+
+    def _call(self, clip: Tensor) -> Tensor:
+        if self.per_clip:
+            return self.transform(clip)
+        return self.transform(clip[None], sample_rate=self.sample_rate).samples[0]
+
+
+def _import(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigError(f"The package {package} cannot be imported ({error}).\nInstall it, or leave its transforms out.") from error

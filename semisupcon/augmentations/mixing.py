@@ -1,0 +1,42 @@
+"""Mixing with another clip of the batch: the one transform that depends on a row's neighbours."""
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.level import check_range
+from semisupcon.random import clip_key, uniform, uniform_between
+
+
+class Mix(Transform):
+    """weight * x + (1 - weight) * y, y a row of another clip of the batch, at its stage of the chain (MFCL: Wang and van den Oord 2021).
+
+    The partner is drawn from the key, but among the rows that happen to be there: with other neighbours the same key gives another sound. Rows
+    whose batch holds no other clip stay as they are.
+
+    Args:
+        min_weight: least share of the row itself; 0.5 keeps it dominant.
+        max_weight: its greatest share.
+        p: probability per row.
+    """
+
+    name = "mix"
+    parameter_names = ("weight",)
+
+    def __init__(self, min_weight: float = 0.5, max_weight: float = 1.0, p: float = 1.0):
+        super().__init__(p)
+        for low, high in ((0, min_weight), (min_weight, max_weight), (max_weight, 1)):
+            check_range(self, "the weight, between 0 and 1,", low, high)
+        self.range = (min_weight, max_weight)
+
+    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        clip = clip_key(key)
+        others = (clip[:, None] != clip).cumsum(1)  # the n-th other clip is where this count reaches n
+        count = others[:, -1] if len(key) else clip
+        applied = self.chosen(key, among) & (count > 0)
+        nth = (uniform(key, "partner")[:, 0] * count).long() + 1
+        partner = (others < nth[:, None]).sum(1)[applied]
+        weight = torch.where(applied, uniform_between(key, "weight", *self.range), torch.nan)
+        share = weight[applied][:, None, None].to(audio.dtype)
+        audio[applied] = audio[applied] * share + audio[partner] * (1 - share)
+        return audio, applied, weight[:, None]

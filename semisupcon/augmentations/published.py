@@ -1,0 +1,119 @@
+"""The chains of CLMR and MT-SLVR."""
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Chain, OneOf, Transform, check, operator_key
+from semisupcon.augmentations.delay import Delay
+from semisupcon.augmentations.filters import HighPass, LowPass
+from semisupcon.augmentations.frequency import TimeStretch
+from semisupcon.augmentations.level import Gain, PolarityInversion
+from semisupcon.augmentations.noise import AddColoredNoise, AddNoise
+from semisupcon.augmentations.pitch import PitchShift
+from semisupcon.augmentations.reverb import Reverb
+from semisupcon.augmentations.timing import Fade, TimeMask, TimeShift
+from semisupcon.errors import ConfigError, nearest
+from semisupcon.random import clip_key, integers, uniform
+
+
+class CLMRChain(Chain):
+    """The chain of CLMR (Spijkervet and Burgoyne 2021) with its probabilities, after the random crop, which is the loader's work.
+
+    Independent for every view. Nothing is clamped to [-1, 1], as the gain of torchaudio-augmentations does.
+
+    Args:
+        sample_rate: Hz.
+        polarity, noise, gain, filters, delay, pitch, reverb: probabilities; 0 leaves the operator out.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        polarity: float = 0.8,
+        noise: float = 0.01,
+        gain: float = 0.3,
+        filters: float = 0.8,
+        delay: float = 0.3,
+        pitch: float = 0.6,
+        reverb: float = 0.6,
+    ):
+        high_low = [HighPass(sample_rate, 200, 1200, mel=False), LowPass(sample_rate, 2200, 4000, mel=False)]
+        transforms = [
+            PolarityInversion(p=polarity),
+            AddNoise(0.0001, 0.01, p=noise),
+            Gain(-20, -1, p=gain),
+            OneOf(high_low, "high_low_pass", p=filters, shared_choices=False),
+            Delay(sample_rate, 200, 450, volumes=[0.5], repeats=[1], attenuations=[1.0], first=1, delay_interval_ms=50, p=delay),
+            PitchShift(sample_rate, -7, 7, p=pitch),
+            Reverb(sample_rate, 0, 99, 0, 99, 0, 99, p=reverb),
+        ]
+        super().__init__([t for t in transforms if t.p > 0], shared_choices=False)
+
+
+class RandomSubset(Chain):
+    """A random number of the operators, in random order; all views of a clip get the same ones in the same order, with parameters of their own.
+
+    Args:
+        transforms: the K operators.
+        with_replacement: draw each step from all of them, so that one can come twice; else an operator comes at most once.
+        min_steps: fewest steps; their number is uniform.
+        max_steps: most steps; None is K.
+    """
+
+    def __init__(self, transforms: list[Transform], with_replacement: bool = False, min_steps: int = 1, max_steps: int | None = None):
+        super().__init__(transforms)
+        self.steps = (min_steps, len(transforms) if max_steps is None else max_steps)
+        if not 0 <= min_steps <= self.steps[1] or (self.steps[1] > len(transforms) and not with_replacement):
+            raise ConfigError(f"A random subset of {len(transforms)} operators cannot have {self.steps[0]} to {self.steps[1]} steps.")
+        self.with_replacement = with_replacement
+
+    def plan(self, key: Tensor) -> Tensor:
+        """``[N, steps]`` int64: the operator of each step, -1 after the last."""
+        clip, most, operators = clip_key(key), self.steps[1], len(self.transforms)
+        if self.with_replacement:
+            plan = (uniform(clip, "operators", most) * operators).long()
+        else:
+            plan = uniform(clip, "operators", operators).argsort(dim=1, stable=True)[:, :most]
+        count = integers(clip, "steps", *self.steps)
+        return plan.masked_fill(torch.arange(most, device=key.device) >= count[:, None], -1)
+
+    def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        check(audio, key)
+        audio, plan = audio.clone(), self.plan(key)
+        applied = [torch.zeros_like(key, dtype=torch.bool) for _ in self.transforms]
+        parameters = [torch.full((len(key), len(names)), torch.nan, device=audio.device) for names in self.parameter_names]
+        for step in range(plan.shape[1]):
+            for k, transform in enumerate(self.transforms):
+                audio, touched, values = transform.modify(audio, operator_key(key, step), plan[:, step] == k)
+                applied[k] |= touched
+                parameters[k] = torch.where(touched[:, None], values, parameters[k])  # those of the last time, when one comes twice
+        return audio, torch.stack(applied, 1), self.stack(parameters)
+
+
+class MTSLVRChain(RandomSubset):
+    """The seven operators of MT-SLVR (Heggan et al. 2023), of which each clip gets 1 to 7 in random order.
+
+    The published contrastive baselines drew with replacement, so they saw less: an operator is present with probability 0.434, not 4/7.
+
+    Args:
+        sample_rate: Hz; 16,000 in the paper.
+        augs_to_exclude: names of operators to leave out.
+        p: probability of each drawn operator.
+        with_replacement: see `RandomSubset`.
+    """
+
+    def __init__(self, sample_rate: int = 16000, augs_to_exclude: list[str] | None = None, p: float = 1.0, with_replacement: bool = False):
+        transforms = [
+            PitchShift(sample_rate, -15, 15, "published", p=p),
+            Fade(0.5, 0.5, p=p),
+            AddColoredNoise(sample_rate, 3, 30, -1, 0, p=p, name="white_noise"),
+            AddColoredNoise(sample_rate, 3, 30, -2, 2, p=p, name="mixed_noise"),
+            TimeStretch(0.5, 1.5, p=p),
+            TimeMask(0.125, p=p),
+            TimeShift(-0.5, 0.5, p=p),
+        ]
+        names = [t.name for t in transforms]
+        for name in augs_to_exclude or ():
+            if name not in names:
+                raise ConfigError(f"MT-SLVR has no operator {name!r}.{nearest(name, names)}\nIts operators: {', '.join(names)}.")
+        super().__init__([t for t in transforms if t.name not in (augs_to_exclude or ())], with_replacement)

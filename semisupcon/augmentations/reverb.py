@@ -1,0 +1,109 @@
+"""Reverberation with the controls of SoX: eight damped comb filters side by side, then four all-pass filters (Freeverb, Jezar 2000).
+
+The network is evaluated in the frequency domain, all rows at once. Its response outlasts a clip, so the transform is taken on a circle outside the
+unit circle: signal and response decay there, what would wrap around is 50 dB down, and one FFT of the length of the clip is enough.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.fourier import fast_size, irfft, rfft
+from semisupcon.augmentations.level import check_range
+from semisupcon.random import uniform_between
+
+COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples at 44,100 Hz in a room of scale 1
+ALLPASSES = (225, 341, 441, 556)
+INPUT_GAIN = 0.015
+DECAY = math.log(10**2.5)  # of the circle over one transform
+
+
+def reverberate(
+    audio: Tensor, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int, wet_gain_db: float = 0.0
+) -> Tensor:
+    """Audio ``[n, C, T]`` with its reverberation added, each row with its own ``[n]`` controls in 0..100; the tail is cut at T."""
+    samples = audio.shape[-1]
+    size = fast_size(samples)
+    time = torch.arange(samples, device=audio.device, dtype=torch.float64) / size
+    envelope = torch.exp(-DECAY * time).to(audio.dtype)
+    response = _network(size, reverberance, damping, room_size, sample_rate).to(torch.promote_types(audio.dtype, torch.complex64))
+    spectrum = rfft(audio * envelope, size).mul_(response[:, None] * (INPUT_GAIN * 10 ** (wet_gain_db / 20)))
+    return torch.addcdiv(audio, irfft(spectrum, size)[..., :samples], envelope)
+
+
+def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int) -> Tensor:
+    """``[n, bins]``: transfer function on the decaying circle."""
+    # SoX spreads the feedback so that the control is even to the ear: 0.3 at 0, 0.98 at 100.
+    a = -1 / math.log(1 - 0.3)
+    b = 100 / (math.log(1 - 0.98) * a + 1)
+    feedback = (1 - torch.exp((reverberance - b) / (a * b)))[:, None]
+    damp = (0.2 + 0.3 * damping / 100)[:, None]
+    scale = (0.1 + 0.9 * room_size / 100) * (sample_rate / 44100)
+
+    loop = feedback * (1 - damp) / (1 - damp * _delay(torch.ones_like(scale), size))  # a low-pass filter in the feedback path
+    total = 0
+    for length in COMBS:
+        echo = _delay((scale * length).round(), size)
+        total = total + echo / (1 - loop * echo)
+    for length in ALLPASSES:
+        echo = _delay((scale * length).round(), size)
+        total = total * (1.5 * echo - 1) / (1 - 0.5 * echo)
+    return total
+
+
+def _delay(samples: Tensor, size: int) -> Tensor:
+    """``[n, bins]`` complex64: z ** -samples ``[n]`` on the circle, as a product of a coarse and a fine table (no angle is large, none inexact)."""
+    bins, fine = size // 2 + 1, 256
+    turns = samples.double()[:, None] / size
+    k = torch.arange(-(-bins // fine), device=samples.device) * fine
+    coarse = torch.polar(torch.exp(-DECAY * turns).expand(-1, len(k)), -2 * math.pi * (turns * k))
+    angle = -2 * math.pi * (turns * torch.arange(fine, device=samples.device))
+    product = coarse.to(torch.complex64)[:, :, None] * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]
+    return product.flatten(1)[:, :bins]
+
+
+class Reverb(Transform):
+    """Reverberation with drawn controls, each in 0..100 and uniform in its range.
+
+    Args:
+        sample_rate: Hz.
+        min_reverberance: least reverberation time (feedback of the combs).
+        max_reverberance: longest.
+        min_damping: least loss of high frequencies on the way.
+        max_damping: most.
+        min_room_size: smallest room (length of the delays).
+        max_room_size: largest.
+        wet_gain_db: level of the reverberation above SoX's, which lies about 8 to 16 dB below the sound.
+        p: probability per row.
+    """
+
+    name = "reverb"
+    parameter_names = ("reverberance", "damping", "room_size")
+
+    def __init__(
+        self,
+        sample_rate: int,
+        min_reverberance: float = 0.0,
+        max_reverberance: float = 100.0,
+        min_damping: float = 0.0,
+        max_damping: float = 100.0,
+        min_room_size: float = 0.0,
+        max_room_size: float = 100.0,
+        wet_gain_db: float = 0.0,
+        p: float = 1.0,
+    ):
+        super().__init__(p)
+        ranges = ((min_reverberance, max_reverberance), (min_damping, max_damping), (min_room_size, max_room_size))
+        for what, (low, high) in zip(self.parameter_names, ranges, strict=True):
+            for lower, upper in ((0, low), (low, high), (high, 100)):
+                check_range(self, f"the {what.replace('_', ' ')} (0 to 100)", lower, upper)
+        self.ranges = ranges
+        self.sample_rate, self.wet_gain_db = sample_rate, wet_gain_db
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return torch.stack([uniform_between(key, name, *r) for name, r in zip(self.parameter_names, self.ranges, strict=True)], 1)
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        return reverberate(audio, *parameters.unbind(1), self.sample_rate, self.wet_gain_db)

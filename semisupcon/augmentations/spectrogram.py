@@ -1,0 +1,88 @@
+"""Augmentation of what a front end yields: SpecAugment masks (Park et al. 2019, as COLA and MFCL use them) and band shifts (MFCL).
+
+They take features ``[N, C, bands, frames]`` and keys ``[N]``, draw independently per example, and do nothing in evaluation mode.
+"""
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.level import check_range
+from semisupcon.errors import ConfigError
+from semisupcon.random import integers, uniform
+from semisupcon.spec import Recorded
+
+FILLS = ("zero", "mean", "floor")
+
+
+def fill_value(features: Tensor, fill: str) -> Tensor:
+    """``[N, 1, 1, 1]``: what replaces masked values. Zero is loud in log units; mean and floor (minimum) are those of the example."""
+    flat = features.flatten(1)
+    value = {"zero": lambda: flat.new_zeros(len(flat)), "mean": lambda: flat.mean(1), "floor": lambda: flat.amin(1)}[fill]()
+    return value[:, None, None, None]
+
+
+def check_fill(owner: object, fill: str) -> None:
+    """Refuse an unknown fill.
+
+    Raises:
+        ConfigError: if ``fill`` is not one of `FILLS`.
+    """
+    if fill not in FILLS:
+        raise ConfigError(f"{type(owner).__name__}: fill is one of {', '.join(FILLS)}, got {fill!r}.")
+
+
+class SpecAugment(Recorded):
+    """Mask bands and frames.
+
+    Args:
+        max_bands: widest frequency mask; widths are uniform in [0, max_bands), starts uniform and independent of them.
+        max_frames: widest time mask.
+        masks: of each kind.
+        fill: "zero", "mean" or "floor" of the example.
+    """
+
+    def __init__(self, max_bands: int = 10, max_frames: int = 10, masks: int = 2, fill: str = "mean"):
+        super().__init__()
+        check_range(self, "the width of a mask", 0, min(max_bands, max_frames))
+        check_range(self, "the number of masks", 0, masks)
+        check_fill(self, fill)
+        self.widest, self.masks, self.fill = (max_bands, max_frames), masks, fill
+
+    def forward(self, features: Tensor, key: Tensor) -> Tensor:
+        """Masked features of the same shape; the features themselves in evaluation mode."""
+        if not self.training:
+            return features
+        masked = torch.zeros(len(features), *features.shape[-2:], dtype=torch.bool, device=features.device)
+        for axis, name in enumerate(("bands", "frames")):
+            size = features.shape[axis - 2]
+            width = uniform(key, f"{name} width", self.masks) * self.widest[axis]
+            start = uniform(key, f"{name} start", self.masks) * (size - width).clamp(min=0)
+            place = torch.arange(size, device=features.device)[:, None]
+            inside = ((place >= start[:, None]) & (place < (start + width)[:, None])).any(-1)  # [N, size]
+            masked |= inside[:, :, None] if axis == 0 else inside[:, None]
+        return torch.where(masked[:, None], fill_value(features, self.fill), features)
+
+
+class BandShift(Recorded):
+    """Move the spectrogram up or down by an integer number of bands, uniform in -max_bands..max_bands; empty bands are filled.
+
+    Args:
+        max_bands: largest shift.
+        fill: "zero", "mean" or "floor" of the example.
+    """
+
+    def __init__(self, max_bands: int = 10, fill: str = "floor"):
+        super().__init__()
+        check_range(self, "the shift", 0, max_bands)
+        check_fill(self, fill)
+        self.max_bands, self.fill = max_bands, fill
+
+    def forward(self, features: Tensor, key: Tensor) -> Tensor:
+        """Shifted features of the same shape; the features themselves in evaluation mode."""
+        if not self.training:
+            return features
+        bands = features.shape[-2]
+        source = torch.arange(bands, device=features.device) - integers(key, "shift", -self.max_bands, self.max_bands)[:, None]
+        moved = features.gather(-2, source.clamp(0, bands - 1)[:, None, :, None].expand_as(features))
+        inside = ((source >= 0) & (source < bands))[:, None, :, None]
+        return torch.where(inside, moved, fill_value(features, self.fill))

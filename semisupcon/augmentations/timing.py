@@ -1,0 +1,186 @@
+"""What happens to a clip in time: fades, masks, shifts, reversal, cuts and crops."""
+
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.gather import pieces
+from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.noise import colored_noise, rms
+from semisupcon.errors import AudioError, ConfigError
+from semisupcon.random import integers, uniform
+
+
+class Fade(Transform):
+    """Fade in and out, with a curve drawn per example (MT-SLVR; curves as torchaudio's).
+
+    Over a fade, with t from 0 to 1: linear t; exponential t 2^(t - 1); logarithmic 1 + log10(0.1 + t), within [0, 1].
+
+    Args:
+        max_fade_in: longest fade-in as a fraction of the clip; its length is uniform from 0 to that.
+        max_fade_out: longest fade-out as a fraction of the clip.
+        p: probability per row.
+    """
+
+    name = "fade"
+    parameter_names = ("fade_in", "fade_out", "shape")
+    shapes = ("linear", "logarithmic", "exponential")
+
+    def __init__(self, max_fade_in: float = 0.5, max_fade_out: float = 0.5, p: float = 1.0):
+        super().__init__(p)
+        for low, high in ((0, max_fade_in), (max_fade_in, 1), (0, max_fade_out), (max_fade_out, 1)):
+            check_range(self, "a fade, a fraction of the clip between 0 and 1,", low, high)
+        self.longest = (max_fade_in, max_fade_out)
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        lengths = [integers(key, name, 0, int(f * samples)) / samples for name, f in zip(("in", "out"), self.longest, strict=True)]
+        return torch.stack([*lengths, integers(key, "shape", 0, 2)], 1).float()
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        fade_in, fade_out, shape = parameters.unbind(1)
+        gain = self.curve(fade_in, shape, samples) * self.curve(fade_out, shape, samples).flip(-1)
+        return audio * gain[:, None].to(audio.dtype)
+
+    @staticmethod
+    def curve(fraction: Tensor, shape: Tensor, samples: int) -> Tensor:
+        """``[n, samples]``: gain of a fade-in over the first ``fraction [n]`` of the clip, 1 after it."""
+        length = (fraction * samples).round()[:, None]
+        place = torch.arange(samples, device=fraction.device)
+        t = torch.where(place < length, place / (length - 1).clamp(min=1), 1.0)
+        logarithmic = (1 + torch.log10(0.1 + t)).clamp(0, 1)
+        shape = shape[:, None]
+        return torch.where(shape == 0, t, torch.where(shape == 1, logarithmic, t * 2 ** (t - 1)))
+
+
+class TimeMask(Transform):
+    """Replace one stretch of the clip (MT-SLVR; there always by silence).
+
+    Args:
+        max_width: widest mask as a fraction of the clip; widths are uniform from 0 to that, and so are the starts.
+        fill: "silence", or "noise": white, of the level of the clip.
+        p: probability per row.
+    """
+
+    name = "time_masking"
+    parameter_names = ("start", "width")
+
+    def __init__(self, max_width: float = 0.125, fill: str = "silence", p: float = 1.0):
+        super().__init__(p)
+        check_range(self, "the width, a fraction of the clip between 0 and 1,", max_width, 1)
+        if fill not in ("silence", "noise"):
+            raise ConfigError(f"TimeMask: fill is 'silence' or 'noise', got {fill!r}.")
+        self.max_width, self.fill = max_width, fill
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        width = (uniform(key, "width")[:, 0] * self.max_width * samples).floor()
+        start = (uniform(key, "start")[:, 0] * (samples - width + 1)).floor()
+        return torch.stack([start, width], 1) / samples
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        start, width = (parameters * samples).round().long()[:, :, None].unbind(1)
+        place = torch.arange(samples, device=audio.device)
+        inside = ((place >= start) & (place < start + width))[:, None]
+        if self.fill == "silence":
+            return audio.masked_fill(inside, 0)
+        white = colored_noise(key, samples, 2, torch.zeros(len(key), device=key.device))[:, None].to(audio.dtype)
+        return torch.where(inside, white * rms(audio), audio)
+
+
+class TimeShift(Transform):
+    """Turn the clip as a ring, by a number of samples uniform in a range given as fractions of the clip; positive is later."""
+
+    name = "time_shift"
+    parameter_names = ("shift",)
+
+    def __init__(self, min_shift: float = -0.5, max_shift: float = 0.5, p: float = 1.0):
+        super().__init__(p)
+        check_range(self, "the shift", min_shift, max_shift)
+        self.range = (min_shift, max_shift)
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        low, high = (round(f * samples) for f in self.range)
+        return (integers(key, "shift", low, high) / samples)[:, None]
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        start = -(parameters[:, 0] * samples).round().long() % samples
+        return pieces(torch.cat([audio, audio], -1), start, samples)
+
+
+class Reverse(Transform):
+    """Play backwards."""
+
+    name = "reverse"
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        return audio.flip(-1)
+
+
+class SpliceOut(Transform):
+    """Cut short stretches out, the ends cross-faded; silence fills the end (SpliceOut, Jain et al. 2021, as in torch-audiomentations).
+
+    A splice of width w overlaps the two halves of a stretch of w samples, so it removes w / 2.
+
+    Args:
+        sample_rate: Hz.
+        splices: how many.
+        max_width_ms: widest; widths are uniform from 0 to that.
+        p: probability per row.
+    """
+
+    name = "splice_out"
+    parameter_names = ("removed_ms",)
+
+    def __init__(self, sample_rate: int, splices: int = 8, max_width_ms: float = 100.0, p: float = 1.0):
+        super().__init__(p)
+        check_range(self, "the number of splices", 1, splices)
+        check_range(self, "the width", 0, max_width_ms)
+        self.sample_rate, self.splices, self.max_width_ms = sample_rate, splices, max_width_ms
+
+    def halves(self, key: Tensor, samples: int) -> Tensor:
+        """``[n, splices]`` int64: what each splice removes, in samples; a clip too short for a splice is spared."""
+        most = min(int(self.max_width_ms * self.sample_rate / 2000), samples // (2 * self.splices))
+        return (uniform(key, "width", self.splices) * (most + 1)).long()
+
+    def draw(self, key: Tensor, samples: int) -> Tensor:
+        return self.halves(key, samples).sum(1, keepdim=True) * (1000 / self.sample_rate)
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        halves, start = self.halves(key, samples), uniform(key, "start", self.splices)
+        left = torch.full_like(key, samples)
+        place = torch.arange(samples, device=audio.device)
+        longest = samples // 2
+        for i in range(self.splices):
+            half = halves[:, i]
+            begin = (start[:, i] * (left - 2 * half + 1)).long()
+            ramp = ((place - begin[:, None]) / half[:, None].clamp(min=1)).clamp_(0, 1).mul_(torch.pi / 2).sin_().square_()
+            later = pieces(torch.nn.functional.pad(audio, (0, longest)), half, samples)
+            audio = torch.lerp(audio, later, ramp[:, None].to(audio.dtype))
+            left = left - half
+        return audio
+
+
+class Crop(Transform):
+    """Keep a piece of fixed length from a place drawn per row; it always runs, since rows of a batch share their length.
+
+    Args:
+        samples: length of the piece.
+    """
+
+    name = "crop"
+    parameter_names = ("start",)
+
+    def __init__(self, samples: int):
+        super().__init__()
+        check_range(self, "the length", 1, samples)
+        self.samples = samples
+
+    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        room = audio.shape[-1] - self.samples
+        if room < 0:
+            raise AudioError(f"Cannot crop {self.samples} samples out of {audio.shape[-1]}.\nUse longer clips or a shorter crop.")
+        start = integers(key, "start", 0, room)
+        return pieces(audio, start, self.samples), torch.ones_like(key, dtype=torch.bool), start[:, None] / audio.shape[-1]
