@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as L
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from semisupcon import encoders, frontends, heads, objectives, optimization
+from semisupcon import augmentations, encoders, frontends, heads, objectives, optimization, targets  # bare class names resolve
 from semisupcon.callbacks import AtomicCheckpointIO, DrawMatrices, EndWell, KeepCheckpoints, Throughput
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.datamodule import AudioDataModule
@@ -78,8 +79,8 @@ def nearest_option(name: str, options: list[str]) -> str | None:
 
 
 def known_classes() -> list[str]:
-    """Names that need no path: what the rooms of encoders, heads, front ends, objectives and optimization offer."""
-    rooms = (encoders, frontends, heads, objectives, optimization)
+    """Names that need no path: the classes that these rooms offer."""
+    rooms = (augmentations, encoders, frontends, heads, objectives, optimization, targets)
     return [name for room in rooms for name, value in vars(room).items() if isinstance(value, type)]
 
 
@@ -108,6 +109,9 @@ class PretrainCLI(LightningCLI):
         self.config_init = self.parser.instantiate_classes(self.config)
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
         self.datamodule.bind(self.model.encoder, self.model.criterion.views)
+        if (seconds := self.datamodule.target_length) is not None:
+            # Probes and `embed` cut by the length that the encoder was trained on.
+            self.model.encoder.segment_samples = round(seconds * self.model.encoder.sample_rate)
         config = self.config
         default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
         self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
@@ -191,7 +195,7 @@ def main(args: ArgsType = None) -> int:
             args=args,
         )
         cli.fit()
-    except UserError as error:
+    except (UserError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:
