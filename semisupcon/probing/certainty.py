@@ -1,16 +1,30 @@
 """How sure a score is: bootstrap over test tracks, and the paired bootstrap that says whether one encoder beats another.
 
-A resample of n tracks with replacement is how often each was drawn, so that metrics take it as weights. Percentile intervals (Efron 1979).
+A resample of n tracks with replacement is how often each was drawn, so that metrics take it as weights. Percentile intervals (Efron 1979). The same
+resamples serve every encoder, so that differences are paired track by track.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from semisupcon.probing.metrics import evaluate
+from semisupcon.probing.metrics import evaluate, lower_is_better
 
 RESAMPLES = 1000
 _BLOCK = 100
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Metrics of one encoder on n tracks, and on every resample of them; seeds are averaged within each."""
+
+    values: dict[str, float]
+    draws: dict[str, np.ndarray]
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """The 95 % interval of a metric."""
+        return percentiles(self.draws[metric])
 
 
 def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
@@ -20,21 +34,31 @@ def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndar
         yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(np.float64)
 
 
-def score_with_interval(
-    kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], count: int = RESAMPLES, seed: int = 0
-) -> dict[str, tuple[float, float, float]]:
-    """Every metric of a label kind with its 95 % interval over tracks: name to (value, low, high)."""
-    values = evaluate(kind, targets, scores, classes)
-    drawn = [evaluate(kind, targets, scores, classes, weights) for weights in resamples(len(targets), count, seed)]
-    result = {}
-    for name, value in values.items():
-        low, high = interval(np.concatenate([d[name] for d in drawn])) if drawn else (float("nan"), float("nan"))
-        result[name] = (float(value[0]), low, high)
-    return result
+def bootstrap(
+    kind: str, targets: np.ndarray, scores: Sequence[np.ndarray], classes: tuple[str, ...], count: int = RESAMPLES, seed: int = 0
+) -> Drawn:
+    """All metrics of a label kind on the tracks and on resamples of them.
+
+    Args:
+        kind, targets, classes: of the task; targets ``[n, C]``.
+        scores: ``[n, C]``, one a seed.
+        count: resamples.
+        seed: of the resamples; equal ones pair two encoders.
+    """
+
+    def mean(weights: np.ndarray | None) -> dict[str, np.ndarray]:
+        each = [evaluate(kind, targets, s, classes, weights) for s in scores]
+        return {name: np.mean([e[name] for e in each], axis=0) for name in each[0]}
+
+    values, drawn = mean(None), [mean(weights) for weights in resamples(len(targets), count, seed)]
+    return Drawn(
+        {name: float(value[0]) for name, value in values.items()},
+        {name: np.concatenate([d[name] for d in drawn]) if drawn else np.zeros(0) for name in values},
+    )
 
 
-def interval(draws: np.ndarray) -> tuple[float, float]:
-    """The 2.5 and 97.5 percentiles of bootstrap values; undefined ones (a class that a resample missed) are left out."""
+def percentiles(draws: np.ndarray) -> tuple[float, float]:
+    """The 2.5 and 97.5 percentiles; undefined draws (a class that a resample missed) are left out."""
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         return float("nan"), float("nan")
@@ -42,30 +66,18 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def compare(
-    kind: str,
-    targets: np.ndarray,
-    ours: Sequence[np.ndarray],
-    theirs: Sequence[np.ndarray],
-    classes: tuple[str, ...],
-    metric: str,
-    count: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float, float, str]:
-    """Whether one encoder beats another on the same test tracks.
-
-    Args:
-        kind, targets, classes: of the task.
-        ours, theirs: scores ``[n, C]``, one a seed; seeds are averaged within every resample.
-        metric: of which the difference is taken; greater is better.
+def difference(ours: Drawn, theirs: Drawn, metric: str) -> tuple[float, float, float, str]:
+    """By how much one encoder beats another on the same tracks.
 
     Returns:
         Difference, its 95 % interval, and "better", "same" or "worse": same when the interval holds 0.
     """
+    low, high = percentiles(ours.draws[metric] - theirs.draws[metric])
+    return ours.values[metric] - theirs.values[metric], low, high, verdict(low, high, metric)
 
-    def mean(scores, weights):
-        return np.mean([evaluate(kind, targets, s, classes, weights)[metric] for s in scores], axis=0)
 
-    value = float((mean(ours, None) - mean(theirs, None))[0])
-    low, high = interval(np.concatenate([mean(ours, w) - mean(theirs, w) for w in resamples(len(targets), count, seed)]))
-    return value, low, high, "better" if low > 0 else "worse" if high < 0 else "same"
+def verdict(low: float, high: float, metric: str) -> str:
+    """What the interval of a difference says."""
+    if low > 0 or high < 0:
+        return "better" if (low > 0) != lower_is_better(metric) else "worse"
+    return "same"

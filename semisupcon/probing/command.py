@@ -69,6 +69,12 @@ def parser() -> Parser:
     p.add_argument("--shuffle_labels", type=bool, default=False, help="Control: training labels dealt out anew must give chance.")
     p.add_class_arguments(Settings)
     p.add_class_arguments(FineTuning, "finetune")
+    p.add_argument("--projection", type=str, default="tsne", help="Map of the test embeddings in the report: tsne, umap or none.")
+    p.add_argument("--colour_by", type=str | None, default=None, help="Column of the annotations that colours it; by default the class.")
+    p.add_argument("--robustness", type=Names, default=[], help="Corrupt the test audio: severity, only, plus, tiers.")
+    p.add_argument("--invariance", type=Names, default=[], help="Operators whose effect on the embedding is measured.")
+    p.add_argument("--test_only", action="store_true", help="Train nothing: score the test clips with --head.")
+    p.add_argument("--head", type=str | None, default=None, help="A saved head (heads/*.safetensors of an earlier run).")
     p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test tracks.")
     p.add_argument("--batch_size", type=int, default=32, help="Segments in a forward pass of the encoder.")
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
@@ -82,13 +88,13 @@ def main(args: list[str] | None = None) -> int:
     options = parser().parse_args(gather_task_options(sys.argv[1:] if args is None else args))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        from semisupcon.probing.report import table
-        from semisupcon.probing.suite import run
+        from semisupcon.probing.report import write_report
+        from semisupcon.probing.suite import run, score_saved_head
 
         suite = make_suite(options)
-        results = run(suite)
-        print(table(results.rows))
-        print(f"\nAll numbers: {results.file}")
+        results = score_saved_head(suite) if suite.head else run(suite)
+        print(write_report(results.rows, suite.out, suite.resamples))
+        print(f"\nAll numbers, tables and pictures: {suite.out}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -116,12 +122,15 @@ def make_suite(options: Any):
 
     from semisupcon.data.scan import cache_folder
     from semisupcon.probing.features import Embedder
+    from semisupcon.probing.studies import Studies
     from semisupcon.probing.suite import Suite
 
     built = parser().instantiate(options)
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if options.on_error not in ("fail", "skip"):
         raise ConfigError(f"--on_error is fail or skip, got '{options.on_error}'.")
+    if options.test_only != (options.head is not None):
+        raise ConfigError("--test_only and --head PATH belong together.")
     return Suite(
         tasks=listed(options.tasks),
         checkpoints=listed(options.checkpoints),
@@ -138,6 +147,8 @@ def make_suite(options: Any):
         shuffle_labels=options.shuffle_labels,
         settings=Settings(**{f.name: getattr(built, f.name) for f in fields(Settings)}),
         fine_tuning=built.finetune,
+        studies=Studies(options.projection, options.colour_by, tuple(listed(options.robustness)), tuple(listed(options.invariance))),
+        head=Path(options.head) if options.test_only else None,
         resamples=options.resamples,
         trust=tuple(listed(options.trust)),
     )

@@ -22,8 +22,8 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
     """Mean accuracy of both classifiers over episodes among the test clips (mean embeddings).
 
     Args:
-        features: only the test clips are used; their classes all are test classes.
-        settings: ``way``, ``shot``, ``queries``, ``episodes``.
+        features: episodes are drawn from the test clips, whose classes all are test classes.
+        settings: ``way``, ``shot``, ``queries``, ``episodes``, ``standardise``.
         seed: of the episodes; equal seeds give equal episodes to every encoder.
 
     Raises:
@@ -32,6 +32,11 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
     if features.task.kind != "multiclass":
         raise ConfigError(f"Task '{features.task.name}' is {features.task.kind}: few-shot episodes need one class a clip.")
     embeddings, labels = features.test.chunks.mean(), features.test.targets.argmax(axis=1)
+    if settings.standardise:
+        # Gradient descent of a given rate and length is not blind to scale: without this, encoders would be compared by the size of their output.
+        train = features.train.chunks.mean()
+        scale = train.std(axis=0)
+        embeddings = (embeddings - train.mean(axis=0)) / np.where(scale > 1e-6 * scale.max(), scale, np.inf)
     accuracies = run_episodes(embeddings, labels, settings, seed)
     name = f"few_shot {settings.way}-way {settings.shot}-shot"
     return [

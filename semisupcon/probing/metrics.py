@@ -47,6 +47,11 @@ def evaluate(
     return result
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric counts errors."""
+    return metric.startswith("median_error")
+
+
 def chance(kind: str, train_targets: np.ndarray, test_targets: np.ndarray) -> float:
     """The main metric of the best answer that ignores the audio: the commonest training class, or 0.5 for ROC-AUC, or 0 for R2."""
     if kind == "multiclass":

@@ -73,6 +73,7 @@ class Settings:
         shot: clips of each class that it learns from.
         queries: clips of each class that it is tested on.
         episodes: few-shot episodes.
+        standardise: few-shot embeddings, by mean and standard deviation of the training clips; false takes them as they are, as MT-SLVR does.
     """
 
     aggregation: str = "embedding"
@@ -84,6 +85,7 @@ class Settings:
     shot: int = 1
     queries: int = 1
     episodes: int = 10_000
+    standardise: bool = True
 
     def check(self, kind: str) -> None:
         """Refuse what cannot be done for a kind of label."""

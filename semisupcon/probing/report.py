@@ -1,35 +1,71 @@
-"""Results as a person reads them."""
+"""Results as a person reads them: the table on the terminal, the same in Markdown, and the page that shows everything."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from semisupcon.probing.metrics import MAIN
+from semisupcon.probing.certainty import RESAMPLES
 from semisupcon.probing.results import Row
+from semisupcon.probing.summary import Comparison, Line, baseline, summarise, write_lines
 
-MAIN_METRICS = tuple(dict.fromkeys(MAIN.values()))
+HEADER = ("task", "method", "checkpoint", "metric", "value", "95 % interval", "chance", "against", "verdict", "tracks", "seeds")
+_RIGHT = (4, 5, 6, 9, 10)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """One line for every task, method and encoder: the main metric, mean over seeds (± their standard deviation) and its 95 % interval."""
-    header = ["task", "method", "checkpoint", "metric", "value", "95 % interval", "chance", "tracks", "seeds"]
-    lines = [header]
-    groups: dict[tuple, list[Row]] = {}
-    for row in rows:
-        if row.metric in MAIN_METRICS or row.metric.startswith("mAP"):
-            key = (row.task, row.method, row.checkpoint, row.source, row.representation, row.aggregation, row.train_share, row.metric)
-            groups.setdefault(key, []).append(row)
-    for (task, method, checkpoint, source, representation, aggregation, share, metric), group in groups.items():
-        who = checkpoint + (f" ({representation})" if representation != "embedding" else "") + (" *" if source == "random" else "")
-        how = method + (f", {aggregation}" if aggregation != "embedding" else "") + (f", {share:.3g} of training" if share < 1 else "")
-        values = np.array([r.value for r in group])
-        spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-        interval = f"{np.mean([r.low for r in group]):.3f} to {np.mean([r.high for r in group]):.3f}"
-        by_chance = "" if np.isnan(group[0].chance) else f"{group[0].chance:.3f}"
-        lines.append([task, how, who, metric, f"{values.mean():.3f}{spread}", interval, by_chance, str(group[0].n_test), str(len(group))])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    text.insert(1, "  ".join("-" * w for w in widths))
-    if any(r.source == "random" for r in rows):
-        text.append("* untrained, of the same shape")
-    return "\n".join(text)
+def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES) -> str:
+    """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the results; returns the table for the terminal."""
+    from semisupcon.probing.html import page
+
+    lines, comparisons = summarise(rows, out, resamples)
+    write_lines(lines, out / "summary.csv")
+    write_lines(comparisons, out / "comparisons.csv")
+    (out / "report.md").write_text(markdown(lines, comparisons))
+    (out / "report.html").write_text(page("What the representations are worth", lines, comparisons, rows, out))
+    return table(lines, comparisons)
+
+
+def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    """The table, row by row, without its header: questions together, in the order in which they were asked."""
+    found = {(c.task, c.method, c.metric, c.ours, c.theirs): c for c in comparisons}
+    rows = []
+    for question in dict.fromkeys(line.question for line in lines):
+        against = baseline(lines, question)
+        for line in (line for line in lines if line.question == question):
+            comparison = found.get((*question, line.checkpoint, against))
+            said = ("", "") if comparison is None else (f"{comparison.difference:+.3f} on {against}", comparison.verdict)
+            value = f"{line.value:.3f}" + ("" if np.isnan(line.spread) else f" ± {line.spread:.3f}")
+            by_chance = "" if np.isnan(line.chance) else f"{line.chance:.3f}"
+            who = line.checkpoint + " *" * line.untrained
+            interval = f"{line.low:.3f} to {line.high:.3f}"
+            rows.append((line.task, line.method, who, line.metric, value, interval, by_chance, *said, str(line.tracks), str(line.seeds)))
+    return rows
+
+
+def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
+    """For a terminal; columns that say nothing are left out."""
+    rows = [HEADER, *cells(lines, comparisons)]
+    used = [i for i in range(len(HEADER)) if any(row[i] for row in rows[1:])]
+    width = {i: max(len(row[i]) for row in rows) for i in used}
+    text = ["  ".join(row[i].rjust(width[i]) if i in _RIGHT else row[i].ljust(width[i]) for i in used).rstrip() for row in rows]
+    text.insert(1, "  ".join("-" * width[i] for i in used))
+    return "\n".join([*text, *_notes(lines)])
+
+
+def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
+    """For a page."""
+    rows = cells(lines, comparisons)
+    used = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
+    text = ["| " + " | ".join(HEADER[i] for i in used) + " |", "|" + "|".join("---:" if i in _RIGHT else "---" for i in used) + "|"]
+    text += ["| " + " | ".join(row[i] for i in used) + " |" for row in rows]
+    return "\n".join([*text, "", *_notes(lines)]) + "\n"
+
+
+def _notes(lines: Sequence[Line]) -> list[str]:
+    """What the table's signs mean."""
+    notes = []
+    if any(line.untrained for line in lines):
+        notes.append("* untrained, of the same shape")
+    if any(not np.isnan(line.spread) for line in lines):
+        notes.append("value ± standard deviation over seeds; the interval is over test tracks (few-shot: over episodes)")
+    return notes

@@ -5,20 +5,23 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from semisupcon.checkpoints import export_encoder
 from semisupcon.data.sources import is_synthetic
 from semisupcon.errors import ConfigError, nearest
-from semisupcon.probing.certainty import RESAMPLES, score_with_interval
+from semisupcon.probing.certainty import RESAMPLES, bootstrap
 from semisupcon.probing.features import Embedder, Features
 from semisupcon.probing.head import save_head
 from semisupcon.probing.methods import METHODS, ONE_SEED, Case
 from semisupcon.probing.metrics import MAIN, chance
 from semisupcon.probing.outcome import FineTuning, Outcome, Settings
 from semisupcon.probing.results import Results, Row, identity_of, write_predictions
+from semisupcon.probing.scoring import score_with_head
+from semisupcon.probing.studies import Studies, study_invariance, study_map, study_robustness
 from semisupcon.probing.subjects import RANDOM, Subject, load_subject, random_twin, same_shape
-from semisupcon.probing.tasks import Task, fold_count, fraction_of_training, load_task, named, shuffled_labels
+from semisupcon.probing.tasks import Task, fold_count, fraction_of_training, load_task, named, select, shuffled_labels
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class Suite:
         calibrate: whether random encoders get batch-norm statistics of the training clips.
         shuffle_labels: the control that must give chance.
         settings, fine_tuning: how tracks are judged.
+        studies: what else to make.
+        head: a saved head that scores the test clips instead of anything being trained.
         resamples: of the bootstrap.
         trust: modules that checkpoints may name.
     """
@@ -61,6 +66,8 @@ class Suite:
     shuffle_labels: bool = False
     settings: Settings = field(default_factory=Settings)
     fine_tuning: FineTuning = field(default_factory=FineTuning)
+    studies: Studies = field(default_factory=Studies)
+    head: Path | None = None
     resamples: int = RESAMPLES
     trust: tuple[str, ...] = ()
 
@@ -130,7 +137,8 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
     options = dict(suite.task_kwargs.get(named(text)[0], {}))
     count = fold_count(text, options)
     for fold in range(1, count + 1) if count else [0]:
-        task = load_task(text, root_of(suite, text), fold=fold, **options)
+        need = ("test",) if suite.head else ("train", "test")
+        task = load_task(text, root_of(suite, text), fold=fold, need=need, **options)
         if suite.train_share != 1:
             task = fraction_of_training(task, suite.train_share, seed=0)
         yield shuffled_labels(task, seed=0) if suite.shuffle_labels else task
@@ -138,24 +146,56 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
 
 def _probe(suite: Suite, task: Task, subject: Subject, results: Results) -> None:
     content = identity_of(suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
-    case: Case | None = None
+    case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning))
+    probed: list[Row] = []
     for method in suite.methods:
         seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in ONE_SEED else suite.seeds
         for seed in seeds:
             told = (suite.settings, suite.fine_tuning if method == "finetune" else "", seed, suite.calibrate, suite.resamples)
             identity = identity_of(content, subject.source, subject.fingerprint(), method, *told)
-            if results.done(identity):
-                continue
-            if case is None:
-                case = Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning)
-            begin = time.perf_counter()
-            outcomes = METHODS[method](replace(case, seed=seed))
-            seconds = time.perf_counter() - begin
-            rows = [row for outcome in outcomes for row in _rows(suite, case, method, seed, identity, outcome, seconds)]
-            results.put(rows)
-            for row in rows:
-                if row.metric == MAIN[task.kind]:
-                    log.info("%s %s %s seed %d: %s %.3f", task.name, subject.name, row.method, seed, row.metric, row.value)
+            if not results.done(identity):
+                _run(suite, replace(case(), seed=seed), method, identity, results)
+            probed += [row for row in results.rows if row.identity == identity and seed == suite.seeds[0]]
+    if task.fold <= 1 and subject.seed in (None, suite.seeds[0]):
+        told = identity_of(content, subject.source, subject.fingerprint(), suite.calibrate, task.fold)
+        name = file_name(task.name, subject.name, subject.representation)
+        study_map(suite.studies, suite.out, name, case, told)
+        study_robustness(suite.studies, suite.out, probed, case, told, suite.resamples)
+        study_invariance(suite.studies, suite.out, name, probed, case, told)
+
+
+def _run(suite: Suite, case: Case, method: str, identity: str, results: Results) -> None:
+    begin = time.perf_counter()
+    outcomes = METHODS[method](case)
+    seconds = time.perf_counter() - begin
+    rows = [row for outcome in outcomes for row in _rows(suite, case, method, identity, outcome, seconds)]
+    results.put(rows)
+    for row in rows:
+        if row.metric == MAIN[row.kind]:
+            log.info("%s, %s, %s, seed %d: %s %.3f", row.task, row.checkpoint, row.method, row.seed, row.metric, row.value)
+
+
+def score_saved_head(suite: Suite) -> Results:
+    """Score the test clips of the tasks with ``suite.head``; results stand in ``out/results.csv``.
+
+    Raises:
+        ConfigError: when several encoders are given, or the head's classes are not the task's.
+        CheckpointError: when the head is none, or of another encoder.
+    """
+    subjects, results = load_subjects(suite), Results(suite.out / "results.csv")
+    if len(subjects) != 1:
+        raise ConfigError(f"A head belongs to one encoder; {len(subjects)} were given.")
+    for text in suite.tasks:
+        task = next(rounds(suite, text))
+        task = select(task, task.rows("test"))
+        features = suite.embedder.features(subjects[0], task)
+        outcome = score_with_head(subjects[0], features, suite.head)
+        case = Case(subjects[0], replace(features, train=features.test), suite.embedder, suite.settings)
+        identity = identity_of(
+            suite.embedder.digests(task), task.targets.tolist(), subjects[0].fingerprint(), suite.head.read_bytes().hex()
+        )
+        results.put(_rows(suite, case, "saved head", identity, outcome, 0.0))
+    return results
 
 
 def _features(suite: Suite, task: Task, subject: Subject) -> tuple[Subject, Features]:
@@ -164,14 +204,15 @@ def _features(suite: Suite, task: Task, subject: Subject) -> tuple[Subject, Feat
     return subject, suite.embedder.features(subject, task)
 
 
-def _rows(suite: Suite, case: Case, method: str, seed: int, identity: str, outcome: Outcome, seconds: float) -> list[Row]:
+def _rows(suite: Suite, case: Case, method: str, identity: str, outcome: Outcome, seconds: float) -> list[Row]:
     """The rows of one outcome; its files are written first, so that a row never names one that is not there."""
-    subject, task, train, test = case.subject, case.features.task, case.features.train, case.features.test
+    subject, task, train, test, seed = case.subject, case.features.task, case.features.train, case.features.test, case.seed
     name = outcome.label or method
     intervals = outcome.intervals
     predictions, head = _write_files(suite, case, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, seed, identity, outcome)
     if outcome.scores is not None:
-        intervals = score_with_interval(task.kind, test.targets, outcome.scores, task.classes, suite.resamples)
+        drawn = bootstrap(task.kind, test.targets, [outcome.scores], task.classes, suite.resamples)
+        intervals = {metric: (value, *drawn.interval(metric)) for metric, value in drawn.values.items()}
     by_chance = 1 / suite.settings.way if method == "few_shot" else chance(task.kind, train.targets, test.targets)
     return [
         Row(
@@ -189,8 +230,7 @@ def _write_files(suite: Suite, case: Case, name: str, seed: int, identity: str, 
     """Predictions, learning curve, head and fine-tuned encoder; returns the paths of the first and third, relative to ``out``."""
     subject, task, test = case.subject, case.features.task, case.features.test
     fold = f"fold{task.fold}" if task.fold else ""
-    parts = (task.name, fold, subject.name, subject.representation, name, seed, identity[:8])
-    stem = "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))
+    stem = file_name(task.name, fold, subject.name, subject.representation, name, seed, identity[:8])
     predictions = head = ""
     if outcome.scores is not None:
         predictions = f"predictions/{stem}.csv"
@@ -212,3 +252,8 @@ def _write_files(suite: Suite, case: Case, name: str, seed: int, identity: str, 
         }
         save_head(outcome.head, suite.out / head, about)
     return predictions, head
+
+
+def file_name(*parts: object) -> str:
+    """Parts joined into what every file system takes."""
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from semisupcon.data.annotations import Annotations, find_task, load_annotations
 from semisupcon.data.annotations.splits import group_split, stratified_split
@@ -33,6 +34,7 @@ class Task:
         classes: C names.
         kind: binary, multiclass, multilabel or regression.
         fold: the round of cross-validation, 0 where there is none.
+        columns: what else the annotations say of the clips.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Task:
     classes: tuple[str, ...]
     kind: str
     fold: int = 0
+    columns: pd.DataFrame | None = None
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of the clips of a split."""
@@ -55,7 +58,7 @@ def named(text: str) -> tuple[str, str]:
     return (match["name"], match["what"]) if match else (text, text)
 
 
-def load_task(text: str, root: str | Path | None, seed: int = 0, fold: int = 0, **options) -> Task:
+def load_task(text: str, root: str | Path | None, seed: int = 0, fold: int = 0, need: Sequence[str] = ("train", "test"), **options) -> Task:
     """Read a task and see to it that it can be probed.
 
     Args:
@@ -63,6 +66,7 @@ def load_task(text: str, root: str | Path | None, seed: int = 0, fold: int = 0, 
         root: its folder; None for the synthetic tasks, which render themselves.
         seed: of the validation split, where the data set has none (a tenth of the training clips, stratified, groups kept apart).
         fold: 1, 2, ... for one round of a data set with folds; 0 for its split as it stands.
+        need: splits that must hold labelled clips.
         options: the data set's own.
 
     Raises:
@@ -82,12 +86,14 @@ def load_task(text: str, root: str | Path | None, seed: int = 0, fold: int = 0, 
     table = annotations.table[labelled].reset_index(drop=True)
     annotations = replace(annotations, table=table, targets=annotations.targets[labelled])
     split = _with_validation(annotations, seed)
-    if absent := [s for s in ("train", "test") if not (split == s).any()]:
+    if absent := [s for s in need if not (split == s).any()]:
         raise ConfigError(
             f"Task '{name}' has no labelled clips in: {', '.join(absent)}.\nA probe needs clips to train on and clips to be tested on."
         )
     paths = tuple(table["path"])
-    return Task(name, tuple(Path(root) / p for p in paths), paths, split, annotations.targets, annotations.classes, annotations.kind, fold)
+    return Task(
+        name, tuple(Path(root) / p for p in paths), paths, split, annotations.targets, annotations.classes, annotations.kind, fold, table
+    )
 
 
 def fold_count(text: str, options: dict) -> int:
@@ -126,6 +132,7 @@ def select(task: Task, rows: Sequence[int]) -> Task:
         paths=tuple(task.paths[i] for i in rows),
         split=task.split[rows],
         targets=task.targets[rows],
+        columns=None if task.columns is None else task.columns.iloc[list(rows)].reset_index(drop=True),
     )
 
 

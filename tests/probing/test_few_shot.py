@@ -122,6 +122,15 @@ def test_probe_reports_both_classifiers_with_intervals():
         assert outcome.n_test == 200
 
 
+def test_the_scale_of_an_encoder_does_not_matter():
+    features = gaussian_features(classes=6, distance=1.0, n=600)
+    before = few_shot(features, Settings(episodes=300))
+    for part in (features.train, features.val, features.test):
+        part.chunks.values[:] = 1e-4 * part.chunks.values - 7e-4
+    for a, b in zip(before, few_shot(features, Settings(episodes=300)), strict=True):
+        assert a.intervals["accuracy"][0] == pytest.approx(b.intervals["accuracy"][0], abs=0.01)
+
+
 def test_labels_without_meaning_give_chance():
     draw = np.random.default_rng(0)
     for accuracy in run_episodes(draw.standard_normal((200, 8)), draw.integers(0, 7, 200), Settings(episodes=3000)).values():

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from semisupcon.errors import UserError
-from semisupcon.probing.certainty import compare, resamples, score_with_interval
+from semisupcon.probing.certainty import bootstrap, difference, resamples
 from semisupcon.probing.metrics import average_precision, chance, confusion, evaluate, key_scores, roc_auc
 
 draw = np.random.default_rng(0)
@@ -99,7 +99,7 @@ def test_interval_covers_the_true_accuracy():
     for seed in range(200):
         hits = np.random.default_rng(seed).random(100) < 0.7
         targets, scores = np.eye(2)[np.arange(100) % 2], np.eye(2)[np.where(hits, np.arange(100) % 2, 1 - np.arange(100) % 2)]
-        _, low, high = score_with_interval("multiclass", targets, scores, ("a", "b"), count=200, seed=seed)["accuracy"]
+        low, high = bootstrap("multiclass", targets, [scores], ("a", "b"), count=200, seed=seed).interval("accuracy")
         held += low <= 0.7 <= high
     assert 180 <= held <= 199
 
@@ -108,7 +108,26 @@ def test_paired_comparison():
     truth = np.arange(200) % 4
     targets = np.eye(4)[truth]
     good, bad = (np.eye(4)[np.where(draw.random(200) < p, truth, (truth + 1) % 4)] for p in (0.8, 0.5))
-    assert compare("multiclass", targets, [good], [bad], tuple("abcd"), "accuracy")[3] == "better"
-    assert compare("multiclass", targets, [bad, bad], [good], tuple("abcd"), "accuracy")[3] == "worse"
-    difference, low, high, verdict = compare("multiclass", targets, [good], [good], tuple("abcd"), "accuracy")
-    assert (difference, low, high, verdict) == (0, 0, 0, "same")
+    ours, theirs = (bootstrap("multiclass", targets, scores, tuple("abcd")) for scores in ([good], [bad, bad]))
+    assert difference(ours, theirs, "accuracy")[3] == "better"
+    assert difference(theirs, ours, "accuracy")[3] == "worse"
+    assert difference(ours, ours, "accuracy") == (0, 0, 0, "same")
+
+
+def test_pairing_sees_what_intervals_do_not():
+    """One encoder is right wherever the other is, and on a few tracks more: the intervals overlap, the difference is sure."""
+    truth = np.arange(200) % 4
+    right = draw.random(200) < 0.5
+    more = right | (draw.random(200) < 0.12)
+    ours, theirs = (
+        bootstrap("multiclass", np.eye(4)[truth], [np.eye(4)[np.where(r, truth, (truth + 1) % 4)]], tuple("abcd")) for r in (more, right)
+    )
+    assert ours.interval("accuracy")[0] < theirs.interval("accuracy")[1]
+    assert difference(ours, theirs, "accuracy")[3] == "better"
+
+
+def test_a_smaller_error_is_better():
+    targets = draw.standard_normal((100, 1))
+    near, far = (bootstrap("regression", targets, [targets + s * draw.standard_normal((100, 1))], ("pitch",)) for s in (0.1, 1.0))
+    assert difference(near, far, "median_error pitch")[3] == "better"
+    assert difference(near, far, "r2")[3] == "better"
