@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from semisupcon.checkpoints import load_encoder, load_parts
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import CheckpointError, ConfigError, UserError
+from semisupcon.frontends import Normalization
 from semisupcon.probing.tasks import named
 from semisupcon.spec import build, spec_of
 
@@ -102,8 +103,10 @@ def random_twin(subject: Subject, seed: int) -> Subject:
         torch.manual_seed(seed)
         # Already imported and running: its class needs no further trust.
         encoder = build(spec, trust=[type(subject.encoder).__module__])
-    # Input statistics are properties of the data, not training.
-    encoder.normalize.load_state_dict(subject.encoder.normalize.state_dict())
+    for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
+        # The statistics by which inputs are normalised are a property of the data, not of training.
+        if isinstance(trained, Normalization):
+            fresh.load_state_dict(trained.state_dict())
     return Subject(RANDOM, freeze(encoder), "random", subject.representation, seed=seed)
 
 
