@@ -214,14 +214,15 @@ def test_chunks_average_and_select_by_clip():
 
 
 def test_representations_are_the_heads_of_the_criterion_and_the_tasks_of_the_encoder(tmp_path):
-    from semisupcon.checkpoints import save_atomically
+    from semisupcon.checkpoints import plain_facts, save_atomically
+    from semisupcon.data import DataFacts
     from semisupcon.objectives import SimCLR
     from semisupcon.spec import spec_of
 
     encoder, criterion = tiny_encoder(), SimCLR()
     criterion.connect(encoder)
     state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {f"criterion.{k}": v for k, v in criterion.state_dict().items()}
-    about = {"version": 1, "encoder": spec_of(encoder), "criterion": spec_of(criterion)}
+    about = {"version": 1, "encoder": spec_of(encoder), "criterion": spec_of(criterion), "facts": plain_facts(DataFacts())}
     save_atomically({"state_dict": state, "semisupcon": about}, tmp_path / "last.ckpt")
     embedding, projection = (load_subject(str(tmp_path), r) for r in ("embedding", "projection"))
     x = torch.randn(2, 1, 2000)
