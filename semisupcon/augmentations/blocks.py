@@ -14,8 +14,8 @@ from torch import Tensor
 def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block_samples: int) -> None:
     """Call ``work`` on the row numbers ``rows [n]``, a block at a time; each call may write to its own rows of ``audio [N, C, T]`` only.
 
-    Blocks hold about ``block_samples`` samples and are of like size. While several run side by side on the CPU, torch works with one thread in each;
-    the number of threads it had is set again at the end.
+    Blocks hold about ``block_samples`` samples and are of like size. Meanwhile torch works with one thread in each, so results do not depend on
+    the number of threads; that number is set again at the end.
     """
     if len(rows) == 0:
         return
@@ -24,7 +24,7 @@ def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block
     threads = torch.get_num_threads()
     count = -(-len(rows) * audio[0].numel() // block_samples)
     blocks = torch.tensor_split(rows, min(len(rows), -(-count // threads) * threads))
-    if threads == 1 or len(blocks) == 1:
+    if threads == 1:
         for block in blocks:
             work(block)
         return

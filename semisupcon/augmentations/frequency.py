@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from semisupcon.augmentations.base import Transform
-from semisupcon.augmentations.fourier import fast_size, irfft, rfft
+from semisupcon.augmentations.fourier import by_rows, fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
 from semisupcon.errors import ConfigError
 from semisupcon.random import uniform_between
@@ -20,7 +20,7 @@ class TimeStretch(Transform):
         max_rate: fastest.
         restore: what follows a clip that became shorter: "circular" starts it again (MT-SLVR), "zero" is silence (SemiSupCon). Longer ones are cut.
         decimals: rates are rounded to so many.
-        n_fft: window in samples.
+        n_fft: window in samples, a multiple of 4.
         p: probability per row.
     """
 
@@ -38,8 +38,8 @@ class TimeStretch(Transform):
     ):
         super().__init__(p)
         check_range(self, "the rate", min_rate, max_rate)
-        if min_rate <= 0 or restore not in ("circular", "zero"):
-            raise ConfigError(f"TimeStretch: rates are positive and restore is 'circular' or 'zero', got {min_rate} and {restore!r}.")
+        if min_rate <= 0 or n_fft % 4 or restore not in ("circular", "zero"):
+            raise ConfigError("TimeStretch: rates are positive, n_fft is a multiple of 4, and restore is 'circular' or 'zero'.")
         self.range, self.restore, self.decimals, self.n_fft = (min_rate, max_rate), restore, decimals, n_fft
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
@@ -58,25 +58,29 @@ class TimeStretch(Transform):
 
 def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int) -> Tensor:
     """Rows ``[n, C, T]`` at their own speeds ``rate [n]``; the first T samples of the result, silence where it is shorter."""
-    n, channels, samples = audio.shape
-    hop = n_fft // 4
+    channels, samples, hop = audio.shape[1], audio.shape[-1], n_fft // 4
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
     padded = torch.nn.functional.pad(audio.flatten(0, 1), (n_fft // 2, n_fft))
-    spectrum = torch.stft(padded, n_fft, hop, window=window, center=False, return_complex=True).unflatten(0, (n, channels))
-    frames = spectrum.shape[-1]
-    place = torch.arange(samples // hop + 1, device=audio.device) * rate[:, None]  # [n, K], in frames of the input
-    before = place.floor().long().clamp(max=frames - 2)
-    fraction = (place - before).clamp(0, 1)[:, None, None].to(audio.dtype)
-    index = before[:, None, None].expand(-1, channels, n_fft // 2 + 1, -1)
-    here, there = spectrum.gather(-1, index), spectrum.gather(-1, index + 1)
-    # Only phases modulo a turn matter, so the advance from frame to frame is the argument of a product, and its sum one of a running product.
-    advance = torch.sgn(there * here.conj())
-    advance = torch.where(advance == 0, 1, advance)
-    phase = torch.cat([torch.sgn(spectrum[..., :1]), advance[..., :-1]], -1)
-    phase = torch.where(phase == 0, 1, phase).cumprod(-1)
-    stretched = torch.lerp(here.abs(), there.abs(), fraction) * torch.sgn(phase)
-    output = torch.istft(stretched.flatten(0, 1), n_fft, hop, window=window, center=True, length=samples)
-    return output.unflatten(0, (n, channels))
+    # Without the bin at the Nyquist frequency, which leaves whole vectors in every frame (see `by_rows`): [N, frames, bins].
+    spectrum = by_rows(rfft(padded.unfold(-1, n_fft, hop) * window, n_fft)).contiguous()
+
+    hops = -(-samples // hop) + 2
+    place = torch.arange(hops, device=audio.device) * rate.repeat_interleave(channels)[:, None]  # in frames of the input
+    before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
+    row = torch.arange(len(spectrum), device=audio.device)[:, None]
+    here, there = spectrum[row, before], spectrum[row, before + 1]
+    # Only phases modulo a turn matter, so the advance from frame to frame is a product of unit phasors, and its sum a running product of those.
+    first, second, start = (torch.where(x == 0, 1, x.sgn()) for x in (here, there, spectrum[:, :1]))
+    phase = torch.cat([start, (second * first.conj())[:, :-1]], 1).cumprod(1).sgn()
+    fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
+    frames = irfft(torch.lerp(here.abs(), there.abs(), fraction) * phase, n_fft) * window
+
+    quarters = frames.unflatten(-1, (4, hop))
+    output = audio.new_zeros(len(frames), hops + 3, hop)
+    for quarter in range(4):
+        output[:, quarter : quarter + hops] += quarters[:, :, quarter]
+    # Squared Hann windows a quarter apart add up to 1.5.
+    return output.flatten(1)[:, n_fft // 2 : n_fft // 2 + samples].div_(1.5).unflatten(0, (-1, channels))
 
 
 class FrequencyShift(Transform):
@@ -106,6 +110,6 @@ class FrequencyShift(Transform):
         shift = (parameters * size / self.sample_rate).round().long()
         spectrum = rfft(audio, size)
         source = torch.arange(spectrum.shape[-1], device=audio.device) - shift  # [n, bins]
-        inside = ((source > 0) & (source < spectrum.shape[-1]))[:, None]
+        outside = ((source <= 0) | (source >= spectrum.shape[-1]))[:, None]
         moved = spectrum.gather(-1, source.clamp(0, spectrum.shape[-1] - 1)[:, None].expand_as(spectrum))
-        return irfft(moved * inside, size)[..., : audio.shape[-1]]
+        return irfft(moved.masked_fill_(outside, 0), size)[..., : audio.shape[-1]]

@@ -16,7 +16,7 @@ from semisupcon.random import uniform_between
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples at 44,100 Hz in a room of scale 1
 ALLPASSES = (225, 341, 441, 556)
-INPUT_GAIN = 0.015
+INPUT_GAIN = 0.015 / 2**0.5  # SoX averages two such networks, a few samples apart, which halves the energy; one is enough for the ear
 DECAY = math.log(10**2.5)  # of the circle over one transform
 
 
@@ -28,13 +28,14 @@ def reverberate(
     size = fast_size(samples)
     time = torch.arange(samples, device=audio.device, dtype=torch.float64) / size
     envelope = torch.exp(-DECAY * time).to(audio.dtype)
-    response = _network(size, reverberance, damping, room_size, sample_rate).to(torch.promote_types(audio.dtype, torch.complex64))
-    spectrum = rfft(audio * envelope, size).mul_(response[:, None] * (INPUT_GAIN * 10 ** (wet_gain_db / 20)))
-    return torch.addcdiv(audio, irfft(spectrum, size)[..., :samples], envelope)
+    spectrum = rfft(audio * envelope, size)
+    response = _network(size, reverberance, damping, room_size, sample_rate)[:, None, : spectrum.shape[-1]]
+    wet = irfft(spectrum * response.to(spectrum.dtype), size)[..., :samples]
+    return torch.addcdiv(audio, wet, envelope, value=INPUT_GAIN * 10 ** (wet_gain_db / 20))
 
 
 def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int) -> Tensor:
-    """``[n, bins]``: transfer function on the decaying circle."""
+    """``[n, at least size // 2 + 1]``: transfer function on the decaying circle."""
     # SoX spreads the feedback so that the control is even to the ear: 0.3 at 0, 0.98 at 100.
     a = -1 / math.log(1 - 0.3)
     b = 100 / (math.log(1 - 0.98) * a + 1)
@@ -48,20 +49,22 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
         echo = _delay((scale * length).round(), size)
         total = total + echo / (1 - loop * echo)
     for length in ALLPASSES:
-        echo = _delay((scale * length).round(), size)
+        echo = _delay(torch.full_like(scale, length * sample_rate / 44100).round(), size)
         total = total * (1.5 * echo - 1) / (1 - 0.5 * echo)
     return total
 
 
 def _delay(samples: Tensor, size: int) -> Tensor:
-    """``[n, bins]`` complex64: z ** -samples ``[n]`` on the circle, as a product of a coarse and a fine table (no angle is large, none inexact)."""
-    bins, fine = size // 2 + 1, 256
+    """Complex64: z ** -samples ``[n]`` on the first bins of the circle, as the product of a coarse and a fine table: no angle is large.
+
+    The number of bins is a multiple of 256: whole vectors in every row (see `by_rows`).
+    """
+    fine = 256
     turns = samples.double()[:, None] / size
-    k = torch.arange(-(-bins // fine), device=samples.device) * fine
+    k = torch.arange(-(-(size // 2 + 1) // fine), device=samples.device) * fine
     coarse = torch.polar(torch.exp(-DECAY * turns).expand(-1, len(k)), -2 * math.pi * (turns * k))
     angle = -2 * math.pi * (turns * torch.arange(fine, device=samples.device))
-    product = coarse.to(torch.complex64)[:, :, None] * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]
-    return product.flatten(1)[:, :bins]
+    return (coarse.to(torch.complex64)[:, :, None] * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]).flatten(1)
 
 
 class Reverb(Transform):

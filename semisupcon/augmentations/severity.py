@@ -75,11 +75,11 @@ PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
 }
 
 
-# Published through pedalboard and librosa. Its reverb has the wet signal 3.5 dB above SoX's, and a damping of half.
+# Published through pedalboard and librosa, whose reverb at these settings is 8 dB wetter than SoX's, with a damping of half.
 CORRUPTIONS: dict[str, Callable[[int], Transform]] = {
     "timestretch": lambda sample_rate: TimeStretch(0.7, 1.3, "zero", decimals=6),
     "splice": lambda sample_rate: SpliceOut(sample_rate, 8, 100),
-    "reverb": lambda sample_rate: Reverb(sample_rate, 100, 100, 50, 50, 100, 100, wet_gain_db=3.5),
+    "reverb": lambda sample_rate: Reverb(sample_rate, 100, 100, 50, 50, 100, 100, wet_gain_db=8),
     "chorus": lambda sample_rate: Chorus(sample_rate, rate_hz=5, depth=1, mix=1),
     "distortion": lambda sample_rate: Distortion(9),
     "compression": lambda sample_rate: Compression(sample_rate, -30, 5),

@@ -9,10 +9,10 @@ walk together, one FFT a hop; what a hop needs is small enough to stay in the ca
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.fourier import irfft, rfft
+from semisupcon.augmentations.fourier import by_rows, irfft, rfft
 from semisupcon.augmentations.gather import pieces
 
-PUNCTUALITY = 0.05  # cost of a piece a whole hop off, in mean energies of a piece
+PUNCTUALITY = 0.05  # cost of a piece a whole hop off, in energies of what is sought
 
 
 def hop_size(sample_rate: int) -> int:
@@ -32,10 +32,10 @@ def stretch(audio: Tensor, step: Tensor, samples: int, hop: int) -> Tensor:
     Returns:
         ``[n, C, samples]``.
     """
-    hops, length = -(-samples // hop), audio.shape[-1]
+    hops = -(-samples // hop)
     # A piece is played at its own speed, so it is its middle that should be on time. Places count from one hop of silence before the input.
     middles = torch.arange(1, hops + 1, device=audio.device) * hop
-    nominal = (middles * step[:, None].double() - hop).round().long().clamp(min=0, max=length)
+    nominal = (middles * step[:, None].double() - hop).round().long().clamp(min=0, max=audio.shape[-1])
     padded = torch.nn.functional.pad(audio, (hop, 4 * hop))
     places = _similar_places(padded[:, 0] if padded.shape[1] == 1 else padded.mean(1), nominal, hop)
 
@@ -49,10 +49,7 @@ def stretch(audio: Tensor, step: Tensor, samples: int, hop: int) -> Tensor:
 def _similar_places(mono: Tensor, nominal: Tensor, hop: int) -> Tensor:
     """``[n, hops]``: where in ``mono [n, L]`` each piece starts, within a hop of its nominal place ``[n, hops]`` (both in ``mono``'s samples)."""
     n, size = len(mono), 3 * hop
-    typical = torch.linalg.vector_norm(mono, dim=-1).square() * hop / mono.shape[-1]
     late = torch.linspace(-1, 1, 2 * hop + 1, device=mono.device, dtype=mono.dtype)[1:].square()
-    penalty = PUNCTUALITY * typical[:, None] * late
-
     row = torch.arange(n, device=mono.device)
     regions, continuations = mono.unfold(-1, size, 1), mono.unfold(-1, hop, 1)
     both = mono.new_zeros(2, n, size)  # where to search, and what to look for
@@ -62,10 +59,11 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int) -> Tensor:
         both[0] = regions[row, start]
         both[1, :, :hop] = continuations[row, place + hop]
         region, wanted = rfft(both, size)
-        similarity = irfft(region * wanted.conj(), size)[:, 1 : 2 * hop + 1]
+        similarity = irfft(by_rows(region) * by_rows(wanted).conj(), size)[:, 1 : 2 * hop + 1]
         # The squared distance of two pieces: their energies (the continuation's is the same for all candidates), minus twice their product.
         total = both[0].square().cumsum(-1)
-        distance = total[:, hop:] - total[:, : 2 * hop] + penalty
+        tardiness = torch.linalg.vector_norm(both[1], dim=-1, keepdim=True).square_().mul_(PUNCTUALITY).add_(1e-12)
+        distance = total[:, hop:] - total[:, : 2 * hop] + late * tardiness
         place = start + 1 + distance.sub_(similarity, alpha=2).argmin(1)
         places.append(place)
     return torch.stack(places, 1)
