@@ -1,7 +1,11 @@
 """How the tests of this folder train: the recipes themselves, on a tiny encoder and a tiny folder, in-process."""
 
 import csv
+import os
 from pathlib import Path
+
+import pytorch_lightning as L
+import torch
 
 from semisupcon.cli import main
 
@@ -38,3 +42,43 @@ def rows(run: Path) -> list[dict[str, str]]:
     """metrics.csv of a run, without what a clock says."""
     with (run / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in csv.DictReader(file)]
+
+
+class StopAfter(L.Callback):
+    """Sends this process a signal when a step is done, as a scheduler of a cluster would."""
+
+    def __init__(self, step: int, number: int):
+        self.step, self.number = step, number
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def stopping(step: int, number: int) -> tuple[str, ...]:
+    """Options of a run that gets the signal after a step."""
+    return (
+        "--trainer.callbacks+",
+        __name__ + ".StopAfter",
+        "--trainer.callbacks.step",
+        str(step),
+        "--trainer.callbacks.number",
+        str(number),
+    )
+
+
+def assert_same(a: object, b: object, path: str = "") -> None:
+    """Equal tensors, bit for bit, and equal plain values, all the way down."""
+    assert type(a) is type(b), path
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_same(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{path}/{i}")
+    else:
+        assert a == b, path

@@ -1,4 +1,6 @@
-"""Every YAML of ``config/pretraining`` runs with its overlay: two steps of fit, a checkpoint, one more after resuming, an embedding."""
+"""Every YAML of ``config/pretraining`` runs with its overlay: fit, stop, resume bit for bit, embed."""
+
+import signal
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.cli import main
-from tests.pretraining.runs import ROOT
+from tests.pretraining.runs import ROOT, assert_same, rows, stopping
 
 RECIPES = sorted(
     p.relative_to(ROOT / "config" / "pretraining").with_suffix("").as_posix() for p in (ROOT / "config" / "pretraining").rglob("*.yaml")
@@ -38,17 +40,21 @@ def clips(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_trains_resumes_and_embeds(clips, tmp_path, recipe):
+def test_a_recipe_trains_stops_resumes_and_embeds(clips, tmp_path, recipe):
     overlay = ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"
     args = ["--config", str(ROOT / "config" / "pretraining" / f"{recipe}.yaml"), "--config", str(overlay)]
     args += [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
-    args += ["--data.data_dir", str(clips), "--ckpt_path", str(tmp_path), "--trainer.max_steps"]
+    args += ["--data.data_dir", str(clips), "--ckpt_path", str(tmp_path), "--trainer.max_steps", "3"]
     if recipe in ("supervised", "pretrain_sl", "pretrain_smsl"):
-        args[-1:-1] = ["--data.sl_task", "class_folders"]
-    assert main([*args, "2", "--run_name", "r"]) == 0
-    assert main([*args, "3", "--resume_from_checkpoint", "last"]) == 0
-    assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] == 3
-    encoder = load_encoder(tmp_path / "r")
+        args += ["--data.sl_task", "class_folders"]
+    assert main([*args, "--run_name", "stopped", *stopping(2, signal.SIGTERM)]) == 143
+    assert main([*args, "--resume_from_checkpoint", "last"]) == 0
+    assert main([*args, "--run_name", "whole"]) == 0
+    stopped, whole = (read_checkpoint(tmp_path / name / "last.ckpt") for name in ("stopped", "whole"))
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
+        assert_same(stopped[part], whole[part], part)
+    assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
+    encoder = load_encoder(tmp_path / "whole")
     embedding = encoder(torch.randn(2, 1, encoder.segment_samples))
     assert embedding.shape == (2, encoder.embedding_dim)
     assert embedding.isfinite().all()

@@ -1,14 +1,11 @@
 """A run that is stopped and resumed is the run that was not: the same numbers, bit for bit, in the same folder."""
 
-import os
 import signal
 
 import pytest
-import pytorch_lightning as L
-import torch
 
 from semisupcon.checkpoints import read_checkpoint
-from tests.pretraining.runs import pretrain, rows
+from tests.pretraining.runs import assert_same, pretrain, rows, stopping
 
 STEPS = 9  # of epochs of 7 batches: the stops lie amid the first epoch, at its end, and in the second
 OPTIONS = ("--trainer.max_steps", str(STEPS), "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--save_every", "0")
@@ -18,50 +15,11 @@ SCHEDULE = (
 ).split()
 
 
-class StopAfter(L.Callback):
-    """Sends this process a signal when a step is done, as a scheduler of a cluster would."""
-
-    def __init__(self, step: int, number: int):
-        self.step, self.number = step, number
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == self.step:
-            os.kill(os.getpid(), self.number)
-
-
-def stopping(step, number):
-    return (
-        "--trainer.callbacks+",
-        __name__ + ".StopAfter",
-        "--trainer.callbacks.step",
-        str(step),
-        "--trainer.callbacks.number",
-        str(number),
-    )
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(digits, tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
     assert pretrain(digits, runs, "--run_name", "whole", *OPTIONS, *SCHEDULE) == 0
     return runs / "whole"
-
-
-def assert_same(a, b, path=""):
-    """Equal tensors, bit for bit, and equal plain values, all the way down."""
-    assert type(a) is type(b), path
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), path
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), path
-        for key in a:
-            assert_same(a[key], b[key], f"{path}/{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f"{path}/{i}")
-    else:
-        assert a == b, path
 
 
 @pytest.mark.parametrize(
