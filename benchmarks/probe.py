@@ -1,0 +1,158 @@
+"""Speed of probing: embeddings once against every epoch, and episodes all at once against one classifier each.
+
+`python -m benchmarks.probe` prints both sides of each comparison, measured in turn in one run, and `--check` exits 1 when a bar is missed.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from sklearn.linear_model import SGDClassifier
+
+from semisupcon.encoders import SampleCNNSmall, freeze
+from semisupcon.probing.features import Embedder, Features
+from semisupcon.probing.few_shot import PASSES, PATIENCE, RATE, TOLERANCE, episodes, over_episodes, run_episodes
+from semisupcon.probing.frozen import LEARNING_RATES, probe
+from semisupcon.probing.gradients import Adam, loss_and_gradients
+from semisupcon.probing.head import new_head, predict
+from semisupcon.probing.outcome import Settings, Training
+from semisupcon.probing.subjects import Subject
+from semisupcon.probing.tasks import Task
+from semisupcon.random import permutation
+
+EPOCHS = 100
+EPISODES, SLOW_EPISODES = 10_000, 200
+RATE_HZ = 22_050
+
+
+def tones(folder: Path, clips: int = 96, classes: int = 8) -> Task:
+    """Noisy tones of 1.5 s, each class a pitch: 56 clips train, 16 validate, 24 test."""
+    draw = np.random.default_rng(0)
+    t, label = np.arange(33_075) / RATE_HZ, np.arange(clips) % classes
+    files = []
+    for i in range(clips):
+        frequency = 200 * 2 ** (label[i] / 4) * draw.uniform(0.97, 1.03)
+        wave = 0.2 * np.sin(2 * np.pi * frequency * t + draw.uniform(0, 6)) + 0.1 * draw.standard_normal(len(t))
+        files.append(folder / f"{i:03d}.wav")
+        soundfile.write(files[-1], wave, RATE_HZ)
+    split = np.array(["train"] * 56 + ["val"] * 16 + ["test"] * 24, dtype=object)
+    names = tuple(str(c) for c in range(classes))
+    return Task("tones", tuple(files), tuple(f.name for f in files), split, np.eye(classes, dtype=np.float32)[label], names, "multiclass")
+
+
+def probe_from_cache(subject: Subject, task: Task, folder: Path) -> float:
+    """Embed every clip once, train 100 epochs; the test accuracy."""
+    features = Embedder(folder).features(subject, task)
+    scores = probe(features, "linear", Settings(training=Training(max_epochs=EPOCHS, patience=EPOCHS)), seed=0).scores
+    return accuracy(features, scores)
+
+
+def probe_encoding_every_epoch(subject: Subject, task: Task, folder: Path) -> float:
+    """The same probe, whose clips are read and encoded again in each of 100 epochs, as users of a frozen module in a training loop do."""
+    training = Training()
+    adam = kept = None
+    best = float("inf")
+    for epoch in range(EPOCHS):
+        features = Embedder(folder / str(epoch)).features(subject, task)
+        x, y, x_val, y_val = (torch.from_numpy(a) for p in (features.train, features.val) for a in (p.chunks.mean(), p.targets))
+        if adam is None:
+            head = new_head("linear", x.shape[1], y.shape[1], task.kind)
+            head.standardise(x, y)
+            parameters = [p.detach().numpy() for p in head.net.parameters()]
+            adam = Adam(parameters, LEARNING_RATES[1], training.weight_decay)
+        (x, y), (x_val, y_val) = head.standardised(x, y), head.standardised(x_val, y_val)
+        for rows in permutation(len(x), "probe", 0, epoch).split(training.batch_size):
+            adam.step(loss_and_gradients(parameters, x[rows.numpy()], y[rows.numpy()], task.kind)[1])
+        value = loss_and_gradients(parameters, x_val, y_val, task.kind, gradients=False)[0]
+        if value < best:
+            best, kept = value, [p.copy() for p in parameters]
+    for parameter, value in zip(parameters, kept, strict=True):
+        parameter[:] = value
+    return accuracy(features, predict(head, features.test.chunks))
+
+
+def accuracy(features: Features, scores: np.ndarray) -> float:
+    return float((scores.argmax(axis=1) == features.test.targets.argmax(axis=1)).mean())
+
+
+def one_classifier_each(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Accuracy of episodes, each with a scikit-learn classifier of its own, as MT-SLVR evaluates."""
+    result = []
+    for clips in episodes(labels, Settings(episodes=SLOW_EPISODES), np.random.default_rng(seed)):
+        for episode in clips:
+            model = SGDClassifier(
+                loss="log_loss",
+                learning_rate="adaptive",
+                eta0=RATE,
+                max_iter=PASSES,
+                tol=TOLERANCE,
+                n_iter_no_change=PATIENCE,
+                alpha=0,
+                random_state=0,
+            )
+            model.fit(embeddings[episode[:, 0]], np.arange(5))
+            result.append((model.predict(embeddings[episode[:, 1]]) == np.arange(5)).mean())
+    return np.array(result)
+
+
+def timed(function: Callable[[], object]) -> tuple[float, object]:
+    begin = time.perf_counter()
+    result = function()
+    return time.perf_counter() - begin, result
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run both comparisons; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    given = parser.parse_args(args)
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")
+    subject = Subject("small", freeze(SampleCNNSmall()), "pretrained")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        task = tones(folder)
+        fast, slow = [], []
+        for i in range(given.repeats):
+            fast.append(timed(lambda i=i: probe_from_cache(subject, task, folder / f"fast{i}")))
+            slow.append(timed(lambda i=i: probe_encoding_every_epoch(subject, task, folder / f"slow{i}")))
+    probe_ratio = statistics.median(s / f for (s, _), (f, _) in zip(slow, fast, strict=True))
+    print(f"linear probe, {EPOCHS} epochs, 96 clips of 1.5 s, median of {given.repeats}")
+    print(f"  every clip embedded once:   {statistics.median(t for t, _ in fast):8.2f} s, accuracy {fast[0][1]:.3f}")
+    print(f"  embedded in every epoch:    {statistics.median(t for t, _ in slow):8.2f} s, accuracy {slow[0][1]:.3f}")
+
+    draw = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 40)
+    embeddings = (0.15 * draw.standard_normal((10, 512))[labels] + 0.5 * draw.standard_normal((400, 512))).astype(np.float32)
+    ours, theirs = [], []
+    for i in range(given.repeats):
+        ours.append(timed(lambda i=i: run_episodes(embeddings, labels, Settings(episodes=EPISODES), seed=i)["logistic regression"]))
+        theirs.append(timed(lambda i=i: one_classifier_each(embeddings, labels, seed=i)))
+    scale = EPISODES / SLOW_EPISODES
+    episode_ratio = statistics.median(scale * t / o for (t, _), (o, _) in zip(theirs, ours, strict=True))
+    (a, *_), (b, low, high) = over_episodes(ours[0][1]), over_episodes(np.concatenate([r for _, r in theirs]))
+    print(f"{EPISODES} episodes, 5-way 1-shot, 512 dimensions, median of {given.repeats}")
+    print(f"  all at once:                {statistics.median(t for t, _ in ours):8.2f} s, accuracy {a:.4f}")
+    print(
+        f"  one SGDClassifier each:     {scale * statistics.median(t for t, _ in theirs):8.2f} s, accuracy {b:.4f} ({low:.4f} to {high:.4f})"
+    )
+    print(f"    (timed on {SLOW_EPISODES} episodes a repetition, times {scale:.0f})")
+
+    same = abs(fast[0][1] - slow[0][1]) < 1e-9 and low <= a <= high
+    print(f"RESULT probe_speedup {probe_ratio:.1f} 30")
+    print(f"RESULT episode_speedup {episode_ratio:.1f} 30")
+    print(f"RESULT same_accuracy {int(same)} 1")
+    return int(given.check and (probe_ratio < 30 or episode_ratio < 30 or not same))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
