@@ -85,7 +85,7 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
             cls = _resolve(spec["class_path"], trust)
             arguments = {k: build(v, trust) for k, v in spec["init_args"].items()}
             for name in getattr(cls, "import_paths", ()):  # arguments that will be imported and called
-                if arguments.get(name) is not None:
+                if isinstance(arguments.get(name), str):
                     _check(arguments[name], trust)
             try:
                 return cls(**arguments)

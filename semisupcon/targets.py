@@ -31,7 +31,7 @@ def common_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
 
 def shared_labels(labels_rows: Tensor, labels_columns: Tensor, threshold: int = 1) -> Tensor:
     """1 where two items share at least ``threshold`` labels: one rule for binary, multiclass and multilabel targets."""
-    return (common_labels(labels_rows, labels_columns) >= threshold).float()
+    return common_labels(labels_rows, labels_columns).ge_(threshold)
 
 
 def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
@@ -155,17 +155,22 @@ class ClassSimilarity(Target):
     """Domain knowledge as a matrix: how near each class is to each other one (keys on the circle of fifths, instruments of a family).
 
     Args:
-        matrix: C rows of C numbers in [0, 1], in the order of the classes. Items with several labels get the mean over all pairs of them.
+        matrix: C rows of C numbers in [0, 1], in the order of the classes; or the import path of ``f(classes) -> [C, C]``, such as
+            ``semisupcon.data.annotations.keys.key_similarity``. Items with several labels get the mean over all pairs of them.
     """
 
-    def __init__(self, matrix: Sequence[Sequence[float]]):
+    import_paths = ("matrix",)
+
+    def __init__(self, matrix: Sequence[Sequence[float]] | str):
         super().__init__()
-        similarity = torch.tensor(matrix, dtype=torch.float32)
-        if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1] or similarity.min() < 0 or similarity.max() > 1:
-            raise ConfigError("matrix must be square with numbers in [0, 1], one row and one column for each class")
-        self.register_buffer("similarity", similarity, persistent=False)
+        self.matrix = matrix
+        # As large as the classes say, which a checkpoint need not repeat.
+        self.register_buffer("similarity", None if isinstance(matrix, str) else _square(matrix), persistent=False)
 
     def prepare(self, facts):
+        if isinstance(self.matrix, str):
+            device = None if self.similarity is None else self.similarity.device
+            self.similarity = _square(_import(self.matrix)(facts.classes)).to(device)
         if len(self.similarity) != len(facts.classes):
             raise ConfigError(f"the similarity matrix is for {len(self.similarity)} classes, the data has {len(facts.classes)}.")
 
@@ -223,7 +228,14 @@ def _refuse_regression(target: Target, facts: DataFacts) -> None:
         )
 
 
-def _import(path: str) -> Callable[[Tensor, Tensor], Tensor]:
+def _square(matrix: Sequence[Sequence[float]]) -> Tensor:
+    similarity = torch.as_tensor(matrix, dtype=torch.float32)
+    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1] or similarity.min() < 0 or similarity.max() > 1:
+        raise ConfigError("matrix must be square with numbers in [0, 1], one row and one column for each class")
+    return similarity
+
+
+def _import(path: str) -> Callable:
     module, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)

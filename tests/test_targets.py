@@ -174,3 +174,18 @@ def test_refuses_what_would_make_everything_near():
         SharedLabels(0)
     with pytest.raises(ConfigError, match="positive"):
         Kernel(-math.pi)
+
+
+def test_a_similarity_of_classes_may_be_named_by_its_function():
+    facts = DataFacts(classes=("C major", "G major", "Gb major"), kind="multiclass")
+    target = ClassSimilarity("semisupcon.data.annotations.keys.key_similarity")
+    target.prepare(facts)
+    labels, clips = torch.eye(3), torch.arange(3)
+    near = target(labels, clips, labels, clips)
+    assert near.diagonal().tolist() == [1, 1, 1]
+    assert near[0, 1] > near[0, 2]
+    again = build(spec_of(target))
+    again.prepare(facts)
+    assert torch.equal(again(labels, clips, labels, clips), near)
+    with pytest.raises(CheckpointError, match="lies outside"):
+        build({"class_path": "semisupcon.targets.ClassSimilarity", "init_args": {"matrix": "os.system"}})
