@@ -1,5 +1,6 @@
 """Where clips come from: a task's annotations, a plain folder, or the embedded synthetic set."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semisupcon.data.annotations import Annotations, load_annotations
+from semisupcon.data.annotations import Annotations, find_task, load_annotations
 from semisupcon.data.annotations.layout import audio_files, unlisted
 from semisupcon.data.synthetic import render
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.random import stable_hash
 
+log = logging.getLogger(__name__)
 EMBEDDED_TASK = "synthetic_tags"
 
 
@@ -54,6 +56,7 @@ def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any],
         options: ``root``, and what the data set itself understands.
         argument: sl_task or ssl_task, for messages.
     """
+    find_task(task)  # a wrong name is told before anything is rendered or looked for
     options = dict(options)
     root = options.pop("root", None if is_synthetic(task) else data_dir)
     if root is None and is_synthetic(task):
@@ -102,4 +105,7 @@ def held_out_near(source: Source, paths: Iterable[str]) -> set[str]:
     table = source.table()
     free = set(table.loc[table["split"] == "train", "path"])
     free |= {os.path.join(source.root, name) for name in unlisted(source.annotations, Path(source.root))}
+    left_out = set(inside) - free - set(table["path"])
+    if left_out:
+        log.info("data: %d files are left out of the pool: they lie among held-out clips, or have the name of a listed one.", len(left_out))
     return set(inside) - free
