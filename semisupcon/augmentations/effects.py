@@ -91,7 +91,7 @@ class Chorus(Transform):
 
 
 class Pedal(Transform):
-    """What the effects of pedalboard share: one plug-in, a row at a time.
+    """What the effects of pedalboard share: one plug-in, a channel of a row at a time.
 
     Raises:
         ConfigError: if pedalboard is not installed.
@@ -110,9 +110,10 @@ class Pedal(Transform):
         raise NotImplementedError
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        rows = audio.detach().cpu().float().numpy()
-        processed = [torch.from_numpy(self.plugin()(row, self.sample_rate)) for row in rows]
-        return torch.stack(processed).to(audio)
+        # One silent sample more: pedalboard tells channels from samples by their numbers, which must differ.
+        channels = torch.nn.functional.pad(audio.detach().cpu().float().flatten(0, 1), (0, 1))[:, None].numpy()
+        processed = [torch.from_numpy(self.plugin()(channel, self.sample_rate)[:, : audio.shape[-1]]) for channel in channels]
+        return torch.stack(processed).view_as(audio).to(audio)
 
 
 class Compression(Pedal):
