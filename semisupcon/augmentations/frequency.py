@@ -60,12 +60,14 @@ def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int) -> Tensor:
     """Rows ``[n, C, T]`` at their own speeds ``rate [n]``; the first T samples of the result, silence where it is shorter."""
     channels, samples, hop = audio.shape[1], audio.shape[-1], n_fft // 4
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
-    padded = torch.nn.functional.pad(audio.flatten(0, 1), (n_fft // 2, n_fft))
+    # Four frames overlap everywhere; the middle of the second is the first sample.
+    padded = torch.nn.functional.pad(audio.flatten(0, 1), (3 * hop, n_fft))
     # Without the bin at the Nyquist frequency, which leaves whole vectors in every frame (see `by_rows`): [N, frames, bins].
     spectrum = by_rows(rfft(padded.unfold(-1, n_fft, hop) * window, n_fft)).contiguous()
 
-    hops = -(-samples // hop) + 2
-    place = torch.arange(hops, device=audio.device) * rate.repeat_interleave(channels)[:, None]  # in frames of the input
+    hops = -(-samples // hop) + 3
+    place = 1 + torch.arange(-1, hops - 1, device=audio.device) * rate.repeat_interleave(channels)[:, None]  # in frames of the input
+    place = place.clamp_(min=0)
     before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
     row = torch.arange(len(spectrum), device=audio.device)[:, None]
     here, there = spectrum[row, before], spectrum[row, before + 1]
@@ -80,7 +82,7 @@ def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int) -> Tensor:
     for quarter in range(4):
         output[:, quarter : quarter + hops] += quarters[:, :, quarter]
     # Squared Hann windows a quarter apart add up to 1.5.
-    return output.flatten(1)[:, n_fft // 2 : n_fft // 2 + samples].div_(1.5).unflatten(0, (-1, channels))
+    return output.flatten(1)[:, 3 * hop : 3 * hop + samples].div_(1.5).unflatten(0, (-1, channels))
 
 
 class FrequencyShift(Transform):

@@ -12,7 +12,7 @@ from torch import Tensor
 from semisupcon.augmentations.fourier import by_rows, irfft, rfft
 from semisupcon.augmentations.gather import pieces
 
-PUNCTUALITY = 0.05  # cost of a piece a whole hop off, in energies of what is sought
+PUNCTUALITY = 0.05  # cost of a piece a whole hop off, in mean energies of a piece
 
 
 def hop_size(sample_rate: int) -> int:
@@ -49,9 +49,14 @@ def stretch(audio: Tensor, step: Tensor, samples: int, hop: int) -> Tensor:
 def _similar_places(mono: Tensor, nominal: Tensor, hop: int) -> Tensor:
     """``[n, hops]``: where in ``mono [n, L]`` each piece starts, within a hop of its nominal place ``[n, hops]`` (both in ``mono``'s samples)."""
     n, size = len(mono), 3 * hop
-    late = torch.linspace(-1, 1, 2 * hop + 1, device=mono.device, dtype=mono.dtype)[1:].square()
     row = torch.arange(n, device=mono.device)
     regions, continuations = mono.unfold(-1, size, 1), mono.unfold(-1, hop, 1)
+    late = torch.linspace(-1, 1, 2 * hop + 1, device=mono.device, dtype=mono.dtype)[1:].square()
+    # Over pieces that are on time, not over the row: how far it is filled up with silence depends on its neighbours.
+    energy = torch.linalg.vector_norm(continuations[row[:, None], nominal + hop].flatten(1), dim=-1, keepdim=True).square()
+    penalty = PUNCTUALITY / nominal.shape[1] * energy * late
+
+    candidate = torch.arange(2 * hop, device=mono.device)
     both = mono.new_zeros(2, n, size)  # where to search, and what to look for
     place = torch.full_like(row, hop)
     places = [place]
@@ -62,8 +67,9 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int) -> Tensor:
         similarity = irfft(by_rows(region) * by_rows(wanted).conj(), size)[:, 1 : 2 * hop + 1]
         # The squared distance of two pieces: their energies (the continuation's is the same for all candidates), minus twice their product.
         total = both[0].square().cumsum(-1)
-        tardiness = torch.linalg.vector_norm(both[1], dim=-1, keepdim=True).square_().mul_(PUNCTUALITY).add_(1e-12)
-        distance = total[:, hop:] - total[:, : 2 * hop] + late * tardiness
-        place = start + 1 + distance.sub_(similarity, alpha=2).argmin(1)
+        distance = (total[:, hop:] - total[:, : 2 * hop] + penalty).sub_(similarity, alpha=2)
+        # From nowhere before the last piece: an attack that was heard is not repeated.
+        first = start + 1
+        place = first + distance.masked_fill_(candidate < (place - first)[:, None], torch.inf).argmin(1)
         places.append(place)
     return torch.stack(places, 1)
