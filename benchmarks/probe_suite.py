@@ -1,0 +1,116 @@
+"""The probing report of `docs/`: three encoders on seven questions of real audio, with intervals, verdicts, robustness and pictures.
+
+`python -m benchmarks.probe_suite --data DIR` pretrains a small encoder twice on the training clips of FSDD (self-supervised, and semi-supervised with
+its digits), probes both and an untrained one, and writes `docs/probing.html`, the table in `docs/probing.md`, and the pictures in `media/`. DIR holds
+fsdd, esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call does only what is missing.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from semisupcon.cli import main as pretrain
+from semisupcon.plots import draw_confusion, draw_robustness, draw_scatter, save_figure
+from semisupcon.probing.command import main as probe
+from semisupcon.probing.maps import load_map
+from semisupcon.probing.metrics import confusion
+from semisupcon.probing.results import Results, read_predictions
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- table: python -m benchmarks.probe_suite -->", "<!-- end of table -->"
+RECIPES = {
+    "self-supervised": ("pretrain_ssl", ["--data.ssl_task", "fsdd_digit"]),
+    "semi-supervised": ("pretrain_smsl", ["--data.sl_task", "fsdd_digit"]),
+}
+FOLDERS = {
+    "fsdd_digit": "fsdd",
+    "fsdd_speaker": "fsdd",
+    "esc10": "esc10",
+    "kaggle": "fsdkaggle2018_mini",
+    "speakers": "librispeech_mini",
+    "pitch": "gm_notes",
+    "instrument": "gm_notes",
+}
+TASKS = "[fsdd_digit,fsdd_speaker,esc10,kaggle=class_folders,speakers=librispeech_speaker,pitch=csv,instrument=csv]"
+OPTIONS = {
+    "kaggle": {"folds": 5},
+    "speakers": {"subset": "test-other"},
+    "pitch": {"file": "{gm}", "kind": "regression", "label": "pitch_midi", "folds": 5},
+    "instrument": {"file": "{gm}", "label": "instrument", "folds": 5},
+}
+
+
+def train(name: str, folder: Path, data: Path, steps: int) -> Path:
+    """Pretrain one encoder, unless it is there."""
+    run = folder / name
+    if not (run / "last.ckpt").exists():
+        recipe, more = RECIPES[name]
+        configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
+        args = [part for config in configs for part in ("--config", str(config))]
+        args += ["--data.data_dir", str(data / "fsdd"), "--trainer.max_steps", str(steps), "--ckpt_path", str(folder), "--run_name", name]
+        if status := pretrain([*args, *more]):
+            raise SystemExit(status)
+    return run
+
+
+def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
+    """Probe; returns the folder of results."""
+    table = next((data / "gm_notes").glob("*.csv")).name
+    args = ["--tasks", TASKS, "--methods", "[linear,mlp,knn]", "--seeds", seeds, "--out", str(folder / "probe")]
+    args += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]
+    args += [f"--data_dirs.{task}={data / where}" for task, where in FOLDERS.items()]
+    args += [f"--task_kwargs.{task}.{k}={str(v).format(gm=table)}" for task, options in OPTIONS.items() for k, v in options.items()]
+    if status := probe(args):
+        raise SystemExit(status)
+    return folder / "probe"
+
+
+def pictures(out: Path, media: Path) -> None:
+    """t-SNE of both FSDD questions, a confusion matrix, and the robustness of the digits."""
+    for task in ("fsdd_digit", "fsdd_speaker"):
+        for who in ("self-supervised", "semi-supervised", "random"):
+            found = load_map(out / "maps" / f"{task}-{who}-embedding-tsne.json")
+            figure = draw_scatter(np.array(found.points), found.labels, f"{who}: FSDD test clips", task.removeprefix("fsdd_"))
+            save_figure(figure, media / f"probing-{task}-{who}.png", dpi=80)
+    rows = [r for r in Results(out / "results.csv").rows if (r.task, r.checkpoint, r.method) == ("esc10", "self-supervised", "linear")]
+    read = [read_predictions(out / f) for f in dict.fromkeys(r.predictions for r in rows if r.seed == rows[0].seed)]
+    counts = sum(confusion(targets, scores) for _, targets, scores, *_ in read)
+    save_figure(draw_confusion(counts, read[0][3], "ESC-10, self-supervised, linear probe, 5 folds"), media / "probing-esc10.png", dpi=80)
+    curves: dict[str, dict[int, tuple[float, float, float]]] = {}
+    for r in Results(out / "robustness.csv").rows:
+        if (r.task, r.metric) == ("fsdd_digit", "accuracy") and r.method.startswith("linear, severity"):
+            curves.setdefault(r.checkpoint, {})[int(r.detail.split("/")[1])] = (r.value, r.low, r.high)
+    if curves:
+        lines = {name: [points[i] for i in sorted(points)] for name, points in curves.items()}
+        figure = draw_robustness([str(i) for i in range(6)], lines, "FSDD digits: linear probe on corrupted test audio")
+        save_figure(figure, media / "probing-robustness.png", dpi=80)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Make the report; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--folder", type=Path, default=Path("runs/probing"))
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seeds", default="[0,1,2]")
+    given = parser.parse_args(args)
+    runs = {name: train(name, given.folder, given.data, given.steps) for name in RECIPES}
+    out = suite(given.folder, given.data, runs, given.seeds)
+    robust = ["--tasks", "fsdd_digit", "--methods", "linear", "--robustness", "severity", "--seeds", given.seeds, "--out", str(out)]
+    robust += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]
+    if status := probe([*robust, f"--data_dirs.fsdd_digit={given.data / 'fsdd'}"]):
+        return status
+    shutil.copyfile(out / "report.html", ROOT / "docs" / "probing.html")
+    pictures(out, ROOT / "media")
+    document = ROOT / "docs" / "probing.md"
+    if document.exists():
+        before, _, rest = document.read_text().partition(BEGIN)
+        document.write_text(f"{before}{BEGIN}\n\n{(out / 'report.md').read_text()}\n{END}{rest.partition(END)[2]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
