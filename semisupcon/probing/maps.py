@@ -46,7 +46,7 @@ def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.n
     try:
         from umap import UMAP
     except ModuleNotFoundError as error:
-        raise ConfigError("UMAP needs its package: pip install umap-learn, or give --projection tsne.") from error
+        raise ConfigError("UMAP needs its package: pip install umap-learn (or semisupcon[umap]), or give --projection tsne.") from error
     return UMAP(metric="cosine", n_neighbors=min(15, len(embeddings) - 1), random_state=seed, n_jobs=1).fit_transform(embeddings)
 
 

@@ -142,10 +142,13 @@ def test_maps_are_of_the_test_clips(out):
     assert set(found.labels) == {"low", "middle", "high"}
 
 
-def test_projections_keep_clusters_apart():
+@pytest.mark.parametrize("method", ["tsne", "umap"])
+def test_projections_keep_clusters_apart(method):
+    if method == "umap":
+        pytest.importorskip("umap", reason="the extra 'umap' is not installed")
     draw = np.random.default_rng(0)
     centres = np.eye(3)[np.arange(60) % 3] * 10
-    points = project(centres @ draw.standard_normal((3, 8)) + 0.1 * draw.standard_normal((60, 8)))
+    points = project(centres @ draw.standard_normal((3, 8)) + 0.1 * draw.standard_normal((60, 8)), method)
     means = np.stack([points[c::3].mean(axis=0) for c in range(3)])
     within = max(np.linalg.norm(points[c::3] - means[c], axis=1).mean() for c in range(3))
     assert min(np.linalg.norm(means[a] - means[b]) for a, b in [(0, 1), (0, 2), (1, 2)]) > 2 * within
