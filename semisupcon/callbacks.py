@@ -9,9 +9,10 @@ from typing import Any
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from semisupcon.checkpoints import BEST, LAST, save_atomically
+from semisupcon.checkpoints import BEST, LAST, REQUEUED, save_atomically
 from semisupcon.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,9 @@ class KeepCheckpoints(Checkpoint):
         if again or trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.folder / LAST)
             self._saved_step = trainer.global_step
+            if trainer.is_global_zero:
+                for superseded in self.folder.glob(REQUEUED):
+                    superseded.unlink(missing_ok=True)
 
 
 class MonitorMissing(UserError):
@@ -85,6 +89,9 @@ class MonitorMissing(UserError):
 class EndWell(L.Callback):
     """SIGTERM and SIGINT let the running step finish, save, and end the run; ``received`` then holds the signal for the exit status.
 
+    So does the signal by which SLURM announces the end of a job's time (SIGUSR1): Lightning requeues the job, but after the step, where
+    the checkpoint is whole, and not in the middle of it.
+
     Args:
         checkpoints: what saves.
         check_every: steps between two agreements of several processes on whether to stop; alone, every step is checked.
@@ -94,12 +101,15 @@ class EndWell(L.Callback):
         self.checkpoints, self.check_every = checkpoints, check_every
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
+        self._requeue_signal: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        # Lightning has set its own handlers by now. On a SLURM that requeues, SIGTERM is left to it.
-        requeues = getattr(trainer._accelerator_connector.cluster_environment, "auto_requeue", False)
+        # Lightning has set its own handlers by now.
+        environment = trainer._accelerator_connector.cluster_environment
+        if getattr(environment, "auto_requeue", False):
+            self._requeue_signal = environment.requeue_signal
         try:
-            for number in (signal.SIGINT,) if requeues else (signal.SIGTERM, signal.SIGINT):
+            for number in filter(None, (signal.SIGTERM, signal.SIGINT, self._requeue_signal)):
                 self._previous[number] = signal.signal(number, self._handle)
         except ValueError:  # Not the main thread: whoever runs us there handles signals.
             self._previous.clear()
@@ -111,27 +121,35 @@ class EndWell(L.Callback):
         log.warning("Received %s: finishing the step, saving, and ending.", signal.Signals(number).name)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        stop = self.received is not None
         if trainer.world_size > 1:
             if trainer.global_step % self.check_every:
                 return
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-            self.received = self.received or (signal.SIGTERM if stop else None)
-        if stop:
-            self.checkpoints.save(trainer)
-            loop = trainer.fit_loop
-            # Stopping makes the trainer validate; it shall only where validation was due, so that a resumed run has the same rows.
-            due = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-            trainer.should_stop = True
-            # Whatever minimum was asked for, the person (or the scheduler of the cluster) has decided.
-            loop.min_epochs, loop.epoch_loop.min_steps = 0, 0
-            if not due:
-                trainer.limit_val_batches = 0
+            told = torch.tensor(self.received or 0, device=trainer.strategy.root_device)
+            self.received = int(trainer.strategy.reduce(told, reduce_op="max")) or None
+        if self.received is None:
+            return
+        self.checkpoints.save(trainer)
+        if self.received == self._requeue_signal:
+            self._previous[self.received](self.received, None)
+        loop = trainer.fit_loop
+        # Stopping makes the trainer validate; it shall only where validation was due, so that a resumed run has the same rows.
+        due = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+        trainer.should_stop = True
+        # Whatever minimum was asked for, the person (or the scheduler of the cluster) has decided.
+        loop.min_epochs, loop.epoch_loop.min_steps = 0, 0
+        if not due:
+            trainer.limit_val_batches = 0
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
+
+    def exit_status(self, trainer: L.Trainer) -> int:
+        """128 and the signal, as shells have it; 0 without one."""
+        launched = isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment) and trainer.local_rank > 0
+        # Lightning kills the process that launched this one, perhaps while it still saves, when this one ends with anything but 0.
+        return 128 + self.received if self.received and not launched else 0
 
 
 class Throughput(L.Callback):

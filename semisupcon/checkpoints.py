@@ -22,6 +22,7 @@ from semisupcon.spec import build, spec_of
 
 FORMAT = 1
 BEST, LAST = "best.ckpt", "last.ckpt"
+REQUEUED = "hpc_ckpt_*.ckpt"  # by Lightning, when it requeues a job of SLURM
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 

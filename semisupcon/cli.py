@@ -23,7 +23,7 @@ from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import UserError, nearest
 from semisupcon.loggers import MetricsFile, make_logger
 from semisupcon.objectives.base import Objective
-from semisupcon.runs import CONFIG, Run, describe_code, forget_name, open_run, write_atomically
+from semisupcon.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep, write_atomically
 
 # What SemiSupCon's own README calls them -> the name in use.
 OLD_NAMES = {
@@ -152,6 +152,7 @@ class PretrainCLI(LightningCLI):
                 wandb.finish()
 
     def _write_down(self) -> None:
+        sweep(self.run.folder)
         text = self.parser.dump(self.config, skip_none=False)
         # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
         name = CONFIG if not (self.run.folder / CONFIG).exists() else f"run_config.resumed-{self._resumptions():03d}.yaml"
@@ -178,7 +179,7 @@ def speak_plainly() -> None:
 
 
 def main(args: ArgsType = None) -> int:
-    """Pretrain an encoder; returns the exit status (143 or 130 after SIGTERM or SIGINT, 2 after a mistake in the input)."""
+    """Pretrain an encoder; returns the exit status (143, 130 or 138 after SIGTERM, SIGINT or a requeue, 2 after a mistake in the input)."""
     speak_plainly()
     try:
         cli = PretrainCLI(
@@ -201,6 +202,6 @@ def main(args: ArgsType = None) -> int:
     finally:
         forget_name()
     if cli.end.received is not None:
-        return 128 + cli.end.received
+        return cli.end.exit_status(cli.trainer)
     log.info("Everything of this run is in %s", Path(cli.run.folder))
     return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from semisupcon.checkpoints import LAST, read_checkpoint
+from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
 
 STATE = "run.json"
@@ -55,9 +55,12 @@ def write_atomically(path: Path, text: str) -> None:
 def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, default_name: str) -> Run:
     """The run to work in.
 
+    A job that SLURM has requeued, or processes that torchrun has restarted, run the same command again: they continue where the run they
+    began stands, whatever the command says of new or resumed.
+
     Args:
         ckpt_path: the folder of runs.
-        name: of a new run; None makes one of ``default_name`` and the time.
+        name: of a new run; None makes one of ``default_name`` and the job (under SLURM or torchrun with an id) or the time.
         resume_from: a checkpoint, a run folder, ``last``, or None for a new run.
 
     Raises:
@@ -67,18 +70,39 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
     ckpt_path = Path(ckpt_path)
     if resume_from is not None:
         checkpoint = newest_checkpoint(ckpt_path) if resume_from == "last" else _given_checkpoint(Path(resume_from))
-        folder = checkpoint.parent
-        state = json.loads((folder / STATE).read_text()) if (folder / STATE).is_file() else {}
-        return Run(folder, checkpoint, state)
+        return _resumed((restarted() and _newest(_resumable(checkpoint.parent))) or checkpoint)
     # Processes that Lightning starts for further devices inherit the name, whatever their clock says.
-    name = name or os.environ.get(_SHARED_NAME) or f"{default_name}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+    name = name or os.environ.get(_SHARED_NAME) or f"{default_name}-{job() or f'{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}'}"
     folder = ckpt_path / name
-    if is_first_process() and (folder / LAST).is_file():
+    os.environ[_SHARED_NAME] = name
+    if restarted() and (checkpoint := _newest(_resumable(folder))):
+        return _resumed(checkpoint)
+    if is_first_process() and not restarted() and _resumable(folder):
         raise ConfigError(
             f"{folder} already holds a run.\nContinue it with --resume_from_checkpoint {folder}, or choose another --run_name."
         )
-    os.environ[_SHARED_NAME] = name
     return Run(folder, None, {})
+
+
+def _resumed(checkpoint: Path) -> Run:
+    stored = checkpoint.parent / STATE
+    return Run(checkpoint.parent, checkpoint, json.loads(stored.read_text()) if stored.is_file() else {})
+
+
+def restarted() -> bool:
+    """Whether this is not the first attempt of its job: SLURM has requeued it, or torchrun has started its processes again."""
+    return any(int(os.environ.get(name) or 0) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
+
+
+def job() -> str | None:
+    """What SLURM or torchrun calls this job: the same in all its processes and attempts; None outside of them."""
+    if (launch := os.environ.get("TORCHELASTIC_RUN_ID", "none")) != "none":
+        return launch
+    # Inside an interactive shell one step of SLURM may see many runs.
+    if "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+        return None
+    parts = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID") if "SLURM_ARRAY_JOB_ID" in os.environ else ("SLURM_JOB_ID",)
+    return "-".join(os.environ[part] for part in (*parts, "SLURM_STEP_ID"))
 
 
 def forget_name() -> None:
@@ -91,28 +115,46 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed while it saved has left half-written; only for the process that writes the run."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
+
+
 def _given_checkpoint(path: Path) -> Path:
-    path = path / LAST if path.is_dir() else path
+    if path.is_dir() and (found := _newest(_resumable(path))):
+        return found
     if not path.is_file():
         raise CheckpointError(f"No checkpoint at {path}.\nGive a .ckpt file, a run folder that holds {LAST}, or the word last.")
     return path
 
 
 def newest_checkpoint(ckpt_path: Path) -> Path:
-    """The last checkpoint of the newest run below ``ckpt_path`` that can be read whole.
+    """The newest checkpoint that can be read whole, of all runs below ``ckpt_path``.
 
     Raises:
         CheckpointError: when no run there has one.
     """
-    found = sorted(ckpt_path.glob(f"*/{LAST}"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in found:
+    if found := _newest([path for folder in ckpt_path.glob("*/") for path in _resumable(folder)]):
+        return found
+    raise CheckpointError(f"Nothing to resume: no run with a {LAST} below {ckpt_path}.\nGive --ckpt_path, or a checkpoint by its path.")
+
+
+def _resumable(folder: Path) -> list[Path]:
+    """``last.ckpt``, and what Lightning saves when it requeues a job of SLURM."""
+    return [path for pattern in (LAST, REQUEUED) for path in folder.glob(pattern)]
+
+
+def _newest(paths: list[Path]) -> Path | None:
+    """The newest that can be read whole."""
+    for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
             read_checkpoint(path)
         except CheckpointError as error:
             log.warning("Skipped %s", error)
             continue
         return path
-    raise CheckpointError(f"Nothing to resume: no run with a {LAST} below {ckpt_path}.\nGive --ckpt_path, or a checkpoint by its path.")
+    return None
 
 
 def describe_code() -> dict:
