@@ -114,8 +114,9 @@ class Embedder:
     def corrupted(self, subject: Subject, task: Task, corrupt: Corrupt) -> Chunks:
         """Embeddings of the clips after ``corrupt``, made now and not kept."""
         files = progress(task.files, len(task.files), f"corrupted {task.name} with {subject.name}")
-        read_one = lambda pair: corrupt(clip_segments(pair[0], subject), pair[1])  # noqa: E731
-        clips = list(self._run(subject, read_ahead(read_one, zip(files, task.paths, strict=True))))
+        segments = read_ahead(lambda file: clip_segments(file, subject), files)
+        # Only reading goes ahead in threads: operators may hold state while they work.
+        clips = list(self._run(subject, (corrupt(s, name) for s, name in zip(segments, task.paths, strict=True))))
         return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
 
     def calibrate(self, subject: Subject, task: Task, seed: int) -> Subject:

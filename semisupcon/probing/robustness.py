@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from semisupcon.augmentations.chains import build_chain
+from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.probing.features import Corrupt
 from semisupcon.random import clip_key, derive, stable_hash
 
-BASE = ("gain", "polarity_inversion", "add_colored_noise", "filtering", "pitch_shift", "delay")
-EFFECTS = ("timestretch", "splice", "reverb", "chorus", "distortion", "compression", "reverse", "bitcrush", "mp3")
-STEPS = (("timestretch",), ("splice",), ("reverb", "chorus"), ("distortion",), ("compression", "reverse"), ("bitcrush", "mp3"))
+BASE, EFFECTS = tuple(PARAMETRIC), tuple(CORRUPTIONS)
 SEVERITY = 2.0
 DRAWS = 64
 
@@ -42,10 +41,7 @@ def corruptions(families: Sequence[str]) -> list[Corruption]:
         "severity": [Corruption("severity", f"{s}", BASE, s) for s in range(6)],
         "only": [Corruption("only", "clean", (), 0), *(Corruption("only", name, (name,), SEVERITY) for name in (*BASE, *EFFECTS))],
         "plus": [Corruption("plus", "base", BASE, SEVERITY), *(Corruption("plus", f"+ {n}", (*BASE, n), SEVERITY) for n in EFFECTS)],
-        "tiers": [
-            Corruption("tiers", f"tier {i + 4}", (*BASE, *(name for step in STEPS[:i] for name in step)), SEVERITY)
-            for i in range(len(STEPS) + 1)
-        ],
+        "tiers": [Corruption("tiers", name.replace("_", " "), ops, SEVERITY) for name, ops in {"tier_4": BASE, **TIERS}.items()],
     }
     for family in families:
         if family not in of:
