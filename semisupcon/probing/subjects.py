@@ -6,11 +6,11 @@ architecture, so its running statistics are taken from the training clips of eac
 
 import copy
 import hashlib
-import importlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from semisupcon.checkpoints import load_encoder, load_parts
 from semisupcon.encoders.base import Encoder, freeze
-from semisupcon.errors import CheckpointError, ConfigError, UserError
+from semisupcon.errors import ConfigError, UserError
 from semisupcon.frontends import Normalization
+from semisupcon.probing.foreign import as_encoder, find_class, from_yaml
 from semisupcon.probing.tasks import named
 from semisupcon.spec import build, spec_of
 
@@ -40,6 +41,7 @@ class Subject:
         representation: "embedding" (all of it), one of the encoder's tasks, or a head of its criterion ("projection").
         head: the criterion's head, where one is asked for.
         seed: of the initialisation, for random ones.
+        make: how to make the encoder anew, where its written form does not say it.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Subject:
     representation: str = "embedding"
     head: nn.Module | None = None
     seed: int | None = None
+    make: Callable[[], Encoder] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The representation ``[N, D]`` of waveforms ``[N, 1, T]``."""
@@ -57,7 +60,7 @@ class Subject:
 
     def fingerprint(self) -> str:
         """A hash of everything that its output depends on: written form, weights, buffers, representation."""
-        digest = hashlib.sha256(json.dumps([CACHE_VERSION, self.representation, spec_of(self.encoder)], sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True).encode())
         for module in filter(None, (self.encoder, self.head)):
             for name, value in module.state_dict().items():
                 digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -69,7 +72,8 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
     """A pretrained encoder, frozen.
 
     Args:
-        text: a checkpoint, run folder or exported folder; or the class path of an encoder, as it comes out of its constructor; or ``name=`` either.
+        text: a checkpoint, run folder or exported folder; the class path of an encoder, as it comes out of its constructor; a YAML file that
+            describes any module (`semisupcon.probing.foreign`); or ``name=`` any of these.
         representation: which of its representations.
         trust: modules outside this package that the file may name.
 
@@ -78,8 +82,13 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
         ConfigError: for a representation that it does not have, naming those it has.
     """
     name, what = named(text)
-    if not Path(what).exists() and (made := _by_class_path(what)) is not None:
-        return Subject(name, freeze(made), "as constructed", _checked(made, representation, ()))
+    if Path(what).suffix in (".yaml", ".yml"):
+        encoder, make = from_yaml(Path(what), trust)
+        name = name if name != what else Path(what).stem
+        return Subject(name, freeze(encoder), "pretrained", _checked(encoder, representation, ()), make=make)
+    if not Path(what).exists() and (found := find_class(what)) is not None:
+        encoder = as_encoder(found)
+        return Subject(name, freeze(encoder), "as constructed", _checked(encoder, representation, ()), make=lambda: as_encoder(found))
     name = name if name != what else _short_name(Path(what))
     encoder = load_encoder(what, trust)
     if representation in (*WHOLE, *encoder.tasks):
@@ -98,11 +107,10 @@ def random_twin(subject: Subject, seed: int) -> Subject:
     """
     if subject.head is not None:
         raise ConfigError(f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the embedding.")
-    spec = spec_of(subject.encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # Already imported and running: its class needs no further trust.
-        encoder = build(spec, trust=[type(subject.encoder).__module__])
+        encoder = subject.make() if subject.make else build(spec_of(subject.encoder), trust=[type(subject.encoder).__module__])
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
         # The statistics by which inputs are normalised are a property of the data, not of training.
         if isinstance(trained, Normalization):
@@ -130,7 +138,15 @@ def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
 
 def same_shape(a: Subject, b: Subject) -> bool:
     """Whether two encoders are written down alike."""
-    return spec_of(a.encoder) == spec_of(b.encoder)
+    return written_form(a.encoder) == written_form(b.encoder)
+
+
+def written_form(encoder: Encoder) -> Any:
+    """What an encoder is, but for its weights: its spec, or its parts and settings in words where it has none."""
+    try:
+        return spec_of(encoder)
+    except TypeError:
+        return [str(encoder), encoder.sample_rate, encoder.segment_samples]
 
 
 def check_embeddings(values: np.ndarray, what: str) -> None:
@@ -157,22 +173,3 @@ def _checked(encoder: Encoder, representation: str, heads: Iterable[str]) -> str
 def _short_name(path: Path) -> str:
     """A run is called by its folder's name, not by "best.ckpt"."""
     return path.parent.name if path.suffix == ".ckpt" and path.stem in ("best", "last") and path.parent.name else path.stem
-
-
-def _by_class_path(path: str) -> Encoder | None:
-    """The encoder of a class path that the user typed; None when it does not look like one."""
-    module, _, name = path.rpartition(".")
-    if not module or not path.replace(".", "").isidentifier():
-        return None
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError):
-        return None
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise CheckpointError(f"{path} is neither a checkpoint nor a module class.")
-    made = found()
-    if not isinstance(made, Encoder):
-        raise CheckpointError(
-            f"{path} is no Encoder; wrap it in a subclass of semisupcon.encoders.base.Encoder (README, adding an encoder)."
-        )
-    return made

@@ -1,0 +1,20 @@
+"""Every protocol in config/probing runs on a tiny data set."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from semisupcon.probing.command import main
+
+FILES = sorted((Path(__file__).resolve().parents[2] / "config" / "probing").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_protocol_runs(file, tones, exported, cache, tmp_path):
+    where = [f"--data_dirs.csv={tones}", f"--checkpoints={exported}", f"--out={tmp_path}", f"--cache_dir={cache}"]
+    small = ["--way=3", "--episodes=50"] if file.stem == "mtslvr" else []
+    assert main(["--config", str(file), "--tasks=csv", "--resamples=20", "--projection=none", *where, *small]) == 0
+    rows = [r for r in csv.DictReader((tmp_path / "results.csv").open(newline="")) if r["metric"] == "accuracy"]
+    assert all(float(r["value"]) > float(r["chance"]) for r in rows)
+    assert rows
