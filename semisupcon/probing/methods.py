@@ -38,5 +38,20 @@ METHODS: dict[str, Callable[[Case], list[Outcome]]] = {
     "prototypes": lambda case: prototypes(case.features, case.settings, case.seed),
     "few_shot": lambda case: few_shot(case.features, case.settings, case.seed),
 }
+# What of the settings a method's answer depends on.
+DEPENDS: dict[str, tuple[str, ...]] = {
+    "linear": ("aggregation", "training"),
+    "mlp": ("aggregation", "training"),
+    "finetune": (),
+    "knn": ("distance", "neighbours"),
+    "prototypes": ("aggregation", "distance", "shares"),
+    "few_shot": ("way", "shot", "queries", "episodes", "standardise"),
+}
+KINDS = {"prototypes": ("multiclass", "multilabel", "binary"), "few_shot": ("multiclass",)}
 # A second seed says nothing new of a given encoder: k nearest neighbours draw folds only, episodes are ten thousand draws already.
 ONE_SEED = ("knn", "few_shot")
+
+
+def applies(method: str, kind: str) -> bool:
+    """Whether a method can answer for a kind of label."""
+    return kind in KINDS.get(method, (kind,))

@@ -14,7 +14,7 @@ from semisupcon.errors import ConfigError, nearest
 from semisupcon.probing.certainty import RESAMPLES, bootstrap
 from semisupcon.probing.features import Embedder, Features
 from semisupcon.probing.head import save_head
-from semisupcon.probing.methods import METHODS, ONE_SEED, Case
+from semisupcon.probing.methods import DEPENDS, KINDS, METHODS, ONE_SEED, Case, applies
 from semisupcon.probing.metrics import MAIN, chance
 from semisupcon.probing.outcome import FineTuning, Outcome, Settings
 from semisupcon.probing.results import Results, Row, identity_of, write_predictions
@@ -82,14 +82,29 @@ def run(suite: Suite) -> Results:
         if method not in METHODS:
             raise ConfigError(f"No method '{method}'.{nearest(method, METHODS)} There are: {', '.join(METHODS)}.")
     subjects = load_subjects(suite)
-    for text in suite.tasks:
-        suite.settings.check(next(rounds(suite, text)).kind)
+    tasks = [task for text in suite.tasks for task in rounds(suite, text)]
+    for method in suite.methods:
+        if not any(applies(method, task.kind) for task in tasks):
+            raise ConfigError(f"{method} answers {' or '.join(KINDS[method])} tasks, and there is none among {', '.join(suite.tasks)}.")
+    for task in tasks:
+        suite.settings.check(task.kind)
     results = Results(suite.out / "results.csv")
-    for text in suite.tasks:
-        for task in rounds(suite, text):
-            for subject in subjects:
-                _probe(suite, task, subject, results)
+    total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
+    for task in tasks:
+        content = identity_of(suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
+        for subject in subjects:
+            _probe(suite, task, subject, content, results, (done, total))
+            done += len(_units(suite, task, subject))
     return results
+
+
+def _units(suite: Suite, task: Task, subject: Subject) -> list[tuple[str, int]]:
+    """Methods and seeds by which an encoder is probed on a task."""
+    units = []
+    for method in suite.methods:
+        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in ONE_SEED else suite.seeds
+        units += [(method, seed) for seed in seeds if applies(method, task.kind)]
+    return units
 
 
 def load_subjects(suite: Suite) -> list[Subject]:
@@ -112,6 +127,8 @@ def load_subjects(suite: Suite) -> list[Subject]:
     for subject in trained:
         if subject.head is None and not any(same_shape(subject, s) and subject.representation == s.representation for s in shapes):
             shapes.append(subject)
+    if not shapes:
+        raise ConfigError(f"An untrained encoder has no trained head: '{RANDOM}' cannot be probed on {', '.join(suite.representations)}.")
     several = len({type(s.encoder).__name__ for s in shapes}) > 1
     twins = [random_twin(shape, seed) for shape in shapes for seed in suite.seeds]
     if several:
@@ -144,35 +161,40 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
         yield shuffled_labels(task, seed=0) if suite.shuffle_labels else task
 
 
-def _probe(suite: Suite, task: Task, subject: Subject, results: Results) -> None:
-    content = identity_of(suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
+def _probe(suite: Suite, task: Task, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:
+    """All probes of an encoder on a task, and the studies beside them; ``content`` identifies the task's clips and labels."""
     case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning))
+    told = (content, subject.source, subject.fingerprint(), suite.calibrate)
     probed: list[Row] = []
-    for method in suite.methods:
-        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in ONE_SEED else suite.seeds
-        for seed in seeds:
-            told = (suite.settings, suite.fine_tuning if method == "finetune" else "", seed, suite.calibrate, suite.resamples)
-            identity = identity_of(content, subject.source, subject.fingerprint(), method, *told)
-            if not results.done(identity):
-                _run(suite, replace(case(), seed=seed), method, identity, results)
-            probed += [row for row in results.rows if row.identity == identity and seed == suite.seeds[0]]
+    for count, (method, seed) in enumerate(_units(suite, task, subject), progress[0] + 1):
+        settings = [getattr(suite.settings, name) for name in DEPENDS[method]] or suite.fine_tuning
+        identity = identity_of(*told, method, settings, seed, suite.resamples)
+        if not results.done(identity):
+            rows = _run(replace(case(), seed=seed), suite, method, identity)
+            results.put(rows)
+            for row in (row for row in rows if row.metric == MAIN[row.kind]):
+                words = (
+                    f"{count}/{progress[1]}",
+                    row.task,
+                    f"fold {row.fold}" * bool(row.fold),
+                    row.checkpoint,
+                    row.method,
+                    f"seed {row.seed}",
+                )
+                log.info("%s: %s %.3f", ", ".join(filter(None, words)), row.metric, row.value)
+        probed += [row for row in results.rows if row.identity == identity and seed == suite.seeds[0]]
     if task.fold <= 1 and subject.seed in (None, suite.seeds[0]):
-        told = identity_of(content, subject.source, subject.fingerprint(), suite.calibrate, task.fold)
         name = file_name(task.name, subject.name, subject.representation)
-        study_map(suite.studies, suite.out, name, case, told)
-        study_robustness(suite.studies, suite.out, probed, case, told, suite.resamples)
-        study_invariance(suite.studies, suite.out, name, probed, case, told)
+        study_map(suite.studies, suite.out, name, case, identity_of(*told))
+        study_robustness(suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples)
+        study_invariance(suite.studies, suite.out, name, probed, case, identity_of(*told))
 
 
-def _run(suite: Suite, case: Case, method: str, identity: str, results: Results) -> None:
+def _run(case: Case, suite: Suite, method: str, identity: str) -> list[Row]:
     begin = time.perf_counter()
     outcomes = METHODS[method](case)
     seconds = time.perf_counter() - begin
-    rows = [row for outcome in outcomes for row in _rows(suite, case, method, identity, outcome, seconds)]
-    results.put(rows)
-    for row in rows:
-        if row.metric == MAIN[row.kind]:
-            log.info("%s, %s, %s, seed %d: %s %.3f", row.task, row.checkpoint, row.method, row.seed, row.metric, row.value)
+    return [row for outcome in outcomes for row in _rows(suite, case, method, identity, outcome, seconds)]
 
 
 def score_saved_head(suite: Suite) -> Results:
@@ -213,11 +235,12 @@ def _rows(suite: Suite, case: Case, method: str, identity: str, outcome: Outcome
     if outcome.scores is not None:
         drawn = bootstrap(task.kind, test.targets, [outcome.scores], task.classes, suite.resamples)
         intervals = {metric: (value, *drawn.interval(metric)) for metric, value in drawn.values.items()}
+    aggregation = suite.settings.aggregation if "aggregation" in DEPENDS.get(method, ("aggregation",)) else "embedding"
     by_chance = 1 / suite.settings.way if method == "few_shot" else chance(task.kind, train.targets, test.targets)
     return [
         Row(
             task=task.name, kind=task.kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
-            representation=subject.representation, method=name, aggregation=suite.settings.aggregation,
+            representation=subject.representation, method=name, aggregation=aggregation,
             train_share=suite.train_share * outcome.share, detail=outcome.detail, seed=seed, metric=metric, value=value, low=low, high=high,
             chance=by_chance if metric == MAIN[task.kind] else float("nan"), n_train=round(outcome.share * len(train)),
             n_test=outcome.n_test or len(test), seconds=seconds, identity=identity, predictions=predictions, head=head,

@@ -84,22 +84,18 @@ def summarise(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> tuple[l
         out: folder that their predictions lie in.
         count: bootstrap resamples.
     """
-    groups: dict[tuple, list[Row]] = {}
+    groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in rows:
-        groups.setdefault((row.task, _how(row), _who(row)), []).append(row)
-    pools = {key: _pool(group, out, count) for key, group in groups.items()}
-    lines = [line for key, pool in pools.items() for line in _lines(*key, pool)]
-    of = {(line.question, line.checkpoint): line for line in lines}
-    comparisons = [
-        comparison
-        for (task, how, ours), (other_task, other_how, theirs) in permutations(pools, 2)
-        if (task, how) == (other_task, other_how)
-        for line in lines
-        if line.question[:2] == (task, how) and line.checkpoint == ours and (line.question, theirs) in of
-        for comparison in [_compare(line, of[line.question, theirs], pools[task, how, ours], pools[task, how, theirs])]
-        if comparison is not None
-    ]
-    return lines, comparisons
+        groups.setdefault((row.task, _how(row)), {}).setdefault(_who(row), []).append(row)
+    lines, comparisons = [], []
+    for (task, how), encoders in groups.items():
+        pools = {who: _pool(of, out, count) for who, of in encoders.items()}
+        found = {who: {line.metric: line for line in _lines(task, how, who, pool)} for who, pool in pools.items()}
+        lines += [line for by_metric in found.values() for line in by_metric.values()]
+        for ours, theirs in permutations(pools, 2):
+            shared = [(found[ours][metric], found[theirs][metric]) for metric in found[ours] if metric in found[theirs]]
+            comparisons += [_compare(a, b, pools[ours], pools[theirs]) for a, b in shared]
+    return lines, [comparison for comparison in comparisons if comparison is not None]
 
 
 def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | None:
@@ -127,11 +123,8 @@ def _who(row: Row) -> str:
 
 
 def _how(row: Row) -> str:
-    return (
-        row.method
-        + (f", {row.aggregation}s" if row.aggregation != "embedding" else "")
-        + (f", {row.train_share:.3g} of training" if row.train_share < 1 else "")
-    )
+    more = [f"by {row.aggregation}"] * (row.aggregation != "embedding") + [f"{row.train_share:.3g} of training"] * (row.train_share < 1)
+    return ", ".join([row.method, *more])
 
 
 def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
