@@ -45,7 +45,7 @@ def contrastive_loss(
     Args:
         anchors: projections ``[M, D]`` of any norm.
         candidates: projections ``[N, D]`` that every anchor is compared with, the anchors among them.
-        targets: ``[M, N]`` in [0, 1]; 1 pulls a pair together, 0 pushes it apart. Or a function from a slice of rows to those rows of it.
+        targets: ``[M, N]`` in [0, 1], or bool; 1 pulls a pair together, 0 pushes it apart. Or a function from a slice of rows to those rows.
         self_column: ``[M]`` int64, the column in which each anchor finds itself, never a positive nor a negative; None where it is no candidate.
         temperature: positive; 0.1 in SemiSupCon, 0.5 in CLMR, 0.07 in MT-SLVR.
 
@@ -87,13 +87,15 @@ class _TiledCrossEntropy(torch.autograd.Function):
         for start in range(0, m, rows):
             tile = slice(start, min(start + rows, m))
             logits = queries[tile] @ keys.T
-            weights = rows_of(tile).to(logits.dtype)
+            given = rows_of(tile)
+            weights = given.to(logits.dtype)
             if self_column is not None:
                 own = self_column[tile, None]
-                weights = weights.scatter(1, own, 0.0)
+                # In place only in what the conversion made: the caller's targets stay as they are.
+                weights = weights.scatter(1, own, 0.0) if weights is given else weights.scatter_(1, own, 0.0)
             mass = weights.sum(dim=1)
             inverse_mass = mass.clamp(min=torch.finfo(mass.dtype).tiny).reciprocal() * (mass > 0)
-            attraction = torch.linalg.vecdot(weights, logits) * inverse_mass
+            attraction = torch.bmm(weights[:, None], logits[:, :, None])[:, 0, 0] * inverse_mass
             if self_column is not None:
                 # Masked after the weighted sum, and finite: an anchor may have no other candidate at all.
                 logits.scatter_(1, own, torch.finfo(logits.dtype).min)

@@ -13,7 +13,7 @@ from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
 from semisupcon.objectives.base import statistics_kept
 from semisupcon.objectives.views import Items, ViewCriterion, compare, each_view, encode_views, lay_out
-from semisupcon.targets import SameClip, SharedLabels, Target, same_clip
+from semisupcon.targets import SameClip, SharedLabels, Target
 
 
 class SemiSupCon(ViewCriterion):
@@ -84,10 +84,10 @@ class SemiSupCon(ViewCriterion):
 
     def near(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
         """The semi-supervised target: same clip or near by labels (equal to their sum clipped at 1, since the first is 0 or 1)."""
-        near = same_clip(clips_rows, clips_columns)
+        same = clips_rows[:, None] == clips_columns
         if labels_rows.shape[1] == 0:
-            return near
-        return torch.maximum(near, self.target(labels_rows, clips_rows, labels_columns, clips_columns))
+            return same.float()
+        return self.target(labels_rows, clips_rows, labels_columns, clips_columns).masked_fill(same, 1.0)
 
     def _items(self, embeddings: Tensor, batch: Batch) -> Items:
         return lay_out(each_view(self.projector, embeddings, self.together), batch)

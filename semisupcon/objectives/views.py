@@ -11,7 +11,6 @@ from semisupcon.data.batch import Batch, labelled
 from semisupcon.distributed import Share, share
 from semisupcon.losses import Contrast, contrastive_loss
 from semisupcon.objectives.base import Criterion, Encode
-from semisupcon.targets import SameClip
 
 
 def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
@@ -119,7 +118,7 @@ def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negati
     items = lay_out(projections, batch)
     where = share(len(items), items.clips.device, gather_negatives)
     everyone = items.gather(where)
-    contrast = compare(items, everyone, where, SameClip(), temperature)
+    contrast = compare(items, everyone, where, lambda _rows, rows, _columns, columns: rows[:, None] == columns, temperature)
     return {
         "loss": contrast.loss * where.weight,
         "top1": where.mean(contrast.nearest),
