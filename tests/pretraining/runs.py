@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytorch_lightning as L
 import torch
+from torch import nn
 
 from semisupcon.cli import main
+from semisupcon.encoders import SampleCNNSmall
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {
@@ -38,10 +40,44 @@ def pretrain(data: Path, runs: Path, *more: str, recipe: str = "pretrain_smsl") 
     return main(["--config", config, *tiny, *task, "--data.data_dir", str(data), "--ckpt_path", str(runs), *more])
 
 
+RECIPES = sorted(
+    p.relative_to(ROOT / "config" / "pretraining").with_suffix("").as_posix() for p in (ROOT / "config" / "pretraining").rglob("*.yaml")
+)
+EACH_OBJECTIVE = [name for name in RECIPES if "/" not in name] + ["mtslvr/predictive", "mtslvr/split_simclr", "mtslvr/bn_simsiam"]
+QUICK = {
+    "data.batch_size": 4,
+    "data.num_workers": 0,
+    "trainer.log_every_n_steps": 1,
+    "trainer.enable_progress_bar": "false",
+    "trainer.enable_model_summary": "false",
+    "trainer.val_check_interval": 2,
+    "draw_every": 0,
+}
+
+
+def small(recipe: str, clips: Path, runs: Path, *more: str) -> list[str]:
+    """The arguments of a recipe with its overlay, on a folder of clips by class."""
+    configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
+    arguments = [part for config in configs for part in ("--config", str(config))]
+    arguments += [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
+    if recipe in ("supervised", "pretrain_sl", "pretrain_smsl"):
+        arguments += ["--data.sl_task", "class_folders"]
+    return [*arguments, "--data.data_dir", str(clips), "--ckpt_path", str(runs), *more]
+
+
 def rows(run: Path) -> list[dict[str, str]]:
     """metrics.csv of a run, without what a clock says."""
     with (run / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in csv.DictReader(file)]
+
+
+class WithoutBatchNorm(SampleCNNSmall):
+    """Each clip's embedding is its own, so that ranks equal one process; batch statistics would be those of each rank."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        for block in self.trunk:
+            block[1] = nn.Identity()
 
 
 class StopAfter(L.Callback):
