@@ -1,0 +1,197 @@
+"""What the contrastive loss costs: time and peak memory, forward and backward, beside the published formula and two libraries.
+
+Ours, twice: SemiSupCon's target (same clip, or a label of 50 in common) and SimCLR's (same clip). Beside them: SemiSupCon's formula as
+published (cosines by broadcasting N x N x D, labels compared as N x N x C), pytorch-metric-learning's ``SupConLoss`` and lightly's
+``NTXentLoss``. D = 128, C = 50, N items in pairs. Times are interleaved medians; memory is the peak over what the inputs take, each case in a
+process of its own. Run ``python -m benchmarks.loss --check``; on a GPU add ``--device cuda --sizes 4096 16384 65536``.
+"""
+
+import argparse
+import ctypes
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.losses import contrastive_loss
+from semisupcon.targets import same_clip, shared_labels
+
+WIDTH, CLASSES, TEMPERATURE, REPETITIONS = 128, 50, 0.1, 5
+SIZES = (512, 1024, 2048, 4096, 16384)
+LIMIT_GIB = 14  # a case that asks for more is listed as failing
+PUBLISHED_UP_TO = 2048
+
+
+def inputs(n: int, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """Projections ``z [n, 128]``, tags ``[n, 50]`` (one of ten items a clip has each), one class an item, and clips of two views each."""
+    generator = torch.Generator().manual_seed(n)
+    made = {
+        "z": torch.randn(n, WIDTH, generator=generator, dtype=dtype),
+        "tags": (torch.rand(n // 2, CLASSES, generator=generator) < 0.1).float().repeat_interleave(2, 0),
+        "classes": torch.randint(CLASSES, (n // 2,), generator=generator).repeat_interleave(2),
+        "clips": torch.arange(n // 2).repeat_interleave(2),
+    }
+    made = {k: v.to(device) for k, v in made.items()}
+    made["z"].requires_grad_()
+    return made
+
+
+def ours_semi(z, tags, classes, clips):
+    def near(rows):
+        return shared_labels(tags[rows], tags).masked_fill(clips[rows, None] == clips, 1.0)
+
+    return contrastive_loss(z, z, near, torch.arange(len(z), device=z.device), TEMPERATURE).loss
+
+
+def ours_simclr(z, tags, classes, clips):
+    own = torch.arange(len(z), device=z.device)
+    return contrastive_loss(z, z, lambda rows: clips[rows, None] == clips, own, TEMPERATURE).loss
+
+
+def published(z, tags, classes, clips):
+    cosines = nn.CosineSimilarity(dim=2)(z[:, None], z[None])
+    common = ((tags[:, None] == tags[None]) & (tags[:, None] == 1)).float().sum(dim=2)
+    positive = ((clips[:, None] == clips[None]).float() + (common >= 1).float() > 0).float()
+    others = 1 - torch.eye(len(z), device=z.device)
+    scores = torch.exp(cosines / TEMPERATURE)
+    log_prob = -torch.log(scores / (scores * others).sum(dim=1, keepdim=True) + 1e-6)
+    weights = positive * others
+    return ((weights * log_prob).sum(dim=1) / weights.sum(dim=1)).mean()
+
+
+def metric_learning_supcon(z, tags, classes, clips):
+    from pytorch_metric_learning.losses import SupConLoss
+
+    return SupConLoss(TEMPERATURE)(z, classes)
+
+
+def lightly_ntxent(z, tags, classes, clips):
+    from lightly.loss import NTXentLoss
+
+    return NTXentLoss(TEMPERATURE)(z[0::2], z[1::2])
+
+
+MINE, PUBLISHED = "ours, SemiSupCon", "published formula"
+OURS = {MINE: ours_semi, "ours, SimCLR": ours_simclr}
+PEERS = {"pytorch-metric-learning SupCon": metric_learning_supcon, "lightly NT-Xent": lightly_ntxent}
+CASES: dict[str, Callable[..., Tensor]] = OURS | PEERS | {PUBLISHED: published}
+
+
+def once(case: str, given: dict[str, Tensor]) -> float:
+    """Seconds of one forward and backward pass."""
+    given["z"].grad = None
+    started = time.perf_counter()
+    CASES[case](**given).backward()
+    if given["z"].is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def status(field: str) -> float:
+    """A field of this process's memory status, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+
+def peak(case: str, n: int, device: str) -> dict[str, float] | None:
+    """Peak MiB over the inputs, and seconds, of one pass in this process; None when it fails for want of memory."""
+    given = inputs(n, device)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated() / 2**20
+    else:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier passes left behind
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again
+        before = status("VmRSS")
+    try:
+        seconds = once(case, given)
+    except (RuntimeError, MemoryError):
+        return None
+    return {"mib": (torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else status("VmHWM")) - before, "seconds": seconds}
+
+
+def peaks(case: str, sizes: Sequence[int], device: str) -> dict[int, dict[str, float]]:
+    """`peak` at each size, in a process of its own with limited memory; sizes that fail are absent."""
+    command = [sys.executable, "-m", "benchmarks.loss", "--case", case, "--device", device, "--sizes", *map(str, sizes)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    return {n: seen for n, seen in zip(sizes, (line["peak"] for line in found), strict=False) if seen is not None}
+
+
+def agreement(n: int = 512) -> tuple[float, float]:
+    """Relative distance in float64 of our loss and gradient from a dense log-softmax."""
+    given = inputs(n, "cpu", torch.float64)
+    ours = ours_semi(**given)
+    z, itself = nn.functional.normalize(given["z"], dim=1), torch.eye(n, dtype=torch.bool)
+    weights = torch.maximum(same_clip(given["clips"], given["clips"]), shared_labels(given["tags"], given["tags"]))
+    weights = weights.double().masked_fill(itself, 0)
+    log_prob = (z @ z.T / TEMPERATURE).masked_fill(itself, float("-inf")).log_softmax(dim=1).masked_fill(itself, 0)
+    dense = -((weights * log_prob).sum(1) / weights.sum(1)).mean()
+    gradients = [torch.autograd.grad(loss, given["z"])[0] for loss in (ours, dense)]
+    return abs(ours.item() / dense.item() - 1), ((gradients[0] - gradients[1]).norm() / gradients[1].norm()).item()
+
+
+def measure(n: int, device: str, memory: dict[str, dict[int, dict[str, float]]]) -> dict[str, float]:
+    """Median seconds of every case that runs at this size, taking turns."""
+    cases = [case for case in CASES if n in memory[case]]
+    given, times = inputs(n, device), {case: [] for case in cases}
+    for _ in range(REPETITIONS):
+        for case in cases:
+            if case != PUBLISHED or n < PUBLISHED_UP_TO // 2:  # above, the pass that measured its memory has to do
+                times[case].append(once(case, given))
+    seconds = {case: statistics.median(taken or [memory[case][n]["seconds"]]) for case, taken in times.items()}
+    for case in CASES:
+        if case in seconds:
+            print(f"{n:>7}  {case:<32} {1e3 * seconds[case]:>10.1f} ms {memory[case][n]['mib']:>10.1f} MiB", flush=True)
+        elif case != PUBLISHED or n <= PUBLISHED_UP_TO:
+            print(f"{n:>7}  {case:<32} fails: asks for more than {LIMIT_GIB} GiB", flush=True)
+    return seconds
+
+
+def main() -> int:
+    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--case", choices=list(CASES), help="measure the memory of one case in this process, and nothing else")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    options = parser.parse_args()
+    if options.case:
+        if options.device == "cpu":
+            resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_GIB * 2**30,) * 2)
+        once(options.case, inputs(64, options.device))  # libraries are loaded and threads started
+        for n in options.sizes:
+            print(json.dumps({"peak": peak(options.case, n, options.device)}), flush=True)
+        return 0
+
+    loss_error, gradient_error = agreement()
+    results = [("float64_loss_error", loss_error, "<=", 1e-6), ("float64_gradient_error", gradient_error, "<=", 1e-6)]
+    print(f"{torch.get_num_threads()} threads, {options.device}\n{'N':>7}  {'case':<32} {'time':>13} {'peak memory':>14}", flush=True)
+    small = [n for n in options.sizes if n <= PUBLISHED_UP_TO]
+    memory = {case: peaks(case, small if case == PUBLISHED else options.sizes, options.device) for case in CASES}
+    for n in options.sizes:
+        seconds = measure(n, options.device, memory)
+        mine, fastest = seconds[MINE], min((seconds[case] for case in PEERS if case in seconds), default=None)
+        if fastest is not None:
+            results.append((f"time_over_fastest_peer_{n}", mine / fastest, "<=", 1.1))
+        if n == PUBLISHED_UP_TO and PUBLISHED in seconds:
+            results.append((f"times_faster_than_published_{n}", seconds[PUBLISHED] / mine, ">=", 100))
+            results.append((f"times_less_memory_than_published_{n}", memory[PUBLISHED][n]["mib"] / memory[MINE][n]["mib"], ">=", 100))
+        if n == 16384:
+            results.append((f"peak_mib_{n}", memory[MINE][n]["mib"], "<=", 400))
+    missed = False
+    for name, value, relation, bar in results:
+        missed |= not (value <= bar if relation == "<=" else value >= bar)
+        print(f"RESULT {name} {value:.4g} {relation}{bar:g}")
+    return int(options.check and missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
