@@ -1,0 +1,50 @@
+"""What the studies share: run a recipe with its small overlay, probe the result, and write a table."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from semisupcon.cli import main as pretrain_main
+from semisupcon.probing.command import main as probe_main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pretrain(recipe: str, folder: Path, name: str, seed: int, more: Sequence[str] = ()) -> Path:
+    """Pretrain by a recipe and its overlay, anew; returns the run folder."""
+    shutil.rmtree(folder / name, ignore_errors=True)
+    configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
+    args = [part for config in configs for part in ("--config", str(config))]
+    args += ["--seed_everything", str(seed), "--model.seed", str(seed), "--data.seed", str(seed)]
+    args += ["--ckpt_path", str(folder), "--run_name", name, "--trainer.enable_model_summary", "false", *more]
+    if status := pretrain_main(args):
+        raise SystemExit(status)
+    return folder / name
+
+
+def probe(tasks: Sequence[str], runs: dict[str, Path], out: Path, seed: int, more: Sequence[str] = ()) -> pd.DataFrame:
+    """Linear probes (unless ``more`` says otherwise) of the last checkpoints of runs and of the untrained encoder, as a table of results."""
+    checkpoints = ",".join([*(f"{name}={run / 'last.ckpt'}" for name, run in runs.items()), "random"])
+    args = ["--tasks", f"[{','.join(tasks)}]", "--checkpoints", f"[{checkpoints}]", "--seeds", str(seed), "--out", str(out), *more]
+    if status := probe_main(args):
+        raise SystemExit(status)
+    return pd.read_csv(out / "results.csv")
+
+
+def summary(results: pd.DataFrame, metrics: Sequence[str] = ("accuracy", "roc_auc", "r2")) -> str:
+    """Mean of the test metric over seeds, in percent, with its standard deviation where there are several, as a Markdown table."""
+    chosen = results[results["metric"].isin(metrics)]
+    cells = chosen.groupby(["task", "metric", "checkpoint"], sort=False)["value"].agg(["mean", "std"])
+    text = cells.apply(lambda c: f"{100 * c['mean']:.1f}" + ("" if np.isnan(c["std"]) else f" ± {100 * c['std']:.1f}"), axis=1)
+    wide = text.reset_index(name="cell").pivot_table("cell", ["task", "metric"], "checkpoint", aggfunc="first", sort=False)
+    wide = wide[list(dict.fromkeys(chosen["checkpoint"]))]
+    return markdown([["task", "metric", *wide.columns], *([*index, *row] for index, row in zip(wide.index, wide.to_numpy(), strict=True))])
+
+
+def markdown(rows: Sequence[Sequence[object]]) -> str:
+    """Rows, the first of which is the header, as a Markdown table."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
