@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -17,6 +18,28 @@ from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import view_of
 
 ShortClips = Literal["circular", "zero", "refuse"]
+
+
+class FileAudio:
+    """Audio of a table's rows, read from its files.
+
+    Args:
+        rows: columns ``path`` and ``sample_rate``.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, rows: pd.DataFrame):
+        # Arrays, not lists: workers share them without copying, as no reference count in them changes.
+        self.paths = np.array([os.fsencode(path) for path in rows["path"]])
+
+    def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Mono float32 of spans ``(start, frames)`` at the file's own rate; raises as `read`."""
+        return read_spans(self.name(row), spans)[0]
+
+    def name(self, row: int) -> str:
+        """What to call the clip."""
+        return os.fsdecode(self.paths[row])
 
 
 class Clips(Dataset):
@@ -36,6 +59,7 @@ class Clips(Dataset):
         crop_fraction: of ``gapped``.
         crop_overlap: of ``gapped``.
         min_samples: batches of unequal views are padded with zeros to their longest, and to no less than this.
+        audio: where the samples come from; the files of the table by default.
 
     Raises:
         ConfigError: for settings that do not go together.
@@ -53,6 +77,7 @@ class Clips(Dataset):
         crop_fraction: float = 0.45,
         crop_overlap: bool | None = False,
         min_samples: int = 1,
+        audio: Any | None = None,
     ):
         check_policy(policy, views, crop_fraction, crop_overlap)
         if short_clips not in get_args(ShortClips):
@@ -63,8 +88,8 @@ class Clips(Dataset):
         self.sample_rate, self.samples, self.views, self.policy = sample_rate, samples, views, policy
         self.short_clips, self.fraction, self.overlap, self.min_samples = short_clips, crop_fraction, crop_overlap, min_samples
         self.leaves_padding = not self.fixed or short_clips == "zero"
-        # Arrays, not lists: workers share them without copying, as no reference count in them changes.
-        self.paths = np.array([os.fsencode(path) for path in table.rows["path"]])
+        self.pin_memory = False  # the loader sets it where batches are made in the process that trains
+        self.audio = FileAudio(table.rows) if audio is None else audio
         self.clip = torch.from_numpy(table.rows["clip"].to_numpy(np.int64, copy=True))
         self.frames = torch.from_numpy(table.rows["frames"].to_numpy(np.int64, copy=True))
         self.rates = torch.from_numpy(table.rows["sample_rate"].to_numpy(np.int64, copy=True))
@@ -78,12 +103,12 @@ class Clips(Dataset):
             first = int(short[0])
             raise AudioError(
                 f"{len(short)} of {len(self)} clips are shorter than a view of {self.samples / self.sample_rate:g} s.\n"
-                f"The first: {os.fsdecode(self.paths[first])} ({int(self.frames[first]) / int(self.rates[first]):.2f} s)\n"
+                f"The first: {self.audio.name(first)} ({int(self.frames[first]) / int(self.rates[first]):.2f} s)\n"
                 "Give a shorter data.target_length, or data.short_clips circular or zero."
             )
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.clip)
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
         """One clip, without the batch dimension: audio ``[V, 1, T]``, length ``[V]``, targets ``[C]``, clip ``[]``, key ``[V]``."""
@@ -94,7 +119,8 @@ class Clips(Dataset):
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
         keys = base[:, None] + torch.arange(self.views)
         crops = self.crops(rows, keys)
-        views = [self._read(int(row), *crop) for row, *crop in zip(rows, crops.start, crops.span, crops.joint, strict=True)]
+        starts, spans, joint = (part.tolist() for part in crops)
+        views = [self._read(row, *crop) for row, *crop in zip(rows.tolist(), starts, spans, joint, strict=True)]
         audio, length = self._stack(views)
         return Batch(audio=audio, length=length, targets=self.targets[rows], clip=self.clip[rows], key=keys)
 
@@ -112,13 +138,17 @@ class Clips(Dataset):
         inside = gapped(length, keys, self.fraction, self.overlap) if self.policy == "gapped" else whole(length, keys)
         return inside._replace(start=inside.start + stretch.start)
 
-    def _read(self, row: int, start: Tensor, span: Tensor, joint: Tensor) -> list[np.ndarray]:
+    def _read(self, row: int, starts: list[int], spans: list[int], joint: bool) -> list[np.ndarray]:
         """The views of a clip at the target rate, each as long as it is."""
-        path, rate = os.fsdecode(self.paths[row]), int(self.rates[row])
+        rate = int(self.rates[row])
         if joint:
-            (stretch,), _ = read_spans(path, [(int(start[0]), int(span[0]))])
-            return list(resample(stretch, rate, self.sample_rate, self.views * self.samples).reshape(self.views, self.samples))
-        views, _ = read_spans(path, list(zip(start.tolist(), span.tolist(), strict=True)))
+            (stretch,) = self.audio.spans(row, [(starts[0], spans[0])])
+            if rate != self.sample_rate:
+                stretch = resample(stretch, rate, self.sample_rate, self.views * self.samples)
+            return list(stretch.reshape(self.views, self.samples))
+        views = self.audio.spans(row, list(zip(starts, spans, strict=True)))
+        if rate == self.sample_rate:
+            return views
         return [resample(view, rate, self.sample_rate, self._length_at_target(len(view), rate)) for view in views]
 
     def _length_at_target(self, span: int, rate: int) -> int:
@@ -129,15 +159,14 @@ class Clips(Dataset):
         """Audio ``[B, V, 1, T]`` and lengths ``[B, V]`` of views ``[B][V]`` of arrays."""
         length = torch.tensor([[len(view) for view in clip] for clip in views])
         longest = self.samples if self.fixed else max(int(length.max()), self.min_samples)
-        audio = torch.zeros(*length.shape, 1, longest)
+        audio = torch.empty(*length.shape, 1, longest, dtype=self.audio.dtype, pin_memory=self.pin_memory)
         out = audio.numpy()
         circular = self.short_clips == "circular" and self.fixed
         for b, clip in enumerate(views):
             for v, view in enumerate(clip):
-                if circular and len(view) < longest:
-                    out[b, v, 0] = np.resize(view, longest)
-                else:
-                    out[b, v, 0, : len(view)] = view
+                out[b, v, 0, : len(view)] = view
+                if len(view) < longest:
+                    out[b, v, 0, len(view) :] = np.resize(view, longest)[len(view) :] if circular else 0
         return audio, torch.full_like(length, longest) if circular else length
 
 

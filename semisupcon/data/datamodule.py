@@ -7,15 +7,17 @@ import numpy as np
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
-from torch.utils.data import DataLoader
 
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.data.batch import Batch, DataFacts
 from semisupcon.data.batching import MixedBatchSampler, validation_batches
-from semisupcon.data.clips import Clips, ShortClips
-from semisupcon.data.loader import EndlessLoader, worker_options
+from semisupcon.data.clips import Clips, FileAudio, ShortClips
+from semisupcon.data.gathering import gather
+from semisupcon.data.loader import EndlessLoader, batches
+from semisupcon.data.packed import Packed, PackedAudio
+from semisupcon.data.resident import Places, Resident, fits
 from semisupcon.data.sources import is_synthetic
-from semisupcon.data.splitter import ClipTable, make_table
+from semisupcon.data.splitter import ClipTable, check_shares, divide
 from semisupcon.data.synthetic import render
 from semisupcon.data.views import Policy
 from semisupcon.errors import ConfigError
@@ -47,6 +49,8 @@ class AudioDataModule(L.LightningDataModule):
         crop_fraction: of view_policy gapped: length of a crop as a share of the clip.
         crop_overlap: of view_policy gapped: crops apart (false), overlapping (true), or one after the other (null).
         max_bad: greatest share of files that may be unusable; they are left out and named.
+        packed: folder that ``python -m semisupcon pack`` made; the clips are read from there, without decoding.
+        device_resident: keep the packed clips in the memory of the device, where they fit, and cut the views there.
         seed: of validation and label subsets, order, crops and augmentations.
     """
 
@@ -73,18 +77,13 @@ class AudioDataModule(L.LightningDataModule):
         crop_fraction: float = 0.45,
         crop_overlap: bool | None = False,
         max_bad: float = 0.01,
+        packed: str | None = None,
+        device_resident: bool = False,
         seed: int = 123,
     ):
         super().__init__()
-        self.sl_task, self.ssl_task, self.data_dir = sl_task, ssl_task, data_dir
-        self.table_options = {
-            "sl_kwargs": sl_kwargs,
-            "ssl_kwargs": ssl_kwargs,
-            "val_split": val_split,
-            "supervised_data_p": supervised_data_p,
-            "fully_supervised": fully_supervised,
-            "max_bad": max_bad,
-        }
+        self.sources, self.max_bad = (sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs), max_bad
+        self.draws = {"val_split": val_split, "supervised_data_p": supervised_data_p, "fully_supervised": fully_supervised}
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.intrabatch_supervised_p = 1.0 if fully_supervised else intrabatch_supervised_p
         self.aug_list, self.severity_modifier = aug_list, severity_modifier
@@ -97,7 +96,11 @@ class AudioDataModule(L.LightningDataModule):
             "crop_fraction": crop_fraction,
             "crop_overlap": crop_overlap,
         }
+        self.packed, self.device_resident = packed, device_resident
+        if device_resident and packed is None:
+            raise ConfigError("data.device_resident needs data.packed: make it with python -m semisupcon pack.")
         self.table: ClipTable | None = None
+        self.resident: Resident | None = None
         self.chain = None
 
     def bind(self, encoder: Any, views: int) -> None:
@@ -131,8 +134,10 @@ class AudioDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Render the synthetic set where it is asked for, in one process."""
-        named = [task for task in (self.sl_task, self.ssl_task) if task]
-        if any(map(is_synthetic, named)) or not (named or self.data_dir):
+        if self.packed is not None:
+            return
+        sl_task, ssl_task, data_dir, *_ = self.sources
+        if any(task and is_synthetic(task) for task in (sl_task, ssl_task)) or not (sl_task or ssl_task or data_dir):
             render()
 
     def setup(self, stage: str | None = None) -> None:
@@ -143,14 +148,21 @@ class AudioDataModule(L.LightningDataModule):
             raise ConfigError("data.target_sample_rate is not given, and no encoder says it.")
         if self.target_length is not None:
             self.samples = round(self.target_length * self.sample_rate)
-        options = {"seed": self.seed, **self.table_options}
-        self.table = make_table(self.sl_task, self.ssl_task, self.data_dir, **options)
+        check_shares(self.draws["val_split"], self.draws["supervised_data_p"])
+        if self.packed is not None:
+            gathered = Packed(self.packed).check_request(*self.sources[:2], self.sample_rate)
+        else:
+            gathered = gather(*self.sources, max_bad=self.max_bad)
+        self.table = divide(gathered, **self.draws, seed=self.seed)
         if self.intrabatch_supervised_p == 0:
             self.table = self.table.without_labels()
-        cut = {**self.view_options, "min_samples": self.min_samples}
+        audio = PackedAudio(self.packed, self.table.rows) if self.packed is not None else FileAudio(self.table.rows)
+        cut = {**self.view_options, "min_samples": self.min_samples, "audio": audio}
         self.clips = Clips(self.table, self.sample_rate, self.samples, self.views or 2, **cut)
         # Retrieval between two views is measured whatever the objective needs.
         self.validation_clips = Clips(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
+        if self.device_resident and self.trainer is not None and fits(audio, self.trainer.strategy.root_device):
+            self.resident = Resident(audio, self.trainer.strategy.root_device)
         self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
 
     @property
@@ -178,23 +190,26 @@ class AudioDataModule(L.LightningDataModule):
             self.seed,
             *self._rank(),
         )
-        return EndlessLoader(self.clips, sampler, self._batches_done, self._fingerprint(), self._worker_options())
+        return EndlessLoader(self._loaded(self.clips), sampler, self._batches_done, self._fingerprint(), self.num_workers, self._on_gpu())
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
         rows = np.flatnonzero(self.table.rows["split"] == "val")
-        batches = validation_batches(rows, self.table.rows["clip"].to_numpy(), self.batch_size, self.seed, *self._rank())
-        if not batches:
-            return []
-        return DataLoader(self.validation_clips, batch_sampler=batches, persistent_workers=self.num_workers > 0, **self._worker_options())
+        sequence = validation_batches(rows, self.table.rows["clip"].to_numpy(), self.batch_size, self.seed, *self._rank())
+        return (
+            batches(self._loaded(self.validation_clips), sequence, self.num_workers, self._on_gpu(), keep_workers=True) if sequence else []
+        )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Scale int16 to [-1, 1) and, in training, augment every view."""
+        training = self.trainer is not None and self.trainer.training
+        if self.resident is not None:
+            batch = self.resident.cut(batch, self.clips if training else self.validation_clips)
         audio = batch["audio"]
         if audio.dtype == torch.int16:
             audio = audio.float() / 32768
         batch = {**batch, "audio": audio}
-        if self.chain is None or not (self.trainer and self.trainer.training):
+        if self.chain is None or not training:
             return batch
         self.chain.to(audio.device)
         augmented, applied, parameters = self.chain(audio.flatten(0, 1), batch["key"].flatten())
@@ -213,9 +228,11 @@ class AudioDataModule(L.LightningDataModule):
             return 0
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
 
-    def _worker_options(self) -> dict[str, Any]:
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return worker_options(self.num_workers, pin_memory=on_gpu)
+    def _loaded(self, clips: Clips) -> Clips | Places:
+        return Places(clips) if self.resident is not None else clips
+
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _fingerprint(self) -> str:
         """Of whatever decides which clips batch t holds and how they are cropped."""

@@ -1,19 +1,28 @@
 """The training loader: endless, and able to begin at any batch.
 
-What has been trained on is counted by the trainer, not by the loader, whose workers read ahead: every time an iterator is asked for, the loader
-continues at the number of batches done, and goes on across the end of an epoch without stopping its workers.
+What has been trained on is counted by the trainer, not by the loader, which reads ahead: every time an iterator is asked for, the loader
+continues at the number of batches done, and goes on across the end of an epoch without stopping to read ahead.
+
+Processes read ahead where decoding is the work; with no processes, a thread does, which is faster for packed audio: nothing crosses from one
+process to another, and samples go straight into the memory that the device copies from.
 """
 
+import atexit
 import logging
 import signal
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+from weakref import WeakSet
 
-from torch.utils.data import DataLoader, Dataset
+import numpy as np
+from torch.utils.data import DataLoader
 
 from semisupcon.data.batch import Batch
 from semisupcon.data.batching import MixedBatchSampler
-from semisupcon.data.clips import as_is
+from semisupcon.data.clips import Clips, as_is
+from semisupcon.errors import AudioError
 
 log = logging.getLogger(__name__)
 
@@ -24,33 +33,99 @@ def quiet_worker(_: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def worker_options(num_workers: int, pin_memory: bool) -> dict[str, Any]:
-    """What every loader of ours has in common."""
-    return {
-        "collate_fn": as_is,
-        "num_workers": num_workers,
-        "pin_memory": pin_memory,
-        "worker_init_fn": quiet_worker if num_workers else None,
-        "prefetch_factor": 4 if num_workers else None,
-    }
+class Processes(DataLoader):
+    """A loader whose workers are told to end before the interpreter does: they do not listen to its signals, see `quiet_worker`."""
+
+    _running: ClassVar[WeakSet] = WeakSet()
+
+    def __iter__(self) -> Iterator[Batch]:
+        iterator = super().__iter__()
+        self._running.add(iterator)
+        return iterator
+
+
+@atexit.register
+def _end_workers() -> None:
+    for iterator in list(Processes._running):
+        iterator._shutdown_workers()
+
+
+def batches(
+    clips: Clips, sequence: Iterable[np.ndarray], num_workers: int, pin_memory: bool, keep_workers: bool = False
+) -> Iterable[Batch]:
+    """An iterable over the batches of a sequence, read ahead; the order is that of the sequence.
+
+    Args:
+        clips: takes an element of the sequence in ``__getitems__``.
+        sequence: rows and keys ``[B, 2]`` of batch after batch; may be endless.
+        num_workers: processes that read; 0 reads in a thread.
+        pin_memory: whether batches lie in page-locked memory, for a device to copy from.
+        keep_workers: whether processes stay when the sequence ends, for the next time it is gone through.
+    """
+    if num_workers == 0:
+        return ReadAhead(clips, sequence, pin_memory)
+    return Processes(
+        clips,
+        batch_sampler=sequence,
+        collate_fn=as_is,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=quiet_worker,
+        prefetch_factor=4,
+        persistent_workers=keep_workers,
+    )
+
+
+class ReadAhead:
+    """Batches read by a thread, a few ahead of the one that is used; arguments as `batches`."""
+
+    depth = 4
+
+    def __init__(self, clips: Clips, sequence: Iterable[np.ndarray], pin_memory: bool = False):
+        self.clips, self.sequence = clips, sequence
+        clips.pin_memory = pin_memory
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def __iter__(self) -> Iterator[Batch]:
+        items, waiting = iter(self.sequence), deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
+            try:
+                for item in items:
+                    waiting.append(pool.submit(self.clips.__getitems__, item))
+                    if len(waiting) > self.depth:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
 
 
 class EndlessLoader:
     """Batches of a sampler, an epoch's worth for each ``iter``, in one sequence over all epochs.
 
     Args:
-        clips: takes a sampler's batch in ``__getitems__``.
-        sampler: the sequence of batches.
+        clips: see `batches`.
+        sequence: of all batches, from its ``start`` on.
         batches_done: how many batches have been trained on so far, in the whole run; asked whenever an iterator is.
         fingerprint: of what decides the sequence; stored in checkpoints, and compared when one is resumed.
-        options: of `torch.utils.data.DataLoader`.
+        num_workers: see `batches`.
+        pin_memory: see `batches`.
     """
 
     def __init__(
-        self, clips: Dataset, sampler: MixedBatchSampler, batches_done: Callable[[], int], fingerprint: str, options: dict[str, Any]
+        self,
+        clips: Clips,
+        sequence: MixedBatchSampler,
+        batches_done: Callable[[], int],
+        fingerprint: str,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ):
-        self.sequence, self.batches_done, self.fingerprint = sampler, batches_done, fingerprint
-        self.loader = DataLoader(clips, batch_sampler=sampler, **options)
+        self.sequence, self.batches_done, self.fingerprint = sequence, batches_done, fingerprint
+        self.loader = batches(clips, sequence, num_workers, pin_memory)
         self._iterator: Iterator[Batch] | None = None  # the trainer shuts down the workers of an attribute of this name
         self._next = 0
 
@@ -66,7 +141,12 @@ class EndlessLoader:
             self._iterator = iter(self.loader)
         for _ in range(len(self)):
             self._next += 1
-            yield next(self._iterator)
+            try:
+                batch = next(self._iterator)
+            except AudioError as error:
+                # From a worker it comes with that worker's traceback in its text.
+                raise AudioError(str(error).rpartition(f"{AudioError.__name__}: ")[2].strip()) from None
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of the data; the position itself is the trainer's count."""

@@ -1,11 +1,7 @@
-"""Which clips are trained on, with and without labels: ``sl_task`` and ``ssl_task`` and ``data_dir`` made into one table.
+"""Which clips are trained on, with and without labels: validation and label subsets drawn from the files that were gathered.
 
-The labelled clips come from ``sl_task``. The unlabelled pool is ``ssl_task`` if named, else all audio under ``data_dir``, else what ``sl_task``
-itself lists; with nothing given at all it is the embedded synthetic set. Clips are told by their files, wherever the two tables overlap:
-
-- a validation or test file of any task named is never trained on, nor is audio that lies in folders of held-out clips only;
-- a clip that keeps its label is not in the pool; one whose label ``supervised_data_p`` took away is;
-- when every clip of the pool keeps its label, the pool is those clips with their labels hidden, so that ``intrabatch_supervised_p`` holds.
+A clip that keeps its label is not in the unlabelled pool; one whose label ``supervised_data_p`` took away is. When every clip of the pool keeps
+its label, the pool is those clips with their labels hidden, so that ``intrabatch_supervised_p`` holds.
 
 What differs from the published code (SemiSupCon's own splitter): ``supervised_data_p`` acts once and on training labels only; subsets are a
 function of seed and file names alone, and nested; no label is needed for self-supervision; no test clip is trained on by default or otherwise.
@@ -13,18 +9,15 @@ function of seed and file names alone, and nested; no label is needed for self-s
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from semisupcon.data.annotations import Kind
-from semisupcon.data.scan import scan, usable
-from semisupcon.data.sources import Source, audio_in, embedded_source, held_out_near, task_source
+from semisupcon.data.gathering import Gathered
 from semisupcon.errors import ConfigError, UserError
-from semisupcon.random import derive, stable_hash
+from semisupcon.random import derive
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +27,8 @@ class ClipTable:
     """The clips of a run.
 
     Attributes:
-        rows: sorted by source and name. Columns: ``path`` (absolute), ``name`` (relative to its root), ``source`` (labelled or unlabelled),
-            ``split`` (train or val), ``clip`` (63-bit hash of the name), ``frames`` and ``sample_rate`` of the file.
+        rows: sorted by source and path. Columns as in `Gathered.files`, with ``source`` (labelled or unlabelled) and ``split`` (train or val) as
+            drawn.
         targets: ``[n, C]`` float32, NaN rows where unlabelled.
         classes: names of the C columns.
         kind: what the targets are; None without labels.
@@ -54,123 +47,52 @@ class ClipTable:
 
     def without_labels(self) -> "ClipTable":
         """The same clips, each once, all labels hidden."""
-        rows = self.rows.drop_duplicates("path").assign(source="unlabelled").sort_values("name", kind="stable", ignore_index=True)
+        rows = self.rows.drop_duplicates("path").assign(source="unlabelled").sort_values("path", kind="stable", ignore_index=True)
         return replace(self, rows=rows, targets=np.full((len(rows), len(self.classes)), np.nan, np.float32))
 
 
-def make_table(
-    sl_task: str | None = None,
-    ssl_task: str | None = None,
-    data_dir: str | Path | None = None,
-    sl_kwargs: dict[str, Any] | None = None,
-    ssl_kwargs: dict[str, Any] | None = None,
-    val_split: float = 0.1,
-    supervised_data_p: float = 1.0,
-    fully_supervised: bool = False,
-    max_bad: float = 0.01,
-    seed: int = 123,
+def divide(
+    gathered: Gathered, val_split: float = 0.1, supervised_data_p: float = 1.0, fully_supervised: bool = False, seed: int = 123
 ) -> ClipTable:
-    """Make the table of a run.
+    """Draw validation and labels.
 
     Args:
-        sl_task: data set whose labels supervise; None for self-supervision.
-        ssl_task: data set whose audio is the unlabelled pool; its labels are not looked at.
-        data_dir: root of both unless their kwargs hold ``root``; without ``ssl_task`` all audio under it is the pool.
-        sl_kwargs: ``root``, and options of the labelled data set.
-        ssl_kwargs: the same of the pool's.
+        gathered: the files.
         val_split: share of the training clips that become validation, 0 <= p < 1, in sources without validation of their own.
         supervised_data_p: share of the labelled training clips that keep their label; a smaller share lies inside a greater one.
         fully_supervised: only labelled clips, all of them.
-        max_bad: greatest share of files that may be unusable.
         seed: of both draws.
 
     Raises:
         ConfigError: for a share out of its range, or labels asked for where there are none.
-        DatasetNotFoundError: for a missing folder or file.
-        UserError: for a folder without audio, or too many bad files.
+        UserError: if no training clip is left.
     """
+    check_shares(val_split, supervised_data_p)
+    if fully_supervised and gathered.labels is None:
+        raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
+    files = gathered.files.assign(split=_with_validation(gathered.files, val_split, seed))
+    keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
+    unlabelled = files["in_pool"].to_numpy(bool) & ~keeps_label & (not fully_supervised)
+    training = (files["split"] == "train").to_numpy()
+    parts = [(np.flatnonzero(keeps_label), "labelled"), (np.flatnonzero(unlabelled), "unlabelled")]
+    if not fully_supervised and (keeps_label & training).any() and not (unlabelled & training).any():
+        log.info("data: every training clip is labelled; as unlabelled clips the same ones serve with their labels hidden.")
+        parts.append((np.flatnonzero(keeps_label & training), "unlabelled"))
+    rows = pd.concat([files.iloc[index].assign(source=source) for index, source in parts], ignore_index=True)
+    if not (rows["split"] == "train").any():
+        raise UserError(f"No training clips are left.\nIn: {gathered.where}\nLower data.val_split, or check the splits of the task.")
+    targets = gathered.targets[np.concatenate([index for index, _ in parts])]
+    targets[rows["source"] == "unlabelled"] = np.nan
+    _tell(rows, gathered)
+    return ClipTable(rows, targets, gathered.classes, gathered.kind, gathered.skipped)
+
+
+def check_shares(val_split: float, supervised_data_p: float) -> None:
+    """Refuse shares out of their range; raises ConfigError."""
     if not 0 <= val_split < 1:
         raise ConfigError(f"data.val_split must be at least 0 and below 1, got {val_split:g}.")
     if not 0 <= supervised_data_p <= 1:
         raise ConfigError(f"data.supervised_data_p must lie between 0 and 1, got {supervised_data_p:g}.")
-    if fully_supervised and sl_task is None:
-        raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
-    labelled, pool = _sources(sl_task, ssl_task, data_dir, dict(sl_kwargs or {}), dict(ssl_kwargs or {}))
-    kept = _keep_apart(labelled, pool)
-    where = " and ".join(dict.fromkeys(source.root for source in (labelled, pool) if source is not None))
-    if kept.empty:
-        raise UserError(f"No clips to train on.\nIn: {where}\nCheck the splits of the task; test clips are never trained on.")
-    facts = scan(kept["path"].tolist())
-    good = usable(kept["name"].tolist(), facts, max_bad, where)
-    skipped = pd.DataFrame({"name": kept["name"][~good].to_numpy(), "problem": facts["problem"][~good].to_numpy()})
-    kept = pd.concat([kept, facts[["frames", "sample_rate"]]], axis=1)[good].reset_index(drop=True)
-
-    kept["split"] = _with_validation(kept, val_split, seed)
-    keeps_label = _keeps_label(kept, 1.0 if fully_supervised else supervised_data_p, seed)
-    unlabelled = kept["in_pool"].to_numpy() & ~keeps_label & (not fully_supervised)
-    training = (kept["split"] == "train").to_numpy()
-    rows = [kept[keeps_label].assign(source="labelled"), kept[unlabelled].assign(source="unlabelled")]
-    if not fully_supervised and (keeps_label & training).any() and not (unlabelled & training).any():
-        log.info("data: every training clip is labelled; as unlabelled clips the same ones serve with their labels hidden.")
-        rows.append(kept[keeps_label & training].assign(source="unlabelled"))
-    table = pd.concat(rows, ignore_index=True)
-    if not (table["split"] == "train").any():
-        raise UserError(f"No training clips are left.\nIn: {where}\nLower data.val_split, or check the splits of the task.")
-
-    classes = labelled.annotations.classes if labelled else ()
-    targets = np.full((len(table), len(classes)), np.nan, np.float32)
-    has_label = (table["source"] == "labelled").to_numpy()
-    if labelled:
-        targets[has_label] = labelled.annotations.targets[table["sl_row"][has_label].astype(int)]
-    _tell(table, sl_task, where)
-    return ClipTable(
-        rows=table[["path", "name", "source", "split", "clip", "frames", "sample_rate"]],
-        targets=targets,
-        classes=classes,
-        kind=labelled.annotations.kind if labelled else None,
-        skipped=skipped,
-    )
-
-
-def _sources(sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs) -> tuple[Source | None, Source]:
-    """The labelled source and the pool, as named or by default."""
-    labelled = task_source(sl_task, data_dir, sl_kwargs, "sl_task") if sl_task else None
-    if ssl_task == sl_task and sl_task is not None and not ssl_kwargs:
-        return labelled, labelled
-    if ssl_task:
-        return labelled, task_source(ssl_task, data_dir, ssl_kwargs, "ssl_task")
-    if data_dir is not None:
-        return labelled, audio_in(data_dir)
-    if labelled:
-        return labelled, labelled
-    log.info("data: neither sl_task, ssl_task nor data_dir is given; training on the embedded synthetic set, without labels.")
-    return None, embedded_source()
-
-
-def _keep_apart(labelled: Source | None, pool: Source) -> pd.DataFrame:
-    """Every file that may be used, once, with what it may be used for.
-
-    Columns: path, name, clip, group, split (train or val), in_pool, labelled, sl_row (its row in the labelled annotations, else NaN).
-    """
-    table = pool.table().assign(in_pool=True, labelled=False, sl_row=np.nan)
-    if labelled is not None:
-        listed = labelled.table()
-        listed["sl_row"] = np.arange(len(listed), dtype=float)
-        listed["labelled"] = ~np.isnan(labelled.annotations.targets).any(axis=1)
-        # Where both list a file the labelled source's name and split hold; but what the pool holds out is not trained on either.
-        split_in_pool = listed["path"].map(dict(zip(table["path"], table["split"], strict=True)))
-        training = listed["split"] == "train"
-        listed["in_pool"] = split_in_pool.notna() & ~(training & (split_in_pool != "train"))
-        held_out = set(listed["path"]) | held_out_near(labelled, table["path"])
-        table = table[~table["path"].isin(held_out)]
-        table = pd.concat([listed[~(training & (split_in_pool == "test"))], _apart(table, listed)])
-    return table[table["split"] != "test"].sort_values("path", kind="stable", ignore_index=True)
-
-
-def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
-    """Files of two roots that happen to have the same relative path are two clips."""
-    same = table["clip"].isin(listed["clip"])
-    return table.assign(clip=table["clip"].where(~same, [stable_hash(f"unlabelled/{name}") for name in table["name"]]))
 
 
 def _ranks(clips: pd.Series, seed: int, purpose: str) -> np.ndarray:
@@ -188,15 +110,15 @@ def _first(rank: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
     return chosen
 
 
-def _with_validation(kept: pd.DataFrame, val_split: float, seed: int) -> pd.Series:
+def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Series:
     """The split of every clip; sources without validation clips of their own give a share of their training clips."""
-    split = kept["split"].copy()
-    rank = _ranks(kept["clip"], seed, "validation")
-    for members in (kept["sl_row"].notna(), kept["sl_row"].isna()):
+    split = files["split"].copy()
+    rank = _ranks(files["clip"], seed, "validation")
+    for members in (files["listed"], ~files["listed"]):
         training = (members & (split == "train")).to_numpy()
         if val_split == 0 or (members & (split == "val")).any() or training.sum() < 2:
             continue
-        group = kept["group"].where(kept["group"].notna(), kept["name"])
+        group = files["group"].where(files["group"].notna(), files["name"])
         if group[training].is_unique:
             split[_first(rank, training, val_split)] = "val"
             continue
@@ -208,19 +130,19 @@ def _with_validation(kept: pd.DataFrame, val_split: float, seed: int) -> pd.Seri
     return split
 
 
-def _keeps_label(kept: pd.DataFrame, share: float, seed: int) -> np.ndarray:
+def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
     """Which clips are labelled in this run: all of validation, and a share of training."""
-    labelled = kept["labelled"].to_numpy(bool)
-    training = labelled & (kept["split"] == "train").to_numpy()
-    return (labelled & ~training) | _first(_ranks(kept["clip"], seed, "supervised"), training, share)
+    labelled = files["labelled"].to_numpy(bool)
+    training = labelled & (files["split"] == "train").to_numpy()
+    return (labelled & ~training) | _first(_ranks(files["clip"], seed, "supervised"), training, share)
 
 
-def _tell(table: pd.DataFrame, sl_task: str | None, where: str) -> None:
-    count = table.groupby(["split", "source"]).size()
+def _tell(rows: pd.DataFrame, gathered: Gathered) -> None:
+    count = rows.groupby(["split", "source"]).size()
 
     def told(split: str) -> str:
         labelled, unlabelled = count.get((split, "labelled"), 0), count.get((split, "unlabelled"), 0)
-        parts = [f"{labelled} clips labelled by {sl_task}"] * bool(labelled) + [f"{unlabelled} unlabelled clips"] * bool(unlabelled)
+        parts = [f"{labelled} clips labelled by {gathered.labels}"] * bool(labelled) + [f"{unlabelled} unlabelled clips"] * bool(unlabelled)
         return " and ".join(parts) or "no clips"
 
-    log.info("data: training on %s, validating on %s (in %s).", told("train"), told("val"), where)
+    log.info("data: training on %s, validating on %s (in %s).", told("train"), told("val"), gathered.where)
