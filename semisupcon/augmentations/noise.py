@@ -16,16 +16,22 @@ from semisupcon.random import derive, uniform_between
 
 
 def hashed_noise(key: Tensor, n: int) -> Tensor:
-    """White, uniform draws in [-1, 1) ``[N, n]`` float32, from a 32-bit hash of key and position (two rounds, xor-shift-multiply)."""
-    # Two independent 32-bit halves of the key enter at different places, so rows are no shifted copies of each other.
+    """White, uniform draws ``[N, n]`` float32 in [-1, 1), 16 bits each, two from a 32-bit hash of key and position (xor-shift-multiply)."""
     seed = derive(key, "noise")
+    # The two halves of the key enter at different places, so no row is another one from a later position.
     low, high = seed.to(torch.int32)[:, None], (seed >> 32).to(torch.int32)[:, None]
-    x = torch.arange(n, dtype=torch.int32, device=key.device) * -1640531527 + low  # 2^32 / golden ratio, as a signed number
-    for multiplier, bits in ((0x7FEB352D, 15), (-2073254261, 16)):
-        x ^= (x >> bits) & ((1 << (32 - bits)) - 1)
-        x *= multiplier
-        x ^= high
-    return x.float() * 2.0**-31
+    x = torch.arange(-(-n // 2), dtype=torch.int32, device=key.device) * -1640531527 + low  # 2^32 / golden ratio, as a signed number
+    shifted = torch.empty_like(x)
+
+    def fold(bits: int) -> None:
+        x.bitwise_xor_(torch.bitwise_right_shift(x, bits, out=shifted).bitwise_and_((1 << (32 - bits)) - 1))
+
+    fold(15)
+    x.mul_(0x7FEB352D).bitwise_xor_(high)
+    fold(16)
+    x.mul_(-2073254261)
+    fold(16)
+    return x.view(torch.int16)[:, :n].float().mul_(2.0**-15)
 
 
 def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor) -> Tensor:
@@ -38,7 +44,7 @@ def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor) ->
     shape = torch.exp(ramp * -decay[:, None])
     shape[:, 0] = 0  # no offset
     noise = irfft(spectrum.mul_(shape), size)[:, :samples]
-    return noise / rms(noise).clamp(min=torch.finfo(noise.dtype).tiny)
+    return noise.div_(rms(noise).clamp(min=torch.finfo(noise.dtype).tiny))
 
 
 def rms(audio: Tensor) -> Tensor:

@@ -1,0 +1,221 @@
+"""Views a second of whole chains, ours on the batch against the libraries as they are used: clip by clip in two loader workers, and on the batch.
+
+Batches of 96 clips with two views of 2.7 s. Sides of a comparison run in turn in one process, five times each; medians count.
+
+    python -m benchmarks.augment --check            # the chains
+    python -m benchmarks.augment --table            # every transform by itself
+    python -m benchmarks.augment --profile          # where our time goes
+    python -m benchmarks.augment --device cuda      # chains on a GPU, and their share of a SampleCNN step
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch_audiomentations as ta
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks import augment_published as published
+from semisupcon.augmentations import Chain, build_chain
+from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass
+from semisupcon.augmentations.level import Gain, PolarityInversion
+from semisupcon.augmentations.noise import AddColoredNoise
+from semisupcon.augmentations.pitch import PitchShift
+from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC
+from semisupcon.augmentations.timing import Reverse, SpliceOut, TimeShift
+from semisupcon.random import make_keys
+
+SIX = list(PARAMETRIC)
+CLIPS, VIEWS, SECONDS, REPEATS = 96, 2, 2.7, 5
+
+
+class PerClip(Dataset):
+    """Clips ``[V, 1, T]``, augmented where a loader's worker asks for them."""
+
+    def __init__(self, audio: Tensor, augment: Callable[[Tensor], Tensor]):
+        self.audio, self.augment = audio, augment
+
+    def __len__(self) -> int:
+        return len(self.audio)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.augment(self.audio[index])
+
+
+def in_workers(audio: Tensor, augment: Callable[[Tensor], Tensor]) -> Callable[[], None]:
+    """One pass over all clips by two workers that are already running."""
+    loader = DataLoader(PerClip(audio, augment), batch_size=8, num_workers=2, persistent_workers=True)
+
+    def run() -> None:
+        for _ in loader:
+            pass
+
+    return run
+
+
+def interleaved(sides: dict[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, float]:
+    """Median seconds of each side, after one call to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(repeats + 1):
+        for name, run in sides.items():
+            start = time.perf_counter()
+            run()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def batch(sample_rate: int, clips: int = CLIPS, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """Audio ``[clips, V, 1, T]`` (noise: no operator cares) and keys ``[clips, V]``."""
+    audio = torch.randn(clips, VIEWS, 1, int(SECONDS * sample_rate), generator=torch.Generator().manual_seed(0)) * 0.1
+    keys = make_keys(0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 1, VIEWS)
+    return audio.to(device), keys.to(device)
+
+
+class Ours:
+    """A chain on the whole batch, each time in another pass."""
+
+    def __init__(self, chain: Chain, audio: Tensor, keys: Tensor):
+        self.chain, self.audio, self.keys, self.turn = chain, audio.flatten(0, 1), keys.flatten(), 0
+
+    def __call__(self) -> None:
+        self.turn += 1
+        self.chain(self.audio, self.keys + (self.turn << 8))
+
+
+def chains(repeats: int, clips: int) -> list[tuple[str, float, float]]:
+    """Compare the three systems; returns name, ratio and bar of each comparison."""
+    results = []
+    for name, sample_rate in (("semisupcon", 22050), ("clmr", 22050), ("mtslvr", 16000)):
+        audio, keys = batch(sample_rate, clips)
+        sides = {"ours": Ours(build_chain(SIX if name == "semisupcon" else [name], 2, sample_rate), audio, keys)}
+        if name == "semisupcon":
+            theirs = published.semisupcon(sample_rate)
+            sides["per clip, 2 workers"] = in_workers(audio, theirs)
+            sides["on the batch"] = lambda theirs=theirs, rows=audio.flatten(0, 1): theirs(rows.clone())
+        elif name == "clmr":
+            chain = published.clmr(sample_rate, audio.shape[-1])
+            sides["per clip, 2 workers"] = in_workers(audio, lambda x, chain=chain: torch.stack([chain(view) for view in x]))
+        else:
+            sides["per clip, 2 workers"] = in_workers(audio, published.mtslvr(sample_rate))
+        seconds = interleaved(sides, repeats)
+        views = clips * VIEWS
+        for side, value in seconds.items():
+            print(f"{name:12} {side:22} {views / value:8.1f} views/s   ({value:.2f} s for {views} views)", flush=True)
+        results.append((f"{name}_over_workers", seconds["per clip, 2 workers"] / seconds["ours"], 8.0 if name == "semisupcon" else 1.0))
+        if name == "semisupcon":
+            results.append((f"{name}_over_batch", seconds["on the batch"] / seconds["ours"], 3.0))
+    return results
+
+
+def table(repeats: int) -> None:
+    """Milliseconds a view of every transform, on 32 views at 22,050 Hz, beside torch-audiomentations on the same batch."""
+    rate = 22050
+    audio, keys = batch(rate, 16)
+    audio, keys = audio.flatten(0, 1), keys.flatten()
+    theirs = {"p": 1.0, "sample_rate": rate, "output_type": "tensor"}
+    pairs = {
+        "gain": (Gain(), ta.Gain(-15, 5, **theirs)),
+        "polarity inversion": (PolarityInversion(), ta.PolarityInversion(**theirs)),
+        "coloured noise": (AddColoredNoise(rate), ta.AddColoredNoise(**theirs)),
+        "low-pass": (LowPass(rate), ta.LowPassFilter(150, 7500, **theirs)),
+        "high-pass": (HighPass(rate), ta.HighPassFilter(200, 2400, **theirs)),
+        "band-pass": (BandPass(rate), ta.BandPassFilter(**theirs)),
+        "band-stop": (BandStop(rate), ta.BandStopFilter(**theirs)),
+        "pitch shift, 14 ratios": (PitchShift(rate, ratios="published"), ta.PitchShift(-4, 4, **theirs)),
+        "pitch shift, continuous": (PitchShift(rate), None),
+        "delay": (PARAMETRIC["delay"](1.0, rate), published.Delay(rate, 1.0)),
+        "time shift": (TimeShift(), ta.Shift(**theirs)),
+        "splice-out": (SpliceOut(rate), ta.SpliceOut(8, 100, **theirs)),
+        "reverse": (Reverse(), ta.TimeInversion(**theirs)),
+        **{name: (make(rate), None) for name, make in CORRUPTIONS.items() if name not in ("splice", "reverse")},
+        **{f"{t.name} (MT-SLVR)": (t, None) for t in build_chain(["mtslvr"], 2, 16000).transforms if t.name in ("fade", "time_masking")},
+    }
+    print(f"| {'transform':24} | {'ours, ms a view':>15} | {'torch-audiomentations':>21} | ratio |\n|---|---|---|---|")
+    for name, (ours, other) in pairs.items():
+        ours.p = 1.0
+        sides = {"ours": lambda ours=ours: ours(audio, keys)}
+        if other is not None:
+            other.p = 1.0
+            sides["theirs"] = lambda other=other: other(audio.clone())
+        ms = {side: 1000 * s / len(audio) for side, s in interleaved(sides, repeats).items()}
+        beside = f"{ms['theirs']:21.2f} | {ms['theirs'] / ms['ours']:5.1f}" if other is not None else f"{'':21} | {'':5}"
+        print(f"| {name:24} | {ms['ours']:15.2f} | {beside} |", flush=True)
+
+
+def profile(clips: int) -> None:
+    """Seconds of each operator within the chain of SemiSupCon, and the operations that take most of the processor's time."""
+    audio, keys = batch(22050, clips)
+    chain = build_chain(SIX, 2, 22050)
+    ours = Ours(chain, audio, keys)
+    whole = interleaved({"chain": ours}, REPEATS)["chain"]
+    print(f"chain {whole:.3f} s")
+    for transform in chain.transforms:
+        one = Ours(Chain([transform], p=chain.p), audio, keys)
+        print(f"  {transform.name:20} {interleaved({'one': one}, REPEATS)['one']:.3f} s (each with a copy of the batch)")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as record:
+        ours()
+    print(record.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=30))
+
+
+def on_device(device: str, repeats: int, clips: int) -> list[tuple[str, float, float]]:
+    """Ours and the libraries' batch on an accelerator, and the chain's share of a training step of SampleCNN."""
+    from semisupcon.encoders import SampleCNN
+
+    audio, keys = batch(22050, clips, device)
+    theirs = published.semisupcon(22050).to(device)
+    encoder = SampleCNN().to(device)
+    head = nn.Linear(encoder.embedding_dim, 128).to(device)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        head(encoder(audio.flatten(0, 1))).square().mean().backward()
+        optimizer.step()
+
+    sides = {
+        "ours": Ours(build_chain(SIX, 2, 22050).to(device), audio, keys),
+        "on the batch": lambda: theirs(audio.flatten(0, 1).clone()),
+        "step": step,
+    }
+    seconds = interleaved(sides, repeats, device)
+    for side, value in seconds.items():
+        print(f"{device:12} {side:22} {value * 1000:8.1f} ms for {clips * VIEWS} views", flush=True)
+    share = seconds["ours"] / (seconds["ours"] + seconds["step"])
+    return [("gpu_over_batch", seconds["on the batch"] / seconds["ours"], 3.0), ("gpu_share_of_step_max", share, 0.15)]
+
+
+def main(args: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--clips", type=int, default=CLIPS)
+    options = parser.parse_args(args)
+    if options.table:
+        table(options.repeats)
+    if options.profile:
+        profile(options.clips)
+    if options.table or options.profile:
+        return 0
+    print(f"{torch.get_num_threads()} threads, {options.clips} clips x {VIEWS} views of {SECONDS} s, median of {options.repeats}")
+    compare = (
+        chains(options.repeats, options.clips) if options.device == "cpu" else on_device(options.device, options.repeats, options.clips)
+    )
+    missed = 0
+    for name, value, bar in compare:
+        print(f"RESULT {name} {value:.2f} {bar:g}")
+        missed += value > bar if name.endswith("_max") else value < bar
+    return 1 if options.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
