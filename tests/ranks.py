@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 MOST = 3
+PATIENCE = 600
 
 
 class Ranks:
     """Up to three ranks. Each call is a process group of its own."""
 
     def __init__(self):
-        context = multiprocessing.get_context("spawn")
+        # One server pays for the imports; the ranks are forked from it before anything has started a thread.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["torch.distributed", "semisupcon.objectives"])
         self.folder = tempfile.TemporaryDirectory()
         self.calls, self.pipes, self.processes = 0, [], []
         for rank in range(MOST):
@@ -29,7 +32,7 @@ class Ranks:
         store = str(Path(self.folder.name) / str(self.calls))
         for pipe in self.pipes[:world]:
             pipe.send((world, store, function, args))
-        answers = [pipe.recv() if pipe.poll(120) else ("failed", "no answer in 120 s") for pipe in self.pipes[:world]]
+        answers = [pipe.recv() if pipe.poll(PATIENCE) else ("failed", f"no answer in {PATIENCE} s") for pipe in self.pipes[:world]]
         if failures := [f"rank {rank}: {answer}" for rank, (state, answer) in enumerate(answers) if state == "failed"]:
             raise RuntimeError("\n".join(failures))
         return [answer for _, answer in answers]

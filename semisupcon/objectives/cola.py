@@ -61,8 +61,8 @@ class COLA(Criterion):
         projector: embedding ``[N, D]`` to ``[N, P]``; None is the paper's for the bilinear similarity (linear, LayerNorm, tanh). For the cosine
             similarity the paper uses the linear layer alone, `LinearHead`.
         similarity: `Bilinear` or `Cosine`; None is bilinear, as wide as the projection.
-        noise: standard deviation of Gaussian noise on the waveform of the positive, in training; 0.001 in both published code bases, on clips
-            of unit norm (8 dB below a clip of 10 s), and none in the paper.
+        noise: standard deviation of Gaussian noise on the waveform of the positive, in training, as a share of the crop's L2 norm. The paper
+            has none; both published code bases add 0.001 to waveforms of unit norm, 18 dB below a crop of 0.96 s.
         spec_augment: ``(features, key) -> features``, for the positive alone, in training; the ConvNeXt recipe needs it.
         symmetric: whether positives choose among anchors too; the loss is then the mean of both directions.
         together: whether anchors and positives pass the encoder at once (as published), or each alone.
@@ -107,8 +107,9 @@ class COLA(Criterion):
     def losses(self, batch, encode):
         audio, key, length = batch["audio"], batch["key"], batch["length"]
         if self.noise and self.training:
+            clean = audio[:, 1]
             drawn = normal(key[:, 1], "noise", audio.shape[-1])[:, None].to(audio.dtype)
-            audio = torch.stack([audio[:, 0], audio[:, 1] + self.noise * drawn], dim=1)
+            audio = torch.stack([audio[:, 0], clean + self.noise * clean.norm(dim=-1, keepdim=True) * drawn], dim=1)
         augment = self._on_positives if self.spec_augment is not None and self.training else None
         if self.together:
             rows = encode(audio.flatten(0, 1), length=length.flatten(), augment=augment, key=key.flatten()).unflatten(0, key.shape)

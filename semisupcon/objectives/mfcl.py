@@ -8,6 +8,7 @@ from semisupcon.heads import Head
 from semisupcon.objectives.base import Criterion
 from semisupcon.objectives.views import nt_xent
 from semisupcon.random import clip_key, uniform
+from semisupcon.spec import Recorded
 
 FORMATS = ("waveform", "spectrogram")
 
@@ -21,6 +22,7 @@ class MFCL(Criterion):
         temperature: positive; 0.1 in the exercise.
         waveform_projector: a head for the waveform embedding; None compares the embedding itself, as in the exercise.
         spectrogram_projector: the same for the spectrogram embedding; as wide as the other.
+        spec_augment: ``(features, key) -> features`` for the spectrograms, in training; the exercise's best probe had frequency masks.
         gather_negatives: whether the clips of all ranks are negatives, or those of an anchor's own rank.
 
     Logged:
@@ -34,6 +36,7 @@ class MFCL(Criterion):
         temperature: float = 0.1,
         waveform_projector: Head | None = None,
         spectrogram_projector: Head | None = None,
+        spec_augment: Recorded | None = None,
         gather_negatives: bool = True,
     ):
         super().__init__()
@@ -42,6 +45,7 @@ class MFCL(Criterion):
         self.projectors = nn.ModuleDict(
             {name: head or nn.Identity() for name, head in zip(FORMATS, (waveform_projector, spectrogram_projector), strict=True)}
         )
+        self.spec_augment = spec_augment
         self.temperature, self.gather_negatives = temperature, gather_negatives
 
     def connect(self, encoder):
@@ -57,12 +61,11 @@ class MFCL(Criterion):
             raise ConfigError(f"MFCL compares both formats, so they must be equally wide; they are {widths}.")
 
     def losses(self, batch, encode):
-        (x1, x2), (n1, n2) = batch["audio"].unbind(dim=1), batch["length"].unbind(dim=1)
-        first_is_heard = uniform(clip_key(batch["key"][:, 0]), "format")[:, 0] < 0.5
-        pick = first_is_heard[:, None, None]
-        crops = {
-            "waveform": (torch.where(pick, x1, x2), torch.where(first_is_heard, n1, n2)),
-            "spectrogram": (torch.where(pick, x2, x1), torch.where(first_is_heard, n2, n1)),
-        }
-        z = [self.projectors[name](encode(x, length=n, task=name)) for name, (x, n) in crops.items()]
-        return nt_xent(torch.stack(z, dim=1), batch, self.temperature, self.gather_negatives)
+        heard_first = uniform(clip_key(batch["key"][:, 0]), "format")[:, 0] < 0.5
+        rows = torch.arange(len(heard_first), device=heard_first.device)
+        embeddings = []
+        for name, view in zip(FORMATS, ((~heard_first).long(), heard_first.long()), strict=True):
+            crop, length, key = (batch[part][rows, view] for part in ("audio", "length", "key"))
+            augment = self.spec_augment if name == "spectrogram" and self.training else None
+            embeddings.append(self.projectors[name](encode(crop, length=length, task=name, augment=augment, key=key)))
+        return nt_xent(torch.stack(embeddings, dim=1), batch, self.temperature, self.gather_negatives)

@@ -86,6 +86,15 @@ def test_mfcl_compares_formats_in_random_assignment():
     assert losses["loss"].item() == pytest.approx(nt_xent(torch.cat(wave), torch.cat(spectrogram), 0.1), rel=1e-9)
 
 
+def test_mfcl_masks_spectrograms_in_training_only():
+    losses, encoder, criterion, batch = losses_of("MFCL, masked")
+    criterion.eval()
+    plain = criterion.losses(batch, Encode(encoder))["loss"]
+    criterion.spec_augment = None
+    assert torch.equal(criterion.losses(batch, Encode(encoder))["loss"], plain)
+    assert losses["loss"] != plain
+
+
 def test_mfcl_ignores_padding():
     losses, encoder, criterion, batch = losses_of("MFCL")
     batch["length"] = torch.tensor([[32, 16], [16, 32], [24, 24]] * 2)
@@ -139,7 +148,8 @@ def test_cola_treats_the_positive_alone_and_only_in_training():
     trained, evaluated = (x.unflatten(0, (6, 2)) for x in seen)
     assert torch.equal(trained[:, 0], evaluated[:, 0])
     noise = normal(batch["key"][:, 1], "noise", SAMPLES)[:, None]
-    noisy = encoder.frontend(batch["audio"][:, 1] + 0.1 * noise.double())
+    clean = batch["audio"][:, 1]
+    noisy = encoder.frontend(clean + 0.1 * clean.norm(dim=-1, keepdim=True) * noise.double())
     assert torch.equal(trained[:, 1], criterion.spec_augment(noisy, batch["key"][:, 1]))
     assert torch.equal(evaluated[:, 1], encoder.frontend(batch["audio"][:, 1]))
 

@@ -61,7 +61,7 @@ class Bands(Frontend):
         return samples // 4
 
 
-class HalveOddBands(Recorded):
+class DimBands(Recorded):
     """A stand-in for SpecAugment that depends on the key."""
 
     def forward(self, features, key):
@@ -115,9 +115,14 @@ ZOO: dict[str, tuple] = {
     "BYOL": (TinyEncoder, lambda: BYOL(**siamese(), momentum_steps=10), "multilabel"),
     "CPC": (TinyEncoder, lambda: CPC(3, hidden=4), "multilabel"),
     "CPC on embeddings": (TinyEncoder, lambda: EmbeddingCPC(2, 4, negatives=3, window=3), "multilabel"),
-    "COLA": (TinySpectrogramEncoder, lambda: COLA(head(), Bilinear(4, 0.3), noise=0.1, spec_augment=HalveOddBands()), "multilabel"),
+    "COLA": (TinySpectrogramEncoder, lambda: COLA(head(), Bilinear(4, 0.3), noise=0.1, spec_augment=DimBands()), "multilabel"),
     "COLA, cosine, symmetric": (TinyEncoder, lambda: COLA(LinearHead(4), Cosine(), symmetric=True, together=False), "multilabel"),
     "MFCL": (lambda: MultiFormat(TinyEncoder(), TinySpectrogramEncoder()), MFCL, "multilabel"),
+    "MFCL, masked": (
+        lambda: MultiFormat(TinyEncoder(), TinySpectrogramEncoder(5)),
+        lambda: MFCL(0.2, head(), head(), DimBands()),
+        "multilabel",
+    ),
     "augmentation prediction": (
         TinyEncoder,
         lambda: AugmentationPrediction(AugmentationPredictor([4]), AugmentationPredictor([4]), views=2),
