@@ -1,6 +1,7 @@
 """From rows of the table to tensors: reads exactly the samples that a batch shows, resamples them, and makes short clips long enough."""
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -28,6 +29,7 @@ class FileAudio:
     """
 
     dtype = torch.float32
+    patience = 1.0  # seconds before a file that cannot be read is tried once more
 
     def __init__(self, rows: pd.DataFrame):
         # Arrays, not lists: workers share them without copying, as no reference count in them changes.
@@ -35,7 +37,13 @@ class FileAudio:
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Mono float32 of spans ``(start, frames)`` at the file's own rate; raises as `read`."""
-        return read_spans(self.name(row), spans)[0]
+        path = self.name(row)
+        try:
+            return read_spans(path, spans)[0]
+        except AudioError:
+            # The scan found the file sound: network file systems stumble, and a run of days should not end for that.
+            time.sleep(self.patience)
+            return read_spans(path, spans)[0]
 
     def name(self, row: int) -> str:
         """What to call the clip."""

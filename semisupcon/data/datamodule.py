@@ -10,15 +10,13 @@ from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.data.batch import Batch, DataFacts
-from semisupcon.data.batching import MixedBatchSampler, validation_batches
+from semisupcon.data.batching import MixedBatchSampler, share_out, validation_batches
 from semisupcon.data.clips import Clips, FileAudio, ShortClips
-from semisupcon.data.gathering import gather
+from semisupcon.data.gathering import Gathered, gather
 from semisupcon.data.loader import EndlessLoader, batches
 from semisupcon.data.packed import Packed, PackedAudio
 from semisupcon.data.resident import Places, Resident, fits
-from semisupcon.data.sources import is_synthetic
 from semisupcon.data.splitter import ClipTable, check_shares, divide
-from semisupcon.data.synthetic import render
 from semisupcon.data.views import Policy
 from semisupcon.errors import ConfigError
 
@@ -133,27 +131,27 @@ class AudioDataModule(L.LightningDataModule):
             )
 
     def prepare_data(self) -> None:
-        """Render the synthetic set where it is asked for, in one process."""
+        """Of several processes, let one do first what is then remembered: render the synthetic set, scan files, check packed ones."""
+        if self.trainer is not None and self.trainer.world_size > 1:
+            self._gathered()
+
+    def _gathered(self) -> Gathered:
         if self.packed is not None:
-            return
-        sl_task, ssl_task, data_dir, *_ = self.sources
-        if any(task and is_synthetic(task) for task in (sl_task, ssl_task)) or not (sl_task or ssl_task or data_dir):
-            render()
+            return Packed(self.packed).check_request(*self.sources[:2], self.sample_rate)
+        return gather(*self.sources, max_bad=self.max_bad)
 
     def setup(self, stage: str | None = None) -> None:
-        """Make the table and the augmentations; raises what `make_table` and `Clips` raise."""
+        """Make the table and the augmentations; raises what `gather`, `divide` and `Clips` raise."""
         if self.table is not None:
             return
         if self.sample_rate is None:
             raise ConfigError("data.target_sample_rate is not given, and no encoder says it.")
         if self.target_length is not None:
             self.samples = round(self.target_length * self.sample_rate)
+        # Settings that cannot be are told before thousands of files are scanned.
         check_shares(self.draws["val_split"], self.draws["supervised_data_p"])
-        if self.packed is not None:
-            gathered = Packed(self.packed).check_request(*self.sources[:2], self.sample_rate)
-        else:
-            gathered = gather(*self.sources, max_bad=self.max_bad)
-        self.table = divide(gathered, **self.draws, seed=self.seed)
+        share_out(self.batch_size, self.intrabatch_supervised_p, True, False)
+        self.table = divide(self._gathered(), **self.draws, seed=self.seed)
         if self.intrabatch_supervised_p == 0:
             self.table = self.table.without_labels()
         audio = PackedAudio(self.packed, self.table.rows) if self.packed is not None else FileAudio(self.table.rows)

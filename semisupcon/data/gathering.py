@@ -137,5 +137,6 @@ def _keep_apart(labelled: Source | None, pool: Source) -> pd.DataFrame:
 
 def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
     """Files of two roots that happen to have the same relative path are two clips."""
-    same = table["clip"].isin(listed["clip"])
-    return table.assign(clip=table["clip"].where(~same, [stable_hash(f"unlabelled/{name}") for name in table["name"]]))
+    same, clip = table["clip"].isin(listed["clip"]).to_numpy(), table["clip"].to_numpy(copy=True)
+    clip[same] = [stable_hash(f"unlabelled/{name}") for name in table["name"][same]]
+    return table.assign(clip=clip)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from semisupcon.data.audio import probe_file, read
+from semisupcon.data.audio import probe_file, read, read_spans
 from semisupcon.data.clips import Clips
 from semisupcon.data.splitter import ClipTable
 from semisupcon.errors import AudioError, ConfigError
@@ -131,6 +131,26 @@ def test_another_pass_cuts_elsewhere_and_the_same_key_the_same(write):
     first, again, other = clips[items_of(1)[0]], clips[items_of(1)[0]], clips[items_of(1, seed=1)[0]]
     assert torch.equal(first["audio"], again["audio"])
     assert not torch.equal(first["audio"], other["audio"])
+
+
+def test_a_file_that_fails_once_is_read_again_and_then_given_up(write, monkeypatch):
+    path = write("a.wav", samples=600)
+    clips = Clips(table_of([path]), 8000, 300)
+    clips.audio.patience = 0.0
+    calls = []
+
+    def stumbles(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise AudioError("input/output error")
+        return read_spans(*args)
+
+    monkeypatch.setattr("semisupcon.data.clips.read_spans", stumbles)
+    assert clips[items_of(1)[0]]["audio"].shape == (2, 1, 300)
+    monkeypatch.undo()
+    path.write_text("no audio any more")
+    with pytest.raises(AudioError, match=r"a\.wav"):
+        clips[items_of(1)[0]]
 
 
 def test_settings_that_do_not_go_together(write):

@@ -206,6 +206,34 @@ def test_with_labels_only_no_clip_is_unlabelled(folder):
     assert module.facts.train_targets.shape == (26, 3)
 
 
+class Rank:
+    """As much of a trainer as says which process this is."""
+
+    overfit_batches, fit_loop = 1, None
+
+    class strategy:
+        root_device = torch.device("cpu")
+
+    def __init__(self, rank):
+        self.global_rank, self.world_size = rank, 2
+
+
+def test_processes_share_batches_and_validation_without_overlap(folder):
+    training, validation = [], []
+    for rank in range(2):
+        module = module_of(folder, batch_size=4)
+        module.trainer = Rank(rank)
+        module.prepare_data()
+        module.setup()
+        batch = next(iter(module.train_dataloader()))
+        assert labelled(batch["targets"]).tolist() == [True, True, False, False]
+        training.append(set(batch["clip"].tolist()))
+        validation.append([clip for batch in module.val_dataloader() for clip in batch["clip"].tolist()])
+    assert len(training[0] | training[1]) == 8
+    assert len(validation[0]) == len(validation[1]) == 3
+    assert len(set(validation[0] + validation[1])) == 5
+
+
 class Encoder:
     sample_rate, min_samples, segment_samples = 16000, 400, 3200
 
@@ -228,6 +256,20 @@ def test_the_model_fills_what_is_left_open(folder):
 def test_what_does_not_fit_the_model_is_refused(folder, options, message):
     with pytest.raises(ConfigError, match=message):
         AudioDataModule(data_dir=str(folder), **options).bind(Encoder(), views=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"supervised_data_p": 1.5}, "supervised_data_p must lie between 0 and 1, got 1.5"),
+        ({"intrabatch_supervised_p": 1.5}, "intrabatch_supervised_p must lie between 0 and 1, got 1.5"),
+        ({"val_split": -0.1}, "val_split must be"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_files_are_read(tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        module_of(tmp_path / "nowhere", **options).setup()
 
 
 def test_a_sample_rate_must_come_from_somewhere(folder):

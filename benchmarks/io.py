@@ -1,0 +1,160 @@
+"""How fast crops reach the training process: wav, flac, mp3, packed, device-resident, and ``sf.read`` as SemiSupCon calls it.
+
+    python -m benchmarks.io [--check] [--clips 96] [--rounds 7]
+
+Writes clips of 30 s (mono, 22,050 Hz) to a temporary folder in each format, packs them, and reads random crops of 2.7 s in batches, one reader
+after the other in every round; the page cache is warm. "A core" is one process and one thread. The bars: packed at least 20 times mp3 and 5 times
+wav, and 10,000 crops a second out of the loader as the training process meets it.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import torch
+
+from semisupcon.data.batching import MixedBatchSampler
+from semisupcon.data.clips import Clips
+from semisupcon.data.gathering import gather
+from semisupcon.data.loader import EndlessLoader
+from semisupcon.data.packed import Packed, PackedAudio
+from semisupcon.data.packing import pack
+from semisupcon.data.resident import Places, Resident
+from semisupcon.data.splitter import divide
+
+SAMPLE_RATE, SECONDS, CROP = 22_050, 30, 59_535
+FORMATS = {"wav": {}, "flac": {}, "mp3": {"bitrate_mode": "CONSTANT", "compression_level": 0.5}}
+BATCH, VIEWS = 96, 2
+
+
+def write_clips(folder: Path, count: int) -> None:
+    """Clips of chords in noise, in every format."""
+    time_ = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        tones = sum(np.sin(2 * np.pi * f * time_ + p) / 8 for f, p in zip(rng.uniform(80, 4000, 6), rng.uniform(0, 6, 6), strict=True))
+        audio = tones * (0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(0.5, 4) * time_)) + 0.02 * rng.standard_normal(len(time_))
+        for name, options in FORMATS.items():
+            (folder / name).mkdir(exist_ok=True)
+            sf.write(folder / name / f"{i:03d}.{name}", audio * 0.5, SAMPLE_RATE, **options)
+
+
+def published(paths: list[str], rng: np.random.Generator) -> torch.Tensor:
+    """A batch as SemiSupCon reads it: the header, a random stretch by ``sf.read``, channels averaged, one tensor a clip, then stacked."""
+    crops = []
+    for path in paths:
+        frames = sf.info(path).frames
+        start = int(rng.integers(0, frames - VIEWS * CROP))
+        audio, _ = sf.read(path, start=start, stop=start + VIEWS * CROP, dtype="float32", always_2d=True)
+        crops.append(torch.from_numpy(audio).mean(dim=1).view(VIEWS, 1, CROP))
+    return torch.stack(crops)
+
+
+def readers(folder: Path, count: int) -> dict[str, Callable[[int], object]]:
+    """Name -> function that reads batch number t of `BATCH` clips with `VIEWS` views, on one core."""
+    found: dict[str, Callable[[int], object]] = {}
+    for name in FORMATS:
+        table = divide(gather(data_dir=folder / name), val_split=0)
+        sampler = MixedBatchSampler(np.arange(0), np.arange(count), table.rows["clip"].to_numpy(), BATCH)
+        clips = Clips(table, SAMPLE_RATE, CROP, VIEWS)
+        found[name] = lambda t, clips=clips, sampler=sampler: clips.__getitems__(sampler.batch(t))
+        paths, rng = table.rows["path"].tolist(), np.random.default_rng(0)
+        found[f"{name}, sf.read"] = lambda t, paths=paths, rng=rng: published([paths[i] for i in rng.integers(0, count, BATCH)], rng)
+    clips, sampler = packed_clips(folder, count)
+    found["packed"] = lambda t: clips.__getitems__(sampler.batch(t))
+    if torch.cuda.is_available():
+        device = torch.device("cuda")
+        places, resident = Places(clips), Resident(clips.audio, device)
+
+        def cut(t: int) -> object:
+            batch = {name: value.to(device) for name, value in places.__getitems__(sampler.batch(t)).items()}
+            audio = resident.cut(batch, clips)["audio"].float() / 32768
+            torch.cuda.synchronize()
+            return audio
+
+        found["device-resident"] = cut
+    return found
+
+
+def packed_clips(folder: Path, count: int) -> tuple[Clips, MixedBatchSampler]:
+    """The wav clips, packed."""
+    sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "wav"), "sl_kwargs": None, "ssl_kwargs": None}
+    packed = Packed(pack(gather(**sources), sources, SAMPLE_RATE, folder / "packed"))
+    table = divide(packed.gathered, val_split=0)
+    clips = Clips(table, SAMPLE_RATE, CROP, VIEWS, audio=PackedAudio(packed.folder, table.rows))
+    return clips, MixedBatchSampler(np.arange(0), np.arange(count), table.rows["clip"].to_numpy(), BATCH)
+
+
+def rate(read: Callable[[int], object], first: int, seconds: float) -> float:
+    """Crops a second over at least ``seconds``."""
+    begin, number = time.perf_counter(), 0
+    while (taken := time.perf_counter() - begin) < seconds or number == 0:
+        read(first + number)
+        number += 1
+    return number * BATCH * VIEWS / taken
+
+
+def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batches: int) -> float:
+    """Crops a second that the loader gives to the process that iterates, after the first few batches."""
+    loader = EndlessLoader(clips, sampler, lambda: 0, "", num_workers)
+    loader.sequence.start = 0
+    iterator = iter(loader.loader)
+    for _ in range(10):
+        next(iterator)
+    begin = time.perf_counter()
+    for _ in range(batches):
+        next(iterator)
+    return batches * BATCH * VIEWS / (time.perf_counter() - begin)
+
+
+def main() -> int:
+    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each reader in each round")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        os.environ["SEMISUPCON_CACHE"] = str(folder / "cache")
+        write_clips(folder, options.clips)
+        found = readers(folder, options.clips)
+        clips, sampler = packed_clips(folder, options.clips)
+        rates: dict[str, list[float]] = {name: [] for name in found}
+        loaders: dict[int, list[float]] = {0: [], 2: []}
+        for read in found.values():
+            read(0)
+        for number in range(options.rounds):
+            for name, read in found.items():
+                rates[name].append(rate(read, 1 + 1000 * number, options.seconds))
+            for workers, taken in loaders.items():
+                taken.append(loader_rate(clips, sampler, workers, 60))
+    median = {name: statistics.median(taken) for name, taken in rates.items()}
+    print(f"crops of {CROP / SAMPLE_RATE:g} s a second on one core, median of {options.rounds} rounds\n")
+    for name, value in median.items():
+        print(f"  {name:<20} {value:>10,.0f}")
+    print("\nthrough the loader, packed\n")
+    for workers, taken in loaders.items():
+        what = "a thread (recommended)" if workers == 0 else f"{workers} processes"
+        print(f"  {what:<24} {statistics.median(taken):>8,.0f}")
+    results = [
+        ("packed_over_mp3", median["packed"] / median["mp3"], 20),
+        ("packed_over_wav", median["packed"] / median["wav"], 5),
+        ("packed_loader_crops_per_second", statistics.median(loaders[0]), 10_000),
+    ]
+    for name, value, bar in results:
+        print(f"RESULT {name} {value:.4g} >={bar}")
+    return int(options.check and any(value < bar for _, value, bar in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
