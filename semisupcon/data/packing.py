@@ -150,7 +150,7 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
             samples = int(clips["frames"].sum())
             if not (path.exists() and notes.exists()):
                 partial = path.with_suffix(".partial")
-                store = np.memmap(partial, dtype="<i2", mode="w+", shape=(samples,))
+                store = _reserve(partial, samples)
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
                 results = []
                 for result, frames in zip(
@@ -168,6 +168,18 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
             crc[clips.index] = results[:, 0]
             clipped += int(results[:, 1].sum())
     return crc, clipped
+
+
+def _reserve(path: Path, samples: int) -> np.memmap:
+    """A new file of int16 samples, mapped. Its space is taken at once: a map that meets a full disk later kills the process."""
+    with open(path, "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, 2 * samples)
+        except OSError as error:
+            raise UserError(
+                f"There is no room for the next shard ({error.strerror}).\nIn: {path.parent}\nMake room, and call again."
+            ) from error
+    return np.memmap(path, dtype="<i2", mode="r+", shape=(samples,))
 
 
 def _write_clip(

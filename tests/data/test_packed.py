@@ -177,6 +177,15 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
     assert packed == []
 
 
+def test_a_full_disk_is_told_and_gone_on_from(pack_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(UserError, match="no room for the next shard"):
+        pack_folder()
+    monkeypatch.undo()
+    monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "cache"))
+    Packed(pack_folder())
+
+
 def test_another_set_in_the_folder_is_not_touched(pack_folder, tmp_path):
     pack_folder()
     with pytest.raises(UserError, match="holds another packed set"):
