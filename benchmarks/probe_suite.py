@@ -1,8 +1,9 @@
 """The probing report of `docs/`: three encoders on seven questions of real audio, with intervals, verdicts, robustness and pictures.
 
-`python -m benchmarks.probe_suite --data DIR` pretrains a small encoder twice on the training clips of FSDD (self-supervised, and semi-supervised with
-its digits), probes both and an untrained one, and writes `docs/probing.html`, the table in `docs/probing.md`, and the pictures in `media/`. DIR holds
-fsdd, esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call does only what is missing.
+`python -m benchmarks.probe_suite --data DIR` takes two encoders of the study of digits (`benchmarks.digits`: self-supervised, and semi-supervised
+with all digit labels, both on the training clips of FSDD), or pretrains them; probes both and an untrained one; and writes `docs/probing.html`, the
+table in `docs/probing.md`, and the pictures in `media/`. DIR holds fsdd, esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call does
+only what is missing.
 """
 
 import argparse
@@ -12,19 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from semisupcon.cli import main as pretrain
+from benchmarks import digits
+from benchmarks.recipes import ROOT, pretrain
 from semisupcon.plots import draw_confusion, draw_robustness, draw_scatter, save_figure
 from semisupcon.probing.command import main as probe
 from semisupcon.probing.maps import load_map
 from semisupcon.probing.metrics import confusion
 from semisupcon.probing.results import Results, read_predictions
 
-ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- table: python -m benchmarks.probe_suite -->", "<!-- end of table -->"
-RECIPES = {
-    "self-supervised": ("pretrain_ssl", ["--data.ssl_task", "fsdd_digit"]),
-    "semi-supervised": ("pretrain_smsl", ["--data.sl_task", "fsdd_digit"]),
-}
+RUNS = {"self-supervised": "self-supervised-0", "semi-supervised": "semi-supervised-100-0"}
 FOLDERS = {
     "fsdd_digit": "fsdd",
     "fsdd_speaker": "fsdd",
@@ -43,29 +41,26 @@ OPTIONS = {
 }
 
 
-def train(name: str, folder: Path, data: Path, steps: int) -> Path:
-    """Pretrain one encoder, unless it is there."""
-    run = folder / name
+def encoder(name: str, folder: Path, data: Path, more: list[str]) -> Path:
+    """The run folder of an encoder, as the study of digits leaves it; pretrained here where it is not there."""
+    run = folder / RUNS[name]
     if not (run / "last.ckpt").exists():
-        recipe, more = RECIPES[name]
-        configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
-        args = [part for config in configs for part in ("--config", str(config))]
-        args += ["--data.data_dir", str(data / "fsdd"), "--trainer.max_steps", str(steps), "--ckpt_path", str(folder), "--run_name", name]
-        if status := pretrain([*args, *more]):
-            raise SystemExit(status)
+        recipe, labels = digits.RUNS[name if name in digits.RUNS else f"{name} 100 %"]
+        pool = ["--data.ssl_task", "fsdd_digit"] if not labels else []
+        pretrain(recipe, folder, run.name, 0, ["--data.data_dir", str(data / "fsdd"), *digits.SETTINGS, *labels, *pool, *more])
     return run
 
 
 def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
     """Probe; returns the folder of results."""
     table = next((data / "gm_notes").glob("*.csv")).name
-    args = ["--tasks", TASKS, "--methods", "[linear,mlp,knn]", "--seeds", seeds, "--out", str(folder / "probe")]
+    args = ["--tasks", TASKS, "--methods", "[linear,mlp,knn]", "--seeds", seeds, "--out", str(folder / "report")]
     args += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]
     args += [f"--data_dirs.{task}={data / where}" for task, where in FOLDERS.items()]
     args += [f"--task_kwargs.{task}.{k}={str(v).format(gm=table)}" for task, options in OPTIONS.items() for k, v in options.items()]
     if status := probe(args):
         raise SystemExit(status)
-    return folder / "probe"
+    return folder / "report"
 
 
 def pictures(out: Path, media: Path) -> None:
@@ -93,11 +88,10 @@ def main(args: list[str] | None = None) -> int:
     """Make the report; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--folder", type=Path, default=Path("runs/probing"))
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--folder", type=Path, default=Path("runs/digits"), help="of the study of digits")
     parser.add_argument("--seeds", default="[0,1,2]")
-    given = parser.parse_args(args)
-    runs = {name: train(name, given.folder, given.data, given.steps) for name in RECIPES}
+    given, more = parser.parse_known_args(args)
+    runs = {name: encoder(name, given.folder, given.data, more) for name in RUNS}
     out = suite(given.folder, given.data, runs, given.seeds)
     robust = ["--tasks", "fsdd_digit", "--methods", "linear", "--robustness", "severity", "--seeds", given.seeds, "--out", str(out)]
     robust += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]

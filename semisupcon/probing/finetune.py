@@ -6,7 +6,10 @@ from scratch. One random segment a clip and epoch trains; whole tracks validate 
 """
 
 import copy
+import logging
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytorch_lightning as L
@@ -117,7 +120,20 @@ def finetune(subject: Subject, features: Features, embedder: Embedder, options: 
     head = new_head("linear", embeddings.shape[1], targets.shape[1], task.kind, seed=seed)
     head.standardise(embeddings, targets)
     tuner = FineTuner(encoder, head, options, discriminative=subject.source != "random")
-    trainer = L.Trainer(
+    with quiet_lightning(), torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []):
+        torch.manual_seed(seed)  # of dropout
+        trainer = make_trainer(embedder, options)
+        trainer.fit(tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject))
+        tuner.load_state_dict(tuner.kept)
+        scores = trainer.predict(tuner, tracks(task, "test", subject))
+    tuner.cpu()
+    detail = f"epoch {int(np.argmin([e['val_loss'] for e in tuner.curve])) + 1}"
+    return Outcome(torch.cat(scores).cpu().numpy(), detail=detail, head=tuner.finished_head(), curve=tuner.curve, encoder=freeze(encoder))
+
+
+def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
+    """A trainer that keeps nothing on disk and says nothing."""
+    return L.Trainer(
         accelerator="gpu" if embedder.device.startswith("cuda") else "cpu",
         devices=1,
         max_epochs=options.max_epochs,
@@ -127,16 +143,22 @@ def finetune(subject: Subject, features: Features, embedder: Embedder, options: 
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        barebones=False,
+        log_every_n_steps=1,
     )
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if trainer.accelerator.name() == "cuda" else []):
-        torch.manual_seed(seed)  # of dropout
-        trainer.fit(tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject))
-        tuner.load_state_dict(tuner.kept)
-        scores = trainer.predict(tuner, tracks(task, "test", subject))
-    tuner.cpu()
-    detail = f"epoch {int(np.argmin([e['val_loss'] for e in tuner.curve])) + 1}"
-    return Outcome(torch.cat(scores).cpu().numpy(), detail=detail, head=tuner.finished_head(), curve=tuner.curve, encoder=freeze(encoder))
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without its notes on devices, workers and tips."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def parameter_groups(encoder: Encoder, options: FineTuning, discriminative: bool = True) -> list[dict]:

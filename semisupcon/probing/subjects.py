@@ -7,7 +7,8 @@ architecture, so its running statistics are taken from the training clips of eac
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,8 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
         name = name if name != what else Path(what).stem
         return Subject(name, freeze(encoder), "pretrained", _checked(encoder, representation, ()), make=make)
     if not Path(what).exists() and (found := find_class(what)) is not None:
-        encoder = as_encoder(found)
+        with seeded(0):  # The same class is the same encoder in every session.
+            encoder = as_encoder(found)
         return Subject(name, freeze(encoder), "as constructed", _checked(encoder, representation, ()), make=lambda: as_encoder(found))
     name = name if name != what else _short_name(Path(what))
     encoder = load_encoder(what, trust)
@@ -107,8 +109,7 @@ def random_twin(subject: Subject, seed: int) -> Subject:
     """
     if subject.head is not None:
         raise ConfigError(f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the embedding.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         # Already imported and running: its class needs no further trust.
         encoder = subject.make() if subject.make else build(spec_of(subject.encoder), trust=[type(subject.encoder).__module__])
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
@@ -116,6 +117,14 @@ def random_twin(subject: Subject, seed: int) -> Subject:
         if isinstance(trained, Normalization):
             fresh.load_state_dict(trained.state_dict())
     return Subject(RANDOM, freeze(encoder), "random", subject.representation, seed=seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw weights from a seed; the generator outside goes on as if nothing had happened."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:

@@ -158,7 +158,7 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
         task = load_task(text, root_of(suite, text), fold=fold, need=need, **options)
         if suite.train_share != 1:
             task = fraction_of_training(task, suite.train_share, seed=0)
-        yield shuffled_labels(task, seed=0) if suite.shuffle_labels else task
+        yield shuffled_labels(task, suite.seeds[0]) if suite.shuffle_labels else task
 
 
 def _probe(suite: Suite, task: Task, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:

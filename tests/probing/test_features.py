@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from semisupcon.encoders import DilatedCNN, MultiFormat, ResNet1d, ResNet2d, SampleCNNSmall, SplitResNet1d, TimmEncoder, freeze
+from semisupcon.encoders import DilatedCNN, Encoder, MultiFormat, ResNet1d, ResNet2d, SampleCNNSmall, SplitResNet1d, freeze
 from semisupcon.errors import UserError
 from semisupcon.frontends import DatasetStatistics, mfcl_log_mel
 from semisupcon.probing.cache import Chunks, ContentHashes, EmbeddingCache
@@ -126,12 +126,18 @@ def test_nan_in_an_embedding_names_the_clip(subject, tones, cache):
         Embedder(cache).embed(subject, load_task("csv", tones))
 
 
+class WithDropout(Encoder):
+    def __init__(self):
+        trunk = torch.nn.Sequential(torch.nn.Conv1d(1, 8, 40, 20), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Dropout(0.5))
+        super().__init__(trunk, width=8, dims=8, sample_rate=RATE, segment_samples=2000, min_samples=40)
+
+
 ENCODERS = {
     "SampleCNNSmall": lambda: SampleCNNSmall([8, 16], stem=20, sample_rate=RATE, segment_samples=2000),
     "ResNet1d": lambda: ResNet1d(width=4, sample_rate=RATE, segment_samples=2000),
     "ResNet2d": lambda: ResNet2d(width=4, normalize=DatasetStatistics(0.1, 0.5), segment_samples=4000),
     "SplitResNet1d": lambda: SplitResNet1d(width=4, out_dim=8, sample_rate=RATE, segment_samples=2000),
-    "TimmEncoder": lambda: TimmEncoder("convnext_atto", drop_path=0.5, segment_samples=8000),
+    "with dropout": lambda: WithDropout(),
     "MultiFormat": lambda: MultiFormat(DilatedCNN(8, 2), ResNet2d(width=4, frontend=mfcl_log_mel())),
 }
 

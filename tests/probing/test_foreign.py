@@ -54,6 +54,8 @@ def described(tmp_path):
 def test_a_module_by_class_path(tones, cache):
     subject = load_subject(f"{HERE}.Ready")
     assert subject.source == "as constructed"
+    assert subject.fingerprint() == load_subject(f"{HERE}.Ready").fingerprint()
+    assert len({random_twin(subject, seed).fingerprint() for seed in (1, 2, 1)}) == 2
     _, chunks = Embedder(cache).embed(subject, load_task("csv", tones))
     assert chunks.values.shape[1] == 5
 
