@@ -88,7 +88,7 @@ class Embedder:
         cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
         file_of = dict(zip(digests, task.files, strict=True))
         todo, broken = cache.missing(digests), {}
-        subject.encoder.to(self.device)
+        subject.to(self.device)
         label = f"embedding {task.name} with {subject.name}"
         made = progress(self._embed(subject, [file_of[d] for d in todo], broken), len(todo), label)
         kept, rows = [], []
@@ -129,7 +129,7 @@ class Embedder:
             while rows := list(islice(segments, self.batch_size)):
                 yield torch.from_numpy(np.concatenate(rows))[:, None].to(self.device)
 
-        subject.encoder.to(self.device)
+        subject.to(self.device)
         return calibrated(subject, batches())
 
     def _embed(self, subject: Subject, files: Sequence[Path], broken: dict[Path, str]) -> Iterator[np.ndarray | None]:

@@ -59,6 +59,12 @@ class Subject:
         embedding = self.encoder(x, task=task)
         return embedding if self.head is None else self.head(embedding)
 
+    def to(self, device: str) -> "Subject":
+        """Move its modules."""
+        for module in filter(None, (self.encoder, self.head)):
+            module.to(device)
+        return self
+
     def fingerprint(self) -> str:
         """A hash of everything that its output depends on: written form, weights, buffers, representation."""
         digest = hashlib.sha256(json.dumps([CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True).encode())
