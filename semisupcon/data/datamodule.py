@@ -52,6 +52,8 @@ class AudioDataModule(L.LightningDataModule):
         seed: of validation and label subsets, order, crops and augmentations.
     """
 
+    clips_type = Clips
+
     def __init__(
         self,
         sl_task: str | None = None,
@@ -154,11 +156,11 @@ class AudioDataModule(L.LightningDataModule):
         self.table = divide(self._gathered(), **self.draws, seed=self.seed)
         if self.intrabatch_supervised_p == 0:
             self.table = self.table.without_labels()
-        audio = PackedAudio(self.packed, self.table.rows) if self.packed is not None else FileAudio(self.table.rows)
+        audio = self._audio()
         cut = {**self.view_options, "min_samples": self.min_samples, "audio": audio}
-        self.clips = Clips(self.table, self.sample_rate, self.samples, self.views or 2, **cut)
+        self.clips = self.clips_type(self.table, self.sample_rate, self.samples, self.views or 2, **cut)
         # Retrieval between two views is measured whatever the objective needs.
-        self.validation_clips = Clips(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
+        self.validation_clips = self.clips_type(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
         if self.device_resident and self.trainer is not None and fits(audio, self.trainer.strategy.root_device):
             self.resident = Resident(audio, self.trainer.strategy.root_device)
         self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
@@ -217,6 +219,9 @@ class AudioDataModule(L.LightningDataModule):
             # What an augmentation adds to the padding (noise, echoes) is no audio.
             audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
         return {**batch, "audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
+
+    def _audio(self) -> FileAudio | PackedAudio:
+        return PackedAudio(self.packed, self.table.rows) if self.packed is not None else FileAudio(self.table.rows)
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
