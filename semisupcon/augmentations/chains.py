@@ -8,7 +8,7 @@ from typing import Any
 from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
-from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability
+from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability, filtering
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.spec import Recorded
 
@@ -45,22 +45,21 @@ def build_chain(
     if not aug_list or severity_modifier == 0:
         return None
     entries = [name for entry in aug_list for name in (TIERS.get(entry, (entry,)) if isinstance(entry, str) else (entry,))]
-    transforms = [_made(entry, severity_modifier, sample_rate) for entry in entries]
+    transforms = [_made(entry, severity_modifier, sample_rate, shared_choices) for entry in entries]
     if any(isinstance(t, Chain) for t in transforms):
         if len(transforms) > 1:
             raise ConfigError("A whole chain of augmentations stands alone in aug_list.")
         return transforms[0]
-    for transform in transforms:
-        if hasattr(transform, "shared_choices"):
-            transform.shared_choices = shared_choices
     return Chain(transforms, chain_probability(severity_modifier) if p is None else p, shared_choices)
 
 
-def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, sample_rate: int) -> Transform | Chain:
+def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, sample_rate: int, shared_choices: bool) -> Transform | Chain:
     if isinstance(entry, Transform | Chain):
         return entry
     if isinstance(entry, Mapping):
         return _from_class_path(entry, sample_rate)
+    if entry == "filtering":
+        return filtering(severity / 2, sample_rate, shared_choices)
     if entry in PARAMETRIC:
         return PARAMETRIC[entry](severity / 2, sample_rate)
     if entry in CORRUPTIONS:
@@ -85,7 +84,7 @@ def _from_class_path(entry: Mapping[str, Any], sample_rate: int) -> Transform | 
     if not (isinstance(cls, type) and issubclass(cls, Transform | Chain) and issubclass(cls, Recorded)):
         raise ConfigError(f"The augmentation {path!r} is no subclass of semisupcon.augmentations.Transform or Chain.")
     if "transforms" in arguments:
-        arguments["transforms"] = [_made(t, 2.0, sample_rate) for t in arguments["transforms"]]
+        arguments["transforms"] = [_made(t, 2.0, sample_rate, True) for t in arguments["transforms"]]
     if "sample_rate" in inspect.signature(cls.__init__).parameters:
         arguments.setdefault("sample_rate", sample_rate)
     try:

@@ -41,14 +41,14 @@ def add_colored_noise(m: float, sample_rate: int) -> Transform:
     return AddColoredNoise(sample_rate, 3 / m, 30 / m, -2 * m, 2 * m, p=min(0.8, 0.6 * m))
 
 
-def filtering(m: float, sample_rate: int) -> Transform:
+def filtering(m: float, sample_rate: int, shared_choices: bool = True) -> Transform:
     filters = [
         BandPass(sample_rate, 200, 4000, 0.5 * m, 1.99),
         BandStop(sample_rate, 200, 4000, 0.5 * m, 1.99),
         HighPass(sample_rate, 200 * m, min(sample_rate / 2, 2400 * m)),
         LowPass(sample_rate, max(75, 150 / m), 7500 / max(1, m)),
     ]
-    return OneOf(filters, "filtering", p=min(0.6, 0.3 * m))
+    return OneOf(filters, "filtering", min(0.6, 0.3 * m), shared_choices)
 
 
 def pitch_shift(m: float, sample_rate: int) -> Transform:

@@ -9,8 +9,8 @@ from semisupcon.errors import ConfigError
 BANDS, FRAMES = 64, 98
 
 
-def masked_bands_and_frames(keys, n=400, **options):
-    x = torch.randn(n, 1, BANDS, FRAMES, generator=torch.Generator().manual_seed(0)) + 100
+def masked_bands_and_frames(keys, n=400, frames=FRAMES, **options):
+    x = torch.randn(n, 1, BANDS, frames, generator=torch.Generator().manual_seed(0)) + 100
     y = SpecAugment(fill="zero", **options)(x, keys(n))
     bands, frames = (y[:, 0] == 0).all(2), (y[:, 0] == 0).all(1)
     assert torch.equal(y[:, 0] == 0, bands[:, :, None] | frames[:, None])
@@ -29,7 +29,7 @@ def test_masks_are_bands_and_frames_of_the_right_width(keys):
 
 def test_starts_do_not_depend_on_widths(keys):
     """In the original both came from the same draw, so wide masks sat at the high end."""
-    bands, _ = masked_bands_and_frames(keys, n=2000, max_bands=20, masks=1)
+    bands, _ = masked_bands_and_frames(keys, n=2000, frames=12, max_bands=20, max_frames=1, masks=1)
     width = bands.sum(1)
     some = width > 0
     place = bands.int().argmax(1)[some] / (BANDS - width[some])
