@@ -26,8 +26,8 @@ TAGS = (
     "noisy",
     "percussive",
     "reverberant",
-    "slow",
-    "sustained",
+    "sweeping",
+    "swelling",
     "vibrato",
 )
 RELEASE = 0.06  # seconds in which a note that is let go fades
@@ -103,14 +103,12 @@ def perform(scene: Scene, instrument: Instrument, patch: Patch, seconds: float) 
 def tags(scene: Scene, patch: Patch, room: Room, brightness: float, activity: float) -> set[str]:
     """Which of `TAGS` hold, from what was really rendered."""
     holds = {
-        "bright": brightness > 2.2,
-        "dark": brightness < 1.0,
+        "bright": brightness > 3.2,
+        "dark": brightness < 1.4,
         "chords": scene.texture == "chords",
-        "fast": activity > np.log2(4.2),
-        "slow": activity < np.log2(2),
+        "fast": activity > np.log2(4.8),
         "noisy": room.noise < 20,
-        "percussive": patch.ring < 1,
-        "sustained": bool(np.isinf(patch.ring)),
+        "percussive": patch.ring < 0.8,
         "reverberant": room.wet * room.decay > 0.15,
     }
     return {tag for tag, true in holds.items() if true} | (patch.traits & set(TAGS))

@@ -50,7 +50,7 @@ def organ(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     pipes = np.array([1, 3, 5, 7, 9]) if "hollow" in patch.traits else np.array([1, 2, 3, 4, 6, 8])
     pipes = pipes[pipes <= len(order)]
     spectrum = np.zeros((1, len(order)), dtype=np.float32)
-    spectrum[0, pipes - 1] = (0.4 + 0.6 * patch.shape[: len(pipes)]) * pipes ** (-0.9 + 0.9 * patch.brightness)
+    spectrum[0, pipes - 1] = (0.5 + 0.5 * patch.shape[: len(pipes)]) * pipes ** (-0.6 + 0.6 * patch.brightness)
     click = np.float32(0.2 + 0.5 * patch.shape[6]) * patch.noise[:samples] * fall(patch.seconds[:samples], 0.02)
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples]) + click
 
@@ -73,19 +73,21 @@ def brass(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     if "hollow" in patch.traits:
         spectrum[:, 1::2] *= 0.08
     time = patch.seconds[:samples]
-    opening = 0.1 + 0.25 * patch.shape[1]
+    opening = (0.4 if "sweeping" in patch.traits else 0.1) * (1 + patch.shape[1])
     swell = 1 - fall(time, opening) * np.float32(1 - 0.3 * patch.shape[2]) - np.float32(0.35) * (1 - fall(time, 3 * opening))
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples], 5 * swell)
 
 
 def choir(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Formant synthesis: a glottal pulse through the formants of two vowels, the one turning into the other."""
+    """Formant synthesis: a glottal pulse through the formants of a vowel, or of two, the one turning into the other."""
     order = harmonics_below(pitch)
-    first, second = (VOWELS[int(len(VOWELS) * u)] * (0.95 + 0.15 * patch.shape[0]) for u in patch.shape[1:3])
+    number = int(len(VOWELS) * patch.shape[1])
+    first, second = VOWELS[number], VOWELS[number - 1 if "sweeping" in patch.traits else number]
+    size = 0.95 + 0.15 * patch.shape[0]
     widths = np.array([70, 90, 140])
     glottis = _rolloff(patch, order, 1.4, 0.6)
-    spectrum = np.stack([glottis * _resonances(order * pitch, (1 - w) * first + w * second, widths, 0.006) for w in (0, 0.5, 1)])
-    position = np.minimum(patch.seconds[:samples] * np.float32(1 + 3 * patch.shape[3]), 2)
+    spectrum = np.stack([glottis * _resonances(order * pitch, size * ((1 - w) * first + w * second), widths, 0.006) for w in (0, 0.5, 1)])
+    position = np.minimum(patch.seconds[:samples] * np.float32(4 + 4 * patch.shape[3]), 2)
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples], position)
 
 
@@ -103,15 +105,16 @@ def lead(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     damping = 0.08 + 0.15 * patch.shape[0]
     spectrum = _rolloff(patch, order, 1.0, 1.0) / np.sqrt((1 - ratio**2) ** 2 + (damping * ratio) ** 2)
     closing = fall(patch.seconds[:samples], 0.3 + 1.2 * patch.shape[1])
-    position = np.float32(0.3 + 3.5 * patch.brightness) + np.float32(3 + 2 * patch.shape[2]) * closing
+    sweep = 3 + 2 * patch.shape[2] if "sweeping" in patch.traits else 0.5 + patch.shape[2]
+    position = np.float32(0.3 + 3.5 * patch.brightness) + np.float32(sweep) * closing
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples], position)
 
 
 def bell(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     """FM synthesis (Chowning 1973) with an irrational ratio: inharmonic partials that die away before the hum, which beats."""
     cycles, time = pitch * patch.warped[:samples], patch.seconds[:samples]
-    ratio = (1.414, 2.236, 2.7639, 3.5015)[int(4 * patch.shape[0])]
-    index = np.float32((0.6 + 1.6 * patch.brightness) / (2 * np.pi)) * fall(time, 1.2 * patch.ring)
+    ratio = (1.414, 2.414, 3.5015)[int(3 * patch.shape[0])]
+    index = np.float32((1.2 + 1.6 * patch.brightness) / (2 * np.pi)) * fall(time, 1.5 * patch.ring)
     hum = sine(cycles * (1 + 0.004 * patch.shape[1]))
     return sine(cycles + index * sine(ratio * cycles)) + np.float32(0.6) * hum
 

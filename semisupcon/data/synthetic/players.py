@@ -15,7 +15,7 @@ from semisupcon.data.synthetic.oscillators import SAMPLE_RATE, fall, modes, smoo
 
 BAR = np.array([2.756, 5.404, 8.933])  # modes of a free bar, without its fundamental
 DETUNED = (-8, 1, 9)  # cents
-TRAITS = ("breathy", "ensemble", "hollow", "metallic", "vibrato", "decaying")
+TRAITS = ("breathy", "decaying", "ensemble", "hollow", "metallic", "sweeping", "swelling", "vibrato")
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,17 @@ class Instrument:
 
 
 INSTRUMENTS: dict[str, Instrument] = {
-    "bell": Instrument(instruments.bell, (0.05, 0.15, 0.0, 0.85, 0.1, 1.0)),
-    "brass": Instrument(instruments.brass, (0.2, 0.25, 0.1, 0.0, 0.4, 0.15)),
-    "choir": Instrument(instruments.choir, (0.45, 0.75, 0.1, 0.0, 0.6, 0.05)),
-    "drums": Instrument(instruments.drums, (0.15, 0.05, 0.0, 0.5, 0.0, 1.0), chords=False),
-    "electric_piano": Instrument(instruments.electric_piano, (0.05, 0.35, 0.3, 0.45, 0.15, 1.0)),
-    "flute": Instrument(instruments.flute, (0.8, 0.1, 0.4, 0.0, 0.5, 0.15)),
-    "lead": Instrument(instruments.lead, (0.1, 0.45, 0.45, 0.1, 0.4, 0.35)),
-    "organ": Instrument(instruments.organ, (0.15, 0.35, 0.5, 0.1, 0.25, 0.2)),
-    "plucked_string": Instrument(instruments.plucked_string, (0.1, 0.2, 0.35, 0.25, 0.1, 1.0)),
-    "strings": Instrument(instruments.strings, (0.35, 0.8, 0.05, 0.0, 0.55, 0.2)),
+    #                                                  breathy dec. ens. hollow metal. sweep. swell. vibrato
+    "bell": Instrument(instruments.bell, (0.00, 1.0, 0.05, 0.00, 0.75, 0.00, 0.00, 0.05)),
+    "brass": Instrument(instruments.brass, (0.10, 0.1, 0.10, 0.05, 0.00, 0.50, 0.45, 0.20)),
+    "choir": Instrument(instruments.choir, (0.25, 0.0, 0.55, 0.05, 0.00, 0.25, 0.25, 0.40)),
+    "drums": Instrument(instruments.drums, (0.00, 1.0, 0.00, 0.00, 0.20, 0.00, 0.00, 0.00), chords=False),
+    "electric_piano": Instrument(instruments.electric_piano, (0.00, 1.0, 0.15, 0.20, 0.15, 0.00, 0.00, 0.05)),
+    "flute": Instrument(instruments.flute, (0.75, 0.1, 0.05, 0.15, 0.00, 0.00, 0.15, 0.35)),
+    "lead": Instrument(instruments.lead, (0.00, 0.3, 0.15, 0.30, 0.05, 0.65, 0.10, 0.15)),
+    "organ": Instrument(instruments.organ, (0.05, 0.1, 0.15, 0.55, 0.05, 0.00, 0.05, 0.10)),
+    "plucked_string": Instrument(instruments.plucked_string, (0.05, 1.0, 0.05, 0.20, 0.15, 0.00, 0.00, 0.05)),
+    "strings": Instrument(instruments.strings, (0.15, 0.1, 0.60, 0.00, 0.00, 0.00, 0.60, 0.35)),
 }
 
 
@@ -64,7 +65,7 @@ def draw_patch(rng: np.random.Generator, instrument: Instrument, tonic: float, s
         tonic=tonic,
         brightness=float(rng.uniform()),
         shape=rng.uniform(size=16),
-        attack=float(0.002 * 5**attack if decaying else 0.01 * 10**attack),
+        attack=float(0.002 * 5**attack if decaying else (0.05 if "swelling" in traits else 0.01) * 3**attack),
         ring=float(ring) if decaying else float("inf"),
         seconds=time.astype(np.float32),
         warped=time + wobble,

@@ -43,16 +43,16 @@ class Room:
 def draw_room(rng: np.random.Generator, pitch: float) -> Room:
     """Draw a room; ``pitch`` in Hz of the tonic only keeps the colour from cutting the fundamental away."""
     size = rng.uniform()
-    noisy = rng.uniform() < 0.25
+    noisy = rng.uniform() < 0.13
     return Room(
         decay=float(0.15 * 14**size),
-        wet=float(0.02 * 40 ** rng.uniform()),
+        wet=float(0.01 * 40 ** rng.uniform()),
         damping=float(rng.uniform(0.2, 0.9)),
-        noise=float(rng.uniform(10, 18) if noisy else rng.uniform(36, 56)),
+        noise=float(rng.uniform(13, 20) if noisy else rng.uniform(40, 60)),
         hiss=float(rng.uniform()),
-        centroid=float(1500 * 2 ** rng.uniform(-0.8, 0.8) * (pitch / 200) ** 0.3),
-        crest=float(rng.uniform(2.2, 3.4)),
-        level=float(rng.uniform(-27, -15)),
+        centroid=float(1500 * 2 ** rng.uniform(-0.6, 0.6) * (pitch / 200) ** 0.3),
+        crest=float(rng.uniform(2.6, 3.8)),
+        level=float(rng.uniform(-34, -14)),
     )
 
 
@@ -83,8 +83,9 @@ def record(dry: np.ndarray, room: Room, rng: np.random.Generator) -> tuple[np.nd
     spectrum *= _colour(np.abs(spectrum), frequencies, room.centroid)
     wet = fft.irfft(spectrum, length)[:samples]
 
-    wet /= np.sqrt(np.mean(wet * wet)) + 1e-9
-    wet = room.crest * np.tanh(wet / room.crest)
+    for _ in range(2):  # the second time brings loud attacks down to the drawn crest, too
+        wet *= np.float32(1 / (room.crest * np.sqrt(np.mean(wet * wet)) + 1e-9))
+        wet = np.tanh(wet)
     edge = np.minimum(1, np.arange(samples, dtype=np.float32) / (0.005 * SAMPLE_RATE))
     wet *= edge * edge[::-1]
     wet *= 10 ** (room.level / 20) / (np.sqrt(np.mean(wet * wet)) + 1e-9)

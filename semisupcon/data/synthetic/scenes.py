@@ -51,19 +51,22 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
         seconds: length of the clip.
         chords: whether the instrument can play several notes at once.
     """
-    lowest = int(rng.integers(CENTRE - 10, CENTRE + 13))
+    lowest = int(rng.integers(CENTRE - 8, CENTRE + 6))
     tonic = lowest + (pitch_class - lowest) % 12
-    texture = TEXTURES[rng.choice(3, p=(0.35, 0.25, 0.4) if chords else (0.6, 0.4, 0))]
+    texture = TEXTURES[rng.choice(3, p=(0.45, 0.3, 0.25) if chords else (0.6, 0.4, 0))]
     mode = ("major", "minor")[rng.integers(2)]
     rate = float(np.exp(rng.uniform(np.log(1.3), np.log(7.5))))
     gate = rng.uniform(0.55, 1.0)
     steps = _steps(rng, texture, mode, int(np.ceil(seconds * rate)) + 2)
     start = -rng.uniform(0, 1) / rate
+    bar = max(2, round(rng.uniform(0.8, 1.6) * rate))  # steps that stay in one octave
+    octaves = 12 * rng.integers(0, 2, size=len(steps) // bar + 1)
     notes, step = [], 0
     while step < len(steps):
         held = 2 if step % 2 == 0 and rng.uniform() < 0.25 else 1  # only the tonic is held
-        loudness = rng.uniform(0.6, 1.0)
-        notes += [Note(start + step / rate, held * gate / rate, p, loudness * (1 if p % 12 == 0 else 0.8)) for p in steps[step]]
+        onset, duration, octave = start + step / rate, held * gate / rate, int(octaves[step // bar])
+        loudness = rng.uniform(0.4, 1.0)
+        notes += [Note(onset, duration, p + octave, loudness * (1 if p % 12 == 0 else 0.8)) for p in steps[step]]
         step += held
     return Scene(tuple(notes), tonic, rate, mode, texture)
 
