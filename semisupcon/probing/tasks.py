@@ -151,7 +151,7 @@ def _with_validation(annotations: Annotations, seed: int) -> np.ndarray:
     if (split == "val").any() or len(train) < 2:
         return split
     shares = {"train": 1 - VALIDATION, "val": VALIDATION}
-    if "group" in table:
+    if "group" in table and table["group"].notna().all():
         split[train] = group_split(table["group"].to_numpy()[train].tolist(), shares, seed)
     else:
         split[train] = stratified_split(table["path"].to_numpy()[train].tolist(), _strata(annotations, train), shares, seed)
