@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -22,15 +23,20 @@ from torch.utils.data import DataLoader
 from semisupcon.data.batch import Batch
 from semisupcon.data.batching import MixedBatchSampler
 from semisupcon.data.clips import Clips, as_is
+from semisupcon.data.quiet import without_decoder_notes
 from semisupcon.errors import AudioError
 
 log = logging.getLogger(__name__)
 
 
+_for_life = ExitStack()  # of a worker
+
+
 def quiet_worker(_: int) -> None:
-    """Workers outlive the signals that end a run: the process that trains decides when they stop."""
+    """Workers outlive the signals that end a run, as the process that trains decides when they stop; and they decode without notes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _for_life.enter_context(without_decoder_notes())
 
 
 class Processes(DataLoader):

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from semisupcon.data.audio import blocks, reason
 from semisupcon.data.containers import claims_more_than_it_holds, has_mp3_length_tag
+from semisupcon.data.quiet import without_decoder_notes
 from semisupcon.errors import UserError
 from semisupcon.random import stable_hash
 
@@ -114,13 +115,16 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
         unknown = fresh["problem"].isna()
         if unknown.any():
             todo = fresh.loc[unknown, "path"].tolist()
-            bar = tqdm(
-                pool.map(examine, todo), total=len(todo), desc="Scanning audio", unit="file", disable=None if len(todo) > _MANY else True
-            )
-            fresh.loc[unknown, COLUMNS] = pd.DataFrame(list(bar), columns=COLUMNS, index=fresh.index[unknown])
+            fresh.loc[unknown, COLUMNS] = pd.DataFrame(_examine_all(todo, pool), columns=COLUMNS, index=fresh.index[unknown])
             _save(pd.concat([known[~known["path"].isin(fresh["path"])], fresh]), store)
     facts = fresh.set_index("path").loc[list(paths), COLUMNS].reset_index(drop=True)
     return facts.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64})
+
+
+def _examine_all(paths: list[str], pool: ThreadPoolExecutor) -> list[FileFacts]:
+    with without_decoder_notes() as real, os.fdopen(os.dup(real), "w") as terminal:
+        hidden = None if len(paths) > _MANY else True
+        return list(tqdm(pool.map(examine, paths), total=len(paths), desc="Scanning audio", unit="file", file=terminal, disable=hidden))
 
 
 def _stamp(path: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 import soundfile as sf
 
 from semisupcon.data import scan as scanning
+from semisupcon.data.quiet import without_decoder_notes
 from semisupcon.data.scan import examine, scan, usable
 from semisupcon.errors import UserError
 
@@ -60,6 +61,18 @@ def test_every_kind_of_bad_file_is_found(write, tmp_path):
     for problem, words in zip(facts["problem"], expected.values(), strict=True):
         assert problem
         assert words in problem
+
+
+def test_the_decoder_is_quiet_and_others_are_heard(write, capfd):
+    paths = [str(write(f"{i}.mp3", samples=60_000, sample_rate=22050, bitrate_mode="CONSTANT", compression_level=0.5)) for i in range(5)]
+    for path in paths:
+        examine(path)
+    assert "libmpg123" in capfd.readouterr().err
+    scan(paths)
+    with without_decoder_notes():
+        os.write(2, b"a word\n[src/libmpg123/layer3.c:INT123_do_layer3():1774] error: part2_3_length\nand another")
+    os.write(2, b", and afterwards")
+    assert capfd.readouterr().err == "a word\nand another, and afterwards"
 
 
 def test_audio_that_is_only_partly_silent_is_good(tmp_path):
