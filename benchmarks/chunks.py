@@ -1,0 +1,59 @@
+"""What ``--model.chunk_size`` saves and costs: peak memory and time of a forward and backward pass of SampleCNN on 32 views of 2.7 s.
+
+Each case runs in a process of its own; memory is the peak over what weights and waveforms take. Run ``python -m benchmarks.chunks --check``.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+import torch
+
+from semisupcon.encoders import SampleCNN
+from semisupcon.objectives.base import Encode
+
+VIEWS, SIZES = 32, (0, 16, 8, 4)
+
+
+def status(field: str) -> float:
+    """A field of this process's memory status, in MiB."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+
+def measure(chunk_size: int) -> dict[str, float]:
+    """MiB and seconds of one pass in this process; 0 is the whole batch."""
+    torch.manual_seed(0)
+    encoder = SampleCNN()
+    encode, x = Encode(encoder, chunk_size or None), torch.randn(VIEWS, 1, 59049)
+    encode(x[:1].repeat(2, 1, 1)).sum().backward()  # gradients have their memory, threads are started
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the high-water mark starts again
+    before, started = status("VmRSS"), time.perf_counter()
+    encode(x).square().mean().backward()
+    return {"mib": status("VmHWM") - before, "seconds": time.perf_counter() - started}
+
+
+def main() -> int:
+    """Print the table and the result; 1 when ``--check`` finds the bar missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", type=int, help="measure one chunk size in this process")
+    parser.add_argument("--check", action="store_true", help="exit 1 when the bar is missed")
+    options = parser.parse_args()
+    if options.case is not None:
+        print(json.dumps(measure(options.case)))
+        return 0
+    found = {}
+    for size in SIZES:
+        command = [sys.executable, "-m", "benchmarks.chunks", "--case", str(size)]
+        found[size] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+        print(f"chunk_size {size or 'null':>4}: {found[size]['mib']:>7.0f} MiB {found[size]['seconds']:>7.2f} s", flush=True)
+    ratio = found[0]["mib"] / found[4]["mib"]
+    print(f"RESULT times_less_memory_in_chunks_of_4 {ratio:.3g} >=4")
+    return int(options.check and ratio < 4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

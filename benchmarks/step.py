@@ -1,0 +1,224 @@
+"""What data and augmentation cost a training step: ours, the same step on tensors made beforehand, and the published way to feed it.
+
+All three go through ``Trainer.fit``: batches of 16 clips with two views of 2.7 s at 22,050 Hz, out of 40 clips of 30 s at 44,100 Hz, under the six
+augmentations of SemiSupCon. Ours is `AudioDataModule` as recommended: a packed set, no workers, augmentation on the batch. The published way
+decodes a whole wav file a clip, resamples an excerpt and augments it by torch-audiomentations, in two loader workers. Encoders: SampleCNN, and a
+ResNet of 1.3 M parameters on log-mel frames of 10 ms, next to which data and augmentation weigh most. Sides run in turn; medians count.
+Run ``python -m benchmarks.step --check``; ``--profile`` says what a step of ours is made of.
+"""
+
+import argparse
+import logging
+import random
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as L
+import soundfile
+import torch
+import torchaudio
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from benchmarks import augment_published as published
+from semisupcon.augmentations.severity import PARAMETRIC
+from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.data.gathering import gather
+from semisupcon.data.packing import pack
+from semisupcon.encoders import Encoder, ResNet2d, SampleCNN
+from semisupcon.frontends import LogMel
+from semisupcon.objectives import SemiSupCon
+from semisupcon.objectives.base import Objective
+
+CLIPS, BATCH, VIEWS, RATE, SAMPLES, FILE_RATE, FILE_SECONDS = 40, 16, 2, 22050, 59535, 44100, 30
+ROUNDS, WARM = 5, 3
+
+
+def sample_cnn() -> Encoder:
+    return SampleCNN(RATE, SAMPLES)
+
+
+def log_mel_resnet() -> Encoder:
+    frontend = LogMel(sample_rate=RATE, n_fft=1024, win_length=551, hop_length=220, n_mels=64, f_min=60.0, f_max=7800.0)
+    return ResNet2d(depth=18, width=22, sample_rate=RATE, segment_samples=SAMPLES, frontend=frontend)
+
+
+class PublishedClips(Dataset):
+    """A whole file read, a random excerpt of it resampled, cut into views and augmented: what SemiSupCon does in its workers."""
+
+    def __init__(self, files: list[Path]):
+        self.files, self.augment = files, published.semisupcon(RATE)
+
+    def __len__(self) -> int:
+        return 1 << 20
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        audio, rate = soundfile.read(self.files[index % len(self.files)], dtype="float32")
+        needed = int(np.ceil(VIEWS * SAMPLES * rate / RATE))
+        begin = random.randint(0, len(audio) - needed)
+        excerpt = torchaudio.functional.resample(torch.from_numpy(audio[begin : begin + needed]), rate, RATE)
+        views = self.augment(excerpt[: VIEWS * SAMPLES].reshape(VIEWS, 1, SAMPLES))
+        return {
+            "audio": views,
+            "length": torch.full((VIEWS,), SAMPLES),
+            "targets": torch.zeros(0),
+            "clip": torch.tensor(index % len(self.files)),
+            "key": torch.arange(VIEWS) + 256 * index,
+        }
+
+
+class Same:
+    """One batch, again and again: the step by itself."""
+
+    def __init__(self, batch: dict[str, Tensor]):
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 1 << 20
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        while True:
+            yield self.batch
+
+
+class Clock(L.Callback):
+    """When each step ended."""
+
+    def __init__(self):
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_) -> None:
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+
+def seconds_a_step(model: Objective, data: AudioDataModule | Iterable, steps: int, accelerator: str, precision: str) -> float:
+    """Of the steps after the first few, data and augmentation included."""
+    clock = Clock()
+    trainer = L.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision,
+        max_steps=WARM + steps,
+        max_epochs=-1,
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(model, **({"datamodule": data} if isinstance(data, AudioDataModule) else {"train_dataloaders": data}))
+    return (clock.times[-1] - clock.times[WARM - 1]) / steps
+
+
+def make_files(folder: Path) -> list[Path]:
+    """Clips of gliding tones and noise."""
+    rng, t = np.random.default_rng(0), np.arange(FILE_RATE * FILE_SECONDS) / FILE_RATE
+    folder.mkdir()
+    files = [folder / f"{i:02d}.wav" for i in range(CLIPS)]
+    for i, path in enumerate(files):
+        audio = 0.3 * np.sin(2 * np.pi * (110 + 20 * i + 5 * t) * t) + 0.1 * rng.standard_normal(len(t))
+        soundfile.write(path, audio, FILE_RATE, subtype="PCM_16")
+    return files
+
+
+def one_batch(data: AudioDataModule) -> dict[str, Tensor]:
+    """A batch of training clips, scaled and augmented."""
+    batch = next(iter(data.train_dataloader()))
+    audio, applied, parameters = data.chain(batch["audio"].flatten(0, 1).float() / 32768, batch["key"].flatten())
+    shape = batch["key"].shape
+    return {
+        **batch,
+        "audio": audio.unflatten(0, shape),
+        "applied": applied.unflatten(0, shape),
+        "parameters": parameters.unflatten(0, shape),
+    }
+
+
+def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
+    """Milliseconds of each part of a step of ours, one after the other in one thread of control."""
+    loader, parts = iter(data.train_dataloader()), {"wait for data": [], "augment": [], "forward": [], "backward": []}
+    for _ in range(steps + 1):
+        times = [time.perf_counter()]
+        batch = next(loader)
+        times.append(time.perf_counter())
+        audio, *_ = data.chain(batch["audio"].flatten(0, 1).float() / 32768, batch["key"].flatten())
+        batch = {**batch, "audio": audio.unflatten(0, batch["key"].shape)}
+        times.append(time.perf_counter())
+        loss = model.criterion.losses(batch, model.encode)["loss"]
+        times.append(time.perf_counter())
+        loss.backward()
+        times.append(time.perf_counter())
+        for name, begin, end in zip(parts, times, times[1:], strict=False):
+            parts[name].append(end - begin)
+    print("        " + ", ".join(f"{name} {1e3 * statistics.median(taken[1:]):.0f} ms" for name, taken in parts.items()), flush=True)
+
+
+def main() -> int:
+    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--profile", action="store_true", help="also say what a step of ours is made of")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="cuda: SampleCNN at 96 x 2 in bf16")
+    parser.add_argument("--workers", type=int, default=2, help="of the published way; 16 on a machine of 16 cores")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    options = parser.parse_args()
+    for name in ("pytorch_lightning", "lightning.pytorch", "semisupcon"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    on_gpu = options.device == "cuda"
+    accelerator, precision, batch_size = ("gpu", "bf16-mixed", 96) if on_gpu else ("cpu", "32-true", BATCH)
+    # name: encoder, least share of the pure step, steps a round, published way too and how many times faster to be
+    cases = {"sample_cnn": (sample_cnn, 0.9, 2, None), "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5)}
+    if on_gpu:
+        cases = {"sample_cnn_bf16": (sample_cnn, 0.9, 50, 1.0)}
+
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = make_files(Path(folder) / "clips")
+        sources = {"sl_task": None, "ssl_task": None, "data_dir": str(files[0].parent), "sl_kwargs": None, "ssl_kwargs": None}
+        pack(gather(**sources), sources, RATE, Path(folder) / "packed")
+        loader = DataLoader(PublishedClips(files), batch_size, num_workers=options.workers, prefetch_factor=1, collate_fn=default_collate)
+        for name, (make, share_bar, steps, published_bar) in cases.items():
+            model = Objective(make(), SemiSupCon())
+            data = AudioDataModule(
+                packed=str(Path(folder) / "packed"), batch_size=batch_size, num_workers=0, aug_list=list(PARAMETRIC), device_resident=on_gpu
+            )
+            data.bind(model.encoder, VIEWS)
+            data.setup()
+            sides = {"the step alone": Same(one_batch(data)), "with data": data}
+            if published_bar is not None:
+                sides["published"] = loader
+            taken = {side: [] for side in sides}
+            for _ in range(options.rounds):
+                for side, feed in sides.items():
+                    few = max(2, steps // 2) if side == "published" else steps
+                    taken[side].append(seconds_a_step(model, feed, few, accelerator, precision))
+            medians = {side: statistics.median(seconds) for side, seconds in taken.items()}
+            parameters = sum(p.numel() for p in model.encoder.parameters()) / 1e6
+            for side, seconds in medians.items():
+                print(f"{name} ({parameters:.2f} M)  {side:<15} {1e3 * seconds:>8.1f} ms  {batch_size / seconds:>7.1f} clips/s", flush=True)
+            if options.profile and not on_gpu:
+                profile(model, data)
+            alone = statistics.median(a / b for a, b in zip(taken["the step alone"], taken["with data"], strict=True))
+            results.append((f"{name}_share_of_the_step_alone", alone, share_bar))
+            if published_bar is not None:
+                results.append((f"{name}_times_the_published", medians["published"] / medians["with data"], published_bar))
+    missed = False
+    for name, value, bar in results:
+        missed |= value < bar
+        print(f"RESULT {name} {value:.3g} >={bar:g}")
+    return int(options.check and missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

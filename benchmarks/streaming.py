@@ -1,0 +1,219 @@
+"""Training from object storage: which engine, by measurement.
+
+Clips a second, and bytes fetched a clip, of three ways to read batches of 16 crops of 5.4 s out of 160 clips of 15 s (a folder stands in
+for the bucket): WebDataset (tar shards read from end to end, shuffled in a buffer), LitData as it iterates (chunks shuffled, whole clips read),
+and ours (LitData's range requests for exactly the crops of our sampler). Then each is stopped after three batches and resumed by its own means,
+with as many workers and with another number: are the next batches those that would have come? With ``--latency`` every request waits as long.
+Run ``python -m benchmarks.streaming --check``.
+"""
+
+import argparse
+import asyncio
+import itertools
+import logging
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from semisupcon.data.gathering import gather
+from semisupcon.data.packed import Packed, PackedAudio
+from semisupcon.data.packing import pack
+from semisupcon.data.streaming import StreamedDataModule, write_stream
+
+CLIPS, SECONDS, RATE, BATCH, CROP = 160, 15, 22050, 16, 2 * 59535
+STOP, NEXT, TIMED = 3, 4, 40
+
+
+def make(folder: Path) -> tuple[Path, Path]:
+    """The same noise as LitData's chunks and as WebDataset's shards, of 16 MB each."""
+    import webdataset
+
+    rng = np.random.default_rng(0)
+    (folder / "clips").mkdir()
+    for i in range(CLIPS):
+        soundfile.write(folder / "clips" / f"{i:03d}.wav", 0.1 * rng.standard_normal(SECONDS * RATE), RATE, subtype="PCM_16")
+    sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "clips"), "sl_kwargs": None, "ssl_kwargs": None}
+    packed = pack(gather(**sources), sources, RATE, folder / "packed")
+    stream = write_stream(packed, folder / "stream", chunk_bytes=1 << 24)
+    rows = Packed(packed).gathered.files
+    audio = PackedAudio(packed, rows)
+    (folder / "tars").mkdir()
+    with webdataset.ShardWriter(str(folder / "tars" / "%03d.tar"), maxsize=1 << 24, verbose=0) as shards:
+        for i, frames in enumerate(rows["frames"]):
+            shards.write({"__key__": f"{i:03d}", "i2": audio.spans(i, [(0, frames)])[0].tobytes()})
+    return stream, folder / "tars"
+
+
+def crop(audio: np.ndarray) -> torch.Tensor:
+    """A stretch of a clip, of two views; always the same one, so that only the order of the clips can be lost in a resume."""
+    begin = abs(int(audio[:8].sum())) % (len(audio) - CROP + 1)
+    return torch.from_numpy(np.array(audio[begin : begin + CROP]))
+
+
+def first_samples(batch: torch.Tensor) -> list[int]:
+    """What tells batches apart: the first samples of each crop."""
+    return batch.reshape(len(batch), -1)[:, :4].flatten().tolist()
+
+
+class WebDataset:
+    """Its own resume is to begin again."""
+
+    name = "WebDataset"
+    bytes_a_clip = 2 * SECONDS * RATE
+
+    def __init__(self, folder: Path, workers: int, state: None = None):
+        import webdataset
+
+        urls = sorted(map(str, folder.glob("*.tar")))
+        data = webdataset.WebDataset(urls, shardshuffle=100, seed=0, empty_check=False).shuffle(64, seed=0)
+        data = data.map(lambda item: crop(np.frombuffer(item["i2"], np.int16))).batched(BATCH, collation_fn=torch.stack)
+        self.loader = webdataset.WebLoader(data.repeat(), batch_size=None, num_workers=workers)
+
+    def batches(self) -> Iterator[torch.Tensor]:
+        return iter(self.loader)
+
+    def state(self) -> None:
+        return None
+
+
+class Whole:
+    """Crops of the clips that LitData yields; a class, so that workers can be given it."""
+
+    def __call__(self, items: list[dict[str, np.ndarray]]) -> torch.Tensor:
+        return torch.stack([crop(item["audio"]) for item in items])
+
+
+class LitData:
+    """Chunks shuffled by LitData, resumed by its loader's state."""
+
+    name = "LitData, iterating"
+    bytes_a_clip = 2 * SECONDS * RATE
+
+    def __init__(self, folder: Path, workers: int, state: dict | None = None):
+        from litdata import StreamingDataLoader, StreamingDataset
+        from litdata.streaming.temporal import TemporalArrayLoader
+
+        data = StreamingDataset(str(folder), shuffle=True, seed=0, drop_last=False, item_loader=TemporalArrayLoader())
+        self.loader = StreamingDataLoader(data, batch_size=BATCH, num_workers=workers, collate_fn=Whole())
+        if state is not None:
+            self.loader.load_state_dict(state)
+
+    def batches(self) -> Iterator[torch.Tensor]:
+        return itertools.chain.from_iterable(iter(self.loader) for _ in itertools.count())
+
+    def state(self) -> dict:
+        return self.loader.state_dict()
+
+
+class Ours:
+    """Range requests through LitData for the batches of our sampler; the state is the number of batches trained on."""
+
+    name = "ours, by LitData's windows"
+    bytes_a_clip = 2 * CROP
+
+    def __init__(self, folder: Path, workers: int, state: int = 0):
+        data = StreamedDataModule(
+            stream=str(folder), target_sample_rate=RATE, target_length=2.7, views=2, batch_size=BATCH, num_workers=workers, val_split=0.0
+        )
+        data.setup()
+        self.begun = self.taken = state or 0
+        self.loader = data.train_dataloader()
+        self.loader.batches_done = lambda: self.taken
+
+    def batches(self) -> Iterator[torch.Tensor]:
+        while True:
+            for batch in self.loader:
+                self.taken += 1
+                yield batch["audio"]
+
+    def state(self) -> int:
+        return self.taken
+
+
+def clips_a_second(engine: Callable, folder: Path, workers: int) -> float:
+    """After the first batches, which also pay for the start."""
+    batches = engine(folder, workers).batches()
+    for _ in range(8):
+        next(batches)
+    started = time.perf_counter()
+    for _ in range(TIMED):
+        next(batches)
+    return TIMED * BATCH / (time.perf_counter() - started)
+
+
+def resumes(engine: Callable, folder: Path, before: int, after: int) -> str:
+    """Whether the batches after a resume are those that would have come, with another number of workers too."""
+    undisturbed = [first_samples(b) for b in itertools.islice(engine(folder, before).batches(), STOP + NEXT)][STOP:]
+    stopped = engine(folder, before)
+    batches = stopped.batches()
+    for _ in range(STOP):
+        next(batches)
+    try:
+        again = engine(folder, after, stopped.state()).batches()
+        return "yes" if [first_samples(b) for b in itertools.islice(again, NEXT)] == undisturbed else "no"
+    except Exception as error:
+        return f"no ({type(error).__name__})"
+
+
+def wait_before_requests(seconds: float) -> None:
+    """Let every read from the folder begin as late as a request to a bucket would."""
+    from litdata.streaming.window import _WindowReader
+
+    read = _WindowReader._read
+
+    async def late(self, *args):
+        await asyncio.sleep(seconds)
+        return await read(self, *args)
+
+    _WindowReader._read = late
+
+
+def main() -> int:
+    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that each range request of ours waits, such as 0.03")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    if options.latency:
+        wait_before_requests(options.latency)
+    with tempfile.TemporaryDirectory() as folder:
+        stream, tars = make(Path(folder))
+        sides = ((WebDataset, tars), (LitData, stream), (Ours, stream))
+        rates = {(engine, workers): [] for engine, _ in sides for workers in (0, 2)}
+        for _ in range(options.rounds):
+            for engine, where in sides:
+                for workers in (0, 2):
+                    rates[engine, workers].append(clips_a_second(engine, where, workers))
+        print(f"{'':<28} {'clips/s, 0 workers':>19} {'2 workers':>10} {'kB a clip':>10}  resumed exactly: 0->0, 2->2, 0->2 workers")
+        exact = {}
+        for engine, where in sides:
+            exact[engine] = [resumes(engine, where, *change) for change in ((0, 0), (2, 2), (0, 2))]
+            medians = [statistics.median(rates[engine, workers]) for workers in (0, 2)]
+            print(
+                f"{engine.name:<28} {medians[0]:>19.0f} {medians[1]:>10.0f} {engine.bytes_a_clip / 1e3:>10.0f}  {', '.join(exact[engine])}"
+            )
+    results = [
+        ("ours_resumes_exactly", float(exact[Ours] == ["yes"] * 3), 1),
+        ("fewer_bytes_than_whole_clips", LitData.bytes_a_clip / Ours.bytes_a_clip, 2),
+    ]
+    missed = False
+    for name, value, bar in results:
+        missed |= value < bar
+        print(f"RESULT {name} {value:.3g} >={bar:g}")
+    return int(options.check and missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
