@@ -1,9 +1,9 @@
 """Time-scale modification by overlapping similar pieces of waveform (WSOLA: Verhelst and Roelands 1993), a batch with a rate per row.
 
 The output is built in hops. At each, the piece that follows naturally on what was last copied fades out while a new piece fades in, taken
-within a hop of where the rate says the input should be: the one most like the natural continuation, with a slight preference for being on
-time. So phases are kept, nothing is out of tune, and the walk jumps where the sound is quiet or repeats itself, not across an attack. All rows
-walk together, one FFT a hop; what a hop needs is small enough to stay in the cache.
+near where the rate says the input should be: the one most like the natural continuation, with a slight preference for being on time. So phases
+are kept, nothing is out of tune, and the walk jumps where the sound is quiet or repeats itself, not across an attack. All rows walk together, one
+FFT a hop; what a hop needs is small enough to stay in the cache.
 """
 
 import torch
@@ -20,7 +20,7 @@ def hop_size(sample_rate: int) -> int:
     return 1 << max(4, round(sample_rate * 0.0232).bit_length() - 1)
 
 
-def stretch(audio: Tensor, step: Tensor, samples: int, hop: int) -> Tensor:
+def stretch(audio: Tensor, step: Tensor, samples: int, hop: int, reach: int | None = None) -> Tensor:
     """Walk through every row at its own speed.
 
     Args:
@@ -28,16 +28,17 @@ def stretch(audio: Tensor, step: Tensor, samples: int, hop: int) -> Tensor:
         step: ``[n]`` input samples per output sample; below 1 makes the sound longer. Pitch is kept.
         samples: length of the output.
         hop: samples between pieces, which overlap by as much.
+        reach: how far a piece may lie from its time, at most ``hop``, the default. It must exceed ``hop * abs(step - 1)``, what one hop drifts.
 
     Returns:
         ``[n, C, samples]``.
     """
-    hops = -(-samples // hop)
-    # A piece is played at its own speed, so it is its middle that should be on time. Places count from one hop of silence before the input.
+    hops, reach = -(-samples // hop), reach or hop
+    # A piece is played at its own speed, so it is its middle that should be on time. Places count from `reach` samples before the input.
     middles = torch.arange(1, hops + 1, device=audio.device) * hop
     nominal = (middles * step[:, None].double() - hop).round().long().clamp(min=0, max=audio.shape[-1])
-    padded = torch.nn.functional.pad(audio, (hop, 4 * hop))
-    places = _similar_places(padded[:, 0] if padded.shape[1] == 1 else padded.mean(1), nominal, hop)
+    padded = torch.nn.functional.pad(audio, (reach, 6 * hop))
+    places = _similar_places(padded[:, 0] if padded.shape[1] == 1 else padded.mean(1), nominal, hop, reach)
 
     fade = torch.linspace(0, torch.pi / 2, hop + 1, device=audio.device, dtype=audio.dtype)[:-1].sin().square()
     output = pieces(padded, places, hop)
@@ -46,28 +47,28 @@ def stretch(audio: Tensor, step: Tensor, samples: int, hop: int) -> Tensor:
     return output.flatten(2)[..., :samples]
 
 
-def _similar_places(mono: Tensor, nominal: Tensor, hop: int) -> Tensor:
-    """``[n, hops]``: where in ``mono [n, L]`` each piece starts, within a hop of its nominal place ``[n, hops]`` (both in ``mono``'s samples)."""
-    n, size = len(mono), 3 * hop
+def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tensor:
+    """``[n, hops]``: where in ``mono [n, L]`` each piece starts, at most ``reach`` before or after ``nominal + reach``."""
+    n, size = len(mono), hop + 2 * reach
     row = torch.arange(n, device=mono.device)
-    regions, continuations = mono.unfold(-1, size, 1), mono.unfold(-1, hop, 1)
-    late = torch.linspace(-1, 1, 2 * hop + 1, device=mono.device, dtype=mono.dtype)[1:].square()
+    windows, both_rows = mono.unfold(-1, size, 1), row.repeat(2)
+    late = torch.linspace(-1, 1, 2 * reach + 1, device=mono.device, dtype=mono.dtype)[1:].square() * (reach / hop) ** 2
     # Over pieces that are on time, not over the row: how far it is filled up with silence depends on its neighbours.
-    energy = torch.linalg.vector_norm(continuations[row[:, None], nominal + hop].flatten(1), dim=-1, keepdim=True).square()
-    penalty = PUNCTUALITY / nominal.shape[1] * energy * late
+    typical = torch.linalg.vector_norm(mono.unfold(-1, hop, 1)[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True).square()
+    penalty = PUNCTUALITY / nominal.shape[1] * typical * late
 
-    candidate = torch.arange(2 * hop, device=mono.device)
-    both = mono.new_zeros(2, n, size)  # where to search, and what to look for
-    place = torch.full_like(row, hop)
+    candidate = torch.arange(2 * reach, device=mono.device)
+    place = torch.full_like(row, reach)
     places = [place]
     for start in nominal.unbind(1)[1:]:
-        both[0] = regions[row, start]
-        both[1, :, :hop] = continuations[row, place + hop]
-        region, wanted = rfft(both, size)
-        similarity = irfft(by_rows(region) * by_rows(wanted).conj(), size)[:, 1 : 2 * hop + 1]
+        # Where to search, and what to look for: the latter is the first hop of its window.
+        both = windows[both_rows, torch.cat([start, place + hop])]
+        both[n:, hop:] = 0
+        region, wanted = by_rows(rfft(both, size)).split(n)
+        similarity = irfft(region * wanted.conj(), size)[:, 1 : 2 * reach + 1]
         # The squared distance of two pieces: their energies (the continuation's is the same for all candidates), minus twice their product.
-        total = both[0].square().cumsum(-1)
-        distance = (total[:, hop:] - total[:, : 2 * hop] + penalty).sub_(similarity, alpha=2)
+        total = both[:n].square_().cumsum(-1)
+        distance = (total[:, hop:] - total[:, : 2 * reach]).add_(penalty).sub_(similarity, alpha=2)
         # From nowhere before the last piece: an attack that was heard is not repeated.
         first = start + 1
         place = first + distance.masked_fill_(candidate < (place - first)[:, None], torch.inf).argmin(1)
