@@ -134,3 +134,29 @@ def test_one_of_needs_something_and_polarity_alone_is_enough(keys):
     assert torch.equal(y, -torch.ones(2, 1, 3))
     assert applied.all()
     assert parameters.tolist() == [[0.0], [0.0]]
+
+
+@pytest.mark.parametrize("aug_list", [SIX, ["clmr"], ["mtslvr"]], ids=["semisupcon", "clmr", "mtslvr"])
+def test_stereo_at_44_100_hz(aug_list, keys):
+    x = torch.randn(6, 2, 22050, generator=torch.Generator().manual_seed(0)) * 0.1
+    chain = build_chain(aug_list, 5, 44100)
+    y, applied, _ = chain(x, keys(6, 2))
+    assert y.shape == x.shape
+    assert y.isfinite().all()
+    assert torch.equal((y != x).flatten(1).any(1), applied.any(1))
+    # Channels are treated alike: two equal ones stay equal.
+    same = chain(x[:, :1].expand(-1, 2, -1), keys(6, 2))[0]
+    assert torch.equal(same[:, 0], same[:, 1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("aug_list", [SIX, ["clmr"], ["mtslvr"]], ids=["semisupcon", "clmr", "mtslvr"])
+def test_a_gpu_draws_the_same_and_sounds_the_same(aug_list, keys):
+    x = torch.randn(32, 1, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
+    chain, key = build_chain(aug_list, 3, 16000), keys(32, 2)
+    y, applied, parameters = chain(x, key)
+    y_gpu, applied_gpu, parameters_gpu = (t.cpu() for t in chain.cuda()(x.cuda(), key.cuda()))
+    assert torch.equal(applied, applied_gpu)
+    torch.testing.assert_close(parameters, parameters_gpu, equal_nan=True, rtol=1e-5, atol=1e-5)
+    close = (y - y_gpu).abs().flatten(1).amax(1) < 1e-3
+    assert close.float().mean() > 0.9  # where two places for a piece are equally good, rounding may choose between them
