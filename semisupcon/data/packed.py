@@ -79,7 +79,7 @@ class Packed:
             files = pd.read_parquet(self.folder / INDEX)
             targets = np.load(self.folder / TARGETS)
         except (OSError, ValueError) as error:
-            raise _damaged(self.folder, f"its index cannot be read ({error})") from error
+            raise _damaged(self.folder, f"its index cannot be read ({str(error).splitlines()[0]})") from error
         if digest_of(self.folder / INDEX, self.folder / TARGETS) != self.header["index_digest"]:
             raise _damaged(self.folder, "its index is not the one that was written")
         self._check_shards(files)

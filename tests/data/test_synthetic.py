@@ -188,7 +188,7 @@ def test_tags_name_neither_instrument_nor_pitch(labels):
         classes = pd.get_dummies(labels[column], dtype=float)
         correlation = np.corrcoef(classes.T, labels[list(synthetic.TAGS)].T)[: len(classes.columns), len(classes.columns) :]
         assert np.abs(correlation).max() < (0.75 if column == "instrument" else 0.2)
-    assert (labels.groupby("instrument")[list(synthetic.TAGS)].any().sum() >= 4).all()
+    assert (labels.groupby("instrument")[list(synthetic.TAGS)].any().sum() >= 3).all()  # so that no tag is an instrument by another name
 
 
 # --- the sound ------------------------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_audio_is_sound(audio):
     assert np.abs(audio.mean(axis=1) / level).max() < 0.1  # no offset
     assert np.abs(audio[:, [0, -1]]).max() < 0.01  # begins and ends without a click
     blocks = audio[:, : 120 * 1102].reshape(len(audio), 120, 1102)
-    loud = np.sqrt((blocks**2).mean(axis=2)) > level[:, None] * 10 ** (-30 / 20)
+    loud = np.sqrt((blocks**2).mean(axis=2)) > level[:, None] * 10 ** (-40 / 20)
     share = np.lib.stride_tricks.sliding_window_view(loud, 54, axis=1).mean(axis=2)
     assert share.min() > 0.3  # every excerpt of 2.7 s holds 0.8 s of sound or more
 
@@ -263,7 +263,7 @@ def test_no_label_is_readable_from_trivial_statistics(audio, labels, scale):
         assert r2_score(labels[value], fitted) < 0.3
 
 
-def tested(features, y, split, **options):
+def accuracy_of(features, y, split, **options):
     """Accuracy on the test split of a logistic regression on the rest."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, **options))
     return model.fit(features[split != "test"], y[split != "test"]).score(features[split == "test"], y[split == "test"])
@@ -276,11 +276,11 @@ def test_labels_can_be_learnt_from_an_excerpt(audio, labels):
     power = np.abs(np.fft.rfft(excerpt, axis=2)) ** 2
     bands = np.log(np.add.reduceat(power, np.unique(np.geomspace(1, 512, 48).astype(int)), axis=2) + 1e-6)
     envelope = np.concatenate([bands.mean(axis=1), bands.std(axis=1), np.abs(np.diff(bands, axis=1)).mean(axis=1)], axis=1)
-    assert tested(envelope, labels["instrument"].to_numpy(str), split, C=0.05) > 0.5
+    assert accuracy_of(envelope, labels["instrument"].to_numpy(str), split, C=0.05) > 0.5
 
     spectrum = np.abs(np.fft.rfft(audio[:, RATE : RATE + 59049] * np.hanning(59049).astype(np.float32), 1 << 17))
     frequencies = np.arange(spectrum.shape[1]) * RATE / (1 << 17)
     heard = (frequencies > 60) & (frequencies < 2000)
     third_of_a_semitone = np.round(36 * np.log2(frequencies[heard] / 440)).astype(int) % 36
     chroma = np.stack([spectrum[:, heard][:, third_of_a_semitone == k].sum(axis=1) for k in range(36)], axis=1)
-    assert tested(chroma / chroma.sum(axis=1, keepdims=True), labels["pitch"].to_numpy(str), split, C=10) > 0.6
+    assert accuracy_of(chroma / chroma.sum(axis=1, keepdims=True), labels["pitch"].to_numpy(str), split, C=10) > 0.6
