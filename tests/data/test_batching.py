@@ -12,7 +12,7 @@ from semisupcon.data.batching import MixedBatchSampler, Source, share_out, valid
 from semisupcon.errors import ConfigError
 from semisupcon.random import stable_hash
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=40, deadline=None)
 CLIPS = np.array([stable_hash(f"{i}.wav") for i in range(500)])
 
 

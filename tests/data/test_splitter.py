@@ -240,10 +240,6 @@ def test_bad_files_change_nothing_for_the_others(folder):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"supervised_data_p": 1.5}, ConfigError, "supervised_data_p must lie between 0 and 1, got 1.5"),
-        ({"supervised_data_p": -0.5}, ConfigError, "between 0 and 1"),
-        ({"val_split": 1.0}, ConfigError, "val_split must be at least 0 and below 1"),
-        ({"fully_supervised": True}, ConfigError, "needs labels"),
         ({"sl_task": "synthetic_tag"}, ConfigError, "Did you mean 'synthetic_tags'"),
         ({"sl_task": TASK}, ConfigError, "needs a folder: give data.data_dir, or root in data.sl_kwargs"),
         ({"ssl_task": TASK, "ssl_kwargs": {"root": "/nowhere/at/all"}}, DatasetNotFoundError, "/nowhere/at/all"),
@@ -254,6 +250,20 @@ def test_mistakes_are_answered_in_three_lines(options, error, message):
     with pytest.raises(error, match=message) as caught:
         make_table(**options)
     assert str(caught.value).count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"supervised_data_p": 1.5}, "supervised_data_p must lie between 0 and 1, got 1.5"),
+        ({"supervised_data_p": -0.5}, "between 0 and 1"),
+        ({"val_split": 1.0}, "val_split must be at least 0 and below 1"),
+        ({"fully_supervised": True}, "needs labels"),
+    ],
+)
+def test_draws_that_cannot_be(folder, options, message):
+    with pytest.raises(ConfigError, match=message):
+        make_table(data_dir=folder, **options)
 
 
 def test_an_empty_folder(tmp_path):
