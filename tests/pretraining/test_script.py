@@ -35,7 +35,7 @@ def start(*arguments, program=(sys.executable,), environment=None):
 
 def ended(process):
     """Its exit status and what it said, when all processes of its group have gone."""
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     for _ in range(200):
         try:
             os.killpg(process.pid, 0)
@@ -67,7 +67,7 @@ def test_two_ranks_are_stopped_resumed_and_equal_one_process(digits, tmp_path):
     assert main(one) == 0
     ours, theirs = (read_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("two", "one"))
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-8, atol=1e-9, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(ours[name], value, rtol=1e-6, atol=1e-7, msg=lambda m, name=name: f"{name}: {m}")
 
 
 def test_every_objective_trains_on_two_ranks_of_torchrun(clips, tmp_path):
