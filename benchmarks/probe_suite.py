@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import digits
-from benchmarks.recipes import ROOT, pretrain
+from benchmarks.recipes import REAL, ROOT, asking, named_tasks, pretrain
 from semisupcon.plots import draw_confusion, draw_robustness, draw_scatter, save_figure
 from semisupcon.probing.command import main as probe
 from semisupcon.probing.maps import load_map
@@ -23,22 +23,6 @@ from semisupcon.probing.results import Results, read_predictions
 
 BEGIN, END = "<!-- table: python -m benchmarks.probe_suite -->", "<!-- end of table -->"
 RUNS = {"self-supervised": "self-supervised-0", "semi-supervised": "semi-supervised-100-0"}
-FOLDERS = {
-    "fsdd_digit": "fsdd",
-    "fsdd_speaker": "fsdd",
-    "esc10": "esc10",
-    "kaggle": "fsdkaggle2018_mini",
-    "speakers": "librispeech_mini",
-    "pitch": "gm_notes",
-    "instrument": "gm_notes",
-}
-TASKS = "[fsdd_digit,fsdd_speaker,esc10,kaggle=class_folders,speakers=librispeech_speaker,pitch=csv,instrument=csv]"
-OPTIONS = {
-    "kaggle": {"folds": 5},
-    "speakers": {"subset": "test-other"},
-    "pitch": {"file": "{gm}", "kind": "regression", "label": "pitch_midi", "folds": 5},
-    "instrument": {"file": "{gm}", "label": "instrument", "folds": 5},
-}
 
 
 def encoder(name: str, folder: Path, data: Path, more: list[str]) -> Path:
@@ -53,11 +37,17 @@ def encoder(name: str, folder: Path, data: Path, more: list[str]) -> Path:
 
 def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
     """Probe; returns the folder of results."""
-    table = next((data / "gm_notes").glob("*.csv")).name
-    args = ["--tasks", TASKS, "--methods", "[linear,mlp,knn]", "--seeds", seeds, "--out", str(folder / "report")]
-    args += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]
-    args += [f"--data_dirs.{task}={data / where}" for task, where in FOLDERS.items()]
-    args += [f"--task_kwargs.{task}.{k}={str(v).format(gm=table)}" for task, options in OPTIONS.items() for k, v in options.items()]
+    args = [
+        "--tasks",
+        f"[{','.join(named_tasks(list(REAL)))}]",
+        "--methods",
+        "[linear,mlp,knn]",
+        "--seeds",
+        seeds,
+        "--out",
+        str(folder / "report"),
+    ]
+    args += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]", *asking(list(REAL), data)]
     if status := probe(args):
         raise SystemExit(status)
     return folder / "report"

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,27 @@ from semisupcon.cli import main as pretrain_main
 from semisupcon.probing.command import main as probe_main
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+class Real(NamedTuple):
+    """A data set of real recordings: its folder under the folder of all, its task with options, and over how many folds it is tested."""
+
+    folder: str
+    task: str
+    options: dict = {}
+    folds: int = 0
+
+
+GM = {"file": "manifest.csv", "folds": 5}
+REAL = {
+    "fsdd_digit": Real("fsdd", "fsdd_digit"),
+    "fsdd_speaker": Real("fsdd", "fsdd_speaker"),
+    "esc10": Real("esc10", "esc10", folds=5),
+    "kaggle": Real("fsdkaggle2018_mini", "class_folders", {"folds": 5}, 5),
+    "speakers": Real("librispeech_mini", "librispeech_speaker", {"subset": "test-other", "folds": 5}, 5),
+    "instrument": Real("gm_notes", "csv", {**GM, "label": "instrument"}, 5),
+    "pitch": Real("gm_notes", "csv", {**GM, "label": "pitch_midi", "kind": "regression"}, 5),
+}
 
 
 def pretrain(recipe: str, folder: Path, name: str, seed: int, more: Sequence[str] = ()) -> Path:
@@ -48,3 +70,14 @@ def markdown(rows: Sequence[Sequence[object]]) -> str:
     """Rows, the first of which is the header, as a Markdown table."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def asking(names: Sequence[str], data: Path) -> list[str]:
+    """What `probe.py` must be told to find the sets ``names`` of `REAL` under the folder ``data``, without ``--tasks``."""
+    roots = [f"--data_dirs.{name}={data / REAL[name].folder}" for name in names]
+    return roots + [f"--task_kwargs.{name}.{key}={value}" for name in names for key, value in REAL[name].options.items()]
+
+
+def named_tasks(names: Sequence[str]) -> list[str]:
+    """``name=task`` for `probe.py --tasks`."""
+    return [name if name == REAL[name].task else f"{name}={REAL[name].task}" for name in names]

@@ -223,6 +223,15 @@ def test_librispeech_splits_utterances_or_chapters(build):
     by_chapter = load_annotations("librispeech_speaker", root, by="chapter").table
     assert by_chapter.groupby("group")["split"].nunique().max() == 1
     assert load_annotations("librispeech_speaker", root).classes == ("19", "100")
+    with pytest.raises(ConfigError, match="folds are of utterances"):
+        load_annotations("librispeech_speaker", root, by="chapter", folds=2)
+
+
+def test_librispeech_folds_test_each_utterance_once(build):
+    root = build("librispeech_speaker")
+    rounds = [load_annotations("librispeech_speaker", root, folds=3, fold=fold).table for fold in (1, 2, 3)]
+    tested = [path for table in rounds for path in table["path"][table["split"] == "test"]]
+    assert sorted(tested) == sorted(rounds[0]["path"])
 
 
 def test_voxceleb_tells_apart_files_of_one_name(build):
