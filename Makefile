@@ -1,9 +1,9 @@
-# make install | demo | test | lint: everything happens in .venv, which a second call leaves as it is.
+# make install | demo | test | lint | evidence | evidence-check | evidence-quick: everything happens in .venv, which a second call leaves as it is.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test lint format
+.PHONY: install demo test lint format evidence evidence-check evidence-quick
 
 install: $(STAMP)
 
@@ -26,3 +26,16 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The tables of docs/results.md: run what is missing (hours), compare page and CSVs (seconds), try a few steps of each study (minutes).
+STUDIES ?= all
+DATA ?= ../shared/data
+
+evidence: $(STAMP)
+	$(BIN)/python -m benchmarks.evidence $(STUDIES) --data $(DATA)
+
+evidence-check: $(STAMP)
+	$(BIN)/python -m benchmarks.evidence.check
+
+evidence-quick: $(STAMP)
+	$(BIN)/python -m benchmarks.evidence $(STUDIES) --data $(DATA) --quick

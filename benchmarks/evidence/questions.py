@@ -1,0 +1,83 @@
+"""What the encoders are asked: data sets with their folders and numbers of classes, and the splits of them that only the studies need."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisupcon.data.annotations import Annotations, load_annotations
+from semisupcon.data.annotations.splits import stratified_split
+
+# All classes are test classes; a fifth of the clips is kept from the episodes, to give untrained encoders their batch-norm statistics.
+EPISODES = {"train": 0.2, "test": 0.8}
+NOTES = {"train": 0.5, "val": 0.1, "test": 0.4}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task of the probes.
+
+    Attributes:
+        task: its name or import path.
+        folder: of its audio, in the folder of all data sets.
+        classes: how many there are; 0 for values.
+        options: the task's own.
+    """
+
+    task: str
+    folder: str
+    classes: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, Any] | None = None) -> Annotations:
+    """A data set with a seeded split in place of its own, balanced by class; values are balanced by folder.
+
+    Args:
+        root: folder of the data set.
+        of: its task.
+        shares: of the splits, summing to 1.
+        options: of the task.
+    """
+    found = load_annotations(of, root, **(options or {}))
+    paths = found.table["path"].tolist()
+    strata = found.targets.argmax(axis=1).tolist() if found.kind == "multiclass" else [str(Path(path).parent) for path in paths]
+    return replace(found, table=found.table.assign(split=stratified_split(paths, strata, shares)))
+
+
+def notes(label: str, kind: str = "multiclass") -> dict[str, Any]:
+    """Options of `resplit` for a column of the GM notes; every column has the same split."""
+    return {"of": "csv", "shares": NOTES, "options": {"file": "manifest.csv", "label": label, "kind": kind}}
+
+
+def fsdd_without(root: Path, speaker: str) -> Annotations:
+    """The digits of FSDD: ``speaker`` is tested, all clips of the others are trained on but for their validation clips."""
+    found = load_annotations("fsdd_digit", root)
+    split = np.where(found.table["split"] == "val", "val", "train")
+    return replace(found, table=found.table.assign(split=np.where(found.table["speaker"] == speaker, "test", split)))
+
+
+def fsdd_tags(root: Path) -> Annotations:
+    """Digit and speaker of FSDD's clips as two tags of sixteen: so that clips can share none, one or both."""
+    digit, speaker = (load_annotations(task, root) for task in ("fsdd_digit", "fsdd_speaker"))
+    targets = np.concatenate([digit.targets, speaker.targets], axis=1)
+    return Annotations(digit.table, targets, (*digit.classes, *speaker.classes), kind="multilabel", metric="roc_auc")
+
+
+RESPLIT = "benchmarks.evidence.questions.resplit"
+QUESTIONS = {
+    "digit": Question("fsdd_digit", "fsdd", 10),
+    "speaker": Question("fsdd_speaker", "fsdd", 6),
+    "instrument": Question(RESPLIT, "gm_notes", 10, notes("instrument")),
+    "pitch": Question(RESPLIT, "gm_notes", 0, notes("pitch_midi", "regression")),
+    "esc10": Question(RESPLIT, "esc10", 10, {"of": "esc10", "shares": EPISODES}),
+    "kaggle": Question(RESPLIT, "fsdkaggle2018_mini", 10, {"of": "class_folders", "shares": EPISODES}),
+    "notes": Question(RESPLIT, "gm_notes", 10, notes("instrument") | {"shares": EPISODES}),
+    "readers": Question(
+        RESPLIT, "librispeech_mini", 10, {"of": "librispeech_speaker", "shares": EPISODES, "options": {"subset": "test-other"}}
+    ),
+}
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+WITHOUT = "benchmarks.evidence.questions.fsdd_without"
+QUESTIONS |= {f"digit of {name}": Question(WITHOUT, "fsdd", 10, {"speaker": name}) for name in SPEAKERS}

@@ -1,0 +1,73 @@
+"""SemiSupCon on FSDD and GM notes (Guinot et al. 2024): how many labels, how many in a batch, which labels, compared how; and robustness.
+
+The small SampleCNN at 8 kHz, two views of half a second. Its own paper's tables could not be had, so nothing published stands beside ours.
+"""
+
+from benchmarks.evidence.questions import RESPLIT, notes
+from benchmarks.evidence.study import FSDD, LIGHT, Probe, Setting, Study
+from benchmarks.evidence.tables import Column, Table
+
+ENCODER = {"class_path": "SampleCNNSmall"}
+ENCODER["init_args"] = {"widths": [32, 32, 64, 128, 128], "stem": 9, "sample_rate": 8000, "segment_samples": 4000}
+BASE = {**FSDD, "model.encoder": ENCODER, "data.aug_list": LIGHT, "data.batch_size": 32, "trainer.max_steps": 500}
+POOL, DIGIT, SPEAKER = {"data.ssl_task": "fsdd_digit"}, {"data.sl_task": "fsdd_digit"}, {"data.sl_task": "fsdd_speaker"}
+TAGS = {"data.sl_task": "benchmarks.evidence.questions.fsdd_tags"}
+TWO = {"class_path": "SharedLabels", "init_args": {"threshold": 2}}
+
+FSDD_ASKED = Probe(("digit", "speaker"))
+# The same probe with few of its labels, and with corrupted test clips.
+FULL = (
+    Probe(("digit",), options={"robustness": ["severity"]}),
+    Probe(("speaker",)),
+    *(Probe(("digit",), options={"train_share": share}, note=f"{share:.0%} of labels") for share in (0.01, 0.1)),
+)
+SHARES = {p: f"{p} % of labels" for p in (1, 5, 10, 25, 50, 100)}
+WIDELY_PROBED = (1, 5, 100)
+IN_BATCH = {p: f"{p} % of the batch labelled" for p in (25, 75, 100)}
+
+
+def share(p: int) -> Setting:
+    """Semi-supervised with p per cent of the digit labels, half of each batch."""
+    probes = FULL if p in WIDELY_PROBED else None
+    return Setting(SHARES[p], "pretrain_smsl", {**BASE, **DIGIT, "data.supervised_data_p": p / 100}, probes)
+
+
+def on_notes(name: str, recipe: str, options: dict, untrained: str | None = None) -> Setting:
+    """Pretraining on single notes; probes of their instruments and pitches."""
+    return Setting(name, recipe, {**BASE, "data.data_dir": "gm_notes", **options}, (Probe(("instrument", "pitch")),), untrained)
+
+
+def of_notes(role: str, label: str, kind: str = "multiclass") -> dict:
+    """A column of the notes, with the split that all of them share, as the data of a role (sl or ssl)."""
+    return {f"data.{role}_task": RESPLIT, f"data.{role}_kwargs": notes(label, kind)}
+
+
+SETTINGS = (
+    Setting("self-supervised", "pretrain_ssl", {**BASE, **POOL}, FULL, "untrained"),
+    *(share(p) for p in SHARES),
+    Setting("supervised", "pretrain_sl", {**BASE, **DIGIT}, FULL),
+    *(Setting(name, "pretrain_smsl", {**BASE, **DIGIT, "data.intrabatch_supervised_p": p / 100}) for p, name in IN_BATCH.items()),
+    Setting("speaker labels", "pretrain_smsl", {**BASE, **SPEAKER}),
+    Setting("one shared tag", "pretrain_smsl", {**BASE, **TAGS}),
+    Setting("two shared tags", "pretrain_smsl", {**BASE, **TAGS, "model.criterion.target": TWO}),
+    Setting("overlap of tags", "pretrain_smsl", {**BASE, **TAGS, "model.criterion.target": "Dice"}),
+    on_notes("notes, self-supervised", "pretrain_ssl", of_notes("ssl", "instrument"), "notes, untrained"),
+    on_notes("notes, instrument labels", "pretrain_smsl", of_notes("sl", "instrument")),
+    on_notes("notes, pitch values", "pretrain_smsl", of_notes("sl", "pitch_midi", "regression") | {"model.criterion.target": "Kernel"}),
+)
+ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
+ROBUST = ("self-supervised", *(SHARES[p] for p in WIDELY_PROBED), "supervised", "untrained")
+TABLES = (
+    Table("labels", ("self-supervised", *SHARES.values(), "supervised", "untrained"), ASKED),
+    # With no labels in the batch it is self-supervised; half of it is the default.
+    Table("batch", ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100]), ASKED),
+    Table("targets", ("one shared tag", "two shared tags", "overlap of tags", SHARES[100], "speaker labels", "self-supervised"), ASKED),
+    Table(
+        "notes",
+        ("notes, self-supervised", "notes, instrument labels", "notes, pitch values", "notes, untrained"),
+        (Column("instrument", "instrument"), Column("pitch, R2", "pitch", metric="r2")),
+    ),
+    Table("few_labels", ROBUST, tuple(Column(f"digit, {p} % of labels", "digit", f"linear, {p}% of labels") for p in (1, 10)) + ASKED[:1]),
+    Table("robustness", ROBUST, tuple(Column(f"severity {s}", "digit", f"linear, severity {s}") for s in range(6))),
+)
+STUDY = Study("semisupcon", SETTINGS, (FSDD_ASKED,), {}, TABLES, ("self-supervised", "overlap of tags", "notes, pitch values"))
