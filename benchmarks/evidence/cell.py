@@ -14,6 +14,7 @@ import torch
 from benchmarks.evidence.questions import QUESTIONS
 from benchmarks.evidence.study import Cell, Probe
 from benchmarks.recipes import pretrain
+from semisupcon.checkpoints import read_checkpoint
 from semisupcon.probing.command import main as probe_main
 from semisupcon.probing.metrics import MAIN
 
@@ -27,7 +28,7 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
     if "data.data_dir" in options:
         options["data.data_dir"] = str(cell.data / options["data.data_dir"])
     run = pretrain(cell.setting.recipe, cell.folder, cell.name, cell.seed, as_arguments(options))
-    steps = torch.load(run / "last.ckpt", weights_only=True, map_location="cpu")["global_step"]
+    steps = read_checkpoint(run / "last.ckpt")["global_step"]
     rows = []
     for number, probe in enumerate(cell.setting.probes):
         out = run / f"probe-{number}"
@@ -72,9 +73,14 @@ def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
     for file in (out / "results.csv", out / "robustness.csv"):
         for row in pd.read_csv(file).to_dict("records") if file.exists() else ():
             if row["metric"] == MAIN[row["kind"]]:
-                task, method = row["task"].replace("_", " "), f"{row['method']}, {note}" if note else row["method"]
+                asked, method = row["task"].replace("_", " "), f"{row['method']}, {note}" if note else row["method"]
                 kept = {name: row[name] for name in ("representation", "metric", "value", "low", "high", "chance")}
-                yield kept | {"setting": row["checkpoint"], "task": task, "method": method, "classes": QUESTIONS[task].classes}
+                yield kept | {
+                    "setting": row["checkpoint"],
+                    "task": asked.partition(" of ")[0],
+                    "method": method,
+                    "classes": QUESTIONS[asked].classes,
+                }
     for file in sorted((out / "invariance").glob("*.csv")):
         shares = file.stem.endswith("-weights")
         for row in pd.read_csv(file).to_dict("records"):

@@ -10,7 +10,7 @@ from benchmarks.evidence.study import Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
 FORMATS = {"waveform": ENCODER, "spectrogram": SPECTROGRAM, "segment_samples": 4000}
-MFCL = {"model.encoder": {"class_path": "MultiFormat", "init_args": FORMATS}, "data.target_length": None}
+MFCL = {"model.encoder": {"class_path": "MultiFormat", "init_args": FORMATS}, "data.target_length": 0.7}
 FIVE = {"data.supervised_data_p": 0.05}
 # Frames are 30 ms apart: sixteen in half a second.
 CPC = {"model.criterion.steps": 4}

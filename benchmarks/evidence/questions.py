@@ -65,6 +65,7 @@ def fsdd_tags(root: Path) -> Annotations:
     return Annotations(digit.table, targets, (*digit.classes, *speaker.classes), kind="multilabel", metric="roc_auc")
 
 
+# By the names that tables know; "digit of theo" is the question "digit", with a split that the setting says.
 RESPLIT = "benchmarks.evidence.questions.resplit"
 QUESTIONS = {
     "digit": Question("fsdd_digit", "fsdd", 10),

@@ -34,7 +34,13 @@ def share(p: int) -> Setting:
 
 def on_notes(name: str, recipe: str, options: dict, untrained: str | None = None) -> Setting:
     """Pretraining on single notes; probes of their instruments and pitches."""
-    return Setting(name, recipe, {**BASE, "data.data_dir": "gm_notes", **options}, (Probe(("instrument", "pitch")),), untrained)
+    return Setting(
+        name,
+        recipe,
+        {**BASE, "data.data_dir": "gm_notes", "trainer.max_steps": 300, **options},
+        (Probe(("instrument", "pitch")),),
+        untrained,
+    )
 
 
 def of_notes(role: str, label: str, kind: str = "multiclass") -> dict:

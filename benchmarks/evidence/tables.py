@@ -34,6 +34,7 @@ class Table:
         columns: of the table.
         published: name of a published row to its cells, one a column; given as they were published.
         rank: a last column with each row's mean rank over the columns.
+        mean: name of a row with the mean of all the others, whose interval is over them; empty for none.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     columns: tuple[Column, ...]
     published: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rank: bool = False
+    mean: str = ""
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
@@ -73,6 +75,8 @@ def render(table: Table, results: pd.DataFrame) -> str:
     if table.rank:
         for row, rank in mean_ranks(values).items():
             lines[row].append(f"{rank:.1f}")
+    if table.mean and values:
+        lines[table.mean] = [percent(np.concatenate(column)) for column in zip(*values.values(), strict=True)]
     chances = [chance(found) for found in picked]
     lines |= {"chance (classes)": chances} if any(chances) else {}
     lines |= {f"published: {name}": list(cells) for name, cells in table.published.items()}

@@ -59,6 +59,12 @@ def test_a_table_shows_means_chance_ranks_and_what_was_published():
     assert "400 steps; 60 s a cell" in lines[6]
 
 
+def test_a_mean_row_has_its_interval_over_the_other_rows():
+    table = Table("probe", ("a", "b", "c", "never run"), (Column("digit", "digit"),), mean="all")
+    text = render(table, pd.DataFrame([row(name, value=value) for name, value in zip("abc", (0.9, 0.93, 0.87), strict=True)]))
+    assert "| c | 87.0 |\n| all | 90.0 ± 7.5 |" in text
+
+
 def test_ranks_are_averaged_over_columns_and_intervals_over_episodes_are_told():
     table = Table("probe", ("a", "b"), (Column("x", "x", "few_shot 5-way"), Column("y", "y", "few_shot 5-way")), rank=True)
     values = {("a", "x"): 0.9, ("a", "y"): 0.3, ("b", "x"): 0.8, ("b", "y"): 0.2}
@@ -110,7 +116,7 @@ def test_a_page_may_not_name_a_table_twice():
         rebuilt(block + block, {"a.b": "text\n"})
     page = rebuilt(block, {"a.b": "text\n"})
     assert first_difference(page, rebuilt(page, {"a.b": "text\n"})) is None
-    assert "(nothing)" in first_difference(page, rebuilt(page, {"a.b": "text\nmore\n"}))
+    assert "more" in first_difference(page, rebuilt(page, {"a.b": "text\nmore\n"}))
 
 
 def test_the_page_of_the_project_is_what_its_csvs_say():
@@ -157,8 +163,9 @@ def test_what_tables_and_quick_runs_name_exists(name):
     assert set(study.quick) <= set(names)
     assert study.quick
     assert {r for t in study.tables for r in t.rows} <= set(names) | untrained
-    assert {c.task for t in study.tables for c in t.columns} <= questions <= set(QUESTIONS)
-    assert all(len(cells) <= len(t.columns) for t in study.tables for cells in t.published.values())
+    assert questions <= set(QUESTIONS)
+    assert {c.task for t in study.tables for c in t.columns} <= {q.partition(" of ")[0] for q in questions}
+    assert all(len(texts) <= len(t.columns) + t.rank for t in study.tables for texts in t.published.values())
 
 
 def test_options_are_typed_as_a_person_types_them(tmp_path):
@@ -195,10 +202,10 @@ def test_rows_come_from_results_corruptions_and_invariance(tmp_path):
     (folder / "digit-trained-embedding-0-weights.csv").write_text("head,share\npredictive,0.6\n")
     found = [(r["task"], r["method"], r["representation"], r["metric"], r["value"]) for r in read_rows(tmp_path, "a tenth")]
     assert sorted(found) == [
+        ("digit", "linear, a tenth", "embedding", "accuracy", 0.85),
         ("digit", "invariance", "predictive", "gain", 0.25),
         ("digit", "linear, severity 3, a tenth", "embedding", "accuracy", 0.5),
         ("digit", "weight share", "predictive", "share", 0.6),
-        ("digit of theo", "linear, a tenth", "embedding", "accuracy", 0.85),
     ]
 
 
