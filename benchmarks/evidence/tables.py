@@ -108,7 +108,8 @@ def note(found: pd.DataFrame, rows: Sequence[str]) -> str:
     if cells.empty:
         return ""
     seeds = cells.groupby("setting")["seed"].nunique()
-    said = f"Percent; mean over {span(seeds)} seeds ± 95 % interval (Student's t). {span(cells['steps'])} steps; "
+    over = f"mean over {span(seeds)} seeds ± 95 % interval (Student's t)" if seeds.max() > 1 else "one seed"
+    said = f"Percent; {over}. {span(cells['steps'])} steps; "
     said += f"{span(cells['seconds'])} s a cell with its probes, {cells['seconds'].sum() / 60:.0f} min in all; "
     said += ", ".join(sorted(cells["machine"].unique())) + "."
     episodes = found[found["method"].str.startswith("few_shot")]
