@@ -8,6 +8,7 @@ Run ``python -m benchmarks.step --check``; ``--profile`` says what a step of our
 """
 
 import argparse
+import itertools
 import logging
 import random
 import statistics
@@ -146,7 +147,8 @@ def one_batch(data: AudioDataModule) -> dict[str, Tensor]:
 
 def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
     """Milliseconds of each part of a step of ours, one after the other in one thread of control."""
-    loader, parts = iter(data.train_dataloader()), {"wait for data": [], "augment": [], "forward": [], "backward": []}
+    epochs = (data.train_dataloader() for _ in itertools.count())
+    loader, parts = itertools.chain.from_iterable(epochs), {"wait for data": [], "augment": [], "forward": [], "backward": []}
     for _ in range(steps + 1):
         times = [time.perf_counter()]
         batch = next(loader)

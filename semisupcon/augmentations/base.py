@@ -63,12 +63,12 @@ class Transform(Recorded):
 
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, but free to write into ``audio``, and confined to the rows of the mask ``among [N]``."""
-        applied = self.chosen(key, among)
-        parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=audio.device)
+        applied, parameters = self.drawn(key, audio.shape[-1], among)
         rows = applied.nonzero()[:, 0]
-        drawn = parameters[rows] = self.draw(key[rows], audio.shape[-1])
-        if drawn.shape[1]:
-            rows = rows[drawn[:, 0].argsort(stable=True)]  # rows with like parameters share a block, and what depends on the parameter
+        if parameters.shape[1]:
+            rows = rows[
+                parameters[rows, 0].argsort(stable=True)
+            ]  # rows with like parameters share a block, and what depends on the parameter
 
         def work(block: Tensor) -> None:
             x = audio[block]
@@ -77,6 +77,13 @@ class Transform(Recorded):
 
         in_blocks(work, rows, audio, self.block_samples)
         return audio, applied, parameters
+
+    def drawn(self, key: Tensor, samples: int, among: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Which rows are touched, ``[N]`` bool, and with what parameters, ``[N, P]``, NaN elsewhere."""
+        applied = self.chosen(key, among)
+        parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=key.device)
+        parameters[applied] = self.draw(key[applied], samples)
+        return applied, parameters
 
     def chosen(self, key: Tensor, among: Tensor | None) -> Tensor:
         """``[N]`` bool: the rows on which the coin of this transform says yes."""
@@ -160,15 +167,18 @@ class OneOf(Transform):
         self.parameter_names = ("choice", *(f"{t.name}.{n}" for t in transforms for n in t.parameter_names))
 
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        among = self.chosen(key, among)
-        u = uniform(clip_key(key) if self.shared_choices else key, "choice")[:, 0]
-        choice = (u * len(self.transforms)).long()
+        among, choice = self.chosen(key, among), self.choice(key)
         applied, parameters = torch.zeros_like(among), []
         for index, transform in enumerate(self.transforms):
             audio, touched, values = transform.modify(audio, operator_key(key, index), among & (choice == index))
             applied |= touched
             parameters.append(values)
         return audio, applied, torch.cat([torch.where(applied, choice.float(), torch.nan)[:, None], *parameters], 1)
+
+    def choice(self, key: Tensor) -> Tensor:
+        """``[N]`` int64: the position of the candidate of each row."""
+        u = uniform(clip_key(key) if self.shared_choices else key, "choice")[:, 0]
+        return (u * len(self.transforms)).long()
 
 
 def check(audio: Tensor, key: Tensor) -> None:

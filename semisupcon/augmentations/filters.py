@@ -10,9 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.base import OneOf, Transform, operator_key
+from semisupcon.augmentations.blocks import in_blocks
 from semisupcon.augmentations.fourier import fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
+from semisupcon.errors import ConfigError
 from semisupcon.random import uniform, uniform_between
 
 TRANSITION = 0.2  # half the width of the slope, relative to the cut-off
@@ -32,6 +34,17 @@ def mel_uniform(key: Tensor, name: str, low_hz: float, high_hz: float) -> Tensor
     return 700 * torch.expm1(low + (high - low) * uniform(key, name)[:, 0])
 
 
+def filter_size(samples: int, sample_rate: int) -> int:
+    """The size of the FFT for clips of so many samples."""
+    return fast_size(samples + int(RINGING * sample_rate))
+
+
+def filtered(audio: Tensor, size: int, gain: Tensor) -> Tensor:
+    """``audio [n, C, T]`` through an FFT of ``size`` with gains ``[n, size // 2 + 1]``."""
+    spectrum = rfft(audio, size).mul_(gain[:, None].to(audio.dtype))
+    return irfft(spectrum, size)[..., : audio.shape[-1]]
+
+
 class Filter(Transform):
     """What the four filters share: a gain per row and bin."""
 
@@ -44,9 +57,8 @@ class Filter(Transform):
         raise NotImplementedError
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        size = fast_size(audio.shape[-1] + int(RINGING * self.sample_rate))
-        spectrum = rfft(audio, size).mul_(self.gain(size, parameters)[:, None].to(audio.dtype))
-        return irfft(spectrum, size)[..., : audio.shape[-1]]
+        size = filter_size(audio.shape[-1], self.sample_rate)
+        return filtered(audio, size, self.gain(size, parameters))
 
 
 class LowPass(Filter):
@@ -136,3 +148,40 @@ class BandStop(BandPass):
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return 1 - super().gain(size, parameters)
+
+
+class OneFilterOf(OneOf):
+    """`OneOf` several filters of one sample rate: the same sound in less time, as one FFT serves the rows of all.
+
+    Args:
+        transforms: the candidates.
+        name: what the whole is called.
+        p: probability that any of them runs.
+        shared_choices: draw the candidate once for all views of a clip (as published), not for each view.
+
+    Raises:
+        ConfigError: when a candidate is no filter of this module, or has another sample rate.
+    """
+
+    def __init__(self, transforms: list[Filter], name: str = "filtering", p: float = 1.0, shared_choices: bool = True):
+        super().__init__(transforms, name, p, shared_choices)
+        if not all(isinstance(t, Filter) for t in transforms) or len({t.sample_rate for t in transforms}) > 1:
+            raise ConfigError("OneFilterOf chooses among low-pass, high-pass, band-pass and band-stop filters of one sample rate.")
+
+    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        among, choice = self.chosen(key, among), self.choice(key)
+        size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
+        draws = [t.drawn(operator_key(key, i), audio.shape[-1], among & (choice == i)) for i, t in enumerate(self.transforms)]
+        applied = torch.stack([touched for touched, _ in draws]).any(0)
+
+        def work(block: Tensor) -> None:
+            gain = torch.empty(len(block), size // 2 + 1, device=audio.device)
+            for index, (transform, (_, parameters)) in enumerate(zip(self.transforms, draws, strict=True)):
+                rows = (choice[block] == index).nonzero()[:, 0]
+                gain[rows] = transform.gain(size, parameters[block[rows]])
+            x = audio[block]
+            audio[block] = filtered(x.to(torch.promote_types(x.dtype, torch.float32)), size, gain).to(x.dtype)
+
+        in_blocks(work, applied.nonzero()[:, 0], audio, self.block_samples)
+        which = torch.where(applied, choice.float(), torch.nan)[:, None]
+        return audio, applied, torch.cat([which, *(parameters for _, parameters in draws)], 1)

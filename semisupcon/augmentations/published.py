@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Chain, OneOf, Transform, check, operator_key
+from semisupcon.augmentations.base import Chain, Transform, check, operator_key
 from semisupcon.augmentations.delay import Delay
-from semisupcon.augmentations.filters import HighPass, LowPass
+from semisupcon.augmentations.filters import HighPass, LowPass, OneFilterOf
 from semisupcon.augmentations.frequency import TimeStretch
 from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.noise import AddColoredNoise, AddNoise
@@ -42,7 +42,7 @@ class CLMRChain(Chain):
             PolarityInversion(p=polarity),
             AddNoise(0.0001, 0.01, p=noise),
             Gain(-20, -1, p=gain),
-            OneOf(high_low, "high_low_pass", p=filters, shared_choices=False),
+            OneFilterOf(high_low, "high_low_pass", p=filters, shared_choices=False),
             Delay(sample_rate, 200, 450, volumes=[0.5], repeats=[1], attenuations=[1.0], first=1, delay_interval_ms=50, p=delay),
             PitchShift(sample_rate, -7, 7, p=pitch),
             Reverb(sample_rate, 0, 99, 0, 99, 0, 99, p=reverb),

@@ -17,10 +17,10 @@ alone or in tiers 5 to 10 that add more and more of them to the six.
 
 from collections.abc import Callable
 
-from semisupcon.augmentations.base import OneOf, Transform
+from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.effects import MP3, BitCrush, Chorus, Compression, Distortion
-from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass
+from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass, OneFilterOf
 from semisupcon.augmentations.frequency import TimeStretch
 from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.noise import AddColoredNoise
@@ -48,7 +48,7 @@ def filtering(m: float, sample_rate: int, shared_choices: bool = True) -> Transf
         HighPass(sample_rate, 200 * m, min(sample_rate / 2, 2400 * m)),
         LowPass(sample_rate, max(75, 150 / m), 7500 / max(1, m)),
     ]
-    return OneOf(filters, "filtering", min(0.6, 0.3 * m), shared_choices)
+    return OneFilterOf(filters, "filtering", min(0.6, 0.3 * m), shared_choices)
 
 
 def pitch_shift(m: float, sample_rate: int) -> Transform:

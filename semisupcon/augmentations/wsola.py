@@ -2,8 +2,7 @@
 
 The output is built in hops. At each, the piece that follows naturally on what was last copied fades out while a new piece fades in, taken
 near where the rate says the input should be: the one most like the natural continuation, with a slight preference for being on time. So phases
-are kept, nothing is out of tune, and the walk jumps where the sound is quiet or repeats itself, not across an attack. All rows walk together, one
-FFT a hop; what a hop needs is small enough to stay in the cache.
+are kept, nothing is out of tune, and the walk jumps where the sound is quiet or repeats itself, not across an attack. All rows walk together.
 """
 
 import torch
@@ -13,6 +12,7 @@ from semisupcon.augmentations.fourier import by_rows, irfft, rfft
 from semisupcon.augmentations.gather import pieces
 
 PUNCTUALITY = 0.05  # cost of a piece a whole hop off, in mean energies of a piece
+WINDOWS = 256  # are transformed at once: few enough to stay in the cache
 
 
 def hop_size(sample_rate: int) -> int:
@@ -51,26 +51,29 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tens
     """``[n, hops]``: where in ``mono [n, L]`` each piece starts, at most ``reach`` before or after ``nominal + reach``."""
     n, size = len(mono), hop + 2 * reach
     row = torch.arange(n, device=mono.device)
-    windows, both_rows = mono.unfold(-1, size, 1), row.repeat(2)
+    regions, continuations = mono.unfold(-1, size, 1), mono.unfold(-1, hop, 1)
     late = torch.linspace(-1, 1, 2 * reach + 1, device=mono.device, dtype=mono.dtype)[1:].square() * (reach / hop) ** 2
     # Over pieces that are on time, not over the row: how far it is filled up with silence depends on its neighbours.
-    typical = torch.linalg.vector_norm(mono.unfold(-1, hop, 1)[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True).square()
+    typical = torch.linalg.vector_norm(continuations[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True).square()
     penalty = PUNCTUALITY / nominal.shape[1] * typical * late
 
     candidate = torch.arange(2 * reach, device=mono.device)
     place = torch.full_like(row, reach)
     places = [place]
-    for start in nominal.unbind(1)[1:]:
-        # Where to search, and what to look for: the latter is the first hop of its window.
-        both = windows[both_rows, torch.cat([start, place + hop])]
-        both[n:, hop:] = 0
-        region, wanted = by_rows(rfft(both, size)).split(n)
-        similarity = irfft(region * wanted.conj(), size)[:, 1 : 2 * reach + 1]
+    # Where to search is known beforehand, several hops at once; what to look for, the continuation of the last piece, only when that is chosen.
+    at_once = max(1, WINDOWS // n)
+    for starts in (nominal[:, i : i + at_once] for i in range(1, nominal.shape[1], at_once)):
+        searched = regions[row[:, None], starts]
+        spectra = by_rows(rfft(searched, size))
         # The squared distance of two pieces: their energies (the continuation's is the same for all candidates), minus twice their product.
-        total = both[:n].square_().cumsum(-1)
-        distance = (total[:, hop:] - total[:, : 2 * reach]).add_(penalty).sub_(similarity, alpha=2)
-        # From nowhere before the last piece: an attack that was heard is not repeated.
-        first = start + 1
-        place = first + distance.masked_fill_(candidate < (place - first)[:, None], torch.inf).argmin(1)
-        places.append(place)
+        total = searched.square_().cumsum(-1)
+        energies = (total[..., hop:] - total[..., : 2 * reach]).add_(penalty[:, None])
+        for start, spectrum, energy in zip(starts.unbind(1), spectra.unbind(1), energies.unbind(1), strict=True):
+            wanted = by_rows(rfft(continuations[row, place + hop], size))
+            similarity = irfft(spectrum * wanted.conj(), size)[:, 1 : 2 * reach + 1]
+            distance = torch.sub(energy, similarity, alpha=2)
+            # From nowhere before the last piece: an attack that was heard is not repeated.
+            first = start + 1
+            place = first + distance.masked_fill_(candidate < (place - first)[:, None], torch.inf).argmin(1)
+            places.append(place)
     return torch.stack(places, 1)

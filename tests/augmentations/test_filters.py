@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass, mel_uniform
+from semisupcon.augmentations import OneOf
+from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass, OneFilterOf, mel_uniform
+from semisupcon.augmentations.level import PolarityInversion
+from semisupcon.errors import ConfigError
 
 SAMPLE_RATE = 22050
 SAMPLES = 30000
@@ -83,3 +86,19 @@ def test_frequencies_are_uniform_on_the_mel_scale(keys):
     low, high = (2595 * np.log10(1 + f / 700) for f in (200, 4000))
     quantiles = torch.quantile((mel - low) / (high - low), torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64))
     torch.testing.assert_close(quantiles, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64), atol=0.015, rtol=0)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_one_filter_of_several_sounds_as_each_by_itself(keys, shared):
+    filters = [LowPass(SAMPLE_RATE, p=0.7), HighPass(SAMPLE_RATE), BandPass(SAMPLE_RATE), BandStop(SAMPLE_RATE)]
+    audio, key = torch.randn(40, 2, 3000), keys(40)
+    together, apart = (kind(filters, p=0.8, shared_choices=shared)(audio, key) for kind in (OneFilterOf, OneOf))
+    for ours, theirs in zip(together, apart, strict=True):
+        assert torch.equal(ours.nan_to_num(-1), theirs.nan_to_num(-1))
+    assert 0 < together[1].sum() < 40
+
+
+def test_one_filter_of_takes_filters_of_one_rate():
+    for wrong in ([LowPass(SAMPLE_RATE), HighPass(2 * SAMPLE_RATE)], [LowPass(SAMPLE_RATE), PolarityInversion()]):
+        with pytest.raises(ConfigError, match="filters of one sample rate"):
+            OneFilterOf(wrong)
