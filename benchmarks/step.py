@@ -34,6 +34,7 @@ from semisupcon.data.gathering import gather
 from semisupcon.data.packing import pack
 from semisupcon.encoders import Encoder, ResNet2d, SampleCNN
 from semisupcon.frontends import LogMel
+from semisupcon.memory import keep_freed_memory
 from semisupcon.objectives import SemiSupCon
 from semisupcon.objectives.base import Objective
 
@@ -178,6 +179,8 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     on_gpu = options.device == "cuda"
+    if not on_gpu:
+        keep_freed_memory()  # as pretrain.py does
     accelerator, precision, batch_size = ("gpu", "bf16-mixed", 96) if on_gpu else ("cpu", "32-true", BATCH)
     # name: encoder, least share of the pure step, steps a round, published way too and how many times faster to be
     cases = {"sample_cnn": (sample_cnn, 0.9, 2, None), "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5)}

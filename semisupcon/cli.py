@@ -22,6 +22,7 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import UserError, nearest
 from semisupcon.loggers import MetricsFile, make_logger
+from semisupcon.memory import keep_freed_memory
 from semisupcon.objectives.base import Objective
 from semisupcon.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep, write_atomically
 
@@ -143,6 +144,8 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.is_global_zero:
             self._write_down()
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         try:
             self.trainer.fit(self.model, self.datamodule, ckpt_path=self.run.checkpoint)
         finally:

@@ -12,6 +12,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
 from semisupcon.errors import ConfigError, UserError
+from semisupcon.memory import keep_freed_memory
 from semisupcon.probing.outcome import FineTuning, Settings
 
 Names = list[str] | str
@@ -127,6 +128,8 @@ def make_suite(options: Any):
 
     built = parser().instantiate(options)
     device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        keep_freed_memory()
     if options.on_error not in ("fail", "skip"):
         raise ConfigError(f"--on_error is fail or skip, got '{options.on_error}'.")
     if options.test_only != (options.head is not None):

@@ -13,6 +13,7 @@ import numpy as np
 
 from semisupcon.embedding import audio_files, embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
+from semisupcon.memory import keep_freed_memory
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +43,8 @@ def main(args: list[str] | None = None) -> int:
 
     files = audio_files(given.audio)
     device = given.device if given.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        keep_freed_memory()
     encoder = load_encoder(given.checkpoint, given.trust).to(device)
     if given.task is not None and given.task not in encoder.tasks:
         raise UserError(f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}.")
