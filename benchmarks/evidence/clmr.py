@@ -13,7 +13,7 @@ SHARES = (1, 10, 100)
 
 def alone(operator: str) -> dict:
     """The published operator by itself, on every view."""
-    chain = {"class_path": "semisupcon.augmentations.published.CLMRChain", "init_args": NOTHING | {operator: 1.0}}
+    chain = {"class_path": "semisupcon.augmentations.published.CLMRChain", "init_args": {"sample_rate": 8000} | NOTHING | {operator: 1.0}}
     return {"data.aug_list": [chain]}
 
 

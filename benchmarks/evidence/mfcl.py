@@ -22,7 +22,10 @@ SHAPE = {"sample_rate": 8000, "segment_samples": 4000}
 WAVEFORM = {"class_path": "DilatedCNN", "init_args": {"width": 64, "groups": 8, **SHAPE}}
 SPECTROGRAM = {"class_path": "ResNet2d", "init_args": {"depth": 18, "width": 16, "out_dim": 64, "frontend": FRONTEND, **SHAPE}}
 BOTH = {"class_path": "MultiFormat", "init_args": {"waveform": WAVEFORM, "spectrogram": SPECTROGRAM, "segment_samples": 4000}}
-MASKS = {"class_path": "SpecAugment", "init_args": {"max_bands": 8, "max_frames": 0, "masks": 1, "fill": "mean"}}
+MASKS = {
+    "class_path": "semisupcon.augmentations.spectrogram.SpecAugment",
+    "init_args": {"max_bands": 8, "max_frames": 0, "masks": 1, "fill": "mean"},
+}
 
 # Crops are shares of a clip, of seven tenths of a second at most: all but 3 % of the clips are shorter. Probes see segments of that length.
 CROPS = {"model.encoder": BOTH, "data.ssl_task": "fsdd_digit", "data.target_length": 0.7, "data.crop_fraction": 0.45}

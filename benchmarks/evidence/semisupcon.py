@@ -8,19 +8,17 @@ from benchmarks.evidence.study import FSDD, LIGHT, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
 ENCODER = {"class_path": "SampleCNNSmall"}
-ENCODER["init_args"] = {"widths": [32, 32, 64, 128, 128], "stem": 9, "sample_rate": 8000, "segment_samples": 4000}
-BASE = {**FSDD, "model.encoder": ENCODER, "data.aug_list": LIGHT, "data.batch_size": 32, "trainer.max_steps": 500}
+ENCODER["init_args"] = {"widths": [32, 32, 64, 128, 128], "stem": 18, "sample_rate": 8000, "segment_samples": 4000}
+BASE = {**FSDD, "model.encoder": ENCODER, "data.aug_list": LIGHT, "data.batch_size": 32, "trainer.max_steps": 400}
 POOL, DIGIT, SPEAKER = {"data.ssl_task": "fsdd_digit"}, {"data.sl_task": "fsdd_digit"}, {"data.sl_task": "fsdd_speaker"}
 TAGS = {"data.sl_task": "benchmarks.evidence.questions.fsdd_tags"}
 TWO = {"class_path": "SharedLabels", "init_args": {"threshold": 2}}
 
 FSDD_ASKED = Probe(("digit", "speaker"))
 # The same probe with few of its labels, and with corrupted test clips.
-FULL = (
-    Probe(("digit",), options={"robustness": ["severity"]}),
-    Probe(("speaker",)),
-    *(Probe(("digit",), options={"train_share": share}, note=f"{share:.0%} of labels") for share in (0.01, 0.1)),
-)
+FEW = tuple(Probe(("digit",), options={"train_share": share}, note=f"{share:.0%} of labels") for share in (0.01, 0.1))
+FULL = (FSDD_ASKED, *FEW)
+CORRUPTED = (Probe(("digit",), options={"robustness": ["severity"]}), Probe(("speaker",)), *FEW)
 SHARES = {p: f"{p} % of labels" for p in (1, 5, 10, 25, 50, 100)}
 WIDELY_PROBED = (1, 5, 100)
 IN_BATCH = {p: f"{p} % of the batch labelled" for p in (25, 75, 100)}
@@ -28,7 +26,7 @@ IN_BATCH = {p: f"{p} % of the batch labelled" for p in (25, 75, 100)}
 
 def share(p: int) -> Setting:
     """Semi-supervised with p per cent of the digit labels, half of each batch."""
-    probes = FULL if p in WIDELY_PROBED else None
+    probes = CORRUPTED if p == 100 else FULL if p in WIDELY_PROBED else None
     return Setting(SHARES[p], "pretrain_smsl", {**BASE, **DIGIT, "data.supervised_data_p": p / 100}, probes)
 
 
@@ -49,9 +47,9 @@ def of_notes(role: str, label: str, kind: str = "multiclass") -> dict:
 
 
 SETTINGS = (
-    Setting("self-supervised", "pretrain_ssl", {**BASE, **POOL}, FULL, "untrained"),
+    Setting("self-supervised", "pretrain_ssl", {**BASE, **POOL}, CORRUPTED, "untrained"),
     *(share(p) for p in SHARES),
-    Setting("supervised", "pretrain_sl", {**BASE, **DIGIT}, FULL),
+    Setting("supervised", "pretrain_sl", {**BASE, **DIGIT}, CORRUPTED),
     *(Setting(name, "pretrain_smsl", {**BASE, **DIGIT, "data.intrabatch_supervised_p": p / 100}) for p, name in IN_BATCH.items()),
     Setting("speaker labels", "pretrain_smsl", {**BASE, **SPEAKER}),
     Setting("one shared tag", "pretrain_smsl", {**BASE, **TAGS}),
@@ -62,7 +60,8 @@ SETTINGS = (
     on_notes("notes, pitch values", "pretrain_smsl", of_notes("sl", "pitch_midi", "regression") | {"model.criterion.target": "Kernel"}),
 )
 ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
-ROBUST = ("self-supervised", *(SHARES[p] for p in WIDELY_PROBED), "supervised", "untrained")
+PROBED_WITH_FEW = ("self-supervised", *(SHARES[p] for p in WIDELY_PROBED), "supervised", "untrained")
+ROBUST = ("self-supervised", SHARES[100], "supervised", "untrained")
 TABLES = (
     Table("labels", ("self-supervised", *SHARES.values(), "supervised", "untrained"), ASKED),
     # With no labels in the batch it is self-supervised; half of it is the default.
@@ -73,7 +72,11 @@ TABLES = (
         ("notes, self-supervised", "notes, instrument labels", "notes, pitch values", "notes, untrained"),
         (Column("instrument", "instrument"), Column("pitch, R2", "pitch", metric="r2")),
     ),
-    Table("few_labels", ROBUST, tuple(Column(f"digit, {p} % of labels", "digit", f"linear, {p}% of labels") for p in (1, 10)) + ASKED[:1]),
+    Table(
+        "few_labels",
+        PROBED_WITH_FEW,
+        tuple(Column(f"digit, {p} % of labels", "digit", f"linear, {p}% of labels") for p in (1, 10)) + ASKED[:1],
+    ),
     Table("robustness", ROBUST, tuple(Column(f"severity {s}", "digit", f"linear, severity {s}") for s in range(6))),
 )
 STUDY = Study("semisupcon", SETTINGS, (FSDD_ASKED,), {}, TABLES, ("self-supervised", "overlap of tags", "notes, pitch values"))

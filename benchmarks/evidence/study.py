@@ -95,7 +95,7 @@ class Cell:
 
 
 def cells(study: Study, seeds: Sequence[int], folder: Path, data: Path, only: Sequence[str] = (), quick: bool = False) -> list[Cell]:
-    """All cells of a study, the seeds of a setting one after the other.
+    """All cells of a study, seed by seed: a study that is stopped has every setting with fewer seeds.
 
     Raises:
         SystemExit: when ``only`` names no setting.
@@ -104,12 +104,16 @@ def cells(study: Study, seeds: Sequence[int], folder: Path, data: Path, only: Se
     if unknown := set(only) - set(names):
         raise SystemExit(f"error: {study.name} has no setting {', '.join(sorted(unknown))}.\nIt has: {', '.join(names)}")
     chosen = only or (study.quick if quick else names)
-    found = []
+    wholes = []
     for setting in (s for s in study.settings if s.name in chosen):
         options = COMMON | dict(study.options) | dict(setting.options) | (QUICK_RUN if quick else {})
         probes = study.probes if setting.probes is None else setting.probes
         if quick:
             probes = tuple(replace(p, options=QUICK_PROBE | {k: v for k, v in p.options.items() if k not in QUICK_PROBE}) for p in probes)
-        whole = replace(setting, options=options, probes=probes)
-        found += [Cell(study.name, whole, seed, folder, data) for seed in seeds if setting.seeds is None or seed in setting.seeds]
-    return found
+        wholes.append(replace(setting, options=options, probes=probes))
+    return [
+        Cell(study.name, setting, seed, folder, data)
+        for seed in seeds
+        for setting in wholes
+        if setting.seeds is None or seed in setting.seeds
+    ]

@@ -136,7 +136,7 @@ def test_a_study_goes_on_where_it_stopped_and_survives_a_failing_cell(tmp_path, 
     todo = cells(STUDY, [0, 1], tmp_path, tmp_path)
     assert runner.run(todo, file, work=work) == 1
     assert "other, seed 0: FAILED" in capsys.readouterr().out
-    assert asked == [("ours", 0), ("ours", 1), ("other", 0)]
+    assert asked == [("ours", 0), ("other", 0), ("ours", 1)]
     assert runner.done(file) >= {("ours", 0), ("ours", 1)}
     assert runner.run(todo, file, work=work) == 0
     assert asked[3:] == [("other", 0)]
@@ -146,7 +146,7 @@ def test_a_study_goes_on_where_it_stopped_and_survives_a_failing_cell(tmp_path, 
 
 
 def test_settings_are_chosen_by_name_and_a_wrong_name_is_told(tmp_path):
-    assert [(c.setting.name, c.seed) for c in cells(STUDY, [0, 1], tmp_path, tmp_path)] == [("ours", 0), ("ours", 1), ("other", 0)]
+    assert [(c.setting.name, c.seed) for c in cells(STUDY, [0, 1], tmp_path, tmp_path)] == [("ours", 0), ("other", 0), ("ours", 1)]
     assert [c.setting.name for c in cells(STUDY, [0], tmp_path, tmp_path, only=["other"])] == ["other"]
     with pytest.raises(SystemExit, match="no setting othr"):
         cells(STUDY, [0], tmp_path, tmp_path, only=["othr"])
