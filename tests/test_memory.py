@@ -11,8 +11,8 @@ from semisupcon.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     print("kept" if keep_freed_memory() else "cannot")
 torch.set_num_threads(1)
-for step in range(16):
-    if step == 8:  # the first steps find their places
+for step in range(32):
+    if step == 20:  # the first steps find their places
         begin = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(64, 1 << 18).sum()  # 64 MiB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begin)
