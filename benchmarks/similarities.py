@@ -18,7 +18,7 @@ RUNS = {
     "affect": ("pretrain_smsl", ["--data.sl_task", "synthetic_affect", "--model.criterion.target", "Kernel"]),
     "pitch": ("pretrain_smsl", ["--data.sl_task", "synthetic_pitch", "--model.criterion.target", PITCH]),
 }
-SETTINGS = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "0"]
+SETTINGS = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "0", "--data.target_length", "0.6"]
 TASKS = ("synthetic_affect", "synthetic_pitch", "synthetic_instrument")
 
 
