@@ -42,11 +42,11 @@ def synthetic_pitch(root: Path | None = None) -> Annotations:
     return Annotations(labels, one_hot(labels["pitch"], PITCHES), PITCHES, "multiclass", "accuracy")
 
 
-@card(kind="multilabel", classes=len(TAGS), metric="auroc", **_ABOUT)
+@card(kind="multilabel", classes=len(TAGS), metric="roc_auc", **_ABOUT)
 def synthetic_tags(root: Path | None = None) -> Annotations:
     """What the clip sounds like, in fourteen tags. Argument and errors as `synthetic_instrument`."""
     labels = _labels(root, *TAGS)
-    return Annotations(labels[["path", "split"]], _values(labels, TAGS), TAGS, "multilabel", "auroc")
+    return Annotations(labels[["path", "split"]], _values(labels, TAGS), TAGS, "multilabel", "roc_auc")
 
 
 @card(kind="binary", classes=1, metric="accuracy", **_ABOUT)
