@@ -153,9 +153,9 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
     """The task once, or once for every fold of a data set with folds."""
     options = dict(suite.task_kwargs.get(named(text)[0], {}))
     count = fold_count(text, options)
-    for fold in range(1, count + 1) if count else [0]:
-        need = ("test",) if suite.head else ("train", "test")
-        task = load_task(text, root_of(suite, text), fold=fold, need=need, **options)
+    need = ("test",) if suite.head else ("train", "test")
+    for fold in [{"fold": i + 1} for i in range(count)] or [{}]:
+        task = load_task(text, root_of(suite, text), options | fold, need=need)
         if suite.train_share != 1:
             task = fraction_of_training(task, suite.train_share, seed=0)
         yield shuffled_labels(task, suite.seeds[0]) if suite.shuffle_labels else task

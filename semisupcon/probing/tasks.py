@@ -3,9 +3,10 @@
 import inspect
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,29 +59,28 @@ def named(text: str) -> tuple[str, str]:
     return (match["name"], match["what"]) if match else (text, text)
 
 
-def load_task(text: str, root: str | Path | None, seed: int = 0, fold: int = 0, need: Sequence[str] = ("train", "test"), **options) -> Task:
+def load_task(
+    text: str, root: str | Path | None, options: Mapping[str, Any] | None = None, seed: int = 0, need: Sequence[str] = ("train", "test")
+) -> Task:
     """Read a task and see to it that it can be probed.
 
     Args:
         text: the name or import path of a data set, or ``name=task`` to call it otherwise in tables.
         root: its folder; None for the synthetic tasks, which render themselves.
+        options: the data set's own; ``fold``, 1, 2, ..., for one round of a data set with folds.
         seed: of the validation split, where the data set has none (a tenth of the training clips, stratified, groups kept apart).
-        fold: 1, 2, ... for one round of a data set with folds; 0 for its split as it stands.
         need: splits that must hold labelled clips.
-        options: the data set's own.
 
     Raises:
         ConfigError: for an unknown task or option, or a split without labelled clips.
         DatasetNotFoundError: if the data set is not at ``root``.
     """
-    name, what = named(text)
+    (name, what), options = named(text), dict(options or {})
     if root is None and is_synthetic(what):
         root = render()
     find_task(what)
     if root is None:
         raise ConfigError(f"Task '{name}' needs its folder: give --data_root DIR (holding {what}/), or --data_dirs.{name} DIR.")
-    if fold:
-        options["fold"] = fold
     annotations = load_annotations(what, root, **options)
     labelled = ~np.isnan(annotations.targets).any(axis=1)
     table = annotations.table[labelled].reset_index(drop=True)
@@ -91,9 +91,8 @@ def load_task(text: str, root: str | Path | None, seed: int = 0, fold: int = 0, 
             f"Task '{name}' has no labelled clips in: {', '.join(absent)}.\nA probe needs clips to train on and clips to be tested on."
         )
     paths = tuple(table["path"])
-    return Task(
-        name, tuple(Path(root) / p for p in paths), paths, split, annotations.targets, annotations.classes, annotations.kind, fold, table
-    )
+    fold, clips = options.get("fold", 0), tuple(Path(root) / p for p in paths)
+    return Task(name, clips, paths, split, annotations.targets, annotations.classes, annotations.kind, fold, table)
 
 
 def fold_count(text: str, options: dict) -> int:

@@ -38,7 +38,7 @@ def test_each_clip_is_embedded_once_for_all_tasks_and_runs(subject, tones, cache
     _, first = Embedder(cache).embed(subject, task)
     assert sum(seen) == len(first.values)
     _, again = Embedder(cache).embed(subject, task)
-    _, other = Embedder(cache).embed(subject, load_task("loud=csv", tones, label="loud", kind="binary"))
+    _, other = Embedder(cache).embed(subject, load_task("loud=csv", tones, {"label": "loud", "kind": "binary"}))
     assert sum(seen) == len(first.values)
     assert np.array_equal(first.values, again.values)
     assert np.array_equal(first.values, other.values)
@@ -205,7 +205,7 @@ def test_shuffling_keeps_the_balance_and_the_test_labels(tones):
 def test_a_data_set_without_validation_gets_one_from_its_training_clips(tones, tmp_path):
     lines = (tones / "labels.csv").read_text().replace(",val,", ",train,")
     (tmp_path / "labels.csv").write_text(lines)
-    task = load_task("csv", tones, file=str(tmp_path / "labels.csv"))
+    task = load_task("csv", tones, {"file": str(tmp_path / "labels.csv")})
     assert len(task.rows("val")) in (6, 7, 8)
     assert (task.targets[task.rows("val")].sum(axis=0) >= 2).all()
     assert len(task.rows("test")) == 18

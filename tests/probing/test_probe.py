@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from semisupcon.data.annotations import load_annotations
 from semisupcon.probing.command import main
 from semisupcon.probing.features import Embedder
 from semisupcon.probing.frozen import probe
@@ -116,6 +117,17 @@ def test_folds_are_each_tested(run, exported, tones, tmp_path):
     assert status == 0
     tested = [p for r in rows if r["metric"] == "accuracy" for p in read_predictions(tmp_path / "out" / r["predictions"])[0]]
     assert len(tested) == len(set(tested)) == 90
+
+
+def test_a_fold_may_be_chosen_and_a_seed_given_to_the_data_set(run, exported, tones, tmp_path):
+    file = f"--task_kwargs.pitch.file={_without_split(tones, tmp_path)}"
+    options = ("--task_kwargs.pitch.folds=3", "--task_kwargs.pitch.fold=2", "--task_kwargs.pitch.seed=5")
+    status, rows = run(file, *options, checkpoints=str(exported))
+    assert status == 0
+    assert {r["fold"] for r in rows} == {"2"}
+    expected = load_annotations("csv", tones, file=str(tmp_path / "labels.csv"), folds=3, fold=2, seed=5).table
+    tested = read_predictions(tmp_path / "out" / rows[0]["predictions"])[0]
+    assert sorted(tested) == sorted(expected["path"][expected["split"] == "test"])
 
 
 def _without_split(tones, folder):
