@@ -42,7 +42,7 @@ CROP_LENGTHS = {
     "crops of 30 %": {"data.crop_fraction": 0.3},
     "crops of 60 %, overlapping": {"data.crop_fraction": 0.6, "data.crop_overlap": True},
 }
-LONG = "both augmented, three times as long"
+LONG = "both augmented, four times as long"
 AUGMENTED = ("no augmentation", "waveform augmented", "spectrogram augmented", "both augmented")
 LEFT_OUT = {name: f"both augmented, without {name}" for name in SPEAKERS}
 
@@ -57,7 +57,7 @@ def left_out(speaker: str) -> Setting:
 def pictures(runs: Path) -> None:
     """t-SNE of the test clips of one run, by digit and by speaker."""
     for task in ("digit", "speaker"):
-        file = runs / "both-augmented--three-times-as-long-0" / "probe-2" / "maps" / f"{task}-trained-embedding-tsne.json"
+        file = runs / "both-augmented--four-times-as-long-0" / "probe-2" / "maps" / f"{task}-trained-embedding-tsne.json"
         if file.exists():  # a study that was begun elsewhere has no runs here
             found = load_map(file)
             figure = draw_scatter(np.array(found.points), found.labels, "MFCL, both formats: FSDD test clips", task)
@@ -102,7 +102,7 @@ STUDY = Study(
     "mfcl",
     SETTINGS,
     SELF,
-    {**FSDD, "data.batch_size": 48, "trainer.max_steps": 400, "model.optimizer.init_args.lr": 3e-3},
+    {**FSDD, "data.batch_size": 48, "trainer.max_steps": 300, "model.optimizer.init_args.lr": 3e-3},
     TABLES,
     ("supervised, 2-D", "both augmented"),
     pictures,
