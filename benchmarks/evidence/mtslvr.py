@@ -2,24 +2,29 @@
 
 Equal steps and equal draws of augmentations for all (the published baselines drew theirs otherwise and trained for fewer steps). Pretrained on the
 training clips of FSDD: of the five sets it is the only one with enough clips, and the other four are then as foreign to the encoder as the
-published test sets were. Its own test clips, and four fifths of the clips of the others, make the episodes; all classes are test classes.
+published test sets were. Its own test clips, and four fifths of fifteen clips a class of the others, make the episodes; all classes are test classes.
 """
 
 from benchmarks.evidence.study import FSDD, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
-MEL = {"class_path": "ThreeChannelMel", "init_args": {"sample_rate": 8000, "n_fft": 512, "hop_length": 128, "n_mels": 64}}
+MEL = {"class_path": "ThreeChannelMel", "init_args": {"sample_rate": 8000, "n_fft": 256, "hop_length": 128, "n_mels": 40}}
+# Without the two operators, of seven, that cost more than the encoder.
+CHAIN = {"class_path": "semisupcon.augmentations.published.MTSLVRChain"}
+CHAIN["init_args"] = {"sample_rate": 8000, "augs_to_exclude": ["pitch_shift", "time_stretch"]}
 OPTIONS = {**FSDD, "data.ssl_task": "fsdd_digit", "model.encoder.frontend": MEL, "model.encoder.segment_samples": 4000}
-OPTIONS |= {"data.batch_size": 32, "trainer.max_steps": 300}
+OPTIONS |= {"data.batch_size": 32, "trainer.max_steps": 200, "data.aug_list": [CHAIN]}
 ASKED = {"digits": "digit", "ESC-10": "esc10", "Kaggle": "kaggle", "notes": "notes", "readers": "readers"}
-OPERATORS = ["pitch_shift", "add_colored_noise", "gain", "filtering", "delay", "polarity_inversion"]
-EPISODES = {"standardise": False, "way": 5, "shot": 1, "queries": 1, "episodes": 4000}
+OPERATORS = ["add_colored_noise", "gain", "filtering", "delay", "polarity_inversion"]
+EPISODES = {"standardise": False, "way": 5, "shot": 1, "queries": 1, "episodes": 1000}
 METHOD = "few_shot 5-way 1-shot, logistic regression"
 HEADS = ("contrastive", "predictive")
 
 INVARIANCE = Probe(("digit",), options={"invariance": OPERATORS})
 PLAIN = (Probe(tuple(ASKED.values()), ("few_shot",), options=EPISODES), INVARIANCE)
-WITH_HEADS = (Probe(tuple(ASKED.values()), ("few_shot",), ("embedding", *HEADS), EPISODES), INVARIANCE)
+# Each head alone costs a pass of the encoder over all clips.
+BY_HEAD = {"digits": "digit", "notes": "notes"}
+WITH_HEADS = (*PLAIN, Probe(tuple(BY_HEAD.values()), ("few_shot",), HEADS, EPISODES))
 ONE_HEAD = ("contrastive", "simple")
 ARCHITECTURES = ("contrastive", "simple", "split", "bn", "series", "parallel")
 CONTRASTS = {"SimCLR": "simclr", "SimSiam": "simsiam"}
@@ -76,7 +81,7 @@ TABLES = (
         for contrast in CONTRASTS
     ),
     Table("untrained", ("untrained",), tuple(Column(name, task, METHOD) for name, task in ASKED.items())),
-    *(Table(f"{head}_head", TWO_HEADED, tuple(Column(name, task, METHOD, head) for name, task in ASKED.items())) for head in HEADS),
+    *(Table(f"{head}_head", TWO_HEADED, tuple(Column(name, task, METHOD, head) for name, task in BY_HEAD.items())) for head in HEADS),
     Table("invariance", ("predictive only", *(title(a, name) for name in CONTRASTS for a in ONE_HEAD), "untrained"), moved("embedding")),
     *(Table(f"invariance_{head}", TWO_HEADED, moved(head)) for head in HEADS),
     Table("weights", TWO_HEADED, tuple(Column(head, "digit", "weight share", head, "share") for head in HEADS)),

@@ -59,4 +59,11 @@ COLUMNS = (
     Column("pitch, R2", "pitch", metric="r2"),
 )
 TABLES = (Table("all", (*ALONE, *LABELLED, "untrained", "untrained, MFCL's"), COLUMNS, rank=True),)
-STUDY = Study("objectives", SETTINGS, PROBES, BASE | {"model.encoder": PLAIN}, TABLES, ("CPC", "MFCL", "MT-SLVR, one embedding", "supervised, 5 % of labels"))
+STUDY = Study(
+    "objectives",
+    SETTINGS,
+    PROBES,
+    BASE | {"model.encoder": PLAIN},
+    TABLES,
+    ("CPC", "MFCL", "MT-SLVR, one embedding", "supervised, 5 % of labels"),
+)

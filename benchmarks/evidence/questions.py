@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from semisupcon.data.annotations import Annotations, load_annotations
 from semisupcon.data.annotations.splits import stratified_split
+from semisupcon.random import permutation
 
 # All classes are test classes; a fifth of the clips is kept from the episodes, to give untrained encoders their batch-norm statistics.
-EPISODES = {"train": 0.2, "test": 0.8}
+EPISODES = {"shares": {"train": 0.2, "test": 0.8}, "most": 15}
 NOTES = {"train": 0.5, "val": 0.1, "test": 0.4}
 
 
@@ -31,7 +33,7 @@ class Question:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, Any] | None = None) -> Annotations:
+def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, Any] | None = None, most: int | None = None) -> Annotations:
     """A data set with a seeded split in place of its own, balanced by class; values are balanced by folder.
 
     Args:
@@ -39,8 +41,14 @@ def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, An
         of: its task.
         shares: of the splits, summing to 1.
         options: of the task.
+        most: so many clips of a class, at most.
     """
     found = load_annotations(of, root, **(options or {}))
+    if most is not None:
+        shuffled = permutation(len(found.table), "clips of a class").numpy()
+        labels = pd.Series(found.targets.argmax(axis=1)[shuffled])
+        kept = np.sort(shuffled[labels.groupby(labels).cumcount() < most])
+        found = replace(found, table=found.table.iloc[kept].reset_index(drop=True), targets=found.targets[kept])
     paths = found.table["path"].tolist()
     strata = found.targets.argmax(axis=1).tolist() if found.kind == "multiclass" else [str(Path(path).parent) for path in paths]
     return replace(found, table=found.table.assign(split=stratified_split(paths, strata, shares)))
@@ -72,12 +80,10 @@ QUESTIONS = {
     "speaker": Question("fsdd_speaker", "fsdd", 6),
     "instrument": Question(RESPLIT, "gm_notes", 10, notes("instrument")),
     "pitch": Question(RESPLIT, "gm_notes", 0, notes("pitch_midi", "regression")),
-    "esc10": Question(RESPLIT, "esc10", 10, {"of": "esc10", "shares": EPISODES}),
-    "kaggle": Question(RESPLIT, "fsdkaggle2018_mini", 10, {"of": "class_folders", "shares": EPISODES}),
-    "notes": Question(RESPLIT, "gm_notes", 10, notes("instrument") | {"shares": EPISODES}),
-    "readers": Question(
-        RESPLIT, "librispeech_mini", 10, {"of": "librispeech_speaker", "shares": EPISODES, "options": {"subset": "test-other"}}
-    ),
+    "esc10": Question(RESPLIT, "esc10", 10, {"of": "esc10", **EPISODES}),
+    "kaggle": Question(RESPLIT, "fsdkaggle2018_mini", 10, {"of": "class_folders", **EPISODES}),
+    "notes": Question(RESPLIT, "gm_notes", 10, notes("instrument") | EPISODES),
+    "readers": Question(RESPLIT, "librispeech_mini", 10, {"of": "librispeech_speaker", "options": {"subset": "test-other"}, **EPISODES}),
 }
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 WITHOUT = "benchmarks.evidence.questions.fsdd_without"
