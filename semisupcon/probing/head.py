@@ -27,6 +27,8 @@ class ProbeHead(nn.Module):
         self.net, self.kind = net, kind
         for name, width in (("mean", net.in_dim), ("scale", net.in_dim), ("target_mean", net.out_dim), ("target_scale", net.out_dim)):
             self.register_buffer(name, torch.ones(width) if "scale" in name else torch.zeros(width))
+        for name, limit in (("target_low", -torch.inf), ("target_high", torch.inf)):
+            self.register_buffer(name, torch.full((net.out_dim,), limit))
 
     def standardise(self, embeddings: Tensor, targets: Tensor) -> None:
         """Take the constants from the training clips."""
@@ -35,6 +37,7 @@ class ProbeHead(nn.Module):
         self.scale[self.scale < 1e-6 * self.scale.max().clamp(min=1e-12)] = torch.inf
         if self.kind == "regression":
             self.target_mean, self.target_scale = targets.mean(dim=0), targets.std(dim=0, correction=0).clamp(min=1e-12)
+            self.target_low, self.target_high = targets.amin(dim=0), targets.amax(dim=0)
 
     def standardised(self, embeddings: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """What the layers see, and what they are to answer."""
@@ -45,8 +48,10 @@ class ProbeHead(nn.Module):
         return self.net((x - self.mean) / self.scale) * self.target_scale + self.target_mean
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Softmax or sigmoid of logits; values stay as they are."""
-        return outputs if self.kind == "regression" else outputs.softmax(dim=1) if self.kind == "multiclass" else outputs.sigmoid()
+        """Softmax or sigmoid of logits; values, no further than those of the training clips: far off, a line would answer anything."""
+        if self.kind == "regression":
+            return outputs.clamp(self.target_low, self.target_high)
+        return outputs.softmax(dim=1) if self.kind == "multiclass" else outputs.sigmoid()
 
 
 def new_head(method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0) -> ProbeHead:

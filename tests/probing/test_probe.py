@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from semisupcon.data.annotations import load_annotations
+from semisupcon.probing.cache import Chunks
 from semisupcon.probing.command import main
 from semisupcon.probing.features import Embedder
 from semisupcon.probing.frozen import probe
+from semisupcon.probing.head import load_head, new_head, predict, save_head
 from semisupcon.probing.metrics import evaluate
 from semisupcon.probing.outcome import Settings, Training
 from semisupcon.probing.results import read_predictions
@@ -108,6 +110,18 @@ def test_every_label_kind(run, exported, kind, label, metric):
     status, rows = run(f"--task_kwargs.pitch.kind={kind}", f"--task_kwargs.pitch.label={label}", checkpoints=str(exported))
     assert status == 0
     assert metric in {r["metric"] for r in rows}
+
+
+def test_regression_answers_within_the_range_of_its_training_values(tmp_path):
+    head = new_head("linear", 4, 2, "regression")
+    x, y = torch.randn(30, 4), torch.rand(30, 2) * torch.tensor([10.0, 1.0])
+    head.standardise(x, y)
+    save_head(head, tmp_path / "head.safetensors", {})
+    far = Chunks(1000 * torch.randn(50, 4).numpy(), np.arange(51))
+    for which in (head, load_head(tmp_path / "head.safetensors")[0]):
+        answers = torch.from_numpy(predict(which, far))
+        assert torch.equal(answers.amin(dim=0), y.amin(dim=0))
+        assert torch.equal(answers.amax(dim=0), y.amax(dim=0))
 
 
 def test_folds_are_each_tested(run, exported, tones, tmp_path):
