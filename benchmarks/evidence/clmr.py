@@ -3,10 +3,12 @@
 The small SampleCNN at 8 kHz in place of SampleCNN on 2.7 s of music at 22 kHz; temperature 0.5 and the 512-64 projector as published.
 """
 
-from benchmarks.evidence.semisupcon import BASE, POOL
-from benchmarks.evidence.study import Probe, Setting, Study
+from benchmarks.evidence.mfcl import SHAPE
+from benchmarks.evidence.study import FSDD, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
+ENCODER = {"class_path": "SampleCNNSmall", "init_args": {"widths": [32, 32, 64, 128, 128], "stem": 9, **SHAPE}}
+BASE = {**FSDD, "model.encoder": ENCODER, "data.batch_size": 32, "trainer.max_steps": 300}
 NOTHING = dict.fromkeys(("polarity", "noise", "gain", "filters", "delay", "pitch", "reverb"), 0.0)
 SHARES = (1, 10, 100)
 
@@ -57,4 +59,4 @@ TABLES = (
     ),
     Table("few_labels", ENDS, tuple(few(share, method) for method in ("linear", "mlp") for share in SHARES), PUBLISHED),
 )
-STUDY = Study("clmr", SETTINGS, (probe(100),), BASE | POOL, TABLES, ("whole chain", "reverb alone"))
+STUDY = Study("clmr", SETTINGS, (probe(100),), BASE | {"data.ssl_task": "fsdd_digit"}, TABLES, ("whole chain", "reverb alone"))

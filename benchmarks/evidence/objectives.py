@@ -4,9 +4,10 @@ The small SampleCNN at 8 kHz on FSDD, the light augmentations, batches of 32 and
 temperature, as its recipe has them. MFCL alone needs a second encoder, of spectrograms, and is asked with both.
 """
 
+from benchmarks.evidence.clmr import BASE, ENCODER
 from benchmarks.evidence.mfcl import SPECTROGRAM
-from benchmarks.evidence.semisupcon import BASE, DIGIT, ENCODER, POOL
-from benchmarks.evidence.study import Probe, Setting, Study
+from benchmarks.evidence.semisupcon import DIGIT, POOL
+from benchmarks.evidence.study import LIGHT, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
 # As it is, whatever front end and normalization a recipe gives its own.
@@ -63,7 +64,7 @@ STUDY = Study(
     "objectives",
     SETTINGS,
     PROBES,
-    BASE | {"model.encoder": PLAIN},
+    BASE | {"model.encoder": PLAIN, "data.aug_list": LIGHT},
     TABLES,
     ("CPC", "MFCL", "MT-SLVR, one embedding", "supervised, 5 % of labels"),
 )
