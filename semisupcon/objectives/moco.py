@@ -15,8 +15,9 @@ from semisupcon.random import derive, normal
 class MoCo(Criterion):
     """The query is the first view through the encoder, the key the second through its momentum copy; negatives are the keys in the queue.
 
-    The queue begins as random directions, as in the original. It holds the keys of all ranks. With batch norm, keys and queries see the
-    statistics of their own batch; the shuffling of the original, which hides them from each other across GPUs, is not done.
+    The queue begins as random directions, as in the original. What it holds of the query's own clip is no negative: on a set that is not much
+    larger than the queue, a clip comes again while its keys still wait there. It holds the keys of all ranks. With batch norm, keys and queries
+    see the statistics of their own batch; the shuffling of the original, which hides them from each other across GPUs, is not done.
 
     Args:
         projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 puts an MLP there too).
@@ -25,7 +26,7 @@ class MoCo(Criterion):
         momentum: of the key encoder, in [0, 1); 0.999 in the paper.
 
     Logged:
-        ``top1``, how often the positive is the nearest key; ``negatives``, the size of the queue.
+        ``top1``, how often the positive is the nearest key; ``negatives``, how many keys of other clips the queue held.
     """
 
     views = 2
@@ -38,13 +39,14 @@ class MoCo(Criterion):
             )
         self.projector = projector if projector is not None else ProjectionHead([512, 128])
         self.temperature, self.queue_size, self.momentum = temperature, queue_size, momentum
-        self._enter: Tensor | None = None
+        self._enter: tuple[Tensor, Tensor] | None = None
 
     def connect(self, encoder):
         self.projector.connect(encoder.embedding_dim)
         self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
         start = normal(derive(torch.arange(self.queue_size), "queue"), "start", self.projector.out_dim)
         self.register_buffer("queue", normalize(start, dim=-1))
+        self.register_buffer("clips", torch.full((self.queue_size,), -1))
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
 
     def representations(self):
@@ -60,13 +62,15 @@ class MoCo(Criterion):
             exact = torch.float64 if queries.dtype == torch.float64 else torch.float32
             queries, keys = (normalize(x.to(exact), dim=-1) for x in (queries, keys))
             positive = torch.linalg.vecdot(queries, keys)[:, None]
-            logits = torch.cat([positive, queries @ self.queue.to(exact).T], dim=1) / self.temperature
+            own = batch["clip"][:, None] == self.clips
+            negative = (queries @ self.queue.to(exact).T).masked_fill(own, -torch.inf)
+            logits = torch.cat([positive, negative], dim=1) / self.temperature
             losses = cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64), reduction="none")
         where = share(len(keys), keys.device)
         if self.training:
-            self._enter = where.gather(keys)[-self.queue_size :]
+            self._enter = where.gather(keys)[-self.queue_size :], where.gather(batch["clip"])[-self.queue_size :]
         hits = (logits.argmax(dim=1) == 0).float()
-        return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": losses.new_tensor(self.queue_size)}
+        return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": where.mean((~own).sum(dim=1).float())}
 
     @torch.no_grad()
     def after_step(self, encoder):
@@ -74,7 +78,8 @@ class MoCo(Criterion):
         follow(self.slow_encoder, encoder, self.momentum)
         follow(self.slow_projector, self.projector, self.momentum)
         if self._enter is not None:
-            places = (self.oldest + torch.arange(len(self._enter), device=self.oldest.device)) % self.queue_size
-            self.queue[places] = self._enter.to(self.queue.dtype)
-            self.oldest.copy_((self.oldest + len(self._enter)) % self.queue_size)
+            keys, clips = self._enter
+            places = (self.oldest + torch.arange(len(keys), device=self.oldest.device)) % self.queue_size
+            self.queue[places], self.clips[places] = keys.to(self.queue.dtype), clips
+            self.oldest.copy_((self.oldest + len(keys)) % self.queue_size)
             self._enter = None

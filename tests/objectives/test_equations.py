@@ -214,7 +214,10 @@ def test_moco_and_its_queue():
 
     criterion.after_step(encoder)
     assert torch.equal(criterion.queue, torch.cat([k, queue[6:]]))
-    criterion.losses(batch, Encode(encoder))
+    again = criterion.losses(batch, Encode(encoder))
+    assert again["negatives"] == 7  # the queue holds a key of each clip of the batch, and that is no negative of its own
+    others = [torch.cat([k[i : i + 1], criterion.queue[[j for j in range(8) if j != i]]]) @ q[i] / 0.07 for i in range(6)]
+    assert again["loss"].item() == pytest.approx(sum(info_nce(row.tolist(), 0) for row in others) / 6, rel=1e-9)
     criterion.after_step(encoder)
     assert torch.equal(criterion.queue[[6, 7, 0, 1, 2, 3]], k)  # the ring closes, the oldest go first
     assert criterion.oldest == 4
