@@ -24,7 +24,7 @@ COLUMNS += ["classes", "steps", "seconds", "machine"]
 
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
     """Pretrain, probe, and say what came out, in rows of `COLUMNS`; of the run, its numbers and settings are kept and its weights are not."""
-    began, options = time.perf_counter(), dict(cell.setting.options)
+    began, options = time.process_time(), dict(cell.setting.options)
     if "data.data_dir" in options:
         options["data.data_dir"] = str(cell.data / options["data.data_dir"])
     run = pretrain(cell.setting.recipe, cell.folder, cell.name, cell.seed, as_arguments(options))
@@ -35,7 +35,7 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
         if status := probe_main(probe_arguments(cell, probe, run, out)):
             raise SystemExit(status)
         rows += [row for row in read_rows(out, probe.note) if row["setting"] != "random" or cell.setting.untrained]
-    about = {"study": cell.study, "seed": cell.seed, "seconds": round(time.perf_counter() - began), "machine": machine()}
+    about = {"study": cell.study, "seed": cell.seed, "seconds": round(time.process_time() - began), "machine": machine()}
     for file in [*run.glob("*.ckpt"), *run.rglob("*.safetensors")]:
         file.unlink()
     shutil.rmtree(run / "cache", ignore_errors=True)

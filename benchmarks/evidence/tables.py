@@ -110,7 +110,7 @@ def note(found: pd.DataFrame, rows: Sequence[str]) -> str:
     seeds = cells.groupby("setting")["seed"].nunique()
     over = f"mean over {span(seeds)} seeds ± 95 % interval (Student's t)" if seeds.max() > 1 else "one seed"
     said = f"Percent; {over}. {span(cells['steps'])} steps; "
-    said += f"{span(cells['seconds'])} s a cell with its probes, {cells['seconds'].sum() / 60:.0f} min in all; "
+    said += f"{span(cells['seconds'])} s of processor time a cell with its probes, {cells['seconds'].sum() / 60:.0f} min in all; "
     said += ", ".join(sorted(cells["machine"].unique())) + "."
     episodes = found[found["method"].str.startswith("few_shot")]
     if len(episodes):

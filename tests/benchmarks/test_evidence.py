@@ -56,7 +56,7 @@ def test_a_table_shows_means_chance_ranks_and_what_was_published():
         "| published: theirs | 98.4 | n/a |  |",
     ]
     assert "mean over 3 seeds" in lines[6]
-    assert "400 steps; 60 s a cell" in lines[6]
+    assert "400 steps; 60 s of processor time a cell" in lines[6]
 
 
 def test_a_mean_row_has_its_interval_over_the_other_rows():
