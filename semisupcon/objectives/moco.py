@@ -16,8 +16,11 @@ class MoCo(Criterion):
     """The query is the first view through the encoder, the key the second through its momentum copy; negatives are the keys in the queue.
 
     The queue begins as random directions, as in the original. What it holds of the query's own clip is no negative: on a set that is not much
-    larger than the queue, a clip comes again while its keys still wait there. It holds the keys of all ranks. With batch norm, keys and queries
-    see the statistics of their own batch; the shuffling of the original, which hides them from each other across GPUs, is not done.
+    larger than the queue, a clip comes again while its keys still wait there. It holds the keys of all ranks.
+
+    With batch norm, a query would know its key by the statistics of the batch that both come from. The original hides them by shuffling the clips
+    across GPUs; here the momentum copy normalises with running statistics, which follow those of the encoder as its weights do (EMAN, Cai et al.
+    2021), on one device as on many.
 
     Args:
         projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 puts an MLP there too).
@@ -43,11 +46,18 @@ class MoCo(Criterion):
 
     def connect(self, encoder):
         self.projector.connect(encoder.embedding_dim)
-        self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
+        self.slow_encoder, self.slow_projector = follower(encoder).eval(), follower(self.projector).eval()
         start = normal(derive(torch.arange(self.queue_size), "queue"), "start", self.projector.out_dim)
         self.register_buffer("queue", normalize(start, dim=-1))
         self.register_buffer("clips", torch.full((self.queue_size,), -1))
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
+
+    def train(self, mode: bool = True):
+        """The momentum copies never leave evaluation mode."""
+        super().train(mode)
+        for slow in (self.slow_encoder, self.slow_projector) if hasattr(self, "slow_encoder") else ():
+            slow.eval()
+        return self
 
     def representations(self):
         return {"projection": self.projector}
@@ -75,8 +85,8 @@ class MoCo(Criterion):
     @torch.no_grad()
     def after_step(self, encoder):
         """Move the key encoder, and put the keys of the step in the place of the oldest."""
-        follow(self.slow_encoder, encoder, self.momentum)
-        follow(self.slow_projector, self.projector, self.momentum)
+        follow(self.slow_encoder, encoder, self.momentum, statistics=True)
+        follow(self.slow_projector, self.projector, self.momentum, statistics=True)
         if self._enter is not None:
             keys, clips = self._enter
             places = (self.oldest + torch.arange(len(keys), device=self.oldest.device)) % self.queue_size

@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import normalize
 from worlds import FACTS, PARAMETERS, SAMPLES, Given, TinyEncoder, example, labels, make_batch
 
-from semisupcon.heads import LinearHead
+from semisupcon.encoders import SampleCNNSmall
+from semisupcon.heads import LinearHead, ProjectionHead
 from semisupcon.losses import negative_cosine
 from semisupcon.objectives.augmentation_prediction import mean_average_precision
 from semisupcon.objectives.base import Encode
@@ -225,6 +226,19 @@ def test_moco_and_its_queue():
     criterion.losses(batch, Encode(encoder))
     criterion.after_step(encoder)
     assert criterion.oldest == 4  # validation leaves the queue alone
+
+
+def test_moco_keys_tell_nothing_of_their_batch():
+    encoder, criterion = SampleCNNSmall([4, 4], stem=3, sample_rate=8000, segment_samples=900), MoCo(ProjectionHead([8, 4]), queue_size=8)
+    criterion.connect(encoder)
+    criterion.train()
+    encoder.train()
+    audio = torch.randn(5, 1, 900)
+    encoder(audio)
+    criterion.after_step(encoder)
+    norm, follows = (next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm1d)) for net in (encoder, criterion.slow_encoder))
+    torch.testing.assert_close(follows.running_var, 0.999 + 0.001 * norm.running_var)
+    torch.testing.assert_close(criterion.slow_encoder(audio)[:2], criterion.slow_encoder(audio[:2]))
 
 
 def test_moco_queue_smaller_than_a_batch_keeps_the_newest():
