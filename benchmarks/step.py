@@ -170,6 +170,7 @@ def main() -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", choices=["sample_cnn", "log_mel_resnet"], help="one encoder (on the CPU)")
     parser.add_argument("--profile", action="store_true", help="also say what a step of ours is made of")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="cuda: SampleCNN at 96 x 2 in bf16")
     parser.add_argument("--workers", type=int, default=2, help="of the published way; 16 on a machine of 16 cores")
@@ -187,6 +188,7 @@ def main() -> int:
     if on_gpu:
         cases = {"sample_cnn_bf16": (sample_cnn, 0.9, 50, 1.0)}
 
+    cases = {name: case for name, case in cases.items() if options.only in (None, name)}
     results = []
     with tempfile.TemporaryDirectory() as folder:
         files = make_files(Path(folder) / "clips")

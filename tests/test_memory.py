@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from semisupcon.memory import keep_freed_memory
+
 FAULTS = """
 import resource, sys, torch
 from semisupcon.memory import keep_freed_memory
@@ -28,3 +30,8 @@ def test_large_blocks_are_not_faulted_in_again():
     if said == "cannot":
         pytest.skip("this C library keeps nothing")
     assert kept < 0.1 * int(faults("return")[-1])
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    monkeypatch.setenv("SEMISUPCON_KEEP_MEMORY", "0")
+    assert not keep_freed_memory()
