@@ -11,6 +11,8 @@ import argparse
 import asyncio
 import itertools
 import logging
+import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -216,4 +218,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    # Endless iterators of the peers leave workers that a normal exit would wait for.
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(status)
