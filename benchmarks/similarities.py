@@ -1,40 +1,60 @@
-"""What graded supervision adds: continuous values by a kernel, pitch classes by the circle they lie on, against self-supervision alone.
+"""What graded supervision adds: pitch classes by the circle they lie on, pitch values by a kernel, each against self-supervision alone.
 
-``python -m benchmarks.similarities`` pretrains the small encoder on the embedded set three times each way (with the labels of all training
-clips in half of each batch) and probes brightness and activity (R2) and the pitch class (accuracy).
+``python -m benchmarks.similarities`` pretrains the small encoder on the embedded set, with and without the pitch classes of all training clips, and
+probes the pitch class. With ``--data DIR`` (which holds gm_notes) it does the same with the MIDI pitches of real notes, one fold for each seed.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.recipes import pretrain, probe, summary
+from benchmarks.recipes import REAL, asking, named_tasks, pretrain, probe, summary
 
-PITCH = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.data.annotations.keys.pitch_class_similarity}}"
-RUNS = {
-    "self-supervised": ("pretrain_ssl", []),
-    "affect": ("pretrain_smsl", ["--data.sl_task", "synthetic_affect", "--model.criterion.target", "Kernel"]),
-    "pitch": ("pretrain_smsl", ["--data.sl_task", "synthetic_pitch", "--model.criterion.target", PITCH]),
-}
-SETTINGS = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "0", "--data.target_length", "0.6"]
-TASKS = ("synthetic_affect", "synthetic_pitch", "synthetic_instrument")
+SIMILARITY = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.data.annotations.keys.pitch_class_similarity}}"
+KERNEL = "{class_path: Kernel, init_args: {bandwidth: 0.3}}"
+SETTINGS = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "0", "--trainer.limit_val_batches", "0"]
+SETTINGS += ["--monitor", "null", "--trainer.enable_progress_bar", "false"]
+LABELLED = ["--data.intrabatch_supervised_p", "1.0", "--model.criterion.target"]
+
+
+def pitch_classes(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
+    """Results on the embedded set."""
+    options = [*SETTINGS, "--trainer.max_steps", "200", "--trainer.val_check_interval", "4", *more]
+    by_pitch = [*options, "--data.sl_task", "synthetic_pitch", *LABELLED, SIMILARITY]
+    runs = {
+        "self-supervised": pretrain("pretrain_ssl", folder, f"classes-alone-{seed}", seed, options),
+        "graded": pretrain("pretrain_smsl", folder, f"classes-graded-{seed}", seed, by_pitch),
+    }
+    return probe(["synthetic_pitch"], runs, folder / f"probe-classes-{seed}", seed, ["--projection", "none"])
+
+
+def pitch_values(folder: Path, seed: int, data: Path, more: list[str]) -> pd.DataFrame:
+    """Results on single notes of real instruments; seed s tests fold s + 1 of five."""
+    kwargs = json.dumps(REAL["pitch"].options | {"fold": seed + 1})
+    options = [*SETTINGS, "--data.target_length", "0.6", "--trainer.max_steps", "200", "--trainer.val_check_interval", "4", *more]
+    options += ["--data.data_dir", str(data / "gm_notes")]
+    by_value = [*options, "--data.sl_task", "csv", "--data.sl_kwargs", kwargs, *LABELLED, KERNEL]
+    alone = [*options, "--data.ssl_task", "csv", "--data.ssl_kwargs", kwargs]
+    runs = {
+        "self-supervised": pretrain("pretrain_ssl", folder, f"values-alone-{seed}", seed, alone),
+        "graded": pretrain("pretrain_smsl", folder, f"values-graded-{seed}", seed, by_value),
+    }
+    asked = [*asking(["pitch"], data), f"--task_kwargs.pitch.fold={seed + 1}", "--projection", "none"]
+    return probe(named_tasks(["pitch"]), runs, folder / f"probe-values-{seed}", seed, asked)
 
 
 def main(args: list[str] | None = None) -> int:
     """Pretrain, probe, print the table; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/similarities"), help="where everything goes")
+    parser.add_argument("--data", type=Path, help="folder of the data sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given, more = parser.parse_known_args(args)
-    results = []
-    for seed in given.seeds:
-        runs = {
-            name: pretrain(recipe, given.folder, f"{name}-{seed}", seed, [*SETTINGS, *labels, *more])
-            for name, (recipe, labels) in RUNS.items()
-        }
-        results.append(probe(TASKS, runs, given.folder / f"probe-{seed}", seed))
+    results = [pitch_classes(given.folder, seed, more) for seed in given.seeds]
+    results += [pitch_values(given.folder, seed, given.data, more) for seed in given.seeds if given.data]
     table = summary(pd.concat(results))
     (given.folder / "results.md").write_text(table)
     print(f"\n{table}")
