@@ -24,6 +24,7 @@ import soundfile
 import torch
 import yaml
 
+from benchmarks.bars import Bar, all_met
 from semisupcon import callbacks, load_encoder
 from semisupcon.checkpoints import LAST, read_checkpoint
 from semisupcon.cli import main as pretrain
@@ -196,16 +197,13 @@ def main() -> int:
     quarters = np.histogram(written, bins=[0, 0.25, 0.5, 0.75, 1.01])[0]
     print(f"half-written files after a kill, by how much of them was written, in quarters: {quarters.tolist()}")
     results = [
-        ("unloadable_folders", unloadable, "<=", 0),
-        ("kills_inside_a_save", inside, ">=", options.kills // 2),
-        ("half_written_files_kept", most_partial - 1 + left, "<=", 0),
-        ("equal_to_the_undisturbed_run", int(equal), ">=", 1),
+        Bar("unloadable_folders", unloadable, 0, "<="),
+        Bar("kills_inside_a_save", inside, options.kills // 2),
+        Bar("half_written_files_kept", most_partial - 1 + left, 0, "<="),
+        Bar("equal_to_the_undisturbed_run", int(equal), 1),
     ]
-    missed = False
-    for name, value, relation, bar in results:
-        missed |= not (value <= bar if relation == "<=" else value >= bar)
-        print(f"RESULT {name} {value:.4g} {relation}{bar:g}")
-    return int(options.check and missed)
+    met = all_met(results)
+    return int(options.check and not met)
 
 
 if __name__ == "__main__":

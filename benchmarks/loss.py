@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.bars import Bar, all_met
 from semisupcon.losses import contrastive_loss
 from semisupcon.targets import same_clip, shared_labels
 
@@ -182,17 +183,14 @@ def main() -> int:
         seconds = measure(n, options.device, memory)
         mine, fastest = seconds[MINE], min((seconds[case] for case in PEERS if case in seconds), default=None)
         if fastest is not None:
-            results.append((f"time_over_fastest_peer_{n}", mine / fastest, "<=", 1.1))
+            results.append(Bar(f"time_over_fastest_peer_{n}", mine / fastest, 1.1, "<="))
         if n == PUBLISHED_UP_TO and PUBLISHED in seconds:
-            results.append((f"times_faster_than_published_{n}", seconds[PUBLISHED] / mine, ">=", 100))
-            results.append((f"times_less_memory_than_published_{n}", memory[PUBLISHED][n]["mib"] / memory[MINE][n]["mib"], ">=", 100))
+            results.append(Bar(f"times_faster_than_published_{n}", seconds[PUBLISHED] / mine, 100))
+            results.append(Bar(f"times_less_memory_than_published_{n}", memory[PUBLISHED][n]["mib"] / memory[MINE][n]["mib"], 100))
         if n == 16384:
-            results.append((f"peak_mib_{n}", memory[MINE][n]["mib"], "<=", 400))
-    missed = False
-    for name, value, relation, bar in results:
-        missed |= not (value <= bar if relation == "<=" else value >= bar)
-        print(f"RESULT {name} {value:.4g} {relation}{bar:g}")
-    return int(options.check and missed)
+            results.append(Bar(f"peak_mib_{n}", memory[MINE][n]["mib"], 400, "<="))
+    met = all_met(results)
+    return int(options.check and not met)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import soundfile
 import torch
 from sklearn.linear_model import SGDClassifier
 
+from benchmarks.bars import Bar, all_met
 from semisupcon.encoders import SampleCNNSmall, freeze
 from semisupcon.probing.features import Embedder, Features
 from semisupcon.probing.few_shot import PASSES, PATIENCE, RATE, TOLERANCE, episodes, over_episodes, run_episodes
@@ -154,10 +155,8 @@ def main(args: list[str] | None = None) -> int:
     print(f"  ours minus theirs on these {len(theirs_alone)} episodes: {difference:+.4f} ({low:+.4f} to {high:+.4f})")
 
     same = abs(fast[0][1] - slow[0][1]) < 1e-9 and low <= 0 <= high
-    print(f"RESULT probe_speedup {probe_ratio:.1f} 30")
-    print(f"RESULT episode_speedup {episode_ratio:.1f} 30")
-    print(f"RESULT same_accuracy {int(same)} 1")
-    return int(given.check and (probe_ratio < 30 or episode_ratio < 30 or not same))
+    met = all_met([Bar("probe_speedup", probe_ratio, 30), Bar("episode_speedup", episode_ratio, 30), Bar("same_accuracy", int(same), 1)])
+    return int(given.check and not met)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from benchmarks import augment_published as published
+from benchmarks.bars import Bar, all_met
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.gathering import gather
@@ -217,14 +218,11 @@ def main() -> int:
             if options.profile and not on_gpu:
                 profile(model, data)
             alone = statistics.median(a / b for a, b in zip(taken["the step alone"], taken["with data"], strict=True))
-            results.append((f"{name}_share_of_the_step_alone", alone, share_bar))
+            results.append(Bar(f"{name}_share_of_the_step_alone", alone, share_bar))
             if published_bar is not None:
-                results.append((f"{name}_times_the_published", medians["published"] / medians["with data"], published_bar))
-    missed = False
-    for name, value, bar in results:
-        missed |= value < bar
-        print(f"RESULT {name} {value:.3g} >={bar:g}")
-    return int(options.check and missed)
+                results.append(Bar(f"{name}_times_the_published", medians["published"] / medians["with data"], published_bar))
+    met = all_met(results)
+    return int(options.check and not met)
 
 
 if __name__ == "__main__":

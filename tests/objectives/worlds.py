@@ -1,5 +1,7 @@
 """A small world for objectives: batches of noise, encoders that cost nothing, and one example of every criterion."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from semisupcon.encoders.multiformat import MultiFormat
 from semisupcon.frontends.base import Frontend
 from semisupcon.heads import AugmentationPredictor, Head, LinearHead, Predictor, ProjectionHead, SimSiamProjector
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.byol import BYOL
 from semisupcon.objectives.cola import COLA, Bilinear, Cosine
 from semisupcon.objectives.cpc import CPC, EmbeddingCPC
@@ -177,3 +179,15 @@ def example(name: str, clips: int = 6, dtype=torch.float64) -> tuple[Encoder, Cr
     batch["parameters"] = (5 + 3 * torch.randn(*shape, 2, generator=generator)).masked_fill(~batch["applied"][..., None], float("nan"))
     batch["parameters"][..., 0, 1] = batch["parameters"][..., 2, :] = float("nan")
     return encoder, criterion, batch
+
+
+def losses_of(name: str, clips: int = 6) -> tuple[dict, Encoder, Criterion, dict]:
+    """What an example's criterion says of its batch, and the example."""
+    encoder, criterion, batch = example(name, clips)
+    return criterion.losses(batch, Encode(encoder)), encoder, criterion, batch
+
+
+def info_nce(scores: list[float], answer: int) -> float:
+    """Minus the log-probability of one answer among scores, in plain Python."""
+    top = max(scores)
+    return math.log(sum(math.exp(s - top) for s in scores)) + top - scores[answer]
