@@ -1,5 +1,7 @@
 """MoCo: one view finds the other among a queue of earlier clips (He et al. 2020, eq. 1 and algorithm 1)."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -8,7 +10,7 @@ from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
 from semisupcon.objectives.base import Criterion
-from semisupcon.objectives.momentum import follow, follower
+from semisupcon.objectives.momentum import follow, follower, measuring
 from semisupcon.random import derive, normal
 
 
@@ -19,8 +21,8 @@ class MoCo(Criterion):
     larger than the queue, a clip comes again while its keys still wait there. It holds the keys of all ranks.
 
     With batch norm, a query would know its key by the statistics of the batch that both come from. The original hides them by shuffling the clips
-    across GPUs; here the momentum copy normalises with running statistics, which follow those of the encoder as its weights do (EMAN, Cai et al.
-    2021), on one device as on many.
+    across GPUs; here the momentum copy normalises with running statistics of the batches before, its own (EMAN, Cai et al. 2021, takes those of
+    the encoder with a delay, which are wrong for as long as the encoder learns fast), on one device as on many.
 
     Args:
         projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 puts an MLP there too).
@@ -66,7 +68,7 @@ class MoCo(Criterion):
         first, second = batch["audio"].unbind(dim=1)
         length_first, length_second = batch["length"].unbind(dim=1)
         queries = self.projector(encode(first, length=length_first))
-        with torch.no_grad():
+        with torch.no_grad(), measuring(self.slow_encoder, self.slow_projector) if self.training else nullcontext():
             keys = self.slow_projector(self.slow_encoder(second, length=length_second))
         with torch.autocast(queries.device.type, enabled=False):
             exact = torch.float64 if queries.dtype == torch.float64 else torch.float32
@@ -85,8 +87,8 @@ class MoCo(Criterion):
     @torch.no_grad()
     def after_step(self, encoder):
         """Move the key encoder, and put the keys of the step in the place of the oldest."""
-        follow(self.slow_encoder, encoder, self.momentum, statistics=True)
-        follow(self.slow_projector, self.projector, self.momentum, statistics=True)
+        follow(self.slow_encoder, encoder, self.momentum)
+        follow(self.slow_projector, self.projector, self.momentum)
         if self._enter is not None:
             keys, clips = self._enter
             places = (self.oldest + torch.arange(len(keys), device=self.oldest.device)) % self.queue_size

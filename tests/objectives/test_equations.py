@@ -220,12 +220,23 @@ def test_moco_keys_tell_nothing_of_their_batch():
     criterion.connect(encoder)
     criterion.train()
     encoder.train()
-    audio = torch.randn(5, 1, 900)
-    encoder(audio)
+    norms = [m for net in (criterion.slow_encoder, criterion.slow_projector) for m in net.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    batch = make_batch(5, 2, samples=900)
+    rows = batch["audio"][:, 1]
+    expected = criterion.slow_projector(criterion.slow_encoder(rows[:2]))
+    inputs = criterion.slow_encoder.trunk[0][0](rows)
+    criterion.losses(batch, Encode(encoder))
     criterion.after_step(encoder)
-    norm, follows = (next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm1d)) for net in (encoder, criterion.slow_encoder))
-    torch.testing.assert_close(follows.running_var, 0.999 + 0.001 * norm.running_var)
-    torch.testing.assert_close(criterion.slow_encoder(audio)[:2], criterion.slow_encoder(audio[:2]))
+    torch.testing.assert_close(criterion.queue[:2], normalize(expected, dim=1))  # as if the other three had not been there
+    # What it then learns from them is what a batch norm in training learns: a tenth of their statistics.
+    torch.testing.assert_close(norms[0].running_var, 0.9 + 0.1 * inputs.var(dim=(0, 2)))
+    torch.testing.assert_close(norms[0].running_mean, 0.1 * inputs.mean(dim=(0, 2)))
+    before = norms[0].running_var.clone()
+    criterion.eval()
+    criterion.losses(batch, Encode(encoder))
+    assert torch.equal(norms[0].running_var, before)
 
 
 def test_moco_queue_smaller_than_a_batch_keeps_the_newest():
