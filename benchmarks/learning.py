@@ -24,7 +24,13 @@ QUIET = ["--draw_every", "0", "--trainer.enable_progress_bar", "false", "--train
 # Views of 0.6 s and light augmentation teach a small encoder most in a minute.
 SHORT = ("--data.target_length", "0.6")
 LIGHT = (*SHORT, "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]")
-MEL = (*LIGHT, "--model.encoder", json.dumps({"class_path": "ResNet2d", "init_args": RESNET}))
+SPECTROGRAM = {"class_path": "ResNet2d", "init_args": RESNET}
+WAVEFORM = {"widths": [32, 32, 64, 128, 96], "sample_rate": 22050, "segment_samples": 13230}
+FORMATS = {"waveform": {"class_path": "SampleCNNSmall", "init_args": WAVEFORM}, "spectrogram": SPECTROGRAM, "segment_samples": 13230}
+MEL = (*LIGHT, "--model.encoder", json.dumps(SPECTROGRAM))
+BOTH = (*LIGHT, "--model.encoder", json.dumps({"class_path": "MultiFormat", "init_args": FORMATS}), "--data.target_sample_rate", "22050")
+BOTH += ("--data.crop_fraction", "0.1", "--model.optimizer.init_args.lr", "3e-3")
+OWN_RATE = ("--data.target_sample_rate", "22050", "--model.encoder.init_args.sample_rate", "22050")
 TASK = "synthetic_instrument"
 COLUMNS = ["objective", "encoder", "recipe", "seed", "steps", "seconds", "random", "trained"]
 
@@ -45,9 +51,9 @@ STUDIES = {
     "SimSiam": Learning("simsiam", "ResNet-18, log-mel", 300, 8, MEL),
     "MoCo": Learning("moco", "ResNet-18, log-mel", 300, 2, MEL),
     "BYOL": Learning("byol", "ResNet-18, log-mel", 300, 8, MEL),
-    "CPC": Learning("cpc", "SampleCNN", 300, 2),
+    "CPC": Learning("cpc", "SampleCNN", 300, 5, OWN_RATE),
     "COLA": Learning("cola", "ResNet-18, log-mel", 200, 8),
-    "MFCL": Learning("mfcl", "dilated CNN and ResNet-18, log-mel", 150, 5),
+    "MFCL": Learning("mfcl", "SampleCNN and ResNet-18, log-mel", 250, 5, BOTH),
     "AugmentationPrediction": Learning("mtslvr/predictive", "ResNet-18, three-channel mel", 200, 2, SHORT),
     "MT-SLVR, parallel, SimCLR": Learning("mtslvr/parallel_simclr", "adapter ResNet-18, three-channel mel", 150, 5, SHORT),
     "Supervised": Learning("supervised", "ResNet-18, log-mel", 300, 20, MEL),

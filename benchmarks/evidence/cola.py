@@ -19,7 +19,7 @@ class MasksBoth(COLA):
 INIT = SPECTROGRAM["init_args"] | {"out_dim": None, "normalize": {"class_path": "L2"}}
 # Crops of a fifth of a second: two of them seldom show the same part of a digit of four.
 OPTIONS = {**FSDD, "data.ssl_task": "fsdd_digit", "data.target_length": 0.2, "model.encoder": SPECTROGRAM | {"init_args": INIT}}
-CLIPS, BATCH = 400 * 48, 48
+CLIPS, BATCH = 256 * 48, 48
 BATCHES = {size: f"batch of {size}" for size in (16, 96, 192)}
 LINEAR = {"class_path": "LinearHead", "init_args": {"out_dim": 128}}
 HEAD = {"class_path": "COLAHead", "init_args": {"out_dim": 128}}
