@@ -179,6 +179,7 @@ def speak_plainly() -> None:
         handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
 
 
 def main(args: ArgsType = None) -> int:
