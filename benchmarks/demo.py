@@ -1,9 +1,8 @@
 """`make demo`: pretrain a small encoder twice on the embedded set, probe both and an untrained one, and look at the result.
 
 Self-supervised, and semi-supervised with the tags of a tenth of the clips; instrument and pitch labels are never seen before the probe. The encoders
-train side by side, a process each. Leaves ``runs/demo/``: a folder a run (checkpoints, metrics, heat maps of targets and similarities), the table, and
-t-SNE pictures.
-With ``--seeds 0 1 2 --supervised`` it is the measurement that the README quotes.
+train side by side, a process each. Leaves ``runs/demo/``: a folder a run (checkpoints, metrics, heat maps of targets and similarities), the
+table, and t-SNE pictures. With ``--seeds 0 1 2 --supervised`` it is the measurement that the README quotes.
 """
 
 import argparse

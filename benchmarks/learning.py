@@ -47,7 +47,7 @@ class Learning(NamedTuple):
 
 STUDIES = {
     "SemiSupCon": Learning("pretrain_smsl", "SampleCNN", 600, 5, (*LIGHT, "--model.criterion.target", "Dice")),
-    "SimCLR (CLMR)": Learning("clmr", "SampleCNN", 600, 5, LIGHT),
+    "SimCLR (CLMR)": Learning("clmr", "ResNet-18, log-mel", 300, 8, MEL),
     "SimSiam": Learning("simsiam", "ResNet-18, log-mel", 300, 8, MEL),
     "MoCo": Learning("moco", "ResNet-18, log-mel", 300, 2, MEL),
     "BYOL": Learning("byol", "ResNet-18, log-mel", 300, 8, MEL),
