@@ -1,7 +1,5 @@
 """MoCo: one view finds the other among a queue of earlier clips (He et al. 2020, eq. 1 and algorithm 1)."""
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -21,8 +19,8 @@ class MoCo(Criterion):
     larger than the queue, a clip comes again while its keys still wait there. It holds the keys of all ranks.
 
     With batch norm, a query would know its key by the statistics of the batch that both come from. The original hides them by shuffling the clips
-    across GPUs; here the momentum copy normalises with running statistics of the batches before, its own (EMAN, Cai et al. 2021, takes those of
-    the encoder with a delay, which are wrong for as long as the encoder learns fast), on one device as on many.
+    across GPUs; here the momentum copy normalises with running statistics of the batches before, on one device as on many. They are its own, learnt
+    from a second pass (EMAN, Cai et al. 2021, takes those of the encoder with a delay, which are wrong for as long as the encoder learns fast).
 
     Args:
         projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 puts an MLP there too).
@@ -68,8 +66,11 @@ class MoCo(Criterion):
         first, second = batch["audio"].unbind(dim=1)
         length_first, length_second = batch["length"].unbind(dim=1)
         queries = self.projector(encode(first, length=length_first))
-        with torch.no_grad(), measuring(self.slow_encoder, self.slow_projector) if self.training else nullcontext():
+        with torch.no_grad():
             keys = self.slow_projector(self.slow_encoder(second, length=length_second))
+            if self.training:
+                with measuring(self.slow_encoder, self.slow_projector):
+                    self.slow_projector(self.slow_encoder(second, length=length_second))
         with torch.autocast(queries.device.type, enabled=False):
             exact = torch.float64 if queries.dtype == torch.float64 else torch.float32
             queries, keys = (normalize(x.to(exact), dim=-1) for x in (queries, keys))

@@ -2,11 +2,10 @@
 
 import copy
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -31,16 +30,15 @@ def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
 
 @contextmanager
 def measuring(*networks: nn.Module) -> Iterator[None]:
-    """Batch norms in evaluation mode normalise what passes by the batches before it, and learn from it only then.
+    """What passes within is normalised by its own statistics, from which the batch norms learn; outside they keep to what they have learnt.
 
-    So no output tells what else was in its batch, and the running statistics are those of this network, not of the one that it follows.
+    Networks in evaluation mode, which no other layer leaves.
     """
-
-    def learn(norm: _BatchNorm, inputs: tuple, _) -> None:
-        with torch.no_grad():
-            batch_norm(inputs[0], norm.running_mean, norm.running_var, training=True, momentum=norm.momentum)
-
-    with ExitStack() as stack:
-        for norm in (m for network in networks for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats):
-            stack.callback(norm.register_forward_hook(learn).remove)
+    norms = [m for network in networks for m in network.modules() if isinstance(m, _BatchNorm)]
+    for norm in norms:
+        norm.train()
+    try:
         yield
+    finally:
+        for norm in norms:
+            norm.eval()
