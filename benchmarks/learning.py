@@ -51,7 +51,7 @@ STUDIES = {
     "SimSiam": Learning("simsiam", "ResNet-18, log-mel", 300, 8, MEL),
     "MoCo": Learning("moco", "ResNet-18, log-mel", 300, 2, MEL),
     "BYOL": Learning("byol", "ResNet-18, log-mel", 300, 8, MEL),
-    "CPC": Learning("cpc", "SampleCNN", 300, 5, OWN_RATE),
+    "CPC": Learning("cpc", "SampleCNN", 200, 5, OWN_RATE),
     "COLA": Learning("cola", "ResNet-18, log-mel", 200, 8),
     "MFCL": Learning("mfcl", "SampleCNN and ResNet-18, log-mel", 250, 5, BOTH),
     "AugmentationPrediction": Learning("mtslvr/predictive", "ResNet-18, three-channel mel", 200, 2, SHORT),

@@ -1,7 +1,8 @@
-"""What graded supervision adds: pitch classes, near by the circle they lie on, against self-supervision alone.
+"""What graded supervision adds: pitch classes, near by the circle they lie on, and values by a kernel, against self-supervision alone.
 
-``python -m benchmarks.similarities`` pretrains the small encoder on the embedded set, with and without the pitch classes of all training clips, and
-probes the pitch class. What pitch values add by a kernel, on real notes, is in the SemiSupCon study of ``benchmarks/evidence``.
+``python -m benchmarks.similarities`` pretrains a narrow ResNet-18 on the embedded set without labels, with the pitch classes of all training clips,
+and with two continuous values of theirs (brightness and activity), and probes classes and values. What pitch values add on real notes is in the
+SemiSupCon study of ``benchmarks/evidence``.
 """
 
 import argparse
@@ -10,21 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.learning import MEL, QUIET
 from benchmarks.recipes import pretrain, probe, summary
 
 SIMILARITY = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.data.annotations.keys.pitch_class_similarity}}"
-SETTINGS = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "0", "--trainer.limit_val_batches", "0"]
-SETTINGS += [
-    "--monitor",
-    "null",
-    "--trainer.enable_progress_bar",
-    "false",
-    "--trainer.max_steps",
-    "200",
-    "--trainer.val_check_interval",
-    "4",
-]
-GRADED = ["--data.sl_task", "synthetic_pitch", "--data.intrabatch_supervised_p", "1.0", "--model.criterion.target", SIMILARITY]
+RUNS = {
+    "self-supervised": ("pretrain_ssl", []),
+    "by-pitch-class": ("pretrain_smsl", ["--data.sl_task", "synthetic_pitch", "--model.criterion.target", SIMILARITY]),
+    "by-values": ("pretrain_smsl", ["--data.sl_task", "synthetic_affect", "--model.criterion.target", "Kernel"]),
+}
+ASKED = ("synthetic_pitch", "synthetic_affect")
 
 
 def study(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
@@ -32,11 +28,12 @@ def study(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
     out = folder / f"probe-{seed}"
     if (out / "results.csv").exists():
         return pd.read_csv(out / "results.csv")
-    runs = {
-        "self-supervised": pretrain("pretrain_ssl", folder, f"alone-{seed}", seed, [*SETTINGS, *more]),
-        "graded": pretrain("pretrain_smsl", folder, f"graded-{seed}", seed, [*SETTINGS, *GRADED, *more]),
-    }
-    return probe(["synthetic_pitch"], runs, out, seed, ["--projection", "none"])
+    runs = {}
+    for name, (recipe, graded) in RUNS.items():
+        labelled = [*graded, "--data.intrabatch_supervised_p", "1.0"] if graded else []
+        options = [*MEL, *QUIET, "--trainer.max_steps", "300", *labelled, *more]
+        runs[name] = pretrain(recipe, folder, f"{name}-{seed}", seed, options)
+    return probe(ASKED, runs, out, seed, ["--projection", "none"])
 
 
 def main(args: list[str] | None = None) -> int:

@@ -48,6 +48,7 @@ def of_notes(role: str, label: str, kind: str = "multiclass") -> dict:
     return {f"data.{role}_task": RESPLIT, f"data.{role}_kwargs": notes(label, kind)}
 
 
+PITCHES = of_notes("sl", "pitch_midi", "regression") | {"model.criterion.target": "Kernel"}
 SETTINGS = (
     Setting("self-supervised", "pretrain_ssl", {**BASE, **POOL}, CORRUPTED, "untrained"),
     *(share(p) for p in SHARES),
@@ -59,7 +60,8 @@ SETTINGS = (
     Setting("overlap of tags", "pretrain_smsl", {**BASE, **TAGS, "model.criterion.target": "Dice"}),
     on_notes("notes, self-supervised", "pretrain_ssl", of_notes("ssl", "instrument"), "notes, untrained"),
     on_notes("notes, instrument labels", "pretrain_smsl", of_notes("sl", "instrument")),
-    on_notes("notes, pitch values", "pretrain_smsl", of_notes("sl", "pitch_midi", "regression") | {"model.criterion.target": "Kernel"}),
+    on_notes("notes, pitch values", "pretrain_smsl", PITCHES),
+    on_notes("notes, pitch values, all of the batch", "pretrain_smsl", PITCHES | {"data.intrabatch_supervised_p": 1.0}),
 )
 ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
 PROBED_WITH_FEW = ("self-supervised", *(SHARES[p] for p in WIDELY_PROBED), "supervised", "untrained")
@@ -71,7 +73,13 @@ TABLES = (
     Table("targets", ("one shared tag", "two shared tags", "overlap of tags", SHARES[100], "speaker labels", "self-supervised"), ASKED),
     Table(
         "notes",
-        ("notes, self-supervised", "notes, instrument labels", "notes, pitch values", "notes, untrained"),
+        (
+            "notes, self-supervised",
+            "notes, instrument labels",
+            "notes, pitch values",
+            "notes, pitch values, all of the batch",
+            "notes, untrained",
+        ),
         (Column("instrument", "instrument"), Column("pitch, R2", "pitch", metric="r2")),
     ),
     Table(
