@@ -1,39 +1,50 @@
-"""What graded supervision adds: pitch classes, near by the circle they lie on, and values by a kernel, against self-supervision alone.
+"""What graded supervision adds: pitch classes, near by the circle they lie on, and values by a kernel, each against self-supervision alone.
 
-``python -m benchmarks.similarities`` pretrains a narrow ResNet-18 on the embedded set without labels, with the pitch classes of all training clips,
-and with two continuous values of theirs (brightness and activity), and probes classes and values. What pitch values add on real notes is in the
-SemiSupCon study of ``benchmarks/evidence``.
+``python -m benchmarks.similarities`` pretrains on the embedded set, with and without the labels of all training clips, and probes what they name. For
+pitch classes the encoder is a small SampleCNN, since mel bands do not tell them apart; for two continuous values (brightness and activity) it is
+a narrow ResNet-18 on mel bands. What pitch values add on real notes is in the SemiSupCon study of ``benchmarks/evidence``.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from benchmarks.learning import MEL, QUIET
 from benchmarks.recipes import pretrain, probe, summary
 
-SIMILARITY = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.data.annotations.keys.pitch_class_similarity}}"
-RUNS = {
-    "self-supervised": ("pretrain_ssl", []),
-    "by-pitch-class": ("pretrain_smsl", ["--data.sl_task", "synthetic_pitch", "--model.criterion.target", SIMILARITY]),
-    "by-values": ("pretrain_smsl", ["--data.sl_task", "synthetic_affect", "--model.criterion.target", "Kernel"]),
+
+class Graded(NamedTuple):
+    """A task with a similarity of its labels, steps, and the options of its encoder."""
+
+    task: str
+    similarity: str
+    steps: int
+    options: tuple[str, ...]
+
+
+PITCHES = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.data.annotations.keys.pitch_class_similarity}}"
+STUDIES = {
+    "classes": Graded("synthetic_pitch", PITCHES, 200, ("--data.aug_list", "[gain, polarity_inversion, add_colored_noise]")),
+    "values": Graded("synthetic_affect", "Kernel", 300, MEL),
 }
-ASKED = ("synthetic_pitch", "synthetic_affect")
 
 
-def study(folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
+def study(name: str, folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
     """Results of one seed; those of an earlier call are read again."""
-    out = folder / f"probe-{seed}"
+    out = folder / f"probe-{name}-{seed}"
     if (out / "results.csv").exists():
         return pd.read_csv(out / "results.csv")
-    runs = {}
-    for name, (recipe, graded) in RUNS.items():
-        labelled = [*graded, "--data.intrabatch_supervised_p", "1.0"] if graded else []
-        options = [*MEL, *QUIET, "--trainer.max_steps", "300", *labelled, *more]
-        runs[name] = pretrain(recipe, folder, f"{name}-{seed}", seed, options)
-    return probe(ASKED, runs, out, seed, ["--projection", "none"])
+    graded = STUDIES[name]
+    options = [*graded.options, *QUIET, "--trainer.max_steps", str(graded.steps), "--trainer.val_check_interval", "4", *more]
+    labels = ["--data.sl_task", graded.task, "--data.intrabatch_supervised_p", "1.0", "--model.criterion.target", graded.similarity]
+    runs = {
+        "self-supervised": pretrain("pretrain_ssl", folder, f"{name}-alone-{seed}", seed, options),
+        "graded": pretrain("pretrain_smsl", folder, f"{name}-graded-{seed}", seed, [*options, *labels]),
+    }
+    return probe([graded.task], runs, out, seed, ["--projection", "none"])
 
 
 def main(args: list[str] | None = None) -> int:
@@ -42,7 +53,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("runs/similarities"), help="where everything goes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given, more = parser.parse_known_args(args)
-    table = summary(pd.concat([study(given.folder, seed, more) for seed in given.seeds]))
+    table = summary(pd.concat([study(name, given.folder, seed, more) for name in STUDIES for seed in given.seeds]))
     (given.folder / "results.md").write_text(table)
     print(f"\n{table}")
     return 0

@@ -8,7 +8,7 @@ from benchmarks.evidence.study import FSDD, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
 ENCODER = {"class_path": "SampleCNNSmall", "init_args": {"widths": [32, 32, 64, 128, 128], "stem": 9, **SHAPE}}
-BASE = {**FSDD, "model.encoder": ENCODER, "data.batch_size": 32, "trainer.max_steps": 300}
+BASE = {**FSDD, "model.encoder": ENCODER, "data.batch_size": 32, "trainer.max_steps": 250}
 NOTHING = dict.fromkeys(("polarity", "noise", "gain", "filters", "delay", "pitch", "reverb"), 0.0)
 SHARES = (1, 10, 100)
 
