@@ -49,12 +49,12 @@ STUDIES = {
     "SemiSupCon": Learning("pretrain_smsl", "SampleCNN", 600, 5, (*LIGHT, "--model.criterion.target", "Dice")),
     "SimCLR (CLMR)": Learning("clmr", "ResNet-18, log-mel", 300, 8, MEL),
     "SimSiam": Learning("simsiam", "ResNet-18, log-mel", 300, 8, MEL),
-    "MoCo": Learning("moco", "ResNet-18, log-mel", 300, 2, MEL),
+    "MoCo": Learning("moco", "ResNet-18, log-mel", 300, 5, MEL),
     "BYOL": Learning("byol", "ResNet-18, log-mel", 300, 8, MEL),
     "CPC": Learning("cpc", "SampleCNN", 200, 5, OWN_RATE),
     "COLA": Learning("cola", "ResNet-18, log-mel", 200, 8),
     "MFCL": Learning("mfcl", "SampleCNN and ResNet-18, log-mel", 250, 5, BOTH),
-    "AugmentationPrediction": Learning("mtslvr/predictive", "ResNet-18, three-channel mel", 200, 2, SHORT),
+    "AugmentationPrediction": Learning("mtslvr/predictive", "ResNet-18, three-channel mel", 200, 5, SHORT),
     "MT-SLVR, parallel, SimCLR": Learning("mtslvr/parallel_simclr", "adapter ResNet-18, three-channel mel", 150, 5, SHORT),
     "Supervised": Learning("supervised", "ResNet-18, log-mel", 300, 20, MEL),
 }
@@ -90,7 +90,8 @@ def main(args: list[str] | None = None) -> int:
         given.folder.mkdir(parents=True, exist_ok=True)
         done.to_csv(file, index=False)
     lines, bars = [["objective", "encoder", "steps", "training", "untrained", "trained", "gain", "asked for"]], []
-    for objective, rows in done[done["objective"].isin(given.only)].groupby("objective", sort=False):
+    for objective in given.only:
+        rows = done[done["objective"] == objective]
         untrained, trained = 100 * rows["random"].mean(), 100 * rows["trained"].mean()
         first, asked = rows.iloc[0], STUDIES[objective].gain
         seconds = f"{rows['seconds'].mean():.0f} s"

@@ -19,14 +19,15 @@ FIVE = {"data.supervised_data_p": 0.05}
 # Frames are 30 ms apart: sixteen in half a second.
 CPC = {"model.encoder": WAVES, "model.criterion.steps": 4}
 # Two crops of half a second would show the same digit nearly whole.
-COLA = {"data.target_length": 0.2}
+SHORT = {"data.target_length": 0.2}
 ALONE = {
     "SimCLR": ("clmr", {}),
     "SemiSupCon, no labels": ("pretrain_ssl", {}),
     "SimSiam": ("simsiam", {}),
     "MoCo": ("moco", {}),
     "BYOL": ("byol", {}),
-    "COLA": ("cola", COLA),
+    "SemiSupCon, no labels, COLA's crops": ("pretrain_ssl", SHORT),
+    "COLA": ("cola", SHORT),
     "augmentation prediction": ("mtslvr/predictive", {}),
     "MT-SLVR, parallel, SimCLR": ("mtslvr/parallel_simclr", {"model.encoder": ADAPTED}),
     "MFCL": ("mfcl", MFCL),
