@@ -15,6 +15,8 @@ import torch
 from benchmarks.evidence.cell import COLUMNS, run_cell
 from benchmarks.evidence.study import Cell
 
+STOPPED = (130, 143)  # what pretraining exits with after SIGINT and SIGTERM
+
 
 def done(file: Path) -> set[tuple[str, int]]:
     """Settings and seeds whose rows are in a CSV."""
@@ -32,11 +34,17 @@ def put(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def run(todo: Sequence[Cell], file: Path, jobs: int = 1, work: Callable[[Cell], list[dict[str, Any]]] = run_cell) -> int:
-    """Run the cells that the CSV does not hold; returns how many failed. They are told of, and the others are run nevertheless."""
+    """Run the cells that the CSV does not hold; returns how many failed. They are told of, and the others are run nevertheless.
+
+    Raises:
+        SystemExit: when a run was stopped by SIGINT or SIGTERM, for then it is the study that shall stop.
+    """
     there = done(file)
     todo = [cell for cell in todo if (cell.setting.name, cell.seed) not in there]
     began, failed = time.perf_counter(), 0
     for count, (cell, rows, problem) in enumerate(results(todo, jobs, work), 1):
+        if isinstance(problem, SystemExit) and problem.code in STOPPED:
+            raise problem
         left = (time.perf_counter() - began) / count * (len(todo) - count) / 60
         if problem is None:
             put(file, rows)

@@ -220,3 +220,14 @@ def test_splits_of_the_studies(shared):
     assert len(tags.classes) == 10 + len(SPEAKERS)
     splits = [resplit(gm, **notes(*label)).table.set_index("path")["split"] for label in (("instrument",), ("pitch_midi", "regression"))]
     assert splits[0].equals(splits[1].loc[splits[0].index])
+
+
+@pytest.mark.parametrize("status", [130, 143])
+def test_a_study_whose_run_is_stopped_stops(tmp_path, status):
+    def work(cell):
+        raise SystemExit(status)
+
+    with pytest.raises(SystemExit) as stopped:
+        runner.run(cells(STUDY, [0, 1], tmp_path, tmp_path), tmp_path / "toy.csv", work=work)
+    assert stopped.value.code == status
+    assert not (tmp_path / "toy.csv").exists()
