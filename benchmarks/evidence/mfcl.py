@@ -30,7 +30,7 @@ def both(waveform: dict, spectrogram: dict) -> dict:
 
 
 def wider(encoder: dict, **changed) -> dict:
-    """An encoder with other widths."""
+    """An encoder with other arguments, its widths for instance."""
     return encoder | {"init_args": encoder["init_args"] | changed}
 
 

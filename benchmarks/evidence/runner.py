@@ -68,9 +68,12 @@ def results(todo: Sequence[Cell], jobs: int, work: Callable) -> Iterator[tuple[C
     folder = todo[0].folder if todo else Path()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quiet, initargs=(folder,)) as pool:
         waiting = {pool.submit(work, cell): cell for cell in todo}
-        for future in as_completed(waiting):
-            problem = future.exception()
-            yield waiting[future], [] if problem else future.result(), problem
+        try:
+            for future in as_completed(waiting):
+                problem = future.exception()
+                yield waiting[future], [] if problem else future.result(), problem
+        finally:  # of a study that is stopped, what has not begun shall not
+            pool.shutdown(cancel_futures=True)
 
 
 def quiet(folder: Path) -> None:
