@@ -2,10 +2,11 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from semisupcon.augmentations.base import Chain, Transform
+from semisupcon.augmentations import mixing  # noqa: F401, for its class is known by its bare name like those of the others
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
 from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability, filtering
@@ -27,7 +28,7 @@ def build_chain(
 
     Args:
         aug_list: names of SemiSupCon's augmentations and corruptions, or of one of its tiers ("tier_5" to "tier_10"); transforms; or class paths,
-            as ``{"class_path": ..., "init_args": {...}}``, of ours, your own, torchaudio-augmentations or torch-audiomentations (``sample_rate``
+            as ``{"class_path": ..., "init_args": {...}}``, of ours (a bare class name will do), your own, torchaudio-augmentations or torch-audiomentations (``sample_rate``
             is filled in). A whole chain stands alone in the list: "clmr", "mtslvr", or the class path of a `Chain`.
         severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales the six parametric augmentations and nothing else.
         sample_rate: Hz.
@@ -70,17 +71,35 @@ def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, samp
     raise ConfigError(f"There is no augmentation {entry!r}.{nearest(str(entry), known)}\nKnown: {', '.join(known)}; or give a class_path.")
 
 
+def _class_at(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"The augmentation {path!r} cannot be imported: {error}.") from error
+
+
+def _class_named(name: str) -> type:
+    """A bare class name is one of ours, or of a module that has been imported."""
+    classes = {c.__name__: c for base in (Transform, Chain) for c in (base, *_below(base))}
+    if name not in classes:
+        raise ConfigError(f"There is no class of augmentations {name!r}.{nearest(name, classes)}\nKnown: {', '.join(sorted(classes))}.")
+    return classes[name]
+
+
+def _below(cls: type) -> Iterator[type]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
 def _from_class_path(entry: Mapping[str, Any], sample_rate: int) -> Transform | Chain:
     path, arguments = entry.get("class_path"), dict(entry.get("init_args") or {})
     if not isinstance(path, str) or set(entry) - {"class_path", "init_args"}:
         raise ConfigError(f"An augmentation is a name or {{class_path: ..., init_args: ...}}, got {dict(entry)}.")
     if path.partition(".")[0] in PACKAGES:
         return Foreign(path, arguments, sample_rate)
-    module, _, name = path.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), name, None)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"The augmentation {path!r} cannot be imported: {error}.") from error
+    cls = _class_at(path) if "." in path else _class_named(path)
     if not (isinstance(cls, type) and issubclass(cls, Transform | Chain) and issubclass(cls, Recorded)):
         raise ConfigError(f"The augmentation {path!r} is no subclass of semisupcon.augmentations.Transform or Chain.")
     if "transforms" in arguments:

@@ -79,12 +79,21 @@ def test_whole_chains_stand_alone():
         build_chain(["mtslvr", "gain"], 2, 16000)
 
 
+@pytest.mark.parametrize(("bare", "path"), [("PitchShift", "pitch.PitchShift"), ("Mix", "mixing.Mix"), ("OneOf", "base.OneOf")])
+def test_a_bare_class_name_is_the_class_path(bare, path):
+    init = {"transforms": ["gain", "delay"]} if bare == "OneOf" else {}
+    chains = (build_chain([{"class_path": p, "init_args": init}], 2, 16000) for p in (bare, f"semisupcon.augmentations.{path}"))
+    short, long = (chain.transforms[0] for chain in chains)
+    assert type(short) is type(long) and type(short).__name__ == bare
+
+
 @pytest.mark.parametrize(
     ("aug_list", "message"),
     [
         (["gian"], "no augmentation 'gian'. Did you mean 'gain'"),
         ([{"class_path": "semisupcon.errors.UserError"}], "no subclass"),
         ([{"class_path": "not.there.At"}], "cannot be imported"),
+        ([{"class_path": "PitchShfit"}], "no class of augmentations 'PitchShfit'. Did you mean 'PitchShift'"),
         ([{"class_path": "semisupcon.augmentations.level.Gain", "init_args": {"db": 3}}], "does not take these arguments"),
         ([{"name": "gain"}], "is a name or"),
         ([3], "no augmentation 3"),
