@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations import mixing  # noqa: F401, for its class is known by its bare name like those of the others
+from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
 from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability, filtering
@@ -28,8 +28,8 @@ def build_chain(
 
     Args:
         aug_list: names of SemiSupCon's augmentations and corruptions, or of one of its tiers ("tier_5" to "tier_10"); transforms; or class paths,
-            as ``{"class_path": ..., "init_args": {...}}``, of ours (a bare class name will do), your own, torchaudio-augmentations or torch-audiomentations (``sample_rate``
-            is filled in). A whole chain stands alone in the list: "clmr", "mtslvr", or the class path of a `Chain`.
+            as ``{"class_path": ..., "init_args": {...}}``, of ours (a bare class name will do), your own, torchaudio-augmentations or
+            torch-audiomentations (``sample_rate`` is filled in). A whole chain stands alone in the list: "clmr", "mtslvr", or a `Chain`.
         severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales the six parametric augmentations and nothing else.
         sample_rate: Hz.
         p: probability that a clip is augmented at all; None takes the published one, min(1, 0.4 * severity). Whole chains have their own.

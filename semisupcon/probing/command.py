@@ -74,6 +74,9 @@ def parser() -> Parser:
     p.add_argument("--colour_by", type=str | None, default=None, help="Column of the annotations that colours it; by default the class.")
     p.add_argument("--robustness", type=Names, default=[], help="Corrupt the test audio: severity, only, plus, tiers.")
     p.add_argument("--invariance", type=Names, default=[], help="Operators whose effect on the embedding is measured.")
+    p.add_argument(
+        "--invariance_noise", type=float | None, default=None, help="White noise under both sides of that comparison, dB to full scale."
+    )
     p.add_argument("--test_only", action="store_true", help="Train nothing: score the test clips with --head.")
     p.add_argument("--head", type=str | None, default=None, help="A saved head (heads/*.safetensors of an earlier run).")
     p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test tracks.")
@@ -150,7 +153,13 @@ def make_suite(options: Any):
         shuffle_labels=options.shuffle_labels,
         settings=Settings(**{f.name: getattr(built, f.name) for f in fields(Settings)}),
         fine_tuning=built.finetune,
-        studies=Studies(options.projection, options.colour_by, tuple(listed(options.robustness)), tuple(listed(options.invariance))),
+        studies=Studies(
+            options.projection,
+            options.colour_by,
+            tuple(listed(options.robustness)),
+            tuple(listed(options.invariance)),
+            invariance_noise=options.invariance_noise,
+        ),
         head=Path(options.head) if options.test_only else None,
         resamples=options.resamples,
         trust=tuple(listed(options.trust)),

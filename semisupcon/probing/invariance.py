@@ -4,6 +4,9 @@ MT-SLVR's question: contrastive heads should move little, predictive heads more 
 the code that made them). Here the covariance is that of the original clips' embeddings, shrunk as Ledoit and Wolf (2004) do, so that it can be
 inverted with fewer clips than dimensions; a distance of sqrt(2 D) is that of two unrelated clips. Weights are those of a probe on standardised
 embeddings, where the scale of a dimension plays no part.
+
+A filter leaves bands emptier than any recording has them. An encoder that sees them by a logarithm with a low floor then moves farther than two
+clips are apart; faint noise on both sides keeps the comparison within what recordings hold.
 """
 
 from collections.abc import Sequence
@@ -16,7 +19,7 @@ from torch import Tensor
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.encoders.base import Encoder
 from semisupcon.probing.head import ProbeHead
-from semisupcon.random import clip_key, derive, stable_hash
+from semisupcon.random import clip_key, derive, normal, stable_hash
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,13 @@ class Moved:
 
 
 def invariance(
-    encoder: Encoder, segments: Tensor, names: Sequence[str], operators: Sequence[str], batch_size: int = 32, seed: int = 0
+    encoder: Encoder,
+    segments: Tensor,
+    names: Sequence[str],
+    operators: Sequence[str],
+    batch_size: int = 32,
+    seed: int = 0,
+    noise_db: float | None = None,
 ) -> list[Moved]:
     """Distances for every head and operator.
 
@@ -52,11 +61,14 @@ def invariance(
         operators: names of augmentations, see `build_chain`.
         batch_size: segments a forward pass.
         seed: another one, other parameters.
+        noise_db: level of the white noise that is added to originals and to what operators make of them, the same to both; dB of its root mean
+            square to full scale. None adds none.
     """
-    original = _embed(encoder, segments, batch_size)
+    clips = torch.tensor([stable_hash(name) for name in names])
+    noise = _noise(clips, segments.shape[1], noise_db)
+    original = _embed(encoder, segments + noise, batch_size)
     heads = _slices(encoder)
     whiteners = {name: whitener(original[:, columns]) for name, columns in heads.items()}
-    clips = torch.tensor([stable_hash(name) for name in names])
     order = np.roll(np.arange(len(names)), 1)
     found = []
     for operator in operators:
@@ -66,7 +78,7 @@ def invariance(
         changed = torch.cat(
             [chain(x[:, None], k)[0][:, 0] for x, k in zip(segments.split(batch_size), keys.split(batch_size), strict=True)]
         )
-        augmented = _embed(encoder, changed, batch_size)
+        augmented = _embed(encoder, changed + noise, batch_size)
         for name, columns in heads.items():
             a, b, white = original[:, columns], augmented[:, columns], whiteners[name]
             distances = (_mahalanobis(a, b, white), _cosine(a, b), _mahalanobis(a, a[order], white), _cosine(a, a[order]))
@@ -96,6 +108,11 @@ def _slices(encoder: Encoder) -> dict[str, slice]:
         return {"embedding": slice(None)}
     ends = np.cumsum(list(encoder.task_dims.values()))
     return {t: slice(int(e) - d, int(e)) for (t, d), e in zip(encoder.task_dims.items(), ends, strict=True)} | {"all": slice(None)}
+
+
+def _noise(clips: Tensor, samples: int, level: float | None) -> Tensor:
+    """``[n, samples]``, or a zero."""
+    return torch.zeros(()) if level is None else 10 ** (level / 20) * normal(derive(clips, "invariance noise"), "samples", samples)
 
 
 @torch.inference_mode()

@@ -32,6 +32,7 @@ class Studies:
         robustness: families of corruptions, see `corruptions`.
         invariance: operators whose effect on the embedding is measured.
         invariance_clips: training clips, at most, on which it is.
+        invariance_noise: level of the noise under both sides of the comparison, dB to full scale; None is none.
     """
 
     projection: str = "tsne"
@@ -39,6 +40,7 @@ class Studies:
     robustness: tuple[str, ...] = ()
     invariance: tuple[str, ...] = ()
     invariance_clips: int = 500
+    invariance_noise: float | None = None
 
 
 def map_file(out: Path, case_name: str, projection: str) -> Path:
@@ -93,7 +95,8 @@ def study_robustness(studies: Studies, out: Path, probed: list[Row], case: Calla
 
 def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], case: Callable[[], Case], identity: str) -> None:
     """Write ``invariance/NAME.csv`` (distances per head and operator) and ``invariance/NAME-weights.csv`` (share of each head in linear probes)."""
-    file = out / "invariance" / f"{name}-{identity_of(identity, studies.invariance, studies.invariance_clips)[:8]}.csv"
+    about = identity_of(identity, studies.invariance, studies.invariance_clips, studies.invariance_noise)
+    file = out / "invariance" / f"{name}-{about[:8]}.csv"
     if not studies.invariance or file.exists():
         return
     it = case()
@@ -102,7 +105,8 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     rows = rows[permutation(len(rows), "invariance clips").numpy()][: studies.invariance_clips]
     clips = progress(read_ahead(lambda i: clip_segments(task.files[i], it.subject)[:1], rows), len(rows), "reading for invariance")
     segments = torch.from_numpy(np.concatenate(list(clips)))
-    moved = invariance(encoder, segments, [task.paths[i] for i in rows], studies.invariance, it.embedder.batch_size)
+    names, noise = [task.paths[i] for i in rows], studies.invariance_noise
+    moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size, noise_db=noise)
     file.parent.mkdir(parents=True, exist_ok=True)
     for old in file.parent.glob(f"{name}-????????*.csv"):
         old.unlink()

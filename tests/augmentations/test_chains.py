@@ -84,7 +84,8 @@ def test_a_bare_class_name_is_the_class_path(bare, path):
     init = {"transforms": ["gain", "delay"]} if bare == "OneOf" else {}
     chains = (build_chain([{"class_path": p, "init_args": init}], 2, 16000) for p in (bare, f"semisupcon.augmentations.{path}"))
     short, long = (chain.transforms[0] for chain in chains)
-    assert type(short) is type(long) and type(short).__name__ == bare
+    assert type(short) is type(long)
+    assert type(short).__name__ == bare
 
 
 @pytest.mark.parametrize(

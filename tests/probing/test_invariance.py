@@ -7,6 +7,7 @@ from torch import nn
 
 from semisupcon.encoders import SplitResNet1d, freeze
 from semisupcon.encoders.base import Encoder
+from semisupcon.frontends import ThreeChannelMel
 from semisupcon.probing.head import new_head
 from semisupcon.probing.invariance import invariance, weight_share, whitener
 
@@ -32,6 +33,39 @@ def test_a_head_that_cannot_hear_the_operator_does_not_move():
     assert found["energy", "polarity_inversion"].mahalanobis == pytest.approx(0, abs=1e-5)
     assert found["signed", "polarity_inversion"].cosine == pytest.approx(2, abs=1e-5)
     assert found["signed", "polarity_inversion"].mahalanobis > 1
+
+
+class Bands(Encoder):
+    """The mean over time of every log-mel band, whose floor is at -156 dB."""
+
+    def __init__(self):
+        mel = ThreeChannelMel(8000, n_fft=256, hop_length=128, n_mels=16)
+        super().__init__(nn.Identity(), width=16, dims=16, sample_rate=8000, segment_samples=4000, frontend=mel)
+
+    def forward(self, x, length=None, task=None):
+        return self.frontend(x)[:, 0].mean(dim=2)
+
+
+def filtered(noise_db):
+    """How far filters move `Bands` of dull noise at many levels."""
+    white = torch.randn(100, 4000, generator=torch.Generator().manual_seed(0))
+    loud = torch.logspace(-2, -0.5, 100)[:, None]
+    segments = loud * (white + white.roll(1, 1)) / 2
+    [found] = invariance(freeze(Bands()), segments, [f"c{i}" for i in range(100)], ["filtering"], noise_db=noise_db)
+    return found
+
+
+def test_noise_under_both_sides_keeps_bands_that_a_filter_emptied_within_what_recordings_hold():
+    bare, level = filtered(None), filtered(-50.0)
+    assert level.mahalanobis < bare.mahalanobis / 2
+    assert level.unrelated_mahalanobis == pytest.approx(bare.unrelated_mahalanobis, rel=0.1)
+    assert filtered(-50.0) == level
+
+
+def test_noise_is_the_same_on_both_sides():
+    """The inverse of silence is silence: what is left on either side is the noise, and it must be the same."""
+    silence = invariance(freeze(Loudness()), torch.zeros(50, 1000), [f"c{i}" for i in range(50)], ["polarity_inversion"], noise_db=-20.0)
+    assert all(m.mahalanobis == 0 and m.unrelated_mahalanobis > 1 for m in silence)
 
 
 def test_unrelated_clips_are_as_far_as_theory_says():
