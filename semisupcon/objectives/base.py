@@ -238,7 +238,11 @@ class Objective(L.LightningModule):
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """``val_top1``: share of validation clips whose first view lies nearest (cosine, embedding) to its own second view."""
+        """Two measures of the embedding that need no label.
+
+        ``val_top1``: share of validation clips whose first view lies nearest (cosine) to its own second view. ``val_rank``: how many dimensions
+        the first views fill, see `effective_rank`; one that falls while the loss falls too is the sign of dimensional collapse.
+        """
         clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
         views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
         self._validation.clear()
@@ -246,6 +250,7 @@ class Objective(L.LightningModule):
         first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
         views = views[sorted(first.values())]
         self.log("val_top1", retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
+        self.log("val_rank", effective_rank(views[:, 0]))
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
@@ -276,6 +281,18 @@ def first_views(batch: Batch, views: int) -> Batch:
     """The batch with its first ``views`` views only; validation always reads two."""
     narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
     return Batch(**narrowed)
+
+
+def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
+    """The exponential of the entropy of the singular values' shares, of ``[N, D]`` minus its mean (Roy and Vetterli 2007, definition 1).
+
+    1 to min(N - 1, D); 1 too where all rows are equal. RankMe (Garrido et al. 2023) chooses among runs by it, there without subtracting the mean,
+    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken.
+    """
+    x = embeddings[:most].float()
+    values = torch.linalg.svdvals(x - x.mean(dim=0))
+    shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    return torch.special.entr(shares).sum().exp()
 
 
 def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
