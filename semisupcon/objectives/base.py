@@ -287,9 +287,11 @@ def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
     """The exponential of the entropy of the singular values' shares, of ``[N, D]`` minus its mean (Roy and Vetterli 2007, definition 1).
 
     1 to min(N - 1, D); 1 too where all rows are equal. RankMe (Garrido et al. 2023) chooses among runs by it, there without subtracting the mean,
-    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken.
+    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken. NaN where they are not finite.
     """
     x = embeddings[:most].float()
+    if not x.isfinite().all():  # of which no decomposition is made
+        return x.new_tensor(math.nan)
     values = torch.linalg.svdvals(x - x.mean(dim=0))
     shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
     return torch.special.entr(shares).sum().exp()

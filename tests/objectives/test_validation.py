@@ -40,6 +40,10 @@ def test_rank_of_collapsed_embeddings_is_one():
     assert effective_rank(torch.ones(1, 4)) == 1
 
 
+def test_rank_of_a_run_that_has_diverged_is_nan_and_no_error():
+    assert effective_rank(torch.tensor([[1.0, 2], [float("inf"), 0]])).isnan()
+
+
 def test_rank_takes_the_first_rows_of_many():
     rows = torch.cat([torch.eye(4), -torch.eye(4), 100 * draw(100, 1) * torch.ones(1, 4)])
     assert effective_rank(rows, most=8) == pytest.approx(4, rel=1e-5)
