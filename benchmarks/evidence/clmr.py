@@ -13,10 +13,22 @@ NOTHING = dict.fromkeys(("polarity", "noise", "gain", "filters", "delay", "pitch
 SHARES = (1, 10, 100)
 
 
-def alone(operator: str) -> dict:
-    """The published operator by itself, on every view."""
-    chain = {"class_path": "semisupcon.augmentations.published.CLMRChain", "init_args": {"sample_rate": 8000} | NOTHING | {operator: 1.0}}
-    return {"data.aug_list": [chain]}
+def chain(**probabilities: float) -> dict:
+    """The published chain with other probabilities."""
+    init = {"sample_rate": 8000} | probabilities
+    return {"data.aug_list": [{"class_path": "semisupcon.augmentations.published.CLMRChain", "init_args": init}]}
+
+
+def semitones(most: float) -> dict:
+    """Pitch shifts alone, of so many semitones at most: the published ones reach 7, which moves formants by half their frequency."""
+    return {
+        "data.aug_list": [
+            {
+                "class_path": "PitchShift",
+                "init_args": {"sample_rate": 8000, "min_semitones": -most, "max_semitones": most},
+            }
+        ]
+    }
 
 
 def probe(share: int) -> Probe:
@@ -26,11 +38,14 @@ def probe(share: int) -> Probe:
 
 
 FEW = tuple(map(probe, SHARES))
+NEARLY, LEVEL = "pitch alone, one semitone", "whole chain but for pitch"
 ALONE = tuple(f"{name} alone" for name in NOTHING)
 SETTINGS = (
     Setting("crops alone", "clmr", {"data.aug_list": []}, FEW, "untrained"),
-    *(Setting(name, "clmr", alone(operator)) for name, operator in zip(ALONE, NOTHING, strict=True)),
+    *(Setting(name, "clmr", chain(**NOTHING | {operator: 1.0})) for name, operator in zip(ALONE, NOTHING, strict=True)),
+    Setting(NEARLY, "clmr", semitones(1)),
     Setting("whole chain", "clmr", {"data.aug_list": ["clmr"]}, FEW),
+    Setting(LEVEL, "clmr", chain(pitch=0.0)),
     Setting(
         "supervised",
         "supervised",
@@ -54,7 +69,7 @@ PUBLISHED = {
 TABLES = (
     Table(
         "augmentations",
-        ("crops alone", *ALONE, "whole chain", "untrained"),
+        ("crops alone", *ALONE, NEARLY, "whole chain", LEVEL, "untrained"),
         (Column("digit", "digit"), Column("digit, MLP", "digit", "mlp")),
     ),
     Table("few_labels", ENDS, tuple(few(share, method) for method in ("linear", "mlp") for share in SHARES), PUBLISHED),

@@ -104,13 +104,16 @@ def chance(found: pd.DataFrame) -> str:
 def note(found: pd.DataFrame, rows: Sequence[str]) -> str:
     """Seeds, steps, time and machine of the cells that a table is made of; of few-shot tables also the intervals over episodes."""
     found = found[found["setting"].isin(rows)]
-    cells = found[found["steps"] > 0].drop_duplicates(["setting", "seed"])
-    if cells.empty:
+    if found.empty:
         return ""
+    cells = found.drop_duplicates(["setting", "seed"])
     seeds = cells.groupby("setting")["seed"].nunique()
     over = f"mean over {span(seeds)} seeds ± 95 % interval (Student's t)" if seeds.max() > 1 else "one seed"
-    said = f"Percent; {over}. {span(cells['steps'])} steps; "
-    said += f"{span(cells['seconds'])} s of processor time a cell with its probes, {cells['seconds'].sum() / 60:.0f} min in all; "
+    said = f"Percent; {over}. "
+    trained = cells[cells["steps"] > 0]
+    if len(trained):
+        said += f"{span(trained['steps'])} steps; {span(trained['seconds'])} s of processor time a cell with its probes, "
+        said += f"{trained['seconds'].sum() / 60:.0f} min in all; "
     said += ", ".join(sorted(cells["machine"].unique())) + "."
     episodes = found[found["method"].str.startswith("few_shot")]
     if len(episodes):
