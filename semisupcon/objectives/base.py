@@ -241,7 +241,7 @@ class Objective(L.LightningModule):
         """Two measures of the embedding that need no label.
 
         ``val_top1``: share of validation clips whose first view lies nearest (cosine) to its own second view. ``val_rank``: how many dimensions
-        the first views fill, see `effective_rank`; one that falls while the loss falls too is the sign of dimensional collapse.
+        the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse.
         """
         clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
         views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
