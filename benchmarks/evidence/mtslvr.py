@@ -1,9 +1,9 @@
 """MT-SLVR (Heggan et al. 2023): contrastive, predictive, and both at once by six architectures, with SimCLR and with SimSiam; few-shot tests.
 
 Equal steps and equal draws of augmentations for all (the published baselines drew theirs otherwise and trained for fewer steps); SimSiam has a
-third of the learning rate, for with that of the others it ended at chance. Pretrained on the training clips of FSDD: of the five sets it is the
-only one with enough clips, and the other four are then as foreign to the encoder as the published test sets were. Its own test clips, and four
-fifths of fifteen clips a class of the others, make the episodes; all classes are test classes.
+third of the learning rate, for with that of the others its embeddings, as they come, ended at chance. Pretrained on the training clips of FSDD: of
+the five sets it is the only one with enough clips, and the other four are then as foreign to the encoder as the published test sets were. Its own
+test clips, and four fifths of fifteen clips a class of the others, make the episodes; all classes are test classes.
 """
 
 from benchmarks.evidence.study import FSDD, Probe, Setting, Study
