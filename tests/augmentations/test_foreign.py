@@ -33,6 +33,13 @@ CLASSES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """These packages draw from the global generators: unseeded, one run in thirty drew the same pitch twice."""
+    random.seed(0)
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def package():
     return torchaudio_augmentations.load()
