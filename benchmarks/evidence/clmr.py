@@ -21,14 +21,8 @@ def chain(**probabilities: float) -> dict:
 
 def semitones(most: float) -> dict:
     """Pitch shifts alone, of so many semitones at most: the published ones reach 7, which moves formants by half their frequency."""
-    return {
-        "data.aug_list": [
-            {
-                "class_path": "PitchShift",
-                "init_args": {"sample_rate": 8000, "min_semitones": -most, "max_semitones": most},
-            }
-        ]
-    }
+    init = {"sample_rate": 8000, "min_semitones": -most, "max_semitones": most}
+    return {"data.aug_list": [{"class_path": "PitchShift", "init_args": init}]}
 
 
 def probe(share: int) -> Probe:
