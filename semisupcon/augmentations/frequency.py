@@ -1,5 +1,7 @@
 """Time stretch by phase vocoder, and the shift of all frequencies by a number of Hz."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -59,30 +61,37 @@ class TimeStretch(Transform):
 def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int) -> Tensor:
     """Rows ``[n, C, T]`` at their own speeds ``rate [n]``; the first T samples of the result, silence where it is shorter."""
     channels, samples, hop = audio.shape[1], audio.shape[-1], n_fft // 4
+    slowest, fastest = rate.min().item(), rate.max().item()
+    heard = min(samples, math.ceil((samples + n_fft) / slowest) + n_fft)  # after which all that is left is silence
+    hops = -(-heard // hop) + 3
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
-    # Four frames overlap everywhere; the middle of the second is the first sample.
+    # Four frames overlap everywhere; the middle of the second is the first sample. No more of them than the fastest row comes by.
     padded = torch.nn.functional.pad(audio.flatten(0, 1), (3 * hop, n_fft))
+    framed = padded.unfold(-1, n_fft, hop)[:, : int((hops - 2) * fastest) + 4]
     # Without the bin at the Nyquist frequency, which leaves whole vectors in every frame (see `by_rows`): [N, frames, bins].
-    spectrum = by_rows(rfft(padded.unfold(-1, n_fft, hop) * window, n_fft)).contiguous()
+    spectrum = by_rows(rfft(framed * window, n_fft)).contiguous()
+    magnitude = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).sqrt_()
+    phasor = torch.where(magnitude == 0, 1, torch.view_as_complex(torch.view_as_real(spectrum) / magnitude[..., None]))
 
-    hops = -(-samples // hop) + 3
     place = 1 + torch.arange(-1, hops - 1, device=audio.device) * rate.repeat_interleave(channels)[:, None]  # in frames of the input
     place = place.clamp_(min=0)
     before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
     row = torch.arange(len(spectrum), device=audio.device)[:, None]
-    here, there = spectrum[row, before], spectrum[row, before + 1]
-    # Only phases modulo a turn matter, so the advance from frame to frame is a product of unit phasors, and its sum a running product of those.
-    first, second, start = (torch.where(x == 0, 1, x.sgn()) for x in (here, there, spectrum[:, :1]))
-    phase = torch.cat([start, (second * first.conj())[:, :-1]], 1).cumprod(1).sgn()
     fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
-    frames = irfft(torch.lerp(here.abs(), there.abs(), fraction) * phase, n_fft) * window
+    # Only phases modulo a turn matter, so the advance from frame to frame is a product of unit phasors, and its sum a running product of those.
+    phase = torch.cat([phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1)
+    for i in range(1, hops):
+        phase[:, i] *= phase[:, i - 1]
+    torch.view_as_real(phase).mul_(torch.lerp(magnitude[row, before], magnitude[row, before + 1], fraction)[..., None])
+    frames = irfft(phase, n_fft).mul_(window)
 
     quarters = frames.unflatten(-1, (4, hop))
     output = audio.new_zeros(len(frames), hops + 3, hop)
     for quarter in range(4):
         output[:, quarter : quarter + hops] += quarters[:, :, quarter]
     # Squared Hann windows a quarter apart add up to 1.5.
-    return output.flatten(1)[:, 3 * hop : 3 * hop + samples].div_(1.5).unflatten(0, (-1, channels))
+    stretched = output.flatten(1)[:, 3 * hop : 3 * hop + heard].div_(1.5)
+    return torch.nn.functional.pad(stretched, (0, samples - heard)).unflatten(0, (-1, channels))
 
 
 class FrequencyShift(Transform):

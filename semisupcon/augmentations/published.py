@@ -79,14 +79,22 @@ class RandomSubset(Chain):
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         check(audio, key)
-        audio, plan = audio.clone(), self.plan(key)
+        audio, plan = audio.clone(), torch.nn.functional.pad(self.plan(key), (0, 1), value=-1)
         applied = [torch.zeros_like(key, dtype=torch.bool) for _ in self.transforms]
         parameters = [torch.full((len(key), len(names)), torch.nan, device=audio.device) for names in self.parameter_names]
-        for step in range(plan.shape[1]):
-            for k, transform in enumerate(self.transforms):
-                audio, touched, values = transform.modify(audio, operator_key(key, step), plan[:, step] == k)
-                applied[k] |= touched
-                parameters[k] = torch.where(touched[:, None], values, parameters[k])  # those of the last time, when one comes twice
+        # Rows do not wait for each other: what most of them need next runs on those, so that few calls have many rows each.
+        step = torch.zeros_like(key)
+        while True:
+            following = plan.gather(1, step[:, None])[:, 0]
+            waiting = torch.bincount(following + 1, minlength=len(self.transforms) + 1)[1:]
+            k = int(waiting.argmax())
+            if not waiting[k]:
+                break
+            among = following == k
+            audio, touched, values = self.transforms[k].modify(audio, operator_key(key, step), among)
+            step += among
+            applied[k] |= touched
+            parameters[k] = torch.where(touched[:, None], values, parameters[k])  # those of the last time, when one comes twice
         return audio, torch.stack(applied, 1), self.stack(parameters)
 
 

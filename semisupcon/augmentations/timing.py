@@ -1,5 +1,7 @@
 """What happens to a clip in time: fades, masks, shifts, reversal, cuts and crops."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -39,18 +41,21 @@ class Fade(Transform):
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         samples = audio.shape[-1]
         fade_in, fade_out, shape = parameters.unbind(1)
-        gain = self.curve(fade_in, shape, samples) * self.curve(fade_out, shape, samples).flip(-1)
-        return audio * gain[:, None].to(audio.dtype)
+        begin, end = (int(f * samples) for f in self.longest)
+        audio[..., :begin] *= self.curve(fade_in, shape, samples, begin)[:, None].to(audio.dtype)
+        audio[..., samples - end :] *= self.curve(fade_out, shape, samples, end).flip(-1)[:, None].to(audio.dtype)
+        return audio
 
     @staticmethod
-    def curve(fraction: Tensor, shape: Tensor, samples: int) -> Tensor:
-        """``[n, samples]``: gain of a fade-in over the first ``fraction [n]`` of the clip, 1 after it."""
+    def curve(fraction: Tensor, shape: Tensor, samples: int, first: int) -> Tensor:
+        """``[n, first]``: gain over the first samples of a fade-in that takes ``fraction [n]`` of ``samples``, 1 after it."""
         length = (fraction * samples).round()[:, None]
-        place = torch.arange(samples, device=fraction.device)
-        t = torch.where(place < length, place / (length - 1).clamp(min=1), 1.0)
-        logarithmic = (1 + torch.log10(0.1 + t)).clamp(0, 1)
-        shape = shape[:, None]
-        return torch.where(shape == 0, t, torch.where(shape == 1, logarithmic, t * 2 ** (t - 1)))
+        place = torch.arange(first, device=fraction.device)
+        gain = torch.where(place < length, place / (length - 1).clamp(min=1), 1.0)
+        logarithmic, exponential = shape == 1, shape == 2
+        gain[logarithmic] = (1 + torch.log10(0.1 + gain[logarithmic])).clamp(0, 1)
+        gain[exponential] *= torch.exp((gain[exponential] - 1) * math.log(2))  # `exp2` and `pow` round by the place in the tensor
+        return gain
 
 
 class TimeMask(Transform):

@@ -62,6 +62,26 @@ def test_operators_run_in_the_order_of_the_plan(keys):
         assert value == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("with_replacement", [False, True])
+def test_a_row_sounds_the_same_whatever_its_neighbours_wait_for(with_replacement, keys):
+    """Operators run when many rows need them, not step by step; alone, a row goes straight through its plan."""
+    chain, key = MTSLVRChain(with_replacement=with_replacement), keys(24, 2)
+    x = torch.randn(24, 1, 5000, generator=torch.Generator().manual_seed(0)) * 0.1
+    together = chain(x, key)
+    for row in range(0, 24, 3):
+        for a, b in zip(chain(x[row : row + 1], key[row : row + 1]), together, strict=True):
+            assert torch.equal(a[0].nan_to_num(-9), b[row].nan_to_num(-9))
+
+
+def test_operators_run_on_many_rows_at_once(keys):
+    chain, calls = MTSLVRChain(), []
+    for k, transform in enumerate(chain.transforms):
+        transform.modify = lambda audio, key, among, k=k, modify=transform.modify: calls.append(k) or modify(audio, key, among)
+    chain(torch.zeros(64, 1, 64), keys(64))
+    assert set(calls) == set(range(7))
+    assert len(calls) < 35  # in step they would be 49
+
+
 class Square(PolarityInversion):
     name = "square"
 

@@ -26,7 +26,7 @@ def test_fade_curves_by_their_formulas():
     t = np.linspace(0, 1, 1000)
     curves = [t, np.clip(1 + np.log10(0.1 + t), 0, 1), t * 2 ** (t - 1)]
     for shape, curve in enumerate(curves):
-        ours = Fade.curve(torch.tensor([0.25]), torch.tensor([shape]), SAMPLES)[0]
+        ours = Fade.curve(torch.tensor([0.25]), torch.tensor([shape]), SAMPLES, SAMPLES)[0]
         assert np.abs(ours[:1000].numpy() - curve).max() < 1e-5
         assert torch.equal(ours[1000:], torch.ones(3000))
 

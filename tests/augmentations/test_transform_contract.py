@@ -3,7 +3,7 @@
 import pytest
 import torch
 from every_transform import EVERY
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from semisupcon.augmentations.base import Transform
@@ -43,6 +43,7 @@ def test_shape_type_and_finiteness_are_kept(name, n, samples, channels, seed):
 
 @settings(max_examples=80, deadline=None)
 @given(name=names, samples=st.integers(1, 3000), seed=st.integers(0, 99))
+@example(name="fade", samples=24, seed=25)  # powers of two were rounded by their place in the tensor
 def test_a_row_sounds_the_same_in_any_company(name, samples, seed):
     if name == "mix":
         return
