@@ -8,11 +8,11 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -52,16 +52,32 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"No checkpoint at {path}.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
-        said = " ".join(str(error).split())
-        if "unsupported" in said.lower():  # The word of torch for a class or call that is not plain data.
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if _is_archive(path):
+            raise CheckpointError(f"{path} is a zip archive; unpack it first.") from error
+        said = str(error).lower()
+        # The word of torch for a class or call that is not plain data; "operand" it also says of any byte that begins no instruction.
+        if "unsupported" in said and ("operand" not in said or _is_pickled(path)):
             raise CheckpointError(f"{path} holds more than tensors and plain values; it was refused and nothing was run.") from error
-        raise CheckpointError(
-            f"{path} is no checkpoint, or one that is cut off or damaged: {said[:100] or type(error).__name__}"
-        ) from error
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        raise CheckpointError(f"{path} is no checkpoint, or one that is cut off or damaged{reason}.") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
     return content
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether it is a zip file, but not one as ``torch.save`` writes it."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return not any(name.endswith("/data.pkl") for name in archive.namelist())
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether it begins as ``torch.save`` and ``pickle`` begin their files."""
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80" or zipfile.is_zipfile(file)
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -135,10 +151,10 @@ def plain_facts(facts: DataFacts) -> dict[str, Any]:
 
 
 def facts_from(plain: dict[str, Any]) -> DataFacts:
-    """The facts of `plain_facts`, with no labelled clip."""
+    """The facts of `plain_facts`."""
     classes = tuple(plain["classes"])
     names = tuple(tuple(names) for names in plain["parameter_names"])
-    return DataFacts(classes, plain["kind"], tuple(plain["operators"]), names, np.zeros((0, len(classes)), np.float32))
+    return DataFacts(classes, plain["kind"], tuple(plain["operators"]), names)
 
 
 def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: str | Path) -> nn.Module:

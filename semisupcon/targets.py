@@ -135,7 +135,7 @@ class Kernel(Target):
     def prepare(self, facts):
         if facts.kind != "regression":
             raise ConfigError(f"the target Kernel compares regression values, and these labels are {facts.kind}.")
-        values = torch.as_tensor(facts.train_targets)
+        values = facts.values
         if len(values) < 2:  # no labels (supervised_data_p 0, or a checkpoint read without its data), yet the same shapes.
             values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
         mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)

@@ -1,9 +1,10 @@
 """The one batch that every loader yields and every criterion takes, and what is known of the data before the first of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -45,11 +46,18 @@ class DataFacts:
         kind: binary, multiclass, multilabel or regression; None without labels.
         operators: names of the K augmentations that a view may undergo, in the order of ``applied``.
         parameter_names: for each operator, the names of its parameters.
-        train_targets: ``[n, C]`` of the labelled training clips, after ``supervised_data_p``.
+        train_targets: ``[n, C]`` of the labelled training clips, after ``supervised_data_p``; None where a checkpoint is read without its data.
+        padding: whether views may end in padding.
     """
 
     classes: tuple[str, ...] = ()
     kind: str | None = None
     operators: tuple[str, ...] = ()
     parameter_names: tuple[tuple[str, ...], ...] = ()
-    train_targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    train_targets: np.ndarray | None = None
+    padding: bool = False
+
+    @property
+    def values(self) -> Tensor:
+        """``train_targets`` as a tensor, ``[0, C]`` where they are not known."""
+        return torch.zeros(0, len(self.classes)) if self.train_targets is None else torch.as_tensor(self.train_targets)

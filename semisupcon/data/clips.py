@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from semisupcon.data.audio import read_spans, resample
 from semisupcon.data.batch import Batch
 from semisupcon.data.splitter import ClipTable
-from semisupcon.data.views import Crops, Policy, adjacent, check_policy, gapped, independent, whole
+from semisupcon.data.views import Crops, Policy, adjacent, check_policy, gapped, independent, parts, whole
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import view_of
 
@@ -59,8 +59,8 @@ class Clips(Dataset):
     Args:
         table: rows and targets.
         sample_rate: Hz of the waveforms.
-        samples: length of a view; None with the policies ``gapped`` and ``whole``, whose views are as long as their clips make them (a
-            number then limits the clip to a random stretch of that length).
+        samples: length of a view; None with the policies ``gapped``, ``parts`` and ``whole``, whose views are as long as their clips make
+            them (a number then limits the clip to a random stretch of that length, to which ``whole`` also fills shorter ones).
         views: number of views, V.
         policy: how they are cut, see `semisupcon.data.views`.
         short_clips: what becomes of clips shorter than a view: repeated from their beginning (circular), followed by zeros (zero), or refused.
@@ -91,18 +91,19 @@ class Clips(Dataset):
         if short_clips not in get_args(ShortClips):
             raise ConfigError(f"data.short_clips must be one of {', '.join(get_args(ShortClips))}, got '{short_clips}'.")
         self.fixed = policy in ("adjacent", "independent")
+        self.filled = self.fixed or (policy == "whole" and samples is not None)  # every view is `samples` long, whatever its clip is
         if self.fixed and (samples is None or samples < 1):
             raise ConfigError(f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).")
         self.sample_rate, self.samples, self.views, self.policy = sample_rate, samples, views, policy
         self.short_clips, self.fraction, self.overlap, self.min_samples = short_clips, crop_fraction, crop_overlap, min_samples
-        self.leaves_padding = not self.fixed or short_clips == "zero"
+        self.leaves_padding = not self.filled or short_clips == "zero"
         self.pin_memory = False  # the loader sets it where batches are made in the process that trains
         self.audio = FileAudio(table.rows) if audio is None else audio
         self.clip = torch.from_numpy(table.rows["clip"].to_numpy(np.int64, copy=True))
         self.frames = torch.from_numpy(table.rows["frames"].to_numpy(np.int64, copy=True))
         self.rates = torch.from_numpy(table.rows["sample_rate"].to_numpy(np.int64, copy=True))
         self.targets = torch.from_numpy(np.ascontiguousarray(table.targets, np.float32))
-        if short_clips == "refuse" and self.fixed:
+        if short_clips == "refuse" and self.filled:
             self._refuse_short()
 
     def _refuse_short(self) -> None:
@@ -139,12 +140,16 @@ class Clips(Dataset):
             cut = adjacent if self.policy == "adjacent" else independent
             return cut(frames, rates, keys, self.samples, self.sample_rate)
         if self.samples is None:
-            return gapped(frames, keys, self.fraction, self.overlap) if self.policy == "gapped" else whole(frames, keys)
+            return self._inside(frames, keys)
         # The clip is a random stretch of the allowed length, the same for all views.
         stretch = independent(frames, rates, (keys - view_of(keys))[:, :1], self.samples, self.sample_rate)
-        length = stretch.span[:, 0]
-        inside = gapped(length, keys, self.fraction, self.overlap) if self.policy == "gapped" else whole(length, keys)
+        inside = self._inside(stretch.span[:, 0], keys)
         return inside._replace(start=inside.start + stretch.start)
+
+    def _inside(self, frames: Tensor, keys: Tensor) -> Crops:
+        if self.policy == "gapped":
+            return gapped(frames, keys, self.fraction, self.overlap)
+        return parts(frames, keys) if self.policy == "parts" else whole(frames, keys)
 
     def _read(self, row: int, starts: list[int], spans: list[int], joint: bool) -> list[np.ndarray]:
         """The views of a clip at the target rate, each as long as it is."""
@@ -166,10 +171,10 @@ class Clips(Dataset):
     def _stack(self, views: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
         """Audio ``[B, V, 1, T]`` and lengths ``[B, V]`` of views ``[B][V]`` of arrays."""
         length = torch.tensor([[len(view) for view in clip] for clip in views])
-        longest = self.samples if self.fixed else max(int(length.max()), self.min_samples)
+        longest = self.samples if self.filled else max(int(length.max()), self.min_samples)
         audio = torch.empty(*length.shape, 1, longest, dtype=self.audio.dtype, pin_memory=self.pin_memory)
         out = audio.numpy()
-        circular = self.short_clips == "circular" and self.fixed
+        circular = self.short_clips == "circular" and self.filled
         for b, clip in enumerate(views):
             for v, view in enumerate(clip):
                 out[b, v, 0, : len(view)] = view

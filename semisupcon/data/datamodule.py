@@ -42,7 +42,8 @@ class AudioDataModule(L.LightningDataModule):
         target_length: length of a view in seconds; by default the encoder's.
         target_sample_rate: Hz; by default the encoder's, which it may not differ from.
         views: views a clip; by default as many as the objective needs.
-        view_policy: adjacent, independent, gapped or whole, see `semisupcon.data.views`.
+        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.views`. Validation of whole is by parts: two views of
+            it would be the same.
         short_clips: what becomes of clips shorter than a view: circular, zero or refuse.
         crop_fraction: of view_policy gapped: length of a crop as a share of the clip.
         crop_overlap: of view_policy gapped: crops apart (false), overlapping (true), or one after the other (null).
@@ -103,15 +104,16 @@ class AudioDataModule(L.LightningDataModule):
         self.resident: Resident | None = None
         self.chain = None
 
-    def bind(self, encoder: Any, views: int) -> None:
+    def bind(self, encoder: Any, views: int, most_views: int | None = None) -> None:
         """Take from the model what was left open.
 
         Args:
             encoder: gives sample rate, shortest input, and the length of a view.
             views: how many the objective needs; ``views`` may ask for more.
+            most_views: how many it can use; None is any number.
 
         Raises:
-            ConfigError: for another sample rate, views that are too short for the encoder, or fewer than the objective needs.
+            ConfigError: for another sample rate, views that are too short for the encoder, or another number than the objective can use.
         """
         if self.sample_rate is None:
             self.sample_rate = encoder.sample_rate
@@ -123,6 +125,8 @@ class AudioDataModule(L.LightningDataModule):
         self.views = views if self.views is None else self.views
         if self.views < views:
             raise ConfigError(f"The objective compares {views} views of a clip, data.views is {self.views}.")
+        if most_views is not None and self.views > most_views:
+            raise ConfigError(f"The objective compares {most_views} views of a clip and no more, data.views is {self.views}.")
         self.min_samples = encoder.min_samples
         if self.target_length is None and self.view_options["policy"] in ("adjacent", "independent"):
             self.samples = encoder.segment_samples
@@ -159,7 +163,8 @@ class AudioDataModule(L.LightningDataModule):
         audio = self._audio()
         cut = {**self.view_options, "min_samples": self.min_samples, "audio": audio}
         self.clips = self.clips_type(self.table, self.sample_rate, self.samples, self.views or 2, **cut)
-        # Retrieval between two views is measured whatever the objective needs.
+        # Retrieval between two views is measured whatever the objective needs, and without augmentation they must differ.
+        cut |= {"policy": "parts"} if cut["policy"] == "whole" else {}
         self.validation_clips = self.clips_type(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
         if self.device_resident and self.trainer is not None and fits(audio, self.trainer.strategy.root_device):
             self.resident = Resident(audio, self.trainer.strategy.root_device)
@@ -176,6 +181,7 @@ class AudioDataModule(L.LightningDataModule):
             operators=self.chain.operators if self.chain else (),
             parameter_names=self.chain.parameter_names if self.chain else (),
             train_targets=table.targets[training],
+            padding=self.clips.leaves_padding,
         )
 
     def train_dataloader(self) -> EndlessLoader:

@@ -68,10 +68,10 @@ class Resident:
 
     def cut(self, batch: dict[str, Any], clips: Clips) -> dict[str, Any]:
         """The batch with ``audio [B, V, 1, T]`` int16 in place of ``place``, as `Clips` would have made it."""
-        place, length = batch["place"], batch["length"]
-        longest = clips.samples if clips.fixed else max(int(length.max()), clips.min_samples)
+        place, length = (batch[name].to(self.samples.device) for name in ("place", "length"))
+        longest = clips.samples if clips.filled else max(int(length.max()), clips.min_samples)
         time = torch.arange(longest, device=self.samples.device)
-        circular = clips.fixed and clips.short_clips == "circular"
+        circular = clips.filled and clips.short_clips == "circular"
         within = time % length[..., None] if circular else torch.minimum(time, length[..., None] - 1)
         audio = self.samples[place[..., None] + within]
         if circular:

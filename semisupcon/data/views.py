@@ -2,7 +2,7 @@
 
 ``adjacent``: consecutive excerpts of one random stretch (SemiSupCon, Guinot et al. 2024, section 4.2). ``independent``: random crops that may
 overlap (CLMR, COLA). ``gapped``: two crops of a fixed share of the clip, apart or overlapping by rule (the AudioMNIST form of MFCL).
-``whole``: the clip. Every offset that fits is possible, the last one included.
+``parts``: equal parts of the clip, in their order. ``whole``: the clip. Every offset that fits is possible, the last one included.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -13,7 +13,7 @@ from torch import Tensor
 from semisupcon.errors import ConfigError
 from semisupcon.random import clip_key, integers
 
-Policy = Literal["adjacent", "independent", "gapped", "whole"]
+Policy = Literal["adjacent", "independent", "gapped", "parts", "whole"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 
 
@@ -90,6 +90,13 @@ def gapped(frames: Tensor, keys: Tensor, fraction: float, overlap: bool | None) 
     swap = integers(shared, "order", 0, 1).bool()
     start = torch.stack([torch.where(swap, second, margin), torch.where(swap, margin, second)], dim=1)
     return Crops(start, crop[:, None].expand(-1, 2), torch.zeros_like(frames, dtype=torch.bool))
+
+
+def parts(frames: Tensor, keys: Tensor) -> Crops:
+    """V equal parts of each clip, one after the other; of ``[B]`` frames and keys ``[B, V]``."""
+    part = (frames // keys.shape[1]).clamp(min=1)[:, None]
+    start = torch.minimum(part * torch.arange(keys.shape[1]), frames[:, None] - part)
+    return Crops(start, part.expand_as(keys), torch.zeros_like(frames, dtype=torch.bool))
 
 
 def whole(frames: Tensor, keys: Tensor) -> Crops:

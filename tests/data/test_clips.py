@@ -118,6 +118,32 @@ def test_whole_clips_are_padded_to_the_longest_and_to_what_the_encoder_needs(wri
     assert Clips(table_of(paths), 8000, None, policy="whole", min_samples=512).__getitems__(items_of(2))["audio"].shape[-1] == 512
 
 
+def test_whole_clips_of_a_given_length_are_filled_to_it(write):
+    paths = [write("a.wav", samples=100, subtype="FLOAT"), write("b.wav", samples=300, subtype="FLOAT")]
+    batch = Clips(table_of(paths), 8000, 250, policy="whole").__getitems__(items_of(2))
+    assert batch["audio"].shape == (2, 2, 1, 250)
+    assert (batch["length"] == 250).all()
+    sound = read(paths[0])
+    np.testing.assert_array_equal(batch["audio"][0, 1, 0], np.concatenate([sound, sound, sound[:50]]))
+    assert torch.equal(batch["audio"][:, 0], batch["audio"][:, 1])
+    zero = Clips(table_of(paths), 8000, 250, policy="whole", short_clips="zero").__getitems__(items_of(2))
+    np.testing.assert_array_equal(zero["audio"][0, 0, 0], np.concatenate([sound, np.zeros(150)]))
+    assert zero["length"].tolist() == [[100, 100], [250, 250]]
+    with pytest.raises(AudioError, match=r"a\.wav"):
+        Clips(table_of(paths), 8000, 250, policy="whole", short_clips="refuse")
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+def test_parts_follow_each_other_and_cover_the_clip(write, views):
+    path = write("a.wav", samples=100, subtype="FLOAT")
+    batch = Clips(table_of([path]), 8000, None, views, policy="parts")[items_of(1)[0]]
+    part = 100 // views
+    assert batch["length"].tolist() == [part] * views
+    np.testing.assert_array_equal(batch["audio"].flatten(), read(path)[: part * views])
+    tiny = write("b.wav", samples=1, subtype="FLOAT")
+    assert Clips(table_of([tiny]), 8000, None, views, policy="parts")[items_of(1)[0]]["length"].tolist() == [1] * views
+
+
 def test_gapped_crops_have_a_share_of_each_clip(write):
     paths = [write("a.wav", samples=1000), write("b.wav", samples=3000, sample_rate=16000)]
     batch = Clips(table_of(paths), 8000, None, policy="gapped", crop_fraction=0.4).__getitems__(items_of(2))

@@ -251,11 +251,21 @@ def test_the_model_fills_what_is_left_open(folder):
         ({"target_sample_rate": 22050}, "22050 Hz, but Encoder takes 16000 Hz"),
         ({"target_length": 0.01}, "0.01 s, but Encoder takes 0.025 s or more"),
         ({"views": 1}, "compares 2 views of a clip, data.views is 1"),
+        ({"views": 4}, "compares 3 views of a clip and no more, data.views is 4"),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused(folder, options, message):
     with pytest.raises(ConfigError, match=message):
-        AudioDataModule(data_dir=str(folder), **options).bind(Encoder(), views=2)
+        AudioDataModule(data_dir=str(folder), **options).bind(Encoder(), views=2, most_views=3)
+
+
+def test_validation_of_whole_clips_compares_two_parts_of_them(folder):
+    module = module_of(folder, view_policy="whole", target_length=0.1)
+    module.setup()
+    training, validation = next(iter(module.train_dataloader())), next(iter(module.val_dataloader()))
+    assert torch.equal(training["audio"][:, 0], training["audio"][:, 1])
+    assert not (validation["audio"][:, 0] == validation["audio"][:, 1]).flatten(1).all(1).any()
+    assert not module.facts.padding
 
 
 @pytest.mark.parametrize(

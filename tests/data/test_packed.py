@@ -18,6 +18,8 @@ from semisupcon.data.packed import HEADER, INDEX, Packed, PackedAudio
 from semisupcon.data.packing import pack, to_int16
 from semisupcon.data.splitter import divide
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
+from semisupcon.frontends.normalization import moments
+from semisupcon.objectives.base import training_waveforms
 
 SOURCES = dict.fromkeys(("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs"))
 
@@ -114,6 +116,18 @@ def test_on_the_device_it_gives_the_same_batches(folder, pack_folder, options):
             same(validation.on_after_batch_transfer(first, 0), module.on_after_batch_transfer(second, 0))
     finally:
         Device.training = True
+
+
+def test_statistics_are_taken_from_the_same_samples(pack_folder):
+    packed, found = str(pack_folder()), []
+    for resident in (False, True):
+        settings = {"batch_size": 4, "num_workers": 0, "target_length": 0.3, "target_sample_rate": 8000, "short_clips": "zero"}
+        module = AudioDataModule(**settings, packed=packed, device_resident=resident)
+        module.trainer = Device()
+        module.setup()
+        assert (module.resident is not None) == resident
+        found.append(moments(training_waveforms(module, batches=3)))
+    assert found[0] == found[1]
 
 
 def test_workers_read_it_too(folder, pack_folder):

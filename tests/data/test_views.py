@@ -96,7 +96,7 @@ def test_draws_depend_on_the_key_alone():
 @pytest.mark.parametrize(
     ("policy", "views", "fraction", "overlap", "message"),
     [
-        ("adjoining", 2, 0.4, False, "view_policy must be one of adjacent, independent, gapped, whole"),
+        ("adjoining", 2, 0.4, False, "view_policy must be one of adjacent, independent, gapped, parts, whole"),
         ("adjacent", 0, 0.4, False, "views must be at least 1"),
         ("gapped", 3, 0.4, False, "gives two views"),
         ("gapped", 2, 0.6, False, "at most 0.5"),
