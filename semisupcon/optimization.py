@@ -8,6 +8,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from semisupcon.errors import ConfigError
+
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
@@ -20,7 +22,8 @@ def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Paramet
     if decay_norm_and_bias:
         return [{"params": [p for _, p in trainable]}]
     in_norms = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
-    spared = {n for n, p in trainable if id(p) in in_norms or n.endswith("bias")}
+    # Those of recurrent layers are called bias_ih_l0 and the like.
+    spared = {n for n, p in trainable if id(p) in in_norms or n.rpartition(".")[2].startswith("bias")}
     groups = [
         {"params": [p for n, p in trainable if n not in spared]},
         {"params": [p for n, p in trainable if n in spared], "weight_decay": 0.0},
@@ -29,7 +32,18 @@ def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Paramet
 
 
 class _Closed(LRScheduler):
-    """A schedule that is a function of the step alone."""
+    """A schedule that is a function of the step alone.
+
+    Its ``settings`` are not part of its state: a run that is resumed with other ones, a greater length say, goes by those.
+    """
+
+    settings: tuple[str, ...] = ()
+
+    def state_dict(self) -> dict:
+        return {name: value for name, value in super().state_dict().items() if name not in self.settings}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        super().load_state_dict({name: value for name, value in state_dict.items() if name not in self.settings})
 
     def factor(self, step: int) -> float:
         raise TypeError(f"{type(self).__name__} defines no factor(step)")
@@ -47,7 +61,12 @@ class WarmupCosine(_Closed):
         total_steps: length of the run; None asks the trainer.
         final_factor: last learning rate over the peak.
         last_epoch: step to start after.
+
+    Raises:
+        ConfigError: for a negative length.
     """
+
+    settings = ("warmup_steps", "total_steps", "final_factor")
 
     def __init__(
         self,
@@ -57,6 +76,8 @@ class WarmupCosine(_Closed):
         final_factor: float = 0.0,
         last_epoch: int = -1,
     ):
+        if warmup_steps < 0 or (total_steps is not None and total_steps < 0):
+            raise ConfigError(f"WarmupCosine needs lengths that are not negative, got {warmup_steps} and {total_steps} steps.")
         self.warmup_steps, self.total_steps, self.final_factor = warmup_steps, total_steps, final_factor
         super().__init__(optimizer, last_epoch)
 
@@ -80,9 +101,16 @@ class OscillatingCosine(_Closed):
         optimizer: whose learning rates are the peak.
         half_period: steps from the peak to zero.
         last_epoch: step to start after.
+
+    Raises:
+        ConfigError: for a half period below one step.
     """
 
+    settings = ("half_period",)
+
     def __init__(self, optimizer: Optimizer, half_period: int = 1000, last_epoch: int = -1):
+        if half_period < 1:
+            raise ConfigError(f"OscillatingCosine needs a half period of at least 1 step, got {half_period}.")
         self.half_period = half_period
         super().__init__(optimizer, last_epoch)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from semisupcon.errors import ConfigError
 from semisupcon.optimization import OscillatingCosine, WarmupCosine, parameter_groups
 
 
@@ -31,6 +32,25 @@ def test_warmup_is_linear_and_the_rest_half_a_cosine():
 def test_the_published_mtslvr_schedule_falls_and_rises():
     rates = curve(lambda o: OscillatingCosine(o, half_period=10), 41)
     assert [rates[k] for k in (0, 5, 10, 20, 30, 40)] == pytest.approx([2.0, 1.0, 0.0, 2.0, 0.0, 2.0], abs=1e-12)
+
+
+def test_a_restored_schedule_goes_by_its_new_length():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    short, long = WarmupCosine(optimizer, 0, 4), WarmupCosine(optimizer, 0, 8)
+    for _ in range(4):
+        short.step()
+    long.load_state_dict(short.state_dict())
+    assert long.last_epoch == 4
+    assert long.get_lr() == pytest.approx([0.5])
+    written_before = short.state_dict() | {"warmup_steps": 0, "total_steps": 4, "final_factor": 0.0}
+    long.load_state_dict(written_before)
+    assert long.total_steps == 8
+
+
+@pytest.mark.parametrize("make", [lambda o: WarmupCosine(o, -1), lambda o: WarmupCosine(o, 0, -1), lambda o: OscillatingCosine(o, 0)])
+def test_schedules_refuse_lengths_that_are_none(make):
+    with pytest.raises(ConfigError):
+        make(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0))
 
 
 def test_a_restored_schedule_continues():
@@ -59,6 +79,12 @@ def test_norms_and_biases_are_spared_from_decay_and_nothing_is_lost():
     assert spared == {id(p) for p in (model[0].bias, *model[1].parameters(), model[3].bias, *model[4].parameters())}
     assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in model.parameters()}
     assert len(parameter_groups(model, model.named_parameters())) == 1
+
+
+def test_biases_of_recurrent_layers_are_spared_too():
+    model = nn.GRU(2, 3)
+    groups = parameter_groups(model, model.named_parameters(), decay_norm_and_bias=False)
+    assert {id(p) for p in groups[1]["params"]} == {id(model.bias_ih_l0), id(model.bias_hh_l0)}
 
 
 def test_lars_leaves_the_spared_group_unadapted():
