@@ -79,6 +79,22 @@ class KeepCheckpoints(Checkpoint):
                     superseded.unlink(missing_ok=True)
 
 
+class BeforeOthers(L.Callback):
+    """What must not wait for the callbacks of a person; Lightning's averaging of weights copies the model at set-up, and over it at the end.
+
+    So the model meets its data first, which shapes heads and fits statistics, and a run is saved with the weights that it trained.
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints):
+        self.checkpoints = checkpoints
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        module.setup(stage)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.checkpoints.save(trainer)
+
+
 class MonitorMissing(UserError):
     """The value that should choose the best checkpoint is not logged."""
 

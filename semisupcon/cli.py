@@ -17,7 +17,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from semisupcon import augmentations, encoders, frontends, heads, objectives, optimization, targets  # bare class names resolve
-from semisupcon.callbacks import AtomicCheckpointIO, DrawMatrices, EndWell, KeepCheckpoints, Throughput
+from semisupcon.callbacks import AtomicCheckpointIO, BeforeOthers, DrawMatrices, EndWell, KeepCheckpoints, Throughput
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import UserError, nearest
@@ -36,6 +36,9 @@ OLD_NAMES = {
     "data.target_len": "data.target_length",
     "target_len": "data.target_length",
     "data.n_augmentations": "data.views",
+    "n_augmentations": "data.views",
+    "model.temperature": "model.criterion.temperature",
+    "model.pos_thresh": "model.criterion.target SharedLabels --model.criterion.target.threshold",
 }
 
 log = logging.getLogger("semisupcon")
@@ -109,10 +112,11 @@ class PretrainCLI(LightningCLI):
         """Model and data first, then the run folder, then the trainer that writes there."""
         self.config_init = self.parser.instantiate_classes(self.config)
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
-        self.datamodule.bind(self.model.encoder, self.model.criterion.views)
+        self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
         if (seconds := self.datamodule.target_length) is not None:
             # Probes and `embed` cut by the length that the encoder was trained on.
             self.model.encoder.segment_samples = round(seconds * self.model.encoder.sample_rate)
+            self.model.criterion.check(self.model.encoder)
         config = self.config
         default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
         self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
@@ -128,6 +132,7 @@ class PretrainCLI(LightningCLI):
         kwargs |= {
             "logger": [MetricsFile(run.folder, step), *([logger] if logger else [])],
             "callbacks": [
+                BeforeOthers(self.end.checkpoints),
                 *(given.get("callbacks") or []),
                 Throughput(),
                 DrawMatrices(run.folder, config["draw_every"]),

@@ -12,6 +12,8 @@ from semisupcon.errors import AudioError, ConfigError
 from semisupcon.frontends import Frontend, NoNormalization, Normalization, Waveform
 from semisupcon.spec import Recorded
 
+WHOLE = ("embedding", "all", "both")  # names of what an encoder gives without a task
+
 
 class Encoder(Recorded):
     """Base of all encoders: subclasses hand their parts to ``super().__init__``.

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytorch_lightning as L
 import torch
-from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from semisupcon.checkpoints import plain_facts
 from semisupcon.data.batch import Batch, DataFacts
-from semisupcon.encoders.base import Encoder
+from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.optimization import parameter_groups
@@ -98,16 +98,25 @@ def statistics_kept(module: nn.Module):
 class Criterion(Recorded):
     """A learning problem: what a batch is asked, and how wrong the answer is.
 
-    Subclasses set ``views`` and write ``losses``; the other methods have useful defaults.
+    Subclasses set ``views`` (and ``most_views``, where more than so many make no sense) and write ``losses``; the other methods have useful
+    defaults.
     """
 
     views: int = 2
+    most_views: int | None = None
 
     def connect(self, encoder: Encoder) -> None:
         """Fit heads to an encoder, once, at construction.
 
         Raises:
             ConfigError: when the two cannot work together, saying why in one sentence.
+        """
+
+    def check(self, encoder: Encoder) -> None:
+        """Refuse an encoder whose segments have been given another length since `connect`, if they have become too short.
+
+        Raises:
+            ConfigError: saying why in one sentence.
         """
 
     def prepare(self, facts: DataFacts) -> None:
@@ -124,6 +133,10 @@ class Criterion(Recorded):
         """Heads that make another representation of an embedding, by name; ``projection`` where there is one."""
         return {}
 
+    def reads(self, head: str) -> str | None:
+        """Which of the encoder's tasks one of `representations` reads; None for the whole embedding."""
+        return None
+
     def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
         """Square matrices worth a picture (targets, similarities); asked for every few thousand steps."""
         return {}
@@ -137,7 +150,7 @@ class Objective(L.LightningModule):
         criterion: the learning problem.
         optimizer: parameters to optimizer; by class path in YAML.
         scheduler: optimizer to learning-rate scheduler, stepped every optimizer step; one whose ``total_steps`` is None is told the length
-            of the run.
+            of the run. Only Lightning's ``ReduceLROnPlateau`` is stepped by epochs, which its ``monitor`` must be logged in.
         decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation.
         chunk_size: views encoded at once, see `Encode`; None encodes all.
         seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
@@ -172,28 +185,30 @@ class Objective(L.LightningModule):
         return self.encoder(x, length=length)
 
     def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
-        """A function from waveforms to a representation: ``embedding`` (or ``all``), one of the encoder's tasks, or a head by name.
+        """A function from waveforms to a representation: ``embedding`` (or ``all``, ``both``), one of the encoder's tasks, or a head by name.
 
         Raises:
             ConfigError: for a name this model does not offer, with those it does.
         """
         heads = self.criterion.representations()
-        if name in ("embedding", "all"):
+        if name in WHOLE:
             return self.encoder
         if name in self.encoder.tasks:
             return lambda x, length=None: self.encoder(x, length=length, task=name)
         if name in heads:
-            return lambda x, length=None: heads[name](self.encoder(x, length=length))
+            task = self.criterion.reads(name)
+            return lambda x, length=None: heads[name](self.encoder(x, length=length, task=task))
         raise ConfigError(f"no representation '{name}'; this model has: {', '.join(('embedding', *self.encoder.tasks, *heads))}")
 
     # -- training ---------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
+        """Take what depends on the data; a second call changes nothing."""
         if (data := getattr(self.trainer, "datamodule", None)) is not None:
             self.facts = data.facts
             self.criterion.prepare(self.facts)
-            # Before weights are restored: those of a checkpoint win.
-            fit_statistics(self.encoder, training_waveforms(data))
+            # Before weights are restored: those of a checkpoint win. Of the criterion too, which may hold followers of the encoder.
+            fit_statistics(self, training_waveforms(data))
 
     def configure_optimizers(self) -> Any:
         trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
@@ -206,6 +221,8 @@ class Objective(L.LightningModule):
             if not math.isfinite(steps):
                 raise ConfigError("a schedule over the whole run needs its length: give --trainer.max_steps or --trainer.max_epochs")
             scheduler.total_steps = int(steps)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -273,8 +290,10 @@ class Objective(L.LightningModule):
 def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
     """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
     for batch in islice(data.train_dataloader(), batches):
+        if getattr(data, "resident", None) is not None:  # its loader says where the samples lie
+            batch = data.resident.cut(batch, data.clips)
         audio = batch["audio"].float() / (32768 if batch["audio"].dtype == torch.int16 else 1)
-        yield audio[torch.arange(audio.shape[-1]) < batch["length"][..., None, None]]
+        yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
 
 
 def first_views(batch: Batch, views: int) -> Batch:

@@ -26,7 +26,7 @@ class BYOL(Criterion):
         ``spread``, 1 when the projections fill the sphere and 0 when they have collapsed; ``momentum``.
     """
 
-    views = 2
+    views = most_views = 2
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ class COLA(Criterion):
         ``top1``, how often the right positive is the most similar; ``negatives``.
     """
 
-    views = 2
+    views = most_views = 2
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
+from semisupcon.frontends import NoNormalization
 from semisupcon.losses import cross_entropy_of_products
 from semisupcon.objectives.base import Criterion
 from semisupcon.objectives.views import ViewCriterion
@@ -30,19 +31,31 @@ class CPC(Criterion):
 
     def __init__(self, steps: int = 12, hidden: int = 256, gather_negatives: bool = True):
         super().__init__()
-        if steps < 1:
-            raise ConfigError(f"CPC must predict at least 1 step ahead, got {steps}")
+        if steps < 1 or hidden < 1:
+            raise ConfigError(f"CPC must predict at least 1 step ahead from a state of at least 1 number, got {steps} and {hidden}")
         self.steps, self.hidden, self.gather_negatives = steps, hidden, gather_negatives
 
     def connect(self, encoder):
+        if any(True for _ in encoder.pool.parameters()):
+            raise ConfigError(
+                f"CPC trains the frames before the pooling, so {type(encoder.pool).__name__} would stay as it was drawn; "
+                "use a pooling without parameters, such as AveragePool."
+            )
+        self.check(encoder)
+        self.context = nn.GRU(encoder.embedding_dim, self.hidden, batch_first=True)
+        self.predictors = nn.ModuleList(nn.Linear(self.hidden, encoder.embedding_dim, bias=False) for _ in range(self.steps))
+
+    def prepare(self, facts):
+        if facts.padding:
+            raise ConfigError("CPC predicts every frame of a view, padding too; use data.short_clips circular and views of one length.")
+
+    def check(self, encoder):
         frames = _frames_of(encoder)
         if frames <= self.steps:
             raise ConfigError(
                 f"CPC predicts {self.steps} frames ahead, but {type(encoder).__name__} gives {frames} of {encoder.segment_samples:,} samples; "
                 "use an encoder with more frames (a ResNet), longer segments, or fewer steps."
             )
-        self.context = nn.GRU(encoder.embedding_dim, self.hidden, batch_first=True)
-        self.predictors = nn.ModuleList(nn.Linear(self.hidden, encoder.embedding_dim, bias=False) for _ in range(self.steps))
 
     def losses(self, batch, encode):
         z = encode.frames(batch["audio"].flatten(0, 1)).transpose(1, 2)
@@ -72,13 +85,16 @@ def _among(predictions: Tensor, candidates: Tensor, answers: Tensor):
 
 def _frames_of(encoder) -> int:
     """Frames of a segment of the length that the encoder is pretrained on, found by one silent pass that leaves no trace."""
-    training = encoder.training
+    training, normalize = encoder.training, encoder.normalize
     parameter = next(encoder.parameters())
-    with torch.no_grad():
-        silence = torch.zeros(1, 1, encoder.segment_samples, dtype=parameter.dtype, device=parameter.device)
-        frames = encoder.eval().frames(silence).shape[-1]
-    encoder.train(training)
-    return frames
+    encoder.normalize = NoNormalization()  # the statistics of a data set may not be known yet
+    try:
+        with torch.no_grad():
+            silence = torch.zeros(1, 1, encoder.segment_samples, dtype=parameter.dtype, device=parameter.device)
+            return encoder.eval().frames(silence).shape[-1]
+    finally:
+        encoder.normalize = normalize
+        encoder.train(training)
 
 
 class EmbeddingCPC(ViewCriterion):

@@ -29,7 +29,7 @@ class MFCL(Criterion):
         ``top1``, how often the nearest is the same clip in the other format; ``negatives``.
     """
 
-    views = 2
+    views = most_views = 2
 
     def __init__(
         self,
@@ -59,6 +59,12 @@ class MFCL(Criterion):
                 widths[name] = head.out_dim
         if len(set(widths.values())) > 1:
             raise ConfigError(f"MFCL compares both formats, so they must be equally wide; they are {widths}.")
+
+    def representations(self):
+        return {f"{name}_projection": head for name, head in self.projectors.items() if isinstance(head, Head)}
+
+    def reads(self, head):
+        return head.removesuffix("_projection")
 
     def losses(self, batch, encode):
         heard_first = uniform(clip_key(batch["key"][:, 0]), "format")[:, 0] < 0.5

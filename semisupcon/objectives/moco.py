@@ -32,7 +32,7 @@ class MoCo(Criterion):
         ``top1``, how often the positive is the nearest key; ``negatives``, how many keys of other clips the queue held.
     """
 
-    views = 2
+    views = most_views = 2
 
     def __init__(self, projector: Head | None = None, temperature: float = 0.07, queue_size: int = 65536, momentum: float = 0.999):
         super().__init__()
@@ -42,7 +42,7 @@ class MoCo(Criterion):
             )
         self.projector = projector if projector is not None else ProjectionHead([512, 128])
         self.temperature, self.queue_size, self.momentum = temperature, queue_size, momentum
-        self._enter: tuple[Tensor, Tensor] | None = None
+        self._enter: list[tuple[Tensor, Tensor]] = []
 
     def connect(self, encoder):
         self.projector.connect(encoder.embedding_dim)
@@ -81,7 +81,7 @@ class MoCo(Criterion):
             losses = cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64), reduction="none")
         where = share(len(keys), keys.device)
         if self.training:
-            self._enter = where.gather(keys)[-self.queue_size :], where.gather(batch["clip"])[-self.queue_size :]
+            self._enter.append((where.gather(keys), where.gather(batch["clip"])))
         hits = (logits.argmax(dim=1) == 0).float()
         return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": where.mean((~own).sum(dim=1).float())}
 
@@ -90,9 +90,9 @@ class MoCo(Criterion):
         """Move the key encoder, and put the keys of the step in the place of the oldest."""
         follow(self.slow_encoder, encoder, self.momentum)
         follow(self.slow_projector, self.projector, self.momentum)
-        if self._enter is not None:
-            keys, clips = self._enter
+        if self._enter:  # of every batch whose gradients the step has summed
+            keys, clips = (torch.cat(parts)[-self.queue_size :] for parts in zip(*self._enter, strict=True))
             places = (self.oldest + torch.arange(len(keys), device=self.oldest.device)) % self.queue_size
             self.queue[places], self.clips[places] = keys.to(self.queue.dtype), clips
             self.oldest.copy_((self.oldest + len(keys)) % self.queue_size)
-            self._enter = None
+            self._enter.clear()

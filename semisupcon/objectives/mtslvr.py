@@ -41,8 +41,13 @@ class MTSLVR(Criterion):
         for name, part in zip(TASKS, (self.contrastive, self.predictive), strict=True):
             if not isinstance(part, ViewCriterion):
                 raise ConfigError(f"the {name} part of MT-SLVR must be a criterion on embeddings, which {type(part).__name__} is not.")
+        if predictive_weight < 0:
+            raise ConfigError(f"predictive_weight must not be negative, got {predictive_weight}")
         self.predictive_weight, self.together = predictive_weight, together
         self.views = max(self.contrastive.views, self.predictive.views)
+        self.most_views = min(
+            (part.most_views for part in (self.contrastive, self.predictive) if part.most_views is not None), default=None
+        )
 
     def connect(self, encoder):
         if encoder.tasks and set(encoder.tasks) != set(TASKS):
@@ -63,6 +68,9 @@ class MTSLVR(Criterion):
 
     def representations(self):
         return self.contrastive.representations()
+
+    def reads(self, head):
+        return "contrastive" if self.widths else None
 
     def losses(self, batch, encode):
         parts = self._parts(encode_views(batch, encode, self.together))

@@ -18,7 +18,7 @@ class SimSiam(ViewCriterion):
         ``spread``, 1 when the projections fill the sphere and 0 when they have collapsed.
     """
 
-    views = 2
+    views = most_views = 2
 
     def __init__(self, projector: Head | None = None, predictor: Head | None = None, together: bool = False):
         super().__init__()

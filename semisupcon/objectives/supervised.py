@@ -39,10 +39,14 @@ class Supervised(ViewCriterion):
     def prepare(self, facts):
         if not facts.classes:
             raise ConfigError("supervised training needs labels; name a data set with data.sl_task.")
+        if facts.train_targets is not None and len(facts.train_targets) == 0:
+            raise ConfigError(
+                "supervised training needs labels, and no training clip keeps one; raise data.supervised_data_p or data.intrabatch_supervised_p."
+            )
         self.head.connect(out_dim=len(facts.classes))
         self.kind = facts.kind
         if self.kind == "regression":
-            values = torch.as_tensor(facts.train_targets)
+            values = facts.values
             mean = values.mean(dim=0) if len(values) else torch.zeros(len(facts.classes))
             scale = values.std(dim=0, correction=0) if len(values) else torch.ones(len(facts.classes))
             device = next(self.head.parameters()).device

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from semisupcon.checkpoints import load_encoder, load_parts
-from semisupcon.encoders.base import Encoder, freeze
+from semisupcon.encoders.base import WHOLE, Encoder, freeze
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.frontends import Normalization
 from semisupcon.probing.foreign import as_encoder, find_class, from_yaml
@@ -27,7 +27,6 @@ from semisupcon.probing.tasks import named
 from semisupcon.spec import build, spec_of
 
 RANDOM = "random"
-WHOLE = ("embedding", "all", "both")
 CACHE_VERSION = 1
 
 
@@ -41,6 +40,7 @@ class Subject:
         source: "pretrained", "random" (untrained, of a checkpoint's shape), or "as constructed" (by class path).
         representation: "embedding" (all of it), one of the encoder's tasks, or a head of its criterion ("projection").
         head: the criterion's head, where one is asked for.
+        task: which of the encoder's tasks that head reads; None for the whole embedding.
         seed: of the initialisation, for random ones.
         make: how to make the encoder anew, where its written form does not say it.
     """
@@ -50,12 +50,13 @@ class Subject:
     source: str
     representation: str = "embedding"
     head: nn.Module | None = None
+    task: str | None = None
     seed: int | None = None
     make: Callable[[], Encoder] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The representation ``[N, D]`` of waveforms ``[N, 1, T]``."""
-        task = self.representation if self.representation in self.encoder.tasks else None
+        task = self.representation if self.representation in self.encoder.tasks else self.task
         embedding = self.encoder(x, task=task)
         return embedding if self.head is None else self.head(embedding)
 
@@ -104,7 +105,8 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
     encoder, criterion = load_parts(what, trust)
     heads = criterion.representations()
     _checked(encoder, representation, heads)
-    return Subject(name, freeze(encoder), "pretrained", representation, heads[representation].requires_grad_(False).eval())
+    head, task = heads[representation].requires_grad_(False).eval(), criterion.reads(representation)
+    return Subject(name, freeze(encoder), "pretrained", representation, head, task)
 
 
 def random_twin(subject: Subject, seed: int) -> Subject:

@@ -1,20 +1,24 @@
 """What every criterion owes the rest of the house: its spec, its pieces under autocast, and one sentence for what cannot work."""
 
+import numpy as np
 import pytest
 import torch
 from worlds import FACTS, ZOO, Given, TinyEncoder, TinySpectrogramEncoder, example, make_batch
 
 from semisupcon.data.batch import DataFacts
+from semisupcon.encoders import AttentionPool, ResNet1d
 from semisupcon.encoders.multiformat import MultiFormat
 from semisupcon.errors import ConfigError
-from semisupcon.heads import ProjectionHead
+from semisupcon.frontends import DatasetStatistics, fit_statistics
+from semisupcon.heads import Predictor, ProjectionHead
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
-from semisupcon.objectives.base import Encode
+from semisupcon.objectives.base import Encode, Objective
 from semisupcon.objectives.byol import BYOL
 from semisupcon.objectives.cola import COLA, Bilinear, Cosine
 from semisupcon.objectives.cpc import CPC, EmbeddingCPC
 from semisupcon.objectives.mfcl import MFCL
 from semisupcon.objectives.moco import MoCo
+from semisupcon.objectives.mtslvr import MTSLVR
 from semisupcon.objectives.simclr import SimCLR
 from semisupcon.objectives.simsiam import SimSiam
 from semisupcon.objectives.supervised import Supervised
@@ -65,6 +69,7 @@ def test_bfloat16_autocast_stays_near(name):
         (lambda: MFCL(waveform_projector=Given(6), spectrogram_projector=ProjectionHead([4])), None, "must be equally wide"),
         (lambda: CPC(20), TinyEncoder(), "gives 16 of 32 samples"),
         (lambda: CPC(2), TinyEncoder(stride=32), "use an encoder with more frames"),
+        (lambda: CPC(2), ResNet1d(width=4, pool=AttentionPool(4)), "use a pooling without parameters"),
         (lambda: EmbeddingCPC(), TinyEncoder(), "the embedding is 6 wide"),
         (lambda: COLA(Given(6), Bilinear(4)), TinyEncoder(), "is for projections 4 wide, the projector gives 6"),
         (lambda: COLA(Given(6), spec_augment=Given(6)), TinyEncoder(), "reads waveforms"),
@@ -92,6 +97,8 @@ def test_wrong_combinations_fail_at_construction_in_one_sentence(make, encoder, 
         lambda: BYOL(momentum=1.2),
         lambda: BYOL(momentum_steps=0),
         lambda: CPC(0),
+        lambda: CPC(hidden=0),
+        lambda: MTSLVR(predictive_weight=-1),
         lambda: EmbeddingCPC(negatives=0),
         lambda: COLA(noise=-1),
         lambda: Cosine(0),
@@ -109,6 +116,50 @@ def test_what_the_data_lacks_is_said_at_set_up():
         Supervised().prepare(DataFacts())
     with pytest.raises(ConfigError, match=r"name some in data\.aug_list"):
         AugmentationPrediction().prepare(DataFacts())
+    nothing = DataFacts(("a", "b"), "multiclass", train_targets=np.zeros((0, 2), np.float32))
+    with pytest.raises(ConfigError, match="no training clip keeps one"):
+        Supervised().prepare(nothing)
+    with pytest.raises(ConfigError, match="circular"):
+        CPC().prepare(DataFacts(padding=True))
+
+
+@pytest.mark.parametrize("make", [SimSiam, BYOL, MoCo, COLA, MFCL, lambda: MTSLVR(SimSiam())])
+def test_what_compares_two_views_says_that_it_takes_no_more(make):
+    assert make().most_views == make().views == 2
+    assert SimCLR(views=3).most_views is None
+
+
+@pytest.mark.parametrize("name", ["MTSLVR, SimCLR", "MFCL, masked", "SimCLR", "MTSLVR, SimSiam"])
+def test_heads_read_the_task_that_they_were_trained_on(name):
+    encoder, criterion, batch = example(name, dtype=torch.float32)
+    objective = Objective(encoder, criterion)
+    x = batch["audio"][:, 0]
+    for head, module in criterion.representations().items():
+        expected = module(encoder(x, task=criterion.reads(head)))
+        assert torch.equal(objective.representation(head)(x), expected)
+    assert torch.equal(objective.representation("both")(x), encoder(x))
+
+
+@pytest.mark.parametrize("make", [lambda: MoCo(ProjectionHead([4]), queue_size=4), lambda: BYOL(ProjectionHead([4]), Predictor(4)), CPC])
+def test_statistics_of_the_data_may_be_learnt_after_construction(make):
+    encoder = ResNet1d(width=4, segment_samples=2000, normalize=DatasetStatistics())
+    objective = Objective(encoder, make())
+    fit_statistics(objective, [torch.tensor([1.0, 3.0])])
+    means = [m.mean.item() for m in objective.modules() if isinstance(m, DatasetStatistics)]
+    assert means == [2.0] * len(means)
+    assert len(means) == 1 + (not isinstance(objective.criterion, CPC))
+    batch = make_batch(3, objective.criterion.views, samples=2000)
+    assert objective.criterion.losses(batch, objective.encode)["loss"].isfinite()
+
+
+def test_the_queue_of_moco_takes_every_batch_that_a_step_has_summed():
+    encoder, criterion = TinyEncoder(), MoCo(ProjectionHead([4]), queue_size=8)
+    criterion.connect(encoder)
+    for seed in range(2):
+        criterion.losses(make_batch(3, 2, seed=seed) | {"clip": torch.arange(3) + 10 * seed}, Encode(encoder))
+    criterion.after_step(encoder)
+    assert criterion.clips.tolist() == [0, 1, 2, 10, 11, 12, -1, -1]
+    assert criterion.oldest == 6
 
 
 def test_segments_too_short_for_cpc_are_said_at_the_first_batch():
