@@ -16,7 +16,7 @@ class MasksBoth(COLA):
         return self.spec_augment(features, key)
 
 
-INIT = SPECTROGRAM["init_args"] | {"out_dim": None, "normalize": {"class_path": "L2"}}
+INIT = SPECTROGRAM["init_args"] | {"out_dim": None, "pool": None, "normalize": {"class_path": "L2"}}
 # Crops of a fifth of a second: two of them seldom show the same part of a digit of four.
 OPTIONS = {**FSDD, "data.ssl_task": "fsdd_digit", "data.target_length": 0.2, "model.encoder": SPECTROGRAM | {"init_args": INIT}}
 CLIPS, BATCH = 256 * 48, 48

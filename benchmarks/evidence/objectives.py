@@ -10,11 +10,12 @@ from benchmarks.evidence.semisupcon import BASE, DIGIT, ENCODER, POOL
 from benchmarks.evidence.study import Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
-# As it is, whatever normalization a recipe gives its own.
-PLAIN = wider(ENCODER, normalize=None)
+# As it is, whatever normalization and pooling a recipe gives its own.
+PLAIN = wider(ENCODER, normalize=None, pool=None)
 ADAPTED = {"class_path": "AdapterResNet2d", "init_args": PLAIN["init_args"] | {"kind": "parallel", "num_splits": 2, "out_dim": 96}}
 WAVES = wider(WAVEFORM, widths=[32, 32, 64, 128, 96])
 MFCL = {"model.encoder": both(WAVES, PLAIN), "data.target_length": 0.7}
+PADDED = {"data.short_clips": "zero"}
 FIVE = {"data.supervised_data_p": 0.05}
 # Frames are 30 ms apart: sixteen in half a second.
 CPC = {"model.encoder": WAVES, "model.criterion.steps": 4}
@@ -24,12 +25,12 @@ ALONE = {
     "SimCLR": ("clmr", {}),
     "SemiSupCon, no labels": ("pretrain_ssl", {}),
     "SimSiam": ("simsiam", {}),
-    "MoCo": ("moco", {}),
+    "MoCo": ("moco", {"model.criterion.temperature": 0.2}),
     "BYOL": ("byol", {}),
     "SemiSupCon, no labels, COLA's crops": ("pretrain_ssl", SHORT),
     "COLA": ("cola", SHORT),
-    "augmentation prediction": ("mtslvr/predictive", {}),
-    "MT-SLVR, parallel, SimCLR": ("mtslvr/parallel_simclr", {"model.encoder": ADAPTED}),
+    "augmentation prediction": ("mtslvr/predictive", PADDED),
+    "MT-SLVR, parallel, SimCLR": ("mtslvr/parallel_simclr", PADDED | {"model.encoder": ADAPTED}),
     "MFCL": ("mfcl", MFCL),
     "CPC": ("cpc", CPC),
 }
