@@ -187,23 +187,28 @@ def speak_plainly() -> None:
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
 
 
+def configured(args: ArgsType = None) -> PretrainCLI:
+    """Model, data module and trainer as a command line asks for them; nothing has been read or trained."""
+    return PretrainCLI(
+        Objective,
+        AudioDataModule,
+        subclass_mode_data=True,
+        save_config_callback=None,
+        seed_everything_default=123,
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+        parser_class=Parser,
+        parser_kwargs={"allow_abbrev": False},
+        run=False,
+        args=args,
+    )
+
+
 def main(args: ArgsType = None) -> int:
     """Pretrain an encoder; returns the exit status (143, 130 or 138 after SIGTERM, SIGINT or a requeue, 2 after a mistake in the input)."""
     speak_plainly()
     try:
-        cli = PretrainCLI(
-            Objective,
-            AudioDataModule,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            seed_everything_default=123,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False},
-            run=False,
-            args=args,
-        )
+        cli = configured(args)
         cli.fit()
     except (UserError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)

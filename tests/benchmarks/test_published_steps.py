@@ -1,0 +1,23 @@
+"""The benchmark of published batch sizes, on a CPU: a recipe of every kind of batch makes a row."""
+
+import torch
+
+from benchmarks import published_steps
+
+
+def test_a_row_a_recipe(capsys):
+    recipes = ["pretrain_smsl", "mfcl", "cpc", "mtslvr/parallel_simclr"]
+    assert published_steps.main(["--device", "cpu", "--small", "--repeats", "1", "--only", *recipes]) == 0
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    assert [line[0].removeprefix("| ") for line in lines] == recipes
+    assert all(float(line[4]) > 0 and float(line[5]) > 0 for line in lines)
+    assert float(lines[0][3]) > 0
+    assert float(lines[1][3]) == 0, "no augmentation, no time"
+
+
+def test_a_batch_is_labelled_as_the_recipe_has_it(tmp_path):
+    cli = published_steps.build("pretrain_smsl", True, tmp_path)
+    batch = published_steps.noise_batch(cli, "cpu")
+    assert batch["audio"].shape == (32, 2, 1, 22050)
+    assert batch["targets"].isnan().any(1).tolist() == [False] * 16 + [True] * 16
+    assert torch.equal(batch["key"][:, 1], batch["key"][:, 0] + 1)
