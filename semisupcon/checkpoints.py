@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from semisupcon.data.batch import DataFacts
-from semisupcon.errors import CheckpointError
+from semisupcon.errors import CheckpointError, UserError
 from semisupcon.spec import build, spec_of
 
 FORMAT = 1
@@ -176,6 +176,20 @@ def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: st
     return module
 
 
+def make_folder(path: str | Path) -> Path:
+    """A folder to write to, made with those above it.
+
+    Raises:
+        UserError: if it cannot be made, where a file has its name for instance.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out names a folder, and none can be made at {folder}: {error.strerror}.") from error
+    return folder
+
+
 def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> Path:
     """Write an encoder as ``model.safetensors`` and ``config.json``: no code, readable anywhere.
 
@@ -186,8 +200,7 @@ def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any]
     """
     from safetensors.torch import save_file
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     partial = folder / f".{WEIGHTS}.partial"
     # Clones: safetensors refuses tensors that share memory, which tied weights do.
     save_file({k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}, partial)

@@ -58,6 +58,8 @@ def explain(message: str, parser: LightningArgumentParser) -> str:
     text = "\n".join([line for line in lines if line and not line.startswith("usage:")][:3])
     for wrong in re.findall(r"--([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)'|'([\w.]+)' is not", text):
         name = next(filter(None, wrong))
+        if name.endswith("use_test_set"):
+            return f"There is no option --{name}: test clips are never trained on."
         if name in OLD_NAMES:
             return f"--{name} is called --{OLD_NAMES[name]} here."
         options = known_options(parser)

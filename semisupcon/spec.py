@@ -14,9 +14,10 @@ from typing import Any
 
 from torch import nn
 
-from semisupcon.errors import CheckpointError, UserError
+from semisupcon.errors import CheckpointError, ConfigError, UserError
 
 PACKAGE = "semisupcon"
+OPTIONAL = ("torchaudio", "timm")  # imported where they are used, and not among the packages that `pip install .` brings
 
 
 class Recorded(nn.Module):
@@ -79,6 +80,7 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
 
     Raises:
         CheckpointError: for a class path outside the package and ``trust``, before anything is imported; for one that is no `Recorded` class.
+        ConfigError: for a module that needs a package that is not installed.
     """
     if isinstance(spec, Mapping):
         if set(spec) == {"class_path", "init_args"}:
@@ -91,6 +93,11 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
                 return cls(**arguments)
             except UserError:
                 raise
+            except ModuleNotFoundError as error:
+                package = (error.name or "").partition(".")[0]
+                if package not in OPTIONAL:
+                    raise
+                raise ConfigError(f"{cls.__name__} needs {package}, which is not installed: pip install {package}.") from error
             except TypeError as error:
                 raise CheckpointError(f"{spec['class_path']} cannot be built from what the file says: {error}") from error
         return {k: build(v, trust) for k, v in spec.items()}

@@ -14,8 +14,9 @@ import semisupcon
 from semisupcon.__main__ import main
 from semisupcon.checkpoints import export_encoder
 from semisupcon.embedding import cut, embed, embed_segments, frozen, read_ahead, windows_per_second
-from semisupcon.encoders import SampleCNNSmall
+from semisupcon.encoders import ConvNeXtTiny, ResNet2d, SampleCNNSmall
 from semisupcon.errors import AudioError
+from semisupcon.frontends import LogMel
 
 RATE, SEGMENT = 8000, 2000
 draw = np.random.default_rng(0)
@@ -172,3 +173,14 @@ sys.exit(main(["embed", {str(audio)!r}, "--checkpoint", {str(model)!r}, "--out",
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert np.load(audio / "light.npy").shape == (4, 16)
+
+
+@pytest.mark.parametrize("package", ["torchaudio", "timm"])
+def test_a_package_that_an_encoder_needs_is_named(audio, tmp_path, monkeypatch, capsys, package):
+    encoder = ConvNeXtTiny() if package == "timm" else ResNet2d(width=4, frontend=LogMel())
+    model = export_encoder(encoder, tmp_path / "spectrogram")
+    for name in {package, *(name for name in sys.modules if name.partition(".")[0] == package)}:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["embed", str(audio / "a.wav"), "--checkpoint", str(model), "--out", str(audio / "x.npy")]) == 2
+    name = "ConvNeXtTiny" if package == "timm" else "LogMel"
+    assert f"{name} needs {package}, which is not installed: pip install {package}." in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Published checkpoints of other systems become ours: ``python -m semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``.
 
 Files are read with ``weights_only=True`` and taken strictly: every tensor of ours must be there under its published name and in its shape, and
-every tensor of theirs must be used, but for those a system stores and never uses, which are dropped and reported.
+every tensor of theirs must be used, but for those a system stores twice, or stores and never uses, which are dropped and reported.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from semisupcon.checkpoints import export_encoder, load_weights
+from semisupcon.checkpoints import export_encoder, load_weights, make_folder
 from semisupcon.errors import CheckpointError
 from semisupcon.heads import Head
 from semisupcon.importer import mtslvr, panns, samplecnn
@@ -22,6 +22,7 @@ from semisupcon.spec import build, spec_of
 SYSTEMS = {"clmr": samplecnn.clmr, "semisupcon": samplecnn.semisupcon, "mtslvr": mtslvr.mtslvr, "panns": panns.panns}
 # Stored and never used: the last layer of SemiSupCon's encoders.
 DEAD = {"semisupcon": ("fc.weight", "fc.bias")}
+DROPPED = {"semisupcon": "never uses them", "clmr": "stores them twice"}
 HEADS, HEADS_CONFIG = "heads.safetensors", "heads.json"
 
 
@@ -41,7 +42,7 @@ def import_checkpoint(system: str, path: str | Path) -> Imported:
     reader = Reader(path, tensors(path))
     imported = SYSTEMS[system](reader)
     dead = {reader.prefix + name for name in DEAD.get(system, ())}
-    imported.dropped = sorted(dead & reader.state.keys())
+    imported.dropped = sorted([*reader.copies, *(dead & reader.state.keys())])
     reader.refuse_problems(system, leftover=[name for name in reader.state if name not in dead])
     if imported.encoder is None and not imported.heads:
         raise CheckpointError(f"{path} holds no model of {system}: it has no tensors.")
@@ -51,11 +52,14 @@ def import_checkpoint(system: str, path: str | Path) -> Imported:
 
 
 def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path:
-    """Write an encoder as `semisupcon.checkpoints.load_encoder` reads it, and heads as `load_heads` does."""
+    """Write an encoder as `semisupcon.checkpoints.load_encoder` reads it, and heads as `load_heads` does.
+
+    Raises:
+        UserError: if the folder cannot be made.
+    """
     from safetensors.torch import save_file
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     if imported.encoder is not None:
         export_encoder(imported.encoder, folder, about)
     if imported.heads:
@@ -104,7 +108,7 @@ def main(args: list[str] | None = None) -> int:
     for name, head in imported.heads.items():
         print(f"Head '{name}': {describe(head)}.")
     if imported.dropped:
-        print(f"Dropped, because {given.system} never uses them: {', '.join(imported.dropped)}.")
+        print(f"Dropped, because {given.system} {DROPPED[given.system]}: {', '.join(imported.dropped)}.")
     print(f"Wrote {folder}.")
     return 0
 

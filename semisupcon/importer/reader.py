@@ -14,6 +14,15 @@ from semisupcon.encoders import Encoder
 from semisupcon.errors import CheckpointError
 from semisupcon.heads import Head, ProjectionHead
 
+
+class Placeholder:
+    """Stands where a file names a class whose objects we do not need; nothing of that class is imported or run."""
+
+
+# Before version 1.5 Lightning named the callbacks of a run, whose states it kept beside the weights, by their classes.
+CALLBACKS = ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping")
+PLACEHOLDERS = [(type(path, (Placeholder,), {}), f"pytorch_lightning.callbacks.{path}") for path in CALLBACKS]
+
 # Beginnings of our tensor names, as patterns, and their published counterparts as functions of the groups (numbers as int).
 Rules = Sequence[tuple[str, Callable[..., str]]]
 
@@ -34,14 +43,19 @@ class Imported:
 def tensors(path: str | Path) -> dict[str, Tensor]:
     """The model's tensors by name, from a bare state dictionary or from a training checkpoint's ``state_dict`` or ``model``.
 
+    A ``module.`` that all names begin with is left out.
+
     Raises:
         CheckpointError: if the file is missing, damaged or unsafe.
     """
     # Lightning kept CLMR's command line beside the weights as an argparse.Namespace, a bag of plain values.
-    with torch.serialization.safe_globals([argparse.Namespace]):
+    with torch.serialization.safe_globals([argparse.Namespace, *PLACEHOLDERS]):
         content = read_checkpoint(path)
     content = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content)
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    state = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    # DataParallel puts all that it wraps below `module`.
+    wrapped = all(name.startswith("module.") for name in state)
+    return {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
 
 
 class Reader:
@@ -50,11 +64,22 @@ class Reader:
     Attributes:
         state: what has not been taken yet, by published name.
         prefix: what the encoder's names begin with in this file.
+        copies: names of the second copies that `drop_copies` took out.
     """
 
     def __init__(self, path: str | Path, state: dict[str, Tensor]):
         self.path, self.state, self.prefix = Path(path), state, ""
+        self.copies: list[str] = []
         self._missing: list[str] = []
+
+    def drop_copies(self, kept: str, other: str) -> None:
+        """Take out the tensors below ``other`` that stand below ``kept`` too, if all of these are equal; else all stay."""
+        originals = {other + name.removeprefix(kept): value for name, value in self.state.items() if name.startswith(kept)}
+        copies = [name for name in originals if name in self.state]
+        if all(torch.equal(self.state[name], originals[name]) for name in copies):
+            for name in copies:
+                del self.state[name]
+            self.copies += copies
 
     def find(self, name: str) -> bool:
         """Whether the encoder's tensor of that name is there under any prefix, which is kept.

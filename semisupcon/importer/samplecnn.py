@@ -14,7 +14,12 @@ TUNEPLUS: Rules = [
 
 
 def clmr(reader: Reader) -> Imported:
-    """CLMR, both generations of files: encoder, projector, and the classifier of a fine-tuned or supervised model."""
+    """CLMR, both generations of files: encoder, projector, and the classifier of a fine-tuned or supervised model.
+
+    Its Lightning modules keep the encoder as ``encoder`` and inside ``model`` (supervised: as ``model``), so that their files hold it twice.
+    """
+    for other in ("model.encoder.", "model."):
+        reader.drop_copies("encoder.", other)
     imported = Imported(_samplecnn(reader, 59049))
     if imported.encoder is not None and (shape := reader.shape("fc.weight")):
         # Only supervised training keeps this layer: contrastive training removes it from the encoder.

@@ -1,9 +1,12 @@
 """The importer: strict, safe, indifferent to how a file wraps its tensors, and readable by `load_encoder` afterwards."""
 
 import argparse
+import sys
+import zipfile
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from semisupcon.__main__ import main
 from semisupcon.checkpoints import load_encoder
@@ -91,6 +94,49 @@ def test_both_generations_of_clmr(write, samplecnn, prefix):
     assert found.dropped == []
 
 
+def doubled(samplecnn, other):
+    """What the modules of CLMR save: the encoder as ``encoder`` and once more."""
+    return {prefix + k: v.clone() for prefix in ("encoder.", other) for k, v in samplecnn.items()}
+
+
+def test_what_clmr_stores_twice_is_taken_once(write, samplecnn, tmp_path, capsys):
+    encoder, state = samplecnn
+    content = doubled(state, "model.encoder.") | linear("model.projector.", {0: (512, 512), 2: (64, 512)}, bias=False)
+    file = write({"state_dict": content})
+    found = import_checkpoint("clmr", file)
+    assert same(found.encoder, encoder)
+    assert list(found.heads) == ["projection"]
+    assert found.dropped == sorted(f"model.encoder.{k}" for k in state)
+    assert main(["import", "clmr", str(file), "--out", str(tmp_path / "ours")]) == 0
+    assert "Dropped, because clmr stores them twice: model.encoder.sequential.0.0.bias, " in capsys.readouterr().out
+
+
+def test_a_supervised_model_of_clmr_is_stored_twice_with_its_classifier(write, samplecnn):
+    state = samplecnn[1] | {"fc.weight": torch.randn(50, 512), "fc.bias": torch.randn(50)}
+    found = import_checkpoint("clmr", write({"state_dict": doubled(state, "model.")}))
+    assert same(found.encoder, samplecnn[0])
+    assert torch.equal(found.heads["classifier"].net[0].weight, state["fc.weight"])
+    assert found.dropped == sorted(f"model.{k}" for k in state)
+
+
+@pytest.mark.parametrize("name", ["sequential.0.0.weight", "sequential.9.1.running_mean"])
+def test_two_encoders_that_differ_are_refused(write, samplecnn, name):
+    content = doubled(samplecnn[1], "model.encoder.")
+    content[f"model.encoder.{name}"] += 1
+    with pytest.raises(CheckpointError, match="more than one encoder"):
+        import_checkpoint("clmr", write({"state_dict": content}))
+
+
+def test_what_data_parallel_wraps_is_unwrapped(write, samplecnn):
+    heads = {0: (512, 512), 2: (64, 512)}
+    clmr = {f"encoder.{k}": v for k, v in samplecnn[1].items()} | linear("projector.", heads, bias=False)
+    ours = {f"encoder.{k}": v for k, v in samplecnn[1].items()} | linear("proj_head.", heads, bias=False)
+    for system, content in (("clmr", clmr), ("semisupcon", ours)):
+        found = import_checkpoint(system, write({f"module.{k}": v for k, v in content.items()}))
+        assert same(found.encoder, samplecnn[0])
+        assert list(found.heads) == ["projection"]
+
+
 def test_classifiers_of_clmr(write, samplecnn):
     for shapes, count in (({0: (50, 512)}, 25_650), ({0: (512, 512), 2: (50, 512)}, 288_306)):
         found = import_checkpoint("clmr", write({"state_dict": linear("model.", shapes, bias=True)}))
@@ -154,6 +200,31 @@ def test_another_system_is_refused(write, samplecnn, system):
         import_checkpoint(system, write({"epoch": 1}))
 
 
+@pytest.mark.parametrize("content", ["text", "<p>unsupported</p>", "empty", "archive"])
+def test_what_is_no_checkpoint_is_said_in_one_sentence(tmp_path, content):
+    path = tmp_path / "published.pt"
+    path.write_text("" if content == "empty" else content)
+    if content == "archive":
+        torch.save({}, tmp_path / "inner.pt")
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(tmp_path / "inner.pt", "inner.pt")
+    told = (
+        f"{path} is a zip archive; unpack it first."
+        if content == "archive"
+        else f"{path} is no checkpoint, or one that is cut off or damaged."
+    )
+    with pytest.raises(CheckpointError) as error:
+        import_checkpoint("clmr", path)
+    assert str(error.value) == told
+
+
+def test_out_is_a_folder(write, samplecnn, tmp_path, capsys):
+    file = write(samplecnn[1])
+    for out in (file, file / "below"):
+        assert main(["import", "clmr", str(file), "--out", str(out)]) == 2
+        assert f"--out names a folder, and none can be made at {out}" in capsys.readouterr().err
+
+
 class Stranger:
     def __reduce__(self):
         return (print, ("this must never be printed",))
@@ -163,3 +234,20 @@ def test_nothing_in_a_file_is_executed(write, samplecnn, capsys):
     with pytest.raises(CheckpointError, match="refused and nothing was run"):
         import_checkpoint("clmr", write({"state_dict": samplecnn[1], "callbacks": Stranger()}))
     assert "never" not in capsys.readouterr().out
+
+
+class Called:
+    def __reduce__(self):
+        return (ModelCheckpoint, ("folder",))
+
+
+def test_callbacks_that_old_lightning_named_by_class_are_passed_over(write, samplecnn, monkeypatch):
+    """Neither are the classes run, nor must they be there."""
+    callbacks = {ModelCheckpoint: {"best_model_path": "", "current_score": torch.ones(())}, EarlyStopping: {"wait_count": 1}}
+    file = write({"state_dict": samplecnn[1], "callbacks": callbacks})
+    called = write({"state_dict": samplecnn[1], "callbacks": Called()}, "called.ckpt")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pytorch_lightning"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert same(import_checkpoint("clmr", file).encoder, samplecnn[0])
+    with pytest.raises(CheckpointError, match="is no checkpoint"):
+        import_checkpoint("clmr", called)
