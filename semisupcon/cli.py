@@ -20,7 +20,7 @@ from semisupcon import augmentations, encoders, frontends, heads, objectives, op
 from semisupcon.callbacks import AtomicCheckpointIO, BeforeOthers, DrawMatrices, EndWell, KeepCheckpoints, Throughput
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.errors import UserError, nearest
+from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.loggers import MetricsFile, make_logger
 from semisupcon.memory import keep_freed_memory
 from semisupcon.objectives.base import Objective
@@ -112,7 +112,12 @@ class PretrainCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Model and data first, then the run folder, then the trainer that writes there."""
-        self.config_init = self.parser.instantiate_classes(self.config)
+        try:
+            self.config_init = self.parser.instantiate_classes(self.config)
+        except ValueError as error:
+            if (meant := sentence_within(error)) is None:
+                raise
+            raise ConfigError(meant) from error
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
         self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
         if (seconds := self.datamodule.target_length) is not None:
@@ -176,6 +181,16 @@ class PretrainCLI(LightningCLI):
 
     def _resumptions(self) -> int:
         return 1 + len(list(self.run.folder.glob("run_config.resumed-*.yaml")))
+
+
+def sentence_within(error: ValueError) -> str | None:
+    """What a class said against its arguments, inside the parser's report of all that such an argument may be; None when nothing did."""
+    if isinstance(error, UserError):
+        return str(error)
+    said = re.findall(r"^ *- (.+)$", str(error), re.MULTILINE) if "Does not validate against any of the Union" in str(error) else []
+    # That it is none of the other classes, nor null, goes without saying.
+    said = [sentence for sentence in said if not re.match("Import path|Expected a|Not a valid subclass", sentence)]
+    return said[0] if said else None
 
 
 def speak_plainly() -> None:

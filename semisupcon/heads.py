@@ -1,7 +1,7 @@
 """Layers on top of an embedding: projectors, predictors, probes, with the published widths as defaults.
 
 A head is made with its input width, or without it and then fitted by `Head.connect` to the encoder it will sit on; heads that answer a
-question about the data (classes, operators) also learn their output width there.
+question about the data (classes, operators) also learn their output width there. Where no data will tell, `Head.complete` wants it at once.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,18 @@ class Head(Recorded):
     Args:
         in_dim: width of the input; None until connected.
         out_dim: width of the output; None until connected.
+        hidden: widths of the layers between.
+
+    Raises:
+        ConfigError: for a width below 1.
     """
 
-    def __init__(self, in_dim: int | None = None, out_dim: int | None = None):
+    def __init__(self, in_dim: int | None = None, out_dim: int | None = None, hidden: Sequence[int] = ()):
         super().__init__()
+        if any(width is not None and width < 1 for width in (in_dim, out_dim, *hidden)):
+            parts = {"in_dim": in_dim, "hidden": list(hidden) or None, "out_dim": out_dim}
+            given = ", ".join(f"{part} {value}" for part, value in parts.items() if value is not None)
+            raise ConfigError(f"{type(self).__name__} needs widths of at least 1, got {given}.")
         self.in_dim, self.out_dim = in_dim, out_dim
         self.net: nn.Sequential | None = None
         self.connect()
@@ -47,6 +55,16 @@ class Head(Recorded):
                 self._init_args[side] = given
         if self.net is None and self.in_dim is not None and self.out_dim is not None:
             self.net = self.make(self.in_dim, self.out_dim)
+
+    def complete(self, in_dim: int, out_dim: int | None = None) -> None:
+        """Connect a projector or predictor, which must have all its layers after this: nothing else will tell it a width.
+
+        Raises:
+            ConfigError: when it was made for other widths, or does not know its output's.
+        """
+        self.connect(in_dim, out_dim)
+        if self.net is None:
+            raise ConfigError(f"{type(self).__name__} needs out_dim here: how wide its output is cannot be learned from the data.")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.net is None:
@@ -79,8 +97,10 @@ class ProjectionHead(Head):
     """
 
     def __init__(self, widths: Sequence[int] = (512, 128), bias: bool = False, in_dim: int | None = None):
+        if not widths:
+            raise ConfigError("ProjectionHead needs at least one width, that of its output; such as widths [512, 128].")
         self.widths, self.bias = list(widths), bias
-        super().__init__(in_dim, widths[-1])
+        super().__init__(in_dim, widths[-1], hidden=widths[:-1])
 
     def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
         return mlp([in_dim, *self.widths], bias=self.bias)
@@ -111,6 +131,8 @@ class SimSiamProjector(Head):
     """
 
     def __init__(self, out_dim: int = 2048, layers: int = 3, in_dim: int | None = None):
+        if layers < 1:
+            raise ConfigError(f"SimSiamProjector needs at least 1 layer, got {layers}.")
         self.layers = layers
         super().__init__(in_dim, out_dim)
 
@@ -128,7 +150,7 @@ class Predictor(Head):
 
     def __init__(self, hidden: int = 512, in_dim: int | None = None):
         self.hidden = hidden
-        super().__init__(in_dim, in_dim)
+        super().__init__(in_dim, in_dim, hidden=[hidden])
 
     def connect(self, in_dim: int | None = None, out_dim: int | None = None) -> None:
         width = out_dim if in_dim is None else in_dim
@@ -170,7 +192,7 @@ class AugmentationPredictor(Head):
 
     def __init__(self, widths: Sequence[int] = (256, 64, 16), out_dim: int | None = None, in_dim: int | None = None):
         self.widths = list(widths)
-        super().__init__(in_dim, out_dim)
+        super().__init__(in_dim, out_dim, hidden=widths)
 
     def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
         return mlp([in_dim, *self.widths, out_dim], norm=True)
@@ -205,7 +227,7 @@ class MLPHead(Head):
 
     def __init__(self, out_dim: int | None = None, hidden: int = 512, bias: bool = True, in_dim: int | None = None):
         self.hidden, self.bias = hidden, bias
-        super().__init__(in_dim, out_dim)
+        super().__init__(in_dim, out_dim, hidden=[hidden])
 
     def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
         return mlp([in_dim, self.hidden, out_dim], bias=self.bias)

@@ -58,6 +58,37 @@ def test_counts_and_specs(head, in_dim, out_dim, count):
     assert "\n" not in str(caught.value)
 
 
+def test_what_must_be_complete_knows_its_outputs():
+    head, given = LinearHead(), LinearHead(10)
+    with pytest.raises(ConfigError, match="LinearHead needs out_dim here") as caught:
+        head.complete(8)
+    assert "\n" not in str(caught.value)
+    for ready, arguments in ((given, [8]), (LinearHead(), [8, 10]), (Predictor(4), [10, 10])):
+        ready.complete(*arguments)
+        assert ready(torch.zeros(2, arguments[0])).shape == (2, 10)
+    with pytest.raises(ConfigError, match="has inputs of width 8, but the embedding is 9 wide"):
+        given.complete(9)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ProjectionHead([]), "at least one width"),
+        (lambda: ProjectionHead([512, 0]), "widths of at least 1, got hidden .512., out_dim 0"),
+        (lambda: ProjectionHead([-4, 64]), "got hidden .-4., out_dim 64"),
+        (lambda: AugmentationPredictor([16, 0]), "got hidden .16, 0."),
+        (lambda: Predictor(0), "got hidden .0."),
+        (lambda: MLPHead(10, hidden=0), "got hidden .0., out_dim 10"),
+        (lambda: LinearHead(-1), "got out_dim -1"),
+        (lambda: COLAHead(0, in_dim=4), "got in_dim 4, out_dim 0"),
+        (lambda: SimSiamProjector(layers=0), "at least 1 layer, got 0"),
+    ],
+)
+def test_layers_without_width_are_refused(make, says):
+    with pytest.raises(ConfigError, match=says):
+        make()
+
+
 def test_outputs_are_checked_too():
     head = LinearHead(10)
     head.connect(8)

@@ -16,15 +16,20 @@ class MultiFormat(Encoder):
         segment_samples: None is the longer of the two.
 
     Raises:
-        ConfigError: if their sample rates differ, or either has tasks of its own.
+        ConfigError: if either reads the other format or has tasks of its own, or their sample rates differ.
     """
 
     def __init__(self, waveform: Encoder, spectrogram: Encoder, segment_samples: int | None = None):
+        formats = {"waveform": waveform, "spectrogram": spectrogram}
+        read = {name: "waveform" if encoder.frontend.bands is None else "spectrogram" for name, encoder in formats.items()}
+        if wrong := [f"{type(formats[name]).__name__} as {name} reads {read[name]}s" for name in formats if read[name] != name]:
+            raise ConfigError(
+                f"MultiFormat needs one encoder of each format, but {' and '.join(wrong)}{'; swap them' * (len(wrong) == 2)}."
+            )
         if waveform.sample_rate != spectrogram.sample_rate:
             raise ConfigError(f"both formats need one sample rate, got {waveform.sample_rate} and {spectrogram.sample_rate} Hz.")
         if waveform.tasks or spectrogram.tasks:
             raise ConfigError("the encoders of MultiFormat must have no tasks of their own.")
-        formats = {"waveform": waveform, "spectrogram": spectrogram}
         super().__init__(
             nn.ModuleDict(formats),
             width=0,

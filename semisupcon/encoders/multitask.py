@@ -39,6 +39,8 @@ def task_outputs(channels: int, tasks: Sequence[str], out_dim: int | None, num_s
         raise ConfigError(f"a multi-task encoder needs two or more tasks of different names, got {list(tasks)}.")
     if out_dim is None:
         return None, dict.fromkeys(tasks, channels)
+    if out_dim < 1 or out_dim % num_splits:
+        raise ConfigError(f"out_dim must be a positive multiple of {num_splits}, the number of output layers that share it; got {out_dim}.")
     width = out_dim // num_splits
     layer = nn.Linear(channels, width) if num_splits == 1 else nn.ModuleDict({task: nn.Linear(channels, width) for task in tasks})
     return layer, dict.fromkeys(tasks, width)
@@ -213,6 +215,8 @@ class _AdapterResNet(Encoder):
         name = type(self).__name__
         if kind not in ("bn", "series", "parallel") or depth not in (18, 34):
             raise ConfigError(f"{name} has adapters bn, series or parallel and a depth of 18 or 34, got '{kind}' and {depth}.")
+        if width < 1:
+            raise ConfigError(f"{name} needs a positive width, got {width}.")
         if not set(task_stages) <= {1, 2, 3, 4}:
             raise ConfigError(f"{name} has stages 1 to 4; task_stages names {sorted(set(task_stages) - {1, 2, 3, 4})}.")
         frontend = fitting_frontend(name, self.dims, frontend)

@@ -149,6 +149,8 @@ class _ResNet(Encoder):
         pool: Pool | None = None,
         zero_last_norm: bool = False,
     ):
+        if out_dim is not None and out_dim < 1:
+            raise ConfigError(f"out_dim must be at least 1, or null for the pooled channels themselves; got {out_dim}.")
         frontend = fitting_frontend(type(self).__name__, self.dims, frontend)
         trunk, channels = resnet_trunk(self.dims, depth, frontend.channels if frontend else 1, width, zero_last_norm)
         rate = resolved_rate(sample_rate, frontend)

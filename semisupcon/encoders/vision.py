@@ -1,6 +1,6 @@
 """Image encoders of timm over a spectrogram: EfficientNet-B0 and ConvNeXt (COLA and its JAX port), and any other that gives a feature map."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,14 +15,10 @@ MOST_FRAMES = 1024
 
 
 class FeatureMap(nn.Module):
-    """A timm model without what follows its feature map ``[N, C, bands, frames]``."""
+    """A timm model up to its feature map ``[N, C, bands, frames]``; `never_called` finds what follows."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        # Classifier, final norm and the like: never called here, and dead parameters break distributed training.
-        for name in ("head", "classifier", "fc", "fc_norm"):
-            if isinstance(getattr(model, name, None), nn.Module):
-                setattr(model, name, nn.Identity())
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,9 +56,14 @@ class TimmEncoder(Encoder):
         if drop_path:
             arguments["drop_path_rate"] = drop_path
         with torch.device("meta"):
-            frames, width = smallest_input(create(model, arguments), frontend)
+            sketch = create(model, arguments)
+            frames, width = smallest_input(sketch, frontend)
+            unused = never_called(sketch, frontend, frames)
+        trunk = create(model, arguments)
+        for name in unused:  # dead parameters break distributed training
+            trunk.set_submodule(name, nn.Identity())
         super().__init__(
-            create(model, arguments),
+            trunk,
             width=width,
             dims=width,
             sample_rate=frontend.sample_rate,
@@ -116,6 +117,23 @@ def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
     if len(shape) != 4 or shape[1] != model.model.num_features:
         raise ConfigError(f"{name} gives no feature map [N, C, bands, frames] but {list(shape)}; choose a convolutional model.")
     return high, shape[1]
+
+
+def never_called(model: FeatureMap, frontend: Frontend, frames: int) -> list[str]:
+    """Names of the outermost modules with parameters that the feature map makes no use of: classifier, final norm, convolutions before them."""
+    called: set[nn.Module] = set()
+    for module in model.modules():
+        module.register_forward_hook(lambda module, *_: called.add(module))
+    map_shape(model, frontend, frames)
+
+    def search(parent: nn.Module, prefix: str) -> Iterator[str]:
+        for name, child in parent.named_children():
+            if not called.isdisjoint(child.modules()):
+                yield from search(child, f"{prefix}{name}.")
+            elif any(True for _ in child.parameters()):
+                yield f"{prefix}{name}"
+
+    return list(search(model, ""))
 
 
 class EfficientNetB0(TimmEncoder):

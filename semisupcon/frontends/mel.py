@@ -4,7 +4,8 @@ COLA (Saeed et al. 2021) in its TensorFlow and JAX forms, MFCL (Wang and van den
 (Heggan et al. 2023), whose three-channel image adds magnitude and phase of a mel-projected STFT, after CLAR (Al-Tahan and Mohsenzadeh 2021).
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ class MelFrontend(Frontend):
     """What mel front ends share: framing, Fourier transform, mel filters.
 
     Frames are ``win_length`` samples long, ``hop_length`` apart in the waveform, which is reflected by ``padding`` samples at both ends; each is
-    zero-padded to ``n_fft``. Filters are HTK-spaced triangles, linear in Hz, without area normalisation.
+    zero-padded to ``n_fft``. Filters are HTK-spaced triangles, linear in Hz, without area normalisation. Subclasses register ``window`` and write
+    ``spectrogram(x)``, which is computed in float32 (float64 once cast to it) whatever autocast and casts of the module say; the output has the type
+    that the module was cast to, as the trunk after it.
 
     Args:
         sample_rate: Hz.
@@ -60,6 +63,24 @@ class MelFrontend(Frontend):
         self.min_samples = max(self.padding + 1, self.samples_for(1))
         with torch.device("cpu"):  # filters have values even where a model is only sketched, on the meta device
             self.register_buffer("filters", melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate), persistent=False)
+            self.register_buffer("cast", torch.zeros(()), persistent=False)  # takes the type of every cast, which the constants do not
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return self.spectrogram(x).to(self.cast.dtype)
+
+    def spectrogram(self, x: Tensor) -> Tensor:
+        """``[N, channels, n_mels, frames]`` of waveforms ``[N, 1, T]``."""
+        raise TypeError(f"{type(self).__name__} defines no spectrogram(x)")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What ``to``, ``half`` and the like call: constants follow to a device or to float64, but are never rounded to 16 bits."""
+        exact = {name: constant for name, constant in self._buffers.items() if name != "cast"}
+        super()._apply(fn, recurse)
+        for name, constant in exact.items():
+            if torch.finfo(self._buffers[name].dtype).bits < 32:
+                self._buffers[name] = constant.to(self._buffers[name].device)
+        return self
 
     def frame_count(self, samples: int | Tensor) -> int | Tensor:
         return 1 + (samples + 2 * self.padding - self.win_length) // self.hop_length
@@ -128,15 +149,14 @@ class LogMel(MelFrontend):
         self.offset, self.floor, self.ceiling = offset, floor, ceiling
         self.register_buffer("window", torch.hann_window(self.win_length, periodic=periodic), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            spectrum = self.stft(x, self.window)
-            mel = self.to_mel(energy(spectrum) if self.power == 2 else spectrum.abs() ** self.power)
-            mel = (mel + self.offset).clamp(self.floor, self.ceiling)
-            log = mel.log() if self.scale == "natural" else (20 / self.power) * mel.log10()
-            if self.standardize:
-                log = (log - log.mean(dim=(1, 2), keepdim=True)) / (log.std(dim=(1, 2), keepdim=True, correction=0) + 1e-7)
-            return log[:, None]
+    def spectrogram(self, x: Tensor) -> Tensor:
+        spectrum = self.stft(x, self.window)
+        mel = self.to_mel(energy(spectrum) if self.power == 2 else spectrum.abs() ** self.power)
+        mel = (mel + self.offset).clamp(self.floor, self.ceiling)
+        log = mel.log() if self.scale == "natural" else (20 / self.power) * mel.log10()
+        if self.standardize:
+            log = (log - log.mean(dim=(1, 2), keepdim=True)) / (log.std(dim=(1, 2), keepdim=True, correction=0) + 1e-7)
+        return log[:, None]
 
 
 class ThreeChannelMel(MelFrontend):
@@ -166,13 +186,12 @@ class ThreeChannelMel(MelFrontend):
         self.offset = offset
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            mel = self.to_mel(energy(self.stft(x, self.window)))
-            spectrum = self.stft(x, torch.ones_like(self.window))
-            projected = torch.complex(self.to_mel(spectrum.real), self.to_mel(spectrum.imag))
-            decibel = 10 * (torch.stack([mel, projected.abs()], dim=1) + self.offset).log10()
-            return torch.cat([decibel, projected.angle()[:, None]], dim=1)
+    def spectrogram(self, x: Tensor) -> Tensor:
+        mel = self.to_mel(energy(self.stft(x, self.window)))
+        spectrum = self.stft(x, torch.ones_like(self.window))
+        projected = torch.complex(self.to_mel(spectrum.real), self.to_mel(spectrum.imag))
+        decibel = 10 * (torch.stack([mel, projected.abs()], dim=1) + self.offset).log10()
+        return torch.cat([decibel, projected.angle()[:, None]], dim=1)
 
 
 def cola_log_mel() -> LogMel:

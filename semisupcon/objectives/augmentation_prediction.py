@@ -59,6 +59,11 @@ class AugmentationPrediction(ViewCriterion):
             # Of the [K, P] parameters in a batch, those that exist; the rest pads operators with fewer.
             widest = max(len(names) for names in facts.parameter_names)
             exist = [k * widest + i for k, names in enumerate(facts.parameter_names) for i in range(len(names))]
+            if not exist:
+                raise ConfigError(
+                    f"the regressor predicts parameters, and no operator here has one ({', '.join(facts.operators)}); leave it out, "
+                    f"or name an operator with parameters, such as gain, in data.aug_list."
+                )
             self.regressor.connect(out_dim=len(exist))
             device = next(self.predictor.parameters()).device
             self.register_buffer("exist", torch.tensor(exist, device=device), persistent=False)

@@ -46,8 +46,8 @@ class BYOL(Criterion):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def connect(self, encoder):
-        self.projector.connect(encoder.embedding_dim)
-        self.predictor.connect(self.projector.out_dim, self.projector.out_dim)
+        self.projector.complete(encoder.embedding_dim)
+        self.predictor.complete(self.projector.out_dim, self.projector.out_dim)
         self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
 
     def representations(self):

@@ -88,12 +88,14 @@ class COLA(Criterion):
         if noise < 0:
             raise ConfigError(f"noise must not be negative, got {noise}")
         self.projector = projector if projector is not None else COLAHead()
-        self.similarity = similarity if similarity is not None else Bilinear(self.projector.out_dim)
+        self.similarity = similarity
         self.spec_augment: Callable[[Tensor, Tensor], Tensor] | None = spec_augment
         self.noise, self.symmetric, self.together, self.gather_negatives = noise, symmetric, together, gather_negatives
 
     def connect(self, encoder):
-        self.projector.connect(encoder.embedding_dim)
+        self.projector.complete(encoder.embedding_dim)
+        if self.similarity is None:
+            self.similarity = Bilinear(self.projector.out_dim)
         if self.similarity.dim not in (None, self.projector.out_dim):
             raise ConfigError(
                 f"the similarity is for projections {self.similarity.dim} wide, the projector gives {self.projector.out_dim}."

@@ -45,7 +45,7 @@ class MoCo(Criterion):
         self._enter: list[tuple[Tensor, Tensor]] = []
 
     def connect(self, encoder):
-        self.projector.connect(encoder.embedding_dim)
+        self.projector.complete(encoder.embedding_dim)
         self.slow_encoder, self.slow_projector = follower(encoder).eval(), follower(self.projector).eval()
         start = normal(derive(torch.arange(self.queue_size), "queue"), "start", self.projector.out_dim)
         self.register_buffer("queue", normalize(start, dim=-1))

@@ -52,7 +52,7 @@ class SemiSupCon(ViewCriterion):
         self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
 
     def fit(self, width):
-        self.projector.connect(width)
+        self.projector.complete(width)
 
     def prepare(self, facts):
         if facts.classes:

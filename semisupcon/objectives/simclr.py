@@ -36,7 +36,7 @@ class SimCLR(ViewCriterion):
         self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
 
     def fit(self, width):
-        self.projector.connect(width)
+        self.projector.complete(width)
 
     def representations(self):
         return {"projection": self.projector}

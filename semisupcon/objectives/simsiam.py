@@ -27,8 +27,8 @@ class SimSiam(ViewCriterion):
         self.together = together
 
     def fit(self, width):
-        self.projector.connect(width)
-        self.predictor.connect(self.projector.out_dim, self.projector.out_dim)
+        self.projector.complete(width)
+        self.predictor.complete(self.projector.out_dim, self.projector.out_dim)
 
     def representations(self):
         return {"projection": self.projector}

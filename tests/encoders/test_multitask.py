@@ -64,6 +64,14 @@ def test_task_parameters_are_as_many_as_in_the_sheet(kind, per_task, first_stage
     assert total - stage_1 - 2 * per_task == 10_995_008 == shared
 
 
+@pytest.mark.parametrize("num_splits", [1, 2])
+@pytest.mark.parametrize(("kind", "total"), [("bn", 11_524_904), ("series", 14_308_648), ("parallel", 13_949_736)])
+def test_one_output_layer_or_two_count_the_same(kind, total, num_splits):
+    with torch.device("meta"):
+        encoder = AdapterResNet2d(kind, num_splits=num_splits, frontend=ThreeChannelMel())
+    assert sum(p.numel() for p in encoder.parameters()) == total
+
+
 def test_one_output_layer_can_serve_both_tasks():
     encoder = AdapterResNet2d("bn", width=2, out_dim=8, num_splits=1).eval()
     assert encoder.task_dims == {"contrastive": 8, "predictive": 8}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import timm
 import torch
 from timm.layers import DropPath
 
@@ -34,6 +35,25 @@ def test_convnext_drops_paths_in_training_only():
     torch.manual_seed(0)
     assert not torch.equal(encoder.train()(x), encoder(x))
     assert torch.equal(encoder.eval()(x), encoder(x))
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "ghostnet_050", "vgg11", "efficientnet_b0", "convnext_atto", "resnet10t"])
+def test_nothing_is_kept_that_never_learns(name):
+    """Distributed training waits for the gradient of every parameter; some models have layers between their map and the classifier."""
+    with torch.device("meta"):
+        encoder = TimmEncoder(name)
+        encoder.from_features(torch.empty(2, 1, 64, 98)).sum().backward()
+    assert [key for key, p in encoder.named_parameters() if p.grad is None] == []
+
+
+def test_what_is_dropped_changes_no_feature():
+    encoder = TimmEncoder("mobilenetv3_small_050")
+    whole = timm.create_model("mobilenetv3_small_050", in_chans=1)
+    whole.load_state_dict(encoder.trunk.model.state_dict(), strict=False)
+    x = torch.randn(2, 1, 64, 98, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(encoder.eval().trunk(x), whole.eval().forward_features(x))
+    encoder.train()(torch.randn(3, 1, 16_000)).sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters())
 
 
 @pytest.mark.parametrize(

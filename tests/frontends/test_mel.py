@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from semisupcon.encoders import ResNet2d
 from semisupcon.frontends import LogMel, ThreeChannelMel, audax_log_mel, cola_log_mel, mfcl_log_mel, mtslvr_log_mel
 
 RATE = 16_000
@@ -114,6 +115,24 @@ def test_magnitude_in_decibel_is_power_in_decibel():
     loud = [LogMel(power=power, **options)(tone).amax().item() for power in (1.0, 2.0)]
     louder = [LogMel(power=power, **options)(10 * tone).amax().item() for power in (1.0, 2.0)]
     assert [b - a for a, b in zip(loud, louder, strict=True)] == pytest.approx([20, 20], abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("make", [LogMel, ThreeChannelMel])
+def test_a_cast_model_rounds_spectrograms_but_no_constant(make, dtype):
+    encoder = ResNet2d(width=4, frontend=make()).eval()
+    x = sound().to(dtype)
+    exact, embedding = encoder.features(x.float()), encoder(x.float())
+    # A second move, such as to a device, must not forget the first.
+    encoder.to(dtype).to("cpu")
+    assert encoder.frontend.filters.dtype == encoder.frontend.window.dtype == torch.float32
+    # Waveforms of 16-bit files come as float32 whatever the model was cast to.
+    for waveform in (x, x.float()):
+        assert torch.equal(encoder.features(waveform), exact.to(dtype))
+        assert encoder(waveform).dtype == dtype
+        torch.testing.assert_close(encoder(waveform).float(), embedding, rtol=0.1, atol=0.05)
+    assert torch.equal(encoder.float().features(x.float()), exact)
+    assert encoder.double().features(x.double()).dtype == torch.float64
 
 
 def test_autocast_leaves_spectrograms_in_full_precision():

@@ -10,7 +10,7 @@ from semisupcon.encoders import AttentionPool, ResNet1d
 from semisupcon.encoders.multiformat import MultiFormat
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import DatasetStatistics, fit_statistics
-from semisupcon.heads import Predictor, ProjectionHead
+from semisupcon.heads import LinearHead, MLPHead, Predictor, ProjectionHead
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
 from semisupcon.objectives.base import Encode, Objective
 from semisupcon.objectives.byol import BYOL
@@ -19,6 +19,7 @@ from semisupcon.objectives.cpc import CPC, EmbeddingCPC
 from semisupcon.objectives.mfcl import MFCL
 from semisupcon.objectives.moco import MoCo
 from semisupcon.objectives.mtslvr import MTSLVR
+from semisupcon.objectives.semisupcon import SemiSupCon
 from semisupcon.objectives.simclr import SimCLR
 from semisupcon.objectives.simsiam import SimSiam
 from semisupcon.objectives.supervised import Supervised
@@ -75,6 +76,10 @@ def test_bfloat16_autocast_stays_near(name):
         (lambda: COLA(Given(6), spec_augment=Given(6)), TinyEncoder(), "reads waveforms"),
         (lambda: SimCLR(ProjectionHead([4], in_dim=5)), TinyEncoder(), "inputs of width 5, but the embedding is 6"),
         (lambda: SimSiam(predictor=Given(3)), TinyEncoder(), "3"),
+        (lambda: SimCLR(LinearHead()), TinyEncoder(), "LinearHead needs out_dim here"),
+        (lambda: SemiSupCon(LinearHead()), TinyEncoder(), "LinearHead needs out_dim here"),
+        (lambda: SimSiam(MLPHead()), TinyEncoder(), "MLPHead needs out_dim here"),
+        (lambda: MFCL(waveform_projector=LinearHead(), spectrogram_projector=LinearHead()), None, "LinearHead needs out_dim here"),
         (lambda: BYOL(ProjectionHead([4], in_dim=5)), TinyEncoder(), "5"),
         (lambda: MoCo(ProjectionHead([4], in_dim=5)), TinyEncoder(), "5"),
         (lambda: Supervised(ProjectionHead([3], in_dim=5)), TinyEncoder(), "5"),
@@ -116,6 +121,10 @@ def test_what_the_data_lacks_is_said_at_set_up():
         Supervised().prepare(DataFacts())
     with pytest.raises(ConfigError, match=r"name some in data\.aug_list"):
         AugmentationPrediction().prepare(DataFacts())
+    regression = AugmentationPrediction(regressor=LinearHead())
+    regression.connect(TinyEncoder())
+    with pytest.raises(ConfigError, match=r"no operator here has one \(polarity_inversion\); leave it out, or name .* in data\.aug_list"):
+        regression.prepare(DataFacts(operators=("polarity_inversion",), parameter_names=((),)))
     nothing = DataFacts(("a", "b"), "multiclass", train_targets=np.zeros((0, 2), np.float32))
     with pytest.raises(ConfigError, match="no training clip keeps one"):
         Supervised().prepare(nothing)

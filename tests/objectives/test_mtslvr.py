@@ -5,13 +5,15 @@ import torch
 from worlds import OPERATORS, ZOO, example, make_batch
 
 from semisupcon.data.batch import DataFacts
-from semisupcon.encoders.multitask import AdapterResNet2d
+from semisupcon.encoders import AdapterResNet2d, ResNet2d, SplitResNet2d
 from semisupcon.errors import ConfigError
-from semisupcon.frontends import LogMel
+from semisupcon.frontends import LogMel, ThreeChannelMel
+from semisupcon.heads import SimCLRHead
 from semisupcon.objectives.base import Encode
 from semisupcon.objectives.cpc import CPC
 from semisupcon.objectives.mtslvr import MTSLVR
 from semisupcon.objectives.simclr import SimCLR
+from semisupcon.objectives.simsiam import SimSiam
 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if name.startswith("MTSLVR")])
@@ -27,6 +29,26 @@ def test_is_the_weighted_sum_of_its_parts(name):
     torch.testing.assert_close(losses["contrastive_loss"], contrastive.detach())
     torch.testing.assert_close(losses["predictive_loss"], predictive.detach())
     torch.testing.assert_close(losses["loss"], contrastive + criterion.predictive_weight * predictive)
+
+
+COUNTS = {  # with seven operators and three channels (section 4.4): SimCLR, SimSiam
+    "None": (lambda: ResNet2d(18, 1000, frontend=ThreeChannelMel()), 13_221_303, 24_519_823),
+    "split": (lambda: SplitResNet2d(frontend=ThreeChannelMel()), 12_214_803, 23_367_823),
+    "bn": (lambda: AdapterResNet2d("bn", frontend=ThreeChannelMel()), 12_050_195, 23_203_215),
+    "series": (lambda: AdapterResNet2d("series", frontend=ThreeChannelMel()), 14_833_939, 25_986_959),
+    "parallel": (lambda: AdapterResNet2d("parallel", frontend=ThreeChannelMel()), 14_475_027, 25_628_047),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_whole_has_as_many_parameters_as_published(name):
+    make, *counts = COUNTS[name]
+    for contrastive, count in zip((lambda: SimCLR(SimCLRHead()), SimSiam), counts, strict=True):
+        with torch.device("meta"):
+            encoder, criterion = make(), MTSLVR(contrastive())
+            criterion.connect(encoder)
+            criterion.prepare(DataFacts(operators=tuple("abcdefg"), parameter_names=((),) * 7))
+        assert sum(p.numel() for module in (encoder, criterion) for p in module.parameters()) == count
 
 
 def test_a_tasks_own_layers_feel_only_its_loss():

@@ -12,6 +12,7 @@ from worlds import Given, TinyEncoder, make_batch
 from semisupcon.data.batch import DataFacts
 from semisupcon.errors import ConfigError
 from semisupcon.heads import ProjectionHead
+from semisupcon.losses import contrastive_loss
 from semisupcon.objectives.base import Encode
 from semisupcon.objectives.semisupcon import SemiSupCon
 from semisupcon.targets import Dice, Kernel, SameClip, SharedLabels
@@ -41,6 +42,17 @@ def test_meets_the_original(case):
     assert torch.equal(losses["semisl_loss"], losses["loss"].detach())
     losses["loss"].backward()
     assert (z.grad - get["grad"]).norm() / get["grad"].norm() < 5e-4
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_meets_the_parts_of_the_original(case):
+    """Its self-supervised and its supervised loss over all items of the batch."""
+    get, batch, criterion, z = golden(case)
+    labels, clips = batch["targets"].repeat_interleave(criterion.views, 0), batch["clip"].repeat_interleave(criterion.views)
+    for name, target in (("loss_ssl", SameClip()), ("loss_sl", criterion.target)):
+        weights = target(labels, clips, labels, clips)
+        loss = contrastive_loss(z, z, weights, torch.arange(len(z)), criterion.temperature).loss
+        assert loss.item() == pytest.approx(get[name].item(), rel=2e-4), name
 
 
 @pytest.mark.parametrize("case", CASES)
