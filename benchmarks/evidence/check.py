@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks import learning
 from benchmarks.evidence.study import Study
 from benchmarks.evidence.tables import first_difference, rebuilt, render
 from benchmarks.recipes import ROOT
@@ -31,6 +32,12 @@ def tables_of(study: Study, figures: Path) -> dict[str, str]:
     return {f"{study.name}.{table.name}": render(table, results) for table in study.tables}
 
 
+def learning_table(figures: Path) -> dict[str, str]:
+    """The table of `benchmarks.learning`, whose CSV lies beside those of the studies."""
+    file = figures / "learning.csv"
+    return {"learning.all": learning.table(pd.read_csv(file)) if file.exists() else "Not measured yet: `python -m benchmarks.learning`.\n"}
+
+
 def main(args: list[str] | None = None) -> int:
     """Check or write the page; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -39,6 +46,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--figures", type=Path, default=FIGURES, help="folder of the CSVs")
     given = parser.parse_args(args)
     tables = {name: text for study in map(load_study, NAMES) for name, text in tables_of(study, given.figures).items()}
+    tables |= learning_table(given.figures)
     page = given.page.read_text()
     try:
         anew = rebuilt(page, tables)

@@ -24,9 +24,9 @@ SHORT = {"data.target_length": 0.2}
 ALONE = {
     "SimCLR": ("clmr", {}),
     "SemiSupCon, no labels": ("pretrain_ssl", {}),
-    "SimSiam": ("simsiam", {}),
+    "SimSiam": ("simsiam", {"model.criterion.predictor.init_args.hidden": 64}),
     "MoCo": ("moco", {"model.criterion.temperature": 0.2}),
-    "BYOL": ("byol", {}),
+    "BYOL": ("byol", {"model.optimizer.init_args.lr": 3e-3}),
     "SemiSupCon, no labels, COLA's crops": ("pretrain_ssl", SHORT),
     "COLA": ("cola", SHORT),
     "augmentation prediction": ("mtslvr/predictive", PADDED),

@@ -88,12 +88,18 @@ def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
 
 
 def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, ...] | None:
-    """Shape of the output for so many frames; None when they are too few, or the input is nothing the model takes."""
+    """Shape of the output for so many frames; None when they are too few, or the input is nothing the model takes.
+
+    Raises:
+        ConfigError: for a model that gives anything but one tensor.
+    """
     try:
-        shape = model(torch.empty(1, frontend.channels, frontend.bands, frames)).shape
+        maps = model(torch.empty(1, frontend.channels, frontend.bands, frames))
     except (RuntimeError, AssertionError):
         return None
-    return tuple(shape) if min(shape) > 0 else None
+    if not isinstance(maps, Tensor):
+        raise ConfigError(f"{type(model.model).__name__} gives several feature maps and not one; choose a convolutional model.")
+    return tuple(maps.shape) if min(maps.shape) > 0 else None
 
 
 def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:

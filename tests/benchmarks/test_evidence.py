@@ -74,12 +74,17 @@ def test_ranks_are_averaged_over_columns_and_intervals_over_episodes_are_told():
     assert "the interval is ± 1.0 at most" in text
 
 
+LEARNING = "<!-- evidence: learning.all -->\n<!-- end of evidence -->\n"
+
+
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """A page of one study with one table, and the CSV it is made of; checked by the returned function."""
     monkeypatch.setattr(check, "NAMES", ("toy",))
     monkeypatch.setattr(check, "load_study", lambda name: STUDY)
-    (tmp_path / "results.md").write_text("Words.\n\n<!-- evidence: toy.probe -->\n<!-- end of evidence -->\n\nMore words.\n")
+    (tmp_path / "results.md").write_text(
+        "Words.\n\n<!-- evidence: toy.probe -->\n<!-- end of evidence -->\n\n" + LEARNING + "\nMore words.\n"
+    )
     runner.put(tmp_path / "toy.csv", [row(seed=seed, value=0.9 + 0.01 * seed) for seed in range(3)])
     return lambda *more: check.main([*more, "--page", str(tmp_path / "results.md"), "--figures", str(tmp_path)])
 

@@ -211,6 +211,7 @@ def test_segment_length_is_remembered():
         (lambda: ResNet2d(out_dim=0), "out_dim must be at least 1, or null .* got 0"),
         (lambda: TimmEncoder("efficientnet_b00"), "timm has no model 'efficientnet_b00'. Did you mean"),
         (lambda: TimmEncoder("vit_tiny_patch16_224"), "takes no spectrograms|gives no feature map"),
+        (lambda: TimmEncoder("efficientvim_m1"), "several feature maps and not one"),
         (lambda: MultiFormat(SampleCNNSmall(), ResNet2d()), "both formats need one sample rate, got 22050 and 16000"),
         (
             lambda: MultiFormat(ResNet2d(), ResNet1d()),
