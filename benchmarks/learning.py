@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ SPARSE = RESNET | {"frontend": {"class_path": "LogMel", "init_args": LOG_MEL | {
 HALF = (*LIGHT, "--model.encoder", json.dumps({"class_path": "ResNet2d", "init_args": SPARSE}))
 BOTH = (*LIGHT, "--model.encoder", json.dumps({"class_path": "MultiFormat", "init_args": FORMATS}), "--data.target_sample_rate", "22050")
 BOTH += ("--data.crop_fraction", "0.1", "--model.optimizer.init_args.lr", "3e-3")
-WAVES = {"class_path": "SampleCNNSmall", "init_args": {"sample_rate": 22050, "widths": [32, 32, 64, 128, 128]}}
+WAVES = {"class_path": "SampleCNNSmall", "init_args": {"sample_rate": 22050, "segment_samples": 22050, "widths": [32, 32, 64, 128, 128]}}
 FRAMES = (
     "--data.target_length",
     "1.0",
@@ -124,8 +125,10 @@ def measure(objective: str, seed: int, folder: Path, clips: Path, repeat: bool, 
     """Pretrain and probe; a row of `COLUMNS`. With ``repeat`` it is pretrained in another process first."""
     again = float("nan")
     if repeat:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            other, _ = pool.apply(train, (objective, seed, folder / "again", more))
+        with ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn")
+        ) as pool:  # tells of a worker that exits; a Pool waits for it for ever
+            other, _ = pool.submit(train, objective, seed, folder / "again", more).result()
     run, seconds = train(objective, seed, folder, more)
     if repeat:
         again = difference(run, other)
