@@ -5,6 +5,7 @@ an optional package because of its licence (GPL).
 """
 
 import math
+import threading
 from importlib.util import find_spec
 
 import torch
@@ -149,6 +150,10 @@ class Compression(Pedal):
         return Compressor(**self.settings)
 
 
+# The coder inside pedalboard shares tables between its instances, unguarded: two threads at once end the process.
+ONE_CODER = threading.Lock()
+
+
 class MP3(Pedal):
     """Encode as MP3 of variable bit rate, and decode. NaN or infinite rows come back as silence where the coder sees fit.
 
@@ -170,3 +175,7 @@ class MP3(Pedal):
         from pedalboard import MP3Compressor
 
         return MP3Compressor(vbr_quality=self.quality)
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+        with ONE_CODER:
+            return super().apply(audio, parameters, key)

@@ -1,5 +1,7 @@
 """Studio effects, against pedalboard where it is installed."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -70,3 +72,25 @@ def test_without_pedalboard_the_person_is_told(monkeypatch):
     monkeypatch.setattr(effects, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs the package pedalboard.\nInstall it: pip install 'semisupcon\[effects\]'"):
         MP3(SAMPLE_RATE)
+
+
+def test_one_thread_at_a_time_codes_mp3(pedalboard, keys, monkeypatch):
+    """Two at once crash the process, now and then."""
+    running, most = [], []
+
+    def coder(channel, _rate):
+        running.append(channel)
+        most.append(len(running))
+        time.sleep(0.005)
+        running.pop()
+        return channel
+
+    monkeypatch.setattr(MP3, "plugin", lambda self: coder)
+    monkeypatch.setattr(MP3, "block_samples", 100)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        MP3(SAMPLE_RATE)(torch.zeros(8, 1, 100), keys(8))
+    finally:
+        torch.set_num_threads(threads)
+    assert max(most) == 1
