@@ -125,9 +125,8 @@ def measure(objective: str, seed: int, folder: Path, clips: Path, repeat: bool, 
     """Pretrain and probe; a row of `COLUMNS`. With ``repeat`` it is pretrained in another process first."""
     again = float("nan")
     if repeat:
-        with ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn")
-        ) as pool:  # tells of a worker that exits; a Pool waits for it for ever
+        # Unlike a multiprocessing.Pool, which waits for ever, it tells of a worker that exits.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             other, _ = pool.submit(train, objective, seed, folder / "again", more).result()
     run, seconds = train(objective, seed, folder, more)
     if repeat:

@@ -96,6 +96,7 @@ class Clips(Dataset):
             raise ConfigError(f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).")
         self.sample_rate, self.samples, self.views, self.policy = sample_rate, samples, views, policy
         self.short_clips, self.fraction, self.overlap, self.min_samples = short_clips, crop_fraction, crop_overlap, min_samples
+        self.repeats = self.filled and short_clips == "circular"  # what fills them
         self.leaves_padding = not self.filled or short_clips == "zero"
         self.pin_memory = False  # the loader sets it where batches are made in the process that trains
         self.audio = FileAudio(table.rows) if audio is None else audio
@@ -168,19 +169,22 @@ class Clips(Dataset):
         available = max(1, span * self.sample_rate // rate)
         return min(available, self.samples) if self.samples is not None else available
 
+    def longest(self, length: Tensor) -> int:
+        """Samples T of a batch whose views hold ``length [B, V]``."""
+        return self.samples if self.filled else max(int(length.max()), self.min_samples)
+
     def _stack(self, views: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
         """Audio ``[B, V, 1, T]`` and lengths ``[B, V]`` of views ``[B][V]`` of arrays."""
         length = torch.tensor([[len(view) for view in clip] for clip in views])
-        longest = self.samples if self.filled else max(int(length.max()), self.min_samples)
+        longest = self.longest(length)
         audio = torch.empty(*length.shape, 1, longest, dtype=self.audio.dtype, pin_memory=self.pin_memory)
         out = audio.numpy()
-        circular = self.short_clips == "circular" and self.filled
         for b, clip in enumerate(views):
             for v, view in enumerate(clip):
                 out[b, v, 0, : len(view)] = view
                 if len(view) < longest:
-                    out[b, v, 0, len(view) :] = np.resize(view, longest)[len(view) :] if circular else 0
-        return audio, torch.full_like(length, longest) if circular else length
+                    out[b, v, 0, len(view) :] = np.resize(view, longest)[len(view) :] if self.repeats else 0
+        return audio, torch.full_like(length, longest) if self.repeats else length
 
 
 def as_is(batch: Batch) -> Batch:

@@ -69,12 +69,11 @@ class Resident:
     def cut(self, batch: dict[str, Any], clips: Clips) -> dict[str, Any]:
         """The batch with ``audio [B, V, 1, T]`` int16 in place of ``place``, as `Clips` would have made it."""
         place, length = (batch[name].to(self.samples.device) for name in ("place", "length"))
-        longest = clips.samples if clips.filled else max(int(length.max()), clips.min_samples)
+        longest = clips.longest(length)
         time = torch.arange(longest, device=self.samples.device)
-        circular = clips.filled and clips.short_clips == "circular"
-        within = time % length[..., None] if circular else torch.minimum(time, length[..., None] - 1)
+        within = time % length[..., None] if clips.repeats else torch.minimum(time, length[..., None] - 1)
         audio = self.samples[place[..., None] + within]
-        if circular:
+        if clips.repeats:
             length = torch.full_like(length, longest)
         elif clips.leaves_padding:
             audio = audio * (time < length[..., None])

@@ -150,7 +150,7 @@ class Objective(L.LightningModule):
         criterion: the learning problem.
         optimizer: parameters to optimizer; by class path in YAML.
         scheduler: optimizer to learning-rate scheduler, stepped every optimizer step; one whose ``total_steps`` is None is told the length
-            of the run. Only Lightning's ``ReduceLROnPlateau`` is stepped by epochs, which its ``monitor`` must be logged in.
+            of the run. Lightning's ``ReduceLROnPlateau`` alone is stepped at the end of an epoch, by its ``monitor``.
         decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation.
         chunk_size: views encoded at once, see `Encode`; None encodes all.
         seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
