@@ -20,7 +20,7 @@ from semisupcon.data.batch import DataFacts
 from semisupcon.errors import CheckpointError, UserError
 from semisupcon.spec import build, spec_of
 
-FORMAT = 1
+FORMAT = 2  # of checkpoints and exports: 1 (version 0.1) names classes by import paths, 2 by public names
 BEST, LAST = "best.ckpt", "last.ckpt"
 REQUEUED = "hpc_ckpt_*.ckpt"  # by Lightning, when it requeues a job of SLURM
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -113,8 +113,8 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         spec = config.get("encoder")
     else:
         content = read_checkpoint(path)
-        spec = content.get("semisupcon", {}).get("encoder")
-        weights = _below(content.get("state_dict", {}), "encoder.")
+        spec = _written(content, path).get("encoder")
+        weights = _below(_state(content, path), "encoder.")
     if spec is None:
         raise CheckpointError(
             f"{path} was not made by semisupcon.\nFor published checkpoints of other systems: python -m semisupcon import --help"
@@ -133,11 +133,50 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
         raise CheckpointError(f"{path} is an exported encoder without heads; give the training checkpoint.")
     content = read_checkpoint(path)
     encoder = load_encoder(path, trust)
-    written = content["semisupcon"]
-    criterion = build(written["criterion"], trust)
-    criterion.connect(encoder)
-    criterion.prepare(facts_from(written["facts"]))
-    return encoder, load_weights(criterion, _below(content["state_dict"], "criterion."), path).eval()
+    written = _written(content, path)
+    try:
+        criterion = build(written["criterion"], trust)
+        criterion.connect(encoder)
+        criterion.prepare(facts_from(written["facts"]))
+    except UserError:
+        raise
+    except Exception as error:  # What the file says may have any type and size.
+        raise CheckpointError(f"{path} does not describe its heads: {_first_line(error)}") from error
+    return encoder, load_weights(criterion, _below(_state(content, path), "criterion."), path).eval()
+
+
+def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What this package wrote into a checkpoint beside the weights; empty for files of others."""
+    written = content.get("semisupcon", {})
+    if not isinstance(written, dict):
+        raise CheckpointError(f"{path} is damaged: where the model is described, it holds a {type(written).__name__}.")
+    check_format(written.get("version", 1) if written else 1, path)
+    return written
+
+
+def check_format(version: Any, path: str | Path) -> None:
+    """Refuse what a later version of this package wrote.
+
+    Raises:
+        CheckpointError: for a newer format, or none at all.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise CheckpointError(f"{path} is damaged: its format is {version!r}, and formats are numbered from 1.")
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {version}; this version of semisupcon reads formats up to {FORMAT}.\nInstall a newer semisupcon to read it."
+        )
+
+
+def _state(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
+    state = content.get("state_dict", {})
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
+        raise CheckpointError(f"{path} is damaged: its state_dict is no dictionary of tensors.")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def plain_facts(facts: DataFacts) -> dict[str, Any]:
@@ -215,9 +254,13 @@ def _read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
     from safetensors.torch import load_file
 
     try:
-        return json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} is no complete exported model: {str(error).splitlines()[0][:160]}") from error
+        config, weights = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError, RecursionError) as error:
+        raise CheckpointError(f"{folder} is no complete exported model: {_first_line(error)}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder / CONFIG} holds no description but a {type(config).__name__}.")
+    check_format(config.get("format", 1), folder / CONFIG)
+    return config, weights
 
 
 def _below(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

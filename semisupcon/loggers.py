@@ -1,6 +1,7 @@
 """The metrics file that every run has, and the logger that the user chose beside it."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from semisupcon.errors import ConfigError
+from semisupcon.files import cell, plain_cell
 from semisupcon.runs import METRICS, Run
 
 LOGGERS = ("wandb", "tensorboard", "csv", "false")
@@ -78,13 +80,13 @@ class MetricsFile(Logger):
         if not self.path.exists():
             return []
         with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+            return [{plain_cell(k): v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         partial = self.path.with_suffix(".partial")
         with partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            writer.writeheader()
+            writer.writerow(dict(zip(self.columns, map(cell, self.columns), strict=True)))
             writer.writerows(rows)
         partial.replace(self.path)
 
@@ -110,6 +112,9 @@ def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Log
         from pytorch_lightning.loggers import WandbLogger
 
         identity = resume_id or run.state.get("wandb_id")
+        # wandb makes folder names of it, and it may come from the run.json of somebody else.
+        if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
+            raise ConfigError(f"The wandb run is named by letters, digits, - and _, got {identity!r}.\nGive it with --resume_id.")
         run.folder.mkdir(parents=True, exist_ok=True)
         return WandbLogger(
             name=run.folder.name, project=project, save_dir=run.folder, id=identity, resume="allow" if identity else None, log_model=False

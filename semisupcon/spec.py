@@ -1,12 +1,11 @@
-"""How a module is written down so that it can be built again: its class path and its arguments, as plain types.
+"""How a module is written into a file and built again: its public name and its arguments, as plain types.
 
 A subclass of `Recorded` remembers the arguments it was constructed with. `spec_of` turns it, and the modules among its arguments, into a
-nested dictionary ``{"class_path": ..., "init_args": {...}}`` that goes into checkpoints and JSON; `build` makes the module again. A class
-path is imported only when it lies inside this package or was named as trusted: nothing else a stranger's file says is imported or called.
+nested dictionary ``{"class_path": ..., "init_args": {...}}`` for checkpoints and JSON. `build` makes the module again: classes of this
+package are looked up by public name (`semisupcon.public`), classes outside it need trust, functions are never named.
 """
 
 import functools
-import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 from torch import nn
 
 from semisupcon.errors import CheckpointError, ConfigError, UserError
+from semisupcon.public import CLASSES, FUNCTIONS, PACKAGE, is_ours, public_class, public_name, trusted_object, trusted_roots
 
-PACKAGE = "semisupcon"
 OPTIONAL = ("torchaudio", "timm")  # imported where they are used, and not among the packages that `pip install .` brings
 
 
@@ -48,8 +47,8 @@ def _recording(init):
 
 
 def class_path(cls: type) -> str:
-    """The import path of a class."""
-    return f"{cls.__module__}.{cls.__qualname__}"
+    """How files name a class: the public name of one of ours, the import path of any other."""
+    return public_name(cls) or f"{cls.__module__}.{cls.__qualname__}"
 
 
 def spec_of(value: Any) -> Any:
@@ -71,60 +70,79 @@ def spec_of(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written down as plain types; make it a Recorded module")
 
 
+def with_modules(spec: Any) -> Any:
+    """The spec with import paths in place of public names, as version 0.1 wrote it; fingerprints of encoders are taken of this form."""
+    if isinstance(spec, Mapping):
+        spec = {k: with_modules(v) for k, v in spec.items()}
+        name = spec.get("class_path")
+        return spec | {"class_path": f"{CLASSES[name]}.{name}"} if isinstance(name, str) and name in CLASSES else spec
+    return [with_modules(v) for v in spec] if isinstance(spec, list | tuple) else spec
+
+
+def remake(value: Any) -> Any:
+    """A module made anew from the arguments of a living one, with new weights. No name is looked up."""
+    if isinstance(value, Recorded):
+        return type(value)(**{k: remake(v) for k, v in getattr(value, "_init_args", {}).items()})
+    if isinstance(value, Mapping):
+        return {k: remake(v) for k, v in value.items()}
+    return [remake(v) for v in value] if isinstance(value, list | tuple) else value
+
+
 def build(spec: Any, trust: Sequence[str] = ()) -> Any:
     """Make again what `spec_of` wrote down.
 
     Args:
-        spec: a nested dictionary of class paths and arguments.
-        trust: modules outside this package whose classes may be imported.
+        spec: a nested dictionary of class names and arguments.
+        trust: modules outside this package whose classes (and functions) may be imported.
 
     Raises:
-        CheckpointError: for a class path outside the package and ``trust``, before anything is imported; for one that is no `Recorded` class.
+        CheckpointError: for a class that is neither public nor trusted, before anything is imported; for one that is no `Recorded` class;
+            for arguments from which it cannot be made.
         ConfigError: for a module that needs a package that is not installed.
     """
     if isinstance(spec, Mapping):
         if set(spec) == {"class_path", "init_args"}:
-            cls = _resolve(spec["class_path"], trust)
-            arguments = {k: build(v, trust) for k, v in spec["init_args"].items()}
-            for name in getattr(cls, "import_paths", ()):  # arguments that will be imported and called
-                if isinstance(arguments.get(name), str):
-                    _check(arguments[name], trust)
-            try:
-                return cls(**arguments)
-            except UserError:
-                raise
-            except ModuleNotFoundError as error:
-                package = (error.name or "").partition(".")[0]
-                if package not in OPTIONAL:
-                    raise
-                raise ConfigError(f"{cls.__name__} needs {package}, which is not installed: pip install {package}.") from error
-            except TypeError as error:
-                raise CheckpointError(f"{spec['class_path']} cannot be built from what the file says: {error}") from error
+            return _build(spec["class_path"], spec["init_args"], trust)
         return {k: build(v, trust) for k, v in spec.items()}
     if isinstance(spec, list | tuple):
         return [build(v, trust) for v in spec]
     return spec
 
 
-def _check(path: Any, trust: Sequence[str]) -> None:
-    if not isinstance(path, str) or not any(path.startswith(f"{root}.") for root in (PACKAGE, *trust)):
-        raise CheckpointError(
-            f"The file asks for {path!r}, which lies outside {PACKAGE}.\n"
-            f"If you know and trust it, allow its module with --trust; nothing was imported."
-        )
+def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
+    cls = _class(path, trust)
+    if not isinstance(init_args, Mapping) or not all(isinstance(name, str) for name in init_args):
+        raise CheckpointError(f"The file gives {path} no dictionary of arguments but {type(init_args).__name__}.")
+    arguments = {k: build(v, trust) for k, v in init_args.items()}
+    for name in getattr(cls, "import_paths", ()):  # Arguments that a configuration may give as the import path of a function.
+        if isinstance(arguments.get(name), str):
+            arguments[name] = _function(arguments[name], trust)
+    try:
+        return cls(**arguments)
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in OPTIONAL:
+            raise
+        raise ConfigError(f"{cls.__name__} needs {package}, which is not installed: pip install {package}.") from error
+    except Exception as error:  # The arguments are a stranger's: any type, any size.
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(f"{path} cannot be built from what the file says: {(reason or [type(error).__name__])[0][:300]}") from error
 
 
-def _resolve(path: str, trust: Sequence[str]) -> type:
-    _check(path, trust)
-    parts = path.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        try:
-            found = importlib.import_module(".".join(parts[:cut]))
-        except ModuleNotFoundError:
-            continue
-        for name in parts[cut:]:
-            found = getattr(found, name, None)
-        if isinstance(found, type) and issubclass(found, Recorded):
-            return found
-        break
-    raise CheckpointError(f"The file asks for {path!r}, which is no module of this version of {PACKAGE}.")
+def _class(path: Any, trust: Sequence[str]) -> type[Recorded]:
+    trusted_roots(trust)  # A mistake in --trust is answered even where nothing needs it.
+    found = public_class(path) if isinstance(path, str) and is_ours(path) else trusted_object(str(path), trust)
+    if not (isinstance(found, type) and issubclass(found, Recorded)):
+        raise CheckpointError(f"The file asks for {path!r}, which is no module that this version of {PACKAGE} can build.")
+    return found
+
+
+def _function(path: str, trust: Sequence[str]) -> str:
+    """The import path of a function that a file may name: one of the short list, or one that is trusted."""
+    if path not in FUNCTIONS:
+        if is_ours(path):
+            raise CheckpointError(f"The file asks for the function {path!r}. Files may not name functions; nothing was imported.")
+        trusted_object(path, trust)
+    return FUNCTIONS.get(path, path)

@@ -157,6 +157,7 @@ class ClassSimilarity(Target):
     Args:
         matrix: C rows of C numbers in [0, 1], in the order of the classes; or the import path of ``f(classes) -> [C, C]``, such as
             ``semisupcon.data.annotations.keys.key_similarity``. Items with several labels get the mean over all pairs of them.
+            A checkpoint stores the numbers, never the path.
     """
 
     import_paths = ("matrix",)
@@ -171,6 +172,7 @@ class ClassSimilarity(Target):
         if isinstance(self.matrix, str):
             device = None if self.similarity is None else self.similarity.device
             self.similarity = _square(_import(self.matrix)(facts.classes)).to(device)
+            self._init_args["matrix"] = self.similarity.tolist()
         if len(self.similarity) != len(facts.classes):
             raise ConfigError(f"the similarity matrix is for {len(self.similarity)} classes, the data has {len(facts.classes)}.")
 
@@ -185,6 +187,7 @@ class Similarity(Target):
 
     Args:
         function: import path of ``f(labels_rows [M, C], labels_columns [N, C]) -> [M, N]`` in [0, 1]; rows with NaN are masked for you.
+            A checkpoint stores the path; reading its heads needs ``--trust`` of the module.
     """
 
     import_paths = ("function",)

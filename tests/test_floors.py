@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    0: ("errors", "random", "spec", "checkpoints", "distributed", "memory", "plots", "runs"),
+    0: ("errors", "random", "spec", "checkpoints", "distributed", "memory", "plots", "runs", "files", "kinds", "public"),
     1: ("encoders", "frontends", "heads", "augmentations", "losses", "targets", "optimization", "importer", "export", "embedding"),
     2: ("data",),
     3: ("objectives", "probing"),

@@ -36,13 +36,13 @@ def test_an_encoder_comes_back_the_same_shape():
 
 @pytest.mark.parametrize("path", ["os.system", "antigravity.Fly", "semisupconx.encoders.SampleCNN", 7, "semisupcon.nowhere.Thing"])
 def test_a_stranger_s_class_is_refused_before_any_import(path):
-    with pytest.raises(CheckpointError, match=r"lies outside semisupcon|is no module"):
+    with pytest.raises(CheckpointError, match=r"lies outside semisupcon|is no public class"):
         build({"class_path": path, "init_args": {"command": "echo"}})
     assert "antigravity" not in sys.modules
 
 
 def test_a_function_of_the_package_is_no_module_either():
-    with pytest.raises(CheckpointError, match="is no module"):
+    with pytest.raises(CheckpointError, match="is no public class"):
         build({"class_path": "semisupcon.checkpoints.save_atomically", "init_args": {"content": 1, "path": "x"}})
 
 

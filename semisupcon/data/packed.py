@@ -8,6 +8,8 @@ The folder stands for itself; on the machine that trains, the source files need 
 import json
 import logging
 import os
+import re
+import stat
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -135,7 +137,8 @@ class Packed:
                 status = os.stat(path)
             except OSError:
                 return False
-            if (status.st_size, status.st_mtime_ns) == (size, changed_at):
+            # The path is what a file says: a pipe or device in its place is not opened.
+            if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) == (size, changed_at):
                 return False
             # Another time alone may be a copy's.
             return status.st_size != size or describe(path).digest != digest
@@ -212,10 +215,15 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise DatasetNotFoundError(what, path, "Make it, or go on making it, with: python -m semisupcon pack --config ... --out DIR")
     try:
         header = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(folder, f"{HEADER} is no JSON") from error
+    if not isinstance(header, dict):
+        raise _damaged(folder, f"{HEADER} holds no header but a {type(header).__name__}")
     if header.get("version") != VERSION:
         raise UserError(f"The packed set has version {header.get('version')}, this is version {VERSION}.\nIn: {folder}\nPack it again.")
+    # The fingerprint becomes part of a file name in the cache.
+    if not isinstance(fingerprint := header.get("fingerprint"), str) or not re.fullmatch("[0-9a-f]{32}", fingerprint):
+        raise _damaged(folder, f"its fingerprint is {fingerprint!r}")
     return header
 
 

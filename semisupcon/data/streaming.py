@@ -11,7 +11,9 @@ batches, and a resume bit for bit with any number of workers. All windows of a b
 
 import argparse
 import asyncio
+import json
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -32,6 +34,16 @@ from semisupcon.data.packed import HEADER, INDEX, TARGETS, Packed, PackedAudio
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
 
 CHUNK_BYTES = 1 << 26
+CHUNKS = "index.json"  # LitData's own index
+# How `write_stream` writes clips. LitData can also store pickles, and its index can name classes to import.
+_FORM = {"compression": None, "encryption": None, "data_format": ["bytes"], "item_loader": "TemporalArrayLoader"}
+_FIELDS = {
+    "version": 1,
+    "fields": {"audio": {"dtype": "<i2", "shape": [], "tensor": False}},
+    "field_order": ["audio"],
+    "groups": [["audio"]],
+}
+_LEAF = [1, {"type": None, "context": None, "children_spec": []}]
 AT_ONCE = 64  # requests under way a process
 log = logging.getLogger(__name__)
 
@@ -74,14 +86,36 @@ class StreamedSet(Packed):
 
     def __init__(self, url: str):
         with tempfile.TemporaryDirectory() as folder:
-            for name in (HEADER, INDEX, TARGETS):
+            for name in (HEADER, INDEX, TARGETS, CHUNKS):
                 _download(url, name, Path(folder))
+            check_chunks(Path(folder) / CHUNKS, url)
             super().__init__(folder)
         self.folder = url
         self.gathered = replace(self.gathered, files=self.gathered.files.assign(record=np.arange(len(self.gathered.files))), where=url)
 
     def _check_shards(self, files: pd.DataFrame) -> None:
         """The chunks are far away; a window that cannot be read whole is an error when it is asked for."""
+
+
+def check_chunks(index: Path, url: str) -> None:
+    """Refuse an index of chunks that `write_stream` cannot have written, before LitData reads it.
+
+    Raises:
+        UserError: for another layout than arrays of 16-bit samples, or a chunk whose name leads out of the folder.
+    """
+    problem = None
+    try:
+        content = json.loads(index.read_text())
+        config, names = content["config"], [chunk["filename"] for chunk in content["chunks"]]
+        form = {name: config.get(name) for name in _FORM}
+        if form != _FORM or config["temporal_schema"] != _FIELDS or json.loads(config["data_spec"]) != _LEAF:
+            problem = "it describes other items than arrays of samples"
+        elif bad := [name for name in names if not isinstance(name, str) or not re.fullmatch(r"chunk-\d+-\d+\.bin", name)]:
+            problem = f"it names the chunk {bad[0]!r}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"it cannot be read ({type(error).__name__})"
+    if problem:
+        raise UserError(f"The streamed set is damaged, or was not made by semisupcon: {problem}.\nIn: {url}/{CHUNKS}")
 
 
 def _download(url: str, name: str, folder: Path) -> None:

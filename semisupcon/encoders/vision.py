@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from semisupcon.encoders.base import Encoder, needs_spectrogram
 from semisupcon.encoders.pooling import MaxPool, Pool
+from semisupcon.encoders.timm_options import checked_options
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.frontends import Frontend, LogMel, Normalization
 
@@ -31,13 +32,14 @@ class TimmEncoder(Encoder):
     Args:
         model: its name in timm.
         drop_path: stochastic depth at the last block, growing linearly from the first; 0 for models without.
-        options: further arguments of the model, such as ``act_layer: gelu_tanh``.
+        options: further arguments of the model, such as ``act_layer: gelu_tanh``; `timm_options` lists those that are passed on.
         frontend: None is log-mel as COLA has it.
         segment_samples: None is 1 s.
         normalize, pool: see `Encoder`.
 
     Raises:
-        ConfigError: for a model that timm does not have, takes no such input, or gives tokens instead of maps.
+        ConfigError: for a model that timm does not have, takes no such input, or gives tokens instead of maps; for an option that is not
+            passed on.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class TimmEncoder(Encoder):
     ):
         frontend = LogMel() if frontend is None else frontend
         needs_spectrogram(type(self).__name__, frontend)
-        arguments = dict(options or {}, in_chans=frontend.channels, num_classes=0)
+        arguments = dict(checked_options(model, options), in_chans=frontend.channels, num_classes=0)
         if drop_path:
             arguments["drop_path_rate"] = drop_path
         with torch.device("meta"):

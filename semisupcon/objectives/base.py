@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
-from semisupcon.checkpoints import plain_facts
+from semisupcon.checkpoints import FORMAT, check_format, plain_facts
 from semisupcon.data.batch import Batch, DataFacts
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.optimization import parameter_groups
 from semisupcon.random import derive
-from semisupcon.spec import Recorded, spec_of
+from semisupcon.spec import Recorded, spec_of, with_modules
 
 Augment = Callable[[Tensor, Tensor], Tensor]
 
@@ -273,15 +273,16 @@ class Objective(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["semisupcon"] = {
-            "version": 1,
+            "version": FORMAT,
             "encoder": spec_of(self.encoder),
             "criterion": spec_of(self.criterion),
             "facts": plain_facts(self.facts),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_format(checkpoint.get("semisupcon", {}).get("version", 1), "The checkpoint")
         written, ours = checkpoint.get("semisupcon", {}).get("encoder"), spec_of(self.encoder)
-        if written is not None and written != ours:
+        if written is not None and with_modules(written) != with_modules(ours):
             raise ConfigError(
                 f"The checkpoint holds another encoder than the one configured.\nIt holds: {written}\nConfigured: {ours}",
             )

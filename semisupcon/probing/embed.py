@@ -13,6 +13,7 @@ import numpy as np
 
 from semisupcon.embedding import audio_files, embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
+from semisupcon.files import cell
 from semisupcon.memory import keep_freed_memory
 
 
@@ -80,7 +81,7 @@ def write(out: Path, embeddings: list[tuple[Path, np.ndarray]]) -> None:
     if out.suffix == ".npy":
         np.save(out, values)
         with out.with_suffix(".csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("file", "second"), *names])
+            csv.writer(file).writerows([("file", "second"), *((cell(name), second) for name, second in names)])
         return
     try:
         import pyarrow as pa

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from semisupcon.encoders.base import Encoder
 from semisupcon.errors import CheckpointError, ConfigError
-from semisupcon.spec import PACKAGE
+from semisupcon.public import is_ours, lies_in, public_class, trusted_object, trusted_roots
 
 KEYS = ("class_path", "init_args", "weights", "sample_rate", "segment_samples")
 
@@ -90,20 +90,22 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
     if not isinstance(content, Mapping) or "class_path" not in content or set(content) - set(KEYS):
         raise CheckpointError(f"{file} describes no encoder: it takes class_path, and may take {', '.join(KEYS[1:])}.")
     path = str(content["class_path"])
-    if not any(path.startswith(f"{root}.") for root in (PACKAGE, *trust)):
+    if not is_ours(path) and not lies_in(path, trusted_roots(trust)):
         raise CheckpointError(
             f"{file} asks for the class {path}, which is not trusted.\nIf you know it, give --trust {path.rpartition('.')[0]}."
         )
-    found = find_class(path)
-    if found is None:
-        raise CheckpointError(f"{file} asks for {path}, which cannot be imported.")
+    found = public_class(path) if is_ours(path) else trusted_object(path, trust)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise CheckpointError(f"{file} asks for {path}, which is no module class.")
+    if not isinstance(content.get("init_args") or {}, Mapping):
+        raise CheckpointError(f"{file} gives init_args that are no mapping of names to values.")
 
     def make() -> Encoder:
         return as_encoder(found, content.get("init_args") or {}, content.get("sample_rate"), content.get("segment_samples"))
 
     encoder = make()
     if content.get("weights"):
-        load_state(encoder, file.parent / content["weights"])
+        load_state(encoder, file.parent / str(content["weights"]))
     return encoder, make
 
 

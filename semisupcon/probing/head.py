@@ -11,7 +11,9 @@ from torch.nn.functional import one_hot
 
 from semisupcon.errors import CheckpointError
 from semisupcon.heads import Head, LinearHead, MLPHead
+from semisupcon.kinds import KINDS
 from semisupcon.probing.cache import Chunks
+from semisupcon.probing.outcome import AGGREGATIONS
 
 
 class ProbeHead(nn.Module):
@@ -108,8 +110,21 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["head"])
+        _check(about)
         head = new_head(about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"])
         head.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is no saved probe head: {str(error).splitlines()[0][:160]}") from error
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise CheckpointError(f"{path} is no saved probe head: {reason}") from error
     return head, about
+
+
+def _check(about: Any) -> None:
+    """Refuse a description of a head that `save_head` cannot have written; it may come from a stranger."""
+    if not isinstance(about, dict) or about["method"] not in ("linear", "mlp") or about["kind"] not in KINDS:
+        raise ValueError("it does not say which head it is")
+    classes = about.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("its classes are no list of names")
+    if about.get("aggregation", AGGREGATIONS[0]) not in AGGREGATIONS:
+        raise ValueError(f"its aggregation is {about['aggregation']!r}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semisupcon.files import plain_cell
 from semisupcon.probing import svg
 from semisupcon.probing.maps import TITLES, load_map
 from semisupcon.probing.metrics import MAIN, confusion
@@ -151,4 +152,4 @@ def _read(file: Path) -> list[dict[str, str]]:
     if not file.exists():
         return []
     with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))
+        return [{k: plain_cell(v or "") for k, v in row.items() if k is not None} for row in csv.DictReader(lines)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from semisupcon.errors import UserError
+from semisupcon.files import cell, cells, cells_of, inside, plain_cell
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,13 @@ class Results:
             types = {f.name: f.type for f in fields(Row)}
             try:
                 with self.file.open(newline="") as lines:
-                    self.rows = [Row(**{k: types[k](v) for k, v in line.items()}) for line in csv.DictReader(lines)]
-            except (KeyError, TypeError, ValueError) as error:
+                    self.rows = [Row(**{k: types[k](plain_cell(v)) for k, v in line.items()}) for line in csv.DictReader(lines)]
+                for row in self.rows:
+                    for name in filter(None, (row.predictions, row.head)):
+                        inside(self.file.parent, name, str(self.file))
+            except UserError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise UserError(
                     f"{self.file} is no results file of this version: {error}.\nMove it away, or give another --out."
                 ) from error
@@ -93,7 +99,7 @@ class Results:
         with partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, [f.name for f in fields(Row)])
             writer.writeheader()
-            writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()} for row in self.rows)
+            writer.writerows(cells_of({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()}) for row in self.rows)
         partial.replace(self.file)
 
 
@@ -116,7 +122,7 @@ def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, sco
             writer.writerow(["path", *(f"true {c}" for c in classes), *(f"score {c}" for c in classes)])
             rows = ([f"{v:g}" for v in row] for row in targets)
         for path, words, numbers in zip(paths, rows, scores, strict=True):
-            writer.writerow([path, *words, *(f"{v:.6g}" for v in numbers)])
+            writer.writerow([cell(path), *cells(words), *(f"{v:.6g}" for v in numbers)])
     partial.replace(file)
 
 
@@ -127,7 +133,7 @@ def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tup
     names = tuple(h.removeprefix("score ") for h in header if h.startswith("score "))
     scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(len(rows), len(names))
     if header[1] == "true":
-        targets = np.eye(len(names))[[names.index(row[1]) for row in rows]]
+        targets = np.eye(len(names))[[names.index(plain_cell(row[1])) for row in rows]]
     else:
         targets = np.array([row[1 : 1 + len(names)] for row in rows], dtype=np.float64)
-    return [row[0] for row in rows], targets, scores, names, "multiclass" if header[1] == "true" else None
+    return [plain_cell(row[0]) for row in rows], targets, scores, names, "multiclass" if header[1] == "true" else None

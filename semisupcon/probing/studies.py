@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from semisupcon.embedding import progress, read_ahead
+from semisupcon.files import cell, cells_of
 from semisupcon.probing.certainty import bootstrap
 from semisupcon.probing.features import clip_segments, with_test
 from semisupcon.probing.head import load_head, predict
@@ -114,10 +115,12 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     shares = [s for s in shares.values() if s]
     if shares:
         with file.with_name(f"{file.stem}-weights.csv").open("w", newline="") as target:
-            csv.writer(target).writerows([("head", "share"), *((head, f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0])])
+            csv.writer(target).writerows(
+                [("head", "share"), *((cell(head), f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0])]
+            )
     with file.open("w", newline="") as target:
         writer = csv.DictWriter(target, ["task", "checkpoint", *(f.name for f in fields(Moved))])
         writer.writeheader()
         for m in moved:
             values = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(m).items()}
-            writer.writerow({"task": task.name, "checkpoint": it.subject.name, **values})
+            writer.writerow(cells_of({"task": task.name, "checkpoint": it.subject.name, **values}))

@@ -24,7 +24,7 @@ from semisupcon.errors import ConfigError, UserError
 from semisupcon.frontends import Normalization
 from semisupcon.probing.foreign import as_encoder, find_class, from_yaml
 from semisupcon.probing.tasks import named
-from semisupcon.spec import build, spec_of
+from semisupcon.spec import remake, spec_of, with_modules
 
 RANDOM = "random"
 CACHE_VERSION = 1
@@ -118,8 +118,7 @@ def random_twin(subject: Subject, seed: int) -> Subject:
     if subject.head is not None:
         raise ConfigError(f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the embedding.")
     with seeded(seed):
-        # Already imported and running: its class needs no further trust.
-        encoder = subject.make() if subject.make else build(spec_of(subject.encoder), trust=[type(subject.encoder).__module__])
+        encoder = subject.make() if subject.make else remake(subject.encoder)
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
         # The statistics by which inputs are normalised are a property of the data, not of training.
         if isinstance(trained, Normalization):
@@ -161,7 +160,7 @@ def same_shape(a: Subject, b: Subject) -> bool:
 def written_form(encoder: Encoder) -> Any:
     """What an encoder is, but for its weights: its spec, or its parts and settings in words where it has none."""
     try:
-        return spec_of(encoder)
+        return with_modules(spec_of(encoder))
     except TypeError:
         return [str(encoder), encoder.sample_rate, encoder.segment_samples]
 

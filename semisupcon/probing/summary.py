@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semisupcon.files import cells_of
 from semisupcon.probing.certainty import RESAMPLES, Drawn, bootstrap, difference, verdict
 from semisupcon.probing.results import Row, read_predictions
 
@@ -114,7 +115,7 @@ def write_lines(items: Sequence[Line] | Sequence[Comparison], file: Path) -> Non
     with partial.open("w", newline="") as target:
         writer = csv.DictWriter(target, [f.name for f in fields(items[0])])
         writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(item).items()} for item in items)
+        writer.writerows(cells_of({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(item).items()}) for item in items)
     partial.replace(file)
 
 

@@ -9,7 +9,7 @@ from semisupcon.augmentations import Chain, OneOf, build_chain
 from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.severity import TIERS
 from semisupcon.errors import ConfigError
-from semisupcon.spec import build, spec_of
+from semisupcon.spec import remake
 
 SIX = ["gain", "polarity_inversion", "add_colored_noise", "filtering", "pitch_shift", "delay"]
 CORRUPTIONS = ["timestretch", "splice", "reverb", "chorus", "distortion", "compression", "reverse", "bitcrush", "mp3"]
@@ -116,7 +116,7 @@ def test_a_chain_is_the_same_for_any_neighbours_and_again_from_its_spec(keys):
     x = torch.randn(10, 1, 6000, generator=torch.Generator().manual_seed(0)) * 0.1
     y, applied, parameters = chain(x, key)
     some = torch.tensor([7, 2, 3])
-    for other in (chain, build(spec_of(chain))):
+    for other in (chain, remake(chain)):
         for a, b in zip(other(x[some], key[some]), (y, applied, parameters), strict=True):
             assert torch.equal(a.float().nan_to_num(-9), b[some].float().nan_to_num(-9))
     assert parameters.shape == (10, 6, 7)

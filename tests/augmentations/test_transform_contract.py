@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from semisupcon.augmentations.base import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import make_keys
-from semisupcon.spec import build, spec_of
+from semisupcon.spec import remake
 
 names = st.sampled_from(sorted(EVERY))
 
@@ -104,7 +104,7 @@ def test_double_and_half_precision_are_kept(name):
 @pytest.mark.parametrize("name", sorted(EVERY))
 def test_is_made_again_from_its_spec(name):
     transform, x, key = EVERY[name](0.6), audio(4, 1500), rows(4)
-    again = build(spec_of(transform))
+    again = remake(transform)
     assert torch.equal(again(x, key)[0], transform(x, key)[0])
 
 

@@ -1,0 +1,3 @@
+"""The kinds of label."""
+
+KINDS = ("binary", "multiclass", "multilabel", "regression")
