@@ -2,7 +2,7 @@
 
 import sys
 
-from semisupcon.cli import main
+from semisupcon.commands.pretrain import main
 
 if __name__ == "__main__":
     sys.exit(main())

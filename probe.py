@@ -2,7 +2,7 @@
 
 import sys
 
-from semisupcon.probing.command import main
+from semisupcon.commands.probe import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,13 +14,13 @@ from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.filters import BandStop, LowPass
 from semisupcon.augmentations.frequency import TimeStretch
-from semisupcon.augmentations.hear import augmented_views, draw_spectrograms, read_span
 from semisupcon.augmentations.noise import AddColoredNoise
 from semisupcon.augmentations.pitch import PitchShift
 from semisupcon.augmentations.published import MTSLVRChain
 from semisupcon.augmentations.reverb import Reverb
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.augmentations.timing import Fade, SpliceOut, TimeMask
+from semisupcon.commands.hear import augmented_views, draw_spectrograms, read_span
 
 RATE, SECONDS = 22050, 2.7
 # Part of a file name, seconds into it, title, what is done, with what seed.

@@ -19,8 +19,8 @@ import torch
 
 from benchmarks.recipes import pretrain, probe, summary
 from semisupcon import load_encoder
-from semisupcon.data.annotations import load_annotations
-from semisupcon.data.synthetic import render
+from semisupcon.datasets import load_annotations
+from semisupcon.datasets.synthesis import render
 from semisupcon.embedding import embed
 from semisupcon.plots import draw_scatter, save_figure
 

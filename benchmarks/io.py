@@ -21,14 +21,14 @@ import soundfile as sf
 import torch
 
 from benchmarks.bars import Bar, all_met
-from semisupcon.data.batching import MixedBatchSampler
 from semisupcon.data.clips import Clips
-from semisupcon.data.gathering import gather
+from semisupcon.data.draws import divide
 from semisupcon.data.loader import EndlessLoader
-from semisupcon.data.packed import Packed, PackedAudio
-from semisupcon.data.packing import pack
-from semisupcon.data.resident import Places, Resident
-from semisupcon.data.splitter import divide
+from semisupcon.data.packed.on_device import Places, Resident
+from semisupcon.data.packed.reading import Packed, PackedAudio
+from semisupcon.data.packed.writing import pack
+from semisupcon.data.sampler import MixedBatchSampler
+from semisupcon.data.sources import gather
 from semisupcon.memory import keep_freed_memory
 
 SAMPLE_RATE, SECONDS, CROP = 22_050, 30, 59_535

@@ -25,11 +25,12 @@ import torch
 import yaml
 
 from benchmarks.bars import Bar, all_met
-from semisupcon import callbacks, load_encoder
+from semisupcon import load_encoder
 from semisupcon.checkpoints import LAST, read_checkpoint
-from semisupcon.cli import main as pretrain
+from semisupcon.commands.pretrain import main as pretrain
 from semisupcon.errors import CheckpointError
-from semisupcon.runs import newest_checkpoint
+from semisupcon.training import callbacks
+from semisupcon.training.runs import newest_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = {

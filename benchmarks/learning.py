@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.bars import Bar, all_met
 from benchmarks.recipes import markdown, pretrain, probe
-from semisupcon.data.synthetic import LABELS, render
+from semisupcon.datasets.synthesis import LABELS, render
 
 LOG_MEL = {"sample_rate": 22050, "n_fft": 1024, "win_length": 1024, "hop_length": 256, "n_mels": 64, "f_min": 0.0, "f_max": 11025.0}
 LOG_MEL |= {"padding": None, "power": 2.0, "offset": 1e-6, "floor": 1e-6, "ceiling": 1e4}

@@ -19,14 +19,14 @@ from sklearn.linear_model import SGDClassifier
 
 from benchmarks.bars import Bar, all_met
 from semisupcon.encoders import SampleCNNSmall, freeze
-from semisupcon.probing.features import Embedder, Features
-from semisupcon.probing.few_shot import PASSES, PATIENCE, RATE, TOLERANCE, episodes, over_episodes, run_episodes
-from semisupcon.probing.frozen import LEARNING_RATES, probe
-from semisupcon.probing.gradients import Adam, loss_and_gradients
-from semisupcon.probing.head import new_head, predict
-from semisupcon.probing.outcome import Settings, Training
-from semisupcon.probing.subjects import Subject
-from semisupcon.probing.tasks import Task
+from semisupcon.probing.embeddings.embedder import Embedder, Features
+from semisupcon.probing.embeddings.encoders import Subject
+from semisupcon.probing.embeddings.tasks import Task
+from semisupcon.probing.methods.base import Settings, Training
+from semisupcon.probing.methods.few_shot import PASSES, PATIENCE, RATE, TOLERANCE, episodes, over_episodes, run_episodes
+from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
+from semisupcon.probing.methods.head import new_head, predict
+from semisupcon.probing.methods.linear import LEARNING_RATES, probe
 from semisupcon.random import permutation
 
 EPOCHS = 100

@@ -15,11 +15,11 @@ import numpy as np
 
 from benchmarks import digits
 from benchmarks.recipes import REAL, ROOT, asking, named_tasks, pretrain
+from semisupcon.commands.probe import main as probe
 from semisupcon.plots import draw_confusion, draw_robustness, draw_scatter, save_figure
-from semisupcon.probing.command import main as probe
-from semisupcon.probing.maps import load_map
-from semisupcon.probing.metrics import confusion
-from semisupcon.probing.results import Results, read_predictions
+from semisupcon.probing.scores.metrics import confusion
+from semisupcon.probing.scores.results import Results, read_predictions
+from semisupcon.probing.studies.maps import load_map
 
 BEGIN, END = "<!-- table: python -m benchmarks.probe_suite -->", "<!-- end of table -->"
 RUNS = {"self-supervised": "self-supervised-0", "semi-supervised": "semi-supervised-100-0"}

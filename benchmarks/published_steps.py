@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.recipes import ROOT, markdown
-from semisupcon.cli import PretrainCLI, configured, speak_plainly
+from semisupcon.commands.pretrain import PretrainCLI, configured, speak_plainly
 from semisupcon.frontends import fit_statistics
-from semisupcon.optimization import parameter_groups
+from semisupcon.training.optimization import parameter_groups
 
 RECIPES = (
     "pretrain_ssl",

@@ -34,7 +34,7 @@ REAL = {
 
 def pretrain(recipe: str, folder: Path, name: str, seed: int, more: Sequence[str] = ()) -> Path:
     """Pretrain by a recipe and its overlay, anew; returns the run folder."""
-    from semisupcon.cli import main as pretrain_main  # Lightning, which writing tables does without
+    from semisupcon.commands.pretrain import main as pretrain_main  # Lightning, which writing tables does without
 
     shutil.rmtree(folder / name, ignore_errors=True)
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
@@ -48,7 +48,7 @@ def pretrain(recipe: str, folder: Path, name: str, seed: int, more: Sequence[str
 
 def probe(tasks: Sequence[str], runs: dict[str, Path], out: Path, seed: int, more: Sequence[str] = ()) -> pd.DataFrame:
     """Linear probes (unless ``more`` says otherwise) of the last checkpoints of runs and of the untrained encoder, as a table of results."""
-    from semisupcon.probing.command import main as probe_main
+    from semisupcon.commands.probe import main as probe_main
 
     checkpoints = ",".join([*(f"{name}={run / 'last.ckpt'}" for name, run in runs.items()), "random"])
     args = ["--tasks", f"[{','.join(tasks)}]", "--checkpoints", f"[{checkpoints}]", "--seeds", str(seed), "--out", str(out), *more]

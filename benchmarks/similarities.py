@@ -25,7 +25,7 @@ class Graded(NamedTuple):
     options: tuple[str, ...]
 
 
-PITCHES = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.data.annotations.keys.pitch_class_similarity}}"
+PITCHES = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.datasets.keys.pitch_class_similarity}}"
 STUDIES = {
     "classes": Graded("synthetic_pitch", PITCHES, 200, ("--data.aug_list", "[gain, polarity_inversion, add_colored_noise]")),
     "values": Graded("synthetic_affect", "Kernel", 300, MEL),

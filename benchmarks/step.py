@@ -31,13 +31,13 @@ from benchmarks import augment_published as published
 from benchmarks.bars import Bar, all_met
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.data.gathering import gather
-from semisupcon.data.packing import pack
+from semisupcon.data.packed.writing import pack
+from semisupcon.data.sources import gather
 from semisupcon.encoders import Encoder, ResNet2d, SampleCNN
 from semisupcon.frontends import LogMel
 from semisupcon.memory import keep_freed_memory
 from semisupcon.objectives import SemiSupCon
-from semisupcon.objectives.base import Objective
+from semisupcon.training.objective import Objective
 
 CLIPS, BATCH, VIEWS, RATE, SAMPLES, FILE_RATE, FILE_SECONDS = 40, 16, 2, 22050, 59535, 44100, 30
 ROUNDS, WARM = 5, 3

@@ -26,10 +26,10 @@ import soundfile
 import torch
 
 from benchmarks.bars import Bar, all_met
-from semisupcon.data.gathering import gather
-from semisupcon.data.packed import Packed, PackedAudio
-from semisupcon.data.packing import pack
-from semisupcon.data.streaming import StreamedDataModule, write_stream
+from semisupcon.data.packed.reading import Packed, PackedAudio
+from semisupcon.data.packed.writing import pack
+from semisupcon.data.sources import gather
+from semisupcon.data.streamed import StreamedDataModule, write_stream
 
 CLIPS, SECONDS, RATE, BATCH, CROP = 160, 15, 22050, 16, 2 * 59535
 STOP, NEXT, TIMED = 3, 4, 40

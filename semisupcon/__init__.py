@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semisupcon.old_names import accept_old_names
+
 if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
+
+accept_old_names()
 
 __version__ = "0.1.0"
 

@@ -6,13 +6,13 @@ import sys
 from semisupcon.errors import UserError, nearest
 
 COMMANDS = {
-    "data": ("semisupcon.data.command", "list the data sets, check one, or download one"),
-    "pack": ("semisupcon.data.packed", "decode and resample a data set once, for the fastest training"),
-    "stream": ("semisupcon.data.streaming", "copy a packed data set into chunks for object storage"),
-    "import": ("semisupcon.importer", "turn a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs into ours"),
-    "embed": ("semisupcon.probing.embed", "embeddings of audio files, one a file or one a second"),
-    "hear": ("semisupcon.augmentations.hear", "write augmented views of a file as wav, with a picture"),
-    "export": ("semisupcon.export", "write the encoder of a run as safetensors and JSON"),
+    "data": ("semisupcon.commands.data", "list the data sets, check one, or download one"),
+    "pack": ("semisupcon.commands.pack", "decode and resample a data set once, for the fastest training"),
+    "stream": ("semisupcon.commands.stream", "copy a packed data set into chunks for object storage"),
+    "import": ("semisupcon.commands.import_", "turn a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs into ours"),
+    "embed": ("semisupcon.commands.embed", "embeddings of audio files, one a file or one a second"),
+    "hear": ("semisupcon.commands.hear", "write augmented views of a file as wav, with a picture"),
+    "export": ("semisupcon.commands.export", "write the encoder of a run as safetensors and JSON"),
 }
 
 

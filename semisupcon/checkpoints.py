@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, UserError
 from semisupcon.spec import build, spec_of
 

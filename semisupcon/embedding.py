@@ -176,7 +176,7 @@ def embed(
 def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder: nn.Module, per: str = "file") -> np.ndarray:
     """Read one clip and cut it as the encoder needs it: ``[n, segment]``."""
     if isinstance(clip, str | Path):
-        from semisupcon.data.audio import read
+        from semisupcon.audio.reading import read
 
         audio, name = read(clip, sample_rate=encoder.sample_rate), clip
     else:

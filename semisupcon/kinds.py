@@ -1,3 +1,5 @@
-"""The kinds of label."""
+"""The kinds of label, and of aggregation over segments."""
 
 KINDS = ("binary", "multiclass", "multilabel", "regression")
+# What a probe averages over the segments of a track.
+AGGREGATIONS = ("embedding", "logit", "probability", "vote")

@@ -46,8 +46,8 @@ CLASSES: dict[str, str] = {name: module for module, names in _MODULES.items() fo
 
 # Functions that checkpoints of version 0.1 name. Since then a target stores the values of its function.
 FUNCTIONS = {
-    "semisupcon.data.annotations.keys.key_similarity": "semisupcon.data.annotations.keys.key_similarity",
-    "semisupcon.data.annotations.keys.pitch_class_similarity": "semisupcon.data.annotations.keys.pitch_class_similarity",
+    "semisupcon.data.annotations.keys.key_similarity": "semisupcon.datasets.keys.key_similarity",
+    "semisupcon.data.annotations.keys.pitch_class_similarity": "semisupcon.datasets.keys.pitch_class_similarity",
 }
 
 

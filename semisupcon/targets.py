@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pdist
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.errors import ConfigError
 from semisupcon.random import permutation
 from semisupcon.spec import Recorded
@@ -156,7 +156,7 @@ class ClassSimilarity(Target):
 
     Args:
         matrix: C rows of C numbers in [0, 1], in the order of the classes; or the import path of ``f(classes) -> [C, C]``, such as
-            ``semisupcon.data.annotations.keys.key_similarity``. Items with several labels get the mean over all pairs of them.
+            ``semisupcon.datasets.keys.key_similarity``. Items with several labels get the mean over all pairs of them.
             A checkpoint stores the numbers, never the path.
     """
 

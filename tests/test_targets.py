@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.spec import build, spec_of
 from semisupcon.targets import ClassSimilarity, Dice, Either, Kernel, SameClip, SameLabels, SharedLabels, Similarity
@@ -178,7 +178,7 @@ def test_refuses_what_would_make_everything_near():
 
 def test_a_similarity_of_classes_may_be_named_by_its_function():
     facts = DataFacts(classes=("C major", "G major", "Gb major"), kind="multiclass")
-    target = ClassSimilarity("semisupcon.data.annotations.keys.key_similarity")
+    target = ClassSimilarity("semisupcon.datasets.keys.key_similarity")
     target.prepare(facts)
     labels, clips = torch.eye(3), torch.arange(3)
     near = target(labels, clips, labels, clips)

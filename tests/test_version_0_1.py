@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from semisupcon import load_encoder
-from semisupcon.cli import main as pretrain
-from semisupcon.probing.command import main as probe
+from semisupcon.commands.pretrain import main as pretrain
+from semisupcon.commands.probe import main as probe
 
 RUNS = ("pretrain_smsl", "moco", "parallel_simclr", "mfcl")
 TIMES = ("clips_per_second",)

@@ -15,8 +15,8 @@ from benchmarks.evidence.questions import QUESTIONS
 from benchmarks.evidence.study import Cell, Probe
 from benchmarks.recipes import pretrain
 from semisupcon.checkpoints import read_checkpoint
-from semisupcon.probing.command import main as probe_main
-from semisupcon.probing.metrics import MAIN
+from semisupcon.commands.probe import main as probe_main
+from semisupcon.probing.scores.metrics import MAIN
 
 COLUMNS = ["study", "setting", "seed", "task", "representation", "method", "metric", "value", "low", "high", "chance"]
 COLUMNS += ["classes", "steps", "seconds", "machine"]

@@ -14,7 +14,7 @@ from benchmarks.evidence.study import FSDD, LIGHT, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 from benchmarks.recipes import ROOT
 from semisupcon.plots import draw_scatter, save_figure
-from semisupcon.probing.maps import load_map
+from semisupcon.probing.studies.maps import load_map
 
 LOG_MEL = {"sample_rate": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80, "padding": None, "n_mels": 40, "f_min": 0.0}
 LOG_MEL |= {"f_max": 4000.0, "power": 2.0, "offset": 1e-6, "floor": 1e-6, "ceiling": 1e4}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from semisupcon.data.annotations import Annotations, load_annotations
-from semisupcon.data.annotations.splits import stratified_split
+from semisupcon.datasets import Annotations, load_annotations
+from semisupcon.datasets.parsing.splits import stratified_split
 from semisupcon.random import permutation
 
 # All classes are test classes; a fifth of the clips is kept from the episodes, to give untrained encoders their batch-norm statistics.

@@ -1,5 +1,5 @@
 """From files and annotations to batches."""
 
-from semisupcon.data.batch import Batch, DataFacts, labelled
+from semisupcon.batch import Batch, DataFacts, labelled
 
 __all__ = ["Batch", "DataFacts", "labelled"]

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semisupcon.data.audio import read_spans, resample
-from semisupcon.data.batch import Batch
-from semisupcon.data.splitter import ClipTable
-from semisupcon.data.views import Crops, Policy, adjacent, check_policy, gapped, independent, parts, whole
+from semisupcon.audio.reading import read_spans, resample
+from semisupcon.batch import Batch
+from semisupcon.data.crops import Crops, Policy, adjacent, check_policy, gapped, independent, parts, whole
+from semisupcon.data.draws import ClipTable
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import view_of
 
@@ -62,7 +62,7 @@ class Clips(Dataset):
         samples: length of a view; None with the policies ``gapped``, ``parts`` and ``whole``, whose views are as long as their clips make
             them (a number then limits the clip to a random stretch of that length, to which ``whole`` also fills shorter ones).
         views: number of views, V.
-        policy: how they are cut, see `semisupcon.data.views`.
+        policy: how they are cut, see `semisupcon.data.crops`.
         short_clips: what becomes of clips shorter than a view: repeated from their beginning (circular), followed by zeros (zero), or refused.
         crop_fraction: of ``gapped``.
         crop_overlap: of ``gapped``.

@@ -9,15 +9,15 @@ import torch
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 
 from semisupcon.augmentations.chains import build_chain
-from semisupcon.data.batch import Batch, DataFacts
-from semisupcon.data.batching import MixedBatchSampler, share_out, validation_batches
+from semisupcon.batch import Batch, DataFacts
 from semisupcon.data.clips import Clips, FileAudio, ShortClips
-from semisupcon.data.gathering import Gathered, gather
+from semisupcon.data.crops import Policy
+from semisupcon.data.draws import ClipTable, check_shares, divide
 from semisupcon.data.loader import EndlessLoader, batches
-from semisupcon.data.packed import Packed, PackedAudio
-from semisupcon.data.resident import Places, Resident, fits
-from semisupcon.data.splitter import ClipTable, check_shares, divide
-from semisupcon.data.views import Policy
+from semisupcon.data.packed.on_device import Places, Resident, fits
+from semisupcon.data.packed.reading import Packed, PackedAudio
+from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
+from semisupcon.data.sources import Gathered, gather
 from semisupcon.errors import ConfigError
 
 
@@ -42,7 +42,7 @@ class AudioDataModule(L.LightningDataModule):
         target_length: length of a view in seconds; by default the encoder's.
         target_sample_rate: Hz; by default the encoder's, which it may not differ from.
         views: views a clip; by default as many as the objective needs.
-        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.views`. Validation of whole is by parts: two views of
+        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.crops`. Validation of whole is by parts: two views of
             it would be the same.
         short_clips: what becomes of clips shorter than a view: circular, zero or refuse.
         crop_fraction: of view_policy gapped: length of a crop as a share of the clip.

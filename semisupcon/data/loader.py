@@ -20,10 +20,10 @@ from weakref import WeakSet
 import numpy as np
 from torch.utils.data import DataLoader
 
-from semisupcon.data.batch import Batch
-from semisupcon.data.batching import MixedBatchSampler
+from semisupcon.audio.quiet import without_decoder_notes
+from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, as_is
-from semisupcon.data.quiet import without_decoder_notes
+from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.errors import AudioError
 
 log = logging.getLogger(__name__)

@@ -1,18 +1,25 @@
-"""Where clips come from: a task's annotations, a plain folder, or the embedded synthetic set."""
+"""Which files there are to train on: ``sl_task``, ``ssl_task`` and ``data_dir`` made into one list, before anything is drawn.
+
+A `Source` is a task's annotations, a plain folder, or the embedded synthetic set. The labelled clips come from ``sl_task``. The unlabelled
+pool is ``ssl_task`` if named, else all audio under ``data_dir``, else what ``sl_task`` itself lists; with nothing given it is the embedded
+synthetic set. Files identify clips where sources overlap: a validation or test file of any task named is never trained on, nor is audio in
+folders that hold held-out clips only.
+"""
 
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semisupcon.data.annotations import Annotations, find_task, load_annotations
-from semisupcon.data.annotations.layout import audio_files, unlisted
-from semisupcon.data.synthetic import render
+from semisupcon.audio.scan import scan, usable
+from semisupcon.datasets import Annotations, Kind, find_task, load_annotations
+from semisupcon.datasets.parsing.finding import audio_files, unlisted
+from semisupcon.datasets.synthesis import render
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.random import stable_hash
 
@@ -109,3 +116,123 @@ def held_out_near(source: Source, paths: Iterable[str]) -> set[str]:
     if left_out:
         log.info("data: %d files are left out of the pool: they lie among held-out clips, or have the name of a listed one.", len(left_out))
     return set(inside) - free
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Every file that may be trained or validated on, once, before anything is drawn.
+
+    Attributes:
+        files: sorted by path. Columns: ``path`` (absolute), ``name`` (relative to its root), ``clip`` (63-bit hash of the name), ``group``,
+            ``split`` (train or val as the sources say), ``listed`` (by sl_task), ``labelled``, ``in_pool``, ``frames``, ``sample_rate``.
+            Further columns are kept.
+        targets: ``[n, C]`` float32, a NaN row where a file has no label.
+        classes: names of the C columns.
+        kind: what the targets are; None without labels.
+        skipped: files that cannot be used: ``name`` and ``problem``.
+        where: the folders, for messages.
+        labels: the task that the labels come from, for messages.
+    """
+
+    files: pd.DataFrame
+    targets: np.ndarray
+    classes: tuple[str, ...]
+    kind: Kind | None
+    skipped: pd.DataFrame
+    where: str
+    labels: str | None
+
+    def without_labels(self) -> "Gathered":
+        """The same files as a pool without labels."""
+        files = self.files.assign(labelled=False, in_pool=True)
+        return replace(self, files=files, targets=np.zeros((len(files), 0), np.float32), classes=(), kind=None, labels=None)
+
+
+def gather(
+    sl_task: str | None = None,
+    ssl_task: str | None = None,
+    data_dir: str | Path | None = None,
+    sl_kwargs: dict[str, Any] | None = None,
+    ssl_kwargs: dict[str, Any] | None = None,
+    max_bad: float = 0.01,
+) -> Gathered:
+    """Find the clips, and look at every file.
+
+    Args:
+        sl_task: data set whose labels supervise; None for self-supervision.
+        ssl_task: data set whose audio is the unlabelled pool; its labels are not looked at.
+        data_dir: root of both unless their kwargs hold ``root``; without ``ssl_task`` all audio under it is the pool.
+        sl_kwargs: ``root``, and options of the labelled data set.
+        ssl_kwargs: the same of the pool's.
+        max_bad: greatest share of files that may be unusable.
+
+    Raises:
+        ConfigError: for an unknown task or option.
+        DatasetNotFoundError: for a missing folder or file.
+        UserError: for a folder without audio, or too many bad files.
+    """
+    labelled, pool = _sources(sl_task, ssl_task, data_dir, dict(sl_kwargs or {}), dict(ssl_kwargs or {}))
+    files = _keep_apart(labelled, pool)
+    where = " and ".join(dict.fromkeys(source.root for source in (labelled, pool) if source is not None))
+    if files.empty:
+        raise UserError(f"No clips to train on.\nIn: {where}\nCheck the splits of the task; test clips are never trained on.")
+    facts = scan(files["path"].tolist())
+    good = usable(files["name"].tolist(), facts, max_bad, where)
+    skipped = pd.DataFrame({"name": files["name"][~good].to_numpy(), "problem": facts["problem"][~good].to_numpy()})
+    files = pd.concat([files, facts[["frames", "sample_rate"]]], axis=1)[good].reset_index(drop=True)
+    annotations = labelled.annotations if labelled else None
+    targets = np.full((len(files), len(annotations.classes) if annotations else 0), np.nan, np.float32)
+    files["listed"] = files["row"].notna()
+    if annotations:
+        targets[files["listed"]] = annotations.targets[files["row"][files["listed"]].astype(int)]
+    return Gathered(
+        files=files.drop(columns="row"),
+        targets=targets,
+        classes=annotations.classes if annotations else (),
+        kind=annotations.kind if annotations else None,
+        skipped=skipped,
+        where=where,
+        labels=sl_task,
+    )
+
+
+def _sources(sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs) -> tuple[Source | None, Source]:
+    """The labelled source and the pool, as named or by default."""
+    labelled = task_source(sl_task, data_dir, sl_kwargs, "sl_task") if sl_task else None
+    if ssl_task == sl_task and sl_task is not None and not ssl_kwargs:
+        return labelled, labelled
+    if ssl_task:
+        return labelled, task_source(ssl_task, data_dir, ssl_kwargs, "ssl_task")
+    if data_dir is not None:
+        return labelled, audio_in(data_dir)
+    if labelled:
+        return labelled, labelled
+    log.info("data: neither sl_task, ssl_task nor data_dir is given; training on the embedded synthetic set, without labels.")
+    return None, embedded_source()
+
+
+def _keep_apart(labelled: Source | None, pool: Source) -> pd.DataFrame:
+    """Every file that may be used, once, with what it may be used for.
+
+    Columns: path, name, clip, group, split (train or val), in_pool, labelled, row (in the labelled annotations, else NaN).
+    """
+    table = pool.table().assign(in_pool=True, labelled=False, row=np.nan)
+    if labelled is not None:
+        listed = labelled.table()
+        listed["row"] = np.arange(len(listed), dtype=float)
+        listed["labelled"] = ~np.isnan(labelled.annotations.targets).any(axis=1)
+        # Where both list a file the labelled source's name and split hold; but what the pool holds out is not trained on either.
+        split_in_pool = listed["path"].map(dict(zip(table["path"], table["split"], strict=True)))
+        training = listed["split"] == "train"
+        listed["in_pool"] = split_in_pool.notna() & ~(training & (split_in_pool != "train"))
+        held_out = set(listed["path"]) | held_out_near(labelled, table["path"])
+        table = table[~table["path"].isin(held_out)]
+        table = pd.concat([listed[~(training & (split_in_pool == "test"))], _apart(table, listed)])
+    return table[table["split"] != "test"].sort_values("path", kind="stable", ignore_index=True)
+
+
+def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
+    """Files of two roots that happen to have the same relative path are two clips."""
+    same, clip = table["clip"].isin(listed["clip"]).to_numpy(), table["clip"].to_numpy(copy=True)
+    clip[same] = [stable_hash(f"unlabelled/{name}") for name in table["name"][same]]
+    return table.assign(clip=clip)

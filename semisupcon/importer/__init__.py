@@ -4,7 +4,6 @@ Files are read with ``weights_only=True`` and taken strictly: every tensor of ou
 every tensor of theirs must be used, but for those a system stores twice, or stores and never uses, which are dropped and reported.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,26 +90,6 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
 
 def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-
-
-def main(args: list[str] | None = None) -> int:
-    """Import; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m semisupcon import", description="Turn a published checkpoint into ours.")
-    parser.add_argument("system", choices=SYSTEMS, help="what made the file")
-    parser.add_argument("file", help="published checkpoint")
-    parser.add_argument("--out", required=True, help="folder to write")
-    given = parser.parse_args(args)
-    with torch.no_grad():
-        imported = import_checkpoint(given.system, given.file)
-    folder = write(imported, given.out, {"imported_from": Path(given.file).name, "system": given.system})
-    if imported.encoder is not None:
-        print(f"Encoder: {describe(imported.encoder)}, normalisation {type(imported.encoder.normalize).__name__}.")
-    for name, head in imported.heads.items():
-        print(f"Head '{name}': {describe(head)}.")
-    if imported.dropped:
-        print(f"Dropped, because {given.system} {DROPPED[given.system]}: {', '.join(imported.dropped)}.")
-    print(f"Wrote {folder}.")
-    return 0
 
 
 def describe(module: torch.nn.Module) -> str:

@@ -1,7 +1,7 @@
-"""Learning problems, one criterion a file, and the LightningModule around them."""
+"""Learning problems, one criterion a file."""
 
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
-from semisupcon.objectives.base import Criterion, Encode, Objective
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.byol import BYOL
 from semisupcon.objectives.cola import COLA, Bilinear, Cosine
 from semisupcon.objectives.cpc import CPC, EmbeddingCPC
@@ -26,7 +26,6 @@ __all__ = [
     "EmbeddingCPC",
     "Encode",
     "MoCo",
-    "Objective",
     "SemiSupCon",
     "SimCLR",
     "SimSiam",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from semisupcon.data.batch import Batch
+from semisupcon.batch import Batch
 from semisupcon.distributed import Share, share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import AugmentationPredictor, Head

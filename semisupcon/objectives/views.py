@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from semisupcon.data.batch import Batch, labelled
+from semisupcon.batch import Batch, labelled
 from semisupcon.distributed import Share, share
 from semisupcon.losses import Contrast, contrastive_loss
 from semisupcon.objectives.base import Criterion, Encode

@@ -11,17 +11,17 @@ from pathlib import Path
 from semisupcon.checkpoints import export_encoder
 from semisupcon.data.sources import is_synthetic
 from semisupcon.errors import ConfigError, nearest
-from semisupcon.probing.certainty import RESAMPLES, bootstrap
-from semisupcon.probing.features import Embedder, Features
-from semisupcon.probing.head import save_head
-from semisupcon.probing.methods import DEPENDS, KINDS, METHODS, ONE_SEED, Case, applies
-from semisupcon.probing.metrics import MAIN, chance
-from semisupcon.probing.outcome import FineTuning, Outcome, Settings
-from semisupcon.probing.results import Results, Row, identity_of, write_predictions
-from semisupcon.probing.scoring import score_with_head
-from semisupcon.probing.studies import Studies, study_invariance, study_map, study_robustness
-from semisupcon.probing.subjects import RANDOM, Subject, load_subject, random_twin, same_shape
-from semisupcon.probing.tasks import Task, fold_count, fraction_of_training, load_task, named, select, shuffled_labels
+from semisupcon.probing.embeddings.embedder import Embedder, Features
+from semisupcon.probing.embeddings.encoders import RANDOM, Subject, load_subject, random_twin, same_shape
+from semisupcon.probing.embeddings.tasks import Task, fold_count, fraction_of_training, load_task, named, select, shuffled_labels
+from semisupcon.probing.methods.base import FineTuning, Outcome, Settings
+from semisupcon.probing.methods.by_name import DEPENDS, KINDS, METHODS, ONE_SEED, Case, applies
+from semisupcon.probing.methods.head import save_head
+from semisupcon.probing.methods.saved_head import score_with_head
+from semisupcon.probing.scores.bootstrap import RESAMPLES, bootstrap
+from semisupcon.probing.scores.metrics import MAIN, chance
+from semisupcon.probing.scores.results import Results, Row, identity_of, write_predictions
+from semisupcon.probing.studies.run import Studies, study_invariance, study_map, study_robustness
 
 log = logging.getLogger(__name__)
 

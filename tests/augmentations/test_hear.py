@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from semisupcon.__main__ import main
-from semisupcon.augmentations.hear import spectrogram_db
+from semisupcon.commands.hear import spectrogram_db
 
 CONFIG = """
 data:

@@ -12,7 +12,7 @@ from benchmarks.evidence.cell import COLUMNS, as_arguments, probe_arguments, rea
 from benchmarks.evidence.questions import QUESTIONS, SPEAKERS, fsdd_tags, fsdd_without, notes, resplit
 from benchmarks.evidence.study import Cell, Probe, Setting, Study, cells
 from benchmarks.evidence.tables import Column, Table, first_difference, mean_and_half, percent, rebuilt, render
-from semisupcon.probing.results import Results, Row
+from semisupcon.probing.scores.results import Results, Row
 
 TABLE = Table(
     "probe", ("ours", "never run"), (Column("digit", "digit"), Column("speaker", "speaker")), {"theirs": ("98.4", "n/a")}, rank=True

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks import learning
-from semisupcon.data.synthetic import render
+from semisupcon.datasets.synthesis import render
 
 
 def rows(objective="SimCLR (CLMR)", gains=(0.1, 0.2), seconds=(50.0, 60.0), again=(0.0, float("nan"))):

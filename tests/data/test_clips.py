@@ -7,9 +7,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from semisupcon.data.audio import probe_file, read, read_spans
+from semisupcon.audio.reading import probe_file, read, read_spans
 from semisupcon.data.clips import Clips
-from semisupcon.data.splitter import ClipTable
+from semisupcon.data.draws import ClipTable
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import make_keys
 

@@ -8,9 +8,9 @@ import pytorch_lightning as L
 import torch
 from torch import nn
 
-from semisupcon.data.annotations import Annotations
-from semisupcon.data.batch import labelled
+from semisupcon.batch import labelled
 from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.datasets import Annotations
 from semisupcon.errors import ConfigError
 
 

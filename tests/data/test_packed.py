@@ -10,16 +10,16 @@ import torch
 import yaml
 
 from semisupcon.__main__ import main
-from semisupcon.data import packing
-from semisupcon.data.audio import read
+from semisupcon.audio.reading import read
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.data.gathering import gather
-from semisupcon.data.packed import HEADER, INDEX, Packed, PackedAudio
-from semisupcon.data.packing import pack, to_int16
-from semisupcon.data.splitter import divide
+from semisupcon.data.draws import divide
+from semisupcon.data.packed import writing
+from semisupcon.data.packed.reading import HEADER, INDEX, Packed, PackedAudio
+from semisupcon.data.packed.writing import pack, to_int16
+from semisupcon.data.sources import gather
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.frontends.normalization import moments
-from semisupcon.objectives.base import training_waveforms
+from semisupcon.training.objective import training_waveforms
 
 SOURCES = dict.fromkeys(("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs"))
 
@@ -167,19 +167,19 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
     assert len(Packed(whole).header["shards"]) == 5
     packed, count = [], []
 
-    def breaks(store, path, *rest, original=packing._write_clip):
+    def breaks(store, path, *rest, original=writing._write_clip):
         count.append(path)
         if len(count) == 8:
             raise KeyboardInterrupt
         return original(store, path, *rest)
 
-    monkeypatch.setattr(packing, "_write_clip", breaks)
+    monkeypatch.setattr(writing, "_write_clip", breaks)
     with pytest.raises(KeyboardInterrupt):
         pack_folder("resumed", threads=1)
     with pytest.raises(DatasetNotFoundError, match="not complete"):
         Packed(tmp_path / "resumed")
     monkeypatch.undo()
-    monkeypatch.setattr(packing, "_write_clip", lambda *row, original=packing._write_clip: packed.append(row[1]) or original(*row))
+    monkeypatch.setattr(writing, "_write_clip", lambda *row, original=writing._write_clip: packed.append(row[1]) or original(*row))
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "cache"))
     resumed = pack_folder("resumed")
     assert 0 < len(packed) < 12
@@ -240,7 +240,7 @@ def test_damage_is_found(pack_folder, harm, message):
 def test_sound_shards_are_checked_once(pack_folder, monkeypatch):
     packed = pack_folder()
     Packed(packed)
-    monkeypatch.setattr("semisupcon.data.packed._map", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("semisupcon.data.packed.reading._map", lambda *_: pytest.fail("read again"))
     Packed(packed)
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from worlds import FACTS, ZOO, Given, TinyEncoder, TinySpectrogramEncoder, example, make_batch
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.encoders import AttentionPool, ResNet1d
 from semisupcon.encoders.multiformat import MultiFormat
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import DatasetStatistics, fit_statistics
 from semisupcon.heads import LinearHead, MLPHead, Predictor, ProjectionHead
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
-from semisupcon.objectives.base import Encode, Objective
+from semisupcon.objectives.base import Encode
 from semisupcon.objectives.byol import BYOL
 from semisupcon.objectives.cola import COLA, Bilinear, Cosine
 from semisupcon.objectives.cpc import CPC, EmbeddingCPC
@@ -24,6 +24,7 @@ from semisupcon.objectives.simclr import SimCLR
 from semisupcon.objectives.simsiam import SimSiam
 from semisupcon.objectives.supervised import Supervised
 from semisupcon.spec import build, spec_of
+from semisupcon.training.objective import Objective
 
 
 @pytest.mark.parametrize("name", ZOO)

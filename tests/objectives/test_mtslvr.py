@@ -4,7 +4,7 @@ import pytest
 import torch
 from worlds import OPERATORS, ZOO, example, make_batch
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.encoders import AdapterResNet2d, ResNet2d, SplitResNet2d
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import LogMel, ThreeChannelMel

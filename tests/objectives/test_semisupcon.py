@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from worlds import Given, TinyEncoder, make_batch
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.errors import ConfigError
 from semisupcon.heads import ProjectionHead
 from semisupcon.losses import contrastive_loss

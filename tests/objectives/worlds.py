@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from semisupcon.data.batch import DataFacts
+from semisupcon.batch import DataFacts
 from semisupcon.encoders.base import Encoder
 from semisupcon.encoders.multiformat import MultiFormat
 from semisupcon.frontends.base import Frontend

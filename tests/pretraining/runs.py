@@ -8,7 +8,7 @@ import pytorch_lightning as L
 import torch
 from torch import nn
 
-from semisupcon.cli import main
+from semisupcon.commands.pretrain import main
 from semisupcon.encoders import SampleCNNSmall
 
 ROOT = Path(__file__).resolve().parents[2]

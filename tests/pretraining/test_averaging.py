@@ -7,7 +7,7 @@ import torch
 
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
-from semisupcon.cli import main
+from semisupcon.commands.pretrain import main
 from tests.pretraining.runs import ROOT, assert_same, small, stopping
 
 EMA = ("--config", str(ROOT / "config" / "overlays" / "ema.yaml"), "--trainer.callbacks.decay", "0.9")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from semisupcon.checkpoints import read_checkpoint
-from semisupcon.cli import main
+from semisupcon.commands.pretrain import main
 from tests.pretraining.runs import small
 
 MISTAKES = [

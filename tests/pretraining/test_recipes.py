@@ -7,7 +7,7 @@ import torch
 
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
-from semisupcon.cli import main
+from semisupcon.commands.pretrain import main
 from tests.pretraining.runs import RECIPES, ROOT, assert_same, rows, small, stopping
 
 

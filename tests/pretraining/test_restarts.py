@@ -9,7 +9,7 @@ import torch
 
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
-from semisupcon.runs import forget_name, open_run
+from semisupcon.training.runs import forget_name, open_run
 from tests.pretraining.runs import assert_same, pretrain, rows, stopping
 
 STEPS = ("--trainer.max_steps", "5", "--save_every", "0")

@@ -10,7 +10,7 @@ from tests.pretraining.runs import assert_same, pretrain, rows, stopping
 STEPS = 9  # of epochs of 7 batches: the stops lie amid the first epoch, at its end, and in the second
 OPTIONS = ("--trainer.max_steps", str(STEPS), "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--save_every", "0")
 SCHEDULE = (
-    "--model.scheduler semisupcon.optimization.WarmupCosine --model.scheduler.warmup_steps 3 "
+    "--model.scheduler semisupcon.training.optimization.WarmupCosine --model.scheduler.warmup_steps 3 "
     f"--model.scheduler.total_steps {STEPS} --model.optimizer.lr 0.01"
 ).split()
 

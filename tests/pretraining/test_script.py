@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from semisupcon.checkpoints import read_checkpoint
-from semisupcon.cli import main
+from semisupcon.commands.pretrain import main
 from tests.pretraining.runs import EACH_OBJECTIVE, ROOT, TINY, WithoutBatchNorm, rows, small
 
 

@@ -7,9 +7,9 @@ import torch
 
 from semisupcon.checkpoints import export_encoder
 from semisupcon.encoders import SampleCNNSmall
-from semisupcon.probing.cache import Chunks
-from semisupcon.probing.features import Features, Part
-from semisupcon.probing.tasks import Task
+from semisupcon.probing.embeddings.cache import Chunks
+from semisupcon.probing.embeddings.embedder import Features, Part
+from semisupcon.probing.embeddings.tasks import Task
 
 RATE = 8000
 CLASSES = ("low", "middle", "high")

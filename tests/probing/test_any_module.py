@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semisupcon.errors import CheckpointError, ConfigError
-from semisupcon.probing.features import Embedder
-from semisupcon.probing.foreign import ForeignEncoder
-from semisupcon.probing.subjects import load_subject, random_twin
-from semisupcon.probing.tasks import load_task
+from semisupcon.probing.embeddings.any_module import ForeignEncoder
+from semisupcon.probing.embeddings.embedder import Embedder
+from semisupcon.probing.embeddings.encoders import load_subject, random_twin
+from semisupcon.probing.embeddings.tasks import load_task
 
 
 class Flat(nn.Module):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from semisupcon.probing.command import main
+from semisupcon.commands.probe import main
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "config" / "probing").glob("*.yaml"))
 

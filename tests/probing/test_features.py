@@ -12,10 +12,10 @@ import torch
 from semisupcon.encoders import DilatedCNN, Encoder, MultiFormat, ResNet1d, ResNet2d, SampleCNNSmall, SplitResNet1d, freeze
 from semisupcon.errors import UserError
 from semisupcon.frontends import DatasetStatistics, mfcl_log_mel
-from semisupcon.probing.cache import Chunks, ContentHashes, EmbeddingCache
-from semisupcon.probing.features import Embedder
-from semisupcon.probing.subjects import Subject, calibrated, load_subject, random_twin
-from semisupcon.probing.tasks import fraction_of_training, load_task, shuffled_labels
+from semisupcon.probing.embeddings.cache import Chunks, ContentHashes, EmbeddingCache
+from semisupcon.probing.embeddings.embedder import Embedder
+from semisupcon.probing.embeddings.encoders import Subject, calibrated, load_subject, random_twin
+from semisupcon.probing.embeddings.tasks import fraction_of_training, load_task, shuffled_labels
 from tests.probing.conftest import RATE, tiny_encoder
 
 

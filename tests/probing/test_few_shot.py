@@ -8,7 +8,8 @@ import pytest
 from sklearn.linear_model import SGDClassifier
 
 from semisupcon.errors import ConfigError
-from semisupcon.probing.few_shot import (
+from semisupcon.probing.methods.base import Settings
+from semisupcon.probing.methods.few_shot import (
     PASSES,
     PATIENCE,
     RATE,
@@ -21,7 +22,6 @@ from semisupcon.probing.few_shot import (
     run_episodes,
     without_replacement,
 )
-from semisupcon.probing.outcome import Settings
 from tests.probing.conftest import gaussian_features
 
 

@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from semisupcon.probing.command import main
-from semisupcon.probing.features import Embedder
-from semisupcon.probing.finetune import Passes, finetune, parameter_groups
-from semisupcon.probing.outcome import FineTuning
-from semisupcon.probing.subjects import load_subject, random_twin
-from semisupcon.probing.tasks import load_task
+from semisupcon.commands.probe import main
+from semisupcon.probing.embeddings.embedder import Embedder
+from semisupcon.probing.embeddings.encoders import load_subject, random_twin
+from semisupcon.probing.embeddings.tasks import load_task
+from semisupcon.probing.methods.base import FineTuning
+from semisupcon.probing.methods.finetune import Passes, finetune, parameter_groups
 from tests.probing.conftest import tiny_encoder
 
 

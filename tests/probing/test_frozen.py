@@ -6,12 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from semisupcon.errors import CheckpointError
-from semisupcon.probing.cache import Chunks
-from semisupcon.probing.frozen import best_epoch, fit, probe
-from semisupcon.probing.gradients import Adam, loss_and_gradients
-from semisupcon.probing.head import load_head, new_head, predict, save_head
-from semisupcon.probing.metrics import MAIN, evaluate
-from semisupcon.probing.outcome import AGGREGATIONS, Settings, Training
+from semisupcon.probing.embeddings.cache import Chunks
+from semisupcon.probing.methods.base import AGGREGATIONS, Settings, Training
+from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
+from semisupcon.probing.methods.head import load_head, new_head, predict, save_head
+from semisupcon.probing.methods.linear import best_epoch, fit, probe
+from semisupcon.probing.scores.metrics import MAIN, evaluate
 from tests.probing.conftest import gaussian_features
 
 LOSSES = {

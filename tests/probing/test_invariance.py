@@ -8,8 +8,8 @@ from torch import nn
 from semisupcon.encoders import SplitResNet1d, freeze
 from semisupcon.encoders.base import Encoder
 from semisupcon.frontends import ThreeChannelMel
-from semisupcon.probing.head import new_head
-from semisupcon.probing.invariance import invariance, weight_share, whitener
+from semisupcon.probing.methods.head import new_head
+from semisupcon.probing.studies.invariance import invariance, weight_share, whitener
 
 
 class Loudness(Encoder):

@@ -5,8 +5,8 @@ import pytest
 from sklearn import metrics as sk
 
 from semisupcon.errors import UserError
-from semisupcon.probing.certainty import bootstrap, difference, resamples
-from semisupcon.probing.metrics import average_precision, chance, confusion, evaluate, key_scores, roc_auc
+from semisupcon.probing.scores.bootstrap import bootstrap, difference, resamples
+from semisupcon.probing.scores.metrics import average_precision, chance, confusion, evaluate, key_scores, roc_auc
 
 draw = np.random.default_rng(0)
 

@@ -5,10 +5,10 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from semisupcon.errors import ConfigError
-from semisupcon.probing.knn import knn, predict
-from semisupcon.probing.metrics import MAIN, evaluate
-from semisupcon.probing.outcome import Settings
-from semisupcon.probing.prototypes import class_means, prototypes
+from semisupcon.probing.methods.base import Settings
+from semisupcon.probing.methods.knn import knn, predict
+from semisupcon.probing.methods.prototypes import class_means, prototypes
+from semisupcon.probing.scores.metrics import MAIN, evaluate
 from tests.probing.conftest import gaussian_features
 
 draw = np.random.default_rng(0)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from semisupcon.data.annotations import load_annotations
-from semisupcon.probing.cache import Chunks
-from semisupcon.probing.command import main
-from semisupcon.probing.features import Embedder
-from semisupcon.probing.frozen import probe
-from semisupcon.probing.head import load_head, new_head, predict, save_head
-from semisupcon.probing.metrics import evaluate
-from semisupcon.probing.outcome import Settings, Training
-from semisupcon.probing.results import read_predictions
-from semisupcon.probing.subjects import load_subject
-from semisupcon.probing.tasks import load_task, shuffled_labels
+from semisupcon.commands.probe import main
+from semisupcon.datasets import load_annotations
+from semisupcon.probing.embeddings.cache import Chunks
+from semisupcon.probing.embeddings.embedder import Embedder
+from semisupcon.probing.embeddings.encoders import load_subject
+from semisupcon.probing.embeddings.tasks import load_task, shuffled_labels
+from semisupcon.probing.methods.base import Settings, Training
+from semisupcon.probing.methods.head import load_head, new_head, predict, save_head
+from semisupcon.probing.methods.linear import probe
+from semisupcon.probing.scores.metrics import evaluate
+from semisupcon.probing.scores.results import read_predictions
 from tests.probing.conftest import gaussian_features
 
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from semisupcon.probing.command import main
-from semisupcon.probing.maps import load_map, project
-from semisupcon.probing.results import Results, read_predictions, write_predictions
-from semisupcon.probing.robustness import BASE, Corruption, corrupt_with, corruptions
-from semisupcon.probing.subjects import load_subject
+from semisupcon.commands.probe import main
+from semisupcon.probing.embeddings.encoders import load_subject
+from semisupcon.probing.scores.results import Results, read_predictions, write_predictions
+from semisupcon.probing.studies.maps import load_map, project
+from semisupcon.probing.studies.robustness import BASE, Corruption, corrupt_with, corruptions
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from semisupcon.batch import DataFacts
 from semisupcon.checkpoints import FORMAT, export_encoder, plain_facts
-from semisupcon.data.batch import DataFacts
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.objectives import SemiSupCon
 from semisupcon.spec import spec_of

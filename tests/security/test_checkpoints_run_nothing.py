@@ -13,10 +13,10 @@ import torch
 from hostile import Gadget, content, pretended_export, save, watch
 
 import semisupcon
+from semisupcon.batch import DataFacts
 from semisupcon.checkpoints import load_parts
-from semisupcon.data.batch import DataFacts
+from semisupcon.commands.probe import main as probe
 from semisupcon.errors import CheckpointError, UserError
-from semisupcon.probing.command import main as probe
 from semisupcon.public import CLASSES, FUNCTIONS, public_class
 from semisupcon.spec import Recorded, build, spec_of
 from semisupcon.targets import ClassSimilarity
@@ -24,10 +24,10 @@ from semisupcon.targets import ClassSimilarity
 ROOT = Path(__file__).resolve().parents[2]
 # What version 0.1 could be made to call: its own command line, with an annotation function of the attacker's choice.
 COMMAND_LINES = {
-    "semisupcon.cli.main": "--data.sl_task subprocess.Popen --data.sl_kwargs {{args: [mkdir,{marker}]}}",
-    "semisupcon.probing.command.main": "--tasks subprocess.Popen --task_kwargs.subprocess.Popen.args [mkdir,{marker}] --checkpoints random",
+    "semisupcon.commands.pretrain.main": "--data.sl_task subprocess.Popen --data.sl_kwargs {{args: [mkdir,{marker}]}}",
+    "semisupcon.commands.probe.main": "--tasks subprocess.Popen --task_kwargs.subprocess.Popen.args [mkdir,{marker}] --checkpoints random",
     "semisupcon.__main__.main": "data check subprocess.Popen args=[mkdir,{marker}]",
-    "semisupcon.data.command.main": "check subprocess.Popen args=[mkdir,{marker}]",
+    "semisupcon.commands.data.main": "check subprocess.Popen args=[mkdir,{marker}]",
     "semisupcon.checkpoints.save_atomically": "{marker} {marker}",
     "semisupcon.datasets.load_annotations": "subprocess.Popen {marker}",
     "semisupcon.targets.importlib.import_module": "antigravity",
@@ -44,7 +44,7 @@ def command_line(checkpoint: Path, data: Path, out: Path, *more: str) -> list[st
 
 @pytest.mark.parametrize("target", ["ClassSimilarity", "semisupcon.targets.ClassSimilarity", "Similarity"])
 @pytest.mark.parametrize("function", COMMAND_LINES)
-@pytest.mark.parametrize("trust", [(), ("--trust", "tests"), ("--trust", "semisupcon"), ("--trust", "semisupcon.cli")])
+@pytest.mark.parametrize("trust", [(), ("--trust", "tests"), ("--trust", "semisupcon"), ("--trust", "semisupcon.commands.pretrain")])
 def test_a_checkpoint_names_no_function(tones, tmp_path, capsys, target, function, trust):
     marker = tmp_path / "marker"
     evil = content()
@@ -68,9 +68,9 @@ def test_the_command_that_was_broken_into(tmp_path):
     evil = content()
     evil["semisupcon"]["criterion"]["init_args"]["target"] = {
         "class_path": "semisupcon.targets.ClassSimilarity",
-        "init_args": {"matrix": "semisupcon.cli.main"},
+        "init_args": {"matrix": "semisupcon.commands.pretrain.main"},
     }
-    evil["semisupcon"]["facts"]["classes"] = COMMAND_LINES["semisupcon.cli.main"].format(marker=marker).split(" ")
+    evil["semisupcon"]["facts"]["classes"] = COMMAND_LINES["semisupcon.commands.pretrain.main"].format(marker=marker).split(" ")
     checkpoint = save(evil, tmp_path / "run")
     command = [sys.executable, "probe.py", "--tasks", "synthetic_instrument", "--checkpoints", str(checkpoint)]
     done = subprocess.run(
@@ -93,7 +93,14 @@ def test_a_trusted_module_does_not_pass_on_what_it_imports(tmp_path):
 
 # Every public class with hostile values in each argument, and the classes of the package that are not public.
 
-HOSTILE = ("semisupcon.cli.main", "subprocess.Popen", "os.system", "hf-hub:somebody/model", "https://example.invalid/x.pt", "../../x")
+HOSTILE = (
+    "semisupcon.commands.pretrain.main",
+    "subprocess.Popen",
+    "os.system",
+    "hf-hub:somebody/model",
+    "https://example.invalid/x.pt",
+    "../../x",
+)
 
 
 def everything_recorded():
@@ -214,7 +221,7 @@ def test_an_export_names_a_model_of_timm_by_a_plain_word(tmp_path, capsys, model
 
 
 def test_the_similarity_of_keys_is_stored_as_numbers_and_its_old_name_still_read(tmp_path):
-    from semisupcon.data.annotations.keys import KEYS, key_similarity
+    from semisupcon.datasets.keys import KEYS, key_similarity
 
     old = next(iter(FUNCTIONS))
     target = ClassSimilarity(FUNCTIONS[old])

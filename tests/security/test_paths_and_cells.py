@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semisupcon.__main__ import main
-from semisupcon.data.packed import HEADER, INDEX, digest_of
+from semisupcon.commands.probe import main as probe
+from semisupcon.data.packed.reading import HEADER, INDEX, digest_of
 from semisupcon.files import cell, plain_cell
-from semisupcon.probing.command import main as probe
-from semisupcon.probing.head import load_head
+from semisupcon.probing.methods.head import load_head
 
 RISKY = ("=1+1", "+cmd", "-x", "@SUM(A1)", "\tx", "\rx", "'=x", "''@y")
 
@@ -71,7 +71,7 @@ def enum_of(name):
 )
 def test_the_index_of_a_stream_is_read_only_where_it_is_one_of_ours(packed, tmp_path, capsys, change):
     pytest.importorskip("litdata")
-    from semisupcon.cli import main as pretrain
+    from semisupcon.commands.pretrain import main as pretrain
 
     assert main(["stream", str(packed), str(tmp_path / "out")]) == 0
     index = json.loads((tmp_path / "out" / "index.json").read_text())
@@ -152,7 +152,7 @@ def test_a_head_of_somebody_else_is_data(probed, tmp_path, capsys):
 
 
 def test_the_wandb_run_of_a_stranger_s_run_json_is_no_path(tmp_path, capsys, monkeypatch):
-    from semisupcon.cli import main as pretrain
+    from semisupcon.commands.pretrain import main as pretrain
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     checkpoint = save(content(), tmp_path / "runs" / "run")
@@ -163,7 +163,9 @@ def test_the_wandb_run_of_a_stranger_s_run_json_is_no_path(tmp_path, capsys, mon
     assert not list(tmp_path.rglob("*ESCAPED*"))
 
 
-@pytest.mark.parametrize("text", ["class_path: os.system", "class_path: semisupcon.cli.PretrainCLI", "class_path: SampleCNN\ninit_args: 7"])
+@pytest.mark.parametrize(
+    "text", ["class_path: os.system", "class_path: semisupcon.commands.pretrain.PretrainCLI", "class_path: SampleCNN\ninit_args: 7"]
+)
 def test_a_description_of_an_encoder_names_no_other_class(tones, tmp_path, capsys, text):
     (tmp_path / "evil.yaml").write_text(text)
     where = ["--tasks", "pitch=csv", f"--data_dirs.pitch={tones}", "--out", str(tmp_path / "out")]

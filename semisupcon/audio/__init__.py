@@ -1,0 +1,1 @@
+"""Audio files: decoding, container formats, and a scan of every file before training."""

@@ -1,0 +1,181 @@
+"""What every file of a table really holds, found out before training and remembered.
+
+A training run must not meet an unreadable file in its third day, so each is looked at once when the table is made: the header, the last samples
+(a truncated file has none), the first ones that are not zero (a silent file has none) and, of float files, whether all samples are numbers.
+The answers are kept in a cache by path, size and time of change.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import soundfile as sf
+from tqdm import tqdm
+
+from semisupcon.audio.containers import claims_more_than_it_holds, has_mp3_length_tag
+from semisupcon.audio.quiet import without_decoder_notes
+from semisupcon.audio.reading import blocks, reason
+from semisupcon.errors import UserError
+from semisupcon.random import stable_hash
+
+log = logging.getLogger(__name__)
+COLUMNS = ["frames", "sample_rate", "channels", "problem"]
+_TAIL = 4096
+_SHORTEST = 0.001  # seconds
+_MANY = 2000  # files from which a progress bar is worth its line
+
+
+class FileFacts(NamedTuple):
+    """Frames that can be decoded, sample rate in Hz, channels, and why the file is no use (empty when it is)."""
+
+    frames: int
+    sample_rate: int
+    channels: int
+    problem: str
+
+
+def examine(path: str) -> FileFacts:
+    """Look at one file; never raises for what is wrong with it."""
+    try:
+        if os.path.getsize(path) == 0:
+            return FileFacts(0, 0, 0, "empty file")
+        if claims_more_than_it_holds(path):
+            return FileFacts(0, 0, 0, "truncated: it promises more than it holds")
+        with sf.SoundFile(path) as file:
+            frames, problem = _decodable(file, path)
+            return FileFacts(frames, file.samplerate, file.channels, problem or _content(file, frames))
+    except FileNotFoundError:
+        return FileFacts(0, 0, 0, "not there")
+    except (sf.SoundFileError, OSError) as error:
+        return FileFacts(0, 0, 0, f"not audio ({reason(error)})")
+
+
+def _decodable(file: sf.SoundFile, path: str) -> tuple[int, str]:
+    """How many frames there are, whatever the header says, and whether some are missing."""
+    frames, is_mp3 = file.frames, file.format == "MP3"
+    tail = min(frames, _TAIL)
+    try:
+        file.seek(frames - tail)
+        if len(file.read(tail)) == tail:
+            return frames, ""
+        file.seek(0)
+        found = sum(map(len, blocks(file)))
+    except sf.SoundFileError:
+        return frames, "truncated: its end cannot be decoded"
+    # Without a tag that counts frames, the length of an mp3 is guessed from its first bit rate: a wrong guess is no damage.
+    if (not is_mp3 or has_mp3_length_tag(path)) and frames - found > max(file.samplerate // 100, 2304 * is_mp3):
+        return found, f"truncated: {found} of {frames} samples can be decoded"
+    return found, ""
+
+
+def _content(file: sf.SoundFile, frames: int) -> str:
+    if frames < _SHORTEST * file.samplerate:
+        return f"no audio to speak of ({frames} samples)"
+    file.seek(0)
+    may_hold_nan = file.subtype in ("FLOAT", "DOUBLE")
+    silent = True
+    for block in blocks(file):
+        if may_hold_nan and not np.isfinite(block).all():
+            return "samples that are not numbers"
+        silent = silent and not block.any()
+        if not (silent or may_hold_nan):
+            break
+    return "silence only" if silent else ""
+
+
+def cache_folder() -> Path:
+    """Where what can be computed again is kept: ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    if own := os.environ.get("SEMISUPCON_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semisupcon"
+
+
+def scan(paths: Sequence[str]) -> pd.DataFrame:
+    """Facts of files, from the cache where they have not changed.
+
+    Args:
+        paths: absolute paths.
+
+    Returns:
+        A table in the order of ``paths`` with the columns of `FileFacts`.
+    """
+    if len(paths) == 0:
+        return pd.DataFrame({"frames": [], "sample_rate": [], "channels": [], "problem": []})
+    with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
+        now = pd.DataFrame({"path": list(paths), "stamp": list(pool.map(_stamp, paths))})
+        store = cache_folder() / f"scan-v1-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
+        known = _load(store)
+        fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
+        unknown = fresh["problem"].isna()
+        if unknown.any():
+            todo = fresh.loc[unknown, "path"].tolist()
+            fresh.loc[unknown, COLUMNS] = pd.DataFrame(_examine_all(todo, pool), columns=COLUMNS, index=fresh.index[unknown])
+            _save(pd.concat([known[~known["path"].isin(fresh["path"])], fresh]), store)
+    facts = fresh.set_index("path").loc[list(paths), COLUMNS].reset_index(drop=True)
+    return facts.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64})
+
+
+def _examine_all(paths: list[str], pool: ThreadPoolExecutor) -> list[FileFacts]:
+    with without_decoder_notes() as real, os.fdopen(os.dup(real), "w") as terminal:
+        hidden = None if len(paths) > _MANY else True
+        return list(tqdm(pool.map(examine, paths), total=len(paths), desc="Scanning audio", unit="file", file=terminal, disable=hidden))
+
+
+def _stamp(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "absent"
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _load(store: Path) -> pd.DataFrame:
+    columns = ["path", "stamp", *COLUMNS]
+    try:
+        return pd.read_parquet(store)[columns]
+    except Exception as error:  # whatever is wrong with a cache, it can be made again
+        if store.exists():
+            log.warning("The scan cache %s cannot be read (%s); scanning again.", store, error)
+        return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
+
+
+def _save(table: pd.DataFrame, store: Path) -> None:
+    temporary = store.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        table.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64}).to_parquet(temporary)
+        os.replace(temporary, store)
+    except OSError as error:
+        log.warning("The scan cache cannot be written (%s); the next run scans again.", error)
+
+
+def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str) -> np.ndarray:
+    """Which files may be used ``[n]`` bool; those that may not are reported.
+
+    Args:
+        names: what to call the files.
+        facts: what `scan` found.
+        max_bad: greatest share of bad files, 0 to 1; one bad file is always allowed.
+        where: the folder, for the message.
+
+    Raises:
+        UserError: if more are bad, with their number and the first five.
+    """
+    bad = (facts["problem"] != "").to_numpy()
+    if not bad.any():
+        return ~bad
+    listed = [f"{name} ({problem})" for name, problem in zip(np.asarray(names)[bad], facts["problem"][bad], strict=True)]
+    first = "; ".join(listed[:5]) + ("; ..." if len(listed) > 5 else "")
+    told = f"{len(listed)} of {len(bad)} audio files cannot be used: {first}"
+    if len(listed) > max(1, math.floor(max_bad * len(bad))):
+        raise UserError(f"{told}\nIn: {where}\nReplace or remove them, or allow a greater share than {max_bad:g} with data.max_bad.")
+    log.warning("%s (in %s). They are left out.", told, where)
+    for line in listed[5:]:
+        log.info("Left out: %s", line)
+    return ~bad

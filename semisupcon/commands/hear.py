@@ -1,0 +1,151 @@
+"""`python -m semisupcon hear`: what a configuration's augmentations do to a file, as wav to listen to and as spectrograms to look at."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.base import Chain
+from semisupcon.augmentations.chains import build_chain
+from semisupcon.errors import AudioError, ConfigError
+from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DEFAULTS = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
+FLOOR_DB = -80.0
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="python -m semisupcon hear", description=__doc__.split(": ", 1)[1])
+    p.add_argument("file", type=Path, help="any audio file")
+    p.add_argument("--config", type=Path, action="append", default=[], help="a pretraining YAML; a second one overrides the first")
+    p.add_argument("--aug_list", nargs="+", help="names of augmentations, instead of the configuration's")
+    p.add_argument("--severity", type=float, help="0 to 5, instead of the configuration's")
+    p.add_argument("--sample_rate", type=int, help="Hz, instead of the configuration's")
+    p.add_argument("--views", type=int, default=4)
+    p.add_argument("--start", type=float, default=0.0, help="seconds into the file")
+    p.add_argument("--seconds", type=float, default=10.0)
+    p.add_argument("--pass", type=int, default=0, dest="number", help="another pass over the file, other parameters")
+    p.add_argument("--seed", type=int, default=123)
+    p.add_argument("--out", type=Path, default=Path("hear"), help="folder for original.wav, view_1.wav, ... and spectrograms.png")
+    return p
+
+
+def main(args: list[str]) -> int:
+    """Write the files, and say what was done to each view."""
+    options = parser().parse_args(args)
+    settings = DEFAULTS | data_settings(options.config)
+    given = {"aug_list": options.aug_list, "severity_modifier": options.severity, "target_sample_rate": options.sample_rate}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    if not 1 <= options.views <= MAX_VIEWS or options.seconds <= 0 or options.start < 0:
+        raise ConfigError(f"hear: views lie between 1 and {MAX_VIEWS}, seconds above 0, start at 0 or later.")
+    sample_rate = settings["target_sample_rate"] or DEFAULTS["target_sample_rate"]
+    chain = build_chain(settings["aug_list"], settings["severity_modifier"], sample_rate)
+    if chain is None:
+        raise ConfigError(
+            "There is nothing to hear: no augmentation is named, or the severity is 0.\nGive --config, or --aug_list gain delay ..."
+        )
+    audio = read_span(options.file, options.start, options.seconds, sample_rate)
+    views, stories = augmented_views(audio, chain, options.views, options.file.name, options.seed, options.number)
+    write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
+    print(f"{options.out}/original.wav  {audio.shape[-1] / sample_rate:.2f} s at {sample_rate} Hz")
+    for i, story in enumerate(stories):
+        print(f"{options.out}/view_{i + 1}.wav  {story}")
+    print(f"{options.out}/spectrograms.png")
+    return 0
+
+
+def data_settings(configs: Sequence[Path]) -> dict[str, Any]:
+    """The ``data`` section of YAML files, later ones first.
+
+    Raises:
+        ConfigError: if a file is missing or no mapping.
+    """
+    import yaml
+
+    settings: dict[str, Any] = {}
+    for path in configs:
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"The configuration cannot be read: {error}\nIn: {path}") from error
+        data = content.get("data", {}) if isinstance(content, Mapping) else None
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"The configuration has no section 'data' that could name augmentations.\nIn: {path}")
+        settings |= dict(data.get("init_args") or data)
+    return {name: settings[name] for name in DEFAULTS if settings.get(name) is not None}
+
+
+def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Tensor:
+    """``[T]``, mono.
+
+    Raises:
+        AudioError: if the file is missing, is no audio, or ends before ``start``.
+    """
+    from semisupcon.audio.reading import probe_file, read
+
+    info = probe_file(path)
+    first = int(start * info.sample_rate)
+    if first >= info.frames:
+        raise AudioError(f"The file ends after {info.frames / info.sample_rate:.2f} s, before the start at {start} s.\nIn: {path}")
+    return torch.from_numpy(read(path, first, min(int(seconds * info.sample_rate) or 1, info.frames - first), sample_rate))
+
+
+def augmented_views(audio: Tensor, chain: Chain, views: int, name: str, seed: int = 0, number: int = 0) -> tuple[Tensor, list[str]]:
+    """Views ``[V, T]`` of audio ``[T]``, drawn as in training for a clip of that name, and what was done to each in words."""
+    key = make_keys(seed, torch.tensor([number]), torch.tensor([stable_hash(name)]), views).flatten()
+    augmented, applied, parameters = chain(audio.expand(views, 1, -1), key)
+    stories = []
+    for touched, values in zip(applied.tolist(), parameters.tolist(), strict=True):
+        done = []
+        for operator, acted, names, numbers in zip(chain.operators, touched, chain.parameter_names, values, strict=True):
+            if acted:
+                settings = ", ".join(f"{n} {v:.4g}" for n, v in zip(names, numbers, strict=False) if v == v)
+                done.append(f"{operator} ({settings})" if settings else operator)
+        stories.append("; ".join(done) or "unchanged: so the probabilities would have it")
+    return augmented[:, 0], stories
+
+
+def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
+    """One wav a clip (float samples, nothing clipped), and one picture of all."""
+    import soundfile
+
+    from semisupcon.plots import save_figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, clip in clips.items():
+        soundfile.write(folder / f"{name}.wav", clip.numpy(), sample_rate, subtype="FLOAT")
+    save_figure(draw_spectrograms(clips, sample_rate), folder / "spectrograms.png")
+
+
+def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
+    """``[bins, frames]``: magnitude in dB of full scale, a full-scale sine being 0 dB."""
+    window = torch.hann_window(n_fft)
+    magnitude = torch.stft(clip.float(), n_fft, n_fft // 4, window=window, return_complex=True, pad_mode="constant").abs()
+    return (20 * torch.log10(magnitude * (2 / window.sum()) + 1e-10)).clamp(min=2 * FLOOR_DB).numpy()
+
+
+def draw_spectrograms(clips: Mapping[str, Tensor], sample_rate: int, columns: int = 1) -> "Figure":
+    """Spectrograms of clips ``[T]`` by title, in ``columns`` columns filled row by row, on one scale of colours."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(clips) // columns)
+    figure = Figure(figsize=(7 if columns == 1 else 2.6 * columns, 1.7 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis, (title, clip) in zip(axes.flat, clips.items(), strict=False):
+        extent = (0, len(clip) / sample_rate, 0, sample_rate / 2000)
+        image = axis.imshow(spectrogram_db(clip), origin="lower", aspect="auto", extent=extent, vmin=FLOOR_DB, vmax=0, cmap="magma")
+        axis.set_title(title, fontsize=8)
+        axis.tick_params(labelsize=7)
+    for axis in axes[-1]:
+        axis.set_xlabel("s", fontsize=7)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("kHz", fontsize=7)
+    figure.colorbar(image, ax=axes, label="dB of full scale", shrink=0.8)
+    return figure

@@ -1,0 +1,28 @@
+"""``python -m semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``: convert a published checkpoint."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from semisupcon.importer import DROPPED, SYSTEMS, describe, import_checkpoint, write
+
+
+def main(args: list[str] | None = None) -> int:
+    """Import; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m semisupcon import", description="Turn a published checkpoint into ours.")
+    parser.add_argument("system", choices=SYSTEMS, help="what made the file")
+    parser.add_argument("file", help="published checkpoint")
+    parser.add_argument("--out", required=True, help="folder to write")
+    given = parser.parse_args(args)
+    with torch.no_grad():
+        imported = import_checkpoint(given.system, given.file)
+    folder = write(imported, given.out, {"imported_from": Path(given.file).name, "system": given.system})
+    if imported.encoder is not None:
+        print(f"Encoder: {describe(imported.encoder)}, normalisation {type(imported.encoder.normalize).__name__}.")
+    for name, head in imported.heads.items():
+        print(f"Head '{name}': {describe(head)}.")
+    if imported.dropped:
+        print(f"Dropped, because {given.system} {DROPPED[given.system]}: {', '.join(imported.dropped)}.")
+    print(f"Wrote {folder}.")
+    return 0

@@ -1,0 +1,239 @@
+"""`pretrain.py`: a LightningCLI whose every value can be overridden, and the run around it.
+
+Objective, encoder, optimizer, scheduler and data module are named by class path in YAML; names of this package need no path.
+"""
+
+import difflib
+import inspect
+import logging
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as L
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from semisupcon import augmentations, encoders, frontends, heads, objectives, targets
+from semisupcon.checkpoints import read_checkpoint
+from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.errors import ConfigError, UserError, nearest
+from semisupcon.memory import keep_freed_memory
+from semisupcon.training import optimization  # bare class names resolve
+from semisupcon.training.callbacks import AtomicCheckpointIO, BeforeOthers, DrawMatrices, EndWell, KeepCheckpoints, Throughput
+from semisupcon.training.loggers import MetricsFile, make_logger
+from semisupcon.training.objective import Objective
+from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep, write_atomically
+
+# What SemiSupCon's own README calls them -> the name in use.
+OLD_NAMES = {
+    "resume_from_ckpt": "resume_from_checkpoint",
+    "data.aug_severity": "data.severity_modifier",
+    "aug_severity": "data.severity_modifier",
+    "data.target_sr": "data.target_sample_rate",
+    "target_sr": "data.target_sample_rate",
+    "data.target_len": "data.target_length",
+    "target_len": "data.target_length",
+    "data.n_augmentations": "data.views",
+    "n_augmentations": "data.views",
+    "model.temperature": "model.criterion.temperature",
+    "model.pos_thresh": "model.criterion.target SharedLabels --model.criterion.target.threshold",
+}
+
+log = logging.getLogger("semisupcon")
+
+
+class Parser(LightningArgumentParser):
+    """Answers a mistake in a sentence or two, with the nearest name, and status 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        sys.stderr.write(f"error: {explain(message, self)}\n")
+        raise SystemExit(2)
+
+
+def explain(message: str, parser: LightningArgumentParser) -> str:
+    """A parser's message in at most three lines, with the option or class that was probably meant."""
+    lines = [re.sub(r"\s+", " ", line).strip() for line in str(message).splitlines()]
+    text = "\n".join([line for line in lines if line and not line.startswith("usage:")][:3])
+    for wrong in re.findall(r"--([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)'|'([\w.]+)' is not", text):
+        name = next(filter(None, wrong))
+        if name.endswith("use_test_set"):
+            return f"There is no option --{name}: test clips are never trained on."
+        if name in OLD_NAMES:
+            return f"--{name} is called --{OLD_NAMES[name]} here."
+        options = known_options(parser)
+        if name not in options and (meant := nearest_option(name, options)):
+            return f"There is no option --{name}. Did you mean --{meant}?"
+    if found := re.search(r"import path string: (\w+)", text):
+        return f"There is no class {found[1]}.{nearest(found[1], known_classes())}"
+    return text if len(text) < 600 else f"{text[:600]} ..."
+
+
+def known_options(parser: LightningArgumentParser) -> list[str]:
+    """Every option of the parser, and those of the data module, which the parser knows only once its class is chosen."""
+    options = [o.lstrip("-") for action in parser._actions for o in action.option_strings if o.startswith("--")]
+    return options + [f"data.{name}" for name in inspect.signature(AudioDataModule).parameters]
+
+
+def nearest_option(name: str, options: list[str]) -> str | None:
+    """The full name of the option closest to ``name``, by its last part where the part before the dot was left out or mistaken."""
+    whole = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
+    ends = {option.rpartition(".")[2]: option for option in reversed(options)}
+    last = difflib.get_close_matches(name.rpartition(".")[2], ends, n=1, cutoff=0.6)
+    return whole[0] if whole else ends[last[0]] if last else None
+
+
+def known_classes() -> list[str]:
+    """Names that need no path: the classes that these rooms offer."""
+    rooms = (augmentations, encoders, frontends, heads, objectives, optimization, targets)
+    return [name for room in rooms for name, value in vars(room).items() if isinstance(value, type)]
+
+
+class PretrainCLI(LightningCLI):
+    """LightningCLI without subcommands, with what a run needs beside model, data and trainer."""
+
+    run: Run
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options of the run itself."""
+        add = parser.add_argument
+        add("--log", type=bool | str, default="csv", help="Logger beside metrics.csv: wandb (also: true), tensorboard, csv or false.")
+        add("--project", type=str, default="semisupcon", help="Project of the wandb run.")
+        add("--ckpt_path", type=str, default="runs", help="Folder of runs; this one writes <ckpt_path>/<run_name>/.")
+        add("--run_name", type=str | None, default=None, help="Name of the run; by default made of objective, encoder and time.")
+        add("--resume_from_checkpoint", type=str | None, default=None, help="Checkpoint, run folder, or 'last': continue in its folder.")
+        add("--resume_id", type=str | None, default=None, help="wandb run to continue; by default the one stored with the run.")
+        add("--monitor", type=str | None, default="val_top1", help="Value that chooses best.ckpt; null keeps the last only.")
+        add("--monitor_mode", type=str, default="max", help="Whether --monitor is better when 'max' or 'min'.")
+        add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
+        add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
+        parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}})
+
+    def instantiate_classes(self) -> None:
+        """Model and data first, then the run folder, then the trainer that writes there."""
+        try:
+            self.config_init = self.parser.instantiate_classes(self.config)
+        except ValueError as error:
+            if (meant := sentence_within(error)) is None:
+                raise
+            raise ConfigError(meant) from error
+        self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
+        self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
+        if (seconds := self.datamodule.target_length) is not None:
+            # Probes and `embed` cut by the length that the encoder was trained on.
+            self.model.encoder.segment_samples = round(seconds * self.model.encoder.sample_rate)
+            self.model.criterion.check(self.model.encoder)
+        config = self.config
+        default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
+        self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
+        self.trainer = self.instantiate_trainer()
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """The trainer, with the callbacks and loggers of the run."""
+        config, run = self.config, self.run
+        step = read_checkpoint(run.checkpoint)["global_step"] if run.checkpoint else None
+        logger = make_logger(config["log"], run, config["project"], config["resume_id"])
+        self.end = EndWell(KeepCheckpoints(run.folder, config["monitor"], config["monitor_mode"], config["save_every"]))
+        given = self.config_init["trainer"]
+        kwargs |= {
+            "logger": [MetricsFile(run.folder, step), *([logger] if logger else [])],
+            "callbacks": [
+                BeforeOthers(self.end.checkpoints),
+                *(given.get("callbacks") or []),
+                Throughput(),
+                DrawMatrices(run.folder, config["draw_every"]),
+                self.end.checkpoints,
+                self.end,
+            ],
+            "plugins": [*(given.get("plugins") or []), AtomicCheckpointIO()],
+            "default_root_dir": str(run.folder),
+            "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
+        }
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self) -> None:
+        """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
+        if self.trainer.is_global_zero:
+            self._write_down()
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
+        try:
+            self.trainer.fit(self.model, self.datamodule, ckpt_path=self.run.checkpoint)
+        finally:
+            if any(type(logger).__name__ == "WandbLogger" for logger in self.trainer.loggers):
+                import wandb
+
+                wandb.finish()
+
+    def _write_down(self) -> None:
+        sweep(self.run.folder)
+        text = self.parser.dump(self.config, skip_none=False)
+        # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
+        name = CONFIG if not (self.run.folder / CONFIG).exists() else f"run_config.resumed-{self._resumptions():03d}.yaml"
+        write_atomically(self.run.folder / name, text)
+        for logger in self.trainer.loggers:
+            if type(logger).__name__ == "WandbLogger":
+                logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
+                self.run.remember(wandb_id=logger.version)
+        if not self.run.checkpoint:
+            self.run.remember(code=describe_code())
+
+    def _resumptions(self) -> int:
+        return 1 + len(list(self.run.folder.glob("run_config.resumed-*.yaml")))
+
+
+def sentence_within(error: ValueError) -> str | None:
+    """What a class said against its arguments, inside the parser's report of all that such an argument may be; None when nothing did."""
+    if isinstance(error, UserError):
+        return str(error)
+    said = re.findall(r"^ *- (.+)$", str(error), re.MULTILINE) if "Does not validate against any of the Union" in str(error) else []
+    # That it is none of the other classes, nor null, goes without saying.
+    said = [sentence for sentence in said if not re.match("Import path|Expected a|Not a valid subclass", sentence)]
+    return said[0] if said else None
+
+
+def speak_plainly() -> None:
+    """Our messages, and of Lightning's only those that a person can act on."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    noise = ("litlogger", "`weights_only` was not set", "TPU available")
+    for handler in (*logging.getLogger("pytorch_lightning").handlers, *logging.getLogger().handlers):
+        handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
+
+
+def configured(args: ArgsType = None) -> PretrainCLI:
+    """Model, data module and trainer as a command line asks for them; nothing has been read or trained."""
+    return PretrainCLI(
+        Objective,
+        AudioDataModule,
+        subclass_mode_data=True,
+        save_config_callback=None,
+        seed_everything_default=123,
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+        parser_class=Parser,
+        parser_kwargs={"allow_abbrev": False},
+        run=False,
+        args=args,
+    )
+
+
+def main(args: ArgsType = None) -> int:
+    """Pretrain an encoder; returns the exit status (143, 130 or 138 after SIGTERM, SIGINT or a requeue, 2 after a mistake in the input)."""
+    speak_plainly()
+    try:
+        cli = configured(args)
+        cli.fit()
+    except (UserError, MisconfigurationException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        forget_name()
+    if cli.end.received is not None:
+        return cli.end.exit_status(cli.trainer)
+    log.info("Everything of this run is in %s", Path(cli.run.folder))
+    return 0

@@ -1,0 +1,172 @@
+"""`probe.py`: tasks by checkpoints by methods, with one line of settings each; `python probe.py --help` lists them."""
+
+import json
+import logging
+import sys
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from semisupcon.errors import ConfigError, UserError
+from semisupcon.memory import keep_freed_memory
+from semisupcon.probing.methods.base import FineTuning, Settings
+
+Names = list[str] | str
+Numbers = list[int] | int | str
+
+
+class Parser(ArgumentParser):
+    """Answers a mistake in a sentence, with the nearest option, and status 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        options = [o for action in self._actions for o in action.option_strings]
+        text = " ".join(line.strip() for line in str(message).splitlines() if line.strip())
+        wrong = [
+            word.split("=")[0] for word in text.replace("'", " ").split() if word.startswith("--") and word.split("=")[0] not in options
+        ]
+        if wrong:
+            close = get_close_matches(wrong[0], options, n=1, cutoff=0.6)
+            text = f"There is no option {wrong[0]}." + (f" Did you mean {close[0]}?" if close else " See --help.")
+        sys.stderr.write(f"error: {text[:600]}\n")
+        raise SystemExit(2)
+
+
+def parser() -> Parser:
+    """The options of `probe.py`."""
+    p = Parser(prog="probe.py", description="What a frozen representation is worth.")
+    p.add_argument("--config", action=ActionConfigFile, help="YAML with any of these options; those on the command line win.")
+    p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to call one otherwise.")
+    p.add_argument(
+        "--checkpoints",
+        "--checkpoint",
+        type=Names,
+        required=True,
+        help="Checkpoints, run folders, exported models, class paths, random.",
+    )
+    p.add_argument("--methods", "--method", type=Names, default="linear", help="linear, mlp, finetune, knn, prototypes, few_shot.")
+    p.add_argument("--data_root", type=str | None, default=None, help="Folder that holds a folder of each task's name.")
+    p.add_argument("--data_dirs", type=dict[str, str], default={}, help="--data_dirs.TASK PATH: the folder of one task.")
+    p.add_argument("--task_kwargs", type=dict[str, Any], default={}, help="--task_kwargs.TASK.OPTION VALUE: a data set's own options.")
+    p.add_argument(
+        "--out", type=str, default="runs/probe", help="Folder of results.csv, predictions and heads; run again to go on where it stopped."
+    )
+    p.add_argument(
+        "--cache_dir", type=str | None, default=None, help="Where embeddings are kept for all runs; by default in the user's cache."
+    )
+    p.add_argument(
+        "--representations",
+        "--representation",
+        type=Names,
+        default="embedding",
+        help="embedding, projection, or a part of the encoder.",
+    )
+    p.add_argument("--seeds", type=Numbers, default=[0], help="One probe each; random encoders are drawn anew.")
+    p.add_argument("--train_share", type=float, default=1.0, help="Share of the training clips (nested, every class kept).")
+    p.add_argument("--calibrate_random", type=bool, default=True, help="Give random encoders batch-norm statistics of the training clips.")
+    p.add_argument("--shuffle_labels", type=bool, default=False, help="Control: training labels dealt out anew must give chance.")
+    p.add_class_arguments(Settings)
+    p.add_class_arguments(FineTuning, "finetune")
+    p.add_argument("--projection", type=str, default="tsne", help="Map of the test embeddings in the report: tsne, umap or none.")
+    p.add_argument("--colour_by", type=str | None, default=None, help="Column of the annotations that colours it; by default the class.")
+    p.add_argument("--robustness", type=Names, default=[], help="Corrupt the test audio: severity, only, plus, tiers.")
+    p.add_argument("--invariance", type=Names, default=[], help="Operators whose effect on the embedding is measured.")
+    p.add_argument(
+        "--invariance_noise", type=float | None, default=None, help="White noise under both sides of that comparison, dB to full scale."
+    )
+    p.add_argument("--test_only", action="store_true", help="Train nothing: score the test clips with --head.")
+    p.add_argument("--head", type=str | None, default=None, help="A saved head (heads/*.safetensors of an earlier run).")
+    p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test tracks.")
+    p.add_argument("--batch_size", type=int, default=32, help="Segments in a forward pass of the encoder.")
+    p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
+    p.add_argument("--on_error", type=str, default="fail", help="fail or skip: what to do with audio that cannot be read.")
+    p.add_argument("--trust", type=Names, default=[], help="Modules whose classes a checkpoint may name.")
+    return p
+
+
+def main(args: list[str] | None = None) -> int:
+    """Probe; returns the exit status, 2 after a mistake in the input."""
+    options = parser().parse_args(gather_task_options(sys.argv[1:] if args is None else args))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        from semisupcon.probing.report.write import write_report
+        from semisupcon.probing.suite import run, score_saved_head
+
+        suite = make_suite(options)
+        results = score_saved_head(suite) if suite.head else run(suite)
+        print(write_report(results.rows, suite.out, suite.resamples))
+        print(f"\nAll numbers, tables and pictures: {suite.out}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def gather_task_options(args: list[str]) -> list[str]:
+    """Several ``--task_kwargs.TASK.OPTION VALUE`` of one task as the one dictionary that the parser understands."""
+    rest, given, args = [], {}, list(args)
+    while args:
+        option, equals, value = args.pop(0).partition("=")
+        _, *path = option.split(".", 2)
+        if not option.startswith("--task_kwargs.") or len(path) < 2:
+            rest.append(option + equals + value)
+            continue
+        if not equals and not args:
+            raise SystemExit(f"error: {option} has no value")
+        given.setdefault(path[0], {})[path[1]] = yaml.safe_load(value if equals else args.pop(0))
+    return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
+
+
+def make_suite(options: Any):
+    """The suite that the options describe."""
+    import torch
+
+    from semisupcon.audio.scan import cache_folder
+    from semisupcon.probing.embeddings.embedder import Embedder
+    from semisupcon.probing.studies.run import Studies
+    from semisupcon.probing.suite import Suite
+
+    built = parser().instantiate(options)
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        keep_freed_memory()
+    if options.on_error not in ("fail", "skip"):
+        raise ConfigError(f"--on_error is fail or skip, got '{options.on_error}'.")
+    if options.test_only != (options.head is not None):
+        raise ConfigError("--test_only and --head PATH belong together.")
+    return Suite(
+        tasks=listed(options.tasks),
+        checkpoints=listed(options.checkpoints),
+        methods=listed(options.methods),
+        out=Path(options.out),
+        embedder=Embedder(Path(options.cache_dir or cache_folder() / "embeddings"), options.batch_size, device, options.on_error),
+        data_root=Path(options.data_root) if options.data_root else None,
+        data_dirs=dict(options.data_dirs),
+        task_kwargs={name: dict(given) for name, given in options.task_kwargs.items()},
+        representations=listed(options.representations),
+        seeds=[int(s) for s in listed(options.seeds)],
+        train_share=options.train_share,
+        calibrate=options.calibrate_random,
+        shuffle_labels=options.shuffle_labels,
+        settings=Settings(**{f.name: getattr(built, f.name) for f in fields(Settings)}),
+        fine_tuning=built.finetune,
+        studies=Studies(
+            options.projection,
+            options.colour_by,
+            tuple(listed(options.robustness)),
+            tuple(listed(options.invariance)),
+            invariance_noise=options.invariance_noise,
+        ),
+        head=Path(options.head) if options.test_only else None,
+        resamples=options.resamples,
+        trust=tuple(listed(options.trust)),
+    )
+
+
+def listed(given: Any) -> list:
+    """A list of what was given as a list, one value, or values with commas between."""
+    items = given if isinstance(given, list) else [given]
+    return [part for item in items for part in (item.split(",") if isinstance(item, str) else [item]) if part != ""]

@@ -1,0 +1,148 @@
+"""Which clips are trained on, with and without labels: validation and label subsets drawn from the files that were gathered.
+
+A clip that keeps its label is not in the unlabelled pool; one whose label ``supervised_data_p`` took away is. When every clip of the pool keeps
+its label, the pool is those clips with their labels hidden, so that ``intrabatch_supervised_p`` holds.
+
+What differs from the published code (SemiSupCon's own splitter): ``supervised_data_p`` acts once and on training labels only; subsets are a
+function of seed and file names alone, and nested; no label is needed for self-supervision; no test clip is trained on by default or otherwise.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from semisupcon.data.sources import Gathered
+from semisupcon.datasets import Kind
+from semisupcon.errors import ConfigError, UserError
+from semisupcon.random import derive
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipTable:
+    """The clips of a run.
+
+    Attributes:
+        rows: sorted by source and path. Columns as in `Gathered.files`, with ``source`` (labelled or unlabelled) and ``split`` (train or val) as
+            drawn.
+        targets: ``[n, C]`` float32, NaN rows where unlabelled.
+        classes: names of the C columns.
+        kind: what the targets are; None without labels.
+        skipped: files that cannot be used: ``name`` and ``problem``.
+    """
+
+    rows: pd.DataFrame
+    targets: np.ndarray
+    classes: tuple[str, ...]
+    kind: Kind | None
+    skipped: pd.DataFrame
+
+    def indices(self, split: str, source: str) -> np.ndarray:
+        """The rows of a split and source."""
+        return np.flatnonzero((self.rows["split"] == split) & (self.rows["source"] == source))
+
+    def without_labels(self) -> "ClipTable":
+        """The same clips, each once, all labels hidden."""
+        rows = self.rows.drop_duplicates("path").assign(source="unlabelled").sort_values("path", kind="stable", ignore_index=True)
+        return replace(self, rows=rows, targets=np.full((len(rows), len(self.classes)), np.nan, np.float32))
+
+
+def divide(
+    gathered: Gathered, val_split: float = 0.1, supervised_data_p: float = 1.0, fully_supervised: bool = False, seed: int = 123
+) -> ClipTable:
+    """Draw validation and labels.
+
+    Args:
+        gathered: the files.
+        val_split: share of the training clips that become validation, 0 <= p < 1, in sources without validation of their own.
+        supervised_data_p: share of the labelled training clips that keep their label; a smaller share lies inside a greater one.
+        fully_supervised: only labelled clips, all of them.
+        seed: of both draws.
+
+    Raises:
+        ConfigError: for a share out of its range, or labels asked for where there are none.
+        UserError: if no training clip is left.
+    """
+    check_shares(val_split, supervised_data_p)
+    if fully_supervised and gathered.labels is None:
+        raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
+    files = gathered.files.assign(split=_with_validation(gathered.files, val_split, seed))
+    keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
+    unlabelled = files["in_pool"].to_numpy(bool) & ~keeps_label & (not fully_supervised)
+    training = (files["split"] == "train").to_numpy()
+    parts = [(np.flatnonzero(keeps_label), "labelled"), (np.flatnonzero(unlabelled), "unlabelled")]
+    if not fully_supervised and (keeps_label & training).any() and not (unlabelled & training).any():
+        log.info("data: every training clip is labelled; as unlabelled clips the same ones serve with their labels hidden.")
+        parts.append((np.flatnonzero(keeps_label & training), "unlabelled"))
+    rows = pd.concat([files.iloc[index].assign(source=source) for index, source in parts], ignore_index=True)
+    if not (rows["split"] == "train").any():
+        raise UserError(f"No training clips are left.\nIn: {gathered.where}\nLower data.val_split, or check the splits of the task.")
+    targets = gathered.targets[np.concatenate([index for index, _ in parts])]
+    targets[rows["source"] == "unlabelled"] = np.nan
+    _tell(rows, gathered)
+    return ClipTable(rows, targets, gathered.classes, gathered.kind, gathered.skipped)
+
+
+def check_shares(val_split: float, supervised_data_p: float) -> None:
+    """Refuse shares out of their range; raises ConfigError."""
+    if not 0 <= val_split < 1:
+        raise ConfigError(f"data.val_split must be at least 0 and below 1, got {val_split:g}.")
+    if not 0 <= supervised_data_p <= 1:
+        raise ConfigError(f"data.supervised_data_p must lie between 0 and 1, got {supervised_data_p:g}.")
+
+
+def _ranks(clips: pd.Series, seed: int, purpose: str) -> np.ndarray:
+    """A seeded order of clips that depends on nothing but their names."""
+    return derive(torch.from_numpy(clips.to_numpy(dtype=np.int64, copy=True)), seed, purpose).numpy()
+
+
+def _first(rank: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
+    """Mask of the ``round(share * n)`` clips of lowest rank among n, at least one where the share is not zero."""
+    candidates = np.flatnonzero(among)
+    count = int(share * len(candidates) + 0.5)
+    count = max(count, 1) if share > 0 and len(candidates) else count
+    chosen = np.zeros(len(rank), bool)
+    chosen[candidates[np.argsort(rank[candidates], kind="stable")[:count]]] = True
+    return chosen
+
+
+def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Series:
+    """The split of every clip; sources without validation clips of their own give a share of their training clips."""
+    split = files["split"].copy()
+    rank = _ranks(files["clip"], seed, "validation")
+    for members in (files["listed"], ~files["listed"]):
+        training = (members & (split == "train")).to_numpy()
+        if val_split == 0 or (members & (split == "val")).any() or training.sum() < 2:
+            continue
+        group = files["group"].where(files["group"].notna(), files["name"])
+        if group[training].is_unique:
+            split[_first(rank, training, val_split)] = "val"
+            continue
+        # Whole groups, in seeded order, until the share is reached.
+        sizes = pd.Series(rank[training]).groupby(group[training].to_numpy()).agg(["min", "size"]).sort_values("min")
+        taken = sizes.index[: max(1, int((sizes["size"].cumsum() <= val_split * training.sum() + 0.5).sum()))]
+        if len(taken) < len(sizes):
+            split[training & group.isin(taken).to_numpy()] = "val"
+    return split
+
+
+def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
+    """Which clips are labelled in this run: all of validation, and a share of training."""
+    labelled = files["labelled"].to_numpy(bool)
+    training = labelled & (files["split"] == "train").to_numpy()
+    return (labelled & ~training) | _first(_ranks(files["clip"], seed, "supervised"), training, share)
+
+
+def _tell(rows: pd.DataFrame, gathered: Gathered) -> None:
+    count = rows.groupby(["split", "source"]).size()
+
+    def told(split: str) -> str:
+        labelled, unlabelled = count.get((split, "labelled"), 0), count.get((split, "unlabelled"), 0)
+        parts = [f"{labelled} clips labelled by {gathered.labels}"] * bool(labelled) + [f"{unlabelled} unlabelled clips"] * bool(unlabelled)
+        return " and ".join(parts) or "no clips"
+
+    log.info("data: training on %s, validating on %s (in %s).", told("train"), told("val"), gathered.where)

@@ -1,0 +1,93 @@
+"""Packed audio that lives on the device: the loader sends only where each view begins, and the views are cut there."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from semisupcon.data.clips import Clips
+from semisupcon.data.packed.reading import PackedAudio
+
+log = logging.getLogger(__name__)
+
+
+class Places(Dataset):
+    """Where the views of `Clips` lie in the concatenated shards, instead of their samples.
+
+    A batch holds ``place [B, V]`` (first sample of a view) and ``length [B, V]`` (samples of it that exist) in place of audio.
+
+    Args:
+        clips: over packed audio.
+    """
+
+    def __init__(self, clips: Clips):
+        self.clips = clips
+        audio: PackedAudio = clips.audio
+        begins = np.concatenate([[0], np.cumsum([len(shard) for shard in audio.maps])])
+        self.origin = torch.from_numpy(begins[audio.shard] + audio.offset)
+        self.pin_memory = False
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> dict[str, Tensor]:
+        """The batch of ``(row, key)`` pairs ``[B, 2]``."""
+        rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
+        clips = self.clips
+        keys = base[:, None] + torch.arange(clips.views)
+        start, span, joint = clips.crops(rows, keys)
+        if clips.fixed:
+            steps = torch.arange(clips.views) * clips.samples
+            start = torch.where(joint[:, None], start[:, :1] + steps, start)
+            span = torch.where(joint[:, None], clips.samples, span)
+        place = self.origin[rows][:, None] + start
+        return {"place": place, "length": span, "targets": clips.targets[rows], "clip": clips.clip[rows], "key": keys}
+
+
+class Resident:
+    """All packed samples on a device, and views cut from them.
+
+    Args:
+        audio: the shards.
+        device: where they go.
+    """
+
+    def __init__(self, audio: PackedAudio, device: torch.device):
+        total = sum(map(len, audio.maps))
+        self.samples = torch.empty(total, dtype=torch.int16, device=device)
+        begin = 0
+        for shard in audio.maps:
+            for part in np.array_split(shard, max(1, len(shard) >> 26)):
+                # A copy: torch does not take memory that must not be written to.
+                self.samples[begin : begin + len(part)] = torch.from_numpy(part.copy()).to(device)
+                begin += len(part)
+
+    def cut(self, batch: dict[str, Any], clips: Clips) -> dict[str, Any]:
+        """The batch with ``audio [B, V, 1, T]`` int16 in place of ``place``, as `Clips` would have made it."""
+        place, length = (batch[name].to(self.samples.device) for name in ("place", "length"))
+        longest = clips.longest(length)
+        time = torch.arange(longest, device=self.samples.device)
+        within = time % length[..., None] if clips.repeats else torch.minimum(time, length[..., None] - 1)
+        audio = self.samples[place[..., None] + within]
+        if clips.repeats:
+            length = torch.full_like(length, longest)
+        elif clips.leaves_padding:
+            audio = audio * (time < length[..., None])
+        rest = {name: value for name, value in batch.items() if name != "place"}
+        return {**rest, "audio": audio[:, :, None], "length": length}
+
+
+def fits(audio: PackedAudio, device: torch.device) -> bool:
+    """Whether the shards take at most half of the memory that is free on a GPU; always true elsewhere."""
+    if device.type != "cuda":
+        return True
+    needed, free = 2 * sum(map(len, audio.maps)), torch.cuda.mem_get_info(device)[0]
+    if needed > free // 2:
+        log.warning(
+            "data: the packed set (%.1f GB) does not fit on the device (%.1f GB free); it is read from disk.", needed / 1e9, free / 1e9
+        )
+    return needed <= free // 2

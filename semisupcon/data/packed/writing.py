@@ -1,0 +1,217 @@
+"""Writing packed audio (`semisupcon.data.packed.reading`): parallel, and able to go on where it was interrupted."""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from semisupcon.audio.reading import read, resample
+from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
+from semisupcon.data.sources import Gathered
+from semisupcon.errors import UserError
+
+PLAN = "plan.json"
+SHARD_SAMPLES = 1 << 28  # 512 MiB
+log = logging.getLogger(__name__)
+
+
+def to_int16(audio: np.ndarray) -> tuple[np.ndarray, int]:
+    """Float32 in [-1, 1) to int16, rounded to nearest, and how many samples lay beyond and were clipped."""
+    scaled = np.rint(audio * 32768.0)
+    clipped = int(np.count_nonzero((scaled > 32767) | (scaled < -32768)))
+    return scaled.clip(-32768, 32767).astype("<i2"), clipped
+
+
+def lay_out(files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SAMPLES) -> pd.DataFrame:
+    """Where every clip will lie: ``frames`` at the new rate, ``shard`` and ``offset``; a clip is never cut in two."""
+    frames = np.maximum(1, files["frames"].to_numpy() * sample_rate // files["sample_rate"].to_numpy())
+    shard, offset, number, used = np.zeros_like(frames), np.zeros_like(frames), 0, 0
+    for i, count in enumerate(frames):
+        if used and used + count > shard_samples:
+            number, used = number + 1, 0
+        shard[i], offset[i] = number, used
+        used += count
+    return files.assign(
+        frames=frames, sample_rate=sample_rate, shard=shard, offset=offset, own_rate=files["sample_rate"], own_frames=files["frames"]
+    )
+
+
+def pack(
+    gathered: Gathered,
+    sources: dict[str, Any],
+    sample_rate: int,
+    out: str | Path,
+    threads: int | None = None,
+    shard_samples: int = SHARD_SAMPLES,
+) -> Path:
+    """Decode, resample and store all clips.
+
+    An interrupted run is gone on with when called again with the same clips: complete shards stay, an incomplete one is made again.
+
+    Args:
+        gathered: the clips.
+        sources: tasks and folders that they come from, by their names in the data module.
+        sample_rate: Hz.
+        out: the folder to make.
+        threads: how many clips are decoded at once; by default one a core.
+        shard_samples: samples of a shard at most, but for a longer clip.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: if the folder holds another set, the disk is too small, or a clip cannot be decoded.
+    """
+    out = Path(out)
+    files = lay_out(gathered.files, sample_rate, shard_samples)
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        described = list(pool.map(describe, files["path"]))
+        files = files.assign(
+            source_size=[d.size for d in described],
+            source_changed=[d.changed for d in described],
+            source_digest=[d.digest for d in described],
+        )
+        fingerprint = _fingerprint(files, gathered, sources)
+        if not _prepare(out, fingerprint, files):
+            return out
+        crc, clipped = _write_shards(out, files, pool)
+    files = files.drop(columns=["own_rate", "own_frames"]).assign(crc=crc)
+    _replace(out / INDEX, lambda path: files.to_parquet(path))
+    _replace(out / TARGETS, lambda path: _save_array(path, gathered.targets))
+    header = {
+        "version": VERSION,
+        "fingerprint": fingerprint,
+        "sample_rate": sample_rate,
+        "clips": len(files),
+        "hours": round(float(files["frames"].sum()) / sample_rate / 3600, 3),
+        "clipped_samples": clipped,
+        "sources": sources,
+        "classes": list(gathered.classes),
+        "kind": gathered.kind,
+        "shards": files.groupby("shard")["frames"].sum().tolist(),
+        "index_digest": digest_of(out / INDEX, out / TARGETS),
+    }
+    _replace(out / HEADER, lambda path: path.write_text(json.dumps(header, indent=1)))
+    for leftover in [out / PLAN, *out.glob("audio-*.json")]:
+        leftover.unlink()
+    if clipped:
+        log.warning("%d samples lay beyond full scale and were clipped.", clipped)
+    return out
+
+
+def _fingerprint(files: pd.DataFrame, gathered: Gathered, sources: dict[str, Any]) -> str:
+    digest = blake2b(json.dumps([VERSION, sources, gathered.classes]).encode(), digest_size=16)
+    digest.update(files.drop(columns=["path", "source_changed"]).to_csv(index=False).encode())
+    digest.update(np.ascontiguousarray(gathered.targets))
+    return digest.hexdigest()
+
+
+def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
+    """Make the folder ready; False if it holds this very set already."""
+    for name in (HEADER, PLAN):
+        if not (out / name).exists():
+            continue
+        if json.loads((out / name).read_text()).get("fingerprint") != fingerprint:
+            raise UserError(
+                f"The folder holds another packed set, or clips have changed since.\nIn: {out}\nGive another folder, or delete this one."
+            )
+        log.info("%s holds this set already.", out) if name == HEADER else log.info("Going on with %s.", out)
+        return name != HEADER
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"The folder is not empty, and holds no packed set.\nIn: {out}\nGive a new folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    needed, free = 2 * int(files["frames"].sum()), shutil.disk_usage(out).free
+    if needed > free:
+        raise UserError(
+            f"The packed set needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.\nIn: {out}\nGive a folder on a larger disk."
+        )
+    _replace(out / PLAN, lambda path: path.write_text(json.dumps({"fingerprint": fingerprint})))
+    return True
+
+
+def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> tuple[np.ndarray, int]:
+    """All shards that are not there yet; gives the checksum of every clip, and how many samples were clipped."""
+    crc, clipped = np.zeros(len(files), np.int64), 0
+    seconds = files["frames"].sum() / files["sample_rate"].iloc[0]
+    with tqdm(total=round(float(seconds)), desc="Packing", unit="s", unit_scale=True, disable=None) as bar:
+        for number, clips in files.groupby("shard"):
+            path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
+            samples = int(clips["frames"].sum())
+            if not (path.exists() and notes.exists()):
+                partial = path.with_suffix(".partial")
+                store = _reserve(partial, samples)
+                rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
+                results = []
+                for result, frames in zip(
+                    _ahead(pool, lambda row, store=store: _write_clip(store, *row), rows), clips["frames"], strict=True
+                ):
+                    results.append(result)
+                    bar.update(frames / clips["sample_rate"].iloc[0])
+                store.flush()
+                del store
+                _replace(notes, lambda path, results=results: path.write_text(json.dumps(results)))
+                os.replace(partial, path)
+            else:
+                bar.update(samples / clips["sample_rate"].iloc[0])
+            results = np.array(json.loads(notes.read_text()), np.int64)
+            crc[clips.index] = results[:, 0]
+            clipped += int(results[:, 1].sum())
+    return crc, clipped
+
+
+def _reserve(path: Path, samples: int) -> np.memmap:
+    """A new file of int16 samples, mapped. Its space is taken at once: a map that meets a full disk later kills the process."""
+    with open(path, "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, 2 * samples)
+        except OSError as error:
+            raise UserError(
+                f"There is no room for the next shard ({error.strerror}).\nIn: {path.parent}\nMake room, and call again."
+            ) from error
+    return np.memmap(path, dtype="<i2", mode="r+", shape=(samples,))
+
+
+def _write_clip(
+    store: np.ndarray, path: str, own_rate: int, own_frames: int, sample_rate: int, frames: int, offset: int
+) -> tuple[int, int]:
+    audio = resample(read(path, 0, own_frames), own_rate, sample_rate, frames)
+    samples, clipped = to_int16(audio)
+    store[offset : offset + frames] = samples
+    return zlib.crc32(samples), clipped
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterator) -> Iterator:
+    """Results in order, with no more than a few clips in memory a thread."""
+    waiting = []
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= 4 * pool._max_workers:
+            yield waiting.pop(0).result()
+    while waiting:
+        yield waiting.pop(0).result()
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    with open(path, "wb") as file:
+        np.save(file, array)

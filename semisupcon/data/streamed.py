@@ -1,0 +1,244 @@
+"""Training from object storage: a packed set in LitData's chunks, of which only the samples that a batch shows are fetched.
+
+LitData keeps each clip whole in a chunk and serves any stretch of it by one range request (`TemporalArrayLoader`, `read_window`; natively from
+S3 and R2, elsewhere by keeping the chunk). Which clips and stretches those are stays with our sampler, so that everything that holds for audio
+on disk holds here: the mixture of labelled and unlabelled clips, a shuffle over the whole set, each rank and worker fetching nothing but its own
+batches, and a resume bit for bit with any number of workers. All windows of a batch are fetched at once, to hide how far away they are.
+
+``python -m semisupcon stream PACKED OUT`` writes the folder; it goes to a bucket as it is, and trains with
+``--data.class_path StreamedDataModule --data.stream s3://bucket/folder``.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from semisupcon.batch import Batch
+from semisupcon.data.clips import Clips
+from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, Packed, PackedAudio
+from semisupcon.data.sources import Gathered
+from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
+
+CHUNK_BYTES = 1 << 26
+CHUNKS = "index.json"  # LitData's own index
+# How `write_stream` writes clips. LitData can also store pickles, and its index can name classes to import.
+_FORM = {"compression": None, "encryption": None, "data_format": ["bytes"], "item_loader": "TemporalArrayLoader"}
+_FIELDS = {
+    "version": 1,
+    "fields": {"audio": {"dtype": "<i2", "shape": [], "tensor": False}},
+    "field_order": ["audio"],
+    "groups": [["audio"]],
+}
+_LEAF = [1, {"type": None, "context": None, "children_spec": []}]
+AT_ONCE = 64  # requests under way a process
+log = logging.getLogger(__name__)
+
+
+def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_BYTES) -> Path:
+    """Copy a packed set into chunks that LitData can stream.
+
+    Args:
+        packed: what ``python -m semisupcon pack`` made.
+        out: a new folder: chunks, LitData's ``index.json``, and the index of the packed set.
+        chunk_bytes: size of a chunk, at least; clips are not cut in two.
+
+    Raises:
+        UserError: if the folder is not empty, or the packed set is not sound.
+    """
+    from litdata.streaming.temporal import TemporalArrayLoader
+    from litdata.streaming.writer import BinaryWriter
+
+    packed, out = Path(packed), Path(out)
+    files = Packed(packed).gathered.files
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
+    audio = PackedAudio(packed, files)
+    writer = BinaryWriter(str(out), chunk_bytes=chunk_bytes, item_loader=TemporalArrayLoader())
+    for row, frames in enumerate(tqdm(files["frames"], desc="Writing chunks", unit="clip", disable=None)):
+        writer[row] = {"audio": np.array(audio.spans(row, [(0, int(frames))])[0])}
+    writer.done()
+    writer.merge()
+    for name in (INDEX, TARGETS, HEADER):  # The header last: without it the set is not complete.
+        shutil.copyfile(packed / name, out / name)
+    return out
+
+
+class StreamedSet(Packed):
+    """The index of a set in object storage; attributes and errors as `Packed`. Each clip's ``record`` is its number in the chunks.
+
+    Args:
+        url: where `write_stream`'s folder lies: a path, or ``s3://``, ``r2://``, ``gs://``, ``azure://``, as LitData has it.
+    """
+
+    def __init__(self, url: str):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in (HEADER, INDEX, TARGETS, CHUNKS):
+                _download(url, name, Path(folder))
+            check_chunks(Path(folder) / CHUNKS, url)
+            super().__init__(folder)
+        self.folder = url
+        self.gathered = replace(self.gathered, files=self.gathered.files.assign(record=np.arange(len(self.gathered.files))), where=url)
+
+    def _check_shards(self, files: pd.DataFrame) -> None:
+        """The chunks are far away; a window that cannot be read whole is an error when it is asked for."""
+
+
+def check_chunks(index: Path, url: str) -> None:
+    """Refuse an index of chunks that `write_stream` cannot have written, before LitData reads it.
+
+    Raises:
+        UserError: for another layout than arrays of 16-bit samples, or a chunk whose name leads out of the folder.
+    """
+    problem = None
+    try:
+        content = json.loads(index.read_text())
+        config, names = content["config"], [chunk["filename"] for chunk in content["chunks"]]
+        form = {name: config.get(name) for name in _FORM}
+        if form != _FORM or config["temporal_schema"] != _FIELDS or json.loads(config["data_spec"]) != _LEAF:
+            problem = "it describes other items than arrays of samples"
+        elif bad := [name for name in names if not isinstance(name, str) or not re.fullmatch(r"chunk-\d+-\d+\.bin", name)]:
+            problem = f"it names the chunk {bad[0]!r}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"it cannot be read ({type(error).__name__})"
+    if problem:
+        raise UserError(f"The streamed set is damaged, or was not made by semisupcon: {problem}.\nIn: {url}/{CHUNKS}")
+
+
+def _download(url: str, name: str, folder: Path) -> None:
+    from litdata.streaming.downloader import get_downloader
+
+    try:
+        get_downloader(url, str(folder), []).download_file(f"{url.rstrip('/')}/{name}", str(folder / name))
+    except Exception as error:  # Every storage has errors of its own.
+        raise DatasetNotFoundError(
+            "A streamed set",
+            f"{url}/{name}",
+            f"({' '.join(str(error).split())[:200]}) Make it with: python -m semisupcon stream PACKED OUT",
+        ) from error
+
+
+class StreamedAudio:
+    """Audio of a table's rows, fetched by stretches.
+
+    Args:
+        url: see `StreamedSet`.
+        rows: columns ``record`` and ``name``.
+        cache_dir: where storages without range requests keep their chunks; None is LitData's own.
+    """
+
+    dtype = torch.int16
+
+    def __init__(self, url: str, rows: pd.DataFrame, cache_dir: str | None = None):
+        self.url, self.cache_dir = url, cache_dir
+        self.records = rows["record"].to_numpy(np.int64)
+        self.names = np.array([str(name).encode() for name in rows["name"]])
+        self._source: Any = None
+
+    def fetch(self, wanted: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], np.ndarray]:
+        """int16 samples of each ``(row, start, frames)``, all fetched at once.
+
+        Raises:
+            AudioError: naming the clip, for a stretch that cannot be had.
+        """
+        if self._source is None:
+            from litdata import StreamingDataset
+            from litdata.streaming.temporal import TemporalArrayLoader
+
+            self._source = StreamingDataset(self.url, cache_dir=self.cache_dir, item_loader=TemporalArrayLoader())
+        return asyncio.run(self._fetch(wanted))
+
+    async def _fetch(self, wanted):
+        permits = asyncio.Semaphore(AT_ONCE)
+
+        async def window(row, start, frames):
+            async with permits:
+                try:
+                    return (await self._source.aread_window(int(self.records[row]), start, frames))["audio"]
+                except Exception as error:  # Every storage has errors of its own.
+                    raise AudioError(
+                        f"{self.name(row)} could not be fetched: {' '.join(str(error).split())[:200]}\nFrom: {self.url}"
+                    ) from error
+
+        return dict(zip(wanted, await asyncio.gather(*(window(*which) for which in wanted)), strict=True))
+
+    def name(self, row: int) -> str:
+        """What to call the clip."""
+        return self.names[row].decode()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_source": None}
+
+
+class _Fetched:
+    """The stretches of one batch, in the place of the audio that they came from."""
+
+    dtype = torch.int16
+
+    def __init__(self, stretches: dict[tuple[int, int, int], np.ndarray]):
+        self.stretches = stretches
+
+    def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        return [self.stretches[row, start, frames] for start, frames in spans]
+
+
+class StreamedClips(Clips):
+    """`Clips` over `StreamedAudio`: fetches the stretches of a batch together, then cuts as ever."""
+
+    def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
+        rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
+        crops = self.crops(rows, base[:, None] + torch.arange(self.views))
+        wanted = {
+            (row, start, span)
+            for row, starts, spans, joint in zip(rows.tolist(), *(part.tolist() for part in crops), strict=True)
+            for start, span in list(zip(starts, spans, strict=True))[: 1 if joint else None]
+        }
+        far = self.audio
+        near = _Fetched(far.fetch(sorted(wanted)))
+        try:
+            self.audio = near
+            return super().__getitems__(items)
+        finally:
+            self.audio = far
+
+
+class StreamedDataModule(AudioDataModule):
+    """`AudioDataModule` over a set in object storage.
+
+    Args:
+        stream: see `StreamedSet`.
+        cache_dir: see `StreamedAudio`.
+        options: those of `AudioDataModule`, but for ``packed`` and ``device_resident``.
+
+    Raises:
+        ConfigError: for an option that is about audio on disk.
+    """
+
+    clips_type = StreamedClips
+
+    def __init__(self, stream: str, cache_dir: str | None = None, **options: Any):
+        super().__init__(**options)
+        if self.packed is not None:
+            raise ConfigError("data.stream and data.packed are two places for the same audio; give one of them.")
+        self.stream, self.cache_dir = stream, cache_dir
+
+    def prepare_data(self) -> None:
+        """Nothing: the set is made."""
+
+    def _gathered(self) -> Gathered:
+        return StreamedSet(self.stream).check_request(*self.sources[:2], self.sample_rate)
+
+    def _audio(self) -> StreamedAudio:
+        return StreamedAudio(self.stream, self.table.rows, self.cache_dir)

@@ -1,0 +1,110 @@
+"""Data sets by name, one file each."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+from semisupcon.datasets.base import Annotations, Kind
+from semisupcon.datasets.parsing.finding import MAX_MISSING, find_by_stem, resolve, unlisted
+from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
+from semisupcon.datasets.parsing.reading import find_file, read_lines, read_table
+from semisupcon.datasets.parsing.splits import group_split, stratified_folds, stratified_split
+from semisupcon.errors import ConfigError, nearest
+
+# module -> its tasks, functions from a root folder to Annotations; a module is imported when one of its tasks is asked for.
+MODULES: dict[str, tuple[str, ...]] = {
+    "any_table": ("csv",),
+    "audiomnist": ("audiomnist_digit", "audiomnist_speaker"),
+    "audioset": ("audioset_balanced",),
+    "class_folders": ("class_folders",),
+    "crema_d": ("crema_d",),
+    "emomusic": ("emomusic",),
+    "esc": ("esc10", "esc50"),
+    "fma": ("fma",),
+    "fsd50k": ("fsd50k",),
+    "fsdd": ("fsdd_digit", "fsdd_speaker"),
+    "fsdkaggle2018": ("fsdkaggle2018",),
+    "giantsteps": ("giantsteps",),
+    "gtzan": ("gtzan",),
+    "librispeech": ("librispeech_speaker",),
+    "magnatagatune": ("mtat_all", "mtat_top50"),
+    "medleydb": ("medleydb", "medleydb_raw"),
+    "msd": ("msd_top50",),
+    "mtg_jamendo": ("mtg_genre", "mtg_instr", "mtg_mood", "mtg_top50"),
+    "nsynth": ("nsynth_instr", "nsynth_instr_family", "nsynth_pitch", "nsynth_qualities"),
+    "speech_commands": ("speech_commands",),
+    "synthetic": ("synthetic_affect", "synthetic_instrument", "synthetic_pitch", "synthetic_polyphony", "synthetic_tags"),
+    "vocalset": ("vocalset_singer", "vocalset_technique"),
+    "voxceleb": ("voxceleb1",),
+}
+TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
+
+
+def find_task(task: str) -> Callable[..., Annotations]:
+    """The function of a task by its name, or by its import path (``my.module.function``).
+
+    Raises:
+        ConfigError: for a name that is unknown, with the nearest known one, or an import path that leads nowhere.
+    """
+    path = TASKS.get(task, task)
+    module, _, function = path.rpartition(".")
+    if not module:
+        raise ConfigError(f"Unknown task '{task}'.{nearest(task, TASKS)}\nKnown tasks: python -m semisupcon data list")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
+
+
+def read_annotations(task: str, root: str | Path | None, **options) -> Annotations:
+    """What the annotation files of a task say, wherever its clips are. Arguments and errors as `load_annotations`, but for absent clips."""
+    function = find_task(task)
+    known = set(list(inspect.signature(function).parameters)[1:])
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
+    return function(Path(root) if root is not None else None, **options)
+
+
+def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> Annotations:
+    """Read the annotations of a task, and find its clips.
+
+    Args:
+        task: name or import path.
+        root: folder of the data set; the synthetic tasks render themselves when it is None.
+        max_missing: greatest share of listed clips that may be absent; fewer are dropped with a warning.
+        options: what this data set alone understands (which published split, the original rule).
+
+    Returns:
+        Annotations whose every ``path`` exists under ``root``, whatever the extension that the official list gives it.
+
+    Raises:
+        ConfigError: for an unknown task or option.
+        DatasetNotFoundError: if the root, or a file in it, is missing, or too many clips are.
+        AnnotationError: if an annotation file says something that cannot be read.
+    """
+    annotations = read_annotations(task, root, **options)
+    return annotations if root is None else resolve(annotations, Path(root), max_missing)
+
+
+__all__ = [
+    "TASKS",
+    "Annotations",
+    "Kind",
+    "find_by_stem",
+    "find_file",
+    "find_task",
+    "group_split",
+    "load_annotations",
+    "multi_hot",
+    "numbers",
+    "one_hot",
+    "read_annotations",
+    "read_lines",
+    "read_table",
+    "resolve",
+    "stratified_folds",
+    "stratified_split",
+    "unlisted",
+]

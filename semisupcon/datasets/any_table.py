@@ -1,0 +1,145 @@
+"""Any table of clips: one row a clip, columns for its path, its labels, and, where there are any, its split and its group."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from semisupcon.datasets.base import Annotations, Kind
+from semisupcon.datasets.card import card
+from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
+from semisupcon.datasets.parsing.reading import place, read_table
+from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
+from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "dev", "development"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+METRICS = {"multiclass": "accuracy", "binary": "roc_auc", "multilabel": "roc_auc", "regression": "r2"}
+NO_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"})
+
+
+@card(kind="any", classes=None, split="a column, or seeded and stratified", metric="by kind", licence="yours")
+def csv(
+    root: Path,
+    file: str | None = None,
+    kind: Kind = "multiclass",
+    path: str = "path",
+    label: str | Sequence[str] = "label",
+    split: str | None = None,
+    group: str | None = None,
+    separator: str | None = None,
+    label_separator: str = ";",
+    classes: Sequence[str] | None = None,
+    prefix: str = "",
+    folds: int | None = None,
+    fold: int = 1,
+    fractions: dict[str, float] = FRACTIONS,
+    seed: int = 0,
+) -> Annotations:
+    """Read a table with a header line.
+
+    Args:
+        root: folder that the paths are relative to.
+        file: the table, relative to ``root`` or absolute; None takes the only .csv or .tsv in ``root``.
+        kind: what the labels are. An empty field is a clip without label. ``binary`` gives one column of targets.
+        path: column of the paths; extensions may differ from those on disk, or be left out.
+        label: column of the labels. Several columns are several values of ``regression``, or the 0/1 columns of ``multilabel``.
+        split: column of the split (train/val/test and their usual synonyms). None takes ``split`` if there is one, and otherwise draws
+            a seeded split: stratified by class, by rarest label, or by tenths of the first value; over groups where ``group`` is given.
+        group: column of what must not be in two splits (artist, speaker).
+        separator: between fields; None means tabs in a .tsv and commas elsewhere.
+        label_separator: between the labels of a ``multilabel`` column.
+        classes: the classes in the order wanted; None sorts those found (as numbers if they are).
+        prefix: folder before every path.
+        folds: without a split column, the number of seeded folds; None splits by ``fractions``.
+        fold: which fold is test, from 1; the next one validates.
+        fractions: without a split column and folds, the share of each split.
+        seed: of folds and fractions.
+
+    Raises:
+        DatasetNotFoundError: if there is no table.
+        AnnotationError: for whatever in it cannot be read, with file and line.
+        ConfigError: for options that do not go together.
+    """
+    if kind not in METRICS:
+        raise ConfigError(f"kind is one of {', '.join(METRICS)}; got '{kind}'.")
+    columns = [label] if isinstance(label, str) else list(label)
+    source = _only_table(root) if file is None else Path(root, file)
+    rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator or ("\t" if source.suffix == ".tsv" else ","))
+    table = pd.DataFrame({"path": rows[path].map(lambda p: f"{prefix}/{p}" if prefix else p)})
+    _refuse_repetitions(table["path"])
+    targets, names, strata = _read_labels(rows, columns, kind, label_separator, classes)
+    if group is not None:
+        table["group"] = rows[group]
+    split = split or ("split" if "split" in rows else None)
+    if split is not None:
+        table["split"] = _read_splits(rows[split])
+    else:
+        table["split"] = seeded_split(table["path"].tolist(), strata, rows[group].tolist() if group else None, folds, fold, fractions, seed)
+    return Annotations(table, targets, names, kind=kind, metric=METRICS[kind])
+
+
+def _only_table(root: Path) -> Path:
+    found = sorted(p for p in root.glob("*.[ct]sv")) if root.is_dir() else []
+    if len(found) != 1:
+        what = f"The one table ({len(found)} are there)" if found else "A table"
+        raise DatasetNotFoundError(what, root / "*.csv", "Name it with the option file.")
+    return found[0]
+
+
+def _refuse_repetitions(paths: pd.Series) -> None:
+    repeated = np.flatnonzero(paths.duplicated())
+    if len(repeated):
+        raise AnnotationError(*place(paths, repeated[0]), f"'{paths.iloc[repeated[0]]}' is listed twice.", "Keep one row a clip.")
+
+
+def _read_splits(values: pd.Series) -> list[str]:
+    for row, value in enumerate(values):
+        if value.lower() not in SPLIT_NAMES:
+            raise AnnotationError(*place(values, row), f"'{value}' is no split.", f"Splits are {', '.join(SPLIT_NAMES)}.")
+    return [SPLIT_NAMES[value.lower()] for value in values]
+
+
+def _in_order(found: set[str], classes: Sequence[str] | None) -> tuple[str, ...]:
+    if classes is not None:
+        return tuple(str(name) for name in classes)
+    try:
+        return tuple(sorted(found, key=lambda name: (float(name), name)))
+    except ValueError:
+        return tuple(sorted(found))
+
+
+def _read_labels(rows: pd.DataFrame, columns: list[str], kind: Kind, label_separator: str, classes: Sequence[str] | None):
+    """Targets, class names, and what to stratify a split by."""
+    if kind == "regression" or (kind == "multilabel" and len(columns) > 1):
+        bounds = (0, 1) if kind == "multilabel" else (None, None)
+        values = np.stack([numbers(rows[column], *bounds) for column in columns], axis=1)
+        values[np.isnan(values).any(axis=1)] = np.nan
+        if kind == "regression":
+            return values, tuple(columns), pd.Series(values[:, 0]).rank(method="first", pct=True).mul(10).round().tolist()
+        return values, tuple(columns), _rarest([[c for c, v in zip(columns, row, strict=True) if v == 1] for row in values])
+    if len(columns) > 1:
+        raise ConfigError(f"{len(columns)} label columns make sense for multilabel and regression only, not for {kind}.")
+    labels = rows[columns[0]]
+    if kind == "multilabel":
+        sets = labels.map(lambda text: [name.strip() for name in text.split(label_separator) if name.strip()] if text else None)
+        names = _in_order({name for found in sets if found for name in found}, classes)
+        return multi_hot(sets, names), names, _rarest([found or [] for found in sets])
+    labels = labels.map(lambda text: text or None)
+    names = _in_order(set(labels.dropna()), classes)
+    if kind == "multiclass":
+        return one_hot(labels, names), names, labels.tolist()
+    if len(names) != 2:
+        raise ConfigError(f"A binary label has two values; column '{columns[0]}' has {len(names)}: {', '.join(names[:5])}.")
+    positive = columns[0] if {name.lower() for name in names} in NO_YES else names[1]
+    return one_hot(labels, names)[:, 1:], (positive,), labels.tolist()
+
+
+def _rarest(sets: list[list[str]]) -> list[str]:
+    counts = Counter(name for names in sets for name in names)
+    return [min(names, key=lambda name: (counts[name], name), default="") for names in sets]

@@ -1,0 +1,48 @@
+"""The line a data set has in ``python -m semisupcon data list``: what it is before any of it is on disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from semisupcon.datasets.base import Annotations, Kind
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a task without reading it; a test holds it against what the function returns.
+
+    Attributes:
+        kind: what the targets are.
+        classes: number of classes (of regression: of values); None where the files decide.
+        split: the split rule, in a few words.
+        metric: what the field reports.
+        licence: of the audio, in a few words.
+        source: where it can be had.
+        archives: official archives whose checksum is published; empty where there are none.
+    """
+
+    kind: Kind | str
+    classes: int | None
+    split: str
+    metric: str
+    licence: str
+    source: str = ""
+    archives: tuple["Archive", ...] = ()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official archive: its address, bytes, and checksum as ``algorithm:hexadecimal``."""
+
+    url: str
+    bytes: int
+    checksum: str
+
+
+def card(**fields) -> Callable[[Callable[..., Annotations]], Callable[..., Annotations]]:
+    """Give a data-set function its `Card`, as the attribute ``card``."""
+
+    def attach(function: Callable[..., Annotations]) -> Callable[..., Annotations]:
+        function.card = Card(**fields)
+        return function
+
+    return attach

@@ -1,0 +1,179 @@
+"""Is a data set fit for training? One look at its annotations and at every clip that they list.
+
+What makes it unfit: too many clips absent or unreadable, the same audio in two splits, groups (artist, speaker, singer) in two splits, no labelled
+training clips. What is only told: silent and clipped files, repeated audio within a split, classes without clips.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from semisupcon.audio.reading import read
+from semisupcon.audio.scan import scan
+from semisupcon.datasets import MAX_MISSING, Annotations, find_by_stem, read_annotations
+from semisupcon.datasets.base import SPLITS
+from semisupcon.errors import AudioError, DatasetNotFoundError
+
+MAX_UNREADABLE = 0.01
+LISTENED_SECONDS = 60  # of longer files, this much from the middle
+FULL_SCALE = 0.999
+CLIPPED_SHARE = 0.001
+RUN = 3  # samples at full scale in a row that no recording has by chance
+_MANY = 2000
+
+
+@dataclass
+class Findings:
+    """What `check` found. Paths are as listed, or as found on disk where they exist."""
+
+    annotations: Annotations
+    seconds: np.ndarray
+    missing: list[str]
+    unreadable: dict[str, str]
+    silent: list[str]
+    clipped: dict[str, float]
+    across: list[tuple[str, str, str, str]]
+    within: list[tuple[str, str, str]]
+    groups: dict[str, dict[str, list[str]]]
+    listed: int
+    unfit: list[str] = field(default_factory=list)
+
+    @property
+    def fit(self) -> bool:
+        """Whether it can be trained on and tested with."""
+        return not self.unfit
+
+
+def listen(path: str, frames: int, sample_rate: int) -> tuple[bytes, float]:
+    """A digest of what a file sounds like, and the share of its samples that are clipped.
+
+    The digest is of the decoded mono samples, so a wav and its flac are the same; of files longer than a minute, of their length and the minute
+    in their middle. A sample is clipped when it is at full scale with at least two neighbours.
+    """
+    span = min(frames, LISTENED_SECONDS * sample_rate)
+    audio = read(path, (frames - span) // 2, span)
+    digest = blake2b(np.ascontiguousarray(audio + np.float32(0)).tobytes(), digest_size=16, key=f"{frames}/{sample_rate}".encode()).digest()
+    loud = np.abs(audio) >= FULL_SCALE
+    if not loud.any():
+        return digest, 0.0
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(np.int8)))
+    lengths = edges[1::2] - edges[::2]
+    return digest, float(lengths[lengths >= RUN].sum() / len(audio))
+
+
+def check(
+    task: str, root: str | Path | None, max_missing: float = MAX_MISSING, max_unreadable: float = MAX_UNREADABLE, **options
+) -> Findings:
+    """Look at a data set.
+
+    Args:
+        task: name or import path of a task.
+        root: its folder; None for the synthetic tasks.
+        max_missing: greatest share of listed clips that may be absent.
+        max_unreadable: greatest share of the clips that may be unreadable.
+        options: those of the task.
+
+    Raises:
+        UserError: if the annotations themselves cannot be read.
+    """
+    annotations = read_annotations(task, root, **options)
+    if root is None:
+        from semisupcon.datasets.synthesis import synthetic_folder
+
+        root = synthetic_folder()
+    if not Path(root).is_dir():
+        raise DatasetNotFoundError(f"The folder of '{task}'", root, "Give the folder that holds it (--data_dir).")
+    listed = annotations.table["path"].tolist()
+    found = find_by_stem(Path(root), listed)
+    missing = [path for path, place in zip(listed, found, strict=True) if place is None]
+    present = np.array([place is not None for place in found], dtype=bool)
+    table = annotations.table[present].assign(path=[place for place in found if place is not None])
+    annotations = Annotations(table, annotations.targets[present], annotations.classes, annotations.kind, annotations.metric)
+    facts = scan([os.path.normpath(os.path.join(os.path.realpath(root), path)) for path in annotations.table["path"]])
+    findings = _listen_to_all(annotations, Path(root), facts, missing, len(listed))
+    _judge(findings, max_missing, max_unreadable)
+    return findings
+
+
+def _listen_to_all(annotations: Annotations, root: Path, facts: pd.DataFrame, missing: list[str], listed: int) -> Findings:
+    table = annotations.table
+    paths, problems = table["path"].tolist(), facts["problem"].tolist()
+    silent = [path for path, problem in zip(paths, problems, strict=True) if problem == "silence only"]
+    unreadable = {path: problem for path, problem in zip(paths, problems, strict=True) if problem and problem != "silence only"}
+    heard = [i for i, problem in enumerate(problems) if not problem]
+
+    def hear(i: int) -> tuple[bytes, float] | str:
+        try:
+            return listen(str(root / paths[i]), int(facts["frames"].iloc[i]), int(facts["sample_rate"].iloc[i]))
+        except AudioError as error:
+            return str(error).splitlines()[0]
+
+    by_sound: dict[bytes, list[int]] = defaultdict(list)
+    clipped: dict[str, float] = {}
+    with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
+        bar = tqdm(pool.map(hear, heard), total=len(heard), desc="Listening", unit="file", disable=None if len(heard) > _MANY else True)
+        for i, answer in zip(heard, bar, strict=True):
+            if isinstance(answer, str):
+                unreadable[paths[i]] = answer
+                continue
+            by_sound[answer[0]].append(i)
+            if answer[1] >= CLIPPED_SHARE:
+                clipped[paths[i]] = answer[1]
+    splits = table["split"].tolist()
+    pairs = [pair for same in by_sound.values() for pair in _pairs(same, splits)]
+    return Findings(
+        annotations=annotations,
+        seconds=(facts["frames"] / facts["sample_rate"].clip(lower=1)).to_numpy(),
+        missing=missing,
+        unreadable=unreadable,
+        silent=silent,
+        clipped=clipped,
+        across=[(paths[i], splits[i], paths[j], splits[j]) for i, j in pairs if splits[i] != splits[j]],
+        within=[(paths[i], paths[j], splits[i]) for i, j in pairs if splits[i] == splits[j]],
+        groups=_leaking_groups(table, annotations.classes),
+        listed=listed,
+    )
+
+
+def _pairs(same: list[int], splits: list[str]) -> Iterator[tuple[int, int]]:
+    """Each of several files that sound the same, beside the first such file of each split: a pile of copies is not listed squared."""
+    firsts: dict[str, int] = {}
+    for i in same:
+        yield from ((first, i) for first in firsts.values())
+        firsts.setdefault(splits[i], i)
+
+
+def _leaking_groups(table: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
+    """Of the declared groups, and of other columns that could be (where any is in several splits): which are in several, and in which."""
+    leaking = {}
+    for column in [name for name in ("group", "artist", "speaker", "singer", "src_file") if name in table]:
+        splits = table[table[column].notna()].groupby(column)["split"].agg(lambda s: sorted(set(s), key=SPLITS.index))
+        several = {str(name): found for name, found in splits.items() if len(found) > 1}
+        if column == "group" or (several and set(splits.index) != set(classes)):
+            leaking[column] = several
+    return leaking
+
+
+def _judge(findings: Findings, max_missing: float, max_unreadable: float) -> None:
+    """Write down what makes the data set unfit, each in one sentence."""
+    annotations, unfit = findings.annotations, findings.unfit
+    present = len(annotations.table)
+    if len(findings.missing) > max_missing * findings.listed:
+        unfit.append(f"{len(findings.missing)} of {findings.listed} listed clips are absent; at most {max_missing:.0%} may be.")
+    if len(findings.unreadable) > max_unreadable * present:
+        unfit.append(f"{len(findings.unreadable)} of {present} files cannot be read; at most {max_unreadable:.0%} may be.")
+    if findings.across:
+        unfit.append(f"Files that are the same audio as one of another split: {len(findings.across)}.")
+    if leaks := findings.groups.get("group"):
+        unfit.append(f"Groups in more than one split: {len(leaks)}.")
+    labelled = ~np.isnan(annotations.targets).any(axis=1) & (annotations.table["split"] == "train").to_numpy()
+    if not labelled.any():
+        unfit.append("There are no labelled training clips.")

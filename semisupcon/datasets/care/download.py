@@ -1,0 +1,132 @@
+"""Official archives of data sets, where their checksum is published: fetched on request only, resumed where they broke off, checked, unpacked."""
+
+import hashlib
+import shutil
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from semisupcon.datasets import TASKS, find_task
+from semisupcon.datasets.card import Archive
+from semisupcon.errors import ConfigError, UserError
+
+TIMEOUT = 60
+CHUNK = 1 << 20
+
+
+def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str], None] = print) -> int:
+    """Say what a task's archives are, and, when confirmed, fetch and unpack them.
+
+    Args:
+        task: name of a task.
+        folder: where to unpack.
+        confirmed: fetch; otherwise only say what would be fetched.
+        say: where messages go.
+
+    Raises:
+        ConfigError: for a task without official archives, saying which have some.
+        UserError: if fetching fails, or what was fetched is not what it should be.
+    """
+    card = find_task(task).card
+    if not card.archives:
+        others = ", ".join(name for name in sorted(TASKS) if find_task(name).card.archives)
+        where = f" It can be had from {card.source}." if card.source else ""
+        raise ConfigError(f"'{task}' has no official archive with a published checksum.{where}\nTasks that have: {others}")
+    say(f"{task}, licence: {card.licence} ({card.source})")
+    for archive in card.archives:
+        say(f"  {archive.url}  {archive.bytes / 1e9:.2f} GB")
+    if not confirmed:
+        say(f"Nothing was fetched; add --yes to fetch this into {folder}.")
+        return 0
+    for archive in card.archives:
+        fetch(archive, folder, say)
+    return 0
+
+
+def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print) -> None:
+    """Fetch an archive, check it, unpack it into ``folder`` and remove it; one that was unpacked before is left alone.
+
+    Raises:
+        UserError: if there is too little space, the server fails, or size or checksum differ; what came is kept for resuming unless it is wrong.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = urlsplit(archive.url).path.rsplit("/", 1)[-1]
+    done, part = folder / f".{name}.unpacked", folder / f"{name}.part"
+    if done.exists() and done.read_text() == archive.checksum:
+        say(f"{name} was unpacked here before.")
+        return
+    have = part.stat().st_size if part.exists() else 0
+    needed = 2 * archive.bytes - have
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise UserError(
+            f"{name} needs about {needed / 1e9:.1f} GB to fetch and unpack; {free / 1e9:.1f} GB are free.\nIn: {folder}\nMake room."
+        )
+    if have < archive.bytes:
+        _receive(archive, part, have)
+    _verify(archive, part)
+    _unpack(part, folder, name)
+    done.write_text(archive.checksum)
+    part.unlink()
+    say(f"{name} is unpacked in {folder}.")
+
+
+def _receive(archive: Archive, part: Path, have: int) -> None:
+    if urlsplit(archive.url).scheme not in ("http", "https"):
+        raise UserError(f"Only http and https are fetched, not {archive.url}.")
+    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            # A server that ignores the range sends everything, with status 200.
+            resumed = response.status == 206
+            bar = tqdm(
+                total=archive.bytes,
+                initial=have if resumed else 0,
+                unit="B",
+                unit_scale=True,
+                desc=part.stem,
+                disable=None,
+                file=sys.stderr,
+            )
+            with part.open("ab" if resumed else "wb") as file, bar:
+                while chunk := response.read(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise UserError(
+            f"Fetching broke off: {reason}.\nFrom: {archive.url}\nRun it again; it goes on where it stopped ({part})."
+        ) from None
+    if part.stat().st_size < archive.bytes:
+        raise UserError(
+            f"Fetching broke off after {part.stat().st_size} of {archive.bytes} bytes.\nFrom: {archive.url}\nRun it again; it goes on there."
+        )
+
+
+def _verify(archive: Archive, part: Path) -> None:
+    algorithm, _, expected = archive.checksum.partition(":")
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if found != expected:
+        part.unlink()
+        raise UserError(
+            f"What came is not the official archive: its {algorithm} is {found}, not {expected}.\nFrom: {archive.url}\nIt was removed; run it again."
+        )
+
+
+def _unpack(part: Path, folder: Path, name: str) -> None:
+    try:
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(part) as archive:  # leaves out "..", drives and leading slashes by itself
+                archive.extractall(folder)
+        else:
+            with tarfile.open(part) as archive:
+                archive.extractall(folder, filter="data")
+    except (zipfile.BadZipFile, tarfile.TarError, OSError) as error:
+        raise UserError(f"The archive cannot be unpacked: {error}.\nIn: {part}\nIs there room, and may you write there?") from None

@@ -1,0 +1,81 @@
+"""Any collection laid out as one folder a class.
+
+It serves sets that come without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...) and the few-shot sets of MT-SLVR (Heggan et
+al. 2023), whose splits are lists of classes: the classes met in test were never seen in training.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.card import card
+from semisupcon.datasets.parsing.finding import audio_files
+from semisupcon.datasets.parsing.labels import one_hot
+from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
+from semisupcon.errors import ConfigError, DatasetNotFoundError, nearest
+
+REST = "rest"
+
+
+@card(kind="multiclass", classes=None, split="lists of classes, or seeded and stratified", metric="accuracy", licence="yours")
+def class_folders(
+    root: Path,
+    train: Sequence[str] | str | None = None,
+    val: Sequence[str] | str | None = None,
+    test: Sequence[str] | str | None = None,
+    folds: int | None = None,
+    fold: int = 1,
+    fractions: dict[str, float] = FRACTIONS,
+    seed: int = 0,
+    ignore: Sequence[str] = (),
+) -> Annotations:
+    """The class of a clip is the first folder of its path; classes are in alphabetical order.
+
+    Args:
+        root: folder that holds one folder a class; audio may lie deeper in it. Folders whose name starts with ``_`` or ``.`` are no classes.
+        train: classes whose clips are all for training (few-shot protocols); ``"rest"`` means those that no other list names.
+        val: likewise for validation.
+        test: likewise for test.
+        folds: without lists of classes, the number of seeded stratified folds; None splits by ``fractions``.
+        fold: which fold is test, from 1; the next one validates.
+        fractions: without lists and folds, the share of each split.
+        seed: of folds and fractions.
+        ignore: folders that are no classes.
+
+    Raises:
+        DatasetNotFoundError: if there is no folder with audio.
+        ConfigError: for a class that does not exist, is in two lists, or in none.
+    """
+    files = [file for file in (audio_files(root) if root.is_dir() else []) if "/" in file]
+    rows = [(file, name) for file in files if (name := file.split("/", 1)[0]) not in ignore and not name.startswith("_")]
+    if not rows:
+        raise DatasetNotFoundError("A folder a class, with audio in it,", root, "Lay the clips out as <class>/<clip>.wav.")
+    table = pd.DataFrame(rows, columns=["path", "label"])
+    classes = tuple(sorted(table["label"].unique()))
+    lists = {"train": train, "val": val, "test": test}
+    if any(names is not None for names in lists.values()):
+        table["split"] = table["label"].map(_split_of_class(classes, lists))
+    else:
+        table["split"] = seeded_split(table["path"].tolist(), table["label"].tolist(), None, folds, fold, fractions, seed)
+    return Annotations(table, one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
+
+
+def _split_of_class(classes: tuple[str, ...], lists: dict[str, Sequence[str] | str | None]) -> dict[str, str]:
+    split_of: dict[str, str] = {}
+    for split, names in lists.items():
+        for name in names if names not in (None, REST) else ():
+            if name not in classes:
+                raise ConfigError(f"There is no folder for the {split} class '{name}'.{nearest(name, classes)}")
+            if split_of.setdefault(name, split) != split:
+                raise ConfigError(f"The class '{name}' is in the lists of both {split_of[name]} and {split}; leave it in one.")
+    takers = [split for split, names in lists.items() if names == REST]
+    left = [name for name in classes if name not in split_of]
+    if len(takers) > 1:
+        raise ConfigError(f"Only one split can take the rest of the classes, not both {takers[0]} and {takers[1]}.")
+    if left and not takers:
+        raise ConfigError(
+            f"{len(left)} classes are in no list ({', '.join(left[:5])}, ...); name them, ignore them, or give one split 'rest'."
+        )
+    return split_of | dict.fromkeys(left, takers[0] if takers else "")

@@ -1,0 +1,62 @@
+"""ESC-50 and ESC-10: 5 s environmental sounds, 2,000 clips of 50 classes, or the 400 of 10 classes (Piczak 2015).
+
+Where: https://github.com/karolpiczak/ESC-50. Licence: CC BY-NC 3.0 (ESC-10: CC BY 3.0). Split: five official folds; one is test, the next
+one validates, three train (``original_split``: four train and none validates). Four recordings (``src_file``) were cut into clips of two
+folds, so no group is declared. Metric: accuracy, mean of the five folds. Classes: in the order of ``target``.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.card import card
+from semisupcon.datasets.parsing.labels import numbers, one_hot
+from semisupcon.datasets.parsing.reading import find_file, place, read_table
+from semisupcon.datasets.parsing.splits import split_of_folds
+from semisupcon.errors import AnnotationError
+
+URL = "https://github.com/karolpiczak/ESC-50"
+FOLDS = 5
+
+
+def _read(root: Path, fold: int, original_split: bool, only_esc10: bool) -> Annotations:
+    file = find_file(root, "meta/esc50.csv", "esc50.csv", source=URL)
+    rows = read_table(file, ["filename", "fold", "target", "category", "esc10", "src_file"])
+    if only_esc10:
+        rows = rows[rows["esc10"].str.lower() == "true"]
+    if rows.empty:
+        raise AnnotationError(file, None, "No row has esc10=True.", f"Fetch it again from {URL}.")
+    folds, targets = numbers(rows["fold"], 1, FOLDS), numbers(rows["target"], 0, 49)
+    names: dict[float, str] = {}
+    for row, (target, category) in enumerate(zip(targets, rows["category"], strict=True)):
+        if names.setdefault(target, category) != category:
+            problem = f"Target {target:g} is '{category}' here and '{names[target]}' further up."
+            raise AnnotationError(*place(rows, row), problem, f"Fetch the file again from {URL}.")
+    classes = tuple(names[target] for target in sorted(names))
+    table = pd.DataFrame({"path": "audio/" + rows["filename"], "src_file": rows["src_file"]})
+    table["split"] = split_of_folds(folds.astype(int), fold, FOLDS, validation=not original_split)
+    return Annotations(table, one_hot(rows["category"], classes), classes, kind="multiclass", metric="accuracy")
+
+
+@card(kind="multiclass", classes=50, split="5 official folds", metric="accuracy", licence="CC BY-NC 3.0", source=URL)
+def esc50(root: Path, fold: int = 1, original_split: bool = False) -> Annotations:
+    """All 50 classes.
+
+    Args:
+        root: folder that holds ``meta/esc50.csv`` and ``audio/``.
+        fold: the fold that is test, 1 to 5; the next one (1 after 5) validates.
+        original_split: train on four folds, without validation.
+
+    Raises:
+        DatasetNotFoundError: if ``esc50.csv`` is missing.
+        AnnotationError: for a row that cannot be read.
+        ConfigError: for a fold that does not exist.
+    """
+    return _read(root, fold, original_split, only_esc10=False)
+
+
+@card(kind="multiclass", classes=10, split="5 official folds", metric="accuracy", licence="CC BY 3.0", source=URL)
+def esc10(root: Path, fold: int = 1, original_split: bool = False) -> Annotations:
+    """The clips marked ``esc10``; arguments and errors as `esc50`."""
+    return _read(root, fold, original_split, only_esc10=True)

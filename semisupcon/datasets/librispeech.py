@@ -1,0 +1,80 @@
+"""LibriSpeech: read English, 16 kHz, as a task of telling its speakers apart (Panayotov et al. 2015).
+
+Where: https://www.openslr.org/12. Licence: CC BY 4.0. Files: ``<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac``. Split:
+the official subsets have no speaker in common, so the split lies within one of them (``train-clean-100``: 251 speakers, the one COLA and
+CPC report): seeded, 80 / 10 / 10 % of every speaker's utterances, or, with ``by="chapter"``, of the chapters, which are then the groups; a
+speaker of a single chapter is only trained on. A small subset is better cross-validated (``folds``). Metric: accuracy. Classes: the
+speakers that have audio, by number.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.card import Archive, card
+from semisupcon.datasets.parsing.finding import audio_files, stem
+from semisupcon.datasets.parsing.labels import one_hot
+from semisupcon.datasets.parsing.splits import group_split, seeded_split
+from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
+
+URL = "https://www.openslr.org/12"
+ARCHIVE = Archive("https://www.openslr.org/resources/12/train-clean-100.tar.gz", 6_387_309_499, "md5:2a93770f6d5c6c964bc36631d331a522")
+NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
+
+
+@card(
+    kind="multiclass",
+    classes=251,
+    split="seeded, by utterance",
+    metric="accuracy",
+    licence="CC BY 4.0",
+    source=URL,
+    archives=(ARCHIVE,),
+)
+def librispeech_speaker(
+    root: Path, subset: str = "train-clean-100", by: str = "utterance", folds: int | None = None, fold: int = 1, seed: int = 0
+) -> Annotations:
+    """Who reads.
+
+    Args:
+        root: folder that holds the subset (or ``LibriSpeech/<subset>``).
+        subset: name of an official subset.
+        by: what is split: ``utterance`` or ``chapter``.
+        folds: of utterances, stratified by speaker, for cross-validation of a small subset; None splits 80 / 10 / 10 %.
+        fold: which fold is test, from 1; the next one validates.
+        seed: of the split.
+
+    Raises:
+        DatasetNotFoundError: if the subset is missing.
+        AnnotationError: for a file whose name says no speaker, chapter and utterance.
+        ConfigError: for another ``by``, folds of chapters, or a fold that does not exist.
+    """
+    if by not in ("utterance", "chapter"):
+        raise ConfigError(f"by is 'utterance' or 'chapter', got '{by}'.")
+    if folds is not None and by == "chapter":
+        raise ConfigError("folds are of utterances; leave folds out, or by.")
+    prefix = f"LibriSpeech/{subset}" if (root / "LibriSpeech" / subset).is_dir() else subset
+    files = audio_files(root / prefix) if (root / prefix).is_dir() else []
+    if not files:
+        raise DatasetNotFoundError(
+            f"LibriSpeech's {subset}", root / prefix, f"It can be had from {URL}; another subset is chosen by subset."
+        )
+    rows = []
+    for file in files:
+        match = NAME.fullmatch(stem(file))
+        if not match:
+            raise AnnotationError(
+                root / prefix / file, None, "The name is not speaker-chapter-utterance.", "Rename the file, or move it away."
+            )
+        rows.append({"path": f"{prefix}/{file}", **match.groupdict()})
+    table = pd.DataFrame(rows)
+    classes = tuple(sorted(table["speaker"].unique(), key=int))
+    targets = one_hot(table["speaker"], classes)
+    if by == "utterance":
+        table["split"] = seeded_split(table["path"].map(stem).tolist(), table["speaker"].tolist(), folds=folds, fold=fold, seed=seed)
+    else:
+        table["group"] = table["speaker"] + "-" + table["chapter"]
+        table["split"] = group_split(table["group"].tolist(), seed=seed, labels=table["speaker"].tolist())
+    return Annotations(table, targets, classes, kind="multiclass", metric="accuracy")

@@ -1,0 +1,112 @@
+"""MedleyDB: multitracks with the instrument of every stem and raw track (Bittner et al. 2014, 2016).
+
+Where: audio https://medleydb.weebly.com, metadata https://github.com/marl/medleydb. Licence: CC BY-NC-SA 4.0. Split: none official. The
+original splits clips at random after giving every instrument of a stem a row of its own, so that one file is in training and test with
+contradicting labels; here the target is multilabel, one row a file, and artists are kept apart, with the instruments balanced as far as
+that allows (``original_split``: stratified by a stem's first instrument, whatever the artist). Metrics: macro ROC-AUC and mAP. Classes: the
+commonest instruments of the versions chosen (20 of stems, 40 of raw tracks) in falling order of their counts, then alphabetical, without
+the four labels that name no instrument; files without any of them are left out.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.card import card
+from semisupcon.datasets.parsing.labels import multi_hot
+from semisupcon.datasets.parsing.reading import located, read_lines, read_text
+from semisupcon.datasets.parsing.splits import balanced_group_split, stratified_split
+from semisupcon.errors import AnnotationError, DatasetNotFoundError
+
+URL = "https://github.com/marl/medleydb"
+NO_INSTRUMENT = ("fx/processed sound", "Unlabeled", "auxiliary percussion", "Main System")
+FRACTIONS = {"train": 0.81, "val": 0.09, "test": 0.1}
+_ABOUT = {"kind": "multilabel", "split": "seeded, by artist", "metric": "roc_auc, mAP", "licence": "CC BY-NC-SA 4.0", "source": URL}
+
+
+def _songs(root: Path, versions: Sequence[str]) -> list[Path]:
+    """The metadata files of the songs that the track lists of the versions name."""
+    files: list[Path] = []
+    for version in versions:
+        for song in read_lines(root, *(f"{folder}tracklist_{version}.txt" for folder in ("resources/", "*/resources/", "")), source=URL):
+            name = f"{song}_METADATA.yaml"
+            found = (next(root.glob(place + name), None) for place in ("data/Metadata/", "Metadata/", "*/data/Metadata/", ""))
+            file = next(filter(None, found), None)
+            if file is None:
+                raise DatasetNotFoundError(f"The metadata of {song}", root / "data/Metadata" / name, f"It can be had from {URL}.")
+            files.append(file)
+    return files
+
+
+def _load(file: Path) -> dict:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        song = yaml.load(read_text(file), Loader=loader)
+    except yaml.YAMLError as error:
+        line = error.problem_mark.line + 1 if getattr(error, "problem_mark", None) else None
+        raise AnnotationError(file, line, f"Not YAML: {getattr(error, 'problem', None) or error}.", f"Fetch it again from {URL}.") from None
+    missing = [key for key in ("artist", "stem_dir", "raw_dir", "stems") if not isinstance(song, dict) or key not in song]
+    if missing:
+        raise AnnotationError(file, None, f"There is no '{missing[0]}'.", f"Fetch it again from {URL}.")
+    return song
+
+
+def _tracks(file: Path, raw: bool) -> Iterator[dict]:
+    song = _load(file)
+    title = file.name.removesuffix("_METADATA.yaml")
+    stems = song["stems"]
+    folder = song["raw_dir" if raw else "stem_dir"]
+    try:
+        entries = [entry for stem in stems.values() for entry in (stem.get("raw") or {}).values()] if raw else list(stems.values())
+        for entry in entries:
+            instruments = entry["instrument"] if isinstance(entry["instrument"], list) else [entry["instrument"]]
+            yield {"path": f"Audio/{title}/{folder}/{entry['filename']}", "group": song["artist"], "instruments": instruments, "file": file}
+    except (KeyError, AttributeError) as error:
+        problem = f"A {'raw track' if raw else 'stem'} lacks {error if isinstance(error, KeyError) else 'its entries'}."
+        raise AnnotationError(file, None, problem, f"Fetch it again from {URL}.") from None
+
+
+def _read(root: Path, raw: bool, count: int, versions: Sequence[str], seed: int, original_split: bool) -> Annotations:
+    table = pd.DataFrame([track for file in _songs(root, versions) for track in _tracks(file, raw)])
+    table = located(table.drop(columns="file"), table["file"].tolist())
+    counts = Counter(name for names in table["instruments"] for name in names if name not in NO_INSTRUMENT)
+    classes = tuple(sorted(counts, key=lambda name: (-counts[name], name))[:count])
+    table["instruments"] = table["instruments"].map(lambda names: [name for name in names if name in classes])
+    table = table[table["instruments"].map(len) > 0]
+    targets = multi_hot(table["instruments"], classes)
+    if original_split:
+        table["split"] = stratified_split(
+            table["path"].tolist(), table["instruments"].map(lambda names: names[0]).tolist(), FRACTIONS, seed
+        )
+        return Annotations(table.drop(columns=["instruments", "group"]), targets, classes, "multilabel", "roc_auc, mAP")
+    table["split"] = balanced_group_split(table["group"].tolist(), targets, FRACTIONS, seed)
+    return Annotations(table.drop(columns="instruments"), targets, classes, "multilabel", "roc_auc, mAP")
+
+
+@card(classes=20, **_ABOUT)
+def medleydb(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> Annotations:
+    """Instruments of stems.
+
+    Args:
+        root: folder that holds ``data/Metadata/<song>_METADATA.yaml`` and ``resources/tracklist_<version>.txt`` of the repository, and the audio as
+            ``Audio/<song>/<song>_STEMS/*.wav``.
+        versions: whose songs to take: v1 (122 songs) and v2 (74) can be had with audio; extra and bach10 have lists of their own.
+        seed: of the split.
+        original_split: split files by instrument, whatever the artist; no groups are declared then.
+
+    Raises:
+        DatasetNotFoundError: if a track list, or the metadata of a song, is missing.
+        AnnotationError: for metadata that cannot be read.
+    """
+    return _read(root, False, 20, versions, seed, original_split)
+
+
+@card(classes=40, **_ABOUT)
+def medleydb_raw(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> Annotations:
+    """Instruments of raw tracks (``<song>_RAW/*.wav``); arguments and errors as `medleydb`."""
+    return _read(root, True, 40, versions, seed, original_split)

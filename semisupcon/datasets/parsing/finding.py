@@ -1,0 +1,135 @@
+"""Where the clips lie on disk: found by stem whatever their extension, and counted where they are absent."""
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from semisupcon.datasets.base import Annotations
+from semisupcon.errors import DatasetNotFoundError
+
+AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
+MAX_MISSING = 0.05
+log = logging.getLogger(__name__)
+
+
+def stem(path: str) -> str:
+    """The name of a file without its audio extension; other dots belong to the name (``100066.LOFI.mp3`` gives ``100066.LOFI``)."""
+    name = path.rsplit("/", 1)[-1]
+    head, dot, tail = name.rpartition(".")
+    return head if dot and f".{tail.lower()}" in AUDIO_EXTENSIONS else name
+
+
+def audio_files(root: Path) -> list[str]:
+    """Every audio file under ``root``, relative with forward slashes, sorted; hidden files (``._song.wav``) and folders are no audio."""
+    root, found, folders = os.fspath(root), [], [""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(os.path.join(root, folder)) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir():
+                    folders.append(path)
+                elif os.path.splitext(entry.name)[1].lower() in AUDIO_EXTENSIONS:
+                    found.append(path)
+    return sorted(found)
+
+
+def _agreement(path: str, candidate: str) -> int:
+    """How many folders two paths share, counted from the file upwards."""
+    pairs = zip(PurePosixPath(path).parent.parts[::-1], PurePosixPath(candidate).parent.parts[::-1], strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(path.count("/"), candidate.count("/")))
+
+
+def _best(path: str, candidates: list[str], must_share_folder: bool) -> str | None:
+    """The one candidate that can be meant by ``path``; None when there is none, or no telling which."""
+    scores = {candidate: _agreement(path, candidate) for candidate in candidates}
+    highest = max(scores.values(), default=0)
+    best = [candidate for candidate, score in scores.items() if score == highest]
+    if not best or (must_share_folder and highest == 0) or len({os.path.dirname(candidate) for candidate in best}) > 1:
+        return None
+    # wav and mp3 of one clip side by side are the same clip; the order of AUDIO_EXTENSIONS decides.
+    return min(best, key=lambda candidate: AUDIO_EXTENSIONS.index(os.path.splitext(candidate)[1].lower()))
+
+
+def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
+    """Where each listed path really is under ``root``, or None.
+
+    A path is taken as it stands when it exists; else any audio file of the same stem, whatever its extension and folder, provided that it is
+    the only one or shares more of the listed folders than all others. Where several listed clips have the same stem (``video/00001.wav``), at least
+    the innermost folder must agree. No file is found for two listed paths.
+
+    Raises:
+        DatasetNotFoundError: if there is no folder ``root``.
+    """
+    if not Path(root).is_dir():
+        raise DatasetNotFoundError("The data set's folder", root, "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).")
+    files = audio_files(root)
+    present, listed = set(files), set(paths)
+    if listed <= present:
+        return list(paths)
+    stems = Counter(map(stem, listed))
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        if file not in listed:
+            by_stem[stem(file)].append(file)
+
+    def find(path: str) -> str | None:
+        if path in present or (os.path.isabs(path) and os.path.exists(path)):
+            return path
+        name = stem(path)
+        return _best(path, by_stem.get(name, []), must_share_folder=stems[name] > 1)
+
+    found = {path: find(path) for path in listed}
+    claims = Counter(found.values())
+    return [found[path] if claims[found[path]] == 1 else None for path in paths]
+
+
+def resolve(annotations: Annotations, root: Path, max_missing: float = MAX_MISSING) -> Annotations:
+    """The same annotations with paths that exist; rows whose audio is absent are dropped and counted.
+
+    Args:
+        annotations: as a data-set file gives them.
+        root: folder of the audio.
+        max_missing: greatest share of clips that may be absent, 0 to 1.
+
+    Raises:
+        DatasetNotFoundError: if more are absent, with their number and the first five.
+    """
+    found = find_by_stem(root, annotations.table["path"].tolist())
+    present = np.array([path is not None for path in found], dtype=bool)
+    absent = annotations.table["path"][~present].tolist()
+    if absent:
+        first = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        told = f"{len(absent)} of {len(present)} listed clips ({first})"
+        if len(absent) > max_missing * len(present):
+            raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; fetch the rest, or allow more with max_missing.")
+        log.warning("%s are not under %s; they are left out.", told, root)
+    table = annotations.table[present].assign(path=[path for path in found if path is not None])
+    return replace(annotations, table=table, targets=annotations.targets[present])
+
+
+def unlisted(annotations: Annotations, root: Path) -> list[str]:
+    """Audio under ``root`` that no split lists, sorted, for self-supervision.
+
+    A folder that holds clips of validation or test is left out whole, with the folders below it, unless training clips lie in it as well:
+    what lies beside held-out clips only is held out too. A copy of a listed clip in another format (same stem) is left out everywhere.
+    """
+    folders: dict[str, set[str]] = defaultdict(set)
+    for path, split in zip(annotations.table["path"], annotations.table["split"], strict=True):
+        folders[os.path.dirname(path)].add(split)
+    held_out = {folder for folder, splits in folders.items() if "train" not in splits}
+    listed = {stem(path) for path in annotations.table["path"]}
+
+    @cache
+    def is_held_out(folder: str) -> bool:
+        return folder in held_out or (bool(folder) and folder not in folders and is_held_out(os.path.dirname(folder)))
+
+    return [file for file in audio_files(root) if stem(file) not in listed and not is_held_out(os.path.dirname(file))]

@@ -1,0 +1,114 @@
+"""From labels as they are written to targets, in float32, with a NaN row where there is no label."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from semisupcon.datasets.parsing.reading import place
+from semisupcon.errors import AnnotationError, nearest
+
+
+def one_hot(labels: pd.Series | Sequence, classes: Sequence[str]) -> np.ndarray:
+    """Targets ``[n, C]`` float32 with a one in the column of each label; a missing label (None, NaN) gives a NaN row.
+
+    Raises:
+        AnnotationError: for a label outside ``classes``, with its file and line when it was read from one.
+    """
+    labels = labels if isinstance(labels, pd.Series) else pd.Series(list(labels), dtype=object)
+    position = {name: i for i, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, label in enumerate(labels):
+        if label is None or label != label:
+            targets[row] = np.nan
+        elif label in position:
+            targets[row, position[label]] = 1
+        else:
+            raise _unknown_label(labels, row, label, classes)
+    return targets
+
+
+def multi_hot(labels: pd.Series | Sequence, classes: Sequence[str], ignore_others: bool = False) -> np.ndarray:
+    """Targets ``[n, C]`` float32 with a one for every label of a row; None gives a NaN row (unlabelled), an empty list a zero row.
+
+    Raises:
+        AnnotationError: for a label outside ``classes``, unless others are to be ignored.
+    """
+    labels = labels if isinstance(labels, pd.Series) else pd.Series(list(labels), dtype=object)
+    position = {name: i for i, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, names in enumerate(labels):
+        if names is None or names != names:
+            targets[row] = np.nan
+            continue
+        for name in names:
+            if name in position:
+                targets[row, position[name]] = 1
+            elif not ignore_others:
+                raise _unknown_label(labels, row, name, classes)
+    return targets
+
+
+def _unknown_label(labels: pd.Series, row: int, label: object, classes: Sequence[str]) -> AnnotationError:
+    known = ", ".join(map(str, classes[:8])) + (", ..." if len(classes) > 8 else "")
+    file, line = place(labels, row)
+    remedy = f"The {len(classes)} classes are {known}.{nearest(str(label), map(str, classes))}"
+    return AnnotationError(file, line, f"'{label}' is none of the classes.", remedy)
+
+
+def flags(rows: pd.DataFrame) -> np.ndarray:
+    """A block of 0/1 columns as float32 ``[n, C]``.
+
+    Raises:
+        AnnotationError: for anything else in it, with file, line and column.
+    """
+    text = rows.to_numpy(dtype=object)
+    ones = text == "1"
+    wrong = np.argwhere(~ones & (text != "0"))
+    if len(wrong):
+        row, column = wrong[0]
+        problem = f"'{text[row, column]}' in column '{rows.columns[column]}' is neither 0 nor 1."
+        raise AnnotationError(*place(rows, row), problem, "Mend the line, or fetch the file again.")
+    return ones.astype(np.float32)
+
+
+def vectors(values: pd.Series, length: int) -> np.ndarray:
+    """Lists written as ``[0.0, 1.0, ...]``, as float32 ``[n, length]`` of zeros and ones.
+
+    Raises:
+        AnnotationError: for a list of another length, or with other numbers, with file and line.
+    """
+    result = np.zeros((len(values), length), np.float32)
+    for row, text in enumerate(values):
+        try:
+            vector = json.loads(text)
+        except json.JSONDecodeError:
+            vector = None
+        if not isinstance(vector, list) or len(vector) != length or any(value not in (0, 1) for value in vector):
+            raise AnnotationError(*place(values, row), f"Not a list of {length} zeros and ones.", "Mend the line, or fetch the file again.")
+        result[row] = vector
+    return result
+
+
+def numbers(values: pd.Series, low: float | None = None, high: float | None = None) -> np.ndarray:
+    """The column as float64 ``[n]``; an empty field is NaN.
+
+    Raises:
+        AnnotationError: for a field that is no finite number, or one outside ``low``..``high`` (inclusive), with file and line.
+    """
+    result = np.full(len(values), np.nan)
+    for row, text in enumerate(values):
+        if text is None or text != text or text == "":
+            continue
+        try:
+            result[row] = float(text)
+        except (TypeError, ValueError):
+            result[row] = np.inf
+        if not np.isfinite(result[row]):
+            problem, remedy = f"'{text}' in column '{values.name}' is not a number.", "Write a finite number, or nothing."
+            raise AnnotationError(*place(values, row), problem, remedy)
+        if (low is not None and result[row] < low) or (high is not None and result[row] > high):
+            bounds = f"{'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
+            raise AnnotationError(*place(values, row), f"{values.name} is {text}.", f"It must lie in {bounds}; mend the line.")
+    return result

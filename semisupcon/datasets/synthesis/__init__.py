@@ -1,0 +1,99 @@
+"""The embedded default: a small set of synthetic music that renders itself.
+
+600 clips of 6 s: ten instruments that make sound in ten ways, twelve pitch classes, tags, and two continuous values. All of it is drawn
+from a seed and the number of the clip. The set lies in a cache folder with its version in the name; it is written beside it and renamed, so
+that it is there in whole or not at all, also when two processes ask for it at once.
+"""
+
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+from tqdm import tqdm
+
+from semisupcon.datasets.synthesis.clips import PITCHES, TAGS, render_clip
+from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE
+from semisupcon.datasets.synthesis.players import INSTRUMENTS
+
+VERSION = "synthetic-v1"
+LABELS = "labels.csv"
+WAV_HEADER = 44  # bytes
+
+
+def synthetic_folder() -> Path:
+    """Where the set lies: ``SEMISUPCON_CACHE``, else ``XDG_CACHE_HOME/semisupcon``, else ``~/.cache/semisupcon``, and there its version."""
+    if root := os.environ.get("SEMISUPCON_CACHE"):
+        return Path(root).expanduser() / VERSION
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon" / VERSION
+
+
+def complete(folder: Path, clips: int, seconds: float) -> bool:
+    """Whether a folder holds the first ``clips`` clips, each of the right size, and their labels."""
+    labels = folder / LABELS
+    if not labels.is_file() or len(labels.read_text().splitlines()) <= clips:
+        return False
+    size = WAV_HEADER + 2 * int(seconds * SAMPLE_RATE)
+    files = (folder / path_of(i) for i in range(clips))
+    return all(file.is_file() and file.stat().st_size == size for file in files)
+
+
+def path_of(index: int) -> str:
+    """Path of a clip, relative to the folder of the set."""
+    return f"audio/{index:04d}.wav"
+
+
+def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, progress: bool = True) -> Path:
+    """Render the set, unless it is there already.
+
+    Args:
+        folder: where to; `synthetic_folder` by default.
+        clips: how many; clip *i* is the same whatever their number.
+        seconds: length of a clip.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The folder, which holds ``audio/NNNN.wav`` (22,050 Hz, mono, 16 bit) and ``labels.csv``.
+    """
+    folder = synthetic_folder() if folder is None else Path(folder)
+    if complete(folder, clips, seconds):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        (scratch / "audio").mkdir()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            rows = pool.map(partial(_write_clip, scratch, seconds), range(clips))
+            rows = list(tqdm(rows, total=clips, desc="rendering the synthetic set", unit="clip", disable=not progress))
+        pd.DataFrame(rows).to_csv(scratch / LABELS, index=False)
+        _publish(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _write_clip(folder: Path, seconds: float, index: int) -> dict:
+    audio, row = render_clip(index, seconds)
+    soundfile.write(folder / path_of(index), audio, SAMPLE_RATE, subtype="PCM_16")
+    return {"path": path_of(index), **row}
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    """Put a finished set in its place in one step, or, where another or a part of one lies there, file by file and the labels last.
+
+    Every file is the same whoever wrote it, so that two processes that get here together leave the same whole set.
+    """
+    try:
+        scratch.rename(folder)
+    except OSError:
+        (folder / "audio").mkdir(parents=True, exist_ok=True)
+        for file in sorted((scratch / "audio").iterdir()):
+            file.replace(folder / "audio" / file.name)
+        (scratch / LABELS).replace(folder / LABELS)
+
+
+__all__ = ["INSTRUMENTS", "LABELS", "PITCHES", "SAMPLE_RATE", "TAGS", "synthetic_folder", "render", "render_clip"]

@@ -1,0 +1,1 @@
+"""Frozen embeddings of a task's clips, computed once and cached."""

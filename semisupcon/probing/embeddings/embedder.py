@@ -1,0 +1,163 @@
+"""The embeddings of a task's clips, from the cache or made now; what every frozen probe works from."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semisupcon.embedding import embed_segments, load_segments, progress, read_ahead
+from semisupcon.errors import AudioError, UserError
+from semisupcon.probing.embeddings.cache import SHARD_CLIPS, Chunks, ContentHashes, EmbeddingCache
+from semisupcon.probing.embeddings.encoders import Subject, calibrated, check_embeddings
+from semisupcon.probing.embeddings.tasks import Task, select
+from semisupcon.random import permutation
+
+log = logging.getLogger(__name__)
+CALIBRATION_CLIPS = 512
+
+# [n, segment] segments of one clip, and its name, to as many segments: a corruption of test audio.
+Corrupt = Callable[[np.ndarray, str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The clips of one split: their embeddings, ``targets [n, C]`` and names."""
+
+    chunks: Chunks
+    targets: np.ndarray
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Features:
+    """A task as a representation sees it: what every method is given."""
+
+    task: Task
+    train: Part
+    val: Part
+    test: Part
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Embeds clips once and keeps them.
+
+    Args:
+        cache_dir: folder of the cache.
+        batch_size: segments a forward pass.
+        device: where encoders run.
+        on_error: "fail" stops at the first file that cannot be read; "skip" leaves such files out and says how many.
+    """
+
+    cache_dir: Path
+    batch_size: int = 32
+    device: str = "cpu"
+    on_error: str = "fail"
+
+    def features(self, subject: Subject, task: Task) -> Features:
+        """All splits of a task."""
+        task, chunks = self.embed(subject, task)
+        parts = {}
+        for split in ("train", "val", "test"):
+            rows = task.rows(split)
+            parts[split] = Part(chunks.select(rows), task.targets[rows], tuple(task.paths[i] for i in rows))
+        return Features(task, **parts)
+
+    def digests(self, task: Task) -> list[str]:
+        """What each clip is known by: the hash of its file's content."""
+        hashes = ContentHashes(self.cache_dir)
+        digests = list(read_ahead(hashes, task.files))
+        hashes.save()
+        return digests
+
+    def embed(self, subject: Subject, task: Task) -> tuple[Task, Chunks]:
+        """The task's clips, those that could be read, and their embeddings.
+
+        Raises:
+            UserError: for a file that cannot be read (unless skipped) or whose embedding is not finite, by name.
+        """
+        digests = self.digests(task)
+        cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
+        file_of = dict(zip(digests, task.files, strict=True))
+        todo, broken = cache.missing(digests), {}
+        subject.to(self.device)
+        label = f"embedding {task.name} with {subject.name}"
+        made = progress(self._embed(subject, [file_of[d] for d in todo], broken), len(todo), label)
+        kept, rows = [], []
+        for digest, embeddings in zip(todo, made, strict=True):
+            if embeddings is not None:
+                check_embeddings(embeddings, str(file_of[digest]))
+                kept.append(digest)
+                rows.append(embeddings)
+            if len(kept) == SHARD_CLIPS:
+                cache.add(kept, rows)
+                kept, rows = [], []
+        if kept:
+            cache.add(kept, rows)
+        if broken:
+            names = ", ".join(str(p) for p in list(broken)[:5])
+            log.warning("%s: %d of %d clips could not be read and are left out: %s", task.name, len(broken), len(digests), names)
+            there = [i for i, d in enumerate(digests) if file_of[d] not in broken]
+            task, digests = select(task, there), [digests[i] for i in there]
+        chunks = cache.get(digests)
+        check_embeddings(chunks.values, f"a clip of {task.name} by {subject.name}")
+        return task, chunks
+
+    def corrupted(self, subject: Subject, task: Task, corrupt: Corrupt) -> Chunks:
+        """Embeddings of the clips after ``corrupt``, made now and not kept."""
+        files = progress(task.files, len(task.files), f"corrupted {task.name} with {subject.name}")
+        segments = read_ahead(lambda file: clip_segments(file, subject), files)
+        # Only reading goes ahead in threads: operators may hold state while they work.
+        clips = list(self._run(subject, (corrupt(s, name) for s, name in zip(segments, task.paths, strict=True))))
+        return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
+
+    def calibrate(self, subject: Subject, task: Task, seed: int) -> Subject:
+        """The subject with batch-norm statistics of the task's training clips (at most 512, one segment a clip)."""
+        train = task.rows("train")
+        train = train[permutation(len(train), "calibration", seed).numpy()][:CALIBRATION_CLIPS]
+        segments = read_ahead(lambda i: clip_segments(task.files[i], subject)[:1], train)
+
+        def batches() -> Iterator[Tensor]:
+            while rows := list(islice(segments, self.batch_size)):
+                yield torch.from_numpy(np.concatenate(rows))[:, None].to(self.device)
+
+        subject.to(self.device)
+        return calibrated(subject, batches())
+
+    def _embed(self, subject: Subject, files: Sequence[Path], broken: dict[Path, str]) -> Iterator[np.ndarray | None]:
+        """Embeddings file after file; None for one that is broken and skipped."""
+
+        def load(file: Path) -> np.ndarray:
+            try:
+                return clip_segments(file, subject)
+            except AudioError as error:
+                if self.on_error != "skip":
+                    remedy = "A probe counts every clip: mend or remove it, or leave such files out with --on_error skip."
+                    raise UserError(f"{error}\n{remedy}") from error
+                broken[file] = str(error)
+                return np.zeros((0, subject.encoder.segment_samples), np.float32)
+
+        for rows in self._run(subject, read_ahead(load, files)):
+            yield rows if len(rows) else None
+
+    def _run(self, subject: Subject, clips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        with torch.inference_mode():
+            yield from embed_segments(subject, clips, self.batch_size, self.device)
+
+
+def clip_segments(file: Path, subject: Subject) -> np.ndarray:
+    """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was trained on."""
+    return load_segments(0, file, subject.encoder)
+
+
+def with_test(features: Features, chunks: Chunks) -> Features:
+    """The same training data with other embeddings of the test clips (corrupted ones)."""
+    return replace(features, test=replace(features.test, chunks=chunks))

@@ -1,0 +1,1 @@
+"""Probing methods: heads, nearest neighbours, prototypes, few-shot episodes and fine-tuning."""

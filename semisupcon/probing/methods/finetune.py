@@ -1,0 +1,235 @@
+"""Fine-tuning end to end: the encoder goes on learning with a linear head, the deeper a block the faster (discriminative learning rates).
+
+From a checkpoint the head learns at the full rate, the last block of the trunk at ``encoder_rate`` times it, and every block before that at ``decay``
+times the next one's (Howard and Ruder 2018). A random encoder has nothing to lose: all of it learns at the full rate, which is supervised training
+from scratch. One random segment a clip and epoch trains; whole tracks validate and test, by the mean of their segments' embeddings.
+"""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytorch_lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from semisupcon.audio.scan import scan
+from semisupcon.data.clips import Clips, as_is
+from semisupcon.data.draws import ClipTable
+from semisupcon.encoders.base import Encoder, freeze
+from semisupcon.errors import ConfigError
+from semisupcon.probing.embeddings.embedder import Embedder, Features, clip_segments
+from semisupcon.probing.embeddings.encoders import Subject
+from semisupcon.probing.embeddings.tasks import Task
+from semisupcon.probing.methods.base import FineTuning, Outcome
+from semisupcon.probing.methods.head import ProbeHead, new_head
+from semisupcon.random import make_keys, permutation, stable_hash
+
+
+class FineTuner(L.LightningModule):
+    """An encoder and a head that learn together.
+
+    Args:
+        encoder: trainable.
+        head: standardised by the encoder's embeddings before training; as these change, so do its constants (a batch norm while it trains).
+        options: learning rates and the like.
+        discriminative: whether blocks of the encoder learn at different rates.
+    """
+
+    def __init__(self, encoder: Encoder, head: ProbeHead, options: FineTuning, discriminative: bool = True):
+        super().__init__()
+        self.encoder, self.head, self.options, self.discriminative = encoder, head, options, discriminative
+        self.norm = nn.BatchNorm1d(head.net.in_dim, affine=False)
+        self.norm.running_mean.copy_(head.mean)
+        self.norm.running_var.copy_(head.scale**2).clamp_(max=1e12)
+        self.curve: list[dict[str, float]] = []
+        self.best, self.kept = float("inf"), None
+        self._outputs: list[tuple[Tensor, Tensor]] = []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        groups = parameter_groups(self.encoder, self.options, self.discriminative)
+        groups.append({"params": list(self.head.parameters()), "lr": self.options.lr})
+        return torch.optim.Adam(groups, lr=self.options.lr, weight_decay=self.options.weight_decay)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        outputs = self.answer(self.encoder(batch["audio"][:, 0], length=batch["length"][:, 0]))
+        loss = loss_of(self.head, outputs, batch["targets"])
+        self._training.append((loss.detach(), len(outputs)))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        self._training: list[tuple[Tensor, int]] = []
+
+    def validation_step(self, track: tuple[Tensor, Tensor], index: int) -> None:
+        self._outputs.append((self.track(track[0])[None], track[1][None]))
+
+    def on_validation_epoch_end(self) -> None:
+        outputs, targets = (torch.cat(x) for x in zip(*self._outputs, strict=True))
+        self._outputs.clear()
+        value = float(loss_of(self.head, outputs, targets))
+        self.log("val_loss", value)
+        mean = sum(float(loss) * n for loss, n in self._training) / max(sum(n for _, n in self._training), 1)
+        self.curve.append({"train_loss": mean, "val_loss": value})
+        if value < self.best:
+            self.best, self.kept = value, copy.deepcopy(self.state_dict())
+
+    def predict_step(self, track: tuple[Tensor, Tensor], index: int) -> Tensor:
+        return self.head.probabilities(self.track(track[0])[None])
+
+    def track(self, segments: Tensor) -> Tensor:
+        """Logits or values ``[C]`` of a track from its segments ``[n, segment]``."""
+        return self.answer(torch.cat([self.encoder(part[:, None]) for part in segments.split(32)]).mean(dim=0, keepdim=True))[0]
+
+    def answer(self, embeddings: Tensor) -> Tensor:
+        """Logits or values ``[N, C]`` of embeddings ``[N, D]``."""
+        return self.head.net(self.norm(embeddings)) * self.head.target_scale + self.head.target_mean
+
+    def finished_head(self) -> ProbeHead:
+        """The head with the constants that the norm has ended with."""
+        self.head.mean, self.head.scale = self.norm.running_mean.clone(), (self.norm.running_var + self.norm.eps).sqrt()
+        return self.head.eval()
+
+
+def finetune(subject: Subject, features: Features, embedder: Embedder, options: FineTuning, seed: int = 0) -> Outcome:
+    """Train a copy of the encoder with a linear head, and predict the test tracks.
+
+    Args:
+        subject: whose encoder is copied; it stays as it is.
+        features: embeddings before training, by which the head standardises.
+        embedder: for its device.
+        options: how.
+        seed: of the head, of crops and order.
+
+    Raises:
+        ConfigError: for a representation other than the whole embedding, or without validation clips.
+    """
+    task = features.task
+    if subject.representation != "embedding":
+        raise ConfigError(f"finetune trains the whole encoder; it cannot be limited to its representation '{subject.representation}'.")
+    if not len(features.val):
+        raise ConfigError(f"Task '{task.name}' has no validation clips to stop fine-tuning by.")
+    encoder = copy.deepcopy(subject.encoder).cpu()
+    encoder.frozen = False
+    encoder.requires_grad_(True).train()
+    embeddings, targets = torch.from_numpy(features.train.chunks.mean()), torch.from_numpy(features.train.targets)
+    head = new_head("linear", embeddings.shape[1], targets.shape[1], task.kind, seed=seed)
+    head.standardise(embeddings, targets)
+    tuner = FineTuner(encoder, head, options, discriminative=subject.source != "random")
+    with quiet_lightning(), torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []):
+        torch.manual_seed(seed)  # of dropout
+        trainer = make_trainer(embedder, options)
+        trainer.fit(tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject))
+        tuner.load_state_dict(tuner.kept)
+        scores = trainer.predict(tuner, tracks(task, "test", subject))
+    tuner.cpu()
+    detail = f"epoch {int(np.argmin([e['val_loss'] for e in tuner.curve])) + 1}"
+    return Outcome(torch.cat(scores).cpu().numpy(), detail=detail, head=tuner.finished_head(), curve=tuner.curve, encoder=freeze(encoder))
+
+
+def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
+    """A trainer that keeps nothing on disk and says nothing."""
+    return L.Trainer(
+        accelerator="gpu" if embedder.device.startswith("cuda") else "cpu",
+        devices=1,
+        max_epochs=options.max_epochs,
+        callbacks=[L.callbacks.EarlyStopping("val_loss", patience=options.patience)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without its notes on devices, workers and tips."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def parameter_groups(encoder: Encoder, options: FineTuning, discriminative: bool = True) -> list[dict]:
+    """The encoder's parameters with their learning rates: what lies after the trunk learns like its last block, what lies before like its first."""
+    if not discriminative:
+        return [{"params": list(encoder.parameters()), "lr": options.lr}]
+    blocks = [list(block.parameters()) for block in encoder.trunk.children()]
+    blocks = [block for block in blocks if block] or [list(encoder.trunk.parameters())]
+    inside = {id(p) for block in blocks for p in block}
+    before = [p for part in (encoder.normalize, encoder.frontend) for p in part.parameters()]
+    outside = {id(p) for p in before} | inside
+    blocks[0] = before + blocks[0]
+    blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
+    rates = [options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))][::-1]
+    return [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
+
+
+def loss_of(head: ProbeHead, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy, binary cross-entropy, or squared error on the scale of standardised targets."""
+    if head.kind == "multiclass":
+        return F.cross_entropy(outputs, targets)
+    if head.kind == "regression":
+        return F.mse_loss(outputs / head.target_scale, targets / head.target_scale)
+    return F.binary_cross_entropy_with_logits(outputs, targets)
+
+
+class Passes:
+    """Batches of ``(row, key)`` pairs: each pass is a permutation of the clips, with new crops."""
+
+    def __init__(self, names: tuple[str, ...], batch_size: int, seed: int):
+        self.clips = torch.tensor([stable_hash(name) for name in names])
+        self.batch_size, self.seed, self.passes = batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return -(-len(self.clips) // self.batch_size)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        order = permutation(len(self.clips), "finetune", self.seed, self.passes)
+        keys = make_keys(self.seed, torch.full_like(order, self.passes), self.clips[order], views=1)[:, 0]
+        self.passes += 1
+        pairs = torch.stack([order, keys], dim=1).numpy()
+        # A last batch of one clip has no batch statistics: it joins the one before.
+        cuts = [c for c in range(self.batch_size, len(pairs), self.batch_size) if len(pairs) - c > 1]
+        yield from np.split(pairs, cuts)
+
+
+def training_loader(task: Task, encoder: Encoder, options: FineTuning, seed: int) -> DataLoader:
+    """One random segment of every training clip a pass."""
+    rows = task.rows("train")
+    facts = scan([str(task.files[i]) for i in rows])
+    names = tuple(task.paths[i] for i in rows)
+    facts = facts.assign(path=[str(task.files[i]) for i in rows], name=names, clip=[stable_hash(n) for n in names])
+    table = ClipTable(facts, task.targets[rows], task.classes, task.kind, facts.iloc[:0])
+    clips = Clips(table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent")
+    return DataLoader(clips, batch_sampler=Passes(names, options.batch_size, seed), collate_fn=as_is)
+
+
+class Tracks(torch.utils.data.Dataset):
+    """Whole tracks: ``(segments [n, segment], targets [C])``."""
+
+    def __init__(self, task: Task, rows: np.ndarray, segments: Callable[[int], np.ndarray]):
+        self.task, self.rows, self.segments = task, rows, segments
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        row = int(self.rows[index])
+        return torch.from_numpy(self.segments(row)), torch.from_numpy(self.task.targets[row])
+
+
+def tracks(task: Task, split: str, subject: Subject) -> DataLoader:
+    """The tracks of a split, each once, one after the other."""
+    return DataLoader(Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)), batch_size=None)

@@ -1,0 +1,129 @@
+"""The head of a probe: from the embeddings of a track to its classes or values, and to a file and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from semisupcon.errors import CheckpointError
+from semisupcon.heads import Head, LinearHead, MLPHead
+from semisupcon.kinds import AGGREGATIONS, KINDS
+from semisupcon.probing.embeddings.cache import Chunks
+
+
+class ProbeHead(nn.Module):
+    """Standardise, then a head; for regression its output is scaled back to the unit of the targets.
+
+    Args:
+        net: a connected head, embeddings ``[N, D]`` to ``[N, C]``.
+        kind: of label.
+    """
+
+    def __init__(self, net: Head, kind: str):
+        super().__init__()
+        self.net, self.kind = net, kind
+        for name, width in (("mean", net.in_dim), ("scale", net.in_dim), ("target_mean", net.out_dim), ("target_scale", net.out_dim)):
+            self.register_buffer(name, torch.ones(width) if "scale" in name else torch.zeros(width))
+        for name, limit in (("target_low", -torch.inf), ("target_high", torch.inf)):
+            self.register_buffer(name, torch.full((net.out_dim,), limit))
+
+    def standardise(self, embeddings: Tensor, targets: Tensor) -> None:
+        """Take the constants from the training clips."""
+        self.mean, self.scale = embeddings.mean(dim=0), embeddings.std(dim=0, correction=0)
+        # A dimension that never moves says nothing: it stays at zero.
+        self.scale[self.scale < 1e-6 * self.scale.max().clamp(min=1e-12)] = torch.inf
+        if self.kind == "regression":
+            self.target_mean, self.target_scale = targets.mean(dim=0), targets.std(dim=0, correction=0).clamp(min=1e-12)
+            self.target_low, self.target_high = targets.amin(dim=0), targets.amax(dim=0)
+
+    def standardised(self, embeddings: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """What the layers see, and what they are to answer."""
+        return ((embeddings - self.mean) / self.scale).numpy(), ((targets - self.target_mean) / self.target_scale).numpy()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, or values, ``[N, C]``."""
+        return self.net((x - self.mean) / self.scale) * self.target_scale + self.target_mean
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Softmax or sigmoid of logits; values, no further than those of the training clips: far off, a line would answer anything."""
+        if self.kind == "regression":
+            return outputs.clamp(self.target_low, self.target_high)
+        return outputs.softmax(dim=1) if self.kind == "multiclass" else outputs.sigmoid()
+
+
+def new_head(method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0) -> ProbeHead:
+    """An untrained head, "linear" or "mlp", initialised from ``seed``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = LinearHead(classes, in_dim=width) if method == "linear" else MLPHead(classes, hidden=hidden, in_dim=width)
+    return ProbeHead(net, kind)
+
+
+@torch.no_grad()
+def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> np.ndarray:
+    """Scores of whole tracks ``[n, C]``: probabilities, vote shares, or values; ``aggregation`` as in `Settings`."""
+    if aggregation == "embedding":
+        return head.probabilities(head(torch.from_numpy(chunks.mean()))).numpy()
+    outputs = head(torch.as_tensor(chunks.values))
+    if aggregation == "probability":
+        outputs = head.probabilities(outputs)
+    elif aggregation == "vote":
+        multiclass = head.kind == "multiclass"
+        outputs = one_hot(outputs.argmax(dim=1), outputs.shape[1]).float() if multiclass else (outputs > 0).float()
+    mean = torch.from_numpy(Chunks(outputs.numpy(), chunks.offsets).mean())
+    return (head.probabilities(mean) if aggregation == "logit" else mean).numpy()
+
+
+def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
+    """Write a head as safetensors, with what it is and what it was trained for (task, classes, encoder, aggregation) in the header."""
+    from safetensors.torch import save_file
+
+    kind = "mlp" if isinstance(head.net, MLPHead) else "linear"
+    form = {
+        "method": kind,
+        "kind": head.kind,
+        "in_dim": head.net.in_dim,
+        "out_dim": head.net.out_dim,
+        "hidden": getattr(head.net, "hidden", 0),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({k: v.contiguous() for k, v in head.state_dict().items()}, partial, metadata={"head": json.dumps(form | about)})
+    partial.replace(path)
+
+
+def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
+    """A head and what was written about it.
+
+    Raises:
+        CheckpointError: if there is none, or it is no head of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["head"])
+        _check(about)
+        head = new_head(about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"])
+        head.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise CheckpointError(f"{path} is no saved probe head: {reason}") from error
+    return head, about
+
+
+def _check(about: Any) -> None:
+    """Refuse a description of a head that `save_head` cannot have written; it may come from a stranger."""
+    if not isinstance(about, dict) or about["method"] not in ("linear", "mlp") or about["kind"] not in KINDS:
+        raise ValueError("it does not say which head it is")
+    classes = about.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("its classes are no list of names")
+    if about.get("aggregation", AGGREGATIONS[0]) not in AGGREGATIONS:
+        raise ValueError(f"its aggregation is {about['aggregation']!r}")

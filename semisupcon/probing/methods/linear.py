@@ -1,0 +1,78 @@
+"""Linear and MLP probes on frozen embeddings: a head trained in a plain loop, stopped early on validation, that predicts whole tracks.
+
+Embeddings are standardised by the mean and standard deviation of the training ones (constants of the head), since encoders differ in scale by orders
+of magnitude and one learning rate must serve them all. Losses: cross-entropy, binary cross-entropy, or squared error on standardised targets.
+Published protocols this stands for: SemiSupCon's and CLMR's probes (MLP of 512 hidden units), COLA's and MFCL's linear ones.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semisupcon.probing.embeddings.embedder import Features, Part
+from semisupcon.probing.methods.base import Outcome, Settings, Training
+from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
+from semisupcon.probing.methods.head import ProbeHead, new_head, predict
+from semisupcon.random import permutation
+
+LEARNING_RATES = {1: 1e-2, 2: 1e-3}  # by number of layers
+
+
+def probe(features: Features, method: str, settings: Settings, seed: int = 0) -> Outcome:
+    """Train a linear or MLP head and predict the test tracks.
+
+    Args:
+        features: embeddings of all splits.
+        method: "linear" or "mlp".
+        settings: ``training``, and ``aggregation`` over the segments of a track.
+        seed: of initialisation and order.
+    """
+    (train, train_targets), (val, val_targets) = (_rows(part, settings.aggregation) for part in (features.train, features.val))
+    head = new_head(method, train.shape[1], train_targets.shape[1], features.task.kind, settings.training.hidden, seed)
+    curve = fit(head, train, train_targets, val, val_targets, settings.training, seed)
+    return Outcome(predict(head, features.test.chunks, settings.aggregation), detail=f"epoch {best_epoch(curve)}", head=head, curve=curve)
+
+
+def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, training: Training, seed: int) -> list[dict[str, float]]:
+    """Train a head on embeddings; it ends with the weights of its best validation loss (the last, without validation clips).
+
+    Returns:
+        Per epoch ``train_loss`` and ``val_loss``.
+    """
+    head.standardise(x, y)
+    (x, y), (x_val, y_val) = head.standardised(x, y), head.standardised(x_val, y_val)
+    # The arrays share memory with the head: an update in place is an update of the head.
+    parameters = [p.detach().numpy() for p in head.net.parameters()]
+    adam = Adam(parameters, training.lr or LEARNING_RATES[len(parameters) // 2], training.weight_decay)
+    best, kept, since, curve = float("inf"), None, 0, []
+    for epoch in range(training.max_epochs):
+        total = 0.0
+        order = permutation(len(x), "probe", seed, epoch).numpy()
+        for rows in np.split(order, range(training.batch_size, len(x), training.batch_size)):
+            loss, slopes = loss_and_gradients(parameters, x[rows], y[rows], head.kind)
+            adam.step(slopes)
+            total += loss * len(rows)
+        curve.append({"train_loss": total / len(x)})
+        if len(x_val):
+            curve[-1]["val_loss"] = value = loss_and_gradients(parameters, x_val, y_val, head.kind, gradients=False)[0]
+            since += 1
+            if value < best:
+                best, since, kept = value, 0, [p.copy() for p in parameters]
+            if since >= training.patience:
+                break
+    for parameter, value in zip(parameters, kept or parameters, strict=True):
+        parameter[:] = value
+    return curve
+
+
+def best_epoch(curve: list[dict[str, float]]) -> int:
+    """The epoch, from 1, whose weights are kept."""
+    losses = [epoch["val_loss"] for epoch in curve if "val_loss" in epoch]
+    return int(np.argmin(losses)) + 1 if losses else len(curve)
+
+
+def _rows(part: Part, aggregation: str) -> tuple[Tensor, Tensor]:
+    """What the head trains on: tracks, or segments that carry their track's targets."""
+    if aggregation == "embedding":
+        return torch.from_numpy(part.chunks.mean()), torch.from_numpy(part.targets)
+    return torch.as_tensor(part.chunks.values), torch.from_numpy(part.targets[part.chunks.clip_of_row()])

@@ -1,0 +1,63 @@
+"""Zero-shot by prototypes: each class is the mean of some training clips, each test track belongs to the nearest.
+
+As in SemiSupCon's zero-shot evaluation: cosine similarity in projection or embedding space, from 1 % to 100 % of the training clips. There draws of
+different sizes had nothing in common and a class without clips gave NaN; here a larger share holds the smaller one, and an empty class is never
+predicted.
+"""
+
+import numpy as np
+
+from semisupcon.errors import ConfigError
+from semisupcon.probing.embeddings.cache import Chunks
+from semisupcon.probing.embeddings.embedder import Features
+from semisupcon.probing.methods.base import Outcome, Settings
+from semisupcon.probing.methods.knn import similarity
+from semisupcon.random import permutation
+
+
+def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
+    """Predict test tracks for every share of the training clips.
+
+    Args:
+        features: of all splits.
+        settings: ``distance``, ``shares``; ``aggregation`` "embedding" compares mean embeddings, any other the mean similarity of segments.
+        seed: of the order in which training clips are taken.
+
+    Raises:
+        ConfigError: for a regression, which has no classes.
+    """
+    if features.task.kind == "regression":
+        raise ConfigError(f"Task '{features.task.name}' is a regression: prototypes need classes.")
+    order = permutation(len(features.train), "prototypes", seed).numpy()
+    embeddings, targets = features.train.chunks.mean(), features.train.targets
+    outcomes = []
+    for share in settings.shares:
+        rows = order[: max(1, int(np.ceil(share * len(order))))]
+        centres, empty = class_means(embeddings[rows], _sides(targets[rows]))
+        scores = score(features.test.chunks, centres, empty, settings)
+        if targets.shape[1] == 1:
+            # Of a binary task the two prototypes are "no" and "yes"; above one half means nearer to "yes".
+            scores = (1 + scores[:, 1:] - scores[:, :1]) / 2
+        detail = f"{len(rows)} clips" + (f", {empty.sum()} classes empty" if empty.any() else "")
+        outcomes.append(Outcome(scores, detail=detail, share=share))
+    return outcomes
+
+
+def class_means(embeddings: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prototypes ``[C, D]``, the mean embedding of each class's clips, and which classes ``[C]`` have none (their rows are zero)."""
+    counts = targets.sum(axis=0)
+    return (targets.T @ embeddings) / np.maximum(counts, 1)[:, None], counts == 0
+
+
+def score(chunks: Chunks, centres: np.ndarray, empty: np.ndarray, settings: Settings) -> np.ndarray:
+    """Similarity ``[n, C]`` of tracks to prototypes; that of an empty class is below all others, and the same for every track."""
+    if settings.aggregation == "embedding":
+        scores = similarity(chunks.mean(), centres, settings.distance)
+    else:
+        scores = Chunks(similarity(chunks.values, centres, settings.distance).astype(np.float32), chunks.offsets).mean()
+    scores[:, empty] = (scores[:, ~empty].min() if (~empty).any() else 0) - 1
+    return scores
+
+
+def _sides(targets: np.ndarray) -> np.ndarray:
+    return np.concatenate([1 - targets, targets], axis=1) if targets.shape[1] == 1 else targets

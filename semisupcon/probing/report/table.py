@@ -1,0 +1,58 @@
+"""The table of results: for the terminal, and in Markdown."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from semisupcon.probing.scores.summary import Comparison, Line, baseline
+
+HEADER = ("task", "method", "checkpoint", "metric", "value", "95 % interval", "chance", "against", "verdict", "tracks", "seeds")
+
+
+_RIGHT = (4, 5, 6, 9, 10)
+
+
+def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    """The table, row by row, without its header: questions together, in the order in which they were asked."""
+    found = {(c.task, c.method, c.metric, c.ours, c.theirs): c for c in comparisons}
+    rows = []
+    for question in dict.fromkeys(line.question for line in lines):
+        against = baseline(lines, question)
+        for line in (line for line in lines if line.question == question):
+            comparison = found.get((*question, line.checkpoint, against))
+            said = ("", "") if comparison is None else (f"{comparison.difference:+.3f} on {against}", comparison.verdict)
+            value = f"{line.value:.3f}" + ("" if np.isnan(line.spread) else f" ± {line.spread:.3f}")
+            by_chance = "" if np.isnan(line.chance) else f"{line.chance:.3f}"
+            who = line.checkpoint + " *" * line.untrained
+            interval = f"{line.low:.3f} to {line.high:.3f}"
+            rows.append((line.task, line.method, who, line.metric, value, interval, by_chance, *said, str(line.tracks), str(line.seeds)))
+    return rows
+
+
+def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
+    """For a terminal; columns that say nothing are left out."""
+    rows = [HEADER, *cells(lines, comparisons)]
+    used = [i for i in range(len(HEADER)) if any(row[i] for row in rows[1:])]
+    width = {i: max(len(row[i]) for row in rows) for i in used}
+    text = ["  ".join(row[i].rjust(width[i]) if i in _RIGHT else row[i].ljust(width[i]) for i in used).rstrip() for row in rows]
+    text.insert(1, "  ".join("-" * width[i] for i in used))
+    return "\n".join([*text, *_notes(lines)])
+
+
+def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
+    """For a page."""
+    rows = cells(lines, comparisons)
+    used = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
+    text = ["| " + " | ".join(HEADER[i] for i in used) + " |", "|" + "|".join("---:" if i in _RIGHT else "---" for i in used) + "|"]
+    text += ["| " + " | ".join(row[i] for i in used) + " |" for row in rows]
+    return "\n".join([*text, "", *_notes(lines)]) + "\n"
+
+
+def _notes(lines: Sequence[Line]) -> list[str]:
+    """What the table's signs mean."""
+    notes = []
+    if any(line.untrained for line in lines):
+        notes.append("* untrained, of the same shape")
+    if any(not np.isnan(line.spread) for line in lines):
+        notes.append("value ± standard deviation over seeds; the interval is over test tracks (few-shot: over episodes)")
+    return notes

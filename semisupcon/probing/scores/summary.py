@@ -1,0 +1,176 @@
+"""From one number a probe to one line a question: seeds averaged, folds pooled, encoders compared track by track."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+
+from semisupcon.files import cells_of
+from semisupcon.probing.scores.bootstrap import RESAMPLES, Drawn, bootstrap, difference, verdict
+from semisupcon.probing.scores.results import Row, read_predictions
+
+SHOWN = {
+    "multiclass": ("accuracy", "mirex_weighted"),
+    "multilabel": ("roc_auc", "mAP"),
+    "binary": ("roc_auc", "accuracy"),
+    "regression": ("r2", "median_error"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One encoder's answer to one question.
+
+    Attributes:
+        task, method, metric: the question; the method names its aggregation and share of training clips where they are not the usual.
+        checkpoint: who, with the representation where it is not the embedding.
+        untrained: whether it is a random encoder.
+        value, low, high: mean over seeds on all test tracks (folds pooled), and its 95 % interval over tracks.
+        spread: standard deviation over seeds; nan for one.
+        chance: of the best answer that ignores the audio; nan where the metric has none.
+        tracks, seeds: how many (episodes, for few-shot tests).
+    """
+
+    task: str
+    method: str
+    metric: str
+    checkpoint: str
+    untrained: bool
+    value: float
+    low: float
+    high: float
+    spread: float
+    chance: float
+    tracks: int
+    seeds: int
+
+    @property
+    def question(self) -> tuple[str, str, str]:
+        """What must be equal for two lines to be compared."""
+        return self.task, self.method, self.metric
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired bootstrap of two encoders on the same tracks: ``ours`` minus ``theirs``."""
+
+    task: str
+    method: str
+    metric: str
+    ours: str
+    theirs: str
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """All rows of one encoder, method and task, and what their predictions say together."""
+
+    rows: list[Row]
+    drawn: Drawn | None
+    paths: tuple[str, ...]
+
+
+def summarise(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> tuple[list[Line], list[Comparison]]:
+    """Lines and all pairwise comparisons of a results file.
+
+    Args:
+        rows: of the results.
+        out: folder that their predictions lie in.
+        count: bootstrap resamples.
+    """
+    groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
+    for row in rows:
+        groups.setdefault((row.task, _how(row)), {}).setdefault(_who(row), []).append(row)
+    lines, comparisons = [], []
+    for (task, how), encoders in groups.items():
+        pools = {who: _pool(of, out, count) for who, of in encoders.items()}
+        found = {who: {line.metric: line for line in _lines(task, how, who, pool)} for who, pool in pools.items()}
+        lines += [line for by_metric in found.values() for line in by_metric.values()]
+        for ours, theirs in permutations(pools, 2):
+            shared = [(found[ours][metric], found[theirs][metric]) for metric in found[ours] if metric in found[theirs]]
+            comparisons += [_compare(a, b, pools[ours], pools[theirs]) for a, b in shared]
+    return lines, [comparison for comparison in comparisons if comparison is not None]
+
+
+def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | None:
+    """Against whom a question's encoders are measured: the random one, else the first."""
+    asked = [line for line in lines if line.question == question]
+    if len(asked) < 2:
+        return None
+    return next((line.checkpoint for line in asked if line.untrained), asked[0].checkpoint)
+
+
+def write_lines(items: Sequence[Line] | Sequence[Comparison], file: Path) -> None:
+    """Write lines or comparisons as CSV."""
+    if not items:
+        return
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("w", newline="") as target:
+        writer = csv.DictWriter(target, [f.name for f in fields(items[0])])
+        writer.writeheader()
+        writer.writerows(cells_of({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(item).items()}) for item in items)
+    partial.replace(file)
+
+
+def _who(row: Row) -> str:
+    return row.checkpoint if row.representation == "embedding" else f"{row.checkpoint} ({row.representation})"
+
+
+def _how(row: Row) -> str:
+    more = [f"by {row.aggregation}"] * (row.aggregation != "embedding") + [f"{row.train_share:.3g} of training"] * (row.train_share < 1)
+    return ", ".join([row.method, *more])
+
+
+def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
+    if not rows[0].predictions:
+        return _Pool(rows, None, ())
+    by_seed: dict[int, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.fold):
+        files = by_seed.setdefault(row.seed, [])
+        if row.predictions not in files:
+            files.append(row.predictions)
+    read = {seed: [read_predictions(out / file) for file in files] for seed, files in by_seed.items()}
+    first = next(iter(read.values()))
+    targets, paths = np.concatenate([p[1] for p in first]), tuple(path for p in first for path in p[0])
+    scores = [np.concatenate([p[2] for p in parts]) for parts in read.values()]
+    return _Pool(rows, bootstrap(rows[0].kind, targets, scores, first[0][3], count), paths)
+
+
+def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
+    lines = []
+    for metric in dict.fromkeys(row.metric for row in pool.rows):
+        if not metric.startswith(SHOWN[pool.rows[0].kind]):
+            continue
+        rows = [row for row in pool.rows if row.metric == metric]
+        seeds = sorted({row.seed for row in rows})
+        by_seed = [np.mean([row.value for row in rows if row.seed == seed]) for seed in seeds]
+        if pool.drawn is not None:
+            value, (low, high), tracks = pool.drawn.values[metric], pool.drawn.interval(metric), len(pool.paths)
+        else:
+            value, low, high = (float(np.mean([getattr(row, name) for row in rows])) for name in ("value", "low", "high"))
+            tracks = rows[0].n_test
+        spread = float(np.std(by_seed, ddof=1)) if len(seeds) > 1 else float("nan")
+        by_chance = float(np.mean([row.chance for row in rows]))
+        untrained = rows[0].source == "random"
+        lines.append(Line(task, method, metric, checkpoint, untrained, value, low, high, spread, by_chance, tracks, len(seeds)))
+    return lines
+
+
+def _compare(ours: Line, theirs: Line, our_pool: _Pool, their_pool: _Pool) -> Comparison | None:
+    if our_pool.drawn is not None and their_pool.drawn is not None:
+        if our_pool.paths != their_pool.paths:
+            return None
+        found = difference(our_pool.drawn, their_pool.drawn, ours.metric)
+    else:
+        # Two means over equal episodes, taken as independent: on the safe side.
+        half = float(np.hypot(ours.value - ours.low, theirs.value - theirs.low))
+        by = ours.value - theirs.value
+        found = by, by - half, by + half, verdict(by - half, by + half, ours.metric)
+    return Comparison(*ours.question, ours.checkpoint, theirs.checkpoint, *found)

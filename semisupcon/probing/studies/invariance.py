@@ -1,0 +1,130 @@
+"""How far an operator moves an embedding, for every head of an encoder; and how much of a linear probe's weight each head carries.
+
+MT-SLVR's question: contrastive heads should move little, predictive heads more (Heggan et al. 2023; its tables give Mahalanobis distances, without
+the code that made them). Here the covariance is that of the original clips' embeddings, shrunk as Ledoit and Wolf (2004) do, so that it can be
+inverted with fewer clips than dimensions; a distance of sqrt(2 D) is that of two unrelated clips. Weights are those of a probe on standardised
+embeddings, where the scale of a dimension plays no part.
+
+A filter leaves bands emptier than any recording has them. An encoder that sees them by a logarithm with a low floor then moves farther than two
+clips are apart; faint noise on both sides keeps the comparison within what recordings hold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semisupcon.augmentations.chains import build_chain
+from semisupcon.encoders.base import Encoder
+from semisupcon.probing.methods.head import ProbeHead
+from semisupcon.random import clip_key, derive, normal, stable_hash
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Mean distances over clips between the embeddings of originals and of what an operator makes of them.
+
+    Attributes:
+        head: one of the encoder's tasks, "all" of them, or "embedding" where it has none.
+        operator: its name, at SemiSupCon's severity 2, applied to every clip.
+        mahalanobis, cosine: mean distance; cosine is 1 minus the similarity.
+        unrelated_mahalanobis, unrelated_cosine: the same between different clips, for scale.
+        clips: how many.
+    """
+
+    head: str
+    operator: str
+    mahalanobis: float
+    cosine: float
+    unrelated_mahalanobis: float
+    unrelated_cosine: float
+    clips: int
+
+
+def invariance(
+    encoder: Encoder,
+    segments: Tensor,
+    names: Sequence[str],
+    operators: Sequence[str],
+    batch_size: int = 32,
+    seed: int = 0,
+    noise_db: float | None = None,
+) -> list[Moved]:
+    """Distances for every head and operator.
+
+    Args:
+        encoder: frozen.
+        segments: ``[n, T]``, one of every clip.
+        names: n names, from which the operators' randomness is drawn.
+        operators: names of augmentations, see `build_chain`.
+        batch_size: segments a forward pass.
+        seed: another one, other parameters.
+        noise_db: level of the white noise that is added to originals and to what operators make of them, the same to both; dB of its root mean
+            square to full scale. None adds none.
+    """
+    clips = torch.tensor([stable_hash(name) for name in names])
+    noise = _noise(clips, segments.shape[1], noise_db)
+    original = _embed(encoder, segments + noise, batch_size)
+    heads = _slices(encoder)
+    whiteners = {name: whitener(original[:, columns]) for name, columns in heads.items()}
+    order = np.roll(np.arange(len(names)), 1)
+    found = []
+    for operator in operators:
+        chain = build_chain([operator], 2.0, encoder.sample_rate, p=1.0)
+        chain.transforms[0].p = 1.0
+        keys = clip_key(derive(clips, "invariance", seed))
+        changed = torch.cat(
+            [chain(x[:, None], k)[0][:, 0] for x, k in zip(segments.split(batch_size), keys.split(batch_size), strict=True)]
+        )
+        augmented = _embed(encoder, changed + noise, batch_size)
+        for name, columns in heads.items():
+            a, b, white = original[:, columns], augmented[:, columns], whiteners[name]
+            distances = (_mahalanobis(a, b, white), _cosine(a, b), _mahalanobis(a, a[order], white), _cosine(a, a[order]))
+            found.append(Moved(name, operator, *distances, len(names)))
+    return found
+
+
+def whitener(embeddings: np.ndarray) -> np.ndarray:
+    """``[D, D]`` matrix W with W W^T the inverse of the shrunk covariance of ``[n, D]``: Mahalanobis distance is Euclidean after x W."""
+    from sklearn.covariance import LedoitWolf
+
+    values, vectors = np.linalg.eigh(LedoitWolf().fit(embeddings.astype(np.float64)).covariance_)
+    return vectors / np.sqrt(np.maximum(values, 1e-12 * values.max()))
+
+
+def weight_share(head: ProbeHead, encoder: Encoder) -> dict[str, float]:
+    """Share of each of the encoder's tasks in a linear probe: mean absolute weight of its dimensions, summing to 1; empty for one without tasks."""
+    if not encoder.tasks or head.net.in_dim != encoder.embedding_dim:
+        return {}
+    weight = next(head.net.parameters()).detach().abs().mean(dim=0)
+    means = {task: float(part.mean()) for task, part in zip(encoder.tasks, weight.split(list(encoder.task_dims.values())), strict=True)}
+    return {task: mean / sum(means.values()) for task, mean in means.items()}
+
+
+def _slices(encoder: Encoder) -> dict[str, slice]:
+    if not encoder.tasks:
+        return {"embedding": slice(None)}
+    ends = np.cumsum(list(encoder.task_dims.values()))
+    return {t: slice(int(e) - d, int(e)) for (t, d), e in zip(encoder.task_dims.items(), ends, strict=True)} | {"all": slice(None)}
+
+
+def _noise(clips: Tensor, samples: int, level: float | None) -> Tensor:
+    """``[n, samples]``, or a zero."""
+    return torch.zeros(()) if level is None else 10 ** (level / 20) * normal(derive(clips, "invariance noise"), "samples", samples)
+
+
+@torch.inference_mode()
+def _embed(encoder: Encoder, segments: Tensor, batch_size: int) -> np.ndarray:
+    device = next((p.device for p in encoder.parameters()), "cpu")
+    return torch.cat([encoder(x[:, None].to(device)).cpu() for x in segments.split(batch_size)]).numpy().astype(np.float64)
+
+
+def _mahalanobis(a: np.ndarray, b: np.ndarray, white: np.ndarray) -> float:
+    return float(np.linalg.norm((a - b) @ white, axis=1).mean())
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    norms = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-12)
+    return float(1 - ((a * b).sum(axis=1) / norms).mean())

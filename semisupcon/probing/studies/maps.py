@@ -1,0 +1,92 @@
+"""Embeddings in the plane, by t-SNE (van der Maaten and Hinton 2008) or UMAP (McInnes et al. 2018); each point knows its clip's name."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semisupcon.errors import ConfigError
+from semisupcon.probing.embeddings.embedder import Features
+from semisupcon.probing.embeddings.encoders import Subject
+
+TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
+MOST = 1000
+
+
+@dataclass(frozen=True)
+class Map:
+    """A picture's worth of embeddings: names, labels (text, or numbers) and places ``[n][2]``."""
+
+    task: str
+    checkpoint: str
+    method: str
+    label: str
+    paths: list[str]
+    labels: list
+    points: list[list[float]]
+    identity: str = ""
+
+
+def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
+    """Places ``[n, 2]`` of embeddings ``[n, D]``, by cosine distance.
+
+    Raises:
+        ConfigError: for an unknown method, fewer than three embeddings, or UMAP without its package.
+    """
+    if method not in TITLES:
+        raise ConfigError(f"No projection '{method}'; there are: {', '.join(TITLES)}, none.")
+    if len(embeddings) < 3:
+        raise ConfigError(f"A picture needs at least 3 clips, got {len(embeddings)}.")
+    if method == "tsne":
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (len(embeddings) - 1) / 3)
+        return TSNE(metric="cosine", perplexity=perplexity, init="random", random_state=seed).fit_transform(embeddings)
+    try:
+        from umap import UMAP
+    except ModuleNotFoundError as error:
+        raise ConfigError("UMAP needs its package: pip install umap-learn (or semisupcon[umap]), or give --projection tsne.") from error
+    return UMAP(metric="cosine", n_neighbors=min(15, len(embeddings) - 1), random_state=seed, n_jobs=1).fit_transform(embeddings)
+
+
+def make_map(subject: Subject, features: Features, method: str, colour_by: str | None = None, seed: int = 0, identity: str = "") -> Map:
+    """The test tracks of a task, at most 1000 evenly spread ones, coloured by class, first value, or any column of the annotations.
+
+    Raises:
+        ConfigError: for a column that the annotations do not have.
+    """
+    task, test = features.task, features.test
+    rows = np.unique(np.linspace(0, len(test) - 1, min(MOST, len(test))).astype(int))
+    if colour_by is None:
+        targets = test.targets[rows]
+        labels = targets[:, 0].tolist() if task.kind == "regression" else [_word(t, task.classes) for t in targets]
+        label = task.classes[0] if task.kind == "regression" else task.name
+    else:
+        columns = task.columns.loc[task.rows("test")[rows]]
+        if colour_by not in columns:
+            raise ConfigError(f"The annotations of '{task.name}' have no column '{colour_by}'; they have: {', '.join(columns)}.")
+        labels, label = [str(v) for v in columns[colour_by]], colour_by
+    points = project(test.chunks.mean()[rows], method, seed)
+    name = subject.name if subject.representation == "embedding" else f"{subject.name} ({subject.representation})"
+    return Map(task.name, name, method, label, [test.paths[i] for i in rows], labels, np.round(points.astype(float), 3).tolist(), identity)
+
+
+def save_map(found: Map, file: Path) -> None:
+    """Write a map as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(json.dumps(asdict(found)))
+    partial.replace(file)
+
+
+def load_map(file: Path) -> Map:
+    """Read what `save_map` wrote."""
+    return Map(**json.loads(file.read_text()))
+
+
+def _word(targets: np.ndarray, classes: tuple[str, ...]) -> str:
+    """The class of a clip; of several the first, of a binary label yes or no."""
+    if len(classes) == 1:
+        return classes[0] if targets[0] > 0.5 else f"not {classes[0]}"
+    return classes[int(targets.argmax())] if targets.max() > 0.5 else "none"

@@ -1,0 +1,126 @@
+"""What a suite does beside probing: maps of the embeddings, robustness curves, invariance tables. Each is kept, and not made twice."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from semisupcon.embedding import progress, read_ahead
+from semisupcon.files import cell, cells_of
+from semisupcon.probing.embeddings.embedder import clip_segments, with_test
+from semisupcon.probing.methods.by_name import Case
+from semisupcon.probing.methods.head import load_head, predict
+from semisupcon.probing.methods.knn import knn
+from semisupcon.probing.scores.bootstrap import bootstrap
+from semisupcon.probing.scores.metrics import MAIN
+from semisupcon.probing.scores.results import Results, Row, identity_of
+from semisupcon.probing.studies.invariance import Moved, invariance, weight_share
+from semisupcon.probing.studies.maps import load_map, make_map, save_map
+from semisupcon.probing.studies.robustness import corrupt_with, corruptions
+from semisupcon.random import permutation
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Which to make.
+
+    Attributes:
+        projection: picture of the test embeddings: "tsne", "umap" or "none".
+        colour_by: column of the annotations that colours it; None is the class.
+        robustness: families of corruptions, see `corruptions`.
+        invariance: operators whose effect on the embedding is measured.
+        invariance_clips: training clips, at most, on which it is.
+        invariance_noise: level of the noise under both sides of the comparison, dB to full scale; None is none.
+    """
+
+    projection: str = "tsne"
+    colour_by: str | None = None
+    robustness: tuple[str, ...] = ()
+    invariance: tuple[str, ...] = ()
+    invariance_clips: int = 500
+    invariance_noise: float | None = None
+
+
+def map_file(out: Path, case_name: str, projection: str) -> Path:
+    """Where the map of a task and encoder lies."""
+    return out / "maps" / f"{case_name}-{projection}.json"
+
+
+def study_map(studies: Studies, out: Path, name: str, case: Callable[[], Case], identity: str) -> None:
+    """Make the map of a case, unless the one on disk is of the same clips and encoder; ``case`` is called when it is needed."""
+    file = map_file(out, name, studies.projection)
+    identity = identity_of(identity, studies.projection, studies.colour_by)
+    if studies.projection == "none" or (file.exists() and load_map(file).identity == identity):
+        return
+    it = case()
+    if len(it.features.test) >= 3:
+        save_map(make_map(it.subject, it.features, studies.projection, studies.colour_by, identity=identity), file)
+
+
+def study_robustness(studies: Studies, out: Path, probed: list[Row], case: Callable[[], Case], identity: str, resamples: int) -> None:
+    """Score the heads (and kNN) of ``probed`` rows on corrupted test audio; rows go to ``robustness.csv``, their detail is family/position."""
+    results = Results(out / "robustness.csv")
+    units = {(row.method, row.representation): row for row in probed if row.metric == MAIN[row.kind] and (row.head or row.method == "knn")}
+    for point in corruptions(studies.robustness):
+        identities = {key: identity_of(identity, asdict(point), row.identity, resamples) for key, row in units.items()}
+        todo = [key for key in units if not results.done(identities[key])]
+        if not todo:
+            continue
+        it = case()
+        task = it.features.task
+        test = replace(task, files=tuple(task.files[i] for i in task.rows("test")), paths=it.features.test.paths)
+        corrupted = with_test(it.features, it.embedder.corrupted(it.subject, test, corrupt_with(point, it.subject.encoder.sample_rate)))
+        rows = []
+        for key in todo:
+            base = units[key]
+            scores = (
+                knn(corrupted, it.settings, base.seed).scores
+                if base.method == "knn"
+                else predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
+            )
+            drawn = bootstrap(task.kind, corrupted.test.targets, [scores], task.classes, resamples)
+            rows += [
+                replace(
+                    base,
+                    **{"method": f"{base.method}, {point.family} {point.position}", "detail": f"{point.family}/{point.position}"},
+                    **{"metric": metric, "value": value, "identity": identities[key], "predictions": "", "head": ""},
+                    **dict(zip(("low", "high"), drawn.interval(metric), strict=True)),
+                )
+                for metric, value in drawn.values.items()
+            ]
+        results.put(rows)
+
+
+def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], case: Callable[[], Case], identity: str) -> None:
+    """Write ``invariance/NAME.csv`` (distances per head and operator) and ``invariance/NAME-weights.csv`` (share of each head in linear probes)."""
+    about = identity_of(identity, studies.invariance, studies.invariance_clips, studies.invariance_noise)
+    file = out / "invariance" / f"{name}-{about[:8]}.csv"
+    if not studies.invariance or file.exists():
+        return
+    it = case()
+    task, encoder = it.features.task, it.subject.encoder
+    rows = task.rows("train")
+    rows = rows[permutation(len(rows), "invariance clips").numpy()][: studies.invariance_clips]
+    clips = progress(read_ahead(lambda i: clip_segments(task.files[i], it.subject)[:1], rows), len(rows), "reading for invariance")
+    segments = torch.from_numpy(np.concatenate(list(clips)))
+    names, noise = [task.paths[i] for i in rows], studies.invariance_noise
+    moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size, noise_db=noise)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for old in file.parent.glob(f"{name}-????????*.csv"):
+        old.unlink()
+    shares = {row.head: weight_share(load_head(out / row.head)[0], encoder) for row in probed if row.head and row.method == "linear"}
+    shares = [s for s in shares.values() if s]
+    if shares:
+        with file.with_name(f"{file.stem}-weights.csv").open("w", newline="") as target:
+            csv.writer(target).writerows(
+                [("head", "share"), *((cell(head), f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0])]
+            )
+    with file.open("w", newline="") as target:
+        writer = csv.DictWriter(target, ["task", "checkpoint", *(f.name for f in fields(Moved))])
+        writer.writeheader()
+        for m in moved:
+            values = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(m).items()}
+            writer.writerow(cells_of({"task": task.name, "checkpoint": it.subject.name, **values}))

@@ -1,0 +1,1 @@
+"""The training loop: the LightningModule, callbacks, loggers, run folders, optimizers and schedules."""

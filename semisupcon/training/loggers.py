@@ -1,0 +1,122 @@
+"""The metrics file that every run has, and the logger that the user chose beside it."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from semisupcon.errors import ConfigError
+from semisupcon.files import cell, plain_cell
+from semisupcon.training.runs import METRICS, Run
+
+LOGGERS = ("wandb", "tensorboard", "csv", "false")
+
+
+class MetricsFile(Logger):
+    """``metrics.csv``: a row a logged step, a column a metric; a resumed run continues in place, without the rows it will write again.
+
+    Args:
+        folder: of the run.
+        resumed_step: optimizer step of the checkpoint that is continued; later rows are dropped. None for a new run.
+    """
+
+    def __init__(self, folder: Path, resumed_step: int | None = None):
+        super().__init__()
+        self.path = folder / METRICS
+        self.resumed_step = resumed_step
+        self.columns: list[str] | None = None
+        self._pending: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The configuration is kept in a file of its own."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Write one row; metrics of one step that come in several calls share it."""
+        if self._pending and self._pending["step"] != step:
+            self.save()
+        self._pending = {"step": step} | self._pending | metrics
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Append what is pending."""
+        if self.columns is None:
+            self._open()
+        if not self._pending:
+            return
+        if new := [c for c in self._pending if c not in self.columns]:
+            self.columns += new
+            self._rewrite(self._rows())
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(self._pending)
+        self._pending = {}
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.columns = ["step", "epoch"]
+        rows = self._rows() if self.path.exists() else []
+        if rows:
+            self.columns = list(rows[0])
+        kept = [r for r in rows if self.resumed_step is not None and int(r["step"]) < self.resumed_step]
+        self._rewrite(kept)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [{plain_cell(k): v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            writer.writerow(dict(zip(self.columns, map(cell, self.columns), strict=True)))
+            writer.writerows(rows)
+        partial.replace(self.path)
+
+
+def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Logger | None:
+    """The logger beside the metrics file.
+
+    Args:
+        kind: wandb, tensorboard, csv or false; csv and false mean the metrics file alone. ``true`` means wandb.
+        run: whose folder is logged to; its stored wandb id is continued.
+        project: of wandb.
+        resume_id: the wandb run to continue instead.
+
+    Raises:
+        ConfigError: for another kind.
+    """
+    kind = {"true": "wandb", "none": "false"}.get(str(kind).lower(), str(kind).lower())
+    if kind in ("csv", "false"):
+        return None
+    if kind == "tensorboard":
+        return TensorBoardLogger(run.folder, name=None, version="tensorboard")
+    if kind == "wandb":
+        from pytorch_lightning.loggers import WandbLogger
+
+        identity = resume_id or run.state.get("wandb_id")
+        # wandb makes folder names of it, and it may come from the run.json of somebody else.
+        if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
+            raise ConfigError(f"The wandb run is named by letters, digits, - and _, got {identity!r}.\nGive it with --resume_id.")
+        run.folder.mkdir(parents=True, exist_ok=True)
+        return WandbLogger(
+            name=run.folder.name, project=project, save_dir=run.folder, id=identity, resume="allow" if identity else None, log_model=False
+        )
+    raise ConfigError(f"--log takes {', '.join(LOGGERS)} or true, got '{kind}'")

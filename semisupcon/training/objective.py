@@ -1,0 +1,206 @@
+"""The LightningModule around an encoder and a criterion: training step, validation measures, checkpoints."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from semisupcon.batch import Batch, DataFacts
+from semisupcon.checkpoints import FORMAT, check_format, plain_facts
+from semisupcon.encoders.base import WHOLE, Encoder
+from semisupcon.errors import ConfigError
+from semisupcon.frontends.normalization import fit_statistics
+from semisupcon.objectives.base import Criterion, Encode
+from semisupcon.random import derive
+from semisupcon.spec import spec_of, with_modules
+from semisupcon.training.optimization import parameter_groups
+
+
+class Objective(L.LightningModule):
+    """Train an encoder by a criterion.
+
+    Args:
+        encoder: waveform ``[N, 1, T]`` to embedding ``[N, D]``.
+        criterion: the learning problem.
+        optimizer: parameters to optimizer; by class path in YAML.
+        scheduler: optimizer to learning-rate scheduler, stepped every optimizer step; one whose ``total_steps`` is None is told the length
+            of the run. Lightning's ``ReduceLROnPlateau`` alone is stepped at the end of an epoch, by its ``monitor``.
+        decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation.
+        chunk_size: views encoded at once, see `Encode`; None encodes all.
+        seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
+
+    Raises:
+        ConfigError: when criterion and encoder cannot work together.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        criterion: Criterion,
+        optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-4),
+        scheduler: LRSchedulerCallable | None = None,
+        decay_norm_and_bias: bool = True,
+        chunk_size: int | None = None,
+        seed: int = 123,
+    ):
+        super().__init__()
+        if chunk_size is not None and chunk_size < 1:
+            raise ConfigError(f"model.chunk_size must be at least 1, got {chunk_size}")
+        self.encoder, self.criterion = encoder, criterion
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.decay_norm_and_bias, self.seed = decay_norm_and_bias, seed
+        self.encode = Encode(encoder, chunk_size)
+        criterion.connect(encoder)
+        self.facts = DataFacts()
+        self._validation: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
+        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``."""
+        return self.encoder(x, length=length)
+
+    def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
+        """A function from waveforms to a representation: ``embedding`` (or ``all``, ``both``), one of the encoder's tasks, or a head by name.
+
+        Raises:
+            ConfigError: for a name this model does not offer, with those it does.
+        """
+        heads = self.criterion.representations()
+        if name in WHOLE:
+            return self.encoder
+        if name in self.encoder.tasks:
+            return lambda x, length=None: self.encoder(x, length=length, task=name)
+        if name in heads:
+            task = self.criterion.reads(name)
+            return lambda x, length=None: heads[name](self.encoder(x, length=length, task=task))
+        raise ConfigError(f"no representation '{name}'; this model has: {', '.join(('embedding', *self.encoder.tasks, *heads))}")
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Take what depends on the data; a second call changes nothing."""
+        if (data := getattr(self.trainer, "datamodule", None)) is not None:
+            self.facts = data.facts
+            self.criterion.prepare(self.facts)
+            # Before weights are restored: those of a checkpoint win. Of the criterion too, which may hold followers of the encoder.
+            fit_statistics(self, training_waveforms(data))
+
+    def configure_optimizers(self) -> Any:
+        trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
+        optimizer = self.make_optimizer(parameter_groups(self, trainable, self.decay_norm_and_bias))
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = self.make_scheduler(optimizer)
+        if getattr(scheduler, "total_steps", 0) is None:
+            steps = self.trainer.estimated_stepping_batches
+            if not math.isfinite(steps):
+                raise ConfigError("a schedule over the whole run needs its length: give --trainer.max_steps or --trainer.max_epochs")
+            scheduler.total_steps = int(steps)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # Dropout is a function of (seed, step, rank): no generator state needs saving, and a resumed run goes on bit for bit.
+        step = derive(torch.tensor(self.seed), self.trainer.fit_loop.epoch_loop.total_batch_idx, self.global_rank)
+        torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.criterion.losses(batch, self.encode)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log_dict({name: value.detach() for name, value in losses.items()})
+        return losses["loss"]
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        # Here and not at the end of the batch, where a callback may already have saved the weights.
+        super().optimizer_step(*args, **kwargs)
+        self.criterion.after_step(self.encoder)
+
+    # -- validation -------------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the losses as ``val_*`` and keep the embeddings of two views of every clip."""
+        losses = self.criterion.losses(first_views(batch, self.criterion.views), self.encode)
+        losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
+        self.log_dict(
+            {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
+        )
+        two = first_views(batch, 2)
+        embeddings = self.encoder(two["audio"].flatten(0, 1), length=two["length"].flatten())
+        self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Two measures of the embedding that need no label.
+
+        ``val_top1``: share of validation clips whose first view lies nearest (cosine) to its own second view. ``val_rank``: how many dimensions
+        the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse.
+        """
+        clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
+        views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
+        self._validation.clear()
+        # Ranks may share clips where their number does not divide evenly: each counts once.
+        first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
+        views = views[sorted(first.values())]
+        self.log("val_top1", retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
+        self.log("val_rank", effective_rank(views[:, 0]))
+
+    # -- checkpoints ------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["semisupcon"] = {
+            "version": FORMAT,
+            "encoder": spec_of(self.encoder),
+            "criterion": spec_of(self.criterion),
+            "facts": plain_facts(self.facts),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_format(checkpoint.get("semisupcon", {}).get("version", 1), "The checkpoint")
+        written, ours = checkpoint.get("semisupcon", {}).get("encoder"), spec_of(self.encoder)
+        if written is not None and with_modules(written) != with_modules(ours):
+            raise ConfigError(
+                f"The checkpoint holds another encoder than the one configured.\nIt holds: {written}\nConfigured: {ours}",
+            )
+
+
+def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
+    """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
+    for batch in islice(data.train_dataloader(), batches):
+        if getattr(data, "resident", None) is not None:  # its loader says where the samples lie
+            batch = data.resident.cut(batch, data.clips)
+        audio = batch["audio"].float() / (32768 if batch["audio"].dtype == torch.int16 else 1)
+        yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
+
+
+def first_views(batch: Batch, views: int) -> Batch:
+    """The batch with its first ``views`` views only; validation always reads two."""
+    narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
+    return Batch(**narrowed)
+
+
+def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
+    """The exponential of the entropy of the singular values' shares, of ``[N, D]`` minus its mean (Roy and Vetterli 2007, definition 1).
+
+    1 to min(N - 1, D); 1 too where all rows are equal. RankMe (Garrido et al. 2023) chooses among runs by it, there without subtracting the mean,
+    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken. NaN where they are not finite.
+    """
+    x = embeddings[:most].float()
+    if not x.isfinite().all():  # of which no decomposition is made
+        return x.new_tensor(math.nan)
+    values = torch.linalg.svdvals(x - x.mean(dim=0))
+    shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    return torch.special.entr(shares).sum().exp()
+
+
+def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
+    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` by cosine has the same index; 1/N is chance."""
+    gallery, hits = normalize(gallery, dim=-1), []
+    for start in range(0, len(queries), rows):
+        block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
+        hits.append(block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device))
+    return torch.cat(hits).float().mean()
