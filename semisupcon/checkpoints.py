@@ -22,6 +22,7 @@ from semisupcon.spec import build, spec_of
 
 FORMAT = 2  # of checkpoints and exports: 1 (version 0.1) names classes by import paths, 2 by public names
 BEST, LAST = "best.ckpt", "last.ckpt"
+AVERAGED = "averaged.ckpt"  # weights that stochastic weight averaging made at the end of training
 REQUEUED = "hpc_ckpt_*.ckpt"  # by Lightning, when it requeues a job of SLURM
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 

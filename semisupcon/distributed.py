@@ -82,6 +82,15 @@ def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
     return Share(tuple(sizes.tolist()), dist.get_rank())
 
 
+def gathered(x: Tensor) -> Tensor:
+    """``[W, ...]``: a tensor of the same shape from each of the W ranks, without gradient; every rank must call it."""
+    if world_size() == 1:
+        return x.detach()[None]
+    parts = x.new_empty(world_size(), *x.shape)
+    dist.all_gather_into_tensor(parts, x.detach().contiguous()[None])
+    return parts
+
+
 class _Gather(torch.autograd.Function):
     """All-gather forwards, reduce-scatter backwards, of parts padded to the largest."""
 

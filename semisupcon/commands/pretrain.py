@@ -10,9 +10,10 @@ import re
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import pytorch_lightning as L
+import yaml
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -22,9 +23,11 @@ from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # bare class names resolve
-from semisupcon.training.callbacks import AtomicCheckpointIO, BeforeOthers, DrawMatrices, EndWell, KeepCheckpoints, Throughput
+from semisupcon.training.callbacks import AtomicCheckpointIO, BeforeOthers, DrawMatrices, EndWell, KeepCheckpoints, Throughput, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
+from semisupcon.training.resuming import changes
+from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep, write_atomically
 
 # What SemiSupCon's own README calls them -> the name in use.
@@ -41,6 +44,9 @@ OLD_NAMES = {
     "model.temperature": "model.criterion.temperature",
     "model.pos_thresh": "model.criterion.target SharedLabels --model.criterion.target.threshold",
 }
+
+# Options that say where a run lies, not what it is.
+UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
 
 log = logging.getLogger("semisupcon")
 
@@ -106,7 +112,12 @@ class PretrainCLI(LightningCLI):
         add("--resume_from_checkpoint", type=str | None, default=None, help="Checkpoint, run folder, or 'last': continue in its folder.")
         add("--resume_id", type=str | None, default=None, help="wandb run to continue; by default the one stored with the run.")
         add("--monitor", type=str | None, default="val_top1", help="Value that chooses best.ckpt; null keeps the last only.")
-        add("--monitor_mode", type=str, default="max", help="Whether --monitor is better when 'max' or 'min'.")
+        add(
+            "--monitor_mode",
+            type=Literal["min", "max"] | None,
+            default=None,
+            help="Which way --monitor is better; by default its name tells.",
+        )
         add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
         add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
         parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}})
@@ -128,19 +139,34 @@ class PretrainCLI(LightningCLI):
         config = self.config
         default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
         self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
-        self.trainer = self.instantiate_trainer()
+        self.model.config = yaml.safe_load(self.parser.dump(config, skip_none=False))
+        step = self._resume() if self.run.checkpoint else None
+        self.trainer = self.instantiate_trainer(resumed_step=step)
 
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+    def _resume(self) -> int:
+        """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
+        content = read_checkpoint(self.run.checkpoint)
+        check_resume(content, self.model, self.run.checkpoint)
+        before = (content.get("semisupcon") or {}).get("config")
+        if before is None and (stored := self.run.folder / CONFIG).is_file():
+            before = yaml.safe_load(stored.read_text())
+        log.info("Resuming %s at step %d.", self.run.checkpoint, content["global_step"])
+        for change in changes(before or self.model.config, self.model.config, UNCOMPARED):
+            log.info("  changed against the checkpoint: %s", change)
+        return content["global_step"]
+
+    def instantiate_trainer(self, resumed_step: int | None = None, **kwargs: Any) -> L.Trainer:
         """The trainer, with the callbacks and loggers of the run."""
         config, run = self.config, self.run
-        step = read_checkpoint(run.checkpoint)["global_step"] if run.checkpoint else None
         logger = make_logger(config["log"], run, config["project"], config["resume_id"])
-        self.end = EndWell(KeepCheckpoints(run.folder, config["monitor"], config["monitor_mode"], config["save_every"]))
+        self.end = EndWell(
+            KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
+        )
         given = self.config_init["trainer"]
         kwargs |= {
-            "logger": [MetricsFile(run.folder, step), *([logger] if logger else [])],
+            "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else [])],
             "callbacks": [
-                BeforeOthers(self.end.checkpoints),
+                BeforeOthers(self.end.checkpoints, self._write_down),
                 *(given.get("callbacks") or []),
                 Throughput(),
                 DrawMatrices(run.folder, config["draw_every"]),
@@ -155,8 +181,6 @@ class PretrainCLI(LightningCLI):
 
     def fit(self) -> None:
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
-        if self.trainer.is_global_zero:
-            self._write_down()
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         try:
@@ -168,10 +192,14 @@ class PretrainCLI(LightningCLI):
                 wandb.finish()
 
     def _write_down(self) -> None:
+        """Called when training starts, so that an attempt that fails before leaves nothing that a later one could take for its own."""
         sweep(self.run.folder)
+        # What a finder has found since.
+        self.model.config["data"]["init_args"]["batch_size"] = self.config["data"]["init_args"]["batch_size"] = self.datamodule.batch_size
         text = self.parser.dump(self.config, skip_none=False)
         # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
-        name = CONFIG if not (self.run.folder / CONFIG).exists() else f"run_config.resumed-{self._resumptions():03d}.yaml"
+        resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
+        name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_atomically(self.run.folder / name, text)
         for logger in self.trainer.loggers:
             if type(logger).__name__ == "WandbLogger":

@@ -118,6 +118,13 @@ class Criterion(Recorded):
     def after_step(self, encoder: Encoder) -> None:
         """Called after every optimizer step: momentum encoders move here."""
 
+    def pending(self) -> dict[str, Tensor]:
+        """What the batches since the last optimizer step have left for `after_step`; checkpoints within accumulation keep it."""
+        return {}
+
+    def restore_pending(self, state: dict[str, Tensor]) -> None:
+        """Take back what `pending` gave."""
+
     def representations(self) -> dict[str, nn.Module]:
         """Heads that make another representation of an embedding, by name; ``projection`` where there is one."""
         return {}

@@ -85,6 +85,13 @@ class MoCo(Criterion):
         hits = (logits.argmax(dim=1) == 0).float()
         return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": where.mean((~own).sum(dim=1).float())}
 
+    def pending(self):
+        keys, clips = (torch.cat(parts) for parts in zip(*self._enter, strict=True)) if self._enter else (None, None)
+        return {} if keys is None else {"keys": keys, "clips": clips}
+
+    def restore_pending(self, state):
+        self._enter = [(state["keys"].to(self.queue.device), state["clips"].to(self.queue.device))] if state else []
+
     @torch.no_grad()
     def after_step(self, encoder):
         """Move the key encoder, and put the keys of the step in the place of the oldest."""

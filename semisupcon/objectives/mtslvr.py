@@ -66,6 +66,16 @@ class MTSLVR(Criterion):
         self.contrastive.after_step(encoder)
         self.predictive.after_step(encoder)
 
+    def pending(self):
+        return {f"{i}.{k}": v for i, part in enumerate(self._both()) for k, v in part.pending().items()}
+
+    def restore_pending(self, state):
+        for i, part in enumerate(self._both()):
+            part.restore_pending({k.removeprefix(f"{i}."): v for k, v in state.items() if k.startswith(f"{i}.")})
+
+    def _both(self):
+        return self.contrastive, self.predictive
+
     def representations(self):
         return self.contrastive.representations()
 

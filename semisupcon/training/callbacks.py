@@ -1,21 +1,50 @@
 """What every run does beside training: keep checkpoints, end well when told to, show its speed, draw its matrices."""
 
 import logging
+import math
+import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as L
 import torch
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from semisupcon.checkpoints import BEST, LAST, REQUEUED, save_atomically
-from semisupcon.errors import UserError
+from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomically
+from semisupcon.errors import ConfigError, UserError
+from semisupcon.training.pending import within_accumulation
 
 log = logging.getLogger(__name__)
+
+
+# Parts of names whose direction is known.
+_LOWER = ("loss", "error", "eer", "uniformity", "alignment", "distance")
+_HIGHER = ("top1", "accuracy", "acc", "auc", "ap", "map", "f1", "knn", "r2", "rank", "linear")
+
+
+def mode_of(monitor: str | None, mode: str | None) -> str:
+    """Which way a monitored value is better.
+
+    Args:
+        monitor: name of a logged value; None where nothing is monitored.
+        mode: "min", "max", or None to tell by the name ("max" for an unknown one).
+
+    Raises:
+        ConfigError: for a mode that contradicts the name.
+    """
+    words = set(re.split(r"[^a-z0-9]+", (monitor or "").lower()))
+    known = "min" if words & set(_LOWER) else "max" if words & set(_HIGHER) else None
+    if mode and known and mode != known:
+        better = "lower" if known == "min" else "higher"
+        raise ConfigError(
+            f"--monitor {monitor} is better when {better}, and --monitor_mode is {mode}.\nGive --monitor_mode {known}, or null to tell by the name."
+        )
+    return mode or known or "max"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -42,16 +71,19 @@ class KeepCheckpoints(Checkpoint):
         self.folder, self.monitor, self.mode, self.every_n_steps = folder, monitor, mode, every_n_steps
         self.best: float | None = None
         self._saved_step = -1
+        self._trained: dict[str, torch.Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "monitor": self.monitor}
+        return {"best": self.best, "monitor": self.monitor, "mode": self.mode}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        # A best value of another quantity says nothing about this one.
-        self.best = state["best"] if state["monitor"] == self.monitor else None
+        # A best value of another quantity, or of the other direction, says nothing about this one. Version 0.1 stored no direction.
+        same = state["monitor"] == self.monitor and state.get("mode", self.mode) == self.mode
+        self.best = state["best"] if same and state["best"] is not None and math.isfinite(state["best"]) else None
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
+        due = self.every_n_steps and trainer.global_step % self.every_n_steps == 0
+        if due and trainer.global_step and not within_accumulation(trainer):
             self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -60,17 +92,34 @@ class KeepCheckpoints(Checkpoint):
         value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if self.monitor and value is None:
             raise MonitorMissing(self.monitor, sorted(trainer.callback_metrics))
-        improved = value is not None and (self.best is None or (value > self.best if self.mode == "max" else value < self.best))
-        if improved:
+        if value is not None and self.improves(float(value)):
             self.best = float(value)
-            trainer.save_checkpoint(self.folder / BEST)
+            if not trainer.fast_dev_run:
+                trainer.save_checkpoint(self.folder / BEST)
         self.save(trainer, again=True)
+
+    def improves(self, value: float) -> bool:
+        """Whether a value is the best so far; one that is not finite never is."""
+        if not math.isfinite(value):
+            return False
+        return self.best is None or (value > self.best if self.mode == "max" else value < self.best)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.save(trainer)
+        if self._trained is not None and any(_differ(self._trained[n], p) for n, p in module.named_parameters() if n in self._trained):
+            trainer.save_checkpoint(self.folder / AVERAGED, weights_only=True)
+            log.info("The weights that a callback made at the end of training are in %s.", self.folder / AVERAGED)
+        self._trained = None
+
+    def save_trained(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """At the end of training, before callbacks of the user put averaged weights in the place of the trained ones."""
+        self.save(trainer)
+        self._trained = {n: p.detach().clone() for n, p in module.named_parameters()} if _averages(trainer) else None
 
     def save(self, trainer: L.Trainer, again: bool = False) -> None:
         """Write ``last.ckpt``, once a step unless validation changed what it holds."""
+        if trainer.fast_dev_run:
+            return
         if again or trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.folder / LAST)
             self._saved_step = trainer.global_step
@@ -79,20 +128,33 @@ class KeepCheckpoints(Checkpoint):
                     superseded.unlink(missing_ok=True)
 
 
+def _averages(trainer: L.Trainer) -> bool:
+    """Whether a callback replaces the trained weights at the end of training without keeping them in checkpoints."""
+    return any(isinstance(callback, StochasticWeightAveraging) for callback in trainer.callbacks)
+
+
+def _differ(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return not torch.equal(a, b.detach())
+
+
 class BeforeOthers(L.Callback):
     """What must not wait for the callbacks of a person; Lightning's averaging of weights copies the model at set-up, and over it at the end.
 
     So the model meets its data first, which shapes heads and fits statistics, and a run is saved with the weights that it trained.
     """
 
-    def __init__(self, checkpoints: KeepCheckpoints):
-        self.checkpoints = checkpoints
+    def __init__(self, checkpoints: KeepCheckpoints, write_down: Callable[[], None]):
+        self.checkpoints, self.write_down = checkpoints, write_down
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         module.setup(stage)
 
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero and not trainer.fast_dev_run:
+            self.write_down()
+
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.checkpoints.save(trainer)
+        self.checkpoints.save_trained(trainer, module)
 
 
 class MonitorMissing(UserError):
@@ -142,7 +204,8 @@ class EndWell(L.Callback):
                 return
             told = torch.tensor(self.received or 0, device=trainer.strategy.root_device)
             self.received = int(trainer.strategy.reduce(told, reduce_op="max")) or None
-        if self.received is None:
+        # A window of accumulated batches is finished first: a checkpoint at an optimizer step is whole, and small.
+        if self.received is None or within_accumulation(trainer):
             return
         self.checkpoints.save(trainer)
         if self.received == self._requeue_signal:
@@ -203,7 +266,7 @@ class DrawMatrices(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         # Also at the first step, so that a mistake in the targets is seen before hours are spent on it.
         due = self.every_n_steps and (trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0)
-        if not due or not trainer.is_global_zero:
+        if not due or not trainer.is_global_zero or trainer.fast_dev_run:
             return
         self.draw(trainer, module, batch)
 

@@ -18,8 +18,10 @@ from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
-from semisupcon.spec import spec_of, with_modules
+from semisupcon.spec import spec_of
 from semisupcon.training.optimization import parameter_groups
+from semisupcon.training.pending import pending_of, restore_pending
+from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
 
 
 class Objective(L.LightningModule):
@@ -58,6 +60,9 @@ class Objective(L.LightningModule):
         self.encode = Encode(encoder, chunk_size)
         criterion.connect(encoder)
         self.facts = DataFacts()
+        self.config: dict[str, Any] = {}  # of the run, as plain values; checkpoints keep it
+        self._configured: dict[str, Any] = {}
+        self._restored: dict[str, Any] | None = None
         self._validation: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
@@ -93,17 +98,44 @@ class Objective(L.LightningModule):
     def configure_optimizers(self) -> Any:
         trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
         optimizer = self.make_optimizer(parameter_groups(self, trainable, self.decay_norm_and_bias))
+        self._configured = {"optimizer": optimizer_settings(optimizer), "schedule": None}
         if self.make_scheduler is None:
             return optimizer
-        scheduler = self.make_scheduler(optimizer)
-        if getattr(scheduler, "total_steps", 0) is None:
-            steps = self.trainer.estimated_stepping_batches
-            if not math.isfinite(steps):
-                raise ConfigError("a schedule over the whole run needs its length: give --trainer.max_steps or --trainer.max_epochs")
-            scheduler.total_steps = int(steps)
+        scheduler = self._schedule(optimizer)
+        self._configured["schedule"] = schedule_settings(scheduler)
         if isinstance(scheduler, ReduceLROnPlateau):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
+        """The configured schedule of an optimizer; one that needs the length of the run is told it."""
+        try:
+            scheduler = self.make_scheduler(optimizer)
+        except (TypeError, ValueError) as error:
+            if "total_steps" not in str(error):
+                raise
+            scheduler = self.make_scheduler(optimizer, total_steps=self._run_length())
+        if getattr(scheduler, "total_steps", 0) is None:
+            scheduler.total_steps = self._run_length()
+        return scheduler
+
+    def _run_length(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ConfigError("a schedule over the whole run needs its length: give --trainer.max_steps or --trainer.max_epochs")
+        return int(steps)
+
+    def on_train_start(self) -> None:
+        """Restore what `on_load_checkpoint` kept back; what is configured wins over the settings in it."""
+        if (content := self._restored) is None:
+            return
+        self.trainer.strategy.load_optimizer_state_dict({"optimizer_states": content["optimizer_states"]})
+        schedules = self.trainer.lr_scheduler_configs
+        if schedules or self.make_scheduler is None:  # A callback (weight averaging) may have taken the schedule's place.
+            (optimizer,) = self.trainer.optimizers
+            settle(optimizer, schedules[0].scheduler if schedules else None, self._schedule, self._configured, content)
+        restore_pending(self, content.get("pending"), self.global_rank)
+        self._restored = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Dropout is a function of (seed, step, rank): no generator state needs saving, and a resumed run goes on bit for bit.
@@ -157,15 +189,18 @@ class Objective(L.LightningModule):
             "encoder": spec_of(self.encoder),
             "criterion": spec_of(self.criterion),
             "facts": plain_facts(self.facts),
+            "training": self._configured,
+            "config": self.config,
         }
+        if self.trainer.state.fn == "fit" and (pending := pending_of(self)) is not None:
+            checkpoint["pending"] = pending
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep optimizer and schedule back until training starts: Lightning would restore their settings over those configured."""
         check_format(checkpoint.get("semisupcon", {}).get("version", 1), "The checkpoint")
-        written, ours = checkpoint.get("semisupcon", {}).get("encoder"), spec_of(self.encoder)
-        if written is not None and with_modules(written) != with_modules(ours):
-            raise ConfigError(
-                f"The checkpoint holds another encoder than the one configured.\nIt holds: {written}\nConfigured: {ours}",
-            )
+        kept = ("optimizer_states", "lr_schedulers", "global_step", "semisupcon", "pending")
+        self._restored = {name: checkpoint[name] for name in kept if name in checkpoint}
+        checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
 
 
 def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:

@@ -1,0 +1,35 @@
+"""Checkpoints within gradient accumulation: what the batches since the last optimizer step have left.
+
+Under ``accumulate_grad_batches`` a validation can fall between two optimizer steps. A checkpoint that is saved there keeps the gradients summed
+so far and what the criterion has collected (`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from semisupcon.distributed import gathered, world_size
+
+
+def within_accumulation(trainer: Any) -> bool:
+    """Whether gradients of earlier batches wait for the next optimizer step."""
+    return trainer.accumulate_grad_batches > 1 and trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def pending_of(module: Any) -> dict[str, Any] | None:
+    """Gradients ``[W, ...]`` of all W ranks by parameter name and the criterion's part; None at an optimizer step. Every rank must call it."""
+    if not within_accumulation(module.trainer):
+        return None
+    gradients = {n: gathered(p.grad) for n, p in module.named_parameters() if p.grad is not None}
+    return {"gradients": gradients, "criterion": module.criterion.pending()}
+
+
+def restore_pending(module: nn.Module, state: dict[str, Any] | None, rank: int) -> None:
+    """Put the gradients back: each rank its own, or the mean over the ranks where their number has changed."""
+    if not state:
+        return
+    for name, parameter in module.named_parameters():
+        if (stored := state["gradients"].get(name)) is not None:
+            own = stored[rank] if len(stored) == world_size() else stored.mean(dim=0)
+            parameter.grad = own.to(parameter.device, parameter.dtype)
+    module.criterion.restore_pending(state["criterion"])

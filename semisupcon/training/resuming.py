@@ -1,0 +1,231 @@
+"""Resuming with other settings: what a resumed run is asked for is what runs.
+
+Lightning restores the hyperparameters of optimizer and schedule from the checkpoint, over those that are configured. Here the state of a run
+(moments, step counts) is restored and its settings are those configured now:
+
+- A setting that is the same as in the checkpoint is left as it was restored, so an unchanged run continues bit for bit.
+- A changed hyperparameter of the optimizer takes effect at the first step.
+- A changed learning rate or schedule is continued at the step of the checkpoint, as if the run had begun with it.
+- What has no meaning for the stored state (another optimizer, other parameters) is refused before anything is written: `check`.
+"""
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from semisupcon.checkpoints import facts_from
+from semisupcon.errors import CheckpointError
+from semisupcon.spec import spec_of, with_modules
+from semisupcon.training.optimization import _Closed, parameter_groups
+
+# State of a schedule, in contrast to its settings.
+_POSITION = ("base_lrs", "last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial", "verbose", "optimizer")
+_MEASURED = ("best", "num_bad_epochs", "cooldown_counter")  # by ReduceLROnPlateau
+_PER_STEP = ("params", "lr", "initial_lr", "swa_lr")
+
+
+def plain(value: Any) -> Any:
+    """A setting as numbers, text and lists, for a checkpoint; tensors become numbers, other objects their type's name."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(v) for v in value]
+    return type(value).__name__
+
+
+def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
+    """Class and hyperparameters of an optimizer before any schedule has touched it: ``{"class": name, "groups": [{name: value}]}``."""
+    groups = [{k: plain(v) for k, v in group.items() if k not in ("params", "initial_lr")} for group in optimizer.param_groups]
+    sizes = [len(group["params"]) for group in optimizer.param_groups]
+    return {"class": type(optimizer).__name__, "groups": groups, "sizes": sizes}
+
+
+def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
+    """Class and settings of a schedule; None for none."""
+    if scheduler is None:
+        return None
+    settings = {k: plain(v) for k, v in vars(scheduler).items() if k not in (*_POSITION, *_MEASURED) and not callable(v)}
+    return {"class": type(scheduler).__name__, "settings": settings}
+
+
+def check(content: dict[str, Any], model: nn.Module, path: Path) -> None:
+    """Refuse to resume a checkpoint with a model or optimizer that its state does not fit; ``model`` is an `Objective`, and stays as it is.
+
+    Raises:
+        CheckpointError: naming the option that cannot be changed.
+    """
+    written, state = content.get("semisupcon") or {}, content.get("state_dict") or {}
+    trial = copy.deepcopy(model)
+    _same_class(written.get("encoder"), trial.encoder, "model.encoder", path)
+    _same_class(written.get("criterion"), trial.criterion, "model.criterion", path)
+    if written.get("facts"):
+        trial.criterion.prepare(facts_from(written["facts"]))
+    for part in ("encoder", "criterion"):
+        _same_shapes(_below(state, part), getattr(trial, part), written.get(part), part, path)
+    trainable = [(n, p) for n, p in trial.named_parameters() if p.requires_grad]
+    optimizer = trial.make_optimizer(parameter_groups(trial, trainable, trial.decay_norm_and_bias))
+    _same_optimizer(content, optimizer, path)
+
+
+def _below(state: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
+
+
+def _same_class(written: Any, module: nn.Module, option: str, path: Path) -> None:
+    name = str((written or {}).get("class_path", type(module).__name__)).rpartition(".")[2]
+    if name != type(module).__name__:
+        raise CheckpointError(
+            f"--{option} is {type(module).__name__}, and the checkpoint holds {name}; a resumed run keeps its class.\nCheckpoint: {path}\n"
+            f"To start a new run from its weights, leave out --resume_from_checkpoint."
+        )
+
+
+def _same_shapes(theirs: dict[str, torch.Tensor], module: nn.Module, written: Any, part: str, path: Path) -> None:
+    ours = module.state_dict()
+    missing, unknown = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    shapes = [f"{k} {list(theirs[k].shape)} -> {list(ours[k].shape)}" for k in ours if k in theirs and theirs[k].shape != ours[k].shape]
+    problems = {"other shapes": shapes, "not in the checkpoint": missing, "only in the checkpoint": unknown}
+    if any(problems.values()):
+        told = "; ".join(f"{what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}" for what, names in problems.items() if names)
+        changed = changes({f"--model.{part}": with_modules(written)}, {f"--model.{part}": with_modules(spec_of(module))})
+        raise CheckpointError(
+            f"The options ask for another {part} than the checkpoint holds: {', '.join(changed[:3]) or f'--model.{part}'}.\n"
+            f"Weights of {told}.\nCheckpoint: {path}"
+        )
+
+
+def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -> None:
+    states = content.get("optimizer_states") or []
+    if not states:
+        return
+    recorded, ours = recorded_settings(content)["optimizer"], optimizer_settings(optimizer)
+    if recorded["sizes"] != ours["sizes"]:
+        raise CheckpointError(
+            f"The optimizer would have parameter groups of {ours['sizes']} tensors, the checkpoint has {recorded['sizes']}.\n"
+            f"--model.decay_norm_and_bias, frozen parameters and the model decide that; they stay in a resumed run.\nCheckpoint: {path}"
+        )
+    # Version 0.1 did not store the class; the names of its hyperparameters tell.
+    names = [set(group) - {"initial_lr", "swa_lr"} for group in (recorded["groups"][0], ours["groups"][0])]
+    if recorded["class"] not in (None, ours["class"]) or (recorded["class"] is None and names[0] != names[1]):
+        raise CheckpointError(
+            f"--model.optimizer is {ours['class']}, and the checkpoint holds the state of {recorded['class'] or 'another optimizer'}.\n"
+            f"A resumed run keeps its optimizer; the hyperparameters may change.\nCheckpoint: {path}"
+        )
+
+
+def recorded_settings(content: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint was trained with: ``optimizer`` and ``schedule``. Version 0.1 did not record them; they are read off its state."""
+    if "training" in (content.get("semisupcon") or {}):
+        return content["semisupcon"]["training"]
+    groups = [dict(group) for group in (content.get("optimizer_states") or [{"param_groups": []}])[0]["param_groups"]]
+    sizes = [len(group.pop("params")) for group in groups]
+    groups = [{k: plain(v) for k, v in group.items()} | {"lr": plain(group.pop("initial_lr", group["lr"]))} for group in groups]
+    groups = [{k: v for k, v in group.items() if k != "initial_lr"} for group in groups]
+    schedules = content.get("lr_schedulers") or []
+    settings = {k: plain(v) for k, v in schedules[0].items() if k not in (*_POSITION, *_MEASURED)} if schedules else {}
+    schedule = {"class": None, "settings": settings} if schedules else None
+    return {"optimizer": {"class": None, "groups": groups, "sizes": sizes}, "schedule": schedule}
+
+
+def settle(optimizer: Optimizer, scheduler: Any, fresh: Any, configured: dict[str, Any], content: dict[str, Any]) -> None:
+    """Give a restored optimizer, and its schedule, the settings that are configured where these differ from the checkpoint's.
+
+    Args:
+        optimizer: whose state has been restored from ``content``.
+        scheduler: as configured, not restored; None for none.
+        fresh: makes the schedule anew from an optimizer.
+        configured: ``{"optimizer": ..., "schedule": ...}`` as `optimizer_settings` and `schedule_settings` give them.
+        content: ``optimizer_states``, ``lr_schedulers`` and what `recorded_settings` reads.
+    """
+    before = recorded_settings(content)
+    for group, old, new in zip(optimizer.param_groups, before["optimizer"]["groups"], configured["optimizer"]["groups"], strict=True):
+        for name, value in new.items():
+            if name not in _PER_STEP and old.get(name) != value:
+                group[name] = tuple(value) if isinstance(group.get(name), tuple) else value
+    rates = [[group["lr"] for group in part["optimizer"]["groups"]] for part in (before, configured)]
+    states = content.get("lr_schedulers") or []
+    if scheduler is None:
+        if rates[0] != rates[1] or before["schedule"] is not None:
+            _set_rates(optimizer, rates[1])
+    elif rates[0] == rates[1] and states and _same_schedule(before["schedule"], configured["schedule"], scheduler):
+        scheduler.load_state_dict(states[0])
+    elif isinstance(scheduler, ReduceLROnPlateau):
+        if states and "num_bad_epochs" in states[0]:
+            scheduler.load_state_dict({k: states[0][k] for k in (*_MEASURED, "last_epoch") if k in states[0]})
+        if rates[0] != rates[1]:
+            _set_rates(optimizer, rates[1])
+    else:
+        _continue(optimizer, scheduler, fresh, rates[1], steps_of(states, content))
+
+
+def _same_schedule(old: dict[str, Any] | None, new: dict[str, Any], scheduler: Any) -> bool:
+    if old is None or old["class"] not in (None, new["class"]):
+        return False
+    # Settings of closed forms are not part of their state: they go by what is configured anyway.
+    spared = scheduler.settings if isinstance(scheduler, _Closed) and old["class"] is None else ()
+    theirs, ours = ({k: v for k, v in part["settings"].items() if k not in spared} for part in (old, new))
+    return all(ours.get(k) == v for k, v in theirs.items()) if old["class"] is None else theirs == ours
+
+
+def steps_of(states: list[dict[str, Any]], content: dict[str, Any]) -> int:
+    """How often the schedule has been stepped."""
+    return int(states[0].get("last_epoch", content["global_step"])) if states else int(content["global_step"])
+
+
+def _set_rates(optimizer: Optimizer, rates: list[float]) -> None:
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+        group.pop("initial_lr", None)
+
+
+def _continue(optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[float], steps: int) -> None:
+    """Bring a schedule to where it would stand after so many steps, had the run begun with it."""
+    shadow = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates], lr=rates[0])
+    for mine, theirs in zip(shadow.param_groups, optimizer.param_groups, strict=True):
+        mine.update({k: v for k, v in theirs.items() if k not in _PER_STEP and k in ("betas", "momentum")})
+    advanced = fresh(shadow)
+    if isinstance(advanced, _Closed):
+        advanced.last_epoch, advanced._step_count = steps, steps + 1
+        for group, rate in zip(shadow.param_groups, advanced.get_lr(), strict=True):
+            group["lr"] = rate
+        advanced._last_lr = [group["lr"] for group in shadow.param_groups]
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # It is stepped without an optimizer's step.
+            for _ in range(steps):
+                advanced.step()
+    scheduler.load_state_dict(advanced.state_dict())
+    for mine, theirs in zip(optimizer.param_groups, shadow.param_groups, strict=True):
+        mine["lr"] = theirs["lr"]
+        mine |= {k: v for k, v in theirs.items() if k in ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")}
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[str] = ()) -> list[str]:
+    """The options whose values differ between two configurations, as ``name: old -> new``, by full name.
+
+    Args:
+        before, now: nested mappings of plain values.
+        spared: full names, and beginnings of names, that are left out.
+    """
+    old, new = flat(before), flat(now)
+    names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
+    return [f"{n}: {old.get(n, 'not set')} -> {new.get(n, 'not set')}" for n in names if not n.startswith(tuple(spared))]
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"a.b": value}`` of nested mappings; ``init_args`` is left out of the names, as on the command line."""
+    if not isinstance(config, Mapping):
+        return {prefix: config}
+    parts = (flat(v, prefix if k == "init_args" else f"{prefix}.{k}".lstrip(".")) for k, v in config.items())
+    return {name: value for part in parts for name, value in part.items()}
