@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from semisupcon.augmentations import mixing  # noqa: F401, for its class is known by its bare name like those of the others
+from semisupcon.augmentations import mixing, spectrogram  # noqa: F401, their classes are known by bare names like the others
 from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
@@ -14,6 +14,12 @@ from semisupcon.errors import ConfigError, nearest
 from semisupcon.spec import Recorded
 
 MAX_SEVERITY = 5
+
+
+class AugmentationList(list):
+    """Entries of ``aug_list`` as they were written: names, or ``{"class_path": ..., "init_args": ...}``; see `build_chain`."""
+
+
 CHAINS = {"clmr": CLMRChain, "mtslvr": MTSLVRChain}
 
 

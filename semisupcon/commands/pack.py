@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser
 
+from semisupcon.commands import types  # noqa: F401, for aug_list
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import Packed
 from semisupcon.data.packed.writing import pack

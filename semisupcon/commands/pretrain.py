@@ -19,6 +19,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets
 from semisupcon.checkpoints import read_checkpoint
+from semisupcon.commands.types import numbers_as_written
+from semisupcon.data import streamed  # noqa: F401, for its data module is known by its bare name
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.memory import keep_freed_memory
@@ -28,7 +30,7 @@ from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.resuming import changes
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep, write_atomically
+from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, open_run, sweep, write_atomically
 
 # What SemiSupCon's own README calls them -> the name in use.
 OLD_NAMES = {
@@ -102,6 +104,11 @@ class PretrainCLI(LightningCLI):
 
     run: Run
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Lightning's options; counts and shares stay apart."""
+        super().add_core_arguments_to_parser(parser)
+        numbers_as_written(parser)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options of the run itself."""
         add = parser.add_argument
@@ -121,6 +128,13 @@ class PretrainCLI(LightningCLI):
         add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
         add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
         parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}})
+
+    def before_instantiate_classes(self) -> None:
+        """Seeds that are not given follow ``seed_everything``."""
+        seed = self.config["seed_everything"]
+        for part in (self.config["model"], self.config["data"].get("init_args", {})):
+            if part.get("seed", 0) is None:
+                part["seed"] = 123 if isinstance(seed, bool) or seed is None else seed
 
     def instantiate_classes(self) -> None:
         """Model and data first, then the run folder, then the trainer that writes there."""
@@ -163,21 +177,29 @@ class PretrainCLI(LightningCLI):
             KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
         )
         given = self.config_init["trainer"]
+        if given.get("default_root_dir") is not None:
+            raise ConfigError(
+                "--trainer.default_root_dir has no effect: a run writes <ckpt_path>/<run_name>/.\nGive --ckpt_path and --run_name."
+            )
+        if given.get("barebones"):
+            raise ConfigError("--trainer.barebones leaves out checkpoints and logging, which a run needs; leave it out.")
         kwargs |= {
-            "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else [])],
+            "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else []), *several(given.get("logger"))],
             "callbacks": [
                 BeforeOthers(self.end.checkpoints, self._write_down),
-                *(given.get("callbacks") or []),
+                *several(given.get("callbacks")),
                 Throughput(),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.end.checkpoints,
                 self.end,
             ],
-            "plugins": [*(given.get("plugins") or []), AtomicCheckpointIO()],
+            "plugins": [*several(given.get("plugins")), AtomicCheckpointIO()],
             "default_root_dir": str(run.folder),
             "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
         }
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        check_processes(trainer.world_size)
+        return trainer
 
     def fit(self) -> None:
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
@@ -210,6 +232,13 @@ class PretrainCLI(LightningCLI):
 
     def _resumptions(self) -> int:
         return 1 + len(list(self.run.folder.glob("run_config.resumed-*.yaml")))
+
+
+def several(given: Any) -> list[Any]:
+    """What an option of the trainer that takes one object or a list of them was given; true, false and null are no object."""
+    if given is None or isinstance(given, bool):
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def sentence_within(error: ValueError) -> str | None:

@@ -8,7 +8,7 @@ import pytorch_lightning as L
 import torch
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 
-from semisupcon.augmentations.chains import build_chain
+from semisupcon.augmentations.chains import AugmentationList, build_chain
 from semisupcon.batch import Batch, DataFacts
 from semisupcon.data.clips import Clips, FileAudio, ShortClips
 from semisupcon.data.crops import Policy
@@ -50,7 +50,7 @@ class AudioDataModule(L.LightningDataModule):
         max_bad: greatest share of files that may be unusable; they are left out and named.
         packed: folder that ``python -m semisupcon pack`` made; the clips are read from there, without decoding.
         device_resident: keep the packed clips in the memory of the device, where they fit, and cut the views there.
-        seed: of validation and label subsets, order, crops and augmentations.
+        seed: of validation and label subsets, order, crops and augmentations; None is 123, and in ``pretrain`` the run's ``seed_everything``.
     """
 
     clips_type = Clips
@@ -68,7 +68,7 @@ class AudioDataModule(L.LightningDataModule):
         supervised_data_p: float = 1.0,
         intrabatch_supervised_p: float = 0.5,
         fully_supervised: bool = False,
-        aug_list: list[Any] | None = None,
+        aug_list: AugmentationList | None = None,
         severity_modifier: float = 2.0,
         target_length: float | None = None,
         target_sample_rate: int | None = None,
@@ -80,12 +80,12 @@ class AudioDataModule(L.LightningDataModule):
         max_bad: float = 0.01,
         packed: str | None = None,
         device_resident: bool = False,
-        seed: int = 123,
+        seed: int | None = None,
     ):
         super().__init__()
         self.sources, self.max_bad = (sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs), max_bad
         self.draws = {"val_split": val_split, "supervised_data_p": supervised_data_p, "fully_supervised": fully_supervised}
-        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, 123 if seed is None else seed
         self.intrabatch_supervised_p = 1.0 if fully_supervised else intrabatch_supervised_p
         self.aug_list, self.severity_modifier = aug_list, severity_modifier
         self.target_length, self.sample_rate, self.views = target_length, target_sample_rate, views

@@ -21,11 +21,14 @@ class Encode:
         encoder: the encoder.
         chunk_size: views encoded at once; larger batches go through in chunks whose activations are computed again in the backward pass,
             so that memory holds one chunk. Equal to the whole batch but for batch norm, whose statistics are then those of a chunk.
+        compiled: whether ``torch.compile`` compiles the encoder's ``features`` and ``from_features``.
     """
 
-    def __init__(self, encoder: Encoder, chunk_size: int | None = None):
+    def __init__(self, encoder: Encoder, chunk_size: int | None = None, compiled: bool = False):
         self.encoder = encoder
         self.chunk_size = chunk_size
+        make = torch.compile if compiled else lambda function: function
+        self._features, self._from_features = make(encoder.features), make(encoder.from_features)
 
     def __call__(
         self,
@@ -46,8 +49,8 @@ class Encode:
         """
 
         def embed(x, length, key):
-            features = self.encoder.features(x, length, task)
-            return self.encoder.from_features(augment(features, key) if augment else features, length, task)
+            features = self._features(x, length, task)
+            return self._from_features(augment(features, key) if augment else features, length, task)
 
         return self._in_chunks(embed, x, length, key)
 

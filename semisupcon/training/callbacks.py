@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomically
 from semisupcon.errors import ConfigError, UserError
+from semisupcon.training.finite import check_weights
 from semisupcon.training.pending import within_accumulation
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class KeepCheckpoints(Checkpoint):
         if value is not None and self.improves(float(value)):
             self.best = float(value)
             if not trainer.fast_dev_run:
+                self._refuse_spoilt(trainer)
                 trainer.save_checkpoint(self.folder / BEST)
         self.save(trainer, again=True)
 
@@ -116,11 +118,19 @@ class KeepCheckpoints(Checkpoint):
         self.save(trainer)
         self._trained = {n: p.detach().clone() for n, p in module.named_parameters()} if _averages(trainer) else None
 
+    @staticmethod
+    def _refuse_spoilt(trainer: L.Trainer) -> None:
+        module = trainer.lightning_module
+        if not module.finite.skips:
+            module.finite.check(module)
+        check_weights(module)
+
     def save(self, trainer: L.Trainer, again: bool = False) -> None:
         """Write ``last.ckpt``, once a step unless validation changed what it holds."""
         if trainer.fast_dev_run:
             return
         if again or trainer.global_step != self._saved_step:
+            self._refuse_spoilt(trainer)
             trainer.save_checkpoint(self.folder / LAST)
             self._saved_step = trainer.global_step
             if trainer.is_global_zero:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as L
 import torch
@@ -19,6 +19,7 @@ from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
+from semisupcon.training.finite import Finite
 from semisupcon.training.optimization import parameter_groups
 from semisupcon.training.pending import pending_of, restore_pending
 from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
@@ -36,6 +37,10 @@ class Objective(L.LightningModule):
         decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation.
         chunk_size: views encoded at once, see `Encode`; None encodes all.
         seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
+            None is 123, and in ``pretrain`` the run's ``seed_everything``.
+        on_nan: what to do with a batch whose loss is not finite: "stop" the run and keep the last good checkpoint, or "skip" the optimizer
+            step of such batches and count them (`semisupcon.training.finite`).
+        compile: whether ``torch.compile`` compiles what training calls of the encoder.
 
     Raises:
         ConfigError: when criterion and encoder cannot work together.
@@ -49,15 +54,18 @@ class Objective(L.LightningModule):
         scheduler: LRSchedulerCallable | None = None,
         decay_norm_and_bias: bool = True,
         chunk_size: int | None = None,
-        seed: int = 123,
+        seed: int | None = None,
+        on_nan: Literal["stop", "skip"] = "stop",
+        compile: bool = False,
     ):
         super().__init__()
         if chunk_size is not None and chunk_size < 1:
             raise ConfigError(f"model.chunk_size must be at least 1, got {chunk_size}")
         self.encoder, self.criterion = encoder, criterion
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.decay_norm_and_bias, self.seed = decay_norm_and_bias, seed
-        self.encode = Encode(encoder, chunk_size)
+        self.decay_norm_and_bias, self.seed = decay_norm_and_bias, 123 if seed is None else seed
+        self.finite = Finite(on_nan)
+        self.encode = Encode(encoder, chunk_size, compile)
         criterion.connect(encoder)
         self.facts = DataFacts()
         self.config: dict[str, Any] = {}  # of the run, as plain values; checkpoints keep it
@@ -143,14 +151,23 @@ class Objective(L.LightningModule):
         torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.finite.before(self)
         losses = self.criterion.losses(batch, self.encode)
+        self.finite.after(self, losses["loss"], batch)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
-            self.log_dict({name: value.detach() for name, value in losses.items()})
+            skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
+            self.log_dict({name: value.detach() for name, value in losses.items()} | skipped)
         return losses["loss"]
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         # Here and not at the end of the batch, where a callback may already have saved the weights.
-        super().optimizer_step(*args, **kwargs)
+        if self.finite.skips:
+            result = optimizer_closure()
+            if self.finite.take_back(self):
+                optimizer.zero_grad()
+                return
+            optimizer_closure = lambda: result  # noqa: E731
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.criterion.after_step(self.encoder)
 
     # -- validation -------------------------------------------------------------------------------------------------

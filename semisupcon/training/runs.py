@@ -105,6 +105,22 @@ def job() -> str | None:
     return "-".join(os.environ[part] for part in (*parts, "SLURM_STEP_ID"))
 
 
+def check_processes(world_size: int) -> None:
+    """Refuse processes that know nothing of each other: each would train alone, into the same folder.
+
+    Raises:
+        ConfigError: where torchrun or SLURM started another number of processes than the trainer is configured for.
+    """
+    launched = {"torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None, "srun": "SLURM_NTASKS" if job() else None}
+    for launcher, name in launched.items():
+        count = int(os.environ.get(name) or 1) if name else 1
+        if count > 1 and count != world_size:
+            raise ConfigError(
+                f"{launcher} started {count} processes, and the trainer is configured for {world_size}: each would train alone.\n"
+                f"Give --trainer.devices and --trainer.num_nodes whose product is {count}."
+            )
+
+
 def forget_name() -> None:
     """Let the next run in this process choose a name of its own."""
     os.environ.pop(_SHARED_NAME, None)

@@ -1,0 +1,46 @@
+"""Types of options that need their own reading on the command line and in YAML."""
+
+from functools import reduce
+from operator import or_
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import register_type
+
+from semisupcon.augmentations.chains import AugmentationList
+
+
+def read_augmentations(given: Any) -> AugmentationList:
+    """A list of augmentations from YAML or its text; one entry alone is a list of one."""
+    value = yaml.safe_load(given) if isinstance(given, str) else given
+    return AugmentationList(value if isinstance(value, list | tuple) else [value])
+
+
+def register_types() -> None:
+    """Let entries of ``aug_list`` reach `build_chain` as they were written; the parser would make objects of class paths before that."""
+    register_type(
+        AugmentationList,
+        serializer=list,
+        deserializer=read_augmentations,
+        type_check=lambda value, _: isinstance(value, AugmentationList),
+        fail_already_registered=False,
+    )
+
+
+def numbers_as_written(parser: ArgumentParser) -> None:
+    """Keep 1 apart from 1.0 in options that take a count or a share, such as ``trainer.limit_train_batches``.
+
+    ``typing`` caches unions, so that Union[int, float] may come back as Union[float, int]; the first type that fits would then turn 1 batch
+    into 100 %.
+    """
+    for action in parser._actions:
+        hint = getattr(action, "_typehint", None)
+        if get_origin(hint) in (Union, UnionType) and {int, float} <= set(get_args(hint)):
+            first = [int, float]
+            rest = [kind for kind in get_args(hint) if kind not in (*first, NoneType)]
+            action._typehint = reduce(or_, [*first, *rest, *([None] if NoneType in get_args(hint) else [])])
+
+
+register_types()

@@ -1,0 +1,119 @@
+"""A loss that is not finite stops a run before it spoils the weights, or its batch is skipped.
+
+On a CPU every loss is looked at. On other devices, and over several ranks, looking would wait for the device, so losses are collected and looked at
+every ``log_every_n_steps`` steps and before each save: no checkpoint is written of weights that such a loss has moved.
+"""
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.errors import UserError
+
+NAMED = 5  # clips in a message
+log = logging.getLogger(__name__)
+
+
+class NotFiniteError(UserError):
+    """The loss, or the weights, hold NaN or infinite values."""
+
+
+class Finite:
+    """Looks at the losses of an `Objective`.
+
+    Args:
+        mode: "stop" or "skip". Skipping looks at every loss, which waits for the device at every step, and keeps a copy of the buffers.
+    """
+
+    def __init__(self, mode: str = "stop"):
+        self.mode, self.skipped = mode, 0
+        self._recent: list[tuple[int, int, Tensor, Tensor]] = []
+        self._before: dict[str, Tensor] | None = None
+
+    @property
+    def skips(self) -> bool:
+        """Whether batches are skipped."""
+        return self.mode == "skip"
+
+    def before(self, module: Any) -> None:
+        """Called before a forward pass: remember the buffers (batch-norm statistics, queues) of the last optimizer step."""
+        if self.skips and self._before is None:
+            self._before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+
+    def after(self, module: Any, loss: Tensor, batch: Any) -> None:
+        """Called with the loss of a batch.
+
+        Raises:
+            NotFiniteError: in mode "stop", naming step, batch and clips.
+        """
+        trainer = module.trainer
+        number = trainer.fit_loop.epoch_loop.total_batch_idx
+        self._recent.append((trainer.global_step, number, batch["clip"], ~loss.detach().isfinite().all()))
+        at_once = trainer.world_size == 1 and loss.device.type == "cpu"
+        if not self.skips and (at_once or (trainer.global_step + 1) % trainer.log_every_n_steps == 0):
+            self.check(module)
+
+    def check(self, module: Any) -> None:
+        """Look at the losses since the last look; every rank must call it.
+
+        Raises:
+            NotFiniteError: as `after`.
+        """
+        recent, self._recent = self._recent, []
+        if not recent:
+            return
+        flags = _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()
+        if not any(flags):
+            return
+        step, number, clips, _ = recent[flags.index(True)]
+        raise NotFiniteError(
+            f"The loss of batch {number} (step {step}) is not finite. The last good checkpoint is kept.\n"
+            f"Clips of the batch: {_names(module, clips)}\n"
+            "Look at them, lower --model.optimizer.lr, or leave such batches out with --model.on_nan skip."
+        )
+
+    def take_back(self, module: Any) -> bool:
+        """At an optimizer step in mode "skip": whether it must not be made; the buffers are then as they were before its batches."""
+        recent, self._recent = self._recent, []
+        before, self._before = self._before, None
+        if not any(flags := _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()):
+            return False
+        for name, buffer in module.named_buffers():
+            buffer.copy_(before[name])
+        module.criterion.restore_pending({})
+        self.skipped += 1
+        step, number, clips, _ = recent[flags.index(True)]
+        log.warning("Skipped batch %d (step %d), whose loss is not finite: %s", number, step, _names(module, clips))
+        return True
+
+
+def check_weights(module: nn.Module) -> None:
+    """Refuse to save weights or batch-norm statistics that are not finite.
+
+    Raises:
+        NotFiniteError: naming the first of them.
+    """
+    tensors = [*module.named_parameters(), *((n, b) for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var")))]
+    flags = torch.stack([tensor.detach().isfinite().all() for _, tensor in tensors])
+    if not flags.all():
+        name = tensors[int((~flags).nonzero()[0])][0]
+        raise NotFiniteError(
+            f"{name} holds values that are not finite, so nothing was saved. The last good checkpoint is kept.\n"
+            "A clip of absurd values, or a learning rate that is too high, does that; `python -m semisupcon data check` finds such clips."
+        )
+
+
+def _over_ranks(module: Any, flags: Tensor) -> Tensor:
+    if module.trainer.world_size == 1:
+        return flags
+    return module.trainer.strategy.reduce(flags.float(), reduce_op="max") > 0
+
+
+def _names(module: Any, clips: Tensor) -> str:
+    """The names of the first clips of a batch, from the table of the data module."""
+    table = getattr(getattr(module.trainer, "datamodule", None), "table", None)
+    names = dict(zip(table.rows["clip"], table.rows["name"], strict=True)) if table is not None else {}
+    told = [str(names.get(clip, clip)) for clip in clips[:NAMED].tolist()]
+    return ", ".join(told) + (f" and {len(clips) - NAMED} more" if len(clips) > NAMED else "")
