@@ -6,9 +6,11 @@ Objective, encoder, optimizer, scheduler and data module are named by class path
 import difflib
 import inspect
 import logging
+import os
 import re
 import sys
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -19,18 +21,38 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets
 from semisupcon.checkpoints import read_checkpoint
+from semisupcon.commands.failures import failure_in_options, smallest
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401, for its data module is known by its bare name
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # bare class names resolve
-from semisupcon.training.callbacks import AtomicCheckpointIO, BeforeOthers, DrawMatrices, EndWell, KeepCheckpoints, Throughput, mode_of
+from semisupcon.training.callbacks import (
+    AtomicCheckpointIO,
+    BeforeOthers,
+    DrawMatrices,
+    EndWell,
+    JobTimer,
+    KeepCheckpoints,
+    Throughput,
+    mode_of,
+)
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
-from semisupcon.training.resuming import changes
+from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, open_run, sweep, write_atomically
+from semisupcon.training.runs import (
+    CONFIG,
+    Run,
+    check_processes,
+    describe_code,
+    forget_name,
+    newest_checkpoint,
+    open_run,
+    sweep,
+    write_atomically,
+)
 
 # What SemiSupCon's own README calls them -> the name in use.
 OLD_NAMES = {
@@ -144,6 +166,8 @@ class PretrainCLI(LightningCLI):
             if (meant := sentence_within(error)) is None:
                 raise
             raise ConfigError(meant) from error
+        if (problem := smallest(flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))))) is not None:
+            raise ConfigError(problem)
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
         self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
         if (seconds := self.datamodule.target_length) is not None:
@@ -188,12 +212,14 @@ class PretrainCLI(LightningCLI):
             "callbacks": [
                 BeforeOthers(self.end.checkpoints, self._write_down),
                 *several(given.get("callbacks")),
+                *([JobTimer(given["max_time"])] if given.get("max_time") is not None else []),
                 Throughput(),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.end.checkpoints,
                 self.end,
             ],
             "plugins": [*several(given.get("plugins")), AtomicCheckpointIO()],
+            "max_time": None,  # `JobTimer` in its place
             "default_root_dir": str(run.folder),
             "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
         }
@@ -251,6 +277,27 @@ def sentence_within(error: ValueError) -> str | None:
     return said[0] if said else None
 
 
+def option_names() -> list[str]:
+    """Full names of the trainer's options."""
+    return [f"trainer.{name}" for name in inspect.signature(L.Trainer).parameters]
+
+
+def resumed_configuration(args: ArgsType) -> ArgsType:
+    """The arguments, with the run's own configuration before them where a run is resumed and no ``--config`` is given."""
+    if not isinstance(args, list) or any(a == "--config" or a.startswith("--config=") for a in args):
+        return args
+    given = dict(pairwise(args)) | dict(a.split("=", 1) for a in args if "=" in a)
+    if (what := given.get("--resume_from_checkpoint")) in (None, "null"):
+        return args
+    path = newest_checkpoint(Path(given.get("--ckpt_path", "runs"))) if what == "last" else Path(what)
+    folder = path if path.is_dir() else path.parent
+    written = sorted(folder.glob("run_config.resumed-*.yaml"))[-1:] or [folder / CONFIG]
+    if not written[0].is_file():
+        return args
+    log.info("The configuration is %s; the options of the command line override it.", written[0])
+    return ["--config", str(written[0]), *args]
+
+
 def speak_plainly() -> None:
     """Our messages, and of Lightning's only those that a person can act on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -282,11 +329,22 @@ def configured(args: ArgsType = None) -> PretrainCLI:
 def main(args: ArgsType = None) -> int:
     """Pretrain an encoder; returns the exit status (143, 130 or 138 after SIGTERM, SIGINT or a requeue, 2 after a mistake in the input)."""
     speak_plainly()
+    cli = None
     try:
-        cli = configured(args)
+        cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))
         cli.fit()
     except (UserError, MisconfigurationException) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except SystemExit:
+        # A second Ctrl-C ends the run at once; Lightning then exits with 1.
+        if cli is None or cli.end.received is None:
+            raise
+    except Exception as error:
+        if os.environ.get("SEMISUPCON_TRACEBACK") or (sentence := failure_in_options(error, option_names())) is None:
+            error.add_note("This is a defect of semisupcon, or of a class of your own. Please report a defect with the lines above.")
+            raise
+        print(f"error: {sentence}\n(SEMISUPCON_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
         return 2
     finally:
         forget_name()

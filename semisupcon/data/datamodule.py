@@ -128,6 +128,8 @@ class AudioDataModule(L.LightningDataModule):
         if most_views is not None and self.views > most_views:
             raise ConfigError(f"The objective compares {most_views} views of a clip and no more, data.views is {self.views}.")
         self.min_samples = encoder.min_samples
+        # Mistakes in the augmentations are told before files are scanned.
+        self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
         if self.target_length is None and self.view_options["policy"] in ("adjacent", "independent"):
             self.samples = encoder.segment_samples
         elif self.target_length is not None and round(self.target_length * self.sample_rate) < encoder.min_samples:
@@ -168,7 +170,8 @@ class AudioDataModule(L.LightningDataModule):
         self.validation_clips = self.clips_type(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
         if self.device_resident and self.trainer is not None and fits(audio, self.trainer.strategy.root_device):
             self.resident = Resident(audio, self.trainer.strategy.root_device)
-        self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
+        if self.chain is None:
+            self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
 
     @property
     def facts(self) -> DataFacts:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as L
 import torch
-from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging
+from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging, Timer
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
@@ -239,6 +239,16 @@ class EndWell(L.Callback):
         launched = isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment) and trainer.local_rank > 0
         # Lightning kills the process that launched this one, perhaps while it still saves, when this one ends with anything but 0.
         return 128 + self.received if self.received and not launched else 0
+
+
+class JobTimer(Timer):
+    """Ends a run when its job has lasted so long; a resumed run begins at zero, in contrast to Lightning's timer."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing: every job has its own time."""
 
 
 class Throughput(L.Callback):

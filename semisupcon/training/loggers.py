@@ -1,6 +1,7 @@
 """The metrics file that every run has, and the logger that the user chose beside it."""
 
 import csv
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,10 @@ class MetricsFile(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Append what is pending."""
-        if self.columns is None:
-            self._open()
         if not self._pending:
             return
+        if self.columns is None:
+            self._open()
         if new := [c for c in self._pending if c not in self.columns]:
             self.columns += new
             self._rewrite(self._rows())
@@ -109,13 +110,18 @@ def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Log
     if kind == "tensorboard":
         return TensorBoardLogger(run.folder, name=None, version="tensorboard")
     if kind == "wandb":
+        import wandb
         from pytorch_lightning.loggers import WandbLogger
 
+        if os.environ.get("WANDB_MODE", "online") not in ("offline", "disabled", "dryrun") and not wandb.api.api_key:
+            raise ConfigError(
+                "--log wandb needs a login: run `wandb login`, or set WANDB_API_KEY.\n"
+                "WANDB_MODE=offline logs to the run folder; `wandb sync` sends it later."
+            )
         identity = resume_id or run.state.get("wandb_id")
         # wandb makes folder names of it, and it may come from the run.json of somebody else.
         if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
             raise ConfigError(f"The wandb run is named by letters, digits, - and _, got {identity!r}.\nGive it with --resume_id.")
-        run.folder.mkdir(parents=True, exist_ok=True)
         return WandbLogger(
             name=run.folder.name, project=project, save_dir=run.folder, id=identity, resume="allow" if identity else None, log_model=False
         )

@@ -67,7 +67,9 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
         CheckpointError: when there is nothing to resume, or what there is cannot be read.
         ConfigError: when a new run would land in the folder of another.
     """
-    ckpt_path = Path(ckpt_path)
+    ckpt_path = Path(ckpt_path).expanduser()
+    if name is not None and (Path(name).name != name or name in (".", "..")):
+        raise ConfigError(f"--run_name is the name of a folder below --ckpt_path, got '{name}'.")
     if resume_from is not None:
         checkpoint = newest_checkpoint(ckpt_path) if resume_from == "last" else _given_checkpoint(Path(resume_from))
         return _resumed((restarted() and _newest(_resumable(checkpoint.parent))) or checkpoint)
