@@ -19,7 +19,6 @@ from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomical
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.training.finite import check_weights
 from semisupcon.training.pending import within_accumulation
-from semisupcon.training.runs import FIGURES
 
 log = logging.getLogger(__name__)
 
@@ -297,4 +296,4 @@ class DrawMatrices(L.Callback):
                     logger.log_image(key=name, images=[figure], step=trainer.global_step)
                 elif hasattr(getattr(logger, "experiment", None), "add_figure"):
                     logger.experiment.add_figure(name, figure, trainer.global_step, close=False)
-            save_figure(figure, self.folder / FIGURES / f"{name}-{trainer.global_step:07d}.png")
+            save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")

@@ -20,7 +20,6 @@ from semisupcon.files import sweep, write_text
 STATE = "run.json"
 CONFIG = "run_config.yaml"
 METRICS = "metrics.csv"
-FIGURES = "figures"
 _SHARED_NAME = "SEMISUPCON_RUN_NAME"
 
 log = logging.getLogger(__name__)
@@ -127,7 +126,7 @@ def is_first_process() -> bool:
 
 def sweep_run(folder: Path) -> None:
     """Remove the partial files that a killed process has left in a run; only for the process that writes the run."""
-    for place in (folder, folder / FIGURES):
+    for place in (folder, folder / "figures"):
         sweep(place)
 
 
