@@ -24,7 +24,7 @@ from benchmarks.bars import Bar, all_met
 from semisupcon.data.clips import Clips
 from semisupcon.data.draws import divide
 from semisupcon.data.loader import EndlessLoader
-from semisupcon.data.packed.on_device import Places, Resident
+from semisupcon.data.packed.on_device import Places, Resident, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sampler import MixedBatchSampler
@@ -77,7 +77,7 @@ def readers(folder: Path, count: int) -> dict[str, Callable[[int], object]]:
 
         def cut(t: int) -> object:
             batch = {name: value.to(device) for name, value in places.__getitems__(sampler.batch(t)).items()}
-            audio = resident.cut(batch, clips)["audio"].float() / 32768
+            audio = waveforms(batch, clips, resident)["audio"]
             torch.cuda.synchronize()
             return audio
 

@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from benchmarks import augment_published as published
 from benchmarks.bars import Bar, all_met
+from semisupcon.audio.pcm import to_float
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.writing import pack
@@ -137,7 +138,7 @@ def make_files(folder: Path) -> list[Path]:
 def one_batch(data: AudioDataModule) -> dict[str, Tensor]:
     """A batch of training clips, scaled and augmented."""
     batch = next(iter(data.train_dataloader()))
-    audio, applied, parameters = data.chain(batch["audio"].flatten(0, 1).float() / 32768, batch["key"].flatten())
+    audio, applied, parameters = data.chain(to_float(batch["audio"]).flatten(0, 1), batch["key"].flatten())
     shape = batch["key"].shape
     return {
         **batch,
@@ -155,7 +156,7 @@ def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
         times = [time.perf_counter()]
         batch = next(loader)
         times.append(time.perf_counter())
-        audio, *_ = data.chain(batch["audio"].flatten(0, 1).float() / 32768, batch["key"].flatten())
+        audio, *_ = data.chain(to_float(batch["audio"]).flatten(0, 1), batch["key"].flatten())
         batch = {**batch, "audio": audio.unflatten(0, batch["key"].shape)}
         times.append(time.perf_counter())
         loss = model.criterion.losses(batch, model.encode)["loss"]

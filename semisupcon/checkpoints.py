@@ -5,7 +5,6 @@ model is a folder with ``model.safetensors`` and ``config.json``. Files appear u
 """
 
 import json
-import os
 import pickle
 import re
 import zipfile
@@ -18,6 +17,7 @@ from torch import nn
 
 from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, UserError
+from semisupcon.files import atomic_open, make_folders, write_text
 from semisupcon.spec import build, spec_of
 
 FORMAT = 2  # of checkpoints and exports: 1 (version 0.1) names classes by import paths, 2 by public names
@@ -28,18 +28,13 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def save_atomically(content: Any, path: str | Path) -> None:
-    """``torch.save`` beside the target, synced and renamed over it: a crash or a full disk at any moment leaves the old file whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """``torch.save`` that leaves an older file whole if the process crashes or the disk is full.
+
+    Raises:
+        UserError: if the disk is full or read-only.
+    """
+    with atomic_open(path, "wb") as file:
+        torch.save(content, file)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -224,7 +219,7 @@ def make_folder(path: str | Path) -> Path:
     """
     folder = Path(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
     except OSError as error:
         raise UserError(f"--out names a folder, and none can be made at {folder}: {error.strerror}.") from error
     return folder
@@ -238,15 +233,15 @@ def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any]
         folder: made if need be.
         about: plain facts kept beside it (where it comes from, licence, results).
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = make_folder(folder)
-    partial = folder / f".{WEIGHTS}.partial"
     # Clones: safetensors refuses tensors that share memory, which tied weights do.
-    save_file({k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}, partial)
-    partial.replace(folder / WEIGHTS)
+    weights = {k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}
+    with atomic_open(folder / WEIGHTS, "wb") as file:  # Its own save_file writes under another temporary name.
+        file.write(save(weights))
     config = {"format": FORMAT, "encoder": spec_of(encoder), "about": about or {}}
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     return folder
 
 

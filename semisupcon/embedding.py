@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from semisupcon.errors import AudioError, ConfigError, UserError
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
+from semisupcon.files import AUDIO_SUFFIXES
 
 
 @contextmanager

@@ -1,17 +1,173 @@
-"""Text cells of CSV files, safe to open in a spreadsheet, and paths that a file names.
+"""Files of ours: complete or absent, where caches lie, which suffixes are audio, cells of CSV files.
+
+Every file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`). While it is written it lies beside its
+place as ``.NAME.PID.partial``; a process that is killed leaves that file, and `sweep` removes it.
 
 A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula. Names of files, classes and
 checkpoints come from anywhere, so such a cell gets an apostrophe before it; `plain_cell` takes it off again.
 """
 
+import contextlib
+import csv
+import errno
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from semisupcon.errors import UserError
 
+# The order is that of preference, where one clip lies in several formats side by side.
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
+
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_LEFTOVER = re.compile(
+    r"\..+\.partial"
+    # Version 0.1 had these spellings too: figures, metrics and shards, the index of a packed set.
+    r"|\.partial-.+|(metrics|audio-\d{5,})\.partial"
+    r"|(packed\.json|plan\.json|clips\.parquet|targets\.npy|audio-\d{5,}\.pcm\.json)\.\d+\.tmp"
+)
+# How file systems say that folders cannot be synced one by one, or not by this user.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
+
+
+def cache_folder() -> Path:
+    """Folder of files that can be computed again.
+
+    ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else ``~/.cache/semisupcon``. A leading ``~`` is the home folder.
+    """
+    if own := os.environ.get("SEMISUPCON_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Write a file through a library that takes a path; ``with atomic_path(path) as partial`` writes to ``partial``.
+
+    At the end of the block the partial file is synced, renamed to ``path``, and the folder is synced. An exception, a crash or a full disk
+    leaves an older file whole. Folders are made. Libraries that choose a format by the suffix need it said: the partial has another one.
+
+    Raises:
+        UserError: if the disk is full, read-only or broken, with the path and the reason of the operating system.
+    """
+    path, partial = Path(path), _partial(path)
+    try:
+        with disk_errors(path):
+            make_folders(path.parent)
+            yield partial
+            sync(partial)
+            os.replace(partial, path)
+            sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+@contextlib.contextmanager
+def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None) -> Iterator[IO[Any]]:
+    """An open file, "w" or "wb", that appears as `atomic_path` says; raises the same."""
+    with atomic_path(path) as partial, partial.open(mode, newline=newline) as file:
+        yield file
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file as `atomic_path` says; raises the same."""
+    with atomic_open(path) as file:
+        file.write(text)
+
+
+def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table with its header as CSV, text as `cell` gives it, as `atomic_path` says; raises the same."""
+    with atomic_open(path, newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(cells(columns))
+        writer.writerows(map(cells, rows))
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, on disk."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        sync(made.parent)
+
+
+def sync(path: str | Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on disk (fsync)."""
+    is_folder = os.path.isdir(path)
+    if is_folder and os.name == "nt":
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not (is_folder and error.errno in _NO_FOLDER_SYNC):
+            raise
+
+
+@contextlib.contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Errors of the disk in the block become a UserError that says which file or folder cannot be written, and why."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if reason := _reason(error, Path(path)):
+            raise UserError(f"{path} cannot be written: {reason}.") from error
+        raise
+
+
+def _reason(error: Exception, path: Path) -> str | None:
+    """Why the operating system does not let us write; None if it does, and the error has another cause."""
+    named, partial = getattr(error, "filename", None), _partial(path)
+    if isinstance(error, OSError) and error.errno and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents)):
+        return os.strerror(error.errno)
+    # Torch, numpy and libsndfile drop the reason of a write that fails: write a little more, and see.
+    try:
+        with partial.open("ab") as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as found:
+        return os.strerror(found.errno)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+    return None
+
+
+def _partial(path: str | Path) -> Path:
+    path = Path(path)
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """The partial files in a folder, of this version and of 0.1, sorted; none if there is no folder."""
+    return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def sweep(folder: Path) -> None:
+    """Remove the partial files that killed processes have left in a folder; only for its only writer."""
+    for partial in leftovers(folder):
+        partial.unlink(missing_ok=True)
+
+
+def inside(folder: Path, name: str, what: str) -> Path:
+    """The path of a file that another file names, below its own folder.
+
+    Raises:
+        UserError: for a name that leads out of the folder.
+    """
+    path = Path(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise UserError(f"{what} names the file {name!r}, which lies outside its folder; it was not opened.\nIn: {folder}")
+    return folder / path
 
 
 def cell(value: Any) -> Any:
@@ -29,26 +185,9 @@ def cells(row: Iterable[Any]) -> list[Any]:
     return [cell(value) for value in row]
 
 
-def cells_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`cell` of each value of a row by column name."""
-    return {name: cell(value) for name, value in row.items()}
-
-
 def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
         return False
     return True
-
-
-def inside(folder: Path, name: str, what: str) -> Path:
-    """The path of a file that another file names, below its own folder.
-
-    Raises:
-        UserError: for a name that leads out of the folder.
-    """
-    path = Path(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise UserError(f"{what} names the file {name!r}, which lies outside its folder; it was not opened.\nIn: {folder}")
-    return folder / path

@@ -1,10 +1,12 @@
-"""Figures: matrices, confusion, scatter, curves. Each function gives a matplotlib figure that belongs to no window; `save_figure` writes it."""
+"""Figures: matrices, confusion, scatter, robustness. Each function gives a matplotlib figure that belongs to no window; `save_figure` writes it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from semisupcon.files import atomic_open
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +21,9 @@ NUMBERS_UP_TO = 20  # Classes of a confusion matrix whose cells are large enough
 def save_figure(figure: "Figure", path: str | Path, dpi: int = 120) -> Path:
     """Write a figure as its suffix says (png, svg, pdf); folders are made, and the file appears only when complete."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    figure.savefig(partial, dpi=dpi, bbox_inches="tight")
-    return partial.replace(path)
+    with atomic_open(path, "wb") as file:
+        figure.savefig(file, dpi=dpi, bbox_inches="tight", format=path.suffix.removeprefix(".") or None)
+    return path
 
 
 def draw_matrix(
@@ -97,15 +98,6 @@ def draw_scatter(points: np.ndarray, labels: Sequence[str] | np.ndarray, title: 
         axes.legend(title=label_title, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, ncols=columns)
     axes.set(title=title, xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
-    return figure
-
-
-def draw_curves(curves: Mapping[str, Sequence[float]], title: str = "", x: str = "epoch", y: str = "loss") -> "Figure":
-    """Learning curves: one line a name, value by position counted from 1."""
-    figure, axes = _figure(6.2, 4)
-    for i, (name, values) in enumerate(curves.items()):
-        axes.plot(np.arange(1, len(values) + 1), values, color=COLOURS[i % len(COLOURS)], label=name, linewidth=1.6)
-    _finish_lines(axes, title, x, y, len(curves))
     return figure
 
 

@@ -40,7 +40,7 @@ _MODULES = {
     "semisupcon.objectives.simclr": ("SimCLR",),
     "semisupcon.objectives.simsiam": ("SimSiam",),
     "semisupcon.objectives.supervised": ("Supervised",),
-    "semisupcon.targets": ("ClassSimilarity", "Dice", "Either", "Kernel", "SameClip", "SameLabels", "SharedLabels", "Similarity"),
+    "semisupcon.targets": ("ClassSimilarity", "Dice", "Kernel", "SameClip", "SameLabels", "SharedLabels", "Similarity"),
 }
 CLASSES: dict[str, str] = {name: module for module, names in _MODULES.items() for name in names}
 

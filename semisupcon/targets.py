@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pdist
 
 from semisupcon.batch import DataFacts
@@ -203,25 +203,6 @@ class Similarity(Target):
         self._function = self._function or _import(self.path)
         known = (~labels_rows.isnan().any(dim=1))[:, None] & ~labels_columns.isnan().any(dim=1)
         return torch.where(known, self._function(labels_rows.nan_to_num(), labels_columns.nan_to_num()), 0.0).float()
-
-
-class Either(Target):
-    """Items are as near as the most generous of several targets says.
-
-    Args:
-        targets: at least one; with one of 0 and 1 among two, the maximum equals their sum clipped at 1.
-    """
-
-    def __init__(self, targets: list[Target]):
-        super().__init__()
-        self.targets = nn.ModuleList(targets)
-
-    def prepare(self, facts):
-        for target in self.targets:
-            target.prepare(facts)
-
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
-        return torch.stack([target(labels_rows, clips_rows, labels_columns, clips_columns) for target in self.targets]).amax(dim=0)
 
 
 def _refuse_regression(target: Target, facts: DataFacts) -> None:

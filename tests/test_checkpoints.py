@@ -95,14 +95,15 @@ def test_a_full_disk_while_saving_loses_nothing(tmp_path):
         """
         import resource, signal, sys, torch
         from semisupcon.checkpoints import save_atomically
+        from semisupcon.errors import UserError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         path = sys.argv[1]
         save_atomically({"step": 1}, path)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
         try:
             save_atomically({"step": 2, "weights": torch.randn(1_000_000)}, path)
-        except (OSError, RuntimeError):
-            sys.exit(7)
+        except UserError as error:
+            sys.exit(7 if str(error) == f"{path} cannot be written: File too large." else str(error))
         """
     )
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from semisupcon.plots import class_style, draw_confusion, draw_curves, draw_matrix, draw_robustness, draw_scatter, save_figure
+from semisupcon.plots import class_style, draw_confusion, draw_matrix, draw_robustness, draw_scatter, save_figure
 
 draw = np.random.default_rng(0)
 
@@ -43,8 +43,7 @@ def test_scatter_of_a_value_has_a_colour_bar():
     assert len(draw_scatter(draw.random((9, 2)), np.linspace(0, 1, 9)).axes) == 2
 
 
-def test_curves_and_robustness():
-    assert len(draw_curves({"train": [3, 2, 1], "val": [3, 2.5, 2.4]}).axes[0].lines) == 2
+def test_robustness():
     lines = {"ours": [(0.9, 0.8, 1), (0.7, 0.6, 0.8)], "random": [(0.5, 0.4, 0.6), (0.4, 0.3, 0.5)]}
     assert len(draw_robustness(["0", "1"], lines).axes[0].lines) == 2
 

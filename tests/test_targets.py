@@ -9,7 +9,7 @@ import torch
 from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.spec import build, spec_of
-from semisupcon.targets import ClassSimilarity, Dice, Either, Kernel, SameClip, SameLabels, SharedLabels, Similarity
+from semisupcon.targets import ClassSimilarity, Dice, Kernel, SameClip, SameLabels, SharedLabels, Similarity
 
 NAN = float("nan")
 # Five tracks of the fact sheet; the last is unlabelled.
@@ -146,13 +146,7 @@ def test_a_file_cannot_name_a_function_to_call():
     assert build(spec_of(Similarity(f"{__name__}.close_pitches")), trust=[__name__]).path == f"{__name__}.close_pitches"
 
 
-def test_the_most_generous_wins():
-    both = Either([SameClip(), Dice()])
-    expected = torch.minimum(square(SameClip(), LABELS, CLIPS) + square(Dice()), torch.ones(()))
-    assert torch.equal(square(both, LABELS, CLIPS), expected)
-
-
-@pytest.mark.parametrize("target", [SameClip(), SharedLabels(2), Dice(), SameLabels(), Either([SameClip(), Dice()])])
+@pytest.mark.parametrize("target", [SameClip(), SharedLabels(2), Dice(), SameLabels()])
 def test_tiles_are_parts_of_the_whole(target):
     labels = (torch.rand(9, 5, generator=torch.Generator().manual_seed(3)) < 0.5).float()
     labels[4] = NAN

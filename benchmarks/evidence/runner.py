@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.evidence.cell import COLUMNS, run_cell
 from benchmarks.evidence.study import Cell
+from semisupcon.files import write_text
 
 STOPPED = (130, 143)  # what pretraining exits with after SIGINT and SIGTERM
 
@@ -26,11 +27,8 @@ def done(file: Path) -> set[tuple[str, int]]:
 
 def put(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add rows to a CSV, which is replaced whole: no cell is ever there by half."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
     text = pd.DataFrame(rows).reindex(columns=COLUMNS).to_csv(index=False, header=not file.exists(), float_format="%.6g")
-    partial.write_text((file.read_text() if file.exists() else "") + text)
-    partial.replace(file)
+    write_text(file, (file.read_text() if file.exists() else "") + text)
 
 
 def run(todo: Sequence[Cell], file: Path, jobs: int = 1, work: Callable[[Cell], list[dict[str, Any]]] = run_cell) -> int:

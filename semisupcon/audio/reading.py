@@ -6,7 +6,6 @@ its predictors need time to settle; in Vorbis, because libsndfile (1.2.2) seeks 
 """
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -131,8 +130,3 @@ def resample(audio: np.ndarray, own_rate: int, sample_rate: int, samples: int | 
     if samples is not None and len(audio) != samples:
         audio = audio[:samples] if len(audio) > samples else np.pad(audio, (0, samples - len(audio)))
     return np.ascontiguousarray(audio, dtype=np.float32)
-
-
-def native_span(samples: int, own_rate: int, sample_rate: int) -> int:
-    """How many samples at ``own_rate`` hold ``samples`` at ``sample_rate``: never fewer than needed."""
-    return math.ceil(samples * own_rate / sample_rate)

@@ -22,6 +22,7 @@ from semisupcon.audio.containers import claims_more_than_it_holds, has_mp3_lengt
 from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.audio.reading import blocks, reason
 from semisupcon.errors import UserError
+from semisupcon.files import atomic_path, cache_folder
 from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
@@ -89,13 +90,6 @@ def _content(file: sf.SoundFile, frames: int) -> str:
     return "silence only" if silent else ""
 
 
-def cache_folder() -> Path:
-    """Where what can be computed again is kept: ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    if own := os.environ.get("SEMISUPCON_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semisupcon"
-
-
 def scan(paths: Sequence[str]) -> pd.DataFrame:
     """Facts of files, from the cache where they have not changed.
 
@@ -146,13 +140,11 @@ def _load(store: Path) -> pd.DataFrame:
 
 
 def _save(table: pd.DataFrame, store: Path) -> None:
-    temporary = store.with_suffix(f".{os.getpid()}.tmp")
     try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        table.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64}).to_parquet(temporary)
-        os.replace(temporary, store)
-    except OSError as error:
-        log.warning("The scan cache cannot be written (%s); the next run scans again.", error)
+        with atomic_path(store) as partial:
+            table.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64}).to_parquet(partial)
+    except UserError as error:
+        log.warning("%s It is a cache: the next run scans the audio again.", error)
 
 
 def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What happens to a clip in time: fades, masks, shifts, reversal, cuts and crops."""
+"""What happens to a clip in time: fades, masks, shifts, reversal and cuts."""
 
 import math
 
@@ -9,7 +9,7 @@ from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.gather import pieces
 from semisupcon.augmentations.level import check_range
 from semisupcon.augmentations.noise import colored_noise, rms
-from semisupcon.errors import AudioError, ConfigError
+from semisupcon.errors import ConfigError
 from semisupcon.random import integers, uniform
 
 
@@ -166,26 +166,3 @@ class SpliceOut(Transform):
             audio = torch.lerp(audio, later, ramp[:, None].to(audio.dtype))
             left = left - half
         return audio
-
-
-class Crop(Transform):
-    """Keep a piece of fixed length from a place drawn per row; it always runs, since rows of a batch share their length.
-
-    Args:
-        samples: length of the piece.
-    """
-
-    name = "crop"
-    parameter_names = ("start",)
-
-    def __init__(self, samples: int):
-        super().__init__()
-        check_range(self, "the length", 1, samples)
-        self.samples = samples
-
-    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        room = audio.shape[-1] - self.samples
-        if room < 0:
-            raise AudioError(f"Cannot crop {self.samples} samples out of {audio.shape[-1]}.\nUse longer clips or a shorter crop.")
-        start = integers(key, "start", 0, room)
-        return pieces(audio, start, self.samples), torch.ones_like(key, dtype=torch.bool), start[:, None] / audio.shape[-1]

@@ -5,7 +5,6 @@ Parquet needs pyarrow; everything else works with what embedding itself needs.
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from semisupcon.embedding import audio_files, embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
-from semisupcon.files import cell
+from semisupcon.files import atomic_open, atomic_path, write_csv
 from semisupcon.memory import keep_freed_memory
 
 
@@ -77,11 +76,10 @@ def write(out: Path, embeddings: list[tuple[Path, np.ndarray]]) -> None:
     """Write embeddings ``[n, D]`` of each file as ``.parquet``, or as ``.npy`` with a ``.csv`` of names beside it."""
     names = [(str(file), second) for file, rows in embeddings for second in range(len(rows))]
     values = np.concatenate([rows for _, rows in embeddings]).astype(np.float32, copy=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
-        np.save(out, values)
-        with out.with_suffix(".csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("file", "second"), *((cell(name), second) for name, second in names)])
+        write_csv(out.with_suffix(".csv"), ("file", "second"), names)
+        with atomic_open(out, "wb") as file:
+            np.save(file, values)
         return
     try:
         import pyarrow as pa
@@ -90,4 +88,5 @@ def write(out: Path, embeddings: list[tuple[Path, np.ndarray]]) -> None:
         raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy.") from error
     columns = {"file": [n for n, _ in names], "second": [s for _, s in names]}
     columns |= {f"e{i}": values[:, i] for i in range(values.shape[1])}
-    parquet.write_table(pa.table(columns), out)
+    with atomic_path(out) as partial:
+        parquet.write_table(pa.table(columns), partial)

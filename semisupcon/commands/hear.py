@@ -12,6 +12,7 @@ from torch import Tensor
 from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.errors import AudioError, ConfigError
+from semisupcon.files import atomic_path
 from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
 
 if TYPE_CHECKING:
@@ -118,9 +119,9 @@ def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
 
     from semisupcon.plots import save_figure
 
-    folder.mkdir(parents=True, exist_ok=True)
     for name, clip in clips.items():
-        soundfile.write(folder / f"{name}.wav", clip.numpy(), sample_rate, subtype="FLOAT")
+        with atomic_path(folder / f"{name}.wav") as partial:
+            soundfile.write(partial, clip.numpy(), sample_rate, format="WAV", subtype="FLOAT")
     save_figure(draw_spectrograms(clips, sample_rate), folder / "spectrograms.png")
 
 

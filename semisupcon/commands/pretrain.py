@@ -26,6 +26,7 @@ from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401, for its data module is known by its bare name
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import ConfigError, UserError, nearest
+from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # bare class names resolve
 from semisupcon.training.callbacks import (
@@ -42,17 +43,7 @@ from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import (
-    CONFIG,
-    Run,
-    check_processes,
-    describe_code,
-    forget_name,
-    newest_checkpoint,
-    open_run,
-    sweep,
-    write_atomically,
-)
+from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, newest_checkpoint, open_run, sweep_run
 
 # What SemiSupCon's own README calls them -> the name in use.
 OLD_NAMES = {
@@ -241,14 +232,14 @@ class PretrainCLI(LightningCLI):
 
     def _write_down(self) -> None:
         """Called when training starts, so that an attempt that fails before leaves nothing that a later one could take for its own."""
-        sweep(self.run.folder)
+        sweep_run(self.run.folder)
         # What a finder has found since.
         self.model.config["data"]["init_args"]["batch_size"] = self.config["data"]["init_args"]["batch_size"] = self.datamodule.batch_size
         text = self.parser.dump(self.config, skip_none=False)
         # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
-        write_atomically(self.run.folder / name, text)
+        write_text(self.run.folder / name, text)
         for logger in self.trainer.loggers:
             if type(logger).__name__ == "WandbLogger":
                 logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)

@@ -124,7 +124,7 @@ def make_suite(options: Any):
     """The suite that the options describe."""
     import torch
 
-    from semisupcon.audio.scan import cache_folder
+    from semisupcon.files import cache_folder
     from semisupcon.probing.embeddings.embedder import Embedder
     from semisupcon.probing.studies.run import Studies
     from semisupcon.probing.suite import Suite

@@ -95,7 +95,7 @@ class Clips(Dataset):
         if self.fixed and (samples is None or samples < 1):
             raise ConfigError(f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).")
         self.sample_rate, self.samples, self.views, self.policy = sample_rate, samples, views, policy
-        self.short_clips, self.fraction, self.overlap, self.min_samples = short_clips, crop_fraction, crop_overlap, min_samples
+        self.fraction, self.overlap, self.min_samples = crop_fraction, crop_overlap, min_samples
         self.repeats = self.filled and short_clips == "circular"  # what fills them
         self.leaves_padding = not self.filled or short_clips == "zero"
         self.pin_memory = False  # the loader sets it where batches are made in the process that trains

@@ -14,7 +14,7 @@ from semisupcon.data.clips import Clips, FileAudio, ShortClips
 from semisupcon.data.crops import Policy
 from semisupcon.data.draws import ClipTable, check_shares, divide
 from semisupcon.data.loader import EndlessLoader, batches
-from semisupcon.data.packed.on_device import Places, Resident, fits
+from semisupcon.data.packed.on_device import Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
 from semisupcon.data.sources import Gathered, gather
@@ -212,14 +212,10 @@ class AudioDataModule(L.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Scale int16 to [-1, 1) and, in training, augment every view."""
         training = self.trainer is not None and self.trainer.training
-        if self.resident is not None:
-            batch = self.resident.cut(batch, self.clips if training else self.validation_clips)
-        audio = batch["audio"]
-        if audio.dtype == torch.int16:
-            audio = audio.float() / 32768
-        batch = {**batch, "audio": audio}
+        batch = waveforms(batch, self.clips if training else self.validation_clips, self.resident)
         if self.chain is None or not training:
             return batch
+        audio = batch["audio"]
         self.chain.to(audio.device)
         augmented, applied, parameters = self.chain(audio.flatten(0, 1), batch["key"].flatten())
         views = batch["key"].shape

@@ -125,7 +125,6 @@ class MixedBatchSampler:
             for rows, share, name in ((labelled, shares[0], "labelled"), (unlabelled, shares[1], "unlabelled"))
             if share
         ]
-        self.labelled_share, self.unlabelled_share = shares
 
     def __len__(self) -> int:
         """Batches of an epoch."""

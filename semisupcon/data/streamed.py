@@ -31,6 +31,7 @@ from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, Packed, PackedAudio
 from semisupcon.data.sources import Gathered
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
+from semisupcon.files import atomic_path, disk_errors, sync
 
 CHUNK_BYTES = 1 << 26
 CHUNKS = "index.json"  # LitData's own index
@@ -56,7 +57,7 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
         chunk_bytes: size of a chunk, at least; clips are not cut in two.
 
     Raises:
-        UserError: if the folder is not empty, or the packed set is not sound.
+        UserError: if the folder is not empty, the packed set is not sound, or the disk is full or read-only.
     """
     from litdata.streaming.temporal import TemporalArrayLoader
     from litdata.streaming.writer import BinaryWriter
@@ -66,13 +67,17 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
     if out.exists() and any(out.iterdir()):
         raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
     audio = PackedAudio(packed, files)
-    writer = BinaryWriter(str(out), chunk_bytes=chunk_bytes, item_loader=TemporalArrayLoader())
-    for row, frames in enumerate(tqdm(files["frames"], desc="Writing chunks", unit="clip", disable=None)):
-        writer[row] = {"audio": np.array(audio.spans(row, [(0, int(frames))])[0])}
-    writer.done()
-    writer.merge()
+    with disk_errors(out):
+        writer = BinaryWriter(str(out), chunk_bytes=chunk_bytes, item_loader=TemporalArrayLoader())
+        for row, frames in enumerate(tqdm(files["frames"], desc="Writing chunks", unit="clip", disable=None)):
+            writer[row] = {"audio": np.array(audio.spans(row, [(0, int(frames))])[0])}
+        writer.done()
+        writer.merge()
+        for path in out.iterdir():
+            sync(path)
     for name in (INDEX, TARGETS, HEADER):  # The header last: without it the set is not complete.
-        shutil.copyfile(packed / name, out / name)
+        with atomic_path(out / name) as partial:
+            shutil.copyfile(packed / name, partial)
     return out
 
 

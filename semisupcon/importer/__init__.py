@@ -13,6 +13,7 @@ from torch import Tensor
 
 from semisupcon.checkpoints import export_encoder, load_weights, make_folder
 from semisupcon.errors import CheckpointError
+from semisupcon.files import atomic_open, write_text
 from semisupcon.heads import Head
 from semisupcon.importer import mtslvr, panns, samplecnn
 from semisupcon.importer.reader import Imported, Reader, tensors
@@ -56,16 +57,17 @@ def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path
     Raises:
         UserError: if the folder cannot be made.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = make_folder(folder)
     if imported.encoder is not None:
         export_encoder(imported.encoder, folder, about)
     if imported.heads:
         weights = {f"{name}.{key}": value.contiguous() for name, head in imported.heads.items() for key, value in head.state_dict().items()}
-        save_file(weights, folder / HEADS)
+        with atomic_open(folder / HEADS, "wb") as file:
+            file.write(save(weights))
         specs = {name: spec_of(head) for name, head in imported.heads.items()}
-        (folder / HEADS_CONFIG).write_text(json.dumps({"heads": specs, "about": about}, indent=2) + "\n")
+        write_text(folder / HEADS_CONFIG, json.dumps({"heads": specs, "about": about}, indent=2) + "\n")
     return folder
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
+from semisupcon.losses.precision import at_least_float32
+
 TargetRows = Tensor | Callable[[slice], Tensor]
 
 # Elements of one tile. Four megabytes of floats stay near a core and keep its matrix products busy; on a GPU larger tiles cost fewer launches.
@@ -58,20 +60,16 @@ def contrastive_loss(
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
     with torch.autocast(anchors.device.type, enabled=False):
-        anchors, candidates = (normalize(_exact(x), dim=-1) for x in (anchors, candidates))
+        anchors, candidates = (normalize(at_least_float32(x), dim=-1) for x in (anchors, candidates))
         return cross_entropy_of_products(anchors / temperature, candidates, targets, self_column)
 
 
 def cross_entropy_of_products(queries: Tensor, keys: Tensor, targets: TargetRows, self_column: Tensor | None = None) -> Contrast:
     """The same for logits that are plain inner products of ``queries [M, D]`` and ``keys [N, D]``: what COLA's bilinear similarity needs."""
     with torch.autocast(queries.device.type, enabled=False):
-        queries, keys = _exact(queries), _exact(keys)
+        queries, keys = at_least_float32(queries), at_least_float32(keys)
         rows_of = targets if callable(targets) else targets.__getitem__
         return Contrast(*_TiledCrossEntropy.apply(queries, keys, rows_of, self_column, torch.is_grad_enabled()))
-
-
-def _exact(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 class _TiledCrossEntropy(torch.autograd.Function):

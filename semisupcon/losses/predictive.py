@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from semisupcon.losses.precision import at_least_float32
+
 
 def negative_cosine(predictions: Tensor, projections: Tensor) -> Tensor:
     """Minus the cosine of each row of ``predictions [N, D]`` with its row of ``projections [N, D]``: ``[N]`` in [-1, 1] (Chen and He 2021, eq. 1).
@@ -11,5 +13,4 @@ def negative_cosine(predictions: Tensor, projections: Tensor) -> Tensor:
     In float32 under any autocast (float64 when given it). The caller stops the gradient.
     """
     with torch.autocast(predictions.device.type, enabled=False):
-        predictions, projections = (x if x.dtype == torch.float64 else x.float() for x in (predictions, projections))
-        return -cosine_similarity(predictions, projections, dim=-1)
+        return -cosine_similarity(at_least_float32(predictions), at_least_float32(projections), dim=-1)

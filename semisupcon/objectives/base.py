@@ -1,13 +1,14 @@
 """What all objectives share: `Criterion`, and `Encode`, the encoder as a criterion sees it."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from semisupcon.batch import Batch, DataFacts
+from semisupcon.batch_norm import statistics_kept
 from semisupcon.encoders.base import Encoder
 from semisupcon.spec import Recorded
 
@@ -63,28 +64,8 @@ class Encode:
             return run(x, *more)
         starts = range(0, len(x), self.chunk_size)
         chunks = [[None if t is None else t[i : i + self.chunk_size] for t in (x, *more)] for i in starts]
-        again = lambda: (_nothing(), statistics_kept(self.encoder))  # noqa: E731
+        again = lambda: (nullcontext(), statistics_kept(self.encoder))  # noqa: E731
         return torch.cat([checkpoint(run, *chunk, use_reentrant=False, context_fn=again) for chunk in chunks])
-
-
-@contextmanager
-def _nothing():
-    yield
-
-
-@contextmanager
-def statistics_kept(module: nn.Module):
-    """Batch norm uses batch statistics inside but leaves its running ones as they are: a recomputed forward pass must count once."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]
-    for m in norms:
-        m.momentum = 0.0
-    try:
-        yield
-    finally:
-        for m, (momentum, count) in zip(norms, before, strict=True):
-            m.momentum = momentum
-            m.num_batches_tracked.copy_(count)
 
 
 class Criterion(Recorded):

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import COLAHead, Head
-from semisupcon.losses import cross_entropy_of_products
+from semisupcon.losses import at_least_float32, cross_entropy_of_products
 from semisupcon.objectives.base import Criterion
 from semisupcon.random import normal, view_of
 from semisupcon.spec import Recorded
@@ -123,8 +123,7 @@ class COLA(Criterion):
     def losses_of(self, anchors: Tensor, positives: Tensor) -> dict[str, Tensor]:
         """The losses of projections ``[B, P]``."""
         with torch.autocast(anchors.device.type, enabled=False):
-            exact = torch.float64 if anchors.dtype == torch.float64 else torch.float32
-            queries, keys = self.similarity(anchors.to(exact), positives.to(exact))
+            queries, keys = self.similarity(at_least_float32(anchors), at_least_float32(positives))
         where = share(len(queries), queries.device, self.gather_negatives)
         own, places = where.columns(queries.device)[:, None], torch.arange(where.total, device=queries.device)
 

@@ -4,11 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from semisupcon.batch_norm import statistics_learned
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
+from semisupcon.losses import at_least_float32
 from semisupcon.objectives.base import Criterion
-from semisupcon.objectives.momentum import follow, follower, measuring
+from semisupcon.objectives.momentum import follow, follower
 from semisupcon.random import derive, normal
 
 
@@ -69,14 +71,13 @@ class MoCo(Criterion):
         with torch.no_grad():
             keys = self.slow_projector(self.slow_encoder(second, length=length_second))
             if self.training:
-                with measuring(self.slow_encoder, self.slow_projector):
+                with statistics_learned(self.slow_encoder, self.slow_projector):
                     self.slow_projector(self.slow_encoder(second, length=length_second))
         with torch.autocast(queries.device.type, enabled=False):
-            exact = torch.float64 if queries.dtype == torch.float64 else torch.float32
-            queries, keys = (normalize(x.to(exact), dim=-1) for x in (queries, keys))
+            queries, keys = (normalize(at_least_float32(x), dim=-1) for x in (queries, keys))
             positive = torch.linalg.vecdot(queries, keys)[:, None]
             own = batch["clip"][:, None] == self.clips
-            negative = (queries @ self.queue.to(exact).T).masked_fill(own, -torch.inf)
+            negative = (queries @ self.queue.to(queries.dtype).T).masked_fill(own, -torch.inf)
             logits = torch.cat([positive, negative], dim=1) / self.temperature
             losses = cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64), reduction="none")
         where = share(len(keys), keys.device)

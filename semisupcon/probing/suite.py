@@ -11,6 +11,7 @@ from pathlib import Path
 from semisupcon.checkpoints import export_encoder
 from semisupcon.data.sources import is_synthetic
 from semisupcon.errors import ConfigError, nearest
+from semisupcon.files import write_text
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import RANDOM, Subject, load_subject, random_twin, same_shape
 from semisupcon.probing.embeddings.tasks import Task, fold_count, fraction_of_training, load_task, named, select, shuffled_labels
@@ -259,9 +260,7 @@ def _write_files(suite: Suite, case: Case, name: str, seed: int, identity: str, 
         predictions = f"predictions/{stem}.csv"
         write_predictions(suite.out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
     if outcome.curve:
-        file = suite.out / "curves" / f"{stem}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(outcome.curve))
+        write_text(suite.out / "curves" / f"{stem}.json", json.dumps(outcome.curve))
     if outcome.encoder is not None:
         export_encoder(outcome.encoder, suite.out / "finetuned" / stem, {"task": task.name, "from": subject.name})
         subject = replace(subject, encoder=outcome.encoder)

@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from semisupcon.errors import ConfigError
-from semisupcon.files import cell, plain_cell
+from semisupcon.files import atomic_open, cells, plain_cell
 from semisupcon.training.runs import METRICS, Run
 
 LOGGERS = ("wandb", "tensorboard", "csv", "false")
@@ -69,7 +69,6 @@ class MetricsFile(Logger):
         self.save()
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.columns = ["step", "epoch"]
         rows = self._rows() if self.path.exists() else []
         if rows:
@@ -84,12 +83,10 @@ class MetricsFile(Logger):
             return [{plain_cell(k): v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with atomic_open(self.path, newline="") as file:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            writer.writerow(dict(zip(self.columns, map(cell, self.columns), strict=True)))
+            writer.writerow(dict(zip(self.columns, cells(self.columns), strict=True)))
             writer.writerows(rows)
-        partial.replace(self.path)
 
 
 def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Logger | None:

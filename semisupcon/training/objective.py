@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from semisupcon.batch import Batch, DataFacts
 from semisupcon.checkpoints import FORMAT, check_format, plain_facts
+from semisupcon.data.packed.on_device import waveforms
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
@@ -223,9 +224,8 @@ class Objective(L.LightningModule):
 def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
     """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
     for batch in islice(data.train_dataloader(), batches):
-        if getattr(data, "resident", None) is not None:  # its loader says where the samples lie
-            batch = data.resident.cut(batch, data.clips)
-        audio = batch["audio"].float() / (32768 if batch["audio"].dtype == torch.int16 else 1)
+        # A data module of others has no resident samples.
+        audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))["audio"]
         yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
 
 

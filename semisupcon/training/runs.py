@@ -15,6 +15,7 @@ from pathlib import Path
 
 from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.files import sweep, write_text
 
 STATE = "run.json"
 CONFIG = "run_config.yaml"
@@ -41,15 +42,7 @@ class Run:
     def remember(self, **facts) -> None:
         """Add to the stored facts of the run."""
         self.state.update(facts)
-        write_atomically(self.folder / STATE, json.dumps(self.state, indent=2) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that no reader sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+        write_text(self.folder / STATE, json.dumps(self.state, indent=2) + "\n")
 
 
 def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, default_name: str) -> Run:
@@ -133,10 +126,10 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a process that was killed while it saved has left half-written; only for the process that writes the run."""
-    for partial in folder.glob(".*.partial"):
-        partial.unlink(missing_ok=True)
+def sweep_run(folder: Path) -> None:
+    """Remove the partial files that a killed process has left in a run; only for the process that writes the run."""
+    for place in (folder, folder / "figures"):
+        sweep(place)
 
 
 def _given_checkpoint(path: Path) -> Path:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisupcon.audio.reading import MP3_PREROLL, native_span, probe_file, read, read_spans, resample
+from semisupcon.audio.reading import MP3_PREROLL, probe_file, read, read_spans, resample
 from semisupcon.errors import AudioError
 
 RATES_OF_MPEG = {"MPEG-1": (32000, 44100, 48000), "MPEG-2": (16000, 22050, 24000)}
@@ -87,13 +87,6 @@ def test_resampling_to_an_exact_length():
     for samples in (2755, 2756, 2760, 100):
         assert resample(x, 8000, 22050, samples).shape == (samples,)
     assert resample(np.zeros(0, np.float32), 8000, 22050).shape == (0,)
-
-
-@pytest.mark.parametrize("own_rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000])
-def test_a_native_span_holds_what_is_needed_and_no_sample_more(own_rate):
-    for samples in (1, 7, 59_049, 59_535):
-        span = native_span(samples, own_rate, 22050)
-        assert (span - 1) * 22050 / own_rate < samples <= span * 22050 / own_rate
 
 
 def test_several_spans_of_one_file(write):

@@ -10,12 +10,13 @@ import torch
 import yaml
 
 from semisupcon.__main__ import main
+from semisupcon.audio.pcm import to_int16
 from semisupcon.audio.reading import read
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.draws import divide
 from semisupcon.data.packed import writing
 from semisupcon.data.packed.reading import HEADER, INDEX, Packed, PackedAudio
-from semisupcon.data.packed.writing import pack, to_int16
+from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.frontends.normalization import moments
@@ -178,6 +179,9 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
         pack_folder("resumed", threads=1)
     with pytest.raises(DatasetNotFoundError, match="not complete"):
         Packed(tmp_path / "resumed")
+    assert not list((tmp_path / "resumed").glob(".*"))
+    for left in (".audio-00003.pcm.99.partial", "audio-00003.partial", "plan.json.99.tmp"):  # by a kill, of this version and of 0.1
+        (tmp_path / "resumed" / left).touch()
     monkeypatch.undo()
     monkeypatch.setattr(writing, "_write_clip", lambda *row, original=writing._write_clip: packed.append(row[1]) or original(*row))
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "cache"))
@@ -208,6 +212,8 @@ def test_another_set_in_the_folder_is_not_touched(pack_folder, tmp_path):
     (tmp_path / "mine/thesis.txt").write_text("all of it")
     with pytest.raises(UserError, match="not empty"):
         pack_folder("mine")
+    (tmp_path / "mine/thesis.txt").rename(tmp_path / "mine/.plan.json.99.partial")  # all that a kill at the start has left
+    Packed(pack_folder("mine"))
 
 
 def flip(path, at):

@@ -1,5 +1,7 @@
 """The embedded set: whole or not at all, always the same, balanced, not readable from trivial statistics, and yet learnable."""
 
+import errno
+import os
 import shutil
 import threading
 from dataclasses import replace
@@ -17,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from semisupcon.datasets import load_annotations, synthesis
 from semisupcon.datasets.synthesis.clips import render_clip, split_of
 from semisupcon.datasets.synthesis.players import TRAITS, draw_patch, note
-from semisupcon.errors import DatasetNotFoundError
+from semisupcon.errors import DatasetNotFoundError, UserError
 
 RATE = synthesis.SAMPLE_RATE
 TASKS = ("instrument", "pitch", "tags", "polyphony", "affect")
@@ -100,6 +102,13 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(synthesis, "render_clip", interrupted)
     with pytest.raises(KeyboardInterrupt):
         synthesis.render(tmp_path / "set", clips=4, seconds=1.0, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(UserError, match=r"set cannot be written: No space left on device\."):
+        synthesis.render(tmp_path / "set", clips=2, seconds=1.0, progress=False)
     assert list(tmp_path.iterdir()) == []
 
 

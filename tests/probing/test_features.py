@@ -81,7 +81,7 @@ def test_runs_at_once_do_not_disturb_each_other(cache):
     one, two = (EmbeddingCache(cache, "f" * 64) for _ in range(2))
     one.add(["a", "b"], [np.ones((2, 3)), np.zeros((1, 3))])
     two.add(["b", "c"], [np.zeros((1, 3)), np.full((1, 3), 5.0)])
-    (cache / ("f" * 32) / ".killed.partial").write_bytes(b"half")
+    (cache / ("f" * 32) / f".{'a' * 32}.npy.99.partial").write_bytes(b"half")
     late = EmbeddingCache(cache, "f" * 64)
     assert late.missing(["a", "b", "c", "d", "d"]) == ["d"]
     found = late.get(["c", "a"])

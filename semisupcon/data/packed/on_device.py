@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from semisupcon.audio.pcm import to_float
 from semisupcon.data.clips import Clips
 from semisupcon.data.packed.reading import PackedAudio
 
@@ -79,6 +80,19 @@ class Resident:
             audio = audio * (time < length[..., None])
         rest = {name: value for name, value in batch.items() if name != "place"}
         return {**rest, "audio": audio[:, :, None], "length": length}
+
+
+def waveforms(batch: dict[str, Any], clips: Clips | None, resident: Resident | None) -> dict[str, Any]:
+    """The batch with ``audio [B, V, 1, T]`` float32 in [-1, 1), whatever its loader sent: float32, int16, or places in resident samples.
+
+    Args:
+        batch: from a loader, moved to the device.
+        clips: that the loader reads; asked for lengths when audio is resident.
+        resident: all samples, if they are on the device.
+    """
+    if resident is not None:
+        batch = resident.cut(batch, clips)
+    return {**batch, "audio": to_float(batch["audio"])}
 
 
 def fits(audio: PackedAudio, device: torch.device) -> bool:

@@ -22,9 +22,9 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from semisupcon.audio.scan import cache_folder
 from semisupcon.data.sources import Gathered
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
+from semisupcon.files import cache_folder, write_text
 
 VERSION = 1
 HEADER, INDEX, TARGETS = "packed.json", "clips.parquet", "targets.npy"
@@ -124,10 +124,9 @@ class Packed:
         if bad:
             raise _damaged(self.folder, f"{len(bad)} clips are not what was packed, the first is {bad[0]}")
         try:
-            seen.parent.mkdir(parents=True, exist_ok=True)
-            seen.write_text(json.dumps(present))
-        except OSError as error:
-            log.warning("That the packed audio is sound cannot be remembered (%s); the next run checks again.", error)
+            write_text(seen, json.dumps(present))
+        except UserError as error:
+            log.warning("%s It is a cache: the next run checks the packed audio again.", error)
 
     def _check_sources(self, files: pd.DataFrame) -> None:
         """Compare the source files with what they were, where they are at hand."""

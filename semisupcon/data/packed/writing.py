@@ -1,6 +1,5 @@
 """Writing packed audio (`semisupcon.data.packed.reading`): parallel, and able to go on where it was interrupted."""
 
-import contextlib
 import json
 import logging
 import os
@@ -16,21 +15,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from semisupcon.audio.pcm import to_int16
 from semisupcon.audio.reading import read, resample
+from semisupcon.checkpoints import make_folder
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
 from semisupcon.data.sources import Gathered
 from semisupcon.errors import UserError
+from semisupcon.files import atomic_open, atomic_path, leftovers, sweep, write_text
 
 PLAN = "plan.json"
 SHARD_SAMPLES = 1 << 28  # 512 MiB
 log = logging.getLogger(__name__)
-
-
-def to_int16(audio: np.ndarray) -> tuple[np.ndarray, int]:
-    """Float32 in [-1, 1) to int16, rounded to nearest, and how many samples lay beyond and were clipped."""
-    scaled = np.rint(audio * 32768.0)
-    clipped = int(np.count_nonzero((scaled > 32767) | (scaled < -32768)))
-    return scaled.clip(-32768, 32767).astype("<i2"), clipped
 
 
 def lay_out(files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SAMPLES) -> pd.DataFrame:
@@ -87,8 +82,10 @@ def pack(
             return out
         crc, clipped = _write_shards(out, files, pool)
     files = files.drop(columns=["own_rate", "own_frames"]).assign(crc=crc)
-    _replace(out / INDEX, lambda path: files.to_parquet(path))
-    _replace(out / TARGETS, lambda path: _save_array(path, gathered.targets))
+    with atomic_path(out / INDEX) as partial:
+        files.to_parquet(partial)
+    with atomic_open(out / TARGETS, "wb") as file:
+        np.save(file, gathered.targets)
     header = {
         "version": VERSION,
         "fingerprint": fingerprint,
@@ -102,7 +99,7 @@ def pack(
         "shards": files.groupby("shard")["frames"].sum().tolist(),
         "index_digest": digest_of(out / INDEX, out / TARGETS),
     }
-    _replace(out / HEADER, lambda path: path.write_text(json.dumps(header, indent=1)))
+    write_text(out / HEADER, json.dumps(header, indent=1))
     for leftover in [out / PLAN, *out.glob("audio-*.json")]:
         leftover.unlink()
     if clipped:
@@ -126,17 +123,22 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
             raise UserError(
                 f"The folder holds another packed set, or clips have changed since.\nIn: {out}\nGive another folder, or delete this one."
             )
-        log.info("%s holds this set already.", out) if name == HEADER else log.info("Going on with %s.", out)
-        return name != HEADER
-    if out.exists() and any(out.iterdir()):
+        if name == HEADER:
+            log.info("%s holds this set already.", out)
+            return False
+        log.info("Going on with %s.", out)
+        sweep(out)
+        return True
+    if out.exists() and set(out.iterdir()) - set(leftovers(out)):
         raise UserError(f"The folder is not empty, and holds no packed set.\nIn: {out}\nGive a new folder.")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    sweep(out)
     needed, free = 2 * int(files["frames"].sum()), shutil.disk_usage(out).free
     if needed > free:
         raise UserError(
             f"The packed set needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.\nIn: {out}\nGive a folder on a larger disk."
         )
-    _replace(out / PLAN, lambda path: path.write_text(json.dumps({"fingerprint": fingerprint})))
+    write_text(out / PLAN, json.dumps({"fingerprint": fingerprint}))
     return True
 
 
@@ -149,19 +151,17 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
             path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
             samples = int(clips["frames"].sum())
             if not (path.exists() and notes.exists()):
-                partial = path.with_suffix(".partial")
-                store = _reserve(partial, samples)
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
                 results = []
-                for result, frames in zip(
-                    _ahead(pool, lambda row, store=store: _write_clip(store, *row), rows), clips["frames"], strict=True
-                ):
-                    results.append(result)
-                    bar.update(frames / clips["sample_rate"].iloc[0])
-                store.flush()
-                del store
-                _replace(notes, lambda path, results=results: path.write_text(json.dumps(results)))
-                os.replace(partial, path)
+                with atomic_path(path) as partial:
+                    store = _reserve(partial, samples)
+                    written = _ahead(pool, lambda row, store=store: _write_clip(store, *row), rows)
+                    for result, frames in zip(written, clips["frames"], strict=True):
+                        results.append(result)
+                        bar.update(frames / clips["sample_rate"].iloc[0])
+                    store.flush()
+                    del store
+                    write_text(notes, json.dumps(results))
             else:
                 bar.update(samples / clips["sample_rate"].iloc[0])
             results = np.array(json.loads(notes.read_text()), np.int64)
@@ -200,18 +200,3 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterator) -> Ite
             yield waiting.pop(0).result()
     while waiting:
         yield waiting.pop(0).result()
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _save_array(path: Path, array: np.ndarray) -> None:
-    with open(path, "wb") as file:
-        np.save(file, array)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from semisupcon.datasets import TASKS, find_task
 from semisupcon.datasets.card import Archive
 from semisupcon.errors import ConfigError, UserError
+from semisupcon.files import write_text
 
 TIMEOUT = 60
 CHUNK = 1 << 20
@@ -72,7 +73,7 @@ def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print) ->
         _receive(archive, part, have)
     _verify(archive, part)
     _unpack(part, folder, name)
-    done.write_text(archive.checksum)
+    write_text(done, archive.checksum)
     part.unlink()
     say(f"{name} is unpacked in {folder}.")
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from semisupcon.datasets.base import Annotations
 from semisupcon.errors import DatasetNotFoundError
+from semisupcon.files import AUDIO_SUFFIXES
 
-AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
 MAX_MISSING = 0.05
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def stem(path: str) -> str:
     """The name of a file without its audio extension; other dots belong to the name (``100066.LOFI.mp3`` gives ``100066.LOFI``)."""
     name = path.rsplit("/", 1)[-1]
     head, dot, tail = name.rpartition(".")
-    return head if dot and f".{tail.lower()}" in AUDIO_EXTENSIONS else name
+    return head if dot and f".{tail.lower()}" in AUDIO_SUFFIXES else name
 
 
 def audio_files(root: Path) -> list[str]:
@@ -37,7 +37,7 @@ def audio_files(root: Path) -> list[str]:
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir():
                     folders.append(path)
-                elif os.path.splitext(entry.name)[1].lower() in AUDIO_EXTENSIONS:
+                elif os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES:
                     found.append(path)
     return sorted(found)
 
@@ -55,8 +55,8 @@ def _best(path: str, candidates: list[str], must_share_folder: bool) -> str | No
     best = [candidate for candidate, score in scores.items() if score == highest]
     if not best or (must_share_folder and highest == 0) or len({os.path.dirname(candidate) for candidate in best}) > 1:
         return None
-    # wav and mp3 of one clip side by side are the same clip; the order of AUDIO_EXTENSIONS decides.
-    return min(best, key=lambda candidate: AUDIO_EXTENSIONS.index(os.path.splitext(candidate)[1].lower()))
+    # wav and mp3 of one clip side by side are the same clip; the order of AUDIO_SUFFIXES decides.
+    return min(best, key=lambda candidate: AUDIO_SUFFIXES.index(os.path.splitext(candidate)[1].lower()))
 
 
 def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from semisupcon.datasets.synthesis.clips import PITCHES, TAGS, render_clip
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE
 from semisupcon.datasets.synthesis.players import INSTRUMENTS
+from semisupcon.files import cache_folder, disk_errors, make_folders, sync
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"
@@ -26,10 +27,8 @@ WAV_HEADER = 44  # bytes
 
 
 def synthetic_folder() -> Path:
-    """Where the set lies: ``SEMISUPCON_CACHE``, else ``XDG_CACHE_HOME/semisupcon``, else ``~/.cache/semisupcon``, and there its version."""
-    if root := os.environ.get("SEMISUPCON_CACHE"):
-        return Path(root).expanduser() / VERSION
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon" / VERSION
+    """Where the set lies: in the cache folder, by its version."""
+    return cache_folder() / VERSION
 
 
 def complete(folder: Path, clips: int, seconds: float) -> bool:
@@ -58,27 +57,36 @@ def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, p
 
     Returns:
         The folder, which holds ``audio/NNNN.wav`` (22,050 Hz, mono, 16 bit) and ``labels.csv``.
+
+    Raises:
+        UserError: if the disk is full or read-only.
     """
     folder = synthetic_folder() if folder is None else Path(folder)
     if complete(folder, clips, seconds):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    scratch = None
     try:
-        (scratch / "audio").mkdir()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            rows = pool.map(partial(_write_clip, scratch, seconds), range(clips))
-            rows = list(tqdm(rows, total=clips, desc="rendering the synthetic set", unit="clip", disable=not progress))
-        pd.DataFrame(rows).to_csv(scratch / LABELS, index=False)
-        _publish(scratch, folder)
+        with disk_errors(folder):
+            make_folders(folder.parent)
+            scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            (scratch / "audio").mkdir()
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                rows = pool.map(partial(_write_clip, scratch, seconds), range(clips))
+                rows = list(tqdm(rows, total=clips, desc="rendering the synthetic set", unit="clip", disable=not progress))
+            pd.DataFrame(rows).to_csv(scratch / LABELS, index=False)
+            for path in (scratch / LABELS, scratch / "audio", scratch):
+                sync(path)
+            _publish(scratch, folder)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
 def _write_clip(folder: Path, seconds: float, index: int) -> dict:
     audio, row = render_clip(index, seconds)
     soundfile.write(folder / path_of(index), audio, SAMPLE_RATE, subtype="PCM_16")
+    sync(folder / path_of(index))
     return {"path": path_of(index), **row}
 
 
@@ -93,7 +101,10 @@ def _publish(scratch: Path, folder: Path) -> None:
         (folder / "audio").mkdir(parents=True, exist_ok=True)
         for file in sorted((scratch / "audio").iterdir()):
             file.replace(folder / "audio" / file.name)
+        sync(folder / "audio")
         (scratch / LABELS).replace(folder / LABELS)
+        sync(folder)
+    sync(folder.parent)
 
 
 __all__ = ["INSTRUMENTS", "LABELS", "PITCHES", "SAMPLE_RATE", "TAGS", "synthetic_folder", "render", "render_clip"]

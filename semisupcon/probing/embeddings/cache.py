@@ -8,7 +8,6 @@ Clips are known by a hash of their bytes: an edited file is another clip.
 
 import hashlib
 import json
-import os
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from semisupcon.errors import UserError
+from semisupcon.files import atomic_open, write_text
 
 FORMAT = 1
 SHARD_CLIPS = 1024
@@ -94,15 +94,11 @@ class EmbeddingCache:
 
     def add(self, clips: Sequence[str], embeddings: Sequence[np.ndarray]) -> None:
         """Store a shard: the embeddings ``[n_i, D]`` of each clip."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         name = uuid.uuid4().hex
-        partial = self.folder / f".{name}.partial"
-        with partial.open("wb") as file:
+        with atomic_open(self.folder / f"{name}.npy", "wb") as file:
             np.save(file, np.concatenate(embeddings).astype(np.float32, copy=False))
-        partial.replace(self.folder / f"{name}.npy")
         index = {"format": FORMAT, "encoder": self.fingerprint, "clips": list(clips), "sizes": [len(e) for e in embeddings]}
-        partial.write_text(json.dumps(index))
-        partial.replace(self.folder / f"{name}.json")
+        write_text(self.folder / f"{name}.json", json.dumps(index))
         self.refresh()
 
     def get(self, clips: Sequence[str]) -> Chunks:
@@ -157,8 +153,5 @@ class ContentHashes:
     def save(self) -> None:
         """Write the memory down; of two runs at once the last one's stays, which costs time only."""
         if self._changed:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.file.with_name(f".{self.file.name}.{os.getpid()}.partial")
-            partial.write_text(json.dumps(self._known))
-            partial.replace(self.file)
+            write_text(self.file, json.dumps(self._known))
             self._changed = False

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from semisupcon.batch_norm import statistics_measured, tracking
 from semisupcon.checkpoints import load_encoder, load_parts
 from semisupcon.encoders.base import WHOLE, Encoder, freeze
 from semisupcon.errors import ConfigError, UserError
@@ -137,18 +137,11 @@ def seeded(seed: int) -> Iterator[None]:
 def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
     """A copy whose batch-norm statistics are the averages over ``batches`` of waveforms ``[N, 1, T]``; everything else stays in eval mode."""
     encoder = copy.deepcopy(subject.encoder)
-    norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    if not norms:
+    if not tracking(encoder):
         return subject
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum, norm.training = None, True
-    with torch.no_grad():
+    with statistics_measured(encoder), torch.no_grad():
         for batch in batches:
             encoder(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
     return Subject(subject.name, freeze(encoder), subject.source, subject.representation, seed=subject.seed)
 
 

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytorch_lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from semisupcon.audio.scan import scan
+from semisupcon.batch_norm import mean_and_scale, standardiser
 from semisupcon.data.clips import Clips, as_is
 from semisupcon.data.draws import ClipTable
 from semisupcon.encoders.base import Encoder, freeze
@@ -44,9 +45,7 @@ class FineTuner(L.LightningModule):
     def __init__(self, encoder: Encoder, head: ProbeHead, options: FineTuning, discriminative: bool = True):
         super().__init__()
         self.encoder, self.head, self.options, self.discriminative = encoder, head, options, discriminative
-        self.norm = nn.BatchNorm1d(head.net.in_dim, affine=False)
-        self.norm.running_mean.copy_(head.mean)
-        self.norm.running_var.copy_(head.scale**2).clamp_(max=1e12)
+        self.norm = standardiser(head.mean, head.scale)
         self.curve: list[dict[str, float]] = []
         self.best, self.kept = float("inf"), None
         self._outputs: list[tuple[Tensor, Tensor]] = []
@@ -91,7 +90,7 @@ class FineTuner(L.LightningModule):
 
     def finished_head(self) -> ProbeHead:
         """The head with the constants that the norm has ended with."""
-        self.head.mean, self.head.scale = self.norm.running_mean.clone(), (self.norm.running_var + self.norm.eps).sqrt()
+        self.head.mean, self.head.scale = mean_and_scale(self.norm)
         return self.head.eval()
 
 

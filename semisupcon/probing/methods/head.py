@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from semisupcon.errors import CheckpointError
+from semisupcon.files import atomic_open
 from semisupcon.heads import Head, LinearHead, MLPHead
 from semisupcon.kinds import AGGREGATIONS, KINDS
 from semisupcon.probing.embeddings.cache import Chunks
@@ -80,7 +81,7 @@ def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> 
 
 def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
     """Write a head as safetensors, with what it is and what it was trained for (task, classes, encoder, aggregation) in the header."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     kind = "mlp" if isinstance(head.net, MLPHead) else "linear"
     form = {
@@ -90,11 +91,8 @@ def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
         "out_dim": head.net.out_dim,
         "hidden": getattr(head.net, "hidden", 0),
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({k: v.contiguous() for k, v in head.state_dict().items()}, partial, metadata={"head": json.dumps(form | about)})
-    partial.replace(path)
+    with atomic_open(path, "wb") as file:
+        file.write(save({k: v.contiguous() for k, v in head.state_dict().items()}, metadata={"head": json.dumps(form | about)}))
 
 
 def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:

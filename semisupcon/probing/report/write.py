@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from semisupcon.files import write_text
 from semisupcon.probing.report.page import page
 from semisupcon.probing.report.table import markdown, table
 from semisupcon.probing.scores.bootstrap import RESAMPLES
@@ -15,6 +16,6 @@ def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES) -> 
     lines, comparisons = summarise(rows, out, resamples)
     write_lines(lines, out / "summary.csv")
     write_lines(comparisons, out / "comparisons.csv")
-    (out / "report.md").write_text(markdown(lines, comparisons))
-    (out / "report.html").write_text(page("What the representations are worth", lines, comparisons, rows, out))
+    write_text(out / "report.md", markdown(lines, comparisons))
+    write_text(out / "report.html", page("What the representations are worth", lines, comparisons, rows, out))
     return table(lines, comparisons)

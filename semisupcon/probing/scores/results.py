@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from semisupcon.errors import UserError
-from semisupcon.files import cell, cells, cells_of, inside, plain_cell
+from semisupcon.files import inside, plain_cell, write_csv
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,12 @@ class Results:
         """Add the rows of a probe; those that an older run of the same left are dropped. The file is replaced whole."""
         units = {row.unit() for row in rows}
         self.rows = [row for row in self.rows if row.unit() not in units] + list(rows)
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_name(f".{self.file.name}.partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [f.name for f in fields(Row)])
-            writer.writeheader()
-            writer.writerows(cells_of({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()}) for row in self.rows)
-        partial.replace(self.file)
+        write_csv(self.file, [f.name for f in fields(Row)], map(short_values, self.rows))
+
+
+def short_values(item: Any) -> list[Any]:
+    """The values of a dataclass, floats with six digits."""
+    return [f"{v:.6g}" if isinstance(v, float) else v for v in asdict(item).values()]
 
 
 def identity_of(*parts: object) -> str:
@@ -110,20 +110,15 @@ def identity_of(*parts: object) -> str:
 
 def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, scores: np.ndarray, classes: Sequence[str], kind: str) -> None:
     """One row a track: its path, what is true, what is predicted, and the score of every class."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("w", newline="") as lines:
-        writer = csv.writer(lines)
-        if kind == "multiclass":
-            writer.writerow(["path", "true", "predicted", *(f"score {c}" for c in classes)])
-            names = zip(targets.argmax(axis=1), scores.argmax(axis=1), strict=True)
-            rows = ([classes[t], classes[p]] for t, p in names)
-        else:
-            writer.writerow(["path", *(f"true {c}" for c in classes), *(f"score {c}" for c in classes)])
-            rows = ([f"{v:g}" for v in row] for row in targets)
-        for path, words, numbers in zip(paths, rows, scores, strict=True):
-            writer.writerow([cell(path), *cells(words), *(f"{v:.6g}" for v in numbers)])
-    partial.replace(file)
+    if kind == "multiclass":
+        known = ["true", "predicted"]
+        names = zip(targets.argmax(axis=1), scores.argmax(axis=1), strict=True)
+        rows = ([classes[t], classes[p]] for t, p in names)
+    else:
+        known = [f"true {c}" for c in classes]
+        rows = ([f"{v:g}" for v in row] for row in targets)
+    lines = ([path, *words, *(f"{v:.6g}" for v in numbers)] for path, words, numbers in zip(paths, rows, scores, strict=True))
+    write_csv(file, ["path", *known, *(f"score {c}" for c in classes)], lines)
 
 
 def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:

@@ -1,16 +1,15 @@
 """From one number a probe to one line a question: seeds averaged, folds pooled, encoders compared track by track."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
-from semisupcon.files import cells_of
+from semisupcon.files import write_csv
 from semisupcon.probing.scores.bootstrap import RESAMPLES, Drawn, bootstrap, difference, verdict
-from semisupcon.probing.scores.results import Row, read_predictions
+from semisupcon.probing.scores.results import Row, read_predictions, short_values
 
 SHOWN = {
     "multiclass": ("accuracy", "mirex_weighted"),
@@ -109,14 +108,8 @@ def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | Non
 
 def write_lines(items: Sequence[Line] | Sequence[Comparison], file: Path) -> None:
     """Write lines or comparisons as CSV."""
-    if not items:
-        return
-    partial = file.with_name(f".{file.name}.partial")
-    with partial.open("w", newline="") as target:
-        writer = csv.DictWriter(target, [f.name for f in fields(items[0])])
-        writer.writeheader()
-        writer.writerows(cells_of({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(item).items()}) for item in items)
-    partial.replace(file)
+    if items:
+        write_csv(file, [f.name for f in fields(items[0])], map(short_values, items))
 
 
 def _who(row: Row) -> str:

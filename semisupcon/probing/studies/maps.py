@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from semisupcon.errors import ConfigError
+from semisupcon.files import write_text
 from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.embeddings.encoders import Subject
 
@@ -74,10 +75,7 @@ def make_map(subject: Subject, features: Features, method: str, colour_by: str |
 
 def save_map(found: Map, file: Path) -> None:
     """Write a map as JSON."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(asdict(found)))
-    partial.replace(file)
+    write_text(file, json.dumps(asdict(found)))
 
 
 def load_map(file: Path) -> Map:

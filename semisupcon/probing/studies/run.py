@@ -1,6 +1,5 @@
 """What a suite does beside probing: maps of the embeddings, robustness curves, invariance tables. Each is kept, and not made twice."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 
 from semisupcon.embedding import progress, read_ahead
-from semisupcon.files import cell, cells_of
+from semisupcon.files import write_csv
 from semisupcon.probing.embeddings.embedder import clip_segments, with_test
 from semisupcon.probing.methods.by_name import Case
 from semisupcon.probing.methods.head import load_head, predict
@@ -108,19 +107,13 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     segments = torch.from_numpy(np.concatenate(list(clips)))
     names, noise = [task.paths[i] for i in rows], studies.invariance_noise
     moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size, noise_db=noise)
-    file.parent.mkdir(parents=True, exist_ok=True)
     for old in file.parent.glob(f"{name}-????????*.csv"):
         old.unlink()
     shares = {row.head: weight_share(load_head(out / row.head)[0], encoder) for row in probed if row.head and row.method == "linear"}
     shares = [s for s in shares.values() if s]
     if shares:
-        with file.with_name(f"{file.stem}-weights.csv").open("w", newline="") as target:
-            csv.writer(target).writerows(
-                [("head", "share"), *((cell(head), f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0])]
-            )
-    with file.open("w", newline="") as target:
-        writer = csv.DictWriter(target, ["task", "checkpoint", *(f.name for f in fields(Moved))])
-        writer.writeheader()
-        for m in moved:
-            values = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(m).items()}
-            writer.writerow(cells_of({"task": task.name, "checkpoint": it.subject.name, **values}))
+        means = [(head, f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0]]
+        write_csv(file.with_name(f"{file.stem}-weights.csv"), ("head", "share"), means)
+    values = ([f"{v:.5g}" if isinstance(v, float) else v for v in asdict(m).values()] for m in moved)
+    rows = ([task.name, it.subject.name, *row] for row in values)
+    write_csv(file, ["task", "checkpoint", *(f.name for f in fields(Moved))], rows)
