@@ -18,7 +18,7 @@ LAYERS = {
     4: ("encoders/", "data/"),
     3: ("augmentations/", "frontends/", "datasets/", "heads.py", "targets.py", "checkpoints.py", "embedding.py"),
     2: ("audio/", "spec.py", "public.py", "old_names.py"),
-    1: ("batch.py", "losses/", "random.py", "distributed.py", "files.py", "kinds.py", "plots.py", "errors.py", "memory.py"),
+    1: ("batch.py", "losses/", "random.py", "distributed.py", "files.py", "kinds.py", "plots/", "errors.py", "memory.py"),
 }
 LAYER = {prefix: layer for layer, prefixes in LAYERS.items() for prefix in prefixes}
 LIGHTNING = ("training/", "commands/", "data/datamodule.py", "probing/methods/finetune.py")
