@@ -59,7 +59,7 @@ def draw_lines(
         axes.set_xticks(positions, [short(tick) for tick in ticks], **turned)
     margin = 0.05 * (positions[-1] - positions[0]) or 0.5
     axes.set_xlim(positions[0] - margin, positions[-1] + margin)
-    axes.set(title=printable(title), xlabel=x, ylabel=y)
+    axes.set(title=printable(title), xlabel=printable(x), ylabel=printable(y))
     axes.grid(**GRID)
     axes.spines[["top", "right"]].set_visible(False)
     if rows:

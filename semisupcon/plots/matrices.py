@@ -34,7 +34,7 @@ def draw_matrix(
     figure, axes = new_figure(6.2, 5.2)
     image = axes.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap="RdBu_r" if limits[0] < 0 else "viridis", interpolation="nearest")
     figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
-    axes.set(title=printable(title), xlabel=columns, ylabel=rows)
+    axes.set(title=printable(title), xlabel=printable(columns), ylabel=printable(rows))
     return figure
 
 

@@ -60,7 +60,7 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # The page's reader has other fonts.
         figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
-    digest = hashlib.sha256(salt.encode() + buffer.getvalue()).hexdigest()[:6]
+    digest = hashlib.sha256(salt.encode() + buffer.getvalue()).hexdigest()[:8]
     root = ElementTree.fromstring(buffer.getvalue())
     _drop_globals(root)
     for element in root.iter():

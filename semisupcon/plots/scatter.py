@@ -62,7 +62,7 @@ def draw_scatter(
             drawn[:shown], [short(c) for c in classes[:shown]], title=heading, fontsize=9, frameon=False, ncols=columns, **where
         )
         tell_names(legend.get_texts(), classes[:shown])
-    axes.set(title=printable(title), xticks=[], yticks=[], xlabel=x, ylabel=y)
+    axes.set(title=printable(title), xticks=[], yticks=[], xlabel=printable(x), ylabel=printable(y))
     axes.set_aspect("equal", adjustable="datalim")
     return figure
 
