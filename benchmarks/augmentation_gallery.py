@@ -20,7 +20,7 @@ from semisupcon.augmentations.published import MTSLVRChain
 from semisupcon.augmentations.reverb import Reverb
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.augmentations.timing import Fade, SpliceOut, TimeMask
-from semisupcon.commands.hear import augmented_views, draw_spectrograms, read_span
+from semisupcon.commands.hear import augmented_views, draw_clips, read_span
 
 RATE, SECONDS = 22050, 2.7
 # Part of a file name, seconds into it, title, what is done, with what seed.
@@ -52,7 +52,7 @@ def main(args: list[str]) -> int:
             views, stories = augmented_views(audio, chain, 1, path.name, seed=seed)
             before[f"{name.replace('_', ' ')}, {start:g} s"], after[title] = audio, views[0]
             print(f"augmentations_{sheet + 1}.png  {path.name} at {start:g} s: {stories[0]}")
-        save_small(draw_spectrograms(before | after, RATE, columns=4), out / f"augmentations_{sheet + 1}.png")
+        save_small(draw_clips(before | after, RATE, columns=4), out / f"augmentations_{sheet + 1}.png")
     return 0
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import digits
 from benchmarks.recipes import REAL, ROOT, asking, named_tasks, pretrain
 from semisupcon.commands.probe import main as probe
-from semisupcon.plots import draw_confusion, draw_robustness, draw_scatter, save_figure
+from semisupcon.plots import draw_confusion, draw_lines, draw_scatter, save_figure
 from semisupcon.probing.scores.metrics import confusion
 from semisupcon.probing.scores.results import Results, read_predictions
 from semisupcon.probing.studies.maps import load_map
@@ -70,7 +70,7 @@ def pictures(out: Path, media: Path) -> None:
             curves.setdefault(r.checkpoint, {})[int(r.detail.split("/")[1])] = (r.value, r.low, r.high)
     if curves:
         lines = {name: [points[i] for i in sorted(points)] for name, points in curves.items()}
-        figure = draw_robustness([str(i) for i in range(6)], lines, "FSDD digits: linear probe on corrupted test audio")
+        figure = draw_lines([str(i) for i in range(6)], lines, "FSDD digits: linear probe on corrupted test audio", "severity", "accuracy")
         save_figure(figure, media / "probing-robustness.png", dpi=80)
 
 

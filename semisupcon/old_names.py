@@ -5,7 +5,8 @@ names then stand for the same module object, so classes, pickles and patches agr
 
 Three old modules are packages now and need no entry: ``semisupcon.data.packed``, ``semisupcon.probing.report`` and
 ``semisupcon.probing.studies`` export the names that the modules had. ``semisupcon.probing.methods`` is a package as well; its table of
-methods is in ``semisupcon.probing.methods.by_name``.
+methods is in ``semisupcon.probing.methods.by_name``. ``semisupcon.probing.svg`` gives ``semisupcon.plots``, whose functions have other
+names: ``draw_*`` and ``svg_text``.
 """
 
 import importlib
@@ -101,7 +102,7 @@ OLD_MODULES: dict[str, str] = {
     "semisupcon.probing.scoring": "semisupcon.probing.methods.saved_head",
     "semisupcon.probing.subjects": "semisupcon.probing.embeddings.encoders",
     "semisupcon.probing.summary": "semisupcon.probing.scores.summary",
-    "semisupcon.probing.svg": "semisupcon.probing.report.svg",
+    "semisupcon.probing.svg": "semisupcon.plots",
     "semisupcon.probing.tasks": "semisupcon.probing.embeddings.tasks",
     "semisupcon.runs": "semisupcon.training.runs",
 }

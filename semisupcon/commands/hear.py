@@ -13,13 +13,13 @@ from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.files import atomic_path
+from semisupcon.plots.spectrograms import FLOOR_DB
 from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEFAULTS = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
-FLOOR_DB = -80.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,7 +122,7 @@ def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
     for name, clip in clips.items():
         with atomic_path(folder / f"{name}.wav") as partial:
             soundfile.write(partial, clip.numpy(), sample_rate, format="WAV", subtype="FLOAT")
-    save_figure(draw_spectrograms(clips, sample_rate), folder / "spectrograms.png")
+    save_figure(draw_clips(clips, sample_rate), folder / "spectrograms.png")
 
 
 def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
@@ -132,21 +132,9 @@ def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
     return (20 * torch.log10(magnitude * (2 / window.sum()) + 1e-10)).clamp(min=2 * FLOOR_DB).numpy()
 
 
-def draw_spectrograms(clips: Mapping[str, Tensor], sample_rate: int, columns: int = 1) -> "Figure":
-    """Spectrograms of clips ``[T]`` by title, in ``columns`` columns filled row by row, on one scale of colours."""
-    from matplotlib.figure import Figure
+def draw_clips(clips: Mapping[str, Tensor], sample_rate: int, columns: int = 1) -> "Figure":
+    """Spectrograms of clips ``[T]`` by title, in ``columns`` columns filled row by row."""
+    from semisupcon.plots import draw_spectrograms
 
-    rows = -(-len(clips) // columns)
-    figure = Figure(figsize=(7 if columns == 1 else 2.6 * columns, 1.7 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis, (title, clip) in zip(axes.flat, clips.items(), strict=False):
-        extent = (0, len(clip) / sample_rate, 0, sample_rate / 2000)
-        image = axis.imshow(spectrogram_db(clip), origin="lower", aspect="auto", extent=extent, vmin=FLOOR_DB, vmax=0, cmap="magma")
-        axis.set_title(title, fontsize=8)
-        axis.tick_params(labelsize=7)
-    for axis in axes[-1]:
-        axis.set_xlabel("s", fontsize=7)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("kHz", fontsize=7)
-    figure.colorbar(image, ax=axes, label="dB of full scale", shrink=0.8)
-    return figure
+    levels = {title: (spectrogram_db(clip), len(clip) / sample_rate) for title, clip in clips.items()}
+    return draw_spectrograms(levels, sample_rate, columns)

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import shlex
 import sys
 from dataclasses import fields
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -89,15 +91,19 @@ def parser() -> Parser:
 
 def main(args: list[str] | None = None) -> int:
     """Probe; returns the exit status, 2 after a mistake in the input."""
-    options = parser().parse_args(gather_task_options(sys.argv[1:] if args is None else args))
+    args = sys.argv[1:] if args is None else args
+    options = parser().parse_args(gather_task_options(args))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        from semisupcon.plots import require_matplotlib
         from semisupcon.probing.report.write import write_report
         from semisupcon.probing.suite import run, score_saved_head
 
+        require_matplotlib()  # Now, and not after hours of probing.
         suite = make_suite(options)
         results = score_saved_head(suite) if suite.head else run(suite)
-        print(write_report(results.rows, suite.out, suite.resamples))
+        command, date = shlex.join(["probe.py", *args]), datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
+        print(write_report(results.rows, suite.out, suite.resamples, command, date))
         print(f"\nAll numbers, tables and pictures: {suite.out}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,45 +2,59 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semisupcon.files import plain_cell
-from semisupcon.probing.report import svg
+from semisupcon.plots import draw_confusion, draw_lines, draw_scatter, svg_text
+from semisupcon.probing.report.html import document, figure, figures, table
 from semisupcon.probing.report.table import HEADER, cells
 from semisupcon.probing.scores.metrics import MAIN, confusion
 from semisupcon.probing.scores.results import Row, read_predictions
 from semisupcon.probing.scores.summary import Comparison, Line
 from semisupcon.probing.studies.maps import TITLES, load_map
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
-table{border-collapse:collapse;font-size:13px;margin:.6rem 0 1.4rem}th,td{padding:.22rem .6rem;border-bottom:1px solid #e3e6ea;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}th{border-bottom:2px solid #aab}.better{color:#006b3c;font-weight:600}.worse{color:#a3262a}
-figure{display:inline-block;margin:.4rem 1.4rem 1rem 0;vertical-align:top}figcaption{font-size:13px;color:#444}details summary{cursor:pointer}
-"""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def page(title: str, lines: Sequence[Line], comparisons: Sequence[Comparison], rows: Sequence[Row], out: Path) -> str:
-    """The whole page; ``out`` is the folder in which rows' files, maps and other tables lie."""
-    parts = [f"<h1>{escape(title)}</h1>", _results(lines, comparisons), _pairs(comparisons)]
+def page(
+    title: str,
+    lines: Sequence[Line],
+    comparisons: Sequence[Comparison],
+    rows: Sequence[Row],
+    out: Path,
+    command: str = "",
+    date: str = "",
+    versions: Mapping[str, str] | None = None,
+) -> str:
+    """The whole page.
+
+    Args:
+        title: heading of the page.
+        lines, comparisons: summary of ``rows``.
+        rows: of the results.
+        out: folder of the files that rows name, of maps and of other tables.
+        command, date, versions: shown at the bottom where given.
+    """
+    parts = [_results(lines, comparisons), _pairs(comparisons)]
     for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
-        figures = [*_confusions(of_task, out), *_curves(of_task, out), *_maps(task, out)]
-        if figures:
-            parts.append(f"<h2>{escape(task)}</h2>" + "".join(figures))
+        found = [*_confusions(of_task, out), *_curves(of_task, out), *_maps(task, out)]
+        if found:
+            parts.append(f"<h2>{escape(task)}</h2>{figures(found)}")
     parts += [_robustness(out), _invariance(out)]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    return document(title, "".join(parts), command, date, versions)
 
 
 def _results(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
     note = """<p>Intervals are 95 %, by bootstrap over test tracks (few-shot: 1.96 standard errors over episodes); ± is the standard deviation over
     seeds. The verdict is the paired bootstrap's: same when the interval of the difference holds 0. * untrained, of the same shape.</p>"""
-    return note + _table(HEADER, cells(lines, comparisons))
+    return note + table(HEADER, cells(lines, comparisons))
 
 
 def _pairs(comparisons: Sequence[Comparison]) -> str:
@@ -52,7 +66,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
         if c.ours < c.theirs
     ]
     header = ("task", "method", "metric", "encoder", "against", "difference", "95 % interval", "verdict")
-    return f"<details><summary>All pairs of encoders</summary>{_table(header, rows)}</details>"
+    return f"<details><summary>All pairs of encoders</summary>{table(header, rows)}</details>"
 
 
 def _confusions(rows: Sequence[Row], out: Path) -> Iterable[str]:
@@ -67,7 +81,9 @@ def _confusions(rows: Sequence[Row], out: Path) -> Iterable[str]:
         read = [read_predictions(out / file) for file in files]
         counts = sum(confusion(targets, scores) for _, targets, scores, *_ in read)
         if len(counts) <= 60:
-            yield _figure(svg.confusion(counts, read[0][3]), f"{who[0]}, {mine[0].method}: true class by row, predicted by column")
+            yield _picture(
+                draw_confusion(counts, read[0][3]), rows[0].task, f"{who[0]}, {mine[0].method}: confusion matrix of the test clips"
+            )
 
 
 def _curves(rows: Sequence[Row], out: Path) -> Iterable[str]:
@@ -75,46 +91,49 @@ def _curves(rows: Sequence[Row], out: Path) -> Iterable[str]:
     curves: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         file = out / "curves" / (Path(row.predictions).stem + ".json")
-        if row.metric != MAIN[row.kind] or row.fold > 1 or not row.predictions or not file.exists():
+        if row.metric != MAIN[row.kind] or row.fold > 1 or row.representation != "embedding" or not row.predictions or not file.exists():
             continue
         of = curves.setdefault(row.method, {})
-        if f"{row.checkpoint}, validation" not in of and row.representation == "embedding":
+        if f"{row.checkpoint}, training" not in of:
             epochs = json.loads(file.read_text())
             of[f"{row.checkpoint}, training"] = [e["train_loss"] for e in epochs]
-            of[f"{row.checkpoint}, validation"] = [e.get("val_loss", float("nan")) for e in epochs]
+            if any("val_loss" in e for e in epochs):
+                of[f"{row.checkpoint}, validation"] = [e.get("val_loss", float("nan")) for e in epochs]
     for method, of in curves.items():
         longest = max(map(len, of.values()))
-        yield _figure(svg.lines([str(i + 1) for i in range(longest)], of), f"{method}: loss by epoch")
+        epochs = [str(i + 1) for i in range(longest)]
+        yield _picture(draw_lines(epochs, of, x="epoch", y="loss"), rows[0].task, f"{method}: loss by epoch")
 
 
 def _maps(task: str, out: Path) -> Iterable[str]:
     for file in sorted((out / "maps").glob("*.json")):
         found = load_map(file)
         if found.task == task:
-            labels = np.array(found.labels)
-            picture = svg.scatter(np.array(found.points), labels, found.paths)
-            yield _figure(
-                picture, f"{found.checkpoint}: {TITLES[found.method]} of the test clips by {found.label}; each point names its clip"
-            )
+            kind = TITLES[found.method]
+            about = {"label_title": found.label, "names": found.paths, "x": f"{kind} 1", "y": f"{kind} 2"}
+            drawn = draw_scatter(np.array(found.points), np.array(found.labels), **about)
+            yield _picture(drawn, task, f"{found.checkpoint}: {kind} of the test clips by {found.label}; each point names its clip")
 
 
 def _robustness(out: Path) -> str:
     rows = _read(out / "robustness.csv")
-    figures, table = [], []
+    found, cells_of_all = [], []
     for task, family in dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows):
         mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/") and r["metric"] == MAIN[r["kind"]]]
         ticks = list(dict.fromkeys(r["detail"].split("/", 1)[1] for r in mine))
-        curves: dict[str, list[float]] = {}
+        curves: dict[str, list[tuple[float, float, float]]] = {}
         for r in mine:
-            method = r["method"].split(f", {family} ")[0]
-            curve = curves.setdefault(f"{r['checkpoint']}, {method}", [float("nan")] * len(ticks))
-            curve[ticks.index(r["detail"].split("/", 1)[1])] = float(r["value"])
-            value, low, high = (f"{float(r[k]):.3f}" for k in ("value", "low", "high"))
-            table.append((task, r["detail"].replace("/", " "), r["checkpoint"], method, r["metric"], value, f"{low} to {high}"))
-        figures.append(_figure(svg.lines(ticks, curves, width=520), f"{task}: {mine[0]['metric']} on corrupted test audio, {family}"))
+            method, numbers = r["method"].split(f", {family} ")[0], tuple(float(r[k]) for k in ("value", "low", "high"))
+            curve = curves.setdefault(f"{r['checkpoint']}, {method}", [(float("nan"),) * 3] * len(ticks))
+            curve[ticks.index(r["detail"].split("/", 1)[1])] = numbers
+            value, low, high = (f"{number:.3f}" for number in numbers)
+            cells_of_all.append((task, r["detail"].replace("/", " "), r["checkpoint"], method, r["metric"], value, f"{low} to {high}"))
+        metric = mine[0]["metric"]
+        drawn = draw_lines(ticks, curves, x="severity" if family == "severity" else "corruption", y=metric)
+        found.append(_picture(drawn, task, f"{task}: {metric} on corrupted test audio ({family}); bands are 95\u00a0% intervals"))
     header = ("task", "corruption", "checkpoint", "method", "metric", "value", "95 % interval")
-    details = f"<details><summary>Table</summary>{_table(header, table)}</details>"
-    return f"<h2>Robustness</h2>{''.join(figures)}{details}" if rows else ""
+    details = f"<details><summary>Table</summary>{table(header, cells_of_all)}</details>"
+    return f"<h2>Robustness</h2>{figures(found)}{details}" if rows else ""
 
 
 def _invariance(out: Path) -> str:
@@ -122,7 +141,7 @@ def _invariance(out: Path) -> str:
     for file in sorted((out / "invariance").glob("*.csv")):
         rows = _read(file)
         if rows:
-            parts.append(f"<h3>{escape(file.stem)}</h3>" + _table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+            parts.append(f"<h3>{escape(file.stem)}</h3>" + table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
     return (
         "<h2>Invariance</h2><p>Mean distance between the embeddings of a clip and of its augmented form; lower is more invariant.</p>"
         + "".join(parts)
@@ -131,21 +150,8 @@ def _invariance(out: Path) -> str:
     )
 
 
-def _figure(picture: str, caption: str) -> str:
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    used = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    head = "".join(f"<th>{escape(header[i])}</th>" for i in used)
-    body = "".join("<tr>" + "".join(_cell(row[i]) for i in used) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _cell(text: str) -> str:
-    number = text[:1].isdigit() or (text[:1] in "+-" and text[1:2].isdigit())
-    kind = ' class="n"' if number else f' class="{text}"' if text in ("better", "worse") else ""
-    return f"<td{kind}>{escape(text)}</td>"
+def _picture(drawn: "Figure", task: str, caption: str) -> str:
+    return figure(svg_text(drawn, salt=f"{task} {caption}"), caption)
 
 
 def _read(file: Path) -> list[dict[str, str]]:

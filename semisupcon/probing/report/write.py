@@ -1,6 +1,8 @@
 """Writing the report of a suite: summary tables, Markdown and the HTML page."""
 
+import platform
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from semisupcon.files import write_text
@@ -10,12 +12,36 @@ from semisupcon.probing.scores.bootstrap import RESAMPLES
 from semisupcon.probing.scores.results import Row
 from semisupcon.probing.scores.summary import summarise, write_lines
 
+PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 
-def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES) -> str:
-    """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the results; returns the table for the terminal."""
+
+def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, command: str = "", date: str = "") -> str:
+    """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the results.
+
+    Args:
+        rows: of the results.
+        out: folder of the results.
+        resamples: of the bootstrap.
+        command, date: shown at the bottom of the page, with the versions of the packages; an empty text is left out.
+
+    Returns:
+        The table for the terminal.
+    """
     lines, comparisons = summarise(rows, out, resamples)
     write_lines(lines, out / "summary.csv")
     write_lines(comparisons, out / "comparisons.csv")
     write_text(out / "report.md", markdown(lines, comparisons))
-    write_text(out / "report.html", page("What the representations are worth", lines, comparisons, rows, out))
+    title = "What the representations are worth"
+    write_text(out / "report.html", page(title, lines, comparisons, rows, out, command, date, versions()))
     return table(lines, comparisons)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on; packages that are not installed are left out."""
+    found = {"Python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,20 @@
+"""Figures by matplotlib, the one drawing library of the project. Each ``draw_*`` returns a Figure that belongs to no window."""
+
+from semisupcon.plots.lines import draw_lines
+from semisupcon.plots.matrices import draw_confusion, draw_matrix
+from semisupcon.plots.saving import save_figure, svg_text
+from semisupcon.plots.scatter import draw_scatter
+from semisupcon.plots.spectrograms import draw_spectrograms
+from semisupcon.plots.style import class_style, require_matplotlib
+
+__all__ = [
+    "class_style",
+    "draw_confusion",
+    "draw_lines",
+    "draw_matrix",
+    "draw_scatter",
+    "draw_spectrograms",
+    "require_matplotlib",
+    "save_figure",
+    "svg_text",
+]

@@ -1,0 +1,76 @@
+"""Lines over named positions: learning curves, a metric under growing corruption."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semisupcon.plots.style import COLOURS, GRID, MARKERS, draws, hover, new_figure, printable, short, tell_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARKED_UP_TO = 12  # Positions; a longer line has no markers.
+DASHES = ("-", "--", ":", "-.")
+
+
+@draws
+def draw_lines(
+    ticks: Sequence[str],
+    lines: Mapping[str, Sequence[float] | Sequence[tuple[float, float, float]]],
+    title: str = "",
+    x: str = "",
+    y: str = "",
+) -> "Figure":
+    """One line a name.
+
+    Args:
+        ticks: names of the n positions (epochs, severities, effects); whole numbers are placed by value, in ascending order.
+        lines: by name at most n values, or (value, low, high), which adds a band. NaN leaves a gap.
+        title, x, y: texts above the lines and beside the axes.
+
+    Raises:
+        ValueError: without ticks.
+    """
+    if not len(ticks):
+        raise ValueError("Lines need at least one position.")
+    from matplotlib.ticker import MaxNLocator
+
+    rows = -(-len(lines) // 2) if len(lines) > 1 else 0
+    long = max(map(len, ticks)) > 4
+    figure, axes = new_figure(max(6.2, 0.35 * len(ticks) * long), 4 + 0.2 * rows + 0.5 * long, layout="constrained")
+    few, numbered = len(ticks) <= MARKED_UP_TO, all(tick.isdecimal() for tick in ticks)
+    positions = np.array([int(tick) for tick in ticks]) if numbered else np.arange(len(ticks))
+    for i, (name, values) in enumerate(lines.items()):
+        values = np.asarray(values, dtype=float)
+        middle = values[:, 0] if values.ndim == 2 else values
+        at = positions[: len(values)]
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)], "linewidth": 1.6}
+        # A lone value between gaps is seen by its marker only.
+        marker = MARKERS[i % len(MARKERS)] if few else "." if _has_lone_value(middle) else None
+        (line,) = axes.plot(at, middle, marker=marker, markersize=5, **style)
+        line.set_url(hover(name))
+        if values.ndim == 2:
+            axes.fill_between(at, values[:, 1], values[:, 2], color=style["color"], alpha=0.15, linewidth=0)
+    if numbered:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    else:
+        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        axes.set_xticks(positions, [short(tick) for tick in ticks], **turned)
+    margin = 0.05 * (positions[-1] - positions[0]) or 0.5
+    axes.set_xlim(positions[0] - margin, positions[-1] + margin)
+    axes.set(title=printable(title), xlabel=printable(x), ylabel=printable(y))
+    axes.grid(**GRID)
+    axes.spines[["top", "right"]].set_visible(False)
+    if rows:
+        names = list(lines)
+        legend = figure.legend(
+            axes.lines, [short(name, 40) for name in names], loc="outside lower center", ncols=2, fontsize=9, frameon=False
+        )
+        tell_names(legend.get_texts(), names)
+    return figure
+
+
+def _has_lone_value(values: np.ndarray) -> bool:
+    finite = np.isfinite(np.pad(values, 1, constant_values=np.nan))
+    return bool((finite[1:-1] & ~finite[:-2] & ~finite[2:]).any())

@@ -1,0 +1,127 @@
+"""Figures as files, and as SVG text for an HTML page."""
+
+import hashlib
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from semisupcon.files import atomic_open
+from semisupcon.plots.style import hover_text, require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LINK = "{http://www.w3.org/1999/xlink}href"
+# Inherited by all elements. Text and filled shapes without a colour of their own take that of the page.
+_ROOT = {
+    "xmlns": "http://www.w3.org/2000/svg",
+    "fill": "currentColor",
+    "stroke-linejoin": "round",
+    "stroke-linecap": "butt",
+    "font-family": "system-ui, sans-serif",
+}
+
+
+def save_figure(figure: "Figure", path: str | Path, dpi: int = 120) -> Path:
+    """Write a figure in the format of its suffix (png, svg, pdf); folders are made, and the file appears only when complete.
+
+    ``dpi`` is the resolution in dots per inch. An SVG file is the text of `svg_text`.
+    """
+    path = Path(path)
+    if path.suffix == ".svg":
+        content = svg_text(figure).encode()
+    else:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=path.suffix[1:], dpi=dpi, bbox_inches="tight")
+        content = buffer.getvalue()
+    with atomic_open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def svg_text(figure: "Figure", salt: str = "") -> str:
+    """A figure as an ``<svg>`` element to put into an HTML page; equal figures give equal text.
+
+    The element has a viewBox and no width or height, so it takes the width of the element around it. The background is transparent
+    and black is ``currentColor``. Artists whose url is a `hover` text carry it as ``<title>``.
+
+    Args:
+        figure: any.
+        salt: part of the ids in the text. Equal figures on one page need different ones.
+    """
+    require_matplotlib()
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "semisupcon", "text.parse_math": False}
+    with rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # The page's reader has other fonts.
+        figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
+    digest = hashlib.sha256(salt.encode() + buffer.getvalue()).hexdigest()[:8]
+    root = ElementTree.fromstring(buffer.getvalue())
+    _drop_globals(root)
+    for element in root.iter():
+        _tidy(element)
+    _rename_ids(root, digest)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.attrib = _ROOT | root.attrib
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def width_of(svg: str) -> float:
+    """Natural width of the text of `svg_text` in CSS pixels, at which 10 pt are 11.5 pixels."""
+    _, _, width, _ = re.search(r'viewBox="([^"]*)"', svg).group(1).split()
+    return float(width) * 1.15
+
+
+def _drop_globals(root: ElementTree.Element) -> None:
+    """Remove metadata, and the style sheet, which would apply to the whole page."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.endswith(("}metadata", "}style")):
+                parent.remove(child)
+
+
+def _tidy(element: ElementTree.Element) -> None:
+    """Names without namespace, two decimals, colours and fonts of the page, hover texts."""
+    element.tag = element.tag.rpartition("}")[2]
+    if _LINK in element.attrib:
+        element.set("href", element.attrib.pop(_LINK))
+    for name, value in element.attrib.items():
+        if name in ("d", "x", "y", "transform", "viewBox"):
+            value = re.sub(r"-?\d+\.\d+", lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."), value)
+            value = re.sub(r"rotate\(-?0 [^)]*\)", "", value)  # Of every horizontal text.
+            element.set(name, " ".join(value.split()))
+        elif name == "style":
+            declared = [part.partition(":") for part in value.split(";") if part.strip()]
+            kept = {key.strip(): text.strip() for key, _, text in declared if key.strip() != "font-family"}
+            element.set(name, ";".join(f"{key}:{'currentColor' if text == '#000000' else text}" for key, text in kept.items()))
+    if element.tag == "a" and (told := hover_text(element.get("href", ""))) is not None:
+        element.tag, element.attrib = "g", {}
+        title = ElementTree.Element("title")
+        title.text = told
+        element.insert(0, title)
+    if not (element.text or "").strip():
+        element.text = None
+    element.tail = None
+
+
+def _rename_ids(root: ElementTree.Element, digest: str) -> None:
+    """Keep the ids that are used, short and different from those of other figures on a page."""
+    used: dict[str, str] = {}
+
+    def new(found: re.Match) -> str:
+        return f"#{used.setdefault(found.group(1), f'i{digest}-{len(used)}')}"
+
+    for element in root.iter():
+        if element.get("href", "").startswith("#"):
+            element.set("href", re.sub("#(.*)", new, element.get("href")))
+        if "clip-path" in element.attrib:
+            element.set("clip-path", re.sub(r"#(\w+)", new, element.get("clip-path")))
+    for element in root.iter():
+        if (name := element.attrib.pop("id", None)) in used:
+            element.set("id", used[name])

@@ -1,0 +1,85 @@
+"""What all figures share: colours, markers, text settings, hover texts."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING
+
+from semisupcon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+# Okabe and Ito (2008): distinct for every kind of colour vision.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+MARKERS = "os^Dv<>PX*"
+GRID = {"color": "black", "alpha": 0.12, "linewidth": 0.6}
+_HOVER = "hover:"
+
+
+def require_matplotlib() -> None:
+    """Raise a `ConfigError` if matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("Figures and reports need matplotlib. Install it: pip install matplotlib") from error
+
+
+def draws(function: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
+    """Decorator of functions that return a figure: names that contain ``$`` are text, not formulas."""
+
+    @wraps(function)
+    def drawn(*args, **kwargs) -> "Figure":
+        require_matplotlib()
+        from matplotlib import rc_context
+
+        with rc_context({"text.parse_math": False}):
+            return function(*args, **kwargs)
+
+    return drawn
+
+
+def new_figure(width: float, height: float, **kwargs) -> tuple["Figure", "Axes"]:
+    """A figure of ``width`` by ``height`` inches with one pair of axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), **kwargs)
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def class_style(index: int, classes: int) -> tuple[str, str]:
+    """Colour and marker of a class: pairs that differ for up to 80 classes."""
+    if classes <= len(COLOURS):
+        return COLOURS[index], "o"
+    return COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) % len(MARKERS)]
+
+
+def short(name: object, most: int = 24) -> str:
+    """A name for a legend or an axis: on one line, at most ``most`` characters."""
+    text = printable(name)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def printable(name: object) -> str:
+    """Text without control characters and lone surrogates, which XML cannot hold."""
+    return "".join(c if c.isprintable() else " " for c in str(name))
+
+
+def hover(text: str) -> str:
+    """The url of an artist that shows ``text`` under the pointer in `svg_text`. PNG ignores urls."""
+    return _HOVER + printable(text)
+
+
+def hover_text(url: str) -> str | None:
+    """The text given to `hover`; None for another url."""
+    return url.removeprefix(_HOVER) if url.startswith(_HOVER) else None
+
+
+def tell_names(texts: Iterable["Text"], names: Sequence[object]) -> None:
+    """Give texts that `short` has cut the whole name as hover text."""
+    for text, name in zip(texts, names, strict=True):
+        if text.get_text() != printable(name):
+            text.set_url(hover(str(name)))
