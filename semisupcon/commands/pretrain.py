@@ -29,16 +29,8 @@ from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # bare class names resolve
-from semisupcon.training.callbacks import (
-    AtomicCheckpointIO,
-    BeforeOthers,
-    DrawMatrices,
-    EndWell,
-    JobTimer,
-    KeepCheckpoints,
-    Throughput,
-    mode_of,
-)
+from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
+from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.resuming import changes, flat

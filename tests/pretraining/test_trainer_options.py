@@ -11,7 +11,7 @@ import yaml
 
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.encoders import SampleCNNSmall
-from semisupcon.training.callbacks import KeepCheckpoints, mode_of
+from semisupcon.training.keeping import KeepCheckpoints, mode_of
 from tests.pretraining.runs import ROOT, TINY, pretrain, rows
 
 STEPS = ("--trainer.max_steps", "2")

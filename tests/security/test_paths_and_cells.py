@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from hostile import Gadget, content, pretended_export, save, watch
+from hostile import Gadget, pretended_export, watch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,14 +151,14 @@ def test_a_head_of_somebody_else_is_data(probed, tmp_path, capsys):
     assert load_head(head)[1]["method"] == "linear"
 
 
-def test_the_wandb_run_of_a_stranger_s_run_json_is_no_path(tmp_path, capsys, monkeypatch):
-    from semisupcon.commands.pretrain import main as pretrain
+def test_the_wandb_run_of_a_stranger_s_run_json_is_no_path(digits, tmp_path, capsys, monkeypatch):
+    from tests.pretraining.runs import pretrain
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    checkpoint = save(content(), tmp_path / "runs" / "run")
-    (checkpoint.parent / "run.json").write_text(json.dumps({"wandb_id": "../../ESCAPED"}))
-    recipe = ["--config", "config/pretraining/pretrain_ssl.yaml", "--config", "config/overlays/small/pretrain_ssl.yaml", "--log", "wandb"]
-    assert pretrain([*recipe, "--ckpt_path", str(tmp_path / "runs"), "--resume_from_checkpoint", str(checkpoint)]) == 2
+    assert pretrain(digits, tmp_path / "runs", "--run_name", "run", "--trainer.max_steps", "1") == 0
+    (tmp_path / "runs" / "run" / "run.json").write_text(json.dumps({"wandb_id": "../../ESCAPED"}))
+    resume = ("--resume_from_checkpoint", str(tmp_path / "runs" / "run"), "--log", "wandb", "--trainer.max_steps", "2")
+    assert pretrain(digits, tmp_path / "runs", *resume) == 2
     assert "The wandb run is named by letters" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*ESCAPED*"))
 
