@@ -11,8 +11,8 @@ import numpy as np
 from semisupcon.files import plain_cell
 from semisupcon.probing.report import svg
 from semisupcon.probing.report.table import HEADER, cells
-from semisupcon.probing.scores.metrics import MAIN, confusion
-from semisupcon.probing.scores.results import Row, read_predictions
+from semisupcon.probing.scores.metrics import confusion
+from semisupcon.probing.scores.results import Row, main_rows, read_predictions
 from semisupcon.probing.scores.summary import Comparison, Line
 from semisupcon.probing.studies.maps import TITLES, load_map
 
@@ -73,9 +73,9 @@ def _confusions(rows: Sequence[Row], out: Path) -> Iterable[str]:
 def _curves(rows: Sequence[Row], out: Path) -> Iterable[str]:
     """Training and validation loss of the first fold and seed, a picture for each method."""
     curves: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
+    for row in main_rows(rows):
         file = out / "curves" / (Path(row.predictions).stem + ".json")
-        if row.metric != MAIN[row.kind] or row.fold > 1 or not row.predictions or not file.exists():
+        if row.fold > 1 or not row.predictions or not file.exists():
             continue
         of = curves.setdefault(row.method, {})
         if f"{row.checkpoint}, validation" not in of and row.representation == "embedding":
@@ -102,7 +102,8 @@ def _robustness(out: Path) -> str:
     rows = _read(out / "robustness.csv")
     figures, table = [], []
     for task, family in dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows):
-        mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/") and r["metric"] == MAIN[r["kind"]]]
+        mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/")]
+        mine = [r for r in mine if r["metric"] == mine[0]["metric"]]  # The main metric comes first.
         ticks = list(dict.fromkeys(r["detail"].split("/", 1)[1] for r in mine))
         curves: dict[str, list[float]] = {}
         for r in mine:
