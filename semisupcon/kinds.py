@@ -1,5 +1,134 @@
-"""The kinds of label, and of aggregation over segments."""
+"""The kinds of label, with the loss, activation, decisions, metrics and chance level of each; and what is averaged over segments.
 
-KINDS = ("binary", "multiclass", "multilabel", "regression")
+The metrics are computed in `semisupcon.probing.scores.metrics`. Losses of regression compare standardised values.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # What a probe averages over the segments of a track.
 AGGREGATIONS = ("embedding", "logit", "probability", "vote")
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """What follows from the kind of label. N rows, C classes or values.
+
+    Attributes:
+        loss: outputs ``[N, C]`` (logits, or standardised values) and targets ``[N, C]`` to their mean loss; one of the losses of PyTorch.
+        loss_and_gradient: the same on NumPy arrays, and its gradient in the outputs ``[N, C]``.
+        activation: outputs to probabilities; values stay as they are.
+        decisions: logits ``[N, C]`` to answers of 0 and 1 ``[N, C]``; None for values.
+        metrics: names of the metrics, the main one first. ``mirex_weighted`` needs musical keys as classes.
+        shown: beginnings of the names of metrics that tables of results show.
+        chance: the main metric of the best answer that ignores the audio; None where it depends on the class frequencies.
+    """
+
+    loss: Callable[..., "Tensor"]
+    loss_and_gradient: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+    activation: Callable[["Tensor"], "Tensor"]
+    decisions: Callable[["Tensor"], "Tensor"] | None
+    metrics: tuple[str, ...]
+    shown: tuple[str, ...]
+    chance: float | None
+
+    @property
+    def main(self) -> str:
+        """The main metric, unless the data set names another."""
+        return self.metrics[0]
+
+    def losses(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """The loss of every row ``[N]``."""
+        each = self.loss(outputs, targets, reduction="none")
+        return each.mean(dim=1) if each.ndim > 1 else each
+
+
+def _cross_entropy(outputs: "Tensor", targets: "Tensor", reduction: str = "mean") -> "Tensor":
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(outputs, targets, reduction=reduction)
+
+
+def _cross_entropy_and_gradient(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    loss = (targets * (log_sum - shifted)).sum() / len(outputs)
+    return loss, (np.exp(shifted - log_sum) * targets.sum(axis=1, keepdims=True) - targets) / len(outputs)
+
+
+def _binary_cross_entropy(outputs: "Tensor", targets: "Tensor", reduction: str = "mean") -> "Tensor":
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    return binary_cross_entropy_with_logits(outputs, targets, reduction=reduction)
+
+
+def _binary_cross_entropy_and_gradient(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    loss = (np.maximum(outputs, 0) - outputs * targets + np.log1p(np.exp(-np.abs(outputs)))).mean()
+    return loss, ((1 + np.tanh(outputs / 2)) / 2 - targets) / outputs.size
+
+
+def _squared_error(outputs: "Tensor", targets: "Tensor", reduction: str = "mean") -> "Tensor":
+    from torch.nn.functional import mse_loss
+
+    return mse_loss(outputs, targets, reduction=reduction)
+
+
+def _squared_error_and_gradient(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    error = outputs - targets
+    return (error**2).mean(), 2 * error / error.size
+
+
+def _most_likely(outputs: "Tensor") -> "Tensor":
+    from torch.nn.functional import one_hot
+
+    return one_hot(outputs.argmax(dim=1), outputs.shape[1])
+
+
+def _more_likely_than_not(outputs: "Tensor") -> "Tensor":
+    return outputs > 0
+
+
+KINDS: dict[str, LabelKind] = {
+    "binary": LabelKind(
+        _binary_cross_entropy,
+        _binary_cross_entropy_and_gradient,
+        activation=lambda outputs: outputs.sigmoid(),
+        decisions=_more_likely_than_not,
+        metrics=("roc_auc", "mAP", "accuracy"),
+        shown=("roc_auc", "accuracy"),
+        chance=0.5,
+    ),
+    "multiclass": LabelKind(
+        _cross_entropy,
+        _cross_entropy_and_gradient,
+        activation=lambda outputs: outputs.softmax(dim=1),
+        decisions=_most_likely,
+        metrics=("accuracy", "precision", "recall", "f1", "mirex_weighted"),
+        shown=("accuracy", "mirex_weighted"),
+        chance=None,
+    ),
+    "multilabel": LabelKind(
+        _binary_cross_entropy,
+        _binary_cross_entropy_and_gradient,
+        activation=lambda outputs: outputs.sigmoid(),
+        decisions=_more_likely_than_not,
+        metrics=("roc_auc", "mAP"),
+        shown=("roc_auc", "mAP"),
+        chance=0.5,
+    ),
+    "regression": LabelKind(
+        _squared_error,
+        _squared_error_and_gradient,
+        activation=lambda outputs: outputs,
+        decisions=None,
+        metrics=("r2", "median_error"),
+        shown=("r2", "median_error"),
+        chance=0.0,
+    ),
+}

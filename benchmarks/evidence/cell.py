@@ -16,7 +16,7 @@ from benchmarks.evidence.study import Cell, Probe
 from benchmarks.recipes import pretrain
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.probe import main as probe_main
-from semisupcon.probing.scores.metrics import MAIN
+from semisupcon.probing.scores.results import UNIT
 
 COLUMNS = ["study", "setting", "seed", "task", "representation", "method", "metric", "value", "low", "high", "chance"]
 COLUMNS += ["classes", "steps", "seconds", "machine"]
@@ -71,16 +71,16 @@ def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]
 def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
     """Rows of `COLUMNS`, as far as a folder of probes knows them; the main metric of each task alone, and what the studies beside it found."""
     for file in (out / "results.csv", out / "robustness.csv"):
-        for row in pd.read_csv(file).to_dict("records") if file.exists() else ():
-            if row["metric"] == MAIN[row["kind"]]:
-                asked, method = row["task"].replace("_", " "), f"{row['method']}, {note}" if note else row["method"]
-                kept = {name: row[name] for name in ("representation", "metric", "value", "low", "high", "chance")}
-                yield kept | {
-                    "setting": row["checkpoint"],
-                    "task": asked.partition(" of ")[0],
-                    "method": method,
-                    "classes": QUESTIONS[asked].classes,
-                }
+        # The rows of a result begin with its main metric.
+        for row in pd.read_csv(file).drop_duplicates(list(UNIT)).to_dict("records") if file.exists() else ():
+            asked, method = row["task"].replace("_", " "), f"{row['method']}, {note}" if note else row["method"]
+            kept = {name: row[name] for name in ("representation", "metric", "value", "low", "high", "chance")}
+            yield kept | {
+                "setting": row["checkpoint"],
+                "task": asked.partition(" of ")[0],
+                "method": method,
+                "classes": QUESTIONS[asked].classes,
+            }
     for file in sorted((out / "invariance").glob("*.csv")):
         shares = file.stem.endswith("-weights")
         for row in pd.read_csv(file).to_dict("records"):

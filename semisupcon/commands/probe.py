@@ -16,6 +16,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.memory import keep_freed_memory
 from semisupcon.probing.methods.base import FineTuning, Settings
+from semisupcon.probing.methods.by_name import METHODS
 
 Names = list[str] | str
 Numbers = list[int] | int | str
@@ -49,7 +50,7 @@ def parser() -> Parser:
         required=True,
         help="Checkpoints, run folders, exported models, class paths, random.",
     )
-    p.add_argument("--methods", "--method", type=Names, default="linear", help="linear, mlp, finetune, knn, prototypes, few_shot.")
+    p.add_argument("--methods", "--method", type=Names, default="linear", help=f"{', '.join(METHODS)}, or the import path of your own.")
     p.add_argument("--data_root", type=str | None, default=None, help="Folder that holds a folder of each task's name.")
     p.add_argument("--data_dirs", type=dict[str, str], default={}, help="--data_dirs.TASK PATH: the folder of one task.")
     p.add_argument("--task_kwargs", type=dict[str, Any], default={}, help="--task_kwargs.TASK.OPTION VALUE: a data set's own options.")

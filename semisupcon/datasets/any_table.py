@@ -13,13 +13,13 @@ from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
 from semisupcon.datasets.parsing.reading import place, read_table
 from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
+from semisupcon.kinds import KINDS
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training", "dev", "development"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
-METRICS = {"multiclass": "accuracy", "binary": "roc_auc", "multilabel": "roc_auc", "regression": "r2"}
 NO_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"})
 
 
@@ -66,8 +66,8 @@ def csv(
         AnnotationError: for whatever in it cannot be read, with file and line.
         ConfigError: for options that do not go together.
     """
-    if kind not in METRICS:
-        raise ConfigError(f"kind is one of {', '.join(METRICS)}; got '{kind}'.")
+    if kind not in KINDS:
+        raise ConfigError(f"kind is one of {', '.join(KINDS)}; got '{kind}'.")
     columns = [label] if isinstance(label, str) else list(label)
     source = _only_table(root) if file is None else Path(root, file)
     rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator or ("\t" if source.suffix == ".tsv" else ","))
@@ -81,7 +81,7 @@ def csv(
         table["split"] = _read_splits(rows[split])
     else:
         table["split"] = seeded_split(table["path"].tolist(), strata, rows[group].tolist() if group else None, folds, fold, fractions, seed)
-    return Annotations(table, targets, names, kind=kind, metric=METRICS[kind])
+    return Annotations(table, targets, names, kind=kind, metric=KINDS[kind].main)
 
 
 def _only_table(root: Path) -> Path:

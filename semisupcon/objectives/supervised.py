@@ -2,12 +2,12 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from semisupcon.batch import labelled
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, LinearHead
+from semisupcon.kinds import KINDS
 from semisupcon.objectives.views import ViewCriterion
 
 
@@ -60,15 +60,13 @@ class Supervised(ViewCriterion):
         where = share(len(rows), rows.device)
         outputs = self.head(rows)
         logged = {"loss": where.mean(self._errors(outputs, targets.to(outputs.dtype)))}
-        if self.kind in ("multiclass", "binary"):
-            right = (outputs > 0) == (targets > 0.5) if self.kind == "binary" else (outputs.argmax(dim=1) == targets.argmax(dim=1))[:, None]
-            logged["accuracy"] = where.mean(right.float().mean(dim=1))
+        if "accuracy" in KINDS[self.kind].metrics:
+            right = (KINDS[self.kind].decisions(outputs) == targets).all(dim=1)
+            logged["accuracy"] = where.mean(right.float())
         return logged
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of every row."""
-        if self.kind == "multiclass":
-            return cross_entropy(outputs, targets.argmax(dim=1), reduction="none")
         if self.kind == "regression":
-            return ((outputs - (targets - self.mean) / self.scale) ** 2).mean(dim=1)
-        return binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(dim=1)
+            targets = (targets - self.mean) / self.scale
+        return KINDS[self.kind].losses(outputs, targets)

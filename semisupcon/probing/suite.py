@@ -1,6 +1,5 @@
 """All tasks by all encoders by all methods: what is done is not done again, and every result is on disk before the next one starts."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -8,20 +7,18 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from semisupcon.checkpoints import export_encoder
 from semisupcon.data.sources import is_synthetic
-from semisupcon.errors import ConfigError, nearest
-from semisupcon.files import write_text
+from semisupcon.errors import ConfigError
+from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import RANDOM, Subject, load_subject, random_twin, same_shape
 from semisupcon.probing.embeddings.tasks import Task, fold_count, fraction_of_training, load_task, named, select, shuffled_labels
-from semisupcon.probing.methods.base import FineTuning, Outcome, Settings
-from semisupcon.probing.methods.by_name import DEPENDS, KINDS, METHODS, ONE_SEED, Case, applies
-from semisupcon.probing.methods.head import save_head
-from semisupcon.probing.methods.saved_head import score_with_head
-from semisupcon.probing.scores.bootstrap import RESAMPLES, bootstrap
-from semisupcon.probing.scores.metrics import MAIN, chance
-from semisupcon.probing.scores.results import Results, Row, identity_of, write_predictions
+from semisupcon.probing.methods.base import Case, FineTuning, Method, Settings
+from semisupcon.probing.methods.by_name import find_method, key_of
+from semisupcon.probing.methods.saved_head import SavedHead
+from semisupcon.probing.outcomes import file_name, rows_of
+from semisupcon.probing.scores.bootstrap import RESAMPLES
+from semisupcon.probing.scores.results import Results, Row, identity_of, main_rows
 from semisupcon.probing.studies.run import Studies, study_invariance, study_map, study_robustness
 
 log = logging.getLogger(__name__)
@@ -34,7 +31,7 @@ class Suite:
     Attributes:
         tasks: names, import paths, or ``name=task``.
         checkpoints: files, run folders, exported folders, class paths, "random", or ``name=`` any of these.
-        methods: of `METHODS`.
+        methods: probe methods, by name or import path.
         out: folder of results, predictions and heads.
         embedder: how clips are embedded, and where embeddings are kept.
         data_root: folder that holds a folder of each task's name; None for tasks that need none.
@@ -54,7 +51,7 @@ class Suite:
 
     tasks: list[str]
     checkpoints: list[str]
-    methods: list[str]
+    methods: list[str | Method]
     out: Path
     embedder: Embedder
     data_root: Path | None = None
@@ -79,32 +76,36 @@ def run(suite: Suite) -> Results:
     Raises:
         UserError: for anything that is missing or cannot work, before the first probe where it can be known then.
     """
+    suite = replace(suite, methods=[find_method(method) for method in suite.methods])
+    by_name: dict[str, str] = {}
     for method in suite.methods:
-        if method not in METHODS:
-            raise ConfigError(f"No method '{method}'.{nearest(method, METHODS)} There are: {', '.join(METHODS)}.")
+        if by_name.setdefault(method.name, key_of(method)) != key_of(method):
+            raise ConfigError(f"Two methods are called '{method.name}'; their results could not be told apart.")
     subjects = load_subjects(suite)
     tasks = [task for text in suite.tasks for task in rounds(suite, text)]
     for method in suite.methods:
-        if not any(applies(method, task.kind) for task in tasks):
-            raise ConfigError(f"{method} answers {' or '.join(KINDS[method])} tasks, and there is none among {', '.join(suite.tasks)}.")
+        if not any(task.kind in method.kinds for task in tasks):
+            kinds = " or ".join(method.kinds)
+            raise ConfigError(f"{method.name} answers {kinds} tasks, and there is none among {', '.join(suite.tasks)}.")
     for task in tasks:
         suite.settings.check(task.kind)
     results = Results(suite.out / "results.csv")
     total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
     for task in tasks:
-        content = identity_of(suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
+        asked = (suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
+        content = identity_of(*asked, *([task.metric] if task.metric != KINDS[task.kind].main else []))
         for subject in subjects:
             _probe(suite, task, subject, content, results, (done, total))
             done += len(_units(suite, task, subject))
     return results
 
 
-def _units(suite: Suite, task: Task, subject: Subject) -> list[tuple[str, int]]:
+def _units(suite: Suite, task: Task, subject: Subject) -> list[tuple[Method, int]]:
     """Methods and seeds by which an encoder is probed on a task."""
     units = []
     for method in suite.methods:
-        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method in ONE_SEED else suite.seeds
-        units += [(method, seed) for seed in seeds if applies(method, task.kind)]
+        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method.one_seed else suite.seeds
+        units += [(method, seed) for seed in seeds if task.kind in method.kinds]
     return units
 
 
@@ -168,12 +169,12 @@ def _probe(suite: Suite, task: Task, subject: Subject, content: str, results: Re
     told = (content, subject.source, subject.fingerprint(), suite.calibrate)
     probed: list[Row] = []
     for count, (method, seed) in enumerate(_units(suite, task, subject), progress[0] + 1):
-        settings = [getattr(suite.settings, name) for name in DEPENDS[method]] or suite.fine_tuning
-        identity = identity_of(*told, method, settings, seed, suite.resamples)
+        options = method.options(suite.settings, suite.fine_tuning)
+        identity = identity_of(*told, key_of(method), options, seed, suite.resamples)
         if not results.done(identity):
             rows = _run(replace(case(), seed=seed), suite, method, identity)
             results.put(rows)
-            for row in (row for row in rows if row.metric == MAIN[row.kind]):
+            for row in main_rows(rows):
                 words = (
                     f"{count}/{progress[1]}",
                     row.task,
@@ -187,15 +188,17 @@ def _probe(suite: Suite, task: Task, subject: Subject, content: str, results: Re
     if task.fold <= 1 and subject.seed in (None, suite.seeds[0]):
         name = file_name(task.name, subject.name, subject.representation)
         study_map(suite.studies, suite.out, name, case, identity_of(*told))
-        study_robustness(suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples)
+        again = {method.name: method for method in suite.methods if method.rerun}
+        study_robustness(suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples, again)
         study_invariance(suite.studies, suite.out, name, probed, case, identity_of(*told))
 
 
-def _run(case: Case, suite: Suite, method: str, identity: str) -> list[Row]:
+def _run(case: Case, suite: Suite, method: Method, identity: str) -> list[Row]:
     begin = time.perf_counter()
-    outcomes = METHODS[method](case)
+    outcomes = method.run(case)
     seconds = time.perf_counter() - begin
-    return [row for outcome in outcomes for row in _rows(suite, case, method, identity, outcome, seconds)]
+    rows = [rows_of(o, case, method, suite.out, identity, seconds, suite.resamples, suite.train_share) for o in outcomes]
+    return [row for of_outcome in rows for row in of_outcome]
 
 
 def score_saved_head(suite: Suite) -> Results:
@@ -212,12 +215,11 @@ def score_saved_head(suite: Suite) -> Results:
         task = next(rounds(suite, text))
         task = select(task, task.rows("test"))
         features = suite.embedder.features(subjects[0], task)
-        outcome = score_with_head(subjects[0], features, suite.head)
         case = Case(subjects[0], replace(features, train=features.test), suite.embedder, suite.settings)
         identity = identity_of(
             suite.embedder.digests(task), task.targets.tolist(), subjects[0].fingerprint(), suite.head.read_bytes().hex()
         )
-        results.put(_rows(suite, case, "saved head", identity, outcome, 0.0))
+        results.put(_run(case, suite, SavedHead(suite.head), identity))
     return results
 
 
@@ -225,57 +227,3 @@ def _features(suite: Suite, task: Task, subject: Subject) -> tuple[Subject, Feat
     if subject.source == "random" and suite.calibrate:
         subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
     return subject, suite.embedder.features(subject, task)
-
-
-def _rows(suite: Suite, case: Case, method: str, identity: str, outcome: Outcome, seconds: float) -> list[Row]:
-    """The rows of one outcome; its files are written first, so that a row never names one that is not there."""
-    subject, task, train, test, seed = case.subject, case.features.task, case.features.train, case.features.test, case.seed
-    name = outcome.label or method
-    intervals = outcome.intervals
-    predictions, head = _write_files(suite, case, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, seed, identity, outcome)
-    if outcome.scores is not None:
-        drawn = bootstrap(task.kind, test.targets, [outcome.scores], task.classes, suite.resamples)
-        intervals = {metric: (value, *drawn.interval(metric)) for metric, value in drawn.values.items()}
-    aggregation = suite.settings.aggregation if "aggregation" in DEPENDS.get(method, ("aggregation",)) else "embedding"
-    by_chance = 1 / suite.settings.way if method == "few_shot" else chance(task.kind, train.targets, test.targets)
-    return [
-        Row(
-            task=task.name, kind=task.kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
-            representation=subject.representation, method=name, aggregation=aggregation,
-            train_share=suite.train_share * outcome.share, detail=outcome.detail, seed=seed, metric=metric, value=value, low=low, high=high,
-            chance=by_chance if metric == MAIN[task.kind] else float("nan"), n_train=round(outcome.share * len(train)),
-            n_test=outcome.n_test or len(test), seconds=seconds, identity=identity, predictions=predictions, head=head,
-        )
-        for metric, (value, low, high) in intervals.items()
-    ]  # fmt: skip
-
-
-def _write_files(suite: Suite, case: Case, name: str, seed: int, identity: str, outcome: Outcome) -> tuple[str, str]:
-    """Predictions, learning curve, head and fine-tuned encoder; returns the paths of the first and third, relative to ``out``."""
-    subject, task, test = case.subject, case.features.task, case.features.test
-    fold = f"fold{task.fold}" if task.fold else ""
-    stem = file_name(task.name, fold, subject.name, subject.representation, name, seed, identity[:8])
-    predictions = head = ""
-    if outcome.scores is not None:
-        predictions = f"predictions/{stem}.csv"
-        write_predictions(suite.out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
-    if outcome.curve:
-        write_text(suite.out / "curves" / f"{stem}.json", json.dumps(outcome.curve))
-    if outcome.encoder is not None:
-        export_encoder(outcome.encoder, suite.out / "finetuned" / stem, {"task": task.name, "from": subject.name})
-        subject = replace(subject, encoder=outcome.encoder)
-    if outcome.head is not None:
-        head = f"heads/{stem}.safetensors"
-        about = {
-            "task": task.name,
-            "classes": list(task.classes),
-            "aggregation": suite.settings.aggregation,
-            "encoder": subject.fingerprint(),
-        }
-        save_head(outcome.head, suite.out / head, about)
-    return predictions, head
-
-
-def file_name(*parts: object) -> str:
-    """Parts joined into what every file system takes."""
-    return "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))

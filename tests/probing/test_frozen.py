@@ -6,12 +6,13 @@ import torch
 from torch.nn import functional as F
 
 from semisupcon.errors import CheckpointError
+from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.methods.base import AGGREGATIONS, Settings, Training
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import load_head, new_head, predict, save_head
 from semisupcon.probing.methods.linear import best_epoch, fit, probe
-from semisupcon.probing.scores.metrics import MAIN, evaluate
+from semisupcon.probing.scores.metrics import evaluate
 from tests.probing.conftest import gaussian_features
 
 LOSSES = {
@@ -54,7 +55,7 @@ def test_adam_is_torch_adam():
 def test_probes_solve_a_problem_that_can_be_solved(kind, method):
     features = gaussian_features(kind, distance=5.0)
     outcome = probe(features, method, Settings(), seed=0)
-    value = evaluate(kind, features.test.targets, outcome.scores, features.task.classes)[MAIN[kind]][0]
+    value = evaluate(kind, features.test.targets, outcome.scores, features.task.classes)[KINDS[kind].main][0]
     assert value > 0.95
     assert outcome.scores.shape == features.test.targets.shape
 

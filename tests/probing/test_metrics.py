@@ -82,8 +82,14 @@ def test_a_test_set_of_one_class_is_refused():
 
 def test_chance_is_the_commonest_training_class():
     train, test = np.eye(3)[[0, 0, 1, 2]], np.eye(3)[[0, 1, 1, 2]]
-    assert chance("multiclass", train, test) == 0.25
-    assert chance("multilabel", train, test) == 0.5
+    assert chance("multiclass", "accuracy", train, test, tuple("abc")) == 0.25
+    assert chance("multilabel", "roc_auc", train, test, tuple("abc")) == 0.5
+    assert chance("multilabel", "mAP", train, test, tuple("abc")) == pytest.approx(1 / 3)
+    assert chance("binary", "accuracy", train[:, :1], test[:, :1], ("a",)) == 0.75
+    assert chance("regression", "r2", train[:, :1], test[:, :1], ("a",)) == 0
+    assert chance("regression", "median_error a", train[:, :1], test[:, :1] + 1, ("a",)) == 0.5
+    keys = ("G major", "C major", "F# minor")
+    assert chance("multiclass", "mirex_weighted", train, test, keys) == pytest.approx((1 + 0.5 + 0.5) / 4)
 
 
 def test_resamples_draw_each_track_once_on_average():
@@ -99,7 +105,7 @@ def test_interval_covers_the_true_accuracy():
     for seed in range(200):
         hits = np.random.default_rng(seed).random(100) < 0.7
         targets, scores = np.eye(2)[np.arange(100) % 2], np.eye(2)[np.where(hits, np.arange(100) % 2, 1 - np.arange(100) % 2)]
-        low, high = bootstrap("multiclass", targets, [scores], ("a", "b"), count=200, seed=seed).interval("accuracy")
+        low, high = bootstrap("multiclass", targets, scores, ("a", "b"), count=200, seed=seed).interval("accuracy")
         held += low <= 0.7 <= high
     assert 180 <= held <= 199
 
@@ -108,7 +114,7 @@ def test_paired_comparison():
     truth = np.arange(200) % 4
     targets = np.eye(4)[truth]
     good, bad = (np.eye(4)[np.where(draw.random(200) < p, truth, (truth + 1) % 4)] for p in (0.8, 0.5))
-    ours, theirs = (bootstrap("multiclass", targets, scores, tuple("abcd")) for scores in ([good], [bad, bad]))
+    ours, theirs = (bootstrap("multiclass", targets, scores, tuple("abcd")) for scores in (good, bad))
     assert difference(ours, theirs, "accuracy")[3] == "better"
     assert difference(theirs, ours, "accuracy")[3] == "worse"
     assert difference(ours, ours, "accuracy") == (0, 0, 0, "same")
@@ -120,7 +126,7 @@ def test_pairing_sees_what_intervals_do_not():
     right = draw.random(200) < 0.5
     more = right | (draw.random(200) < 0.12)
     ours, theirs = (
-        bootstrap("multiclass", np.eye(4)[truth], [np.eye(4)[np.where(r, truth, (truth + 1) % 4)]], tuple("abcd")) for r in (more, right)
+        bootstrap("multiclass", np.eye(4)[truth], np.eye(4)[np.where(r, truth, (truth + 1) % 4)], tuple("abcd")) for r in (more, right)
     )
     assert ours.interval("accuracy")[0] < theirs.interval("accuracy")[1]
     assert difference(ours, theirs, "accuracy")[3] == "better"
@@ -128,6 +134,6 @@ def test_pairing_sees_what_intervals_do_not():
 
 def test_a_smaller_error_is_better():
     targets = draw.standard_normal((100, 1))
-    near, far = (bootstrap("regression", targets, [targets + s * draw.standard_normal((100, 1))], ("pitch",)) for s in (0.1, 1.0))
+    near, far = (bootstrap("regression", targets, targets + s * draw.standard_normal((100, 1)), ("pitch",)) for s in (0.1, 1.0))
     assert difference(near, far, "median_error pitch")[3] == "better"
     assert difference(near, far, "r2")[3] == "better"

@@ -5,10 +5,11 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from semisupcon.errors import ConfigError
+from semisupcon.kinds import KINDS
 from semisupcon.probing.methods.base import Settings
 from semisupcon.probing.methods.knn import knn, predict
 from semisupcon.probing.methods.prototypes import class_means, prototypes
-from semisupcon.probing.scores.metrics import MAIN, evaluate
+from semisupcon.probing.scores.metrics import evaluate
 from tests.probing.conftest import gaussian_features
 
 draw = np.random.default_rng(0)
@@ -36,7 +37,7 @@ def test_a_draw_goes_to_the_nearest_neighbour():
 def test_knn_probe_of_every_kind(kind):
     features = gaussian_features(kind, distance=5.0)
     outcome = knn(features, Settings())
-    assert evaluate(kind, features.test.targets, outcome.scores, features.task.classes)[MAIN[kind]][0] > 0.95
+    assert evaluate(kind, features.test.targets, outcome.scores, features.task.classes)[KINDS[kind].main][0] > 0.95
     assert int(outcome.detail.removeprefix("k=")) in Settings().neighbours
 
 

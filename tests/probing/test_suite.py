@@ -10,6 +10,7 @@ import pytest
 
 from semisupcon.commands.probe import main
 from semisupcon.probing.embeddings.encoders import load_subject
+from semisupcon.probing.methods.by_name import METHODS, find_method
 from semisupcon.probing.scores.results import Results, read_predictions, write_predictions
 from semisupcon.probing.studies.maps import load_map, project
 from semisupcon.probing.studies.robustness import BASE, Corruption, corrupt_with, corruptions
@@ -88,12 +89,9 @@ def test_a_stopped_suite_continues_where_it_was(out, tones, exported, monkeypatc
     results.rows = [r for r in results.rows if r not in lost]
     results.put([])
     ran = []
-    from semisupcon.probing import suite
-
-    counted = {
-        name: lambda case, name=name, method=method: ran.append((name, case.seed)) or method(case) for name, method in suite.METHODS.items()
-    }
-    monkeypatch.setattr(suite, "METHODS", counted)
+    for method in map(find_method, METHODS):
+        counted = lambda self, case, run=type(method).run: ran.append((self.name, case.seed)) or run(self, case)  # noqa: E731
+        monkeypatch.setattr(type(method), "run", counted)
     assert main(arguments(tones, exported, out)) == 0
     assert ran == [("knn", 0)]
     key = lambda r: (r.unit(), r.metric)  # noqa: E731

@@ -16,6 +16,8 @@ from semisupcon.datasets import Annotations, find_task, load_annotations
 from semisupcon.datasets.parsing.splits import group_split, stratified_split
 from semisupcon.datasets.synthesis import render
 from semisupcon.errors import ConfigError
+from semisupcon.kinds import KINDS
+from semisupcon.probing.scores.metrics import main_metric
 from semisupcon.random import permutation, stable_hash
 
 VALIDATION = 0.1
@@ -36,6 +38,7 @@ class Task:
         kind: binary, multiclass, multilabel or regression.
         fold: the round of cross-validation, 0 where there is none.
         columns: what else the annotations say of the clips.
+        metric: the main metric; "" becomes that of the label kind.
     """
 
     name: str
@@ -47,6 +50,10 @@ class Task:
     kind: str
     fold: int = 0
     columns: pd.DataFrame | None = None
+    metric: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "metric", self.metric or KINDS[self.kind].main)
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of the clips of a split."""
@@ -72,7 +79,7 @@ def load_task(
         need: splits that must hold labelled clips.
 
     Raises:
-        ConfigError: for an unknown task or option, or a split without labelled clips.
+        ConfigError: for an unknown task, option or metric, or a split without labelled clips.
         DatasetNotFoundError: if the data set is not at ``root``.
     """
     (name, what), options = named(text), dict(options or {})
@@ -92,7 +99,9 @@ def load_task(
         )
     paths = tuple(table["path"])
     fold, clips = options.get("fold", 0), tuple(Path(root) / p for p in paths)
-    return Task(name, clips, paths, split, annotations.targets, annotations.classes, annotations.kind, fold, table)
+    labels = (annotations.targets, annotations.classes, annotations.kind)
+    metric = main_metric(annotations.kind, annotations.classes, annotations.metric, name)
+    return Task(name, clips, paths, split, *labels, fold, table, metric)
 
 
 def fold_count(text: str, options: dict) -> int:

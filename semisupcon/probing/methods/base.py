@@ -1,4 +1,4 @@
-"""What every probing method is told, and what it answers."""
+"""The base class of probe methods, what a method is given, and what it returns."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semisupcon.errors import ConfigError
-from semisupcon.kinds import AGGREGATIONS
+from semisupcon.kinds import AGGREGATIONS, KINDS
 
 if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
+    from semisupcon.probing.embeddings.embedder import Embedder, Features
+    from semisupcon.probing.embeddings.encoders import Subject
     from semisupcon.probing.methods.head import ProbeHead
 
 
@@ -112,6 +114,7 @@ class Outcome:
         intervals: ready numbers, name to (value, low, high), of methods without scores.
         share: of the training clips that was used.
         n_test: how many were tested, where it is not the number of test tracks.
+        chance: chance level of the first of ``intervals``; None is that of the task, where this is the task's main metric.
     """
 
     scores: np.ndarray | None = None
@@ -123,3 +126,54 @@ class Outcome:
     intervals: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     share: float = 1.0
     n_test: int | None = None
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One encoder at one task with one seed.
+
+    Attributes:
+        subject: the frozen encoder.
+        features: its embeddings of the training, validation and test clips, with their targets, and the task.
+        embedder: embeds other audio with it.
+        settings, fine_tuning: of the command line.
+        seed: of whatever the method draws.
+    """
+
+    subject: "Subject"
+    features: "Features"
+    embedder: "Embedder"
+    settings: Settings
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    seed: int = 0
+
+
+class Method:
+    """Base of all probe methods. A subclass gives a ``name`` and writes ``run``; it is made without arguments.
+
+    Attributes:
+        name: on the command line and in tables.
+        depends: fields of `Settings` that the answer depends on. A result is computed anew when one of them changes.
+        kinds: kinds of label that the method answers.
+        one_seed: whether further seeds say nothing new of a given encoder.
+        rerun: whether the robustness study runs the method again on corrupted test clips. Trained heads need no second run.
+    """
+
+    name: str = ""
+    depends: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = tuple(KINDS)
+    one_seed: bool = False
+    rerun: bool = False
+
+    def run(self, case: Case) -> list[Outcome]:
+        """Probe one encoder.
+
+        Returns:
+            Usually one outcome; several where the method gives several results, each with its own ``label`` or ``share``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no run(case)")
+
+    def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
+        """The values that identify a result of this method beside clips, encoder and seed."""
+        return [getattr(settings, name) for name in self.depends]

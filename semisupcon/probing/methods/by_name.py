@@ -1,57 +1,65 @@
-"""The methods of `probe.py` by name."""
+"""Probe methods by name or import path; the module of a method is imported when the method is asked for."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import importlib
+from dataclasses import fields
 
-from semisupcon.probing.embeddings.embedder import Embedder, Features
-from semisupcon.probing.embeddings.encoders import Subject
-from semisupcon.probing.methods.base import FineTuning, Outcome, Settings
-from semisupcon.probing.methods.few_shot import few_shot
-from semisupcon.probing.methods.knn import knn
-from semisupcon.probing.methods.linear import probe
-from semisupcon.probing.methods.prototypes import prototypes
+from semisupcon.errors import ConfigError, nearest
+from semisupcon.probing.methods.base import Case, FineTuning, Method, Outcome, Settings
 
-
-@dataclass(frozen=True)
-class Case:
-    """One encoder at one task with one seed."""
-
-    subject: Subject
-    features: Features
-    embedder: Embedder
-    settings: Settings
-    fine_tuning: FineTuning = field(default_factory=FineTuning)
-    seed: int = 0
-
-
-def _finetune(case: Case) -> list[Outcome]:
-    from semisupcon.probing.methods.finetune import finetune  # Brings in Lightning, which no other method needs.
-
-    return [finetune(case.subject, case.features, case.embedder, case.fine_tuning, case.seed)]
-
-
-METHODS: dict[str, Callable[[Case], list[Outcome]]] = {
-    "linear": lambda case: [probe(case.features, "linear", case.settings, case.seed)],
-    "mlp": lambda case: [probe(case.features, "mlp", case.settings, case.seed)],
-    "finetune": _finetune,
-    "knn": lambda case: [knn(case.features, case.settings, case.seed)],
-    "prototypes": lambda case: prototypes(case.features, case.settings, case.seed),
-    "few_shot": lambda case: few_shot(case.features, case.settings, case.seed),
+METHODS: dict[str, str] = {
+    "linear": "semisupcon.probing.methods.linear.Linear",
+    "mlp": "semisupcon.probing.methods.linear.MLP",
+    "finetune": "semisupcon.probing.methods.by_name.FineTune",
+    "knn": "semisupcon.probing.methods.knn.KNN",
+    "prototypes": "semisupcon.probing.methods.prototypes.Prototypes",
+    "few_shot": "semisupcon.probing.methods.few_shot.FewShot",
 }
-# What of the settings a method's answer depends on.
-DEPENDS: dict[str, tuple[str, ...]] = {
-    "linear": ("aggregation", "training"),
-    "mlp": ("aggregation", "training"),
-    "finetune": (),
-    "knn": ("distance", "neighbours"),
-    "prototypes": ("aggregation", "distance", "shares"),
-    "few_shot": ("way", "shot", "queries", "episodes", "standardise"),
-}
-KINDS = {"prototypes": ("multiclass", "multilabel", "binary"), "few_shot": ("multiclass",)}
-# A second seed says nothing new of a given encoder: k nearest neighbours draw folds only, episodes are ten thousand draws already.
-ONE_SEED = ("knn", "few_shot")
 
 
-def applies(method: str, kind: str) -> bool:
-    """Whether a method can answer for a kind of label."""
-    return kind in KINDS.get(method, (kind,))
+class FineTune(Method):
+    """Encoder and linear head trained together. The class stands here, since the module of `finetune` brings in Lightning."""
+
+    name = "finetune"
+
+    def options(self, settings: Settings, fine_tuning: FineTuning) -> FineTuning:
+        return fine_tuning
+
+    def run(self, case: Case) -> list[Outcome]:
+        from semisupcon.probing.methods.finetune import finetune
+
+        return [finetune(case.subject, case.features, case.embedder, case.fine_tuning, case.seed)]
+
+
+def find_method(text: str | Method) -> Method:
+    """A method by its name, or by the import path of a `Method` class or object (``my.module.MyMethod``).
+
+    Raises:
+        ConfigError: for an unknown name, with the nearest known one, or a path that leads to no probe method.
+    """
+    if isinstance(text, Method):
+        return text
+    path = METHODS.get(text, text)
+    module, _, name = path.rpartition(".")
+    if not module or not path.replace(".", "").isidentifier():
+        raise ConfigError(f"No method '{text}'.{nearest(text, METHODS)} There are: {', '.join(METHODS)}, or the import path of your own.")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ConfigError(f"Method '{text}' cannot be imported: {error}") from error
+    if isinstance(found, type) and issubclass(found, Method):
+        found = found()
+    if not isinstance(found, Method) or not found.name:
+        raise ConfigError(f"'{text}' is no probe method: give a subclass of {Method.__module__}.Method that has a name and run(case).")
+    known = [field.name for field in fields(Settings)]
+    for setting in found.depends:
+        if setting not in known:
+            raise ConfigError(
+                f"Method '{text}' depends on '{setting}', which is no setting.{nearest(setting, known)} There are: {', '.join(known)}."
+            )
+    return found
+
+
+def key_of(method: Method) -> str:
+    """What identifies a method in results: the name of one of `METHODS`, class and name of any other."""
+    path = f"{type(method).__module__}.{type(method).__qualname__}"
+    return method.name if METHODS.get(method.name) == path else f"{path} {method.name}"

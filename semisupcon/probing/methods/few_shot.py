@@ -12,10 +12,22 @@ import numpy as np
 
 from semisupcon.errors import ConfigError
 from semisupcon.probing.embeddings.embedder import Features
-from semisupcon.probing.methods.base import Outcome, Settings
+from semisupcon.probing.methods.base import Case, Method, Outcome, Settings
 
 RATE, PASSES, TOLERANCE, PATIENCE = 0.1, 20, 1e-4, 2
 _BLOCK = 2000
+
+
+class FewShot(Method):
+    """Few-shot episodes. One seed draws thousands of them."""
+
+    name = "few_shot"
+    depends = ("way", "shot", "queries", "episodes", "standardise")
+    kinds = ("multiclass",)
+    one_seed = True
+
+    def run(self, case: Case) -> list[Outcome]:
+        return few_shot(case.features, case.settings, case.seed)
 
 
 def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
@@ -41,7 +53,11 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
     name = f"few_shot {settings.way}-way {settings.shot}-shot"
     return [
         Outcome(
-            intervals={"accuracy": over_episodes(a)}, label=f"{name}, {what}", n_test=len(a), detail=f"{settings.queries} queries a class"
+            intervals={"accuracy": over_episodes(a)},
+            label=f"{name}, {what}",
+            n_test=len(a),
+            detail=f"{settings.queries} queries a class",
+            chance=1 / settings.way,
         )
         for what, a in accuracies.items()
     ]

@@ -15,7 +15,6 @@ import numpy as np
 import pytorch_lightning as L
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from semisupcon.audio.scan import scan
@@ -24,6 +23,7 @@ from semisupcon.data.clips import Clips, as_is
 from semisupcon.data.draws import ClipTable
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import ConfigError
+from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features, clip_segments
 from semisupcon.probing.embeddings.encoders import Subject
 from semisupcon.probing.embeddings.tasks import Task
@@ -176,12 +176,8 @@ def parameter_groups(encoder: Encoder, options: FineTuning, discriminative: bool
 
 
 def loss_of(head: ProbeHead, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy, binary cross-entropy, or squared error on the scale of standardised targets."""
-    if head.kind == "multiclass":
-        return F.cross_entropy(outputs, targets)
-    if head.kind == "regression":
-        return F.mse_loss(outputs / head.target_scale, targets / head.target_scale)
-    return F.binary_cross_entropy_with_logits(outputs, targets)
+    """The mean loss of the label kind; values are compared on the scale of standardised targets."""
+    return KINDS[head.kind].loss(outputs / head.target_scale, targets / head.target_scale)
 
 
 class Passes:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from semisupcon.kinds import KINDS
+
 
 def loss_and_gradients(
     parameters: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, kind: str, gradients: bool = True
@@ -18,8 +20,7 @@ def loss_and_gradients(
         parameters: weight ``[out, in]`` and bias ``[out]`` of each layer, first layer first.
         x: ``[N, D]`` embeddings.
         y: ``[N, C]`` targets.
-        kind: of label: softmax cross-entropy for multiclass (mean over rows), squared error for regression, else sigmoid cross-entropy (means over
-            rows and classes).
+        kind: of label, which decides the loss (`semisupcon.kinds.KINDS`).
         gradients: whether they are wanted.
     """
     layers = list(zip(parameters[::2], parameters[1::2], strict=True))
@@ -27,17 +28,7 @@ def loss_and_gradients(
     for weight, bias in layers[:-1]:
         inputs.append(np.maximum(inputs[-1] @ weight.T + bias, 0))
     weight, bias = layers[-1]
-    outputs = inputs[-1] @ weight.T + bias
-    if kind == "multiclass":
-        shifted = outputs - outputs.max(axis=1, keepdims=True)
-        log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        loss, error = (y * (log_sum - shifted)).sum() / len(x), (np.exp(shifted - log_sum) * y.sum(axis=1, keepdims=True) - y) / len(x)
-    elif kind == "regression":
-        error = outputs - y
-        loss, error = (error**2).mean(), 2 * error / error.size
-    else:
-        loss = (np.maximum(outputs, 0) - outputs * y + np.log1p(np.exp(-np.abs(outputs)))).mean()
-        error = ((1 + np.tanh(outputs / 2)) / 2 - y) / outputs.size
+    loss, error = KINDS[kind].loss_and_gradient(inputs[-1] @ weight.T + bias, y)
     result: list[np.ndarray] = []
     if gradients:
         for (weight, _), given in zip(layers[::-1], inputs[::-1], strict=True):

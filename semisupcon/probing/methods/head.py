@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from semisupcon.errors import CheckpointError
 from semisupcon.files import atomic_open
@@ -51,9 +50,7 @@ class ProbeHead(nn.Module):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax or sigmoid of logits; values, no further than those of the training clips: far off, a line would answer anything."""
-        if self.kind == "regression":
-            return outputs.clamp(self.target_low, self.target_high)
-        return outputs.softmax(dim=1) if self.kind == "multiclass" else outputs.sigmoid()
+        return KINDS[self.kind].activation(outputs).clamp(self.target_low, self.target_high)
 
 
 def new_head(method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0) -> ProbeHead:
@@ -73,8 +70,7 @@ def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> 
     if aggregation == "probability":
         outputs = head.probabilities(outputs)
     elif aggregation == "vote":
-        multiclass = head.kind == "multiclass"
-        outputs = one_hot(outputs.argmax(dim=1), outputs.shape[1]).float() if multiclass else (outputs > 0).float()
+        outputs = KINDS[head.kind].decisions(outputs).float()
     mean = torch.from_numpy(Chunks(outputs.numpy(), chunks.offsets).mean())
     return (head.probabilities(mean) if aggregation == "logit" else mean).numpy()
 

@@ -10,11 +10,23 @@ import numpy as np
 
 from semisupcon.datasets.parsing.splits import stratified_folds
 from semisupcon.probing.embeddings.embedder import Features
-from semisupcon.probing.methods.base import Outcome, Settings
-from semisupcon.probing.scores.metrics import MAIN, evaluate
+from semisupcon.probing.methods.base import Case, Method, Outcome, Settings
+from semisupcon.probing.scores.metrics import evaluate, lower_is_better
 
 FOLDS = 5
 _ROWS = 512
+
+
+class KNN(Method):
+    """k nearest neighbours. A seed draws the folds only."""
+
+    name = "knn"
+    depends = ("distance", "neighbours")
+    one_seed = True
+    rerun = True
+
+    def run(self, case: Case) -> list[Outcome]:
+        return [knn(case.features, case.settings, case.seed)]
 
 
 def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
@@ -37,8 +49,8 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
         inside = fold == f
         if inside.any() and not inside.all():
             scores[:, inside] = predict(gallery[inside], gallery[~inside], targets[~inside], candidates, settings.distance)
-    by_k = [float(evaluate(task.kind, targets, s, task.classes)[MAIN[task.kind]][0]) for s in scores]
-    k = candidates[int(np.argmax(by_k))]
+    by_k = [float(evaluate(task.kind, targets, s, task.classes)[task.metric][0]) for s in scores]
+    k = candidates[int(np.argmin(by_k) if lower_is_better(task.metric) else np.argmax(by_k))]
     return Outcome(predict(features.test.chunks.mean(), gallery, targets, [k], settings.distance)[0], detail=f"k={k}")
 
 

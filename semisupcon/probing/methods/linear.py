@@ -10,12 +10,28 @@ import torch
 from torch import Tensor
 
 from semisupcon.probing.embeddings.embedder import Features, Part
-from semisupcon.probing.methods.base import Outcome, Settings, Training
+from semisupcon.probing.methods.base import Case, Method, Outcome, Settings, Training
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import ProbeHead, new_head, predict
 from semisupcon.random import permutation
 
 LEARNING_RATES = {1: 1e-2, 2: 1e-3}  # by number of layers
+
+
+class Linear(Method):
+    """A linear head on frozen embeddings."""
+
+    name = "linear"
+    depends = ("aggregation", "training")
+
+    def run(self, case: Case) -> list[Outcome]:
+        return [probe(case.features, self.name, case.settings, case.seed)]
+
+
+class MLP(Linear):
+    """A head with one hidden layer on frozen embeddings."""
+
+    name = "mlp"
 
 
 def probe(features: Features, method: str, settings: Settings, seed: int = 0) -> Outcome:

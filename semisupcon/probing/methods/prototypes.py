@@ -10,9 +10,20 @@ import numpy as np
 from semisupcon.errors import ConfigError
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Features
-from semisupcon.probing.methods.base import Outcome, Settings
+from semisupcon.probing.methods.base import Case, Method, Outcome, Settings
 from semisupcon.probing.methods.knn import similarity
 from semisupcon.random import permutation
+
+
+class Prototypes(Method):
+    """Nearest class mean, for several shares of the training clips."""
+
+    name = "prototypes"
+    depends = ("aggregation", "distance", "shares")
+    kinds = ("multiclass", "multilabel", "binary")
+
+    def run(self, case: Case) -> list[Outcome]:
+        return prototypes(case.features, case.settings, case.seed)
 
 
 def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:

@@ -7,8 +7,25 @@ import numpy as np
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.embeddings.encoders import Subject
-from semisupcon.probing.methods.base import Outcome
+from semisupcon.probing.methods.base import Case, Method, Outcome
 from semisupcon.probing.methods.head import load_head, predict
+
+
+class SavedHead(Method):
+    """A head from a file, as a method: nothing is trained.
+
+    Args:
+        path: of the head.
+    """
+
+    name = "saved head"
+    depends = ("aggregation",)
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def run(self, case: Case) -> list[Outcome]:
+        return [score_with_head(case.subject, case.features, self.path)]
 
 
 def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome:

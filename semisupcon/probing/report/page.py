@@ -13,8 +13,8 @@ from semisupcon.files import plain_cell
 from semisupcon.plots import draw_confusion, draw_lines, draw_scatter, svg_text
 from semisupcon.probing.report.html import document, figure, figures, table
 from semisupcon.probing.report.table import HEADER, cells
-from semisupcon.probing.scores.metrics import MAIN, confusion
-from semisupcon.probing.scores.results import Row, read_predictions
+from semisupcon.probing.scores.metrics import confusion
+from semisupcon.probing.scores.results import Row, main_rows, read_predictions
 from semisupcon.probing.scores.summary import Comparison, Line
 from semisupcon.probing.studies.maps import TITLES, load_map
 
@@ -89,9 +89,9 @@ def _confusions(rows: Sequence[Row], out: Path) -> Iterable[str]:
 def _curves(rows: Sequence[Row], out: Path) -> Iterable[str]:
     """Training and validation loss of the first fold and seed, a picture for each method."""
     curves: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
+    for row in main_rows(rows):
         file = out / "curves" / (Path(row.predictions).stem + ".json")
-        if row.metric != MAIN[row.kind] or row.fold > 1 or row.representation != "embedding" or not row.predictions or not file.exists():
+        if row.fold > 1 or row.representation != "embedding" or not row.predictions or not file.exists():
             continue
         of = curves.setdefault(row.method, {})
         if f"{row.checkpoint}, training" not in of:
@@ -119,7 +119,8 @@ def _robustness(out: Path) -> str:
     rows = _read(out / "robustness.csv")
     found, cells_of_all = [], []
     for task, family in dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows):
-        mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/") and r["metric"] == MAIN[r["kind"]]]
+        mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/")]
+        mine = [r for r in mine if r["metric"] == mine[0]["metric"]]  # The main metric comes first.
         ticks = list(dict.fromkeys(r["detail"].split("/", 1)[1] for r in mine))
         curves: dict[str, list[tuple[float, float, float]]] = {}
         for r in mine:

@@ -17,7 +17,7 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Drawn:
-    """Metrics of one encoder on n tracks, and on every resample of them; seeds are averaged within each."""
+    """Metrics of one encoder on n tracks, and on every resample of them ``[count]``."""
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]
@@ -34,26 +34,28 @@ def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndar
         yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(np.float64)
 
 
-def bootstrap(
-    kind: str, targets: np.ndarray, scores: Sequence[np.ndarray], classes: tuple[str, ...], count: int = RESAMPLES, seed: int = 0
-) -> Drawn:
+def bootstrap(kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], count: int = RESAMPLES, seed: int = 0) -> Drawn:
     """All metrics of a label kind on the tracks and on resamples of them.
 
     Args:
         kind, targets, classes: of the task; targets ``[n, C]``.
-        scores: ``[n, C]``, one a seed.
+        scores: ``[n, C]``.
         count: resamples.
         seed: of the resamples; equal ones pair two encoders.
     """
-
-    def mean(weights: np.ndarray | None) -> dict[str, np.ndarray]:
-        each = [evaluate(kind, targets, s, classes, weights) for s in scores]
-        return {name: np.mean([e[name] for e in each], axis=0) for name in each[0]}
-
-    values, drawn = mean(None), [mean(weights) for weights in resamples(len(targets), count, seed)]
+    values = evaluate(kind, targets, scores, classes)
+    drawn = [evaluate(kind, targets, scores, classes, weights) for weights in resamples(len(targets), count, seed)]
     return Drawn(
         {name: float(value[0]) for name, value in values.items()},
         {name: np.concatenate([d[name] for d in drawn]) if drawn else np.zeros(0) for name in values},
+    )
+
+
+def average(each: Sequence[Drawn]) -> Drawn:
+    """The mean over seeds, resample by resample; all are of the same tracks."""
+    return Drawn(
+        {name: float(np.mean([d.values[name] for d in each])) for name in each[0].values},
+        {name: np.mean([d.draws[name] for d in each], axis=0) for name in each[0].draws},
     )
 
 

@@ -6,9 +6,8 @@ a weighting leaves without a positive or without a negative takes no part in its
 
 import numpy as np
 
-from semisupcon.errors import UserError
-
-MAIN = {"multiclass": "accuracy", "multilabel": "roc_auc", "binary": "roc_auc", "regression": "r2"}
+from semisupcon.errors import ConfigError, UserError, nearest
+from semisupcon.kinds import KINDS
 
 
 def evaluate(
@@ -24,7 +23,7 @@ def evaluate(
         weights: ``[B, n]`` non-negative; None is one row of ones.
 
     Returns:
-        ``[B]`` by name, the main metric of the kind (`MAIN`) first.
+        ``[B]`` by name, the main metric of the kind first.
 
     Raises:
         UserError: when the test clips are all of one class, so that nothing can be told apart.
@@ -52,11 +51,52 @@ def lower_is_better(metric: str) -> bool:
     return metric.startswith("median_error")
 
 
-def chance(kind: str, train_targets: np.ndarray, test_targets: np.ndarray) -> float:
-    """The main metric of the best answer that ignores the audio: the commonest training class, or 0.5 for ROC-AUC, or 0 for R2."""
-    if kind == "multiclass":
-        return float(test_targets[:, train_targets.sum(axis=0).argmax()].mean())
-    return 0.0 if kind == "regression" else 0.5
+def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
+    """The names of the metrics that `evaluate` gives for a label kind and its classes."""
+    if kind == "regression":
+        each = ("r2", "median_error") if len(classes) > 1 else ("median_error",)
+        return ["r2", *(f"{metric} {name}" for name in classes for metric in each)]
+    return [name for name in KINDS[kind].metrics if name != "mirex_weighted" or key_scores(classes) is not None]
+
+
+def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> str:
+    """The main metric of a task: the first that its data set names ("roc_auc, mAP"), else that of its label kind.
+
+    Args:
+        kind, classes: of the labels.
+        named: the metrics that the data set names, with commas between; may be empty.
+        task: its name, for the error.
+
+    Raises:
+        ConfigError: for a metric that the labels do not have.
+    """
+    known, names = metric_names(kind, classes), [name.strip() for name in named.split(",") if name.strip()]
+    if kind == "regression" and len(classes) == 1:
+        names = [f"{name} {classes[0]}" if name == "median_error" else name for name in names]
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"The data set of task '{task}' names the metric '{name}', which its {kind} labels do not have.{nearest(name, known)}\n"
+                f"They have: {', '.join(known)}."
+            )
+    return names[0] if names else KINDS[kind].main
+
+
+def main_first(main: str, by_metric: dict) -> dict:
+    """The same dictionary with the main metric first, as the rows of results begin with it."""
+    return {main: by_metric[main], **by_metric} if main in by_metric else by_metric
+
+
+def chance(kind: str, metric: str, train_targets: np.ndarray, test_targets: np.ndarray, classes: tuple[str, ...]) -> float:
+    """A metric of the best answer that ignores the audio: the frequencies of the training classes, or the median of the training values.
+
+    ROC-AUC is 0.5 and R2 is 0 (`semisupcon.kinds.LabelKind.chance`).
+    """
+    level = KINDS[kind].chance
+    if level is not None and metric.split()[0] == KINDS[kind].main:
+        return level
+    answer = np.median(train_targets, axis=0) if kind == "regression" else train_targets.mean(axis=0)
+    return float(evaluate(kind, test_targets, np.broadcast_to(answer, test_targets.shape), classes)[metric][0])
 
 
 def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:

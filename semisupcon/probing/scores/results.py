@@ -13,6 +13,9 @@ import numpy as np
 from semisupcon.errors import UserError
 from semisupcon.files import inside, plain_cell, write_csv
 
+# What identifies a result in words, without its numbers.
+UNIT = ("task", "fold", "checkpoint", "representation", "method", "aggregation", "train_share", "seed")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -23,7 +26,7 @@ class Row:
         checkpoint, source, representation: who was asked; source as in `Subject`.
         method, aggregation, train_share, detail: how.
         seed: of head and draws, and of the initialisation of random encoders.
-        metric, value, low, high: the answer and its 95 % interval.
+        metric, value, low, high: the answer and its 95 % interval. The rows of a result begin with the task's main metric.
         chance: the task's main metric for the best answer that ignores the audio; nan for other metrics.
         n_train, n_test: tracks (episodes, for few-shot tests).
         seconds: that the probe took, embedding apart.
@@ -56,7 +59,15 @@ class Row:
 
     def unit(self) -> tuple:
         """What the row says in words, without the number: a new run of the same replaces it."""
-        return (self.task, self.fold, self.checkpoint, self.representation, self.method, self.aggregation, self.train_share, self.seed)
+        return tuple(getattr(self, name) for name in UNIT)
+
+
+def main_rows(rows: Iterable[Row]) -> list[Row]:
+    """The row of the main metric of every result, which is its first."""
+    first: dict[tuple, Row] = {}
+    for row in rows:
+        first.setdefault(row.unit(), row)
+    return list(first.values())
 
 
 class Results:

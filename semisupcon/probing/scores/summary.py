@@ -8,15 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from semisupcon.files import write_csv
-from semisupcon.probing.scores.bootstrap import RESAMPLES, Drawn, bootstrap, difference, verdict
+from semisupcon.kinds import KINDS
+from semisupcon.probing.scores.bootstrap import RESAMPLES, Drawn, average, difference, verdict
+from semisupcon.probing.scores.draws import stored_bootstrap
 from semisupcon.probing.scores.results import Row, read_predictions, short_values
-
-SHOWN = {
-    "multiclass": ("accuracy", "mirex_weighted"),
-    "multilabel": ("roc_auc", "mAP"),
-    "binary": ("roc_auc", "accuracy"),
-    "regression": ("r2", "median_error"),
-}
 
 
 @dataclass(frozen=True)
@@ -129,17 +124,15 @@ def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
         files = by_seed.setdefault(row.seed, [])
         if row.predictions not in files:
             files.append(row.predictions)
-    read = {seed: [read_predictions(out / file) for file in files] for seed, files in by_seed.items()}
-    first = next(iter(read.values()))
-    targets, paths = np.concatenate([p[1] for p in first]), tuple(path for p in first for path in p[0])
-    scores = [np.concatenate([p[2] for p in parts]) for parts in read.values()]
-    return _Pool(rows, bootstrap(rows[0].kind, targets, scores, first[0][3], count), paths)
+    drawn = average([stored_bootstrap(rows[0].kind, out, files, count) for files in by_seed.values()])
+    return _Pool(rows, drawn, tuple(path for file in next(iter(by_seed.values())) for path in read_predictions(out / file)[0]))
 
 
 def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
     lines = []
     for metric in dict.fromkeys(row.metric for row in pool.rows):
-        if not metric.startswith(SHOWN[pool.rows[0].kind]):
+        # The main metric, those that tables show of this label kind, and whatever a method without scores gives.
+        if pool.drawn is not None and metric != pool.rows[0].metric and not metric.startswith(KINDS[pool.rows[0].kind].shown):
             continue
         rows = [row for row in pool.rows if row.metric == metric]
         seeds = sorted({row.seed for row in rows})

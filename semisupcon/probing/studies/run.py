@@ -1,6 +1,6 @@
 """What a suite does beside probing: maps of the embeddings, robustness curves, invariance tables. Each is kept, and not made twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -10,12 +10,11 @@ import torch
 from semisupcon.embedding import progress, read_ahead
 from semisupcon.files import write_csv
 from semisupcon.probing.embeddings.embedder import clip_segments, with_test
-from semisupcon.probing.methods.by_name import Case
+from semisupcon.probing.methods.base import Case, Method
 from semisupcon.probing.methods.head import load_head, predict
-from semisupcon.probing.methods.knn import knn
 from semisupcon.probing.scores.bootstrap import bootstrap
-from semisupcon.probing.scores.metrics import MAIN
-from semisupcon.probing.scores.results import Results, Row, identity_of
+from semisupcon.probing.scores.metrics import main_first
+from semisupcon.probing.scores.results import Results, Row, identity_of, main_rows
 from semisupcon.probing.studies.invariance import Moved, invariance, weight_share
 from semisupcon.probing.studies.maps import load_map, make_map, save_map
 from semisupcon.probing.studies.robustness import corrupt_with, corruptions
@@ -59,10 +58,15 @@ def study_map(studies: Studies, out: Path, name: str, case: Callable[[], Case], 
         save_map(make_map(it.subject, it.features, studies.projection, studies.colour_by, identity=identity), file)
 
 
-def study_robustness(studies: Studies, out: Path, probed: list[Row], case: Callable[[], Case], identity: str, resamples: int) -> None:
-    """Score the heads (and kNN) of ``probed`` rows on corrupted test audio; rows go to ``robustness.csv``, their detail is family/position."""
+def study_robustness(
+    studies: Studies, out: Path, probed: list[Row], case: Callable[[], Case], identity: str, resamples: int, again: Mapping[str, Method]
+) -> None:
+    """Score the heads of ``probed`` rows on corrupted test audio; rows go to ``robustness.csv``, their detail is family/position.
+
+    ``again`` holds the methods without a head that run again on the corrupted clips, by name.
+    """
     results = Results(out / "robustness.csv")
-    units = {(row.method, row.representation): row for row in probed if row.metric == MAIN[row.kind] and (row.head or row.method == "knn")}
+    units = {(row.method, row.representation): row for row in main_rows(probed) if row.head or row.method in again}
     for point in corruptions(studies.robustness):
         identities = {key: identity_of(identity, asdict(point), row.identity, resamples) for key, row in units.items()}
         todo = [key for key in units if not results.done(identities[key])]
@@ -75,12 +79,11 @@ def study_robustness(studies: Studies, out: Path, probed: list[Row], case: Calla
         rows = []
         for key in todo:
             base = units[key]
-            scores = (
-                knn(corrupted, it.settings, base.seed).scores
-                if base.method == "knn"
-                else predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
-            )
-            drawn = bootstrap(task.kind, corrupted.test.targets, [scores], task.classes, resamples)
+            if base.method in again:
+                scores = again[base.method].run(replace(it, features=corrupted, seed=base.seed))[0].scores
+            else:
+                scores = predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
+            drawn = bootstrap(task.kind, corrupted.test.targets, scores, task.classes, resamples)
             rows += [
                 replace(
                     base,
@@ -88,7 +91,7 @@ def study_robustness(studies: Studies, out: Path, probed: list[Row], case: Calla
                     **{"metric": metric, "value": value, "identity": identities[key], "predictions": "", "head": ""},
                     **dict(zip(("low", "high"), drawn.interval(metric), strict=True)),
                 )
-                for metric, value in drawn.values.items()
+                for metric, value in main_first(task.metric, drawn.values).items()
             ]
         results.put(rows)
 

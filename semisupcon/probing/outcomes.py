@@ -1,0 +1,91 @@
+"""From what a probe method returns to rows of results, and to the files beside them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from semisupcon.checkpoints import export_encoder
+from semisupcon.errors import ConfigError
+from semisupcon.files import write_text
+from semisupcon.probing.methods.base import Case, Method, Outcome
+from semisupcon.probing.methods.head import save_head
+from semisupcon.probing.scores.bootstrap import bootstrap
+from semisupcon.probing.scores.draws import draws_file, save_draws
+from semisupcon.probing.scores.metrics import chance, main_first
+from semisupcon.probing.scores.results import Row, write_predictions
+
+
+def rows_of(
+    outcome: Outcome, case: Case, method: Method, out: Path, identity: str, seconds: float, resamples: int, train_share: float = 1.0
+) -> list[Row]:
+    """The rows of one outcome, its main metric first. Its files are written before, so that a row never names one that is not there.
+
+    Args:
+        outcome: what the method returned.
+        case, method: what was probed, and how.
+        out: folder of the results.
+        identity: hash of all that the numbers depend on.
+        seconds: that the method took.
+        resamples: of the bootstrap.
+        train_share: share of the training clips that the method was given.
+
+    Raises:
+        ConfigError: for scores that are not one row a test track and one column a class.
+    """
+    subject, task, train, test = case.subject, case.features.task, case.features.train, case.features.test
+    name = outcome.label or method.name
+    if outcome.scores is not None and outcome.scores.shape != test.targets.shape:
+        shapes = f"{outcome.scores.shape}, and not {test.targets.shape} as the test tracks and classes of task '{task.name}'"
+        raise ConfigError(f"Method '{method.name}' gave scores of shape {shapes}.")
+    predictions, head = _write_files(outcome, case, out, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, identity)
+    intervals, level = outcome.intervals, outcome.chance
+    if outcome.scores is not None:
+        drawn = bootstrap(task.kind, test.targets, outcome.scores, task.classes, resamples)
+        save_draws(drawn, draws_file(task.kind, out, [predictions], resamples))
+        intervals = {metric: (value, *drawn.interval(metric)) for metric, value in main_first(task.metric, drawn.values).items()}
+    if level is None:
+        known = next(iter(intervals), None) == task.metric
+        level = chance(task.kind, task.metric, train.targets, test.targets, task.classes) if known else float("nan")
+    return [
+        Row(
+            task=task.name, kind=task.kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
+            representation=subject.representation, method=name,
+            aggregation=case.settings.aggregation if "aggregation" in method.depends else "embedding",
+            train_share=train_share * outcome.share, detail=outcome.detail, seed=case.seed, metric=metric, value=value, low=low, high=high,
+            chance=float("nan") if i else level, n_train=round(outcome.share * len(train)),
+            n_test=outcome.n_test or len(test), seconds=seconds, identity=identity, predictions=predictions, head=head,
+        )
+        for i, (metric, (value, low, high)) in enumerate(intervals.items())
+    ]  # fmt: skip
+
+
+def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: str) -> tuple[str, str]:
+    """Predictions, learning curve, head and fine-tuned encoder; returns the paths of the first and third, relative to ``out``."""
+    subject, task, test = case.subject, case.features.task, case.features.test
+    fold = f"fold{task.fold}" if task.fold else ""
+    stem = file_name(task.name, fold, subject.name, subject.representation, name, case.seed, identity[:8])
+    predictions = head = ""
+    if outcome.scores is not None:
+        predictions = f"predictions/{stem}.csv"
+        write_predictions(out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
+    if outcome.curve:
+        file = out / "curves" / f"{stem}.json"
+        write_text(file, json.dumps(outcome.curve))
+    if outcome.encoder is not None:
+        export_encoder(outcome.encoder, out / "finetuned" / stem, {"task": task.name, "from": subject.name})
+        subject = replace(subject, encoder=outcome.encoder)
+    if outcome.head is not None:
+        head = f"heads/{stem}.safetensors"
+        about = {
+            "task": task.name,
+            "classes": list(task.classes),
+            "aggregation": case.settings.aggregation,
+            "encoder": subject.fingerprint(),
+        }
+        save_head(outcome.head, out / head, about)
+    return predictions, head
+
+
+def file_name(*parts: object) -> str:
+    """Parts joined into what every file system takes."""
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))
