@@ -157,7 +157,8 @@ class Objective(L.LightningModule):
         self.finite.after(self, losses["loss"], batch)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
-            self.log_dict({name: value.detach() for name, value in losses.items()} | skipped)
+            rates = {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]} if self.trainer.optimizers else {}
+            self.log_dict({name: value.detach() for name, value in losses.items()} | rates | skipped)
         return losses["loss"]
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:

@@ -1,0 +1,107 @@
+"""The progress of a run: one line that is rewritten on a terminal, plain lines every so often in a log file."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as L
+from pytorch_lightning.callbacks import ProgressBar
+
+EVERY_TERMINAL, EVERY_LOG = 1.0, 30.0  # seconds between two lines
+log = logging.getLogger("semisupcon")
+
+
+class RunProgress(ProgressBar):
+    """Step, loss, learning rate, throughput and time left.
+
+    The loss is read when a line is printed and at no other time, because reading it waits for the device.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._enabled = True
+        self._shown, self._begin, self._first, self._length = 0.0, 0.0, 0, 0
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether the line is rewritten in place."""
+        return sys.stderr.isatty()
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._begin, self._first, self._shown = time.monotonic(), trainer.global_step, float("-inf")
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        now = time.monotonic()
+        last = trainer.global_step == _last_step(trainer)
+        if self._enabled and (last or now - self._shown >= (EVERY_TERMINAL if self.on_terminal else EVERY_LOG)):
+            self._shown = now
+            self._print(line_of(trainer, outputs, now - self._begin, trainer.global_step - self._first), last)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self._enabled and not trainer.sanity_checking:
+            values = {n: v for n, v in trainer.callback_metrics.items() if n.startswith("val_")}
+            told = "  ".join(f"{name} {float(value):.4g}" for name, value in values.items())
+            self._print(f"validation at step {trainer.global_step}  {told}", True)
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """What callbacks print, on a line of its own."""
+        self._print(" ".join(map(str, args)), True)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._end()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._enabled and self._length:
+            print(file=sys.stderr, flush=True)
+        self._length = 0
+
+    def _print(self, text: str, stays: bool) -> None:
+        if not self.on_terminal:
+            print(text, file=sys.stderr, flush=True)
+            return
+        padding = " " * max(0, self._length - len(text))
+        self._length = 0 if stays else len(text)
+        print(f"\r{text}{padding}", end="\n" if stays else "", file=sys.stderr, flush=True)
+
+
+def line_of(trainer: L.Trainer, outputs: Any, seconds: float, steps: int) -> str:
+    """``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``; what is not known is left out."""
+    last = _last_step(trainer)
+    parts = [f"step {trainer.global_step}/{last}" if last else f"step {trainer.global_step}"]
+    loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+    if loss is not None:
+        parts.append(f"loss {float(loss) * trainer.accumulate_grad_batches:.4g}")
+    if trainer.optimizers:
+        parts.append(f"lr {trainer.optimizers[0].param_groups[0]['lr']:.3g}")
+    if (rate := trainer.callback_metrics.get("clips_per_second")) is not None:
+        parts.append(f"{float(rate):.0f} clips/s")
+    if last and steps:
+        parts.append(f"{duration((last - trainer.global_step) * seconds / steps)} left")
+    return "  ".join(parts)
+
+
+def _last_step(trainer: L.Trainer) -> int | None:
+    """The step at which the run ends, where that is known without asking for the length of the data again."""
+    epochs, batches = trainer.max_epochs, trainer.num_training_batches
+    by_epochs = None
+    if epochs not in (None, -1) and batches != float("inf"):
+        by_epochs = epochs * -(-int(batches) // trainer.accumulate_grad_batches)
+    known = [steps for steps in (trainer.max_steps if trainer.max_steps > 0 else None, by_epochs) if steps is not None]
+    return min(known, default=None)
+
+
+def duration(seconds: float) -> str:
+    """``0:07``, ``12:40`` or ``3:05:00``."""
+    minutes, seconds = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
