@@ -13,6 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from semisupcon.kinds import KINDS
+
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 SPLITS = ("train", "val", "test")
 
@@ -27,7 +29,7 @@ class LabelledClips:
         targets: ``[n, C]`` float32; a NaN row is unlabelled, an all-zero row is labelled without tags (multilabel).
         classes: C names in a stated, reproducible order (of regression: the names of the values).
         kind: label kind; None without classes.
-        metric: the name of the metric the field reports for this data set.
+        metric: the metrics that the field reports, with commas between, the main one first; "" becomes that of the label kind.
         root: folder that relative paths start from. Where paths are absolute, the folders that hold them, for messages.
         name: name of the task, for tables and messages.
         fold: round of cross-validation, from 1; 0 where there is none.
@@ -57,6 +59,7 @@ class LabelledClips:
         object.__setattr__(self, "table", self.table.reset_index(drop=True))
         object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.float32))
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "metric", self.metric or (KINDS[self.kind].main if self.kind else ""))
 
     def __len__(self) -> int:
         return len(self.table)

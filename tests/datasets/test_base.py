@@ -64,5 +64,10 @@ def test_the_old_name():
     assert (type(old), old.metric, old.root) == (LabelledClips, "mAP", "")
 
 
+@pytest.mark.parametrize(("kind", "metric"), [("multilabel", "roc_auc"), ("regression", "r2")])
+def test_without_a_metric_it_is_that_of_the_label_kind(kind, metric):
+    assert LabelledClips(TABLE, TARGETS, ("one", "two"), kind).metric == metric
+
+
 def test_the_synthetic_set_says_where_it_lies():
     assert all(file.is_file() for file in load_annotations("synthetic_tags", None).files)
