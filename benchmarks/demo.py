@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -67,12 +66,11 @@ def draw_tsne(run: Path, picture: Path) -> None:
     from sklearn.manifold import TSNE
 
     instruments = load_annotations("synthetic_instrument", None)
-    test = np.flatnonzero(instruments.table["split"] == "test")
-    files = [render(progress=False) / path for path in instruments.table["path"].iloc[test]]
+    test = instruments.select(instruments.rows("test"))
     points = TSNE(metric="cosine", perplexity=30, init="random", random_state=0).fit_transform(
-        embed(load_encoder(run / "last.ckpt"), files)
+        embed(load_encoder(run / "last.ckpt"), test.files)
     )
-    names = [instruments.classes[i] for i in instruments.targets[test].argmax(axis=1)]
+    names = [test.classes[i] for i in test.targets.argmax(axis=1)]
     save_figure(draw_scatter(points, names, title=f"{run.name}: test clips", label_title="instrument"), picture)
 
 

@@ -63,11 +63,11 @@ def readers(folder: Path, count: int) -> dict[str, Callable[[int], object]]:
     """Name -> function that reads batch number t of `BATCH` clips with `VIEWS` views, on one core."""
     found: dict[str, Callable[[int], object]] = {}
     for name in FORMATS:
-        table = divide(gather(data_dir=folder / name), val_split=0)
-        sampler = MixedBatchSampler(np.arange(0), np.arange(count), table.rows["clip"].to_numpy(), BATCH)
-        clips = Clips(table, SAMPLE_RATE, CROP, VIEWS)
+        drawn = divide(gather(data_dir=folder / name), val_split=0)
+        sampler = MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), BATCH)
+        clips = Clips(drawn, SAMPLE_RATE, CROP, VIEWS)
         found[name] = lambda t, clips=clips, sampler=sampler: clips.__getitems__(sampler.batch(t))
-        paths, rng = table.rows["path"].tolist(), np.random.default_rng(0)
+        paths, rng = drawn.table["path"].tolist(), np.random.default_rng(0)
         found[f"{name}, sf.read"] = lambda t, paths=paths, rng=rng: published([paths[i] for i in rng.integers(0, count, BATCH)], rng)
     clips, sampler = packed_clips(folder, count)
     found["packed"] = lambda t: clips.__getitems__(sampler.batch(t))
@@ -89,9 +89,9 @@ def packed_clips(folder: Path, count: int) -> tuple[Clips, MixedBatchSampler]:
     """The wav clips, packed."""
     sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "wav"), "sl_kwargs": None, "ssl_kwargs": None}
     packed = Packed(pack(gather(**sources), sources, SAMPLE_RATE, folder / "packed"))
-    table = divide(packed.gathered, val_split=0)
-    clips = Clips(table, SAMPLE_RATE, CROP, VIEWS, audio=PackedAudio(packed.folder, table.rows))
-    return clips, MixedBatchSampler(np.arange(0), np.arange(count), table.rows["clip"].to_numpy(), BATCH)
+    drawn = divide(packed.clips, val_split=0)
+    clips = Clips(drawn, SAMPLE_RATE, CROP, VIEWS, audio=PackedAudio(packed.folder, drawn.table))
+    return clips, MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), BATCH)
 
 
 def rate(read: Callable[[int], object], first: int, seconds: float) -> float:

@@ -13,15 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import soundfile
 import torch
 from sklearn.linear_model import SGDClassifier
 
 from benchmarks.bars import Bar, all_met
+from semisupcon.datasets import LabelledClips
 from semisupcon.encoders import SampleCNNSmall, freeze
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import Subject
-from semisupcon.probing.embeddings.tasks import Task
 from semisupcon.probing.methods.base import Settings, Training
 from semisupcon.probing.methods.few_shot import PASSES, PATIENCE, RATE, TOLERANCE, episodes, over_episodes, run_episodes
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
@@ -34,29 +35,29 @@ EPISODES, SLOW_EPISODES = 10_000, 200
 RATE_HZ = 22_050
 
 
-def tones(folder: Path, clips: int = 96, classes: int = 8) -> Task:
+def tones(folder: Path, clips: int = 96, classes: int = 8) -> LabelledClips:
     """Noisy tones of 1.5 s, each class a pitch: 56 clips train, 16 validate, 24 test."""
     draw = np.random.default_rng(0)
     t, label = np.arange(33_075) / RATE_HZ, np.arange(clips) % classes
-    files = []
+    paths = []
     for i in range(clips):
         frequency = 200 * 2 ** (label[i] / 4) * draw.uniform(0.97, 1.03)
         wave = 0.2 * np.sin(2 * np.pi * frequency * t + draw.uniform(0, 6)) + 0.1 * draw.standard_normal(len(t))
-        files.append(folder / f"{i:03d}.wav")
-        soundfile.write(files[-1], wave, RATE_HZ)
-    split = np.array(["train"] * 56 + ["val"] * 16 + ["test"] * 24, dtype=object)
+        paths.append(f"{i:03d}.wav")
+        soundfile.write(folder / paths[-1], wave, RATE_HZ)
+    table = pd.DataFrame({"path": paths, "split": ["train"] * 56 + ["val"] * 16 + ["test"] * 24})
     names = tuple(str(c) for c in range(classes))
-    return Task("tones", tuple(files), tuple(f.name for f in files), split, np.eye(classes, dtype=np.float32)[label], names, "multiclass")
+    return LabelledClips(table, np.eye(classes, dtype=np.float32)[label], names, "multiclass", root=str(folder), name="tones")
 
 
-def probe_from_cache(subject: Subject, task: Task, folder: Path) -> float:
+def probe_from_cache(subject: Subject, task: LabelledClips, folder: Path) -> float:
     """Embed every clip once, train 100 epochs; the test accuracy."""
     features = Embedder(folder).features(subject, task)
     scores = probe(features, "linear", Settings(training=Training(max_epochs=EPOCHS, patience=EPOCHS)), seed=0).scores
     return accuracy(features, scores)
 
 
-def probe_encoding_every_epoch(subject: Subject, task: Task, folder: Path) -> float:
+def probe_encoding_every_epoch(subject: Subject, task: LabelledClips, folder: Path) -> float:
     """The same probe, whose clips are read and encoded again in each of 100 epochs, as users of a frozen module in a training loop do."""
     training = Training()
     adam = kept = None

@@ -46,7 +46,7 @@ def make(folder: Path) -> tuple[Path, Path]:
     sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "clips"), "sl_kwargs": None, "ssl_kwargs": None}
     packed = pack(gather(**sources), sources, RATE, folder / "packed")
     stream = write_stream(packed, folder / "stream", chunk_bytes=1 << 24)
-    rows = Packed(packed).gathered.files
+    rows = Packed(packed).clips.table
     audio = PackedAudio(packed, rows)
     (folder / "tars").mkdir()
     with webdataset.ShardWriter(str(folder / "tars" / "%03d.tar"), maxsize=1 << 24, verbose=0) as shards:

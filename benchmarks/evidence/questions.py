@@ -1,13 +1,13 @@
 """What the encoders are asked: data sets with their folders and numbers of classes, and the splits of them that only the studies need."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets import Annotations, load_annotations
+from semisupcon.datasets import LabelledClips, load_annotations
 from semisupcon.datasets.parsing.splits import stratified_split
 from semisupcon.random import permutation
 
@@ -33,7 +33,7 @@ class Question:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, Any] | None = None, most: int | None = None) -> Annotations:
+def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, Any] | None = None, most: int | None = None) -> LabelledClips:
     """A data set with a seeded split in place of its own, balanced by class; values are balanced by folder.
 
     Args:
@@ -45,13 +45,13 @@ def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, An
     """
     found = load_annotations(of, root, **(options or {}))
     if most is not None:
-        shuffled = permutation(len(found.table), "clips of a class").numpy()
+        shuffled = permutation(len(found), "clips of a class").numpy()
         labels = pd.Series(found.targets.argmax(axis=1)[shuffled])
         kept = np.sort(shuffled[labels.groupby(labels).cumcount() < most])
-        found = replace(found, table=found.table.iloc[kept].reset_index(drop=True), targets=found.targets[kept])
-    paths = found.table["path"].tolist()
+        found = found.select(kept)
+    paths = found.paths
     strata = found.targets.argmax(axis=1).tolist() if found.kind == "multiclass" else [str(Path(path).parent) for path in paths]
-    return replace(found, table=found.table.assign(split=stratified_split(paths, strata, shares)))
+    return found.assign(split=stratified_split(paths, strata, shares))
 
 
 def notes(label: str, kind: str = "multiclass") -> dict[str, Any]:
@@ -59,18 +59,18 @@ def notes(label: str, kind: str = "multiclass") -> dict[str, Any]:
     return {"of": "csv", "shares": NOTES, "options": {"file": "manifest.csv", "label": label, "kind": kind}}
 
 
-def fsdd_without(root: Path, speaker: str) -> Annotations:
+def fsdd_without(root: Path, speaker: str) -> LabelledClips:
     """The digits of FSDD: ``speaker`` is tested, all clips of the others are trained on but for their validation clips."""
     found = load_annotations("fsdd_digit", root)
-    split = np.where(found.table["split"] == "val", "val", "train")
-    return replace(found, table=found.table.assign(split=np.where(found.table["speaker"] == speaker, "test", split)))
+    split = np.where(found.split == "val", "val", "train")
+    return found.assign(split=np.where(found.table["speaker"] == speaker, "test", split))
 
 
-def fsdd_tags(root: Path) -> Annotations:
+def fsdd_tags(root: Path) -> LabelledClips:
     """Digit and speaker of FSDD's clips as two tags of sixteen: so that clips can share none, one or both."""
     digit, speaker = (load_annotations(task, root) for task in ("fsdd_digit", "fsdd_speaker"))
     targets = np.concatenate([digit.targets, speaker.targets], axis=1)
-    return Annotations(digit.table, targets, (*digit.classes, *speaker.classes), kind="multilabel", metric="roc_auc")
+    return LabelledClips(digit.table, targets, (*digit.classes, *speaker.classes), kind="multilabel", metric="roc_auc")
 
 
 # By the names that tables know; "digit of theo" is the question "digit", with a split that the setting says.

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from semisupcon.audio.reading import read_spans, resample
 from semisupcon.batch import Batch
 from semisupcon.data.crops import Crops, Policy, adjacent, check_policy, gapped, independent, parts, whole
-from semisupcon.data.draws import ClipTable
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import view_of
 
@@ -57,7 +57,7 @@ class Clips(Dataset):
     needs no collating of its own: ``DataLoader(clips, batch_sampler=..., collate_fn=as_is)``.
 
     Args:
-        table: rows and targets.
+        clips: with the columns ``path``, ``clip``, ``frames`` and ``sample_rate``.
         sample_rate: Hz of the waveforms.
         samples: length of a view; None with the policies ``gapped``, ``parts`` and ``whole``, whose views are as long as their clips make
             them (a number then limits the clip to a random stretch of that length, to which ``whole`` also fills shorter ones).
@@ -67,7 +67,7 @@ class Clips(Dataset):
         crop_fraction: of ``gapped``.
         crop_overlap: of ``gapped``.
         min_samples: batches of unequal views are padded with zeros to their longest, and to no less than this.
-        audio: where the samples come from; the files of the table by default.
+        audio: where the samples come from; the files of the clips by default.
 
     Raises:
         ConfigError: for settings that do not go together.
@@ -76,7 +76,7 @@ class Clips(Dataset):
 
     def __init__(
         self,
-        table: ClipTable,
+        clips: LabelledClips,
         sample_rate: int,
         samples: int | None,
         views: int = 2,
@@ -99,11 +99,10 @@ class Clips(Dataset):
         self.repeats = self.filled and short_clips == "circular"  # what fills them
         self.leaves_padding = not self.filled or short_clips == "zero"
         self.pin_memory = False  # the loader sets it where batches are made in the process that trains
-        self.audio = FileAudio(table.rows) if audio is None else audio
-        self.clip = torch.from_numpy(table.rows["clip"].to_numpy(np.int64, copy=True))
-        self.frames = torch.from_numpy(table.rows["frames"].to_numpy(np.int64, copy=True))
-        self.rates = torch.from_numpy(table.rows["sample_rate"].to_numpy(np.int64, copy=True))
-        self.targets = torch.from_numpy(np.ascontiguousarray(table.targets, np.float32))
+        self.audio = FileAudio(clips.table) if audio is None else audio
+        columns = (clips.table[name].to_numpy(np.int64, copy=True) for name in ("clip", "frames", "sample_rate"))
+        self.clip, self.frames, self.rates = map(torch.from_numpy, columns)
+        self.targets = torch.from_numpy(np.ascontiguousarray(clips.targets))
         if short_clips == "refuse" and self.filled:
             self._refuse_short()
 

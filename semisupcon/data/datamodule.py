@@ -3,7 +3,6 @@
 import hashlib
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
@@ -12,12 +11,13 @@ from semisupcon.augmentations.chains import AugmentationList, build_chain
 from semisupcon.batch import Batch, DataFacts
 from semisupcon.data.clips import Clips, FileAudio, ShortClips
 from semisupcon.data.crops import Policy
-from semisupcon.data.draws import ClipTable, check_shares, divide
+from semisupcon.data.draws import check_shares, divide, hide_labels
 from semisupcon.data.loader import EndlessLoader, batches
 from semisupcon.data.packed.on_device import Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
-from semisupcon.data.sources import Gathered, gather
+from semisupcon.data.sources import gather
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError
 
 
@@ -100,7 +100,7 @@ class AudioDataModule(L.LightningDataModule):
         self.packed, self.device_resident = packed, device_resident
         if device_resident and packed is None:
             raise ConfigError("data.device_resident needs data.packed: make it with python -m semisupcon pack.")
-        self.table: ClipTable | None = None
+        self.drawn: LabelledClips | None = None
         self.resident: Resident | None = None
         self.chain = None
 
@@ -141,16 +141,16 @@ class AudioDataModule(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Of several processes, let one do first what is then remembered: render the synthetic set, scan files, check packed ones."""
         if self.trainer is not None and self.trainer.world_size > 1:
-            self._gathered()
+            self._found()
 
-    def _gathered(self) -> Gathered:
+    def _found(self) -> LabelledClips:
         if self.packed is not None:
             return Packed(self.packed).check_request(*self.sources[:2], self.sample_rate)
         return gather(*self.sources, max_bad=self.max_bad)
 
     def setup(self, stage: str | None = None) -> None:
-        """Make the table and the augmentations; raises what `gather`, `divide` and `Clips` raise."""
-        if self.table is not None:
+        """Draw the clips of the run and make the augmentations; raises what `gather`, `divide` and `Clips` raise."""
+        if self.drawn is not None:
             return
         if self.sample_rate is None:
             raise ConfigError("data.target_sample_rate is not given, and no encoder says it.")
@@ -159,15 +159,15 @@ class AudioDataModule(L.LightningDataModule):
         # Settings that cannot be are told before thousands of files are scanned.
         check_shares(self.draws["val_split"], self.draws["supervised_data_p"])
         share_out(self.batch_size, self.intrabatch_supervised_p, True, False)
-        self.table = divide(self._gathered(), **self.draws, seed=self.seed)
+        self.drawn = divide(self._found(), **self.draws, seed=self.seed)
         if self.intrabatch_supervised_p == 0:
-            self.table = self.table.without_labels()
+            self.drawn = hide_labels(self.drawn)
         audio = self._audio()
         cut = {**self.view_options, "min_samples": self.min_samples, "audio": audio}
-        self.clips = self.clips_type(self.table, self.sample_rate, self.samples, self.views or 2, **cut)
+        self.clips = self.clips_type(self.drawn, self.sample_rate, self.samples, self.views or 2, **cut)
         # Retrieval between two views is measured whatever the objective needs, and without augmentation they must differ.
         cut |= {"policy": "parts"} if cut["policy"] == "whole" else {}
-        self.validation_clips = self.clips_type(self.table, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
+        self.validation_clips = self.clips_type(self.drawn, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
         if self.device_resident and self.trainer is not None and fits(audio, self.trainer.strategy.root_device):
             self.resident = Resident(audio, self.trainer.strategy.root_device)
         if self.chain is None:
@@ -176,24 +176,21 @@ class AudioDataModule(L.LightningDataModule):
     @property
     def facts(self) -> DataFacts:
         """What criteria may know of the data; after `setup`."""
-        table = self.table
-        training = table.indices("train", "labelled")
         return DataFacts(
-            classes=table.classes,
-            kind=table.kind,
+            classes=self.drawn.classes,
+            kind=self.drawn.kind,
             operators=self.chain.operators if self.chain else (),
             parameter_names=self.chain.parameter_names if self.chain else (),
-            train_targets=table.targets[training],
+            train_targets=self.drawn.targets[self.drawn.rows("train", source="labelled")],
             padding=self.clips.leaves_padding,
         )
 
     def train_dataloader(self) -> EndlessLoader:
         """Batches of training clips; begins where the trainer's count of batches stands."""
-        clips = self.table.rows["clip"].to_numpy()
         sampler = MixedBatchSampler(
-            self.table.indices("train", "labelled"),
-            self.table.indices("train", "unlabelled"),
-            clips,
+            self.drawn.rows("train", source="labelled"),
+            self.drawn.rows("train", source="unlabelled"),
+            self.drawn.table["clip"].to_numpy(),
             self.batch_size,
             self.intrabatch_supervised_p,
             self.seed,
@@ -203,8 +200,9 @@ class AudioDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
-        rows = np.flatnonzero(self.table.rows["split"] == "val")
-        sequence = validation_batches(rows, self.table.rows["clip"].to_numpy(), self.batch_size, self.seed, *self._rank())
+        sequence = validation_batches(
+            self.drawn.rows("val"), self.drawn.table["clip"].to_numpy(), self.batch_size, self.seed, *self._rank()
+        )
         return (
             batches(self._loaded(self.validation_clips), sequence, self.num_workers, self._on_gpu(), keep_workers=True) if sequence else []
         )
@@ -226,7 +224,7 @@ class AudioDataModule(L.LightningDataModule):
         return {**batch, "audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
 
     def _audio(self) -> FileAudio | PackedAudio:
-        return PackedAudio(self.packed, self.table.rows) if self.packed is not None else FileAudio(self.table.rows)
+        return PackedAudio(self.packed, self.drawn.table) if self.packed is not None else FileAudio(self.drawn.table)
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -246,7 +244,7 @@ class AudioDataModule(L.LightningDataModule):
         """Of whatever decides which clips batch t holds and how they are cropped."""
         settings = (self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate, self.samples, self.views, self._rank()[1])
         digest = hashlib.blake2b(repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8)
-        digest.update(self.table.rows[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
+        digest.update(self.drawn.table[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
         return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Which clips are trained on, with and without labels: validation and label subsets drawn from the files that were gathered.
+"""Which clips are trained on, with and without labels: validation and label subsets drawn from the clips found.
 
 A clip that keeps its label is not in the unlabelled pool; one whose label ``supervised_data_p`` took away is. When every clip of the pool keeps
 its label, the pool is those clips with their labels hidden, so that ``intrabatch_supervised_p`` holds.
@@ -8,69 +8,43 @@ function of seed and file names alone, and nested; no label is needed for self-s
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 
-from semisupcon.data.sources import Gathered
-from semisupcon.datasets import Kind
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.random import derive
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class ClipTable:
-    """The clips of a run.
-
-    Attributes:
-        rows: sorted by source and path. Columns as in `Gathered.files`, with ``source`` (labelled or unlabelled) and ``split`` (train or val) as
-            drawn.
-        targets: ``[n, C]`` float32, NaN rows where unlabelled.
-        classes: names of the C columns.
-        kind: what the targets are; None without labels.
-        skipped: files that cannot be used: ``name`` and ``problem``.
-    """
-
-    rows: pd.DataFrame
-    targets: np.ndarray
-    classes: tuple[str, ...]
-    kind: Kind | None
-    skipped: pd.DataFrame
-
-    def indices(self, split: str, source: str) -> np.ndarray:
-        """The rows of a split and source."""
-        return np.flatnonzero((self.rows["split"] == split) & (self.rows["source"] == source))
-
-    def without_labels(self) -> "ClipTable":
-        """The same clips, each once, all labels hidden."""
-        rows = self.rows.drop_duplicates("path").assign(source="unlabelled").sort_values("path", kind="stable", ignore_index=True)
-        return replace(self, rows=rows, targets=np.full((len(rows), len(self.classes)), np.nan, np.float32))
-
-
 def divide(
-    gathered: Gathered, val_split: float = 0.1, supervised_data_p: float = 1.0, fully_supervised: bool = False, seed: int = 123
-) -> ClipTable:
+    clips: LabelledClips, val_split: float = 0.1, supervised_data_p: float = 1.0, fully_supervised: bool = False, seed: int = 123
+) -> LabelledClips:
     """Draw validation and labels.
 
     Args:
-        gathered: the files.
+        clips: what `gather` found.
         val_split: share of the training clips that become validation, 0 <= p < 1, in sources without validation of their own.
         supervised_data_p: share of the labelled training clips that keep their label; a smaller share lies inside a greater one.
         fully_supervised: only labelled clips, all of them.
         seed: of both draws.
+
+    Returns:
+        The clips of a run, sorted by source and path. Columns as those of ``clips``, with ``source`` (labelled or unlabelled) and ``split`` (train or
+        val) as drawn. Targets of unlabelled clips are NaN.
 
     Raises:
         ConfigError: for a share out of its range, or labels asked for where there are none.
         UserError: if no training clip is left.
     """
     check_shares(val_split, supervised_data_p)
-    if fully_supervised and gathered.labels is None:
+    if fully_supervised and clips.kind is None:
         raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
-    files = gathered.files.assign(split=_with_validation(gathered.files, val_split, seed))
+    files = clips.table.assign(split=_with_validation(clips.table, val_split, seed))
     keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
     unlabelled = files["in_pool"].to_numpy(bool) & ~keeps_label & (not fully_supervised)
     training = (files["split"] == "train").to_numpy()
@@ -80,11 +54,17 @@ def divide(
         parts.append((np.flatnonzero(keeps_label & training), "unlabelled"))
     rows = pd.concat([files.iloc[index].assign(source=source) for index, source in parts], ignore_index=True)
     if not (rows["split"] == "train").any():
-        raise UserError(f"No training clips are left.\nIn: {gathered.where}\nLower data.val_split, or check the splits of the task.")
-    targets = gathered.targets[np.concatenate([index for index, _ in parts])]
+        raise UserError(f"No training clips are left.\nIn: {clips.root}\nLower data.val_split, or check the splits of the task.")
+    targets = clips.targets[np.concatenate([index for index, _ in parts])]
     targets[rows["source"] == "unlabelled"] = np.nan
-    _tell(rows, gathered)
-    return ClipTable(rows, targets, gathered.classes, gathered.kind, gathered.skipped)
+    _tell(rows, clips)
+    return replace(clips, table=rows, targets=targets)
+
+
+def hide_labels(clips: LabelledClips) -> LabelledClips:
+    """The clips of a run, each once, as unlabelled ones; classes and kind stay."""
+    table = clips.table.drop_duplicates("path").assign(source="unlabelled").sort_values("path", kind="stable")
+    return replace(clips, table=table, targets=np.full((len(table), len(clips.classes)), np.nan, np.float32))
 
 
 def check_shares(val_split: float, supervised_data_p: float) -> None:
@@ -137,12 +117,12 @@ def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
     return (labelled & ~training) | _first(_ranks(files["clip"], seed, "supervised"), training, share)
 
 
-def _tell(rows: pd.DataFrame, gathered: Gathered) -> None:
+def _tell(rows: pd.DataFrame, clips: LabelledClips) -> None:
     count = rows.groupby(["split", "source"]).size()
 
     def told(split: str) -> str:
         labelled, unlabelled = count.get((split, "labelled"), 0), count.get((split, "unlabelled"), 0)
-        parts = [f"{labelled} clips labelled by {gathered.labels}"] * bool(labelled) + [f"{unlabelled} unlabelled clips"] * bool(unlabelled)
+        parts = [f"{labelled} clips labelled by {clips.name}"] * bool(labelled) + [f"{unlabelled} unlabelled clips"] * bool(unlabelled)
         return " and ".join(parts) or "no clips"
 
-    log.info("data: training on %s, validating on %s (in %s).", told("train"), told("val"), gathered.where)
+    log.info("data: training on %s, validating on %s (in %s).", told("train"), told("val"), clips.root)

@@ -1,6 +1,6 @@
 """Which files there are to train on: ``sl_task``, ``ssl_task`` and ``data_dir`` made into one list, before anything is drawn.
 
-A `Source` is a task's annotations, a plain folder, or the embedded synthetic set. The labelled clips come from ``sl_task``. The unlabelled
+A source is the clips of a task, a plain folder, or the embedded synthetic set. The labelled clips come from ``sl_task``. The unlabelled
 pool is ``ssl_task`` if named, else all audio under ``data_dir``, else what ``sl_task`` itself lists; with nothing given it is the embedded
 synthetic set. Files identify clips where sources overlap: a validation or test file of any task named is never trained on, nor is audio in
 folders that hold held-out clips only.
@@ -9,7 +9,7 @@ folders that hold held-out clips only.
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from semisupcon.audio.scan import scan, usable
-from semisupcon.datasets import Annotations, Kind, find_task, load_annotations
+from semisupcon.datasets import LabelledClips, find_task, load_annotations
 from semisupcon.datasets.parsing.finding import audio_files, unlisted
 from semisupcon.datasets.synthesis import render
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
@@ -27,34 +27,7 @@ log = logging.getLogger(__name__)
 EMBEDDED_TASK = "synthetic_tags"
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Clips under a root.
-
-    Attributes:
-        annotations: their table and labels; of a plain folder without classes.
-        root: what the table's paths are relative to.
-    """
-
-    annotations: Annotations
-    root: str
-
-    def table(self) -> pd.DataFrame:
-        """Columns path (absolute, links of the root followed), name, clip, split, group."""
-        table = self.annotations.table
-        names = table["path"].astype(str)
-        return pd.DataFrame(
-            {
-                "path": [os.path.normpath(os.path.join(self.root, name)) for name in names],
-                "name": names,
-                "clip": np.array([stable_hash(name) for name in names], dtype=np.int64),
-                "split": table["split"],
-                "group": table.get("group"),
-            }
-        )
-
-
-def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str) -> Source:
+def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str) -> LabelledClips:
     """The clips of a task.
 
     Args:
@@ -74,7 +47,7 @@ def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any],
     if not Path(root).is_dir():
         raise DatasetNotFoundError(f"The folder of '{task}'", root, "Give the folder that holds the data set (data.data_dir).")
     root = os.path.realpath(root)
-    return Source(load_annotations(task, root, **options), root)
+    return load_annotations(task, root, **options)
 
 
 def is_synthetic(task: str) -> bool:
@@ -82,12 +55,12 @@ def is_synthetic(task: str) -> bool:
     return task.rsplit(".", 1)[-1].startswith("synthetic_")
 
 
-def embedded_source() -> Source:
+def embedded_source() -> LabelledClips:
     """The synthetic set that the project renders itself."""
     return task_source(EMBEDDED_TASK, None, {}, "ssl_task")
 
 
-def audio_in(folder: str | Path) -> Source:
+def audio_in(folder: str | Path) -> LabelledClips:
     """All audio under a folder, sorted, for training (hidden files and folders are none).
 
     Raises:
@@ -101,51 +74,35 @@ def audio_in(folder: str | Path) -> Source:
     if not names:
         raise UserError(f"The folder holds no audio.\nLooked in: {folder}\nGive a folder with wav, flac, ogg or mp3 files, at any depth.")
     table = pd.DataFrame({"path": names, "split": "train"})
-    return Source(Annotations(table, np.zeros((len(names), 0), np.float32), (), kind="multiclass"), root)
+    return LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=root)
 
 
-def held_out_near(source: Source, paths: Iterable[str]) -> set[str]:
+def located(clips: LabelledClips) -> pd.DataFrame:
+    """The clips of a source by their files. Columns path (absolute, links of the root followed), name, clip, split, group."""
+    names = clips.table["path"].astype(str)
+    return pd.DataFrame(
+        {
+            "path": [os.path.normpath(os.path.join(clips.root, name)) for name in names],
+            "name": names,
+            "clip": np.array([stable_hash(name) for name in names], dtype=np.int64),
+            "split": clips.table["split"],
+            "group": clips.table.get("group"),
+        }
+    )
+
+
+def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
     """Those of ``paths`` under the root of a task that it neither lists for training nor leaves free for self-supervision."""
     inside = [path for path in paths if path.startswith(source.root + os.sep)]
     if not inside:
         return set()
-    table = source.table()
+    table = located(source)
     free = set(table.loc[table["split"] == "train", "path"])
-    free |= {os.path.join(source.root, name) for name in unlisted(source.annotations, Path(source.root))}
+    free |= {os.path.join(source.root, name) for name in unlisted(source, Path(source.root))}
     left_out = set(inside) - free - set(table["path"])
     if left_out:
         log.info("data: %d files are left out of the pool: they lie among held-out clips, or have the name of a listed one.", len(left_out))
     return set(inside) - free
-
-
-@dataclass(frozen=True, eq=False)
-class Gathered:
-    """Every file that may be trained or validated on, once, before anything is drawn.
-
-    Attributes:
-        files: sorted by path. Columns: ``path`` (absolute), ``name`` (relative to its root), ``clip`` (63-bit hash of the name), ``group``,
-            ``split`` (train or val as the sources say), ``listed`` (by sl_task), ``labelled``, ``in_pool``, ``frames``, ``sample_rate``.
-            Further columns are kept.
-        targets: ``[n, C]`` float32, a NaN row where a file has no label.
-        classes: names of the C columns.
-        kind: what the targets are; None without labels.
-        skipped: files that cannot be used: ``name`` and ``problem``.
-        where: the folders, for messages.
-        labels: the task that the labels come from, for messages.
-    """
-
-    files: pd.DataFrame
-    targets: np.ndarray
-    classes: tuple[str, ...]
-    kind: Kind | None
-    skipped: pd.DataFrame
-    where: str
-    labels: str | None
-
-    def without_labels(self) -> "Gathered":
-        """The same files as a pool without labels."""
-        files = self.files.assign(labelled=False, in_pool=True)
-        return replace(self, files=files, targets=np.zeros((len(files), 0), np.float32), classes=(), kind=None, labels=None)
 
 
 def gather(
@@ -155,8 +112,8 @@ def gather(
     sl_kwargs: dict[str, Any] | None = None,
     ssl_kwargs: dict[str, Any] | None = None,
     max_bad: float = 0.01,
-) -> Gathered:
-    """Find the clips, and look at every file.
+) -> LabelledClips:
+    """Find every file that may be trained or validated on, and look at it.
 
     Args:
         sl_task: data set whose labels supervise; None for self-supervision.
@@ -164,7 +121,12 @@ def gather(
         data_dir: root of both unless their kwargs hold ``root``; without ``ssl_task`` all audio under it is the pool.
         sl_kwargs: ``root``, and options of the labelled data set.
         ssl_kwargs: the same of the pool's.
-        max_bad: greatest share of files that may be unusable.
+        max_bad: greatest share of files that may be unusable; they are left out and named.
+
+    Returns:
+        Each file once, sorted by path. Columns: ``path`` (absolute), ``name`` (relative to its root), ``clip`` (63-bit hash of the name), ``group``,
+        ``split`` (train or val as the sources say), ``in_pool``, ``labelled``, ``frames``, ``sample_rate``, ``listed`` (by sl_task). Targets,
+        classes and kind are those of sl_task; a file without label has a NaN row.
 
     Raises:
         ConfigError: for an unknown task or option.
@@ -178,25 +140,15 @@ def gather(
         raise UserError(f"No clips to train on.\nIn: {where}\nCheck the splits of the task; test clips are never trained on.")
     facts = scan(files["path"].tolist())
     good = usable(files["name"].tolist(), facts, max_bad, where)
-    skipped = pd.DataFrame({"name": files["name"][~good].to_numpy(), "problem": facts["problem"][~good].to_numpy()})
     files = pd.concat([files, facts[["frames", "sample_rate"]]], axis=1)[good].reset_index(drop=True)
-    annotations = labelled.annotations if labelled else None
-    targets = np.full((len(files), len(annotations.classes) if annotations else 0), np.nan, np.float32)
     files["listed"] = files["row"].notna()
-    if annotations:
-        targets[files["listed"]] = annotations.targets[files["row"][files["listed"]].astype(int)]
-    return Gathered(
-        files=files.drop(columns="row"),
-        targets=targets,
-        classes=annotations.classes if annotations else (),
-        kind=annotations.kind if annotations else None,
-        skipped=skipped,
-        where=where,
-        labels=sl_task,
-    )
+    labels = pool.without_labels() if labelled is None else labelled
+    targets = np.full((len(files), len(labels.classes)), np.nan, np.float32)
+    targets[files["listed"]] = labels.targets[files["row"][files["listed"]].astype(int)]
+    return replace(labels, table=files.drop(columns="row"), targets=targets, root=where)
 
 
-def _sources(sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs) -> tuple[Source | None, Source]:
+def _sources(sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs) -> tuple[LabelledClips | None, LabelledClips]:
     """The labelled source and the pool, as named or by default."""
     labelled = task_source(sl_task, data_dir, sl_kwargs, "sl_task") if sl_task else None
     if ssl_task == sl_task and sl_task is not None and not ssl_kwargs:
@@ -205,22 +157,22 @@ def _sources(sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs) -> tuple[Source
         return labelled, task_source(ssl_task, data_dir, ssl_kwargs, "ssl_task")
     if data_dir is not None:
         return labelled, audio_in(data_dir)
-    if labelled:
+    if labelled is not None:
         return labelled, labelled
     log.info("data: neither sl_task, ssl_task nor data_dir is given; training on the embedded synthetic set, without labels.")
     return None, embedded_source()
 
 
-def _keep_apart(labelled: Source | None, pool: Source) -> pd.DataFrame:
+def _keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFrame:
     """Every file that may be used, once, with what it may be used for.
 
-    Columns: path, name, clip, group, split (train or val), in_pool, labelled, row (in the labelled annotations, else NaN).
+    Columns: path, name, clip, group, split (train or val), in_pool, labelled, row (of ``labelled``, else NaN).
     """
-    table = pool.table().assign(in_pool=True, labelled=False, row=np.nan)
+    table = located(pool).assign(in_pool=True, labelled=False, row=np.nan)
     if labelled is not None:
-        listed = labelled.table()
+        listed = located(labelled)
         listed["row"] = np.arange(len(listed), dtype=float)
-        listed["labelled"] = ~np.isnan(labelled.annotations.targets).any(axis=1)
+        listed["labelled"] = labelled.labelled
         # Where both list a file the labelled source's name and split hold; but what the pool holds out is not trained on either.
         split_in_pool = listed["path"].map(dict(zip(table["path"], table["split"], strict=True)))
         training = listed["split"] == "train"

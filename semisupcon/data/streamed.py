@@ -29,7 +29,7 @@ from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, Packed, PackedAudio
-from semisupcon.data.sources import Gathered
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
 from semisupcon.files import atomic_path, disk_errors, sync
 
@@ -63,7 +63,7 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
     from litdata.streaming.writer import BinaryWriter
 
     packed, out = Path(packed), Path(out)
-    files = Packed(packed).gathered.files
+    files = Packed(packed).clips.table
     if out.exists() and any(out.iterdir()):
         raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
     audio = PackedAudio(packed, files)
@@ -95,7 +95,7 @@ class StreamedSet(Packed):
             check_chunks(Path(folder) / CHUNKS, url)
             super().__init__(folder)
         self.folder = url
-        self.gathered = replace(self.gathered, files=self.gathered.files.assign(record=np.arange(len(self.gathered.files))), where=url)
+        self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
 
     def _check_shards(self, files: pd.DataFrame) -> None:
         """The chunks are far away; a window that cannot be read whole is an error when it is asked for."""
@@ -242,8 +242,8 @@ class StreamedDataModule(AudioDataModule):
     def prepare_data(self) -> None:
         """Nothing: the set is made."""
 
-    def _gathered(self) -> Gathered:
+    def _found(self) -> LabelledClips:
         return StreamedSet(self.stream).check_request(*self.sources[:2], self.sample_rate)
 
     def _audio(self) -> StreamedAudio:
-        return StreamedAudio(self.stream, self.table.rows, self.cache_dir)
+        return StreamedAudio(self.stream, self.drawn.table, self.cache_dir)

@@ -3,16 +3,17 @@
 import importlib
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from semisupcon.datasets.base import Annotations, Kind
+from semisupcon.datasets.base import Annotations, Kind, LabelledClips
 from semisupcon.datasets.parsing.finding import MAX_MISSING, find_by_stem, resolve, unlisted
 from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
 from semisupcon.datasets.parsing.reading import find_file, read_lines, read_table
 from semisupcon.datasets.parsing.splits import group_split, stratified_folds, stratified_split
 from semisupcon.errors import ConfigError, nearest
 
-# module -> its tasks, functions from a root folder to Annotations; a module is imported when one of its tasks is asked for.
+# module -> its tasks, functions from a root folder to LabelledClips; a module is imported when one of its tasks is asked for.
 MODULES: dict[str, tuple[str, ...]] = {
     "any_table": ("csv",),
     "audiomnist": ("audiomnist_digit", "audiomnist_speaker"),
@@ -41,7 +42,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
 
 
-def find_task(task: str) -> Callable[..., Annotations]:
+def find_task(task: str) -> Callable[..., LabelledClips]:
     """The function of a task by its name, or by its import path (``my.module.function``).
 
     Raises:
@@ -57,7 +58,7 @@ def find_task(task: str) -> Callable[..., Annotations]:
         raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
 
 
-def read_annotations(task: str, root: str | Path | None, **options) -> Annotations:
+def read_annotations(task: str, root: str | Path | None, **options) -> LabelledClips:
     """What the annotation files of a task say, wherever its clips are. Arguments and errors as `load_annotations`, but for absent clips."""
     function = find_task(task)
     known = set(list(inspect.signature(function).parameters)[1:])
@@ -67,7 +68,7 @@ def read_annotations(task: str, root: str | Path | None, **options) -> Annotatio
     return function(Path(root) if root is not None else None, **options)
 
 
-def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> Annotations:
+def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> LabelledClips:
     """Read the annotations of a task, and find its clips.
 
     Args:
@@ -77,21 +78,22 @@ def load_annotations(task: str, root: str | Path | None, max_missing: float = MA
         options: what this data set alone understands (which published split, the original rule).
 
     Returns:
-        Annotations whose every ``path`` exists under ``root``, whatever the extension that the official list gives it.
+        Clips whose every ``path`` exists under ``root``, whatever the extension that the official list gives it.
 
     Raises:
         ConfigError: for an unknown task or option.
         DatasetNotFoundError: if the root, or a file in it, is missing, or too many clips are.
         AnnotationError: if an annotation file says something that cannot be read.
     """
-    annotations = read_annotations(task, root, **options)
-    return annotations if root is None else resolve(annotations, Path(root), max_missing)
+    clips = replace(read_annotations(task, root, **options), name=task)
+    return clips if root is None else resolve(clips, Path(root), max_missing)
 
 
 __all__ = [
     "TASKS",
     "Annotations",
     "Kind",
+    "LabelledClips",
     "find_by_stem",
     "find_file",
     "find_task",

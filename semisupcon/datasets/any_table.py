@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations, Kind
+from semisupcon.datasets.base import Kind, LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
 from semisupcon.datasets.parsing.reading import place, read_table
@@ -40,7 +40,7 @@ def csv(
     fold: int = 1,
     fractions: dict[str, float] = FRACTIONS,
     seed: int = 0,
-) -> Annotations:
+) -> LabelledClips:
     """Read a table with a header line.
 
     Args:
@@ -81,7 +81,7 @@ def csv(
         table["split"] = _read_splits(rows[split])
     else:
         table["split"] = seeded_split(table["path"].tolist(), strata, rows[group].tolist() if group else None, folds, fold, fractions, seed)
-    return Annotations(table, targets, names, kind=kind, metric=KINDS[kind].main)
+    return LabelledClips(table, targets, names, kind=kind, metric=KINDS[kind].main)
 
 
 def _only_table(root: Path) -> Path:

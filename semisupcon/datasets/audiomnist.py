@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import audio_files, stem
 from semisupcon.datasets.parsing.labels import one_hot
@@ -51,7 +51,7 @@ def _strata(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 @card(classes=10, split="seeded, by speaker", **_ABOUT)
-def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) -> Annotations:
+def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
     """Which digit is spoken.
 
     Args:
@@ -74,12 +74,12 @@ def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) ->
     else:
         table["split"] = group_split(table["speaker"].tolist(), {"train": 8 / 15, "val": 2 / 15, "test": 1 / 3}, seed)
         table["group"] = table["speaker"]
-    return Annotations(table, one_hot(table["digit"], DIGITS), DIGITS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(table["digit"], DIGITS), DIGITS, kind="multiclass", metric="accuracy")
 
 
 @card(classes=60, split="seeded, by take", **_ABOUT)
-def audiomnist_speaker(root: Path, seed: int = 0) -> Annotations:
+def audiomnist_speaker(root: Path, seed: int = 0) -> LabelledClips:
     """Who speaks; arguments and errors as `audiomnist_digit`."""
     table = _recordings(root)
     table["split"] = stratified_split(table["path"].map(stem).tolist(), _strata(table), seed=seed)
-    return Annotations(table, one_hot(table["speaker"], SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(table["speaker"], SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")

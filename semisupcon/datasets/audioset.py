@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot, numbers
 from semisupcon.datasets.parsing.reading import find_file, read_table
@@ -22,7 +22,7 @@ COLUMNS = ("YTID", "start_seconds", "end_seconds", "positive_labels")
 
 
 @card(kind="multilabel", classes=527, split="official; seeded validation", metric="mAP", licence="of its makers", source=URL)
-def audioset_balanced(root: Path, file_name: str = "{id}", seed: int = 0, validation: float = 0.1) -> Annotations:
+def audioset_balanced(root: Path, file_name: str = "{id}", seed: int = 0, validation: float = 0.1) -> LabelledClips:
     """The balanced training set and the evaluation set.
 
     Args:
@@ -43,7 +43,7 @@ def audioset_balanced(root: Path, file_name: str = "{id}", seed: int = 0, valida
     train["split"] = stratified_split(train["path"].tolist(), [""] * len(train), {"train": 1 - validation, "val": validation}, seed)
     table = pd.concat([train, _segments(_find(root, "eval_segments.csv"), file_name).assign(split="test")])
     targets = multi_hot(table["labels"], names["mid"].tolist())
-    return Annotations(table.drop(columns="labels"), targets, classes, kind="multilabel", metric="mAP")
+    return LabelledClips(table.drop(columns="labels"), targets, classes, kind="multilabel", metric="mAP")
 
 
 def _segments(file: Path, file_name: str) -> pd.DataFrame:

@@ -1,37 +1,51 @@
-"""What a data set is to the rest of the house: a table of clips, their targets, and what the targets mean.
+"""`LabelledClips`, the one type for a table of clips with targets: of a data set, of the clips of a run, of a packed set, of a probe's task.
 
-To add a data set, write one function from a root folder to `Annotations` in a file of its own and list it in `TASKS`,
+To add a data set, write one function from a root folder to `LabelledClips` in a file of its own and list it in `TASKS`,
 or name your function by import path (``--data.sl_task my.module.function``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from semisupcon.kinds import KINDS
+
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
-class Annotations:
-    """The clips of a data set and what is known of them.
+@dataclass(frozen=True, eq=False)
+class LabelledClips:
+    """n clips with targets.
 
     Attributes:
-        table: one row a clip. Columns: ``path`` (relative to the root, with forward slashes), ``split`` (train, val or test), and
+        table: one row a clip. Columns: ``path`` (relative to the root, with forward slashes, or absolute), ``split`` (train, val or test), and
             ``group`` (artist, speaker, ...) only where the official split keeps groups apart. Further columns are kept.
         targets: ``[n, C]`` float32; a NaN row is unlabelled, an all-zero row is labelled without tags (multilabel).
         classes: C names in a stated, reproducible order (of regression: the names of the values).
-        kind: what the targets are.
-        metric: the name of the metric the field reports for this data set.
+        kind: label kind; None without classes.
+        metric: the metrics that the field reports, with commas between, the main one first; "" becomes that of the label kind.
+        root: folder that relative paths start from. Where paths are absolute, the folders that hold them, for messages.
+        name: name of the task, for tables and messages.
+        fold: round of cross-validation, from 1; 0 where there is none.
+
+    Raises:
+        ValueError: if the parts do not fit together.
     """
 
     table: pd.DataFrame
     targets: np.ndarray
     classes: tuple[str, ...]
-    kind: Kind
+    kind: Kind | None
     metric: str = ""
+    root: str = ""
+    name: str = ""
+    fold: int = 0
 
     def __post_init__(self):
         if missing := {"path", "split"} - set(self.table.columns):
@@ -40,8 +54,52 @@ class Annotations:
             raise ValueError(f"splits are {SPLITS}, found {sorted(unknown)}")
         if self.targets.shape != (len(self.table), len(self.classes)):
             raise ValueError(f"targets of shape {self.targets.shape} for {len(self.table)} clips and {len(self.classes)} classes")
-        if self.kind not in get_args(Kind):
+        if self.kind not in get_args(Kind) and (self.kind is not None or self.classes):
             raise ValueError(f"kind is one of {get_args(Kind)}, got {self.kind!r}")
         object.__setattr__(self, "table", self.table.reset_index(drop=True))
         object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.float32))
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "metric", self.metric or (KINDS[self.kind].main if self.kind else ""))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The n paths as in the table."""
+        return tuple(self.table["path"])
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The n audio files."""
+        return tuple(Path(self.root, path) for path in self.paths)
+
+    @property
+    def split(self) -> np.ndarray:
+        """``[n]`` of train, val, test."""
+        return self.table["split"].to_numpy(dtype=object)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """``[n]`` bool: the clips whose targets hold no NaN."""
+        return ~np.isnan(self.targets).any(axis=1)
+
+    def rows(self, split: str, **columns: str) -> np.ndarray:
+        """Positions of the clips of a split, and of a value in each of further columns (``source="labelled"``)."""
+        wanted = {"split": split, **columns}
+        return np.flatnonzero(np.logical_and.reduce([(self.table[name] == value).to_numpy() for name, value in wanted.items()]))
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "LabelledClips":
+        """Some of the clips, by their positions or a mask ``[n]`` bool."""
+        return replace(self, table=self.table.iloc[rows], targets=self.targets[rows])
+
+    def assign(self, **columns) -> "LabelledClips":
+        """The same clips with further or other columns, as ``pandas.DataFrame.assign``."""
+        return replace(self, table=self.table.assign(**columns))
+
+    def without_labels(self) -> "LabelledClips":
+        """The same clips without classes."""
+        return replace(self, targets=np.zeros((len(self), 0), np.float32), classes=(), kind=None, metric="")
+
+
+Annotations = LabelledClips  # its name in version 0.1

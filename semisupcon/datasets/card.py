@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from semisupcon.datasets.base import Annotations, Kind
+from semisupcon.datasets.base import Kind, LabelledClips
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Archive:
     checksum: str
 
 
-def card(**fields) -> Callable[[Callable[..., Annotations]], Callable[..., Annotations]]:
+def card(**fields) -> Callable[[Callable[..., LabelledClips]], Callable[..., LabelledClips]]:
     """Give a data-set function its `Card`, as the attribute ``card``."""
 
-    def attach(function: Callable[..., Annotations]) -> Callable[..., Annotations]:
+    def attach(function: Callable[..., LabelledClips]) -> Callable[..., LabelledClips]:
         function.card = Card(**fields)
         return function
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import audio_files
 from semisupcon.datasets.parsing.labels import one_hot
@@ -30,7 +30,7 @@ def class_folders(
     fractions: dict[str, float] = FRACTIONS,
     seed: int = 0,
     ignore: Sequence[str] = (),
-) -> Annotations:
+) -> LabelledClips:
     """The class of a clip is the first folder of its path; classes are in alphabetical order.
 
     Args:
@@ -59,7 +59,7 @@ def class_folders(
         table["split"] = table["label"].map(_split_of_class(classes, lists))
     else:
         table["split"] = seeded_split(table["path"].tolist(), table["label"].tolist(), None, folds, fold, fractions, seed)
-    return Annotations(table, one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
 
 
 def _split_of_class(classes: tuple[str, ...], lists: dict[str, Sequence[str] | str | None]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import audio_files, stem
 from semisupcon.datasets.parsing.labels import one_hot
@@ -25,7 +25,7 @@ NAME = re.compile(r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3}
 
 
 @card(kind="multiclass", classes=6, split="seeded, by actor", metric="accuracy", licence="ODbL 1.0", source=URL)
-def crema_d(root: Path, seed: int = 0) -> Annotations:
+def crema_d(root: Path, seed: int = 0) -> LabelledClips:
     """The acted emotion.
 
     Args:
@@ -50,4 +50,4 @@ def crema_d(root: Path, seed: int = 0) -> Annotations:
         rows.append({"path": f"AudioWAV/{file}", "group": match["actor"], "emotion": match["emotion"]})
     table = located(pd.DataFrame(rows), [folder / file for file in files])
     table["split"] = group_split(table["group"].tolist(), seed=seed)
-    return Annotations(table, one_hot(table["emotion"], EMOTIONS), EMOTIONS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(table["emotion"], EMOTIONS), EMOTIONS, kind="multiclass", metric="accuracy")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import numbers
 from semisupcon.datasets.parsing.reading import find_file, place, read_table
@@ -31,7 +31,7 @@ def _is_validation(artist: str) -> bool:
 
 
 @card(kind="regression", classes=2, split="2013 evaluation set; artists by hash", metric="r2", licence="CC, by song", source=URL)
-def emomusic(root: Path) -> Annotations:
+def emomusic(root: Path) -> LabelledClips:
     """Mean arousal and valence of whole excerpts.
 
     Args:
@@ -53,7 +53,7 @@ def emomusic(root: Path) -> Annotations:
             raise AnnotationError(*place(songs, row), f"'{part}' is no {SET_COLUMN}.", "It is 'development' or 'evaluation'.")
         splits.append("test" if part == "evaluation" else "val" if _is_validation(artist) else "train")
     table = pd.DataFrame({"path": songs["song_id"].map(lambda song: f"clips_45seconds/{song}.mp3"), "split": splits})
-    return Annotations(table, values[[row_of[song] for song in songs["song_id"]]], VALUES, kind="regression", metric="r2")
+    return LabelledClips(table, values[[row_of[song] for song in songs["song_id"]]], VALUES, kind="regression", metric="r2")
 
 
 def _find(root: Path, name: str) -> Path:

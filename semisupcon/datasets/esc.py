@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import numbers, one_hot
 from semisupcon.datasets.parsing.reading import find_file, place, read_table
@@ -20,7 +20,7 @@ URL = "https://github.com/karolpiczak/ESC-50"
 FOLDS = 5
 
 
-def _read(root: Path, fold: int, original_split: bool, only_esc10: bool) -> Annotations:
+def _read(root: Path, fold: int, original_split: bool, only_esc10: bool) -> LabelledClips:
     file = find_file(root, "meta/esc50.csv", "esc50.csv", source=URL)
     rows = read_table(file, ["filename", "fold", "target", "category", "esc10", "src_file"])
     if only_esc10:
@@ -36,11 +36,11 @@ def _read(root: Path, fold: int, original_split: bool, only_esc10: bool) -> Anno
     classes = tuple(names[target] for target in sorted(names))
     table = pd.DataFrame({"path": "audio/" + rows["filename"], "src_file": rows["src_file"]})
     table["split"] = split_of_folds(folds.astype(int), fold, FOLDS, validation=not original_split)
-    return Annotations(table, one_hot(rows["category"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(rows["category"], classes), classes, kind="multiclass", metric="accuracy")
 
 
 @card(kind="multiclass", classes=50, split="5 official folds", metric="accuracy", licence="CC BY-NC 3.0", source=URL)
-def esc50(root: Path, fold: int = 1, original_split: bool = False) -> Annotations:
+def esc50(root: Path, fold: int = 1, original_split: bool = False) -> LabelledClips:
     """All 50 classes.
 
     Args:
@@ -57,6 +57,6 @@ def esc50(root: Path, fold: int = 1, original_split: bool = False) -> Annotation
 
 
 @card(kind="multiclass", classes=10, split="5 official folds", metric="accuracy", licence="CC BY 3.0", source=URL)
-def esc10(root: Path, fold: int = 1, original_split: bool = False) -> Annotations:
+def esc10(root: Path, fold: int = 1, original_split: bool = False) -> LabelledClips:
     """The clips marked ``esc10``; arguments and errors as `esc50`."""
     return _read(root, fold, original_split, only_esc10=True)

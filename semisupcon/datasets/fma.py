@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import Archive, card
 from semisupcon.datasets.parsing.labels import one_hot
 from semisupcon.datasets.parsing.reading import find_file, located, place, read_rows
@@ -38,7 +38,7 @@ COLUMNS = {"id": "track_id", "artist": "artist.id", "split": "set.split", "subse
     source=URL,
     archives=ARCHIVES,
 )
-def fma(root: Path, subset: str = "medium") -> Annotations:
+def fma(root: Path, subset: str = "medium") -> LabelledClips:
     """The top genre.
 
     Args:
@@ -63,7 +63,7 @@ def fma(root: Path, subset: str = "medium") -> Annotations:
     classes = tuple(sorted(genres.dropna().unique()))
     paths = rows["id"].str.zfill(6).map(lambda name: f"fma_{subset}/{name[:3]}/{name}.mp3")
     table = pd.DataFrame({"path": paths, "split": rows["split"].map(SPLITS), "group": rows["artist"]})
-    return Annotations(table, one_hot(genres, classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(genres, classes), classes, kind="multiclass", metric="accuracy")
 
 
 def _read(file: Path) -> pd.DataFrame:

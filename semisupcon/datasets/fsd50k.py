@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot
 from semisupcon.datasets.parsing.reading import find_file, place, read_table
@@ -20,7 +20,7 @@ URL = "https://zenodo.org/record/4060432"
 
 
 @card(kind="multilabel", classes=200, split="official", metric="mAP", licence="CC BY 4.0", source=URL)
-def fsd50k(root: Path) -> Annotations:
+def fsd50k(root: Path) -> LabelledClips:
     """All 200 classes.
 
     Args:
@@ -40,7 +40,7 @@ def fsd50k(root: Path) -> Annotations:
     parts = {"FSD50K.dev_audio": dev, "FSD50K.eval_audio": test}
     table = pd.concat(rows[["labels", "split"]].assign(path=f"{folder}/" + rows["fname"] + ".wav") for folder, rows in parts.items())
     targets = multi_hot(table["labels"].str.split(","), classes)
-    return Annotations(table[["path", "split"]], targets, classes, kind="multilabel", metric="mAP")
+    return LabelledClips(table[["path", "split"]], targets, classes, kind="multilabel", metric="mAP")
 
 
 def _find(root: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import audio_files, stem
 from semisupcon.datasets.parsing.labels import one_hot
@@ -57,7 +57,7 @@ def _recordings(root: Path, seed: int, validation: float) -> pd.DataFrame:
 
 
 @card(classes=10, **_ABOUT)
-def fsdd_digit(root: Path, seed: int = 0, validation: float = 0.1) -> Annotations:
+def fsdd_digit(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledClips:
     """Which digit is spoken.
 
     Args:
@@ -70,11 +70,11 @@ def fsdd_digit(root: Path, seed: int = 0, validation: float = 0.1) -> Annotation
         AnnotationError: for a file whose name says no digit, speaker and repetition.
     """
     table = _recordings(root, seed, validation)
-    return Annotations(table, one_hot(table["digit"], DIGITS), DIGITS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(table["digit"], DIGITS), DIGITS, kind="multiclass", metric="accuracy")
 
 
 @card(classes=6, **_ABOUT)
-def fsdd_speaker(root: Path, seed: int = 0, validation: float = 0.1) -> Annotations:
+def fsdd_speaker(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledClips:
     """Who speaks; arguments and errors as `fsdd_digit`."""
     table = _recordings(root, seed, validation)
-    return Annotations(table, one_hot(table["speaker"], SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(table["speaker"], SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import flags, one_hot
 from semisupcon.datasets.parsing.reading import find_file, read_table
@@ -21,7 +21,7 @@ TRAIN, TEST = "train_post_competition.csv", "test_post_competition_scoring_clips
 
 
 @card(kind="multiclass", classes=41, split="official; seeded validation", metric="accuracy", licence="CC BY 4.0", source=URL)
-def fsdkaggle2018(root: Path, verified_only: bool = False, seed: int = 0, validation: float = 0.1) -> Annotations:
+def fsdkaggle2018(root: Path, verified_only: bool = False, seed: int = 0, validation: float = 0.1) -> LabelledClips:
     """All 41 classes.
 
     Args:
@@ -44,7 +44,7 @@ def fsdkaggle2018(root: Path, verified_only: bool = False, seed: int = 0, valida
     train = train.assign(split=stratified_split(train["fname"].tolist(), train["label"].tolist(), shares, seed))
     parts = {"FSDKaggle2018.audio_train": train, "FSDKaggle2018.audio_test": test}
     table = pd.concat(rows[["label", "split"]].assign(path=f"{folder}/" + rows["fname"]) for folder, rows in parts.items())
-    return Annotations(table[["path", "split"]], one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(table[["path", "split"]], one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
 
 
 def _find(root: Path, name: str) -> Path:

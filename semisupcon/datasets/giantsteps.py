@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.keys import KEYS, canonical_key
 from semisupcon.datasets.parsing.labels import numbers, one_hot
@@ -27,7 +27,7 @@ CERTAIN = 2
 @card(
     kind="multiclass", classes=24, split="own test set; seeded validation", metric="mirex_weighted", licence="none stated", source=TEST_URL
 )
-def giantsteps(root: Path, seed: int = 0, validation: float = 0.15) -> Annotations:
+def giantsteps(root: Path, seed: int = 0, validation: float = 0.15) -> LabelledClips:
     """Read both repositories, side by side in one folder.
 
     Args:
@@ -43,7 +43,7 @@ def giantsteps(root: Path, seed: int = 0, validation: float = 0.15) -> Annotatio
     shares = {"train": 1 - validation, "val": validation}
     train["split"] = stratified_split(train["path"].tolist(), train["key"].tolist(), shares, seed)
     table = pd.concat([train, test.assign(split="test")])
-    return Annotations(table, one_hot(table["key"], KEYS), KEYS, kind="multiclass", metric="mirex_weighted")
+    return LabelledClips(table, one_hot(table["key"], KEYS), KEYS, kind="multiclass", metric="mirex_weighted")
 
 
 def _certain_tracks(root: Path) -> pd.DataFrame:

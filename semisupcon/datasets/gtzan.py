@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import one_hot
 from semisupcon.datasets.parsing.reading import read_lines
@@ -21,7 +21,7 @@ LISTS = {"train": "train_filtered.txt", "val": "val*_filtered.txt", "test": "tes
 
 
 @card(kind="multiclass", classes=10, split="fault-filtered lists", metric="accuracy", licence="none stated", source=URL)
-def gtzan(root: Path) -> Annotations:
+def gtzan(root: Path) -> LabelledClips:
     """Read the three lists beside the ``genres/`` folder.
 
     Args:
@@ -34,4 +34,4 @@ def gtzan(root: Path) -> Annotations:
     table = pd.concat(
         pd.DataFrame({"path": read_lines(root, pattern, prefix="genres", source=URL), "split": split}) for split, pattern in LISTS.items()
     )
-    return Annotations(table, one_hot(table["path"].map(lambda p: Path(p).parent.name), GENRES), GENRES, "multiclass", "accuracy")
+    return LabelledClips(table, one_hot(table["path"].map(lambda p: Path(p).parent.name), GENRES), GENRES, "multiclass", "accuracy")

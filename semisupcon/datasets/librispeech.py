@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import Archive, card
 from semisupcon.datasets.parsing.finding import audio_files, stem
 from semisupcon.datasets.parsing.labels import one_hot
@@ -35,7 +35,7 @@ NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
 )
 def librispeech_speaker(
     root: Path, subset: str = "train-clean-100", by: str = "utterance", folds: int | None = None, fold: int = 1, seed: int = 0
-) -> Annotations:
+) -> LabelledClips:
     """Who reads.
 
     Args:
@@ -77,4 +77,4 @@ def librispeech_speaker(
     else:
         table["group"] = table["speaker"] + "-" + table["chapter"]
         table["split"] = group_split(table["group"].tolist(), seed=seed, labels=table["speaker"].tolist())
-    return Annotations(table, targets, classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, targets, classes, kind="multiclass", metric="accuracy")

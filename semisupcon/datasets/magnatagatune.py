@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import stem
 from semisupcon.datasets.parsing.labels import flags, vectors
@@ -102,7 +102,7 @@ def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple
 
 
 @card(classes=50, **_ABOUT)
-def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled") -> Annotations:
+def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled") -> LabelledClips:
     """The 50 commonest tags.
 
     Args:
@@ -126,11 +126,11 @@ def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled")
     targets = targets[:, [tags.index(tag) for tag in TOP50]]
     if untagged == "unlabelled":
         targets[targets.sum(axis=1) == 0] = np.nan
-    return Annotations(table, targets, TOP50, "multilabel", "roc_auc, mAP")
+    return LabelledClips(table, targets, TOP50, "multilabel", "roc_auc, mAP")
 
 
 @card(classes=188, **_ABOUT)
-def mtat_all(root: Path, split: str = "folders") -> Annotations:
+def mtat_all(root: Path, split: str = "folders") -> LabelledClips:
     """All 188 tags, in the order of their columns; a clip without tags is labelled with none. Arguments and errors as `mtat_top50`."""
     table, targets, tags = _read_csv(root, split)
-    return Annotations(table, targets, tags, "multilabel", "roc_auc, mAP")
+    return LabelledClips(table, targets, tags, "multilabel", "roc_auc, mAP")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot
 from semisupcon.datasets.parsing.reading import located, read_lines, read_text
@@ -71,7 +71,7 @@ def _tracks(file: Path, raw: bool) -> Iterator[dict]:
         raise AnnotationError(file, None, problem, f"Fetch it again from {URL}.") from None
 
 
-def _read(root: Path, raw: bool, count: int, versions: Sequence[str], seed: int, original_split: bool) -> Annotations:
+def _read(root: Path, raw: bool, count: int, versions: Sequence[str], seed: int, original_split: bool) -> LabelledClips:
     table = pd.DataFrame([track for file in _songs(root, versions) for track in _tracks(file, raw)])
     table = located(table.drop(columns="file"), table["file"].tolist())
     counts = Counter(name for names in table["instruments"] for name in names if name not in NO_INSTRUMENT)
@@ -83,13 +83,13 @@ def _read(root: Path, raw: bool, count: int, versions: Sequence[str], seed: int,
         table["split"] = stratified_split(
             table["path"].tolist(), table["instruments"].map(lambda names: names[0]).tolist(), FRACTIONS, seed
         )
-        return Annotations(table.drop(columns=["instruments", "group"]), targets, classes, "multilabel", "roc_auc, mAP")
+        return LabelledClips(table.drop(columns=["instruments", "group"]), targets, classes, "multilabel", "roc_auc, mAP")
     table["split"] = balanced_group_split(table["group"].tolist(), targets, FRACTIONS, seed)
-    return Annotations(table.drop(columns="instruments"), targets, classes, "multilabel", "roc_auc, mAP")
+    return LabelledClips(table.drop(columns="instruments"), targets, classes, "multilabel", "roc_auc, mAP")
 
 
 @card(classes=20, **_ABOUT)
-def medleydb(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> Annotations:
+def medleydb(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> LabelledClips:
     """Instruments of stems.
 
     Args:
@@ -107,6 +107,6 @@ def medleydb(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, 
 
 
 @card(classes=40, **_ABOUT)
-def medleydb_raw(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> Annotations:
+def medleydb_raw(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> LabelledClips:
     """Instruments of raw tracks (``<song>_RAW/*.wav``); arguments and errors as `medleydb`."""
     return _read(root, True, 40, versions, seed, original_split)

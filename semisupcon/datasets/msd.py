@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import vectors
 from semisupcon.datasets.parsing.reading import find_file, optional_file, place, read_table
@@ -33,7 +33,7 @@ PARTS = ("train", "val", "test")
 
 
 @card(kind="multilabel", classes=50, split="official lists of CLMR", metric="roc_auc, mAP", licence="research use", source=URL)
-def msd_top50(root: Path) -> Annotations:
+def msd_top50(root: Path) -> LabelledClips:
     """The 50 commonest tags.
 
     Args:
@@ -55,7 +55,7 @@ def msd_top50(root: Path) -> Annotations:
             *place(rows, wrong[0]), f"'{rows['track'].iloc[wrong[0]]}' is no track id.", f"Fetch the file again from {URL}."
         )
     table = pd.DataFrame({"path": _paths(root, rows), "split": rows["split"]})
-    return Annotations(table, vectors(rows["tags"], len(TAGS)), TAGS, kind="multilabel", metric="roc_auc, mAP")
+    return LabelledClips(table, vectors(rows["tags"], len(TAGS)), TAGS, kind="multilabel", metric="roc_auc, mAP")
 
 
 def _paths(root: Path, rows: pd.DataFrame) -> pd.Series:

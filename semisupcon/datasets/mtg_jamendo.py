@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot
 from semisupcon.datasets.parsing.reading import find_file, place, read_table
@@ -21,7 +21,7 @@ PARTS = {"train": "train", "val": "validation", "test": "test"}
 _ABOUT = {"kind": "multilabel", "split": "official split 0 of 5", "metric": "roc_auc, mAP", "licence": "CC, by track", "source": URL}
 
 
-def _read(root: Path, subset: str, split: int, low_quality: bool) -> Annotations:
+def _read(root: Path, subset: str, split: int, low_quality: bool) -> LabelledClips:
     if split not in range(5):
         raise ConfigError(f"split must lie between 0 and 4, got {split}.")
     parts = []
@@ -39,11 +39,11 @@ def _read(root: Path, subset: str, split: int, low_quality: bool) -> Annotations
         parts.append(pd.DataFrame({"path": "audio/" + paths, "split": name, "group": rows["ARTIST_ID"], "tags": tags}))
     table = pd.concat(parts)
     classes = tuple(sorted({tag for tags in table["tags"] for tag in tags}))
-    return Annotations(table.drop(columns="tags"), multi_hot(table["tags"], classes), classes, "multilabel", "roc_auc, mAP")
+    return LabelledClips(table.drop(columns="tags"), multi_hot(table["tags"], classes), classes, "multilabel", "roc_auc, mAP")
 
 
 @card(classes=50, **_ABOUT)
-def mtg_top50(root: Path, split: int = 0, low_quality: bool = False) -> Annotations:
+def mtg_top50(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
     """The 50 commonest tags.
 
     Args:
@@ -59,18 +59,18 @@ def mtg_top50(root: Path, split: int = 0, low_quality: bool = False) -> Annotati
 
 
 @card(classes=87, **_ABOUT)
-def mtg_genre(root: Path, split: int = 0, low_quality: bool = False) -> Annotations:
+def mtg_genre(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
     """Genres; arguments and errors as `mtg_top50`."""
     return _read(root, "genre", split, low_quality)
 
 
 @card(classes=40, **_ABOUT)
-def mtg_instr(root: Path, split: int = 0, low_quality: bool = False) -> Annotations:
+def mtg_instr(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
     """Instruments; arguments and errors as `mtg_top50`."""
     return _read(root, "instrument", split, low_quality)
 
 
 @card(classes=56, **_ABOUT)
-def mtg_mood(root: Path, split: int = 0, low_quality: bool = False) -> Annotations:
+def mtg_mood(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
     """Moods and themes; arguments and errors as `mtg_top50`."""
     return _read(root, "moodtheme", split, low_quality)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.keys import midi_name
 from semisupcon.datasets.parsing.labels import one_hot
@@ -52,7 +52,7 @@ def _notes(root: Path, *fields: str) -> pd.DataFrame:
 
 
 @card(kind="multiclass", classes=112, metric="accuracy", **_ABOUT)
-def nsynth_pitch(root: Path) -> Annotations:
+def nsynth_pitch(root: Path) -> LabelledClips:
     """The pitch of the note; `keys.pitch_class_similarity` of its classes tells which are octaves of each other.
 
     Args:
@@ -64,28 +64,28 @@ def nsynth_pitch(root: Path) -> Annotations:
     """
     table = _notes(root, "pitch")
     names = table["pitch"].map(lambda pitch: midi_name(pitch) if pitch in PITCHES else str(pitch))
-    return Annotations(table[["path", "split"]], one_hot(names, PITCH_NAMES), PITCH_NAMES, kind="multiclass", metric="accuracy")
+    return LabelledClips(table[["path", "split"]], one_hot(names, PITCH_NAMES), PITCH_NAMES, kind="multiclass", metric="accuracy")
 
 
 @card(kind="multiclass", classes=11, metric="accuracy", **_ABOUT)
-def nsynth_instr_family(root: Path) -> Annotations:
+def nsynth_instr_family(root: Path) -> LabelledClips:
     """The family of the instrument; arguments and errors as `nsynth_pitch`."""
     table = _notes(root, "instrument_family")
     names = table["instrument_family"].map(lambda i: FAMILIES[i] if i in range(len(FAMILIES)) else str(i))
-    return Annotations(table[["path", "split"]], one_hot(names, FAMILIES), FAMILIES, kind="multiclass", metric="accuracy")
+    return LabelledClips(table[["path", "split"]], one_hot(names, FAMILIES), FAMILIES, kind="multiclass", metric="accuracy")
 
 
 @card(kind="multiclass", classes=1006, metric="accuracy", **_ABOUT)
-def nsynth_instr(root: Path) -> Annotations:
+def nsynth_instr(root: Path) -> LabelledClips:
     """The very instrument, for pretraining and few-shot episodes only; arguments and errors as `nsynth_pitch`."""
     table = _notes(root, "instrument", "instrument_str")
     name_of = dict(sorted(zip(table["instrument"], table["instrument_str"], strict=True)))
     classes = tuple(name_of.values())
-    return Annotations(table[["path", "split"]], one_hot(table["instrument_str"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(table[["path", "split"]], one_hot(table["instrument_str"], classes), classes, kind="multiclass", metric="accuracy")
 
 
 @card(kind="multilabel", classes=10, metric="mAP", **_ABOUT)
-def nsynth_qualities(root: Path) -> Annotations:
+def nsynth_qualities(root: Path) -> LabelledClips:
     """Ten qualities of the sound, any number of which may hold; arguments and errors as `nsynth_pitch`."""
     table = _notes(root, "qualities")
     targets = np.zeros((len(table), len(QUALITIES)), np.float32)
@@ -96,4 +96,4 @@ def nsynth_qualities(root: Path) -> Annotations:
                 file, None, f"The qualities of '{path}' are no list of ten zeros and ones.", f"Fetch it again from {URL}."
             )
         targets[row] = values
-    return Annotations(table[["path", "split"]], targets, QUALITIES, kind="multilabel", metric="mAP")
+    return LabelledClips(table[["path", "split"]], targets, QUALITIES, kind="multilabel", metric="mAP")

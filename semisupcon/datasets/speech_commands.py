@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import Archive, card
 from semisupcon.datasets.parsing.finding import audio_files, stem
 from semisupcon.datasets.parsing.labels import one_hot
@@ -30,7 +30,7 @@ LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
 _ABOUT = {"kind": "multiclass", "split": "official lists, by speaker", "metric": "accuracy", "licence": "CC BY 4.0"}
 
 
-def _read(root: Path, version: int, words: str) -> Annotations:
+def _read(root: Path, version: int, words: str) -> LabelledClips:
     if words not in ("all", "commands"):
         raise ConfigError(f"words is 'all' or 'commands', got '{words}'.")
     listed = {split: read_lines(root, name, source=URL) for split, name in LISTS.items()}
@@ -46,15 +46,15 @@ def _read(root: Path, version: int, words: str) -> Annotations:
     labels = table["path"].map(lambda path: path.split("/")[0])
     targets = one_hot(labels, WORDS[version])
     if words == "all":
-        return Annotations(table, targets, WORDS[version], kind="multiclass", metric="accuracy")
+        return LabelledClips(table, targets, WORDS[version], kind="multiclass", metric="accuracy")
     classes = (*COMMANDS, "unknown")
-    return Annotations(
+    return LabelledClips(
         table, one_hot(labels.where(labels.isin(COMMANDS), "unknown"), classes), classes, kind="multiclass", metric="accuracy"
     )
 
 
 @card(classes=35, source=URL, archives=(ARCHIVE,), **_ABOUT)
-def speech_commands(root: Path, version: int = 2, words: str = "all") -> Annotations:
+def speech_commands(root: Path, version: int = 2, words: str = "all") -> LabelledClips:
     """Which word is said.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import numbers, one_hot
 from semisupcon.datasets.parsing.reading import read_table
@@ -21,7 +21,7 @@ _ABOUT = {"split": "fixed: 400, 80, 120 clips", "licence": "MIT, as this project
 
 
 @card(kind="multiclass", classes=len(INSTRUMENTS), metric="accuracy", **_ABOUT)
-def synthetic_instrument(root: Path | None = None) -> Annotations:
+def synthetic_instrument(root: Path | None = None) -> LabelledClips:
     """Which of ten instruments plays; chance is 10 %.
 
     Args:
@@ -31,45 +31,46 @@ def synthetic_instrument(root: Path | None = None) -> Annotations:
         DatasetNotFoundError: if a given root holds no labels.
         AnnotationError: if its labels cannot be read.
     """
-    labels = _labels(root, "instrument")
-    return Annotations(labels, one_hot(labels["instrument"], tuple(INSTRUMENTS)), tuple(INSTRUMENTS), "multiclass", "accuracy")
+    root, labels = _labels(root, "instrument")
+    return LabelledClips(labels, one_hot(labels["instrument"], tuple(INSTRUMENTS)), tuple(INSTRUMENTS), "multiclass", "accuracy", root=root)
 
 
 @card(kind="multiclass", classes=len(PITCHES), metric="accuracy", **_ABOUT)
-def synthetic_pitch(root: Path | None = None) -> Annotations:
+def synthetic_pitch(root: Path | None = None) -> LabelledClips:
     """Which of twelve pitch classes is the tonic, which sounds most; chance is 8.3 %. Argument and errors as `synthetic_instrument`."""
-    labels = _labels(root, "pitch")
-    return Annotations(labels, one_hot(labels["pitch"], PITCHES), PITCHES, "multiclass", "accuracy")
+    root, labels = _labels(root, "pitch")
+    return LabelledClips(labels, one_hot(labels["pitch"], PITCHES), PITCHES, "multiclass", "accuracy", root=root)
 
 
 @card(kind="multilabel", classes=len(TAGS), metric="roc_auc", **_ABOUT)
-def synthetic_tags(root: Path | None = None) -> Annotations:
+def synthetic_tags(root: Path | None = None) -> LabelledClips:
     """What the clip sounds like, in fourteen tags. Argument and errors as `synthetic_instrument`."""
-    labels = _labels(root, *TAGS)
-    return Annotations(labels[["path", "split"]], _values(labels, TAGS), TAGS, "multilabel", "roc_auc")
+    root, labels = _labels(root, *TAGS)
+    return LabelledClips(labels[["path", "split"]], _values(labels, TAGS), TAGS, "multilabel", "roc_auc", root=root)
 
 
 @card(kind="binary", classes=1, metric="accuracy", **_ABOUT)
-def synthetic_polyphony(root: Path | None = None) -> Annotations:
+def synthetic_polyphony(root: Path | None = None) -> LabelledClips:
     """Whether chords are played, rather than one note at a time. Argument and errors as `synthetic_instrument`."""
-    labels = _labels(root, "polyphonic")
-    return Annotations(labels, _values(labels, ("polyphonic",)), ("polyphonic",), "binary", "accuracy")
+    root, labels = _labels(root, "polyphonic")
+    return LabelledClips(labels, _values(labels, ("polyphonic",)), ("polyphonic",), "binary", "accuracy", root=root)
 
 
 @card(kind="regression", classes=len(AFFECT), metric="r2", **_ABOUT)
-def synthetic_affect(root: Path | None = None) -> Annotations:
+def synthetic_affect(root: Path | None = None) -> LabelledClips:
     """Brightness (octaves from the tonic up to the spectral centroid of what is played, before room and recording) and activity (base-2
     logarithm of the onsets a second). Argument and errors as `synthetic_instrument`."""
-    labels = _labels(root, *AFFECT)
-    return Annotations(labels, _values(labels, AFFECT), AFFECT, "regression", "r2")
+    root, labels = _labels(root, *AFFECT)
+    return LabelledClips(labels, _values(labels, AFFECT), AFFECT, "regression", "r2", root=root)
 
 
-def _labels(root: Path | None, *columns: str) -> pd.DataFrame:
-    file = (render() if root is None else Path(root)) / LABELS
+def _labels(root: Path | None, *columns: str) -> tuple[str, pd.DataFrame]:
+    root = render() if root is None else Path(root)
+    file = root / LABELS
     if not file.is_file():
         raise DatasetNotFoundError("The labels of the synthetic set", file, "Give no folder, and the set renders itself into the cache.")
     columns = ("path", "split", *columns)
-    return read_table(file, columns)[list(columns)]
+    return str(root), read_table(file, columns)[list(columns)]
 
 
 def _values(labels: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import audio_files, stem
 from semisupcon.datasets.parsing.labels import one_hot
@@ -44,7 +44,7 @@ def _recordings(root: Path, folder: str) -> pd.DataFrame:
 
 
 @card(kind="multiclass", classes=20, split="seeded; vowels of an exercise together", metric="accuracy", licence="CC BY 4.0", source=URL)
-def vocalset_singer(root: Path, seed: int = 0, original_split: bool = False) -> Annotations:
+def vocalset_singer(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
     """Who sings.
 
     Args:
@@ -63,11 +63,11 @@ def vocalset_singer(root: Path, seed: int = 0, original_split: bool = False) -> 
     else:
         table["group"] = table["path"].map(lambda path: re.sub(r"_[aeiou](\(\d+\))?$", "", stem(path)))
         table["split"] = group_split(table["group"].tolist(), seed=seed, labels=table["singer"].tolist())
-    return Annotations(table.drop(columns=["singer", "folder"]), targets, SINGERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table.drop(columns=["singer", "folder"]), targets, SINGERS, kind="multiclass", metric="accuracy")
 
 
 @card(kind="multiclass", classes=17, split="official, by singer; seeded validation", metric="accuracy", licence="CC BY 4.0", source=URL)
-def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) -> Annotations:
+def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
     """How it is sung.
 
     Args:
@@ -101,6 +101,6 @@ def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) 
         held_out = {min((s for s in singers if s[0] == sex), key=lambda s: stable_hash(f"{seed}/{s}"), default="") for sex in "fm"}
         drawn = np.where(table["singer"][training].isin(held_out), "val", "train")
     table.loc[training, "split"] = drawn
-    return Annotations(
+    return LabelledClips(
         table.drop(columns=["singer", "folder"]), one_hot(table["folder"], classes), classes, kind="multiclass", metric="accuracy"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import one_hot
 from semisupcon.datasets.parsing.reading import find_file, place, read_table
@@ -22,7 +22,7 @@ SPLITS = {"1": "train", "2": "val", "3": "test"}
 
 
 @card(kind="multiclass", classes=1251, split="official identification list", metric="accuracy", licence="of its makers", source=URL)
-def voxceleb1(root: Path) -> Annotations:
+def voxceleb1(root: Path) -> LabelledClips:
     """Who speaks.
 
     Args:
@@ -39,4 +39,4 @@ def voxceleb1(root: Path) -> Annotations:
         raise AnnotationError(*place(rows, wrong[0]), problem, "Lines read '1 id10003/na8-QEFmj44/00003.wav', with 1, 2 or 3 first.")
     table = pd.DataFrame({"path": "wav/" + rows["path"], "split": rows["split"].map(SPLITS)})
     speakers = rows["path"].map(lambda path: path.split("/")[0])
-    return Annotations(table, one_hot(speakers, SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(table, one_hot(speakers, SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")

@@ -8,11 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from semisupcon.data.sources import is_synthetic
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import RANDOM, Subject, load_subject, random_twin, same_shape
-from semisupcon.probing.embeddings.tasks import Task, fold_count, fraction_of_training, load_task, named, select, shuffled_labels
+from semisupcon.probing.embeddings.tasks import fold_count, fraction_of_training, load_task, named, shuffled_labels
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Settings
 from semisupcon.probing.methods.by_name import find_method, key_of
 from semisupcon.probing.methods.saved_head import SavedHead
@@ -100,7 +101,7 @@ def run(suite: Suite) -> Results:
     return results
 
 
-def _units(suite: Suite, task: Task, subject: Subject) -> list[tuple[Method, int]]:
+def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Method, int]]:
     """Methods and seeds by which an encoder is probed on a task."""
     units = []
     for method in suite.methods:
@@ -151,7 +152,7 @@ def root_of(suite: Suite, text: str) -> Path | None:
     return suite.data_root / what
 
 
-def rounds(suite: Suite, text: str) -> Iterator[Task]:
+def rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
     """The task once, or once for every fold of a data set with folds."""
     options = dict(suite.task_kwargs.get(named(text)[0], {}))
     count = fold_count(text, options)
@@ -163,7 +164,7 @@ def rounds(suite: Suite, text: str) -> Iterator[Task]:
         yield shuffled_labels(task, suite.seeds[0]) if suite.shuffle_labels else task
 
 
-def _probe(suite: Suite, task: Task, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:
+def _probe(suite: Suite, task: LabelledClips, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:
     """All probes of an encoder on a task, and the studies beside them; ``content`` identifies the task's clips and labels."""
     case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning))
     told = (content, subject.source, subject.fingerprint(), suite.calibrate)
@@ -213,7 +214,7 @@ def score_saved_head(suite: Suite) -> Results:
         raise ConfigError(f"A head belongs to one encoder; {len(subjects)} were given.")
     for text in suite.tasks:
         task = next(rounds(suite, text))
-        task = select(task, task.rows("test"))
+        task = task.select(task.rows("test"))
         features = suite.embedder.features(subjects[0], task)
         case = Case(subjects[0], replace(features, train=features.test), suite.embedder, suite.settings)
         identity = identity_of(
@@ -223,7 +224,7 @@ def score_saved_head(suite: Suite) -> Results:
     return results
 
 
-def _features(suite: Suite, task: Task, subject: Subject) -> tuple[Subject, Features]:
+def _features(suite: Suite, task: LabelledClips, subject: Subject) -> tuple[Subject, Features]:
     if subject.source == "random" and suite.calibrate:
         subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
     return subject, suite.embedder.features(subject, task)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from semisupcon.audio.reading import probe_file, read, read_spans
 from semisupcon.data.clips import Clips
-from semisupcon.data.draws import ClipTable
+from semisupcon.datasets import LabelledClips
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import make_keys
 
@@ -27,7 +27,7 @@ def table_of(paths):
             "sample_rate": [i.sample_rate for i in info],
         }
     )
-    return ClipTable(rows, np.full((len(paths), 2), np.nan, np.float32), ("a", "b"), "multilabel", pd.DataFrame())
+    return LabelledClips(rows, np.full((len(paths), 2), np.nan, np.float32), ("a", "b"), "multilabel")
 
 
 def items_of(n, seed=0):

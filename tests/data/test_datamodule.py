@@ -194,7 +194,7 @@ def test_without_labels_in_the_batch_all_clips_are_unlabelled(folder):
     batch = next(iter(module.train_dataloader()))
     assert not labelled(batch["targets"]).any()
     assert module.facts.train_targets.shape == (0, 3)
-    assert len(module.table.indices("train", "unlabelled")) == 26
+    assert len(module.drawn.rows("train", source="unlabelled")) == 26
 
 
 def test_with_labels_only_no_clip_is_unlabelled(folder):

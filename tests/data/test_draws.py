@@ -38,7 +38,7 @@ def listed_otherwise(root):
 DRAWN = ("val_split", "supervised_data_p", "fully_supervised", "seed")
 
 
-def make_table(*tasks, **options):
+def draw_clips(*tasks, **options):
     return divide(
         gather(*tasks, **{k: v for k, v in options.items() if k not in DRAWN}), **{k: v for k, v in options.items() if k in DRAWN}
     )
@@ -62,8 +62,8 @@ def folder(write, tmp_path):
     return tmp_path
 
 
-def names(table, split=None, source=None):
-    rows = table.rows
+def names(drawn, split=None, source=None):
+    rows = drawn.table
     mask = (rows["split"] == (split or rows["split"])) & (rows["source"] == (source or rows["source"]))
     return sorted(rows["name"][mask])
 
@@ -73,28 +73,28 @@ def in_folder(folder, *patterns):
 
 
 def test_a_task_over_its_own_folder(folder):
-    table = make_table(TASK, data_dir=folder, val_split=0.2)
-    assert names(table, "train", "labelled") == [f"a/{i:02d}.wav" for i in range(20) if i % 5]
-    assert names(table, "val", "labelled") == ["v/0.wav", "v/1.wav", "v/2.wav"]
+    drawn = draw_clips(TASK, data_dir=folder, val_split=0.2)
+    assert names(drawn, "train", "labelled") == [f"a/{i:02d}.wav" for i in range(20) if i % 5]
+    assert names(drawn, "val", "labelled") == ["v/0.wav", "v/1.wav", "v/2.wav"]
     unlisted = in_folder(folder, "more/*.wav")
-    assert len(names(table, "val", "unlabelled")) == 1
-    assert sorted(names(table, "val", "unlabelled") + names(table, "train", "unlabelled")) == sorted(
+    assert len(names(drawn, "val", "unlabelled")) == 1
+    assert sorted(names(drawn, "val", "unlabelled") + names(drawn, "train", "unlabelled")) == sorted(
         [*unlisted, *[f"a/{i:02d}.wav" for i in (0, 5, 10, 15)]]
     )
-    assert not any(name.startswith("t/") for name in names(table))
+    assert not any(name.startswith("t/") for name in names(drawn))
 
 
 def test_the_pool_named_as_the_task_itself(folder):
-    table = make_table(TASK, TASK, data_dir=folder, supervised_data_p=0.5)
-    assert len(names(table, "train", "labelled")) == 8
-    assert sorted(names(table, "train")) == in_folder(folder, "a/*.wav")
-    assert names(table, "val", "unlabelled") == []
+    drawn = draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=0.5)
+    assert len(names(drawn, "train", "labelled")) == 8
+    assert sorted(names(drawn, "train")) == in_folder(folder, "a/*.wav")
+    assert names(drawn, "val", "unlabelled") == []
 
 
 def test_a_task_with_a_root_and_no_folder_is_its_own_pool(folder):
-    table = make_table(TASK, sl_kwargs={"root": str(folder)}, supervised_data_p=0.25)
-    assert len(names(table, "train", "labelled")) == 4
-    assert sorted(names(table, "train")) == in_folder(folder, "a/*.wav")
+    drawn = draw_clips(TASK, sl_kwargs={"root": str(folder)}, supervised_data_p=0.25)
+    assert len(names(drawn, "train", "labelled")) == 4
+    assert sorted(names(drawn, "train")) == in_folder(folder, "a/*.wav")
 
 
 def test_another_folder_as_the_pool(folder, write, tmp_path_factory):
@@ -102,51 +102,51 @@ def test_another_folder_as_the_pool(folder, write, tmp_path_factory):
     for i in range(6):
         (pool / "a").mkdir(exist_ok=True)
         shutil.copy(folder / f"more/m{i % 5}.wav", pool / f"a/{i:02d}.wav")
-    table = make_table(TASK, data_dir=str(pool) + os.sep, sl_kwargs={"root": str(folder)}, val_split=0, supervised_data_p=0.5)
-    assert len(names(table, "train", "labelled")) == 8  # labels taken away leave no unlabelled clips: the pool is the folder
-    assert names(table, "train", "unlabelled") == in_folder(pool, "a/*.wav")
+    drawn = draw_clips(TASK, data_dir=str(pool) + os.sep, sl_kwargs={"root": str(folder)}, val_split=0, supervised_data_p=0.5)
+    assert len(names(drawn, "train", "labelled")) == 8  # labels taken away leave no unlabelled clips: the pool is the folder
+    assert names(drawn, "train", "unlabelled") == in_folder(pool, "a/*.wav")
     # Files of two roots with the same relative path are two clips.
-    assert table.rows["clip"].is_unique
+    assert drawn.table["clip"].is_unique
 
 
 def test_another_task_as_the_pool_and_its_held_out_clips(folder):
     paths = in_folder(folder, "a/*.wav", "more/*.wav", "t/?.wav")
     split = ["test" if name == "a/01.wav" else "val" if name in ("a/02.wav", "more/m0.wav") else "train" for name in paths]
     pd.DataFrame({"path": paths, "split": split}).to_csv(folder / "other.csv", index=False)
-    table = make_table(TASK, OTHER, data_dir=folder, supervised_data_p=0.0)
-    trained = names(table, "train")
+    drawn = draw_clips(TASK, OTHER, data_dir=folder, supervised_data_p=0.0)
+    trained = names(drawn, "train")
     assert not any(name.startswith("t/") for name in trained)  # test clips of the labelled task
     assert not {"a/01.wav", "a/02.wav", "more/m0.wav"} & set(trained)  # held out by the pool's task
-    assert names(table, "train", "labelled") == []
-    assert names(table, "val", "unlabelled") == ["more/m0.wav"]
-    labelled = make_table(TASK, OTHER, data_dir=folder)
+    assert names(drawn, "train", "labelled") == []
+    assert names(drawn, "val", "unlabelled") == ["more/m0.wav"]
+    labelled = draw_clips(TASK, OTHER, data_dir=folder)
     assert "a/01.wav" not in names(labelled)
     assert "a/02.wav" in names(labelled, "train", "labelled")
 
 
 def test_a_pool_without_labels(folder):
     for options in ({"data_dir": folder}, {"ssl_task": TASK, "data_dir": folder}):
-        table = make_table(**options)
-        assert table.targets.shape == (len(table.rows), 0)
-        assert (table.rows["source"] == "unlabelled").all()
-        assert (table.classes, table.kind) == ((), None)
-    assert not any(name.startswith("t/") for name in names(table))  # of a named task
-    assert names(table, "val") == ["v/0.wav", "v/1.wav", "v/2.wav"]
+        drawn = draw_clips(**options)
+        assert drawn.targets.shape == (len(drawn.table), 0)
+        assert (drawn.table["source"] == "unlabelled").all()
+        assert (drawn.classes, drawn.kind) == ((), None)
+    assert not any(name.startswith("t/") for name in names(drawn))  # of a named task
+    assert names(drawn, "val") == ["v/0.wav", "v/1.wav", "v/2.wav"]
 
 
 def test_fully_supervised_uses_labelled_clips_only(folder):
-    table = make_table(TASK, data_dir=folder, fully_supervised=True, supervised_data_p=0.1)
-    assert len(names(table, "train", "labelled")) == 16
-    assert names(table, source="unlabelled") == []
+    drawn = draw_clips(TASK, data_dir=folder, fully_supervised=True, supervised_data_p=0.1)
+    assert len(names(drawn, "train", "labelled")) == 16
+    assert names(drawn, source="unlabelled") == []
 
 
 def test_when_all_are_labelled_the_same_clips_serve_without(folder, caplog):
     table = pd.read_csv(folder / "list.csv", dtype=str)
     table[table["label"].notna()].to_csv(folder / "list.csv", index=False)
     with caplog.at_level(logging.INFO):
-        table = make_table(TASK, TASK, data_dir=folder)
-    assert names(table, "train", "labelled") == names(table, "train", "unlabelled")
-    assert np.isnan(table.targets[table.indices("train", "unlabelled")]).all()
+        drawn = draw_clips(TASK, TASK, data_dir=folder)
+    assert names(drawn, "train", "labelled") == names(drawn, "train", "unlabelled")
+    assert np.isnan(drawn.targets[drawn.rows("train", source="unlabelled")]).all()
     assert "labels hidden" in caplog.text
 
 
@@ -154,22 +154,22 @@ def test_the_embedded_set_by_default(tmp_path, monkeypatch, caplog):
     small = render(tmp_path / "set", clips=60, seconds=0.5, progress=False)
     monkeypatch.setattr(sources, "render", lambda: small)
     with caplog.at_level(logging.INFO):
-        pool = make_table()
+        pool = draw_clips()
     assert "embedded synthetic set" in caplog.text
     labels = pd.read_csv(small / "labels.csv").set_index("path")["split"]
     assert names(pool, "train") == sorted(labels.index[labels == "train"])
     assert names(pool, "val") == sorted(labels.index[labels == "val"])
-    tagged = make_table("synthetic_tags", supervised_data_p=0.1)
+    tagged = draw_clips("synthetic_tags", supervised_data_p=0.1)
     assert len(names(tagged, "train", "labelled")) == round(0.1 * (labels == "train").sum())
     assert sorted(names(tagged, "train")) == names(pool, "train")
-    assert len(names(make_table("synthetic_instrument", data_dir=small), "train", "labelled")) == (labels == "train").sum()
+    assert len(names(draw_clips("synthetic_instrument", data_dir=small), "train", "labelled")) == (labels == "train").sum()
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(p=st.floats(0, 1), q=st.floats(0, 1), val_split=st.floats(0, 0.9), seed=st.integers(0, 9))
 def test_labels_are_kept_exactly_nested_and_in_training_only(folder, p, q, val_split, seed):
     p, q = sorted((p, q))
-    fewer, more = (make_table(TASK, TASK, data_dir=folder, supervised_data_p=x, val_split=val_split, seed=seed) for x in (p, q))
+    fewer, more = (draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=x, val_split=val_split, seed=seed) for x in (p, q))
     few, many = set(names(fewer, "train", "labelled")), set(names(more, "train", "labelled"))
     assert few <= many
     for share, kept in ((p, few), (q, many)):
@@ -180,8 +180,8 @@ def test_labels_are_kept_exactly_nested_and_in_training_only(folder, p, q, val_s
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(val_split=st.floats(0, 0.95), seed=st.integers(0, 99))
 def test_splits_of_a_folder_are_disjoint_exact_and_independent_of_its_order(folder, val_split, seed):
-    table = make_table(data_dir=folder, val_split=val_split, seed=seed)
-    training, validation = names(table, "train"), names(table, "val")
+    drawn = draw_clips(data_dir=folder, val_split=val_split, seed=seed)
+    training, validation = names(drawn, "train"), names(drawn, "val")
     assert not set(training) & set(validation)
     assert sorted(training + validation) == in_folder(folder, "**/*.wav")
     assert len(validation) == (max(1, int(34 * val_split + 0.5)) if val_split else 0)
@@ -200,21 +200,21 @@ def test_splits_of_a_folder_are_disjoint_exact_and_independent_of_its_order(fold
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "scandir", Shuffled)
-        other = make_table(data_dir=folder, val_split=val_split, seed=seed)
-    pd.testing.assert_frame_equal(table.rows, other.rows)
+        other = draw_clips(data_dir=folder, val_split=val_split, seed=seed)
+    pd.testing.assert_frame_equal(drawn.table, other.table)
 
 
 def test_groups_stay_together_where_the_split_is_ours(folder):
     table = pd.read_csv(folder / "list.csv", keep_default_na=False, dtype=str)
     table = table[table["split"] == "train"].assign(group=[f"singer {i % 7}" for i in range(20)])
     table.to_csv(folder / "list.csv", index=False)
-    rows = make_table(TASK, TASK, data_dir=folder, val_split=0.3).rows
+    rows = draw_clips(TASK, TASK, data_dir=folder, val_split=0.3).table
     assert rows.groupby("group")["split"].nunique().max() == 1
     assert 2 <= (rows["split"] == "val").sum() <= 6
 
 
 def test_another_seed_draws_others(folder):
-    first, second = (make_table(TASK, TASK, data_dir=folder, supervised_data_p=0.5, seed=s) for s in (0, 1))
+    first, second = (draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=0.5, seed=s) for s in (0, 1))
     assert names(first, "train", "labelled") != names(second, "train", "labelled")
 
 
@@ -222,19 +222,19 @@ def test_hidden_files_and_other_kinds_are_ignored(write, tmp_path):
     for name in ("b.wav", "sub/a.FLAC", ".hidden/c.wav", "._b.wav"):
         write(name, samples=400, format="WAV" if name.endswith("wav") else "FLAC")
     (tmp_path / "notes.txt").write_text("no audio")
-    assert names(make_table(data_dir=str(tmp_path) + "/", val_split=0)) == ["b.wav", "sub/a.FLAC"]
+    assert names(draw_clips(data_dir=str(tmp_path) + "/", val_split=0)) == ["b.wav", "sub/a.FLAC"]
 
 
-def test_bad_files_change_nothing_for_the_others(folder):
+def test_bad_files_change_nothing_for_the_others(folder, caplog):
     options = {"data_dir": folder, "supervised_data_p": 0.5, "val_split": 0.3}
-    without = make_table(TASK, **options)
+    without = draw_clips(TASK, **options)
     (folder / "more/bad.wav").write_text("text")
-    with_bad = make_table(TASK, **options)
-    pd.testing.assert_frame_equal(without.rows, with_bad.rows)
-    assert with_bad.skipped["name"].tolist() == ["more/bad.wav"]
+    with_bad = draw_clips(TASK, **options)
+    pd.testing.assert_frame_equal(without.table, with_bad.table)
+    assert "1 of 29 audio files cannot be used: more/bad.wav" in caplog.text
     (folder / "more/worse.wav").write_text("text")
     with pytest.raises(UserError, match=r"2 of 30 audio files cannot be used: more/bad.wav"):
-        make_table(TASK, **options)
+        draw_clips(TASK, **options)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_bad_files_change_nothing_for_the_others(folder):
 )
 def test_mistakes_are_answered_in_three_lines(options, error, message):
     with pytest.raises(error, match=message) as caught:
-        make_table(**options)
+        draw_clips(**options)
     assert str(caught.value).count("\n") <= 2
 
 
@@ -263,17 +263,17 @@ def test_mistakes_are_answered_in_three_lines(options, error, message):
 )
 def test_draws_that_cannot_be(folder, options, message):
     with pytest.raises(ConfigError, match=message):
-        make_table(data_dir=folder, **options)
+        draw_clips(data_dir=folder, **options)
 
 
 def test_an_empty_folder(tmp_path):
     with pytest.raises(UserError, match="holds no audio"):
-        make_table(data_dir=tmp_path)
+        draw_clips(data_dir=tmp_path)
 
 
 def test_nothing_left_to_train_on(folder):
     table = pd.read_csv(folder / "list.csv", keep_default_na=False, dtype=str)
     table[table["split"] == "test"].to_csv(folder / "list.csv", index=False)
     with pytest.raises(UserError, match="No clips to train on"):
-        make_table(TASK, TASK, data_dir=folder)
+        draw_clips(TASK, TASK, data_dir=folder)
     assert draws.log.name == "semisupcon.data.draws"

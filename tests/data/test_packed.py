@@ -142,9 +142,9 @@ def test_workers_read_it_too(folder, pack_folder):
 def test_the_draws_are_those_of_the_files(folder, pack_folder):
     packed = Packed(pack_folder())
     first = divide(gather(data_dir=folder), val_split=0.3, seed=5)
-    second = divide(packed.gathered, val_split=0.3, seed=5)
+    second = divide(packed.clips, val_split=0.3, seed=5)
     columns = ["path", "name", "clip", "split", "source"]
-    pd.testing.assert_frame_equal(first.rows[columns], second.rows[columns])
+    pd.testing.assert_frame_equal(first.table[columns], second.table[columns])
 
 
 def test_it_is_resampled_rounded_and_clipped(tmp_path, write):
@@ -154,7 +154,7 @@ def test_it_is_resampled_rounded_and_clipped(tmp_path, write):
     sf.write(tmp_path / "audio/loud.wav", np.array([0.0, 2.0, -2.0, 0.5] * 100), 22050, subtype="FLOAT")
     sources = SOURCES | {"data_dir": str(tmp_path / "audio")}
     packed = Packed(pack(gather(**sources), sources, 22050, tmp_path / "packed"))
-    audio = PackedAudio(packed.folder, packed.gathered.files)
+    audio = PackedAudio(packed.folder, packed.clips.table)
     (samples,) = audio.spans(0, [(0, 22050)])
     np.testing.assert_allclose(samples / 32768, read(tmp_path / "audio/a.wav", sample_rate=22050), atol=2**-16)
     (loud,) = audio.spans(1, [(0, 4)])
@@ -222,6 +222,11 @@ def flip(path, at):
     path.write_bytes(data)
 
 
+def edit_header(folder, **values):
+    header = json.loads((folder / HEADER).read_text())
+    (folder / HEADER).write_text(json.dumps({**header, **values}))
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -231,6 +236,7 @@ def flip(path, at):
         (lambda d: flip(d / INDEX, 500), "index"),
         (lambda d: (d / INDEX).write_bytes(b""), "index"),
         (lambda d: (d / HEADER).write_text("{"), "no JSON"),
+        (lambda d: edit_header(d, classes=["a", "b"]), r"targets of shape \(\d+, 0\)"),
         (lambda d: (d / HEADER).write_text(json.dumps({"version": 99})), "version 99"),
     ],
 )

@@ -1,15 +1,16 @@
 """A tiny data set of tones and a tiny untrained encoder, so that probing runs in milliseconds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
 
 from semisupcon.checkpoints import export_encoder
+from semisupcon.datasets import LabelledClips
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Features, Part
-from semisupcon.probing.embeddings.tasks import Task
 
 RATE = 8000
 CLASSES = ("low", "middle", "high")
@@ -66,11 +67,8 @@ def gaussian_features(
     elif kind == "regression":
         targets = np.stack([label, -2.0 * label + 5], axis=1).astype(np.float32)
     values = (np.repeat(centres[label], 2, axis=0) + draw.standard_normal((2 * n, width))).astype(np.float32)
-    split = np.array(["train", "train", "train", "val", "test"] * (n // 5), dtype=object)
-    names = tuple(f"clip{i}" for i in range(n))
-    task = Task("gaussian", names, names, split, targets, tuple(f"c{i}" for i in range(targets.shape[1])), kind)
+    table = pd.DataFrame({"path": [f"clip{i}" for i in range(n)], "split": ["train", "train", "train", "val", "test"] * (n // 5)})
+    task = LabelledClips(table, targets, tuple(f"c{i}" for i in range(targets.shape[1])), kind, name="gaussian")
     chunks = Chunks(values, np.arange(0, 2 * n + 1, 2))
-    parts = {
-        s: Part(chunks.select(task.rows(s)), targets[task.rows(s)], tuple(names[i] for i in task.rows(s))) for s in ("train", "val", "test")
-    }
+    parts = {s: Part(chunks.select(task.rows(s)), targets[task.rows(s)], task.select(task.rows(s)).paths) for s in ("train", "val", "test")}
     return Features(task, **parts)

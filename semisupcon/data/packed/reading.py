@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from semisupcon.data.sources import Gathered
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.files import cache_folder, write_text
 
@@ -64,7 +64,7 @@ class Packed:
     Attributes:
         sample_rate: Hz.
         sources: the tasks and folders that it was packed from, by their names in the data module.
-        gathered: its clips, with the columns ``shard`` and ``offset`` (in samples) beside the usual ones; ``frames`` and ``sample_rate`` are those
+        clips: its clips, with the columns ``shard`` and ``offset`` (in samples) beside the usual ones; ``frames`` and ``sample_rate`` are those
             of the packed audio.
 
     Raises:
@@ -86,15 +86,11 @@ class Packed:
             raise _damaged(self.folder, "its index is not the one that was written")
         self._check_shards(files)
         self._check_sources(files)
-        self.gathered = Gathered(
-            files=files,
-            targets=targets,
-            classes=tuple(self.header["classes"]),
-            kind=self.header["kind"],
-            skipped=pd.DataFrame({"name": [], "problem": []}),
-            where=str(self.folder),
-            labels=self.sources["sl_task"],
-        )
+        about = {"root": str(self.folder), "name": self.sources["sl_task"] or ""}
+        try:
+            self.clips = LabelledClips(files, targets, self.header["classes"], self.header["kind"], **about)
+        except ValueError as error:
+            raise _damaged(self.folder, str(error)) from error
 
     def _check_shards(self, files: pd.DataFrame) -> None:
         """Compare the checksum of every clip, once on this machine as long as the shards stay as they are."""
@@ -149,7 +145,7 @@ class Packed:
             first = ", ".join(stale[:5]) + (", ..." if len(stale) > 5 else "")
             raise UserError(f"{len(stale)} source files have changed since they were packed: {first}\nIn: {self.folder}\nPack them again.")
 
-    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int) -> Gathered:
+    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int) -> LabelledClips:
         """The clips, as far as a run asks for what was packed; labels are left out where it names no sl_task.
 
         Raises:
@@ -166,7 +162,9 @@ class Packed:
                 f"The packed set is at {self.sample_rate} Hz, the run needs {sample_rate} Hz.\nIn: {self.folder}\n"
                 f"Pack again with --data.target_sample_rate {sample_rate}."
             )
-        return self.gathered if sl_task is not None or self.sources["sl_task"] is None else self.gathered.without_labels()
+        if sl_task is not None or self.sources["sl_task"] is None:
+            return self.clips
+        return self.clips.without_labels().assign(labelled=False, in_pool=True)
 
 
 class PackedAudio:

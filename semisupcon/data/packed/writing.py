@@ -19,7 +19,7 @@ from semisupcon.audio.pcm import to_int16
 from semisupcon.audio.reading import read, resample
 from semisupcon.checkpoints import make_folder
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
-from semisupcon.data.sources import Gathered
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import UserError
 from semisupcon.files import atomic_open, atomic_path, leftovers, sweep, write_text
 
@@ -43,7 +43,7 @@ def lay_out(files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SA
 
 
 def pack(
-    gathered: Gathered,
+    clips: LabelledClips,
     sources: dict[str, Any],
     sample_rate: int,
     out: str | Path,
@@ -55,7 +55,7 @@ def pack(
     An interrupted run is gone on with when called again with the same clips: complete shards stay, an incomplete one is made again.
 
     Args:
-        gathered: the clips.
+        clips: what `gather` found.
         sources: tasks and folders that they come from, by their names in the data module.
         sample_rate: Hz.
         out: the folder to make.
@@ -69,7 +69,7 @@ def pack(
         UserError: if the folder holds another set, the disk is too small, or a clip cannot be decoded.
     """
     out = Path(out)
-    files = lay_out(gathered.files, sample_rate, shard_samples)
+    files = lay_out(clips.table, sample_rate, shard_samples)
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         described = list(pool.map(describe, files["path"]))
         files = files.assign(
@@ -77,7 +77,7 @@ def pack(
             source_changed=[d.changed for d in described],
             source_digest=[d.digest for d in described],
         )
-        fingerprint = _fingerprint(files, gathered, sources)
+        fingerprint = _fingerprint(files, clips, sources)
         if not _prepare(out, fingerprint, files):
             return out
         crc, clipped = _write_shards(out, files, pool)
@@ -85,7 +85,7 @@ def pack(
     with atomic_path(out / INDEX) as partial:
         files.to_parquet(partial)
     with atomic_open(out / TARGETS, "wb") as file:
-        np.save(file, gathered.targets)
+        np.save(file, clips.targets)
     header = {
         "version": VERSION,
         "fingerprint": fingerprint,
@@ -94,8 +94,8 @@ def pack(
         "hours": round(float(files["frames"].sum()) / sample_rate / 3600, 3),
         "clipped_samples": clipped,
         "sources": sources,
-        "classes": list(gathered.classes),
-        "kind": gathered.kind,
+        "classes": list(clips.classes),
+        "kind": clips.kind,
         "shards": files.groupby("shard")["frames"].sum().tolist(),
         "index_digest": digest_of(out / INDEX, out / TARGETS),
     }
@@ -107,10 +107,10 @@ def pack(
     return out
 
 
-def _fingerprint(files: pd.DataFrame, gathered: Gathered, sources: dict[str, Any]) -> str:
-    digest = blake2b(json.dumps([VERSION, sources, gathered.classes]).encode(), digest_size=16)
+def _fingerprint(files: pd.DataFrame, clips: LabelledClips, sources: dict[str, Any]) -> str:
+    digest = blake2b(json.dumps([VERSION, sources, clips.classes]).encode(), digest_size=16)
     digest.update(files.drop(columns=["path", "source_changed"]).to_csv(index=False).encode())
-    digest.update(np.ascontiguousarray(gathered.targets))
+    digest.update(np.ascontiguousarray(clips.targets))
     return digest.hexdigest()
 
 

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from semisupcon.audio.reading import read
 from semisupcon.audio.scan import scan
-from semisupcon.datasets import MAX_MISSING, Annotations, find_by_stem, read_annotations
+from semisupcon.datasets import MAX_MISSING, LabelledClips, read_annotations
 from semisupcon.datasets.base import SPLITS
+from semisupcon.datasets.parsing.finding import find_clips
 from semisupcon.errors import AudioError, DatasetNotFoundError
 
 MAX_UNREADABLE = 0.01
@@ -34,7 +35,7 @@ _MANY = 2000
 class Findings:
     """What `check` found. Paths are as listed, or as found on disk where they exist."""
 
-    annotations: Annotations
+    clips: LabelledClips
     seconds: np.ndarray
     missing: list[str]
     unreadable: dict[str, str]
@@ -84,35 +85,26 @@ def check(
     Raises:
         UserError: if the annotations themselves cannot be read.
     """
-    annotations = read_annotations(task, root, **options)
-    if root is None:
-        from semisupcon.datasets.synthesis import synthetic_folder
-
-        root = synthetic_folder()
+    listed = read_annotations(task, root, **options)
+    root = listed.root if root is None else root
     if not Path(root).is_dir():
         raise DatasetNotFoundError(f"The folder of '{task}'", root, "Give the folder that holds it (--data_dir).")
-    listed = annotations.table["path"].tolist()
-    found = find_by_stem(Path(root), listed)
-    missing = [path for path, place in zip(listed, found, strict=True) if place is None]
-    present = np.array([place is not None for place in found], dtype=bool)
-    table = annotations.table[present].assign(path=[place for place in found if place is not None])
-    annotations = Annotations(table, annotations.targets[present], annotations.classes, annotations.kind, annotations.metric)
-    facts = scan([os.path.normpath(os.path.join(os.path.realpath(root), path)) for path in annotations.table["path"]])
-    findings = _listen_to_all(annotations, Path(root), facts, missing, len(listed))
+    clips, missing = find_clips(listed, Path(root))
+    facts = scan([os.path.normpath(os.path.join(os.path.realpath(root), path)) for path in clips.paths])
+    findings = _listen_to_all(clips, facts, missing, len(listed))
     _judge(findings, max_missing, max_unreadable)
     return findings
 
 
-def _listen_to_all(annotations: Annotations, root: Path, facts: pd.DataFrame, missing: list[str], listed: int) -> Findings:
-    table = annotations.table
-    paths, problems = table["path"].tolist(), facts["problem"].tolist()
+def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str], listed: int) -> Findings:
+    paths, problems = clips.paths, facts["problem"].tolist()
     silent = [path for path, problem in zip(paths, problems, strict=True) if problem == "silence only"]
     unreadable = {path: problem for path, problem in zip(paths, problems, strict=True) if problem and problem != "silence only"}
     heard = [i for i, problem in enumerate(problems) if not problem]
 
     def hear(i: int) -> tuple[bytes, float] | str:
         try:
-            return listen(str(root / paths[i]), int(facts["frames"].iloc[i]), int(facts["sample_rate"].iloc[i]))
+            return listen(str(clips.files[i]), int(facts["frames"].iloc[i]), int(facts["sample_rate"].iloc[i]))
         except AudioError as error:
             return str(error).splitlines()[0]
 
@@ -127,10 +119,10 @@ def _listen_to_all(annotations: Annotations, root: Path, facts: pd.DataFrame, mi
             by_sound[answer[0]].append(i)
             if answer[1] >= CLIPPED_SHARE:
                 clipped[paths[i]] = answer[1]
-    splits = table["split"].tolist()
+    splits = clips.split.tolist()
     pairs = [pair for same in by_sound.values() for pair in _pairs(same, splits)]
     return Findings(
-        annotations=annotations,
+        clips=clips,
         seconds=(facts["frames"] / facts["sample_rate"].clip(lower=1)).to_numpy(),
         missing=missing,
         unreadable=unreadable,
@@ -138,7 +130,7 @@ def _listen_to_all(annotations: Annotations, root: Path, facts: pd.DataFrame, mi
         clipped=clipped,
         across=[(paths[i], splits[i], paths[j], splits[j]) for i, j in pairs if splits[i] != splits[j]],
         within=[(paths[i], paths[j], splits[i]) for i, j in pairs if splits[i] == splits[j]],
-        groups=_leaking_groups(table, annotations.classes),
+        groups=_leaking_groups(clips.table, clips.classes),
         listed=listed,
     )
 
@@ -164,16 +156,14 @@ def _leaking_groups(table: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, 
 
 def _judge(findings: Findings, max_missing: float, max_unreadable: float) -> None:
     """Write down what makes the data set unfit, each in one sentence."""
-    annotations, unfit = findings.annotations, findings.unfit
-    present = len(annotations.table)
+    clips, unfit = findings.clips, findings.unfit
     if len(findings.missing) > max_missing * findings.listed:
         unfit.append(f"{len(findings.missing)} of {findings.listed} listed clips are absent; at most {max_missing:.0%} may be.")
-    if len(findings.unreadable) > max_unreadable * present:
-        unfit.append(f"{len(findings.unreadable)} of {present} files cannot be read; at most {max_unreadable:.0%} may be.")
+    if len(findings.unreadable) > max_unreadable * len(clips):
+        unfit.append(f"{len(findings.unreadable)} of {len(clips)} files cannot be read; at most {max_unreadable:.0%} may be.")
     if findings.across:
         unfit.append(f"Files that are the same audio as one of another split: {len(findings.across)}.")
     if leaks := findings.groups.get("group"):
         unfit.append(f"Groups in more than one split: {len(leaks)}.")
-    labelled = ~np.isnan(annotations.targets).any(axis=1) & (annotations.table["split"] == "train").to_numpy()
-    if not labelled.any():
+    if not clips.labelled[clips.rows("train")].any():
         unfit.append("There are no labelled training clips.")

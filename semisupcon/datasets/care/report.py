@@ -39,7 +39,7 @@ def list_of_tasks() -> str:
 
 def report(task: str, findings: Findings) -> str:
     """Everything `check` found, for reading."""
-    parts = [f"{task}: {findings.annotations.kind}, {len(findings.annotations.classes)} classes", _sizes(findings), _balance(findings)]
+    parts = [f"{task}: {findings.clips.kind}, {len(findings.clips.classes)} classes", _sizes(findings), _balance(findings)]
     parts += [
         _some("Missing", findings.missing, findings.listed),
         _some("Unreadable", [f"{path} ({why})" for path, why in findings.unreadable.items()]),
@@ -54,8 +54,8 @@ def report(task: str, findings: Findings) -> str:
 
 
 def _sizes(findings: Findings) -> str:
-    splits = findings.annotations.table["split"].to_numpy()
-    labelled = ~np.isnan(findings.annotations.targets).any(axis=1) if findings.annotations.classes else np.zeros(len(splits), bool)
+    splits = findings.clips.split
+    labelled = findings.clips.labelled if findings.clips.classes else np.zeros(len(splits), bool)
     rows = []
     for split in SPLITS:
         mine = splits == split
@@ -66,15 +66,13 @@ def _sizes(findings: Findings) -> str:
 
 
 def _balance(findings: Findings) -> str:
-    annotations = findings.annotations
-    by_split = {}
-    for split in SPLITS:
-        targets = annotations.targets[(annotations.table["split"] == split).to_numpy()]
-        by_split[split] = targets[~np.isnan(targets).any(axis=1)] if annotations.classes else targets[:0]
-    if annotations.kind == "regression":
+    clips = findings.clips
+    labelled = clips.select(clips.labelled & bool(clips.classes))
+    by_split = {split: labelled.targets[labelled.rows(split)] for split in SPLITS}
+    if clips.kind == "regression":
         rows = [
             (name, split, *(f"{q(values[:, c]):.3f}" for q in (np.mean, np.std, np.min, np.max)))
-            for c, name in enumerate(annotations.classes)
+            for c, name in enumerate(clips.classes)
             for split, values in by_split.items()
             if len(values)
         ]
@@ -83,18 +81,16 @@ def _balance(findings: Findings) -> str:
     order = np.argsort(-counts["train"], kind="stable")
     few = len(order) <= ALL_CLASSES
     shown = order if few else [*order[: ALL_CLASSES // 2], *order[-ALL_CLASSES // 2 :]]
-    rows = [(annotations.classes[c], *(counts[split][c] for split in SPLITS)) for c in shown]
+    rows = [(clips.classes[c], *(counts[split][c] for split in SPLITS)) for c in shown]
     text = table_of(rows, ("class" if few else "class (commonest and rarest)", *SPLITS))
-    empty = [
-        f"{name} has no {split} clip" for split in SPLITS for name, n in zip(annotations.classes, counts[split], strict=True) if n == 0
-    ]
+    empty = [f"{name} has no {split} clip" for split in SPLITS for name, n in zip(clips.classes, counts[split], strict=True) if n == 0]
     return text + "\n" + _some("Classes without clips", empty)
 
 
 def _groups(findings: Findings) -> list[str]:
     lines = []
     for column, leaking in findings.groups.items():
-        n = findings.annotations.table[column].nunique()
+        n = findings.clips.table[column].nunique()
         told = [f"{name} ({', '.join(splits)})" for name, splits in leaking.items()]
         what = "Groups in two splits" if column == "group" else f"Not kept apart by this split: {column}"
         lines.append(_some(what, told, n))

@@ -8,9 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from semisupcon.datasets.base import Annotations
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import DatasetNotFoundError
 from semisupcon.files import AUDIO_SUFFIXES
 
@@ -92,41 +90,50 @@ def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
     return [found[path] if claims[found[path]] == 1 else None for path in paths]
 
 
-def resolve(annotations: Annotations, root: Path, max_missing: float = MAX_MISSING) -> Annotations:
-    """The same annotations with paths that exist; rows whose audio is absent are dropped and counted.
+def find_clips(clips: LabelledClips, root: Path) -> tuple[LabelledClips, list[str]]:
+    """Those clips whose audio is under ``root``, with the paths found there, and the listed paths of all others.
+
+    Raises:
+        DatasetNotFoundError: if there is no folder ``root``.
+    """
+    found = find_by_stem(root, clips.paths)
+    present = [row for row, path in enumerate(found) if path is not None]
+    kept = replace(clips.select(present), root=str(root)).assign(path=[found[row] for row in present])
+    return kept, [listed for listed, path in zip(clips.paths, found, strict=True) if path is None]
+
+
+def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) -> LabelledClips:
+    """The same clips with paths that exist; clips whose audio is absent are dropped and counted.
 
     Args:
-        annotations: as a data-set file gives them.
+        clips: as a data-set file gives them.
         root: folder of the audio.
         max_missing: greatest share of clips that may be absent, 0 to 1.
 
     Raises:
         DatasetNotFoundError: if more are absent, with their number and the first five.
     """
-    found = find_by_stem(root, annotations.table["path"].tolist())
-    present = np.array([path is not None for path in found], dtype=bool)
-    absent = annotations.table["path"][~present].tolist()
+    kept, absent = find_clips(clips, root)
     if absent:
         first = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        told = f"{len(absent)} of {len(present)} listed clips ({first})"
-        if len(absent) > max_missing * len(present):
+        told = f"{len(absent)} of {len(clips)} listed clips ({first})"
+        if len(absent) > max_missing * len(clips):
             raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; fetch the rest, or allow more with max_missing.")
         log.warning("%s are not under %s; they are left out.", told, root)
-    table = annotations.table[present].assign(path=[path for path in found if path is not None])
-    return replace(annotations, table=table, targets=annotations.targets[present])
+    return kept
 
 
-def unlisted(annotations: Annotations, root: Path) -> list[str]:
+def unlisted(clips: LabelledClips, root: Path) -> list[str]:
     """Audio under ``root`` that no split lists, sorted, for self-supervision.
 
     A folder that holds clips of validation or test is left out whole, with the folders below it, unless training clips lie in it as well:
     what lies beside held-out clips only is held out too. A copy of a listed clip in another format (same stem) is left out everywhere.
     """
     folders: dict[str, set[str]] = defaultdict(set)
-    for path, split in zip(annotations.table["path"], annotations.table["split"], strict=True):
+    for path, split in zip(clips.paths, clips.split, strict=True):
         folders[os.path.dirname(path)].add(split)
     held_out = {folder for folder, splits in folders.items() if "train" not in splits}
-    listed = {stem(path) for path in annotations.table["path"]}
+    listed = set(map(stem, clips.paths))
 
     @cache
     def is_held_out(folder: str) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.embedding import embed_segments, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
 from semisupcon.probing.embeddings.cache import SHARD_CLIPS, Chunks, ContentHashes, EmbeddingCache
 from semisupcon.probing.embeddings.encoders import Subject, calibrated, check_embeddings
-from semisupcon.probing.embeddings.tasks import Task, select
 from semisupcon.random import permutation
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Part:
 class Features:
     """A task as a representation sees it: what every method is given."""
 
-    task: Task
+    task: LabelledClips
     train: Part
     val: Part
     test: Part
@@ -62,7 +62,7 @@ class Embedder:
     device: str = "cpu"
     on_error: str = "fail"
 
-    def features(self, subject: Subject, task: Task) -> Features:
+    def features(self, subject: Subject, task: LabelledClips) -> Features:
         """All splits of a task."""
         task, chunks = self.embed(subject, task)
         parts = {}
@@ -71,14 +71,14 @@ class Embedder:
             parts[split] = Part(chunks.select(rows), task.targets[rows], tuple(task.paths[i] for i in rows))
         return Features(task, **parts)
 
-    def digests(self, task: Task) -> list[str]:
+    def digests(self, task: LabelledClips) -> list[str]:
         """What each clip is known by: the hash of its file's content."""
         hashes = ContentHashes(self.cache_dir)
         digests = list(read_ahead(hashes, task.files))
         hashes.save()
         return digests
 
-    def embed(self, subject: Subject, task: Task) -> tuple[Task, Chunks]:
+    def embed(self, subject: Subject, task: LabelledClips) -> tuple[LabelledClips, Chunks]:
         """The task's clips, those that could be read, and their embeddings.
 
         Raises:
@@ -106,12 +106,12 @@ class Embedder:
             names = ", ".join(str(p) for p in list(broken)[:5])
             log.warning("%s: %d of %d clips could not be read and are left out: %s", task.name, len(broken), len(digests), names)
             there = [i for i, d in enumerate(digests) if file_of[d] not in broken]
-            task, digests = select(task, there), [digests[i] for i in there]
+            task, digests = task.select(there), [digests[i] for i in there]
         chunks = cache.get(digests)
         check_embeddings(chunks.values, f"a clip of {task.name} by {subject.name}")
         return task, chunks
 
-    def corrupted(self, subject: Subject, task: Task, corrupt: Corrupt) -> Chunks:
+    def corrupted(self, subject: Subject, task: LabelledClips, corrupt: Corrupt) -> Chunks:
         """Embeddings of the clips after ``corrupt``, made now and not kept."""
         files = progress(task.files, len(task.files), f"corrupted {task.name} with {subject.name}")
         segments = read_ahead(lambda file: clip_segments(file, subject), files)
@@ -119,7 +119,7 @@ class Embedder:
         clips = list(self._run(subject, (corrupt(s, name) for s, name in zip(segments, task.paths, strict=True))))
         return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
 
-    def calibrate(self, subject: Subject, task: Task, seed: int) -> Subject:
+    def calibrate(self, subject: Subject, task: LabelledClips, seed: int) -> Subject:
         """The subject with batch-norm statistics of the task's training clips (at most 512, one segment a clip)."""
         train = task.rows("train")
         train = train[permutation(len(train), "calibration", seed).numpy()][:CALIBRATION_CLIPS]

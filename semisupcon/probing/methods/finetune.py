@@ -20,13 +20,12 @@ from torch.utils.data import DataLoader
 from semisupcon.audio.scan import scan
 from semisupcon.batch_norm import mean_and_scale, standardiser
 from semisupcon.data.clips import Clips, as_is
-from semisupcon.data.draws import ClipTable
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features, clip_segments
 from semisupcon.probing.embeddings.encoders import Subject
-from semisupcon.probing.embeddings.tasks import Task
 from semisupcon.probing.methods.base import FineTuning, Outcome
 from semisupcon.probing.methods.head import ProbeHead, new_head
 from semisupcon.random import make_keys, permutation, stable_hash
@@ -200,21 +199,21 @@ class Passes:
         yield from np.split(pairs, cuts)
 
 
-def training_loader(task: Task, encoder: Encoder, options: FineTuning, seed: int) -> DataLoader:
+def training_loader(task: LabelledClips, encoder: Encoder, options: FineTuning, seed: int) -> DataLoader:
     """One random segment of every training clip a pass."""
-    rows = task.rows("train")
-    facts = scan([str(task.files[i]) for i in rows])
-    names = tuple(task.paths[i] for i in rows)
-    facts = facts.assign(path=[str(task.files[i]) for i in rows], name=names, clip=[stable_hash(n) for n in names])
-    table = ClipTable(facts, task.targets[rows], task.classes, task.kind, facts.iloc[:0])
+    train = task.select(task.rows("train"))
+    files = [str(file) for file in train.files]
+    facts = scan(files)
+    clip = [stable_hash(path) for path in train.paths]
+    table = train.assign(path=files, clip=clip, frames=facts["frames"], sample_rate=facts["sample_rate"])
     clips = Clips(table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent")
-    return DataLoader(clips, batch_sampler=Passes(names, options.batch_size, seed), collate_fn=as_is)
+    return DataLoader(clips, batch_sampler=Passes(train.paths, options.batch_size, seed), collate_fn=as_is)
 
 
 class Tracks(torch.utils.data.Dataset):
     """Whole tracks: ``(segments [n, segment], targets [C])``."""
 
-    def __init__(self, task: Task, rows: np.ndarray, segments: Callable[[int], np.ndarray]):
+    def __init__(self, task: LabelledClips, rows: np.ndarray, segments: Callable[[int], np.ndarray]):
         self.task, self.rows, self.segments = task, rows, segments
 
     def __len__(self) -> int:
@@ -225,6 +224,6 @@ class Tracks(torch.utils.data.Dataset):
         return torch.from_numpy(self.segments(row)), torch.from_numpy(self.task.targets[row])
 
 
-def tracks(task: Task, split: str, subject: Subject) -> DataLoader:
+def tracks(task: LabelledClips, split: str, subject: Subject) -> DataLoader:
     """The tracks of a split, each once, one after the other."""
     return DataLoader(Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)), batch_size=None)

@@ -64,7 +64,7 @@ def make_map(subject: Subject, features: Features, method: str, colour_by: str |
         labels = targets[:, 0].tolist() if task.kind == "regression" else [_word(t, task.classes) for t in targets]
         label = task.classes[0] if task.kind == "regression" else task.name
     else:
-        columns = task.columns.loc[task.rows("test")[rows]]
+        columns = task.table.loc[task.rows("test")[rows]]
         if colour_by not in columns:
             raise ConfigError(f"The annotations of '{task.name}' have no column '{colour_by}'; they have: {', '.join(columns)}.")
         labels, label = [str(v) for v in columns[colour_by]], colour_by

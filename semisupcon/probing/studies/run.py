@@ -74,7 +74,7 @@ def study_robustness(
             continue
         it = case()
         task = it.features.task
-        test = replace(task, files=tuple(task.files[i] for i in task.rows("test")), paths=it.features.test.paths)
+        test = task.select(task.rows("test"))
         corrupted = with_test(it.features, it.embedder.corrupted(it.subject, test, corrupt_with(point, it.subject.encoder.sample_rate)))
         rows = []
         for key in todo:
