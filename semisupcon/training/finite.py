@@ -113,7 +113,7 @@ def _over_ranks(module: Any, flags: Tensor) -> Tensor:
 
 def _names(module: Any, clips: Tensor) -> str:
     """The names of the first clips of a batch, from the table of the data module."""
-    table = getattr(getattr(module.trainer, "datamodule", None), "table", None)
-    names = dict(zip(table.rows["clip"], table.rows["name"], strict=True)) if table is not None else {}
+    drawn = getattr(getattr(module.trainer, "datamodule", None), "drawn", None)
+    names = dict(zip(drawn.table["clip"], drawn.table["name"], strict=True)) if drawn is not None else {}
     told = [str(names.get(clip, clip)) for clip in clips[:NAMED].tolist()]
     return ", ".join(told) + (f" and {len(clips) - NAMED} more" if len(clips) > NAMED else "")
