@@ -3,7 +3,6 @@
 Objective, encoder, optimizer, scheduler and data module are named by class path in YAML; names of this package need no path.
 """
 
-import difflib
 import inspect
 import logging
 import os
@@ -12,23 +11,26 @@ import sys
 import warnings
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import pytorch_lightning as L
 import yaml
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from semisupcon import augmentations, encoders, frontends, heads, objectives, targets
+# The classes of these modules are known by their bare names.
+from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.failures import failure_in_options, smallest
+from semisupcon.commands.parser import short
+from semisupcon.commands.typed import Typed
 from semisupcon.commands.types import numbers_as_written
-from semisupcon.data import streamed  # noqa: F401, for its data module is known by its bare name
+from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.errors import ConfigError, UserError, nearest
+from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
-from semisupcon.training import optimization  # bare class names resolve
+from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
@@ -58,50 +60,11 @@ UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resu
 log = logging.getLogger("semisupcon")
 
 
-class Parser(LightningArgumentParser):
-    """Answers a mistake in a sentence or two, with the nearest name, and status 2."""
+class Parser(Typed, LightningArgumentParser):
+    """Lightning's parser, with the answers of all commands."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sys.stderr.write(f"error: {explain(message, self)}\n")
-        raise SystemExit(2)
-
-
-def explain(message: str, parser: LightningArgumentParser) -> str:
-    """A parser's message in at most three lines, with the option or class that was probably meant."""
-    lines = [re.sub(r"\s+", " ", line).strip() for line in str(message).splitlines()]
-    text = "\n".join([line for line in lines if line and not line.startswith("usage:")][:3])
-    for wrong in re.findall(r"--([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)'|'([\w.]+)' is not", text):
-        name = next(filter(None, wrong))
-        if name.endswith("use_test_set"):
-            return f"There is no option --{name}: test clips are never trained on."
-        if name in OLD_NAMES:
-            return f"--{name} is called --{OLD_NAMES[name]} here."
-        options = known_options(parser)
-        if name not in options and (meant := nearest_option(name, options)):
-            return f"There is no option --{name}. Did you mean --{meant}?"
-    if found := re.search(r"import path string: (\w+)", text):
-        return f"There is no class {found[1]}.{nearest(found[1], known_classes())}"
-    return text if len(text) < 600 else f"{text[:600]} ..."
-
-
-def known_options(parser: LightningArgumentParser) -> list[str]:
-    """Every option of the parser, and those of the data module, which the parser knows only once its class is chosen."""
-    options = [o.lstrip("-") for action in parser._actions for o in action.option_strings if o.startswith("--")]
-    return options + [f"data.{name}" for name in inspect.signature(AudioDataModule).parameters]
-
-
-def nearest_option(name: str, options: list[str]) -> str | None:
-    """The full name of the option closest to ``name``, by its last part where the part before the dot was left out or mistaken."""
-    whole = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
-    ends = {option.rpartition(".")[2]: option for option in reversed(options)}
-    last = difflib.get_close_matches(name.rpartition(".")[2], ends, n=1, cutoff=0.6)
-    return whole[0] if whole else ends[last[0]] if last else None
-
-
-def known_classes() -> list[str]:
-    """Names that need no path: the classes that these rooms offer."""
-    rooms = (augmentations, encoders, frontends, heads, objectives, optimization, targets)
-    return [name for room in rooms for name, value in vars(room).items() if isinstance(value, type)]
+    old_names = OLD_NAMES
+    refused = {"data.use_test_set": "test clips are never trained on."}
 
 
 class PretrainCLI(LightningCLI):
@@ -303,7 +266,7 @@ def configured(args: ArgsType = None) -> PretrainCLI:
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,
         parser_class=Parser,
-        parser_kwargs={"allow_abbrev": False},
+        parser_kwargs={"allow_abbrev": False, "prog": "python -m semisupcon pretrain"},
         run=False,
         args=args,
     )
@@ -317,7 +280,7 @@ def main(args: ArgsType = None) -> int:
         cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))
         cli.fit()
     except (UserError, MisconfigurationException) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {short(str(error))}", file=sys.stderr)
         return 2
     except SystemExit:
         # A second Ctrl-C ends the run at once; Lightning then exits with 1.
