@@ -4,7 +4,7 @@ The entry points print these without a traceback and exit with status 2; anythin
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 
 
@@ -68,8 +68,11 @@ def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | Non
     written = _plain(name)
     found = [o for o in plain if o == written] or [o for o in plain if len(written) > 2 and o.startswith(written)]
     found = found or [o for o, option in plain.items() if _initials(name) == o or _initials(option) == written]
-    found = found or get_close_matches(written, plain, n=1, cutoff=cutoff)
-    return plain[found[0]] if found else None
+    if found or not plain:
+        return plain[found[0]] if found else None
+    alike = {option: SequenceMatcher(None, option, written).ratio() for option in plain}
+    best = max(alike, key=alike.__getitem__)
+    return plain[best] if alike[best] >= cutoff else None
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

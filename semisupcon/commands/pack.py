@@ -12,7 +12,7 @@ from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import Packed
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
-from semisupcon.errors import ConfigError, nearest
+from semisupcon.errors import ConfigError
 
 SOURCES = ("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs")
 log = logging.getLogger(__name__)
@@ -26,11 +26,13 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--out", type=str, required=True, help="Folder to make; a run that was interrupted is gone on with.")
     parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at once; by default one a core.")
     parser.add_class_arguments(AudioDataModule, "data")
-    config = layered(take_configs(args)[0], parser.accepts)
+    paths, _ = take_configs(args)
+    config = layered(paths, parser.accepts)
+    parser.files = tuple(paths)
     known = vars(parser.get_defaults().data)
     for name, value in section(config, "data").items():
         if name not in known:
-            raise ConfigError(f"The configuration has data.{name}, which AudioDataModule has not.{nearest(name, known)}")
+            raise ConfigError(parser.unknown(f"--data.{name}"))
         parser.set_defaults({f"data.{name}": value})
     options = parser.parse_args(args)
 

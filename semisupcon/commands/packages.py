@@ -27,12 +27,12 @@ PIP = {
 }
 # What a command needs in any case, so that one installation is enough.
 NEEDS = {
-    "data": ("pandas", "tqdm", "yaml"),
+    "data": ("pandas", "scipy", "tqdm", "yaml"),
     "hear": ("matplotlib",),
-    "pack": ("jsonargparse", "pandas", "pytorch_lightning", "torchmetrics", "tqdm", "yaml"),
-    "pretrain": ("jsonargparse", "matplotlib", "pandas", "pytorch_lightning", "sklearn", "torchmetrics", "tqdm", "yaml"),
-    "probe": ("jsonargparse", "matplotlib", "pandas", "sklearn", "tqdm", "yaml"),
-    "stream": ("litdata", "pandas", "pytorch_lightning", "tqdm"),
+    "pack": ("jsonargparse", "pandas", "pytorch_lightning", "scipy", "torchmetrics", "tqdm", "yaml"),
+    "pretrain": ("jsonargparse", "matplotlib", "pandas", "pytorch_lightning", "scipy", "torchmetrics", "tqdm", "yaml"),
+    "probe": ("jsonargparse", "matplotlib", "pandas", "scipy", "sklearn", "tqdm", "yaml"),
+    "stream": ("litdata", "pandas", "pytorch_lightning", "scipy", "tqdm"),
 }
 
 
@@ -43,7 +43,8 @@ def missing_package(command: str, error: ModuleNotFoundError) -> UserError | Non
         return None
     absent = [package, *(name for name in NEEDS.get(command, ()) if name != package and not _installed(name))]
     return UserError(
-        f"The command {command} needs {', '.join(absent)}, not installed here.\npip install {' '.join(PIP[name] for name in absent)}"
+        f"The command {command} needs packages that are not installed: {', '.join(absent)}.\n"
+        f"pip install {' '.join(PIP[name] for name in absent)}"
     )
 
 

@@ -19,23 +19,29 @@ TYPES = {"int": "a whole number", "float": "a number"}
 def nearest_option(name: str, options: list[str]) -> str | None:
     """The full name of the option that ``name`` was probably meant to be, without dashes; None when none is close.
 
-    The sections before the dots are kept where they exist: ``data.bach_size`` is looked for in ``data`` only.
+    The sections before the dots are kept where they exist, so ``data.bach_size`` is looked for in ``data`` only. Sections may be left out:
+    ``batch_size`` and ``model.lr`` are found where they are.
     """
     parts = name.split(".")
     for cut in range(len(parts) - 1, -1, -1):
         prefix = "".join(f"{part}." for part in parts[:cut])
-        inside = {o.removeprefix(prefix): o for o in options if o.startswith(prefix)}
+        inside = [o for o in options if o.startswith(prefix) and o.count(".") >= name.count(".")]
         if inside:
             break
-    rest = name.removeprefix(prefix)
-    alike = closest(rest, [o for o in inside if o.count(".") == rest.count(".")], SIMILAR)
-    if alike is None:  # The right option in a part of the section: model.lr is model.optimizer.lr.
-        ends: dict[str, str] = {}
-        for option in sorted(inside, key=lambda o: o.count(".")):
-            ends.setdefault(option.rpartition(".")[2], option)
-        end = closest(rest.rpartition(".")[2], ends, SIMILAR)
-        alike = ends[end] if end is not None else None
-    return inside[alike] if alike is not None else None
+    rest = parts[cut:]
+
+    def end(option: str) -> list[str]:
+        return option.split(".")[-len(rest) :]
+
+    alike = [o for o in inside if all(closest(p, [e], SIMILAR) for p, e in zip(rest, end(o), strict=True))]
+    for found in ([o for o in alike if end(o) == rest], alike):
+        for depth in sorted({o.count(".") for o in found}):
+            ends: dict[str, str] = {}
+            for option in found:
+                if option.count(".") == depth:
+                    ends.setdefault(".".join(end(option)), option)
+            return ends[closest(".".join(rest), ends, 0.0)]
+    return None
 
 
 def short(text: str) -> str:

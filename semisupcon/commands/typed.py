@@ -115,7 +115,7 @@ class Typed(Answers):
 
     def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         for action in parser._actions:
-            yield from ((prefix + name, action) for name in long_options(action))
+            yield from ((prefix + name, action) for name in long_options(action) if name != "help" or not prefix)
             if isinstance(action, ActionTypeHint) and (chosen := self._chosen_class(prefix + action.dest, action)):
                 inner = self._class_parser(chosen, getattr(action, "sub_add_kwargs", None))
                 yield from self._walk(inner, f"{prefix}{action.dest}.")
