@@ -99,7 +99,7 @@ MORE = {
     f"{RECIPE} --data StreamedDataModule --data.strem x": "Did you mean --data.stream?",
     f"{RECIPE} --model.optimizer.lr fast": "--model.optimizer.lr takes a number, got 'fast'.",
     f"{RECIPE} --data.sl_kwargs 3": "--data.sl_kwargs takes a mapping, got '3'.",
-    f"{RECIPE} --trainer.strategy ddpp": "The trainer cannot be made:",
+    f"{RECIPE} --trainer.strategy ddpp": "--trainer.strategy: ",
     f"{RECIPE} word": "Unexpected argument 'word'.",
 }
 

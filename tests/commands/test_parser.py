@@ -10,6 +10,7 @@ from semisupcon.commands.pretrain import PretrainCLI, configured
 from semisupcon.commands.typed import take_configs
 from semisupcon.errors import closest
 
+pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [
     *("config", "seed_everything", "log", "ckpt_path", "resume_from_checkpoint", "data", "data.batch_size", "data.seed"),
