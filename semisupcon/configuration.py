@@ -57,19 +57,22 @@ def read_value(text: str) -> Any:
         return text
 
 
-def layered(paths: Iterable[str | Path], accepts: Accepts | None = None) -> dict[str, Any]:
+def layered(
+    paths: Iterable[str | Path], accepts: Accepts | None = None, read: Callable[[str | Path], dict[str, Any]] = read_yaml
+) -> dict[str, Any]:
     """YAML files as one mapping, each laid over those before it; ``{}`` for none.
 
     Args:
         paths: YAML files, in order.
         accepts: whether a class, named as in the file, has an option that takes a value. None says yes to all.
+        read: reads one file.
 
     Raises:
         ConfigError: for a file that cannot be read, is no YAML, or holds no mapping.
     """
     merged: dict[str, Any] = {}
     for path in paths:
-        merged = lay_over(merged, read_yaml(path), accepts)
+        merged = lay_over(merged, read(path), accepts)
     return merged
 
 

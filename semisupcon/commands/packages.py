@@ -28,7 +28,7 @@ PIP = {
 # What a command needs in any case, so that one installation is enough.
 NEEDS = {
     "data": ("pandas", "scipy", "tqdm", "yaml"),
-    "hear": ("matplotlib",),
+    "hear": ("matplotlib", "yaml"),
     "pack": ("jsonargparse", "pandas", "pytorch_lightning", "scipy", "torchmetrics", "tqdm", "yaml"),
     "pretrain": ("jsonargparse", "matplotlib", "pandas", "pytorch_lightning", "scipy", "torchmetrics", "tqdm", "yaml"),
     "probe": ("jsonargparse", "matplotlib", "pandas", "scipy", "sklearn", "tqdm", "yaml"),

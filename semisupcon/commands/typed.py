@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -49,7 +50,7 @@ class Typed(Answers):
             return super().parse_args(self.words, *more, **kwargs)
         paths, rest = take_configs(self.words, tuple(action.option_strings))
         try:
-            self.files, self.config = tuple(paths), layered(paths, self.accepts)
+            self.files, self.config = tuple(paths), layered(paths, self.accepts, self._read)
         except ConfigError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
@@ -112,6 +113,19 @@ class Typed(Answers):
         except Exception:  # jsonargparse raises several; it drops such a value too.
             return False
         return True
+
+    def _read(self, path: str | Path) -> dict[str, Any]:
+        """A file, with the classes that it names as YAML files, which are relative to it."""
+        content = read_yaml(path)
+        for action in self._actions:
+            *sections, name = action.dest.split(".")
+            part: Any = content
+            for section in sections:
+                part = part.get(section) if isinstance(part, Mapping) else None
+            value = part.get(name) if isinstance(part, dict) else None
+            if isinstance(value, str) and value.endswith((".yaml", ".yml")) and get_class_types(getattr(action, "_typehint", None)):
+                part[name] = read_yaml(Path(path).parent / value)
+        return content
 
     def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         for action in parser._actions:

@@ -52,19 +52,25 @@ LACKING = {
     "data": ["list"],
     "pack": ["--out", "x"],
     "stream": ["a", "b"],
-    "hear": ["a.wav", "--aug_list", "gain"],
 }
 
 
 @pytest.mark.parametrize("command", LACKING)
 def test_a_command_names_all_that_is_missing_in_a_minimal_installation(tmp_path, command):
-    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000)), 8000)
     done = run([command, *LACKING[command]], PIP, tmp_path)
     assert done.returncode == 2
     first, second = done.stderr.strip().splitlines()
     assert first.startswith(f"error: The command {command} needs packages that are not installed: ")
     assert second.startswith("pip install ")
     assert all(PIP[name] in second for name in NEEDS[command])
+
+
+def test_hear_names_what_it_draws_with(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000)), 8000)
+    done = run(["hear", "a.wav", "--aug_list", "gain"], PIP, tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "pip install matplotlib" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["pretrain", "probe", "pack", "data", "stream"])
