@@ -2,7 +2,7 @@
 
 import sys
 
-from semisupcon.commands.pretrain import main
+from semisupcon.__main__ import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["pretrain", *sys.argv[1:]]))

@@ -135,8 +135,8 @@ def table(repeats: int) -> None:
         "time shift": (TimeShift(), ta.Shift(**theirs)),
         "splice-out": (SpliceOut(rate), ta.SpliceOut(8, 100, **theirs)),
         "reverse": (Reverse(), ta.TimeInversion(**theirs)),
-        **{name: (make(rate), None) for name, make in CORRUPTIONS.items() if name not in ("splice", "reverse")},
-        **{f"{t.name} (MT-SLVR)": (t, None) for t in build_chain(["mtslvr"], 2, 16000).transforms if t.name in ("fade", "time_masking")},
+        **{name: (make(rate), None) for name, make in CORRUPTIONS.items() if name not in ("splice_out", "reverse")},
+        **{f"{t.name} (MT-SLVR)": (t, None) for t in build_chain(["mtslvr"], 2, 16000).transforms if t.name in ("fade", "time_mask")},
     }
     print(f"| {'transform':24} | {'ours, ms a view':>15} | {'torch-audiomentations':>21} | ratio |\n|---|---|---|---|")
     for name, (ours, other) in pairs.items():

@@ -1,18 +1,21 @@
-"""The small commands around pretraining and probing: `python -m semisupcon <command> --help`."""
+"""All commands: `python -m semisupcon <command> --help`."""
 
 import importlib
 import sys
 
+from semisupcon.commands.packages import missing_package
 from semisupcon.errors import UserError, nearest
 
 COMMANDS = {
+    "pretrain": ("semisupcon.commands.pretrain", "pretrain an encoder"),
+    "probe": ("semisupcon.commands.probe", "measure representations on labelled data sets"),
+    "embed": ("semisupcon.commands.embed", "embeddings of audio files, one a file or one a second"),
     "data": ("semisupcon.commands.data", "list the data sets, check one, or download one"),
     "pack": ("semisupcon.commands.pack", "decode and resample a data set once, for the fastest training"),
     "stream": ("semisupcon.commands.stream", "copy a packed data set into chunks for object storage"),
     "import": ("semisupcon.commands.import_", "turn a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs into ours"),
-    "embed": ("semisupcon.commands.embed", "embeddings of audio files, one a file or one a second"),
-    "hear": ("semisupcon.commands.hear", "write augmented views of a file as wav, with a picture"),
     "export": ("semisupcon.commands.export", "write the encoder of a run as safetensors and JSON"),
+    "hear": ("semisupcon.commands.hear", "write augmented views of a file as wav, with a picture"),
 }
 
 
@@ -24,14 +27,17 @@ def main(args: list[str] | None = None) -> int:
         print("\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()))
         return 0 if args else 2
     command, *rest = args
-    if command not in COMMANDS:
-        print(f"error: unknown command '{command}'.{nearest(command, COMMANDS)} There are: {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
     try:
+        if command not in COMMANDS:
+            raise UserError(f"There is no command '{command}'.{nearest(command, COMMANDS)} There are: {', '.join(COMMANDS)}.")
         return importlib.import_module(COMMANDS[command][0]).main(rest) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except ModuleNotFoundError as error:
+        if (missing := missing_package(command, error)) is None:
+            raise
+        print(f"error: {missing}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The entry points print these without a traceback and exit with status 2; anythin
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 
 
@@ -52,7 +52,39 @@ class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, unsafe, or of another model."""
 
 
+def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The option that ``name`` was probably meant to be, or None.
+
+    Case, hyphens and underscores do not count. An option that begins with the name, or is its initials, comes before one that is spelt alike.
+
+    Args:
+        name: what was written.
+        options: what there is; the first of equals wins.
+        cutoff: least similarity, 0 to 1, as `difflib.SequenceMatcher.ratio` gives it.
+    """
+    plain: dict[str, str] = {}
+    for option in options:
+        plain.setdefault(_plain(option), option)
+    written = _plain(name)
+    found = [o for o in plain if o == written] or [o for o in plain if len(written) > 2 and o.startswith(written)]
+    found = found or [o for o, option in plain.items() if _initials(name) == o or _initials(option) == written]
+    if found or not plain:
+        return plain[found[0]] if found else None
+    alike = {option: SequenceMatcher(None, option, written).ratio() for option in plain}
+    best = max(alike, key=alike.__getitem__)
+    return plain[best] if alike[best] >= cutoff else None
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """The sentence " Did you mean 'x'?" for the option closest to ``name``, or an empty string when none is close."""
-    close = get_close_matches(name, list(options), n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    found = closest(name, options)
+    return f" Did you mean '{found}'?" if found is not None else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _initials(name: str) -> str | None:
+    words = name.lower().replace("-", "_").split("_")
+    return "".join(word[:1] for word in words) if len(words) > 1 else None

@@ -2,8 +2,10 @@
 
 A transform takes audio ``[N, C, T]`` (C = 1 in the batch; every transform also takes several channels, which share their parameters) and keys
 ``[N]``, and returns the audio, which rows it touched, and with what parameters. The same key gives the same sound whatever the neighbours.
-To write one: subclass `Transform`, name it and its parameters, and give it `draw` and `apply`.
+To write one: subclass `Transform`, name its parameters, and give it `draw` and `apply`.
 """
+
+import re
 
 import torch
 from torch import Tensor
@@ -19,11 +21,17 @@ def operator_key(key: Tensor, position: int | Tensor) -> Tensor:
     return clip_key(derive(clip_key(key), position)) | view_of(key)
 
 
+def snake_case(name: str) -> str:
+    """``time_stretch`` of ``TimeStretch``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 class Transform(Recorded):
     """One operator. It never changes its input, and touches a row with probability ``p``.
 
     Attributes:
-        name: what the operator is called in ``operators`` of a chain, in logs and in augmentation prediction.
+        name: of the operator in ``aug_list``, in ``operators`` of a chain, in logs and in augmentation prediction. By default the class name
+            in snake case; empty for a base class that does nothing itself. No draw depends on it.
         parameter_names: names of the P values it reports per row, with their units.
         block_samples: on the CPU it works through its rows in blocks of about so many samples.
 
@@ -37,6 +45,11 @@ class Transform(Recorded):
     name: str = ""
     parameter_names: tuple[str, ...] = ()
     block_samples: int = 1 << 19
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = snake_case(cls.__name__)
 
     def __init__(self, p: float = 1.0):
         super().__init__()

@@ -8,6 +8,7 @@ from typing import Any
 from semisupcon.augmentations import mixing, spectrogram  # noqa: F401, their classes are known by bare names like the others
 from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
+from semisupcon.augmentations.names import current_name
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
 from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability, filtering
 from semisupcon.errors import ConfigError, nearest
@@ -35,7 +36,8 @@ def build_chain(
     Args:
         aug_list: names of SemiSupCon's augmentations and corruptions, or of one of its tiers ("tier_5" to "tier_10"); transforms; or class paths,
             as ``{"class_path": ..., "init_args": {...}}``, of ours (a bare class name will do), your own, torchaudio-augmentations or
-            torch-audiomentations (``sample_rate`` is filled in). A whole chain stands alone in the list: "clmr", "mtslvr", or a `Chain`.
+            torch-audiomentations (``sample_rate`` is filled in). Any other transform of ours by its name or class name alone has its default
+            arguments. A whole chain stands alone in the list: "clmr", "mtslvr", or a `Chain`. Names of version 0.1 are accepted.
         severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales the six parametric augmentations and nothing else.
         sample_rate: Hz.
         p: probability that a clip is augmented at all; None takes the published one, min(1, 0.4 * severity). Whole chains have their own.
@@ -65,16 +67,23 @@ def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, samp
         return entry
     if isinstance(entry, Mapping):
         return _from_class_path(entry, sample_rate)
-    if entry == "filtering":
+    name = current_name(str(entry))
+    if name == "filtering":
         return filtering(severity / 2, sample_rate, shared_choices)
-    if entry in PARAMETRIC:
-        return PARAMETRIC[entry](severity / 2, sample_rate)
-    if entry in CORRUPTIONS:
-        return CORRUPTIONS[entry](sample_rate)
-    if entry in CHAINS:
-        return CHAINS[entry](sample_rate)
+    if name in PARAMETRIC:
+        return PARAMETRIC[name](severity / 2, sample_rate)
+    if name in CORRUPTIONS:
+        return CORRUPTIONS[name](sample_rate)
+    if name in CHAINS:
+        return CHAINS[name](sample_rate)
+    classes = _classes()
+    named = {bare: getattr(cls, "name", bare) for bare, cls in classes.items() if cls is not Chain}
+    by_name = {key: bare for bare, called in named.items() if called for key in (called, bare)}
+    if name in by_name:
+        return _from_class_path({"class_path": by_name[name]}, sample_rate)
     known = (*PARAMETRIC, *CORRUPTIONS, *TIERS, *CHAINS)
-    raise ConfigError(f"There is no augmentation {entry!r}.{nearest(str(entry), known)}\nKnown: {', '.join(known)}; or give a class_path.")
+    meant = nearest(name, (*known, *by_name))
+    raise ConfigError(f"There is no augmentation {entry!r}.{meant}\nKnown: {', '.join(known)}; or give a class or class_path.")
 
 
 def _class_at(path: str) -> Any:
@@ -87,10 +96,14 @@ def _class_at(path: str) -> Any:
 
 def _class_named(name: str) -> type:
     """A bare class name is one of ours, or of a module that has been imported."""
-    classes = {c.__name__: c for base in (Transform, Chain) for c in (base, *_below(base))}
+    classes = _classes()
     if name not in classes:
         raise ConfigError(f"There is no class of augmentations {name!r}.{nearest(name, classes)}\nKnown: {', '.join(sorted(classes))}.")
     return classes[name]
+
+
+def _classes() -> dict[str, type]:
+    return {c.__name__: c for base in (Transform, Chain) for c in (base, *_below(base))}
 
 
 def _below(cls: type) -> Iterator[type]:

@@ -29,7 +29,6 @@ class Delay(Transform):
         p: probability per row.
     """
 
-    name = "delay"
     parameter_names = ("delay_ms", "volume", "repeats", "attenuation")
 
     def __init__(

@@ -20,8 +20,6 @@ from semisupcon.random import uniform
 class Distortion(Transform):
     """tanh of the waveform, driven by a gain in dB."""
 
-    name = "distortion"
-
     def __init__(self, drive_db: float = 9.0, p: float = 1.0):
         super().__init__(p)
         self.drive_db = drive_db
@@ -32,8 +30,6 @@ class Distortion(Transform):
 
 class BitCrush(Transform):
     """Round to multiples of 2 ** -bits."""
-
-    name = "bit_crush"
 
     def __init__(self, bits: float = 4.0, p: float = 1.0):
         super().__init__(p)
@@ -56,7 +52,6 @@ class Chorus(Transform):
         p: probability per row.
     """
 
-    name = "chorus"
     parameter_names = ("phase",)
 
     def __init__(
@@ -98,6 +93,8 @@ class Pedal(Transform):
         ConfigError: if pedalboard is not installed.
     """
 
+    name = ""
+
     def __init__(self, sample_rate: int, p: float = 1.0):
         super().__init__(p)
         if find_spec("pedalboard") is None:
@@ -128,8 +125,6 @@ class Compression(Pedal):
         release_ms: time constant when it falls.
         p: probability per row.
     """
-
-    name = "compression"
 
     def __init__(
         self,
@@ -162,8 +157,6 @@ class MP3(Pedal):
         quality: 0, the best, to 9.
         p: probability per row.
     """
-
-    name = "mp3"
 
     def __init__(self, sample_rate: int, quality: float = 9.0, p: float = 1.0):
         super().__init__(sample_rate, p)

@@ -48,6 +48,8 @@ def filtered(audio: Tensor, size: int, gain: Tensor) -> Tensor:
 class Filter(Transform):
     """What the four filters share: a gain per row and bin."""
 
+    name = ""
+
     def __init__(self, sample_rate: int, p: float = 1.0):
         super().__init__(p)
         self.sample_rate = sample_rate
@@ -72,7 +74,6 @@ class LowPass(Filter):
         p: probability per row.
     """
 
-    name = "low_pass"
     parameter_names = ("cutoff_hz",)
 
     def __init__(self, sample_rate: int, min_cutoff_hz: float = 150.0, max_cutoff_hz: float = 7500.0, mel: bool = True, p: float = 1.0):
@@ -89,8 +90,6 @@ class LowPass(Filter):
 
 class HighPass(LowPass):
     """Keep what lies above a cut-off; arguments as `LowPass`."""
-
-    name = "high_pass"
 
     def __init__(self, sample_rate: int, min_cutoff_hz: float = 200.0, max_cutoff_hz: float = 2400.0, mel: bool = True, p: float = 1.0):
         super().__init__(sample_rate, min_cutoff_hz, max_cutoff_hz, mel, p)
@@ -113,7 +112,6 @@ class BandPass(Filter):
         p: probability per row.
     """
 
-    name = "band_pass"
     parameter_names = ("center_hz", "bandwidth")
 
     def __init__(
@@ -143,8 +141,6 @@ class BandPass(Filter):
 
 class BandStop(BandPass):
     """Remove a band around a centre frequency; arguments as `BandPass`."""
-
-    name = "band_stop"
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return 1 - super().gain(size, parameters)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from semisupcon.augmentations import torchaudio_augmentations
-from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.base import Transform, snake_case
 from semisupcon.errors import ConfigError, nearest
 
 PACKAGES = ("torchaudio_augmentations", "torch_audiomentations")
@@ -54,7 +54,7 @@ class Foreign(Transform):
         super().__init__(p)
         self.sample_rate = sample_rate
         self.per_clip = class_path.startswith("torchaudio_augmentations.")
-        self.name = class_path.rpartition(".")[2]
+        self.name = snake_case(class_path.rpartition(".")[2])
         self.transform = self._make(class_path, init_args or {})
 
     def _make(self, class_path: str, init_args: Mapping[str, Any]) -> Any:

@@ -26,7 +26,6 @@ class TimeStretch(Transform):
         p: probability per row.
     """
 
-    name = "time_stretch"
     parameter_names = ("rate",)
 
     def __init__(
@@ -104,7 +103,6 @@ class FrequencyShift(Transform):
         p: probability per row.
     """
 
-    name = "frequency_shift"
     parameter_names = ("shift_hz",)
 
     def __init__(self, sample_rate: int, min_shift_hz: float = -100.0, max_shift_hz: float = 100.0, p: float = 1.0):

@@ -26,7 +26,6 @@ class Gain(Transform):
         p: probability per row.
     """
 
-    name = "gain"
     parameter_names = ("gain_db",)
 
     def __init__(self, min_db: float = -15.0, max_db: float = 5.0, p: float = 1.0):
@@ -43,8 +42,6 @@ class Gain(Transform):
 
 class PolarityInversion(Transform):
     """Turn the waveform upside down."""
-
-    name = "polarity_inversion"
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         return -audio

@@ -20,7 +20,6 @@ class Mix(Transform):
         p: probability per row.
     """
 
-    name = "mix"
     parameter_names = ("weight",)
 
     def __init__(self, min_weight: float = 0.5, max_weight: float = 1.0, p: float = 1.0):

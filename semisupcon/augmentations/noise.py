@@ -66,7 +66,6 @@ class AddColoredNoise(Transform):
         p: probability per row.
     """
 
-    name = "add_colored_noise"
     parameter_names = ("snr_db", "decay")
 
     def __init__(
@@ -103,7 +102,6 @@ class AddNoise(Transform):
         p: probability per row.
     """
 
-    name = "noise"
     parameter_names = ("ratio",)
 
     def __init__(self, min_ratio: float = 0.0001, max_ratio: float = 0.01, p: float = 1.0):

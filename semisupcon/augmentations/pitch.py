@@ -65,7 +65,6 @@ class PitchShift(Transform):
         ConfigError: if no published ratio lies in the range (the remedy is "continuous"), or ``ratios`` is something else.
     """
 
-    name = "pitch_shift"
     parameter_names = ("semitones",)
     block_samples = 1 << 22
 

@@ -8,6 +8,7 @@ from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.filters import HighPass, LowPass, OneFilterOf
 from semisupcon.augmentations.frequency import TimeStretch
 from semisupcon.augmentations.level import Gain, PolarityInversion
+from semisupcon.augmentations.names import current_name
 from semisupcon.augmentations.noise import AddColoredNoise, AddNoise
 from semisupcon.augmentations.pitch import PitchShift
 from semisupcon.augmentations.reverb import Reverb
@@ -120,8 +121,8 @@ class MTSLVRChain(RandomSubset):
             TimeMask(0.125, p=p),
             TimeShift(-0.5, 0.5, p=p),
         ]
-        names = [t.name for t in transforms]
-        for name in augs_to_exclude or ():
+        names, excluded = [t.name for t in transforms], [current_name(name) for name in augs_to_exclude or ()]
+        for name in excluded:
             if name not in names:
                 raise ConfigError(f"MT-SLVR has no operator {name!r}.{nearest(name, names)}\nIts operators: {', '.join(names)}.")
-        super().__init__([t for t in transforms if t.name not in (augs_to_exclude or ())], with_replacement)
+        super().__init__([t for t in transforms if t.name not in excluded], with_replacement)

@@ -82,7 +82,6 @@ class Reverb(Transform):
         p: probability per row.
     """
 
-    name = "reverb"
     parameter_names = ("reverberance", "damping", "room_size")
 
     def __init__(

@@ -77,24 +77,24 @@ PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
 
 # Published through pedalboard and librosa, whose reverb at these settings is 8 dB wetter than SoX's, with a damping of half.
 CORRUPTIONS: dict[str, Callable[[int], Transform]] = {
-    "timestretch": lambda sample_rate: TimeStretch(0.7, 1.3, "zero", decimals=6),
-    "splice": lambda sample_rate: SpliceOut(sample_rate, 8, 100),
+    "time_stretch": lambda sample_rate: TimeStretch(0.7, 1.3, "zero", decimals=6),
+    "splice_out": lambda sample_rate: SpliceOut(sample_rate, 8, 100),
     "reverb": lambda sample_rate: Reverb(sample_rate, 100, 100, 50, 50, 100, 100, wet_gain_db=8),
     "chorus": lambda sample_rate: Chorus(sample_rate, rate_hz=5, depth=1, mix=1),
     "distortion": lambda sample_rate: Distortion(9),
     "compression": lambda sample_rate: Compression(sample_rate, -30, 5),
     "reverse": lambda sample_rate: Reverse(),
-    "bitcrush": lambda sample_rate: BitCrush(4),
+    "bit_crush": lambda sample_rate: BitCrush(4),
     "mp3": lambda sample_rate: MP3(sample_rate, 9),
 }
 
 _ADDED = {
-    5: ("timestretch",),
-    6: ("splice",),
+    5: ("time_stretch",),
+    6: ("splice_out",),
     7: ("reverb", "chorus"),
     8: ("distortion",),
     9: ("compression", "reverse"),
-    10: ("bitcrush", "mp3"),
+    10: ("bit_crush", "mp3"),
 }
 TIERS: dict[str, tuple[str, ...]] = {
     f"tier_{tier}": (*PARAMETRIC, *(name for added, names in _ADDED.items() if added <= tier for name in names)) for tier in _ADDED

@@ -24,7 +24,6 @@ class Fade(Transform):
         p: probability per row.
     """
 
-    name = "fade"
     parameter_names = ("fade_in", "fade_out", "shape")
     shapes = ("linear", "logarithmic", "exponential")
 
@@ -67,7 +66,6 @@ class TimeMask(Transform):
         p: probability per row.
     """
 
-    name = "time_masking"
     parameter_names = ("start", "width")
 
     def __init__(self, max_width: float = 0.125, fill: str = "silence", p: float = 1.0):
@@ -96,7 +94,6 @@ class TimeMask(Transform):
 class TimeShift(Transform):
     """Turn the clip as a ring, by a number of samples uniform in a range given as fractions of the clip; positive is later."""
 
-    name = "time_shift"
     parameter_names = ("shift",)
 
     def __init__(self, min_shift: float = -0.5, max_shift: float = 0.5, p: float = 1.0):
@@ -117,8 +114,6 @@ class TimeShift(Transform):
 class Reverse(Transform):
     """Play backwards."""
 
-    name = "reverse"
-
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         return audio.flip(-1)
 
@@ -135,7 +130,6 @@ class SpliceOut(Transform):
         p: probability per row.
     """
 
-    name = "splice_out"
     parameter_names = ("removed_ms",)
 
     def __init__(self, sample_rate: int, splices: int = 8, max_width_ms: float = 100.0, p: float = 1.0):

@@ -1,16 +1,17 @@
 """``python -m semisupcon data list | check | download``."""
 
-import argparse
+import inspect
+from argparse import Namespace
 from pathlib import Path
 
+from semisupcon.commands.parser import Parser, nearest_option
+from semisupcon.configuration import read_value
 from semisupcon.errors import ConfigError
 
 
 def main(args: list[str]) -> int:
     """Run one of the three; returns the exit status: 0, or 1 when a checked data set is not fit for training."""
-    parser = argparse.ArgumentParser(
-        prog="python -m semisupcon data", description="Data sets: what there is, whether it is fit, where to get it."
-    )
+    parser = Parser(prog="python -m semisupcon data", description="Data sets: what there is, whether it is fit, where to get it.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the tasks, with label kind, classes, split, metric, licence")
     check = commands.add_parser("check", help="one report on a data set; exit status 0 when it is fit for training, else 1")
@@ -35,7 +36,7 @@ def main(args: list[str]) -> int:
         from semisupcon.datasets.care.download import download_task
 
         return download_task(known.task, known.data_dir, known.yes)
-    return _check(known, task_options(rest))
+    return _check(known, task_options(rest), parser.options())
 
 
 def task_options(rest: list[str]) -> dict:
@@ -44,8 +45,6 @@ def task_options(rest: list[str]) -> dict:
     Raises:
         ConfigError: for a name without a value, or a value without a name.
     """
-    import yaml
-
     options, words = {}, list(rest)
     while words:
         name = words.pop(0)
@@ -54,21 +53,23 @@ def task_options(rest: list[str]) -> dict:
         name, equals, value = name[2:].partition("=")
         if not equals:
             if not words:
-                raise ConfigError(f"The option --{name} lacks its value.")
+                raise ConfigError(f"--{name} needs a value.")
             value = words.pop(0)
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            options[name] = value
+        options[name] = read_value(value)
     return options
 
 
-def _check(known: argparse.Namespace, options: dict) -> int:
+def _check(known: Namespace, options: dict, of_command: list[str]) -> int:
     from semisupcon.datasets import find_task
     from semisupcon.datasets.care.check import check
     from semisupcon.datasets.care.report import report
 
-    find_task(known.task)
+    of_task = list(inspect.signature(find_task(known.task)).parameters)[1:]
+    for name in options:
+        if name not in of_task:
+            meant = nearest_option(name, [*of_command, *of_task])
+            takes = f"Task '{known.task}' takes: {', '.join(f'--{o}' for o in of_task) or 'no options'}."
+            raise ConfigError(f"There is no option --{name}. " + (f"Did you mean --{meant}?" if meant else takes))
     if known.data_dir is None and not known.task.rsplit(".", 1)[-1].startswith("synthetic_"):
         raise ConfigError(f"Task '{known.task}' needs its folder: give it with --data_dir.")
     findings = check(known.task, known.data_dir, known.max_missing, known.max_unreadable, **options)

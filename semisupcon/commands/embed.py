@@ -4,21 +4,21 @@
 Parquet needs pyarrow; everything else works with what embedding itself needs.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from semisupcon.commands.parser import Parser
 from semisupcon.embedding import audio_files, embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
 from semisupcon.files import atomic_open, atomic_path, write_csv
 from semisupcon.memory import keep_freed_memory
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options of the command."""
-    p = argparse.ArgumentParser(prog="python -m semisupcon embed", description="Embeddings of audio files, one a file or one a second.")
+    p = Parser(prog="python -m semisupcon embed", description="Embeddings of audio files, one a file or one a second.")
     p.add_argument("audio", nargs="+", help="files, or folders that are searched for audio, of any format and sample rate")
     p.add_argument("--checkpoint", required=True, help="checkpoint, run folder or exported folder")
     p.add_argument("--out", required=True, type=Path, help="file that ends in .parquet or .npy")

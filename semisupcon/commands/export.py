@@ -1,14 +1,14 @@
 """`python -m semisupcon export RUN --out FOLDER`: the encoder of a run as ``model.safetensors`` and ``config.json``."""
 
-import argparse
 from pathlib import Path
 
 from semisupcon.checkpoints import export_encoder, find_checkpoint, load_encoder
+from semisupcon.commands.parser import Parser
 
 
 def main(args: list[str] | None = None) -> int:
     """Export; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m semisupcon export", description=__doc__)
+    parser = Parser(prog="python -m semisupcon export", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument("--trust", action="append", default=[], help="module outside semisupcon whose classes the file may name")

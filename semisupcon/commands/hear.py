@@ -1,9 +1,8 @@
 """`python -m semisupcon hear`: what a configuration's augmentations do to a file, as wav to listen to and as spectrograms to look at."""
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +10,8 @@ from torch import Tensor
 
 from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import build_chain
+from semisupcon.commands.parser import Parser
+from semisupcon.configuration import layered, section
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.files import atomic_path
 from semisupcon.plots.spectrograms import FLOOR_DB
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 DEFAULTS = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m semisupcon hear", description=__doc__.split(": ", 1)[1])
+def parser() -> Parser:
+    """The options of the command."""
+    p = Parser(prog="python -m semisupcon hear", description=__doc__.split(": ", 1)[1])
     p.add_argument("file", type=Path, help="any audio file")
     p.add_argument("--config", type=Path, action="append", default=[], help="a pretraining YAML; a second one overrides the first")
     p.add_argument("--aug_list", nargs="+", help="names of augmentations, instead of the configuration's")
@@ -41,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
 def main(args: list[str]) -> int:
     """Write the files, and say what was done to each view."""
     options = parser().parse_args(args)
-    settings = DEFAULTS | data_settings(options.config)
+    configured = section(layered(options.config), "data")
+    settings = DEFAULTS | {name: configured[name] for name in DEFAULTS if configured.get(name) is not None}
     given = {"aug_list": options.aug_list, "severity_modifier": options.severity, "target_sample_rate": options.sample_rate}
     settings |= {name: value for name, value in given.items() if value is not None}
     if not 1 <= options.views <= MAX_VIEWS or options.seconds <= 0 or options.start < 0:
@@ -60,27 +63,6 @@ def main(args: list[str]) -> int:
         print(f"{options.out}/view_{i + 1}.wav  {story}")
     print(f"{options.out}/spectrograms.png")
     return 0
-
-
-def data_settings(configs: Sequence[Path]) -> dict[str, Any]:
-    """The ``data`` section of YAML files, later ones first.
-
-    Raises:
-        ConfigError: if a file is missing or no mapping.
-    """
-    import yaml
-
-    settings: dict[str, Any] = {}
-    for path in configs:
-        try:
-            content = yaml.safe_load(path.read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"The configuration cannot be read: {error}\nIn: {path}") from error
-        data = content.get("data", {}) if isinstance(content, Mapping) else None
-        if not isinstance(data, Mapping):
-            raise ConfigError(f"The configuration has no section 'data' that could name augmentations.\nIn: {path}")
-        settings |= dict(data.get("init_args") or data)
-    return {name: settings[name] for name in DEFAULTS if settings.get(name) is not None}
 
 
 def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Tensor:

@@ -1,16 +1,16 @@
 """``python -m semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``: convert a published checkpoint."""
 
-import argparse
 from pathlib import Path
 
 import torch
 
+from semisupcon.commands.parser import Parser
 from semisupcon.importer import DROPPED, SYSTEMS, describe, import_checkpoint, write
 
 
 def main(args: list[str] | None = None) -> int:
     """Import; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m semisupcon import", description="Turn a published checkpoint into ours.")
+    parser = Parser(prog="python -m semisupcon import", description="Turn a published checkpoint into ours.")
     parser.add_argument("system", choices=SYSTEMS, help="what made the file")
     parser.add_argument("file", help="published checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")

@@ -3,105 +3,44 @@
 Objective, encoder, optimizer, scheduler and data module are named by class path in YAML; names of this package need no path.
 """
 
-import difflib
-import inspect
 import logging
 import os
 import re
 import sys
 import warnings
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any
 
 import pytorch_lightning as L
 import yaml
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from semisupcon import augmentations, encoders, frontends, heads, objectives, targets
+# The classes of these modules are known by their bare names.
+from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.failures import failure_in_options, smallest
+from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration
+from semisupcon.commands.parser import short
 from semisupcon.commands.types import numbers_as_written
-from semisupcon.data import streamed  # noqa: F401, for its data module is known by its bare name
+from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.errors import ConfigError, UserError, nearest
+from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
-from semisupcon.training import optimization  # bare class names resolve
+from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, newest_checkpoint, open_run, sweep_run
-
-# What SemiSupCon's own README calls them -> the name in use.
-OLD_NAMES = {
-    "resume_from_ckpt": "resume_from_checkpoint",
-    "data.aug_severity": "data.severity_modifier",
-    "aug_severity": "data.severity_modifier",
-    "data.target_sr": "data.target_sample_rate",
-    "target_sr": "data.target_sample_rate",
-    "data.target_len": "data.target_length",
-    "target_len": "data.target_length",
-    "data.n_augmentations": "data.views",
-    "n_augmentations": "data.views",
-    "model.temperature": "model.criterion.temperature",
-    "model.pos_thresh": "model.criterion.target SharedLabels --model.criterion.target.threshold",
-}
+from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
 
 log = logging.getLogger("semisupcon")
-
-
-class Parser(LightningArgumentParser):
-    """Answers a mistake in a sentence or two, with the nearest name, and status 2."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sys.stderr.write(f"error: {explain(message, self)}\n")
-        raise SystemExit(2)
-
-
-def explain(message: str, parser: LightningArgumentParser) -> str:
-    """A parser's message in at most three lines, with the option or class that was probably meant."""
-    lines = [re.sub(r"\s+", " ", line).strip() for line in str(message).splitlines()]
-    text = "\n".join([line for line in lines if line and not line.startswith("usage:")][:3])
-    for wrong in re.findall(r"--([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)'|'([\w.]+)' is not", text):
-        name = next(filter(None, wrong))
-        if name.endswith("use_test_set"):
-            return f"There is no option --{name}: test clips are never trained on."
-        if name in OLD_NAMES:
-            return f"--{name} is called --{OLD_NAMES[name]} here."
-        options = known_options(parser)
-        if name not in options and (meant := nearest_option(name, options)):
-            return f"There is no option --{name}. Did you mean --{meant}?"
-    if found := re.search(r"import path string: (\w+)", text):
-        return f"There is no class {found[1]}.{nearest(found[1], known_classes())}"
-    return text if len(text) < 600 else f"{text[:600]} ..."
-
-
-def known_options(parser: LightningArgumentParser) -> list[str]:
-    """Every option of the parser, and those of the data module, which the parser knows only once its class is chosen."""
-    options = [o.lstrip("-") for action in parser._actions for o in action.option_strings if o.startswith("--")]
-    return options + [f"data.{name}" for name in inspect.signature(AudioDataModule).parameters]
-
-
-def nearest_option(name: str, options: list[str]) -> str | None:
-    """The full name of the option closest to ``name``, by its last part where the part before the dot was left out or mistaken."""
-    whole = difflib.get_close_matches(name, options, n=1, cutoff=0.8)
-    ends = {option.rpartition(".")[2]: option for option in reversed(options)}
-    last = difflib.get_close_matches(name.rpartition(".")[2], ends, n=1, cutoff=0.6)
-    return whole[0] if whole else ends[last[0]] if last else None
-
-
-def known_classes() -> list[str]:
-    """Names that need no path: the classes that these rooms offer."""
-    rooms = (augmentations, encoders, frontends, heads, objectives, optimization, targets)
-    return [name for room in rooms for name, value in vars(room).items() if isinstance(value, type)]
 
 
 class PretrainCLI(LightningCLI):
@@ -116,22 +55,7 @@ class PretrainCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options of the run itself."""
-        add = parser.add_argument
-        add("--log", type=bool | str, default="csv", help="Logger beside metrics.csv: wandb (also: true), tensorboard, csv or false.")
-        add("--project", type=str, default="semisupcon", help="Project of the wandb run.")
-        add("--ckpt_path", type=str, default="runs", help="Folder of runs; this one writes <ckpt_path>/<run_name>/.")
-        add("--run_name", type=str | None, default=None, help="Name of the run; by default made of objective, encoder and time.")
-        add("--resume_from_checkpoint", type=str | None, default=None, help="Checkpoint, run folder, or 'last': continue in its folder.")
-        add("--resume_id", type=str | None, default=None, help="wandb run to continue; by default the one stored with the run.")
-        add("--monitor", type=str | None, default="val_top1", help="Value that chooses best.ckpt; null keeps the last only.")
-        add(
-            "--monitor_mode",
-            type=Literal["min", "max"] | None,
-            default=None,
-            help="Which way --monitor is better; by default its name tells.",
-        )
-        add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
-        add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
+        add_run_options(parser)
         parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}})
 
     def before_instantiate_classes(self) -> None:
@@ -260,27 +184,6 @@ def sentence_within(error: ValueError) -> str | None:
     return said[0] if said else None
 
 
-def option_names() -> list[str]:
-    """Full names of the trainer's options."""
-    return [f"trainer.{name}" for name in inspect.signature(L.Trainer).parameters]
-
-
-def resumed_configuration(args: ArgsType) -> ArgsType:
-    """The arguments, with the run's own configuration before them where a run is resumed and no ``--config`` is given."""
-    if not isinstance(args, list) or any(a == "--config" or a.startswith("--config=") for a in args):
-        return args
-    given = dict(pairwise(args)) | dict(a.split("=", 1) for a in args if "=" in a)
-    if (what := given.get("--resume_from_checkpoint")) in (None, "null"):
-        return args
-    path = newest_checkpoint(Path(given.get("--ckpt_path", "runs"))) if what == "last" else Path(what)
-    folder = path if path.is_dir() else path.parent
-    written = sorted(folder.glob("run_config.resumed-*.yaml"))[-1:] or [folder / CONFIG]
-    if not written[0].is_file():
-        return args
-    log.info("The configuration is %s; the options of the command line override it.", written[0])
-    return ["--config", str(written[0]), *args]
-
-
 def speak_plainly() -> None:
     """Our messages, and of Lightning's only those that a person can act on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -303,7 +206,7 @@ def configured(args: ArgsType = None) -> PretrainCLI:
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,
         parser_class=Parser,
-        parser_kwargs={"allow_abbrev": False},
+        parser_kwargs={"allow_abbrev": False, "prog": "python -m semisupcon pretrain"},
         run=False,
         args=args,
     )
@@ -317,7 +220,7 @@ def main(args: ArgsType = None) -> int:
         cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))
         cli.fit()
     except (UserError, MisconfigurationException) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {short(str(error))}", file=sys.stderr)
         return 2
     except SystemExit:
         # A second Ctrl-C ends the run at once; Lightning then exits with 1.

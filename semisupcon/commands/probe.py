@@ -6,13 +6,13 @@ import shlex
 import sys
 from dataclasses import fields
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile
 
+from semisupcon.commands.typed import TypedParser
+from semisupcon.configuration import read_value
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.memory import keep_freed_memory
 from semisupcon.probing.methods.base import FineTuning, Settings
@@ -22,25 +22,9 @@ Names = list[str] | str
 Numbers = list[int] | int | str
 
 
-class Parser(ArgumentParser):
-    """Answers a mistake in a sentence, with the nearest option, and status 2."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        options = [o for action in self._actions for o in action.option_strings]
-        text = " ".join(line.strip() for line in str(message).splitlines() if line.strip())
-        wrong = [
-            word.split("=")[0] for word in text.replace("'", " ").split() if word.startswith("--") and word.split("=")[0] not in options
-        ]
-        if wrong:
-            close = get_close_matches(wrong[0], options, n=1, cutoff=0.6)
-            text = f"There is no option {wrong[0]}." + (f" Did you mean {close[0]}?" if close else " See --help.")
-        sys.stderr.write(f"error: {text[:600]}\n")
-        raise SystemExit(2)
-
-
-def parser() -> Parser:
-    """The options of `probe.py`."""
-    p = Parser(prog="probe.py", description="What a frozen representation is worth.")
+def parser() -> TypedParser:
+    """The options of the command."""
+    p = TypedParser(prog="python -m semisupcon probe", description="What a frozen representation is worth.")
     p.add_argument("--config", action=ActionConfigFile, help="YAML with any of these options; those on the command line win.")
     p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to call one otherwise.")
     p.add_argument(
@@ -93,9 +77,9 @@ def parser() -> Parser:
 def main(args: list[str] | None = None) -> int:
     """Probe; returns the exit status, 2 after a mistake in the input."""
     args = sys.argv[1:] if args is None else args
-    options = parser().parse_args(gather_task_options(args))
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        options = parser().parse_args(gather_task_options(args))
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
         from semisupcon.plots import require_matplotlib
         from semisupcon.probing.report.write import write_report
         from semisupcon.probing.suite import run, score_saved_head
@@ -121,9 +105,9 @@ def gather_task_options(args: list[str]) -> list[str]:
         if not option.startswith("--task_kwargs.") or len(path) < 2:
             rest.append(option + equals + value)
             continue
-        if not equals and not args:
-            raise SystemExit(f"error: {option} has no value")
-        given.setdefault(path[0], {})[path[1]] = yaml.safe_load(value if equals else args.pop(0))
+        if not equals and (not args or args[0].startswith("--")):
+            raise ConfigError(f"{option} needs a value.")
+        given.setdefault(path[0], {})[path[1]] = read_value(value if equals else args.pop(0))
     return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
 
 

@@ -1,9 +1,9 @@
 """``python -m semisupcon stream PACKED OUT``: copy a packed data set into chunks for object storage."""
 
-import argparse
 import logging
 from pathlib import Path
 
+from semisupcon.commands.parser import Parser
 from semisupcon.data.streamed import CHUNK_BYTES, write_stream
 
 log = logging.getLogger(__name__)
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 def main(args: list[str] | None = None) -> int:
     """``python -m semisupcon stream``; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m semisupcon stream", description="Copy a packed set into chunks for object storage.")
+    parser = Parser(prog="python -m semisupcon stream", description="Copy a packed set into chunks for object storage.")
     parser.add_argument("packed", type=Path, help="what python -m semisupcon pack made")
     parser.add_argument("out", type=Path, help="a new folder, to be copied to a bucket as it is")
     parser.add_argument("--chunk_bytes", type=int, default=CHUNK_BYTES, help="size of a chunk (default: %(default)s)")

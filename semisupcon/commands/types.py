@@ -5,16 +5,16 @@ from operator import or_
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type
 
 from semisupcon.augmentations.chains import AugmentationList
+from semisupcon.configuration import read_value
 
 
 def read_augmentations(given: Any) -> AugmentationList:
     """A list of augmentations from YAML or its text; one entry alone is a list of one."""
-    value = yaml.safe_load(given) if isinstance(given, str) else given
+    value = read_value(given) if isinstance(given, str) else given
     return AugmentationList(value if isinstance(value, list | tuple) else [value])
 
 

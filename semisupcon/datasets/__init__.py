@@ -55,6 +55,8 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
     try:
         return getattr(importlib.import_module(module), function)
     except (ModuleNotFoundError, AttributeError) as error:
+        if task in TASKS:  # A package is missing.
+            raise
         raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
 
 

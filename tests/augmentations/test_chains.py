@@ -12,7 +12,7 @@ from semisupcon.errors import ConfigError
 from semisupcon.spec import remake
 
 SIX = ["gain", "polarity_inversion", "add_colored_noise", "filtering", "pitch_shift", "delay"]
-CORRUPTIONS = ["timestretch", "splice", "reverb", "chorus", "distortion", "compression", "reverse", "bitcrush", "mp3"]
+CORRUPTIONS = ["time_stretch", "splice_out", "reverb", "chorus", "distortion", "compression", "reverse", "bit_crush", "mp3"]
 needs_pedalboard = pytest.mark.skipif(find_spec("pedalboard") is None, reason="needs the optional package pedalboard")
 
 
@@ -39,7 +39,7 @@ def test_every_corruption_works(keys):
 
 @needs_pedalboard
 def test_tiers_are_cumulative():
-    expected = [["timestretch"], ["splice"], ["reverb", "chorus"], ["distortion"], ["compression", "reverse"], ["bitcrush", "mp3"]]
+    expected = [["time_stretch"], ["splice_out"], ["reverb", "chorus"], ["distortion"], ["compression", "reverse"], ["bit_crush", "mp3"]]
     names = list(SIX)
     for tier, added in zip(range(5, 11), expected, strict=True):
         names += added

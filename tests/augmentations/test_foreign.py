@@ -114,7 +114,7 @@ def test_a_list_of_class_paths_is_stateless_and_leaves_the_generators_alone(keys
     }
     colored = {"class_path": "torch_audiomentations.AddColoredNoise", "init_args": {"p": 0.6}}
     chain = build_chain([nested, {"class_path": "torchaudio_augmentations.Delay"}, colored, "gain"], 2, 16000, p=1.0)
-    assert chain.operators == ("RandomApply", "Delay", "AddColoredNoise", "gain")
+    assert chain.operators == ("random_apply", "delay", "add_colored_noise", "gain")
     x = torch.randn(24, 1, 9000, generator=torch.Generator().manual_seed(0))
     random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
     expected = random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002

@@ -7,7 +7,7 @@ from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain, RandomSubset
 from semisupcon.errors import ConfigError
 
-SEVEN = ("pitch_shift", "fade", "white_noise", "mixed_noise", "time_stretch", "time_masking", "time_shift")
+SEVEN = ("pitch_shift", "fade", "white_noise", "mixed_noise", "time_stretch", "time_mask", "time_shift")
 DRAWS = 10_000
 
 
@@ -91,7 +91,7 @@ class Square(PolarityInversion):
 
 def test_excluded_operators_are_gone():
     chain = MTSLVRChain(augs_to_exclude=["fade", "time_shift"])
-    assert chain.operators == ("pitch_shift", "white_noise", "mixed_noise", "time_stretch", "time_masking")
+    assert chain.operators == ("pitch_shift", "white_noise", "mixed_noise", "time_stretch", "time_mask")
     assert chain.steps == (1, 5)
     with pytest.raises(ConfigError, match="Did you mean 'fade'"):
         MTSLVRChain(augs_to_exclude=["fades"])
@@ -108,7 +108,7 @@ def test_a_probability_thins_the_subset(keys):
 
 def test_clmr(keys):
     chain = CLMRChain(22050)
-    assert chain.operators == ("polarity_inversion", "noise", "gain", "high_low_pass", "delay", "pitch_shift", "reverb")
+    assert chain.operators == ("polarity_inversion", "add_noise", "gain", "high_low_pass", "delay", "pitch_shift", "reverb")
     for transform in chain.modules():
         if hasattr(transform, "apply") and hasattr(transform, "draw"):
             transform.apply = lambda audio, parameters, key: audio

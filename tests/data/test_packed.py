@@ -302,7 +302,7 @@ def test_the_command(folder, tmp_path, monkeypatch, capsys, caplog):
         assert message in capsys.readouterr().err
     (tmp_path / "b.yaml").write_text("data: {init_args: {batchsize: 3}}")
     assert main(["pack", *configs, "--out", str(out)]) == 2
-    assert "Did you mean 'batch_size'" in capsys.readouterr().err
+    assert "Did you mean --data.batch_size?" in capsys.readouterr().err
     assert main(["pack", "--config", str(tmp_path / "none.yaml"), "--out", str(out)]) == 2
     assert main(["pack", "--out", str(out), "--data.data_dir", str(folder)]) == 2
     assert "--data.target_sample_rate" in capsys.readouterr().err

@@ -131,8 +131,8 @@ def test_mistakes_on_the_command_line_end_with_status_two(world, capsys):
         (["check", "csv"], "needs its folder"),
         (["check", "cvs", "--data_dir", world], "Did you mean 'csv'"),
         (["check", "csv", "--data_dir", world / "nowhere"], "not found"),
-        (["check", "csv", "--data_dir", world, "--lable", "label"], "Did you mean 'label'"),
-        (["check", "csv", "--data_dir", world, "--label"], "lacks its value"),
+        (["check", "csv", "--data_dir", world, "--lable", "label"], "Did you mean --label?"),
+        (["check", "csv", "--data_dir", world, "--label"], "--label needs a value"),
     ):
         code, text = run(capsys, *args)
         assert code == 2

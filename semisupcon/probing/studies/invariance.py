@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from semisupcon.augmentations.chains import build_chain
+from semisupcon.augmentations.names import current_name
 from semisupcon.encoders.base import Encoder
 from semisupcon.probing.methods.head import ProbeHead
 from semisupcon.random import clip_key, derive, normal, stable_hash
@@ -71,7 +72,7 @@ def invariance(
     whiteners = {name: whitener(original[:, columns]) for name, columns in heads.items()}
     order = np.roll(np.arange(len(names)), 1)
     found = []
-    for operator in operators:
+    for operator in map(current_name, operators):
         chain = build_chain([operator], 2.0, encoder.sample_rate, p=1.0)
         chain.transforms[0].p = 1.0
         keys = clip_key(derive(clips, "invariance", seed))

@@ -1,0 +1,163 @@
+"""The parser of all commands. A mistake is answered by ``error: ...`` in at most three lines on stderr, and exit status 2.
+
+`Answers` holds the answers. `Parser` is argparse with them; `semisupcon.commands.typed` adds them to jsonargparse.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NoReturn
+
+from semisupcon.errors import closest, nearest
+
+LINES, LETTERS = 3, 600
+SIMILAR = 0.6
+TYPES = {"int": "a whole number", "float": "a number"}
+
+
+def nearest_option(name: str, options: list[str]) -> str | None:
+    """The full name of the option that ``name`` was probably meant to be, without dashes; None when none is close.
+
+    The sections before the dots are kept where they exist, so ``data.bach_size`` is looked for in ``data`` only. Sections may be left out:
+    ``batch_size`` and ``model.lr`` are found where they are.
+    """
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, -1, -1):
+        prefix = "".join(f"{part}." for part in parts[:cut])
+        inside = [o for o in options if o.startswith(prefix) and o.count(".") >= name.count(".")]
+        if inside:
+            break
+    rest = parts[cut:]
+
+    def end(option: str) -> list[str]:
+        return option.split(".")[-len(rest) :]
+
+    alike = [o for o in inside if all(closest(p, [e], SIMILAR) for p, e in zip(rest, end(o), strict=True))]
+    for found in ([o for o in alike if end(o) == rest], alike):
+        for depth in sorted({o.count(".") for o in found}):
+            ends: dict[str, str] = {}
+            for option in found:
+                if option.count(".") == depth:
+                    ends.setdefault(".".join(end(option)), option)
+            return ends[closest(".".join(rest), ends, 0.0)]
+    return None
+
+
+def short(text: str) -> str:
+    """A message in at most three lines."""
+    lines = [re.sub(r"\s+", " ", line).strip() for line in text.splitlines()]
+    text = "\n".join([line for line in lines if line][:LINES])
+    return text if len(text) <= LETTERS else f"{text[:LETTERS]} ..."
+
+
+def listing(names: list[str]) -> str:
+    """``a, b or c``."""
+    return " or ".join([", ".join(names[:-1])] * (len(names) > 1) + names[-1:])
+
+
+class Answers:
+    """Mixin of a parser: how it answers a mistake.
+
+    Attributes:
+        old_names: options of earlier versions and of the original systems, by the option in use.
+        refused: options that do not exist, by the reason.
+        words: the command line.
+    """
+
+    old_names: ClassVar[Mapping[str, str]] = {}
+    refused: ClassVar[Mapping[str, str]] = {}
+    words: list[str] = []
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the answer and exit with status 2."""
+        sys.stderr.write(f"error: {short(self.answer(str(message)))}\n")
+        raise SystemExit(2)
+
+    def answer(self, message: str) -> str:
+        """A message of argparse in words of ours, with the option or value that was probably meant."""
+        text = " ".join(message.split())
+        if found := re.match("unrecognized arguments: (.*)", text):
+            given = found[1].split(" ")
+            wrong = next((word for word in given if word.startswith("-")), None)
+            return self.unknown(wrong) if wrong else f"Unexpected argument '{given[0]}'. {self.see_help()}"
+        if found := re.match("the following arguments are required: (.*)", text):
+            wrong = next(self.unknown_words(), None)
+            return self.unknown(wrong) if wrong else f"Missing: {self.dashed(found[1])}. {self.see_help()}"
+        if found := re.match(r"argument (\S+): expected (one|at least one|\d+) argument", text):
+            return f"{self.without_value(found[1].split('/'))} needs a value."
+        if found := re.match(r"argument (.+?): invalid choice: (.+?) \(choose from (.*)\)", text):
+            choices = [choice.strip("'\"") for choice in found[3].split(", ")]
+            value = found[2].strip("'\"")
+            return f"{self.long_name(found[1])} takes {listing(choices)}, got '{value}'.{nearest(value, choices)}"
+        if found := re.match(r"argument (.+?): invalid (\w+) value: (.*)", text):
+            return f"{self.long_name(found[1])} takes {TYPES.get(found[2], found[2])}, got {found[3]}."
+        return message
+
+    def unknown(self, word: str) -> str:
+        """The answer to an option that does not exist."""
+        name, written = plain_name(word), word.partition("=")[0]
+        if name in self.refused:
+            return f"There is no option --{name}: {self.refused[name]}"
+        if name in self.old_names:
+            return f"--{name} is called --{self.old_names[name]} here."
+        meant = nearest_option(name, self.options())
+        return f"There is no option {written}. " + (f"Did you mean --{meant}?" if meant else self.see_help())
+
+    def options(self) -> list[str]:
+        """Every long option without dashes, those of the chosen subcommand included."""
+        return [name for parser in self._chosen() for action in parser._actions for name in long_options(action)]
+
+    def unknown_words(self) -> Iterator[str]:
+        """The words of the command line that look like options and are none, abbreviations apart."""
+        known = [f"--{name}" for name in self.options()]
+        for word in self.words:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name != "--" and not any(option.startswith(name) for option in known):
+                yield word
+
+    def without_value(self, names: list[str]) -> str:
+        """The option that lacks its value, as it was written."""
+        for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
+            if following.startswith("--") and any(word == name or word.startswith(f"{name}.") for name in names):
+                return word
+        return self.long_name("/".join(names))
+
+    def long_name(self, names: str) -> str:
+        """``--checkpoint`` of ``-c/--checkpoint``; the name of a positional argument as it is."""
+        return next((name for name in names.split("/") if name.startswith("--")), names)
+
+    def dashed(self, names: str) -> str:
+        """Names of arguments, options with their dashes."""
+        options = self.options()
+        return ", ".join(f"--{name}" if name in options else name for name in names.split(", "))
+
+    def see_help(self) -> str:
+        """Where the options are listed."""
+        return f"See: {self.prog} --help"
+
+    def _chosen(self) -> Iterator[Any]:
+        yield self
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                yield from (action.choices[word] for word in self.words if word in action.choices)
+
+
+class Parser(Answers, argparse.ArgumentParser):
+    """argparse, with the answers of this module."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        self.words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+
+def plain_name(word: str) -> str:
+    """The name in a word such as ``--trainer.callbacks+=X`` or ``--data.init_args.views``: no dashes, value or ``init_args``."""
+    return word.partition("=")[0].lstrip("-").rstrip("+").replace(".init_args.", ".").removesuffix(".class_path")
+
+
+def long_options(action: argparse.Action) -> Iterator[str]:
+    """The long names of an option without dashes; not ``x.help`` and ``x+``, which jsonargparse adds to an option ``x``."""
+    for name in action.option_strings:
+        if name.startswith("--") and not name.endswith((".help", "+")):
+            yield name[2:]

@@ -1,0 +1,214 @@
+"""jsonargparse with the answers of `semisupcon.commands.parser`: typed options, classes by name, and layered ``--config`` files."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse._common import parser_context
+from jsonargparse._typehints import ActionTypeHint, get_all_subclass_paths, get_class_types
+from torch import nn
+
+from semisupcon.commands.parser import Answers, listing, long_options, plain_name
+from semisupcon.configuration import lay_over, layered, read_yaml
+from semisupcon.errors import ConfigError, nearest
+from semisupcon.public import CLASSES, public_class
+
+_KEY = r'Parser key "(?P<key>[^"]+)"'
+_OPTION = r"Option '(?P<option>[^']+)' is not accepted|Group '(?P<group>[^']+)' does not accept option '(?P<member>[^']+)'"
+_CLASS = r"Expected a dot import path string: (?P<name>\S+)|given class_path '(?P<path>[^']+)':\s+(?:No module|module )"
+_OTHER = r"Import path (?P<other>\S+) does not correspond to a subclass of (?P<base>\w+)"
+_TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "list": "a list", "dict": "a mapping"}
+
+
+def take_configs(words: list[str], names: tuple[str, ...] = ("--config",)) -> tuple[list[str], list[str]]:
+    """The files given as ``--config``, and the command line without them."""
+    paths, rest, words = [], [], list(words)
+    while words:
+        name, equals, value = words.pop(0).partition("=")
+        if name in names and (equals or words):
+            paths.append(value if equals else words.pop(0))
+        else:
+            rest.append(name + equals + value)
+    return paths, rest
+
+
+class Typed(Answers):
+    """Mixin of a jsonargparse parser. All ``--config`` files are layered first; what the command line says wins."""
+
+    config: Mapping[str, Any] = {}
+    files: tuple[str, ...] = ()
+
+    def parse_args(self, args=None, *more, **kwargs):
+        self.words = list(sys.argv[1:] if args is None else args)
+        action = next((a for a in self._actions if isinstance(a, ActionConfigFile)), None)
+        if action is None:
+            return super().parse_args(self.words, *more, **kwargs)
+        paths, rest = take_configs(self.words, tuple(action.option_strings))
+        try:
+            self.files, self.config = tuple(paths), layered(paths, self.accepts, self._read)
+        except ConfigError as error:
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(2) from error
+        # A section that was cleared has its defaults.
+        given = {name: value for name, value in self.config.items() if value is not None or name not in self.groups}
+        configs = [f"{action.option_strings[-1]}={yaml.safe_dump(given, sort_keys=False)}"] if given else []
+        return super().parse_args([*configs, *rest], *more, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the answer and exit with status 2; the parser of a class reports to the parser of the command."""
+        if not self.exit_on_error:
+            ArgumentParser.error(self, message, ex)
+        super().error(message, ex)
+
+    def answer(self, message: str) -> str:
+        """A message of jsonargparse in words of ours, with the option, class or value that was probably meant."""
+        found, path = None, "".join(re.findall(r"^--(\S+)\.help: ", message))
+        for found in re.finditer("|".join((_KEY, _OPTION, _CLASS, _OTHER)), message):
+            if found["key"]:
+                path = f"{path}.{found['key']}" if path else found["key"]
+            elif found["option"] or found["group"]:
+                name = ".".join(filter(None, (path, found["group"], found["member"] or found["option"])))
+                return self.unknown(f"--{name}")
+            else:
+                break
+        value = re.findall(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
+        types = self._expected(message)
+        wrong = found and path and (found["name"] or found["path"] or found["other"])
+        if wrong and (not types or re.fullmatch(r"(\w+\.)*[A-Z]\w*", wrong)):
+            return self._no_class(path, wrong, found["base"])
+        if path and types and value:
+            meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if " " not in t])
+            return f"--{path} takes {listing(types)}, got '{value[0]}'.{meant}{self._source(path)}"
+        return super().answer(message)
+
+    def unknown(self, word: str) -> str:
+        """The answer to an option that does not exist, with the file that names it."""
+        name = plain_name(word)
+        section = name.rpartition(".")[0]
+        of_a_class = any(option.startswith(f"{section}.") for option in self.options())
+        if get_class_types(getattr(self._action(section), "_typehint", None)) and not of_a_class and name not in self.old_names:
+            return f"There is no option --{name} while --{section} has no class. Give --{section} CLASS before it."
+        return super().unknown(word) + self._source(name)
+
+    def options(self) -> list[str]:
+        """Every option, those of the chosen classes included."""
+        return list(dict.fromkeys(name for name, _ in self._walk(self, "")))
+
+    def accepts(self, class_path: str, option: str, value: Any) -> bool:
+        """Whether a class has an option that takes a value; true for a class that is not known here."""
+        if (cls := self._class(class_path)) is None:
+            return True
+        inner = self._class_parser(cls)
+        action = next((action for action in inner._actions if action.dest == option), None)
+        if action is None:
+            return any(action.dest.startswith(f"{option}.") for action in inner._actions)
+        try:
+            with parser_context(lenient_check=False, load_value_mode=inner.parser_mode):
+                inner._check_value_key(action, value, option, Namespace())
+        except Exception:  # jsonargparse raises several; it drops such a value too.
+            return False
+        return True
+
+    def _read(self, path: str | Path) -> dict[str, Any]:
+        """A file, with the classes that it names as YAML files, which are relative to it."""
+        content = read_yaml(path)
+        for action in self._actions:
+            *sections, name = action.dest.split(".")
+            part: Any = content
+            for section in sections:
+                part = part.get(section) if isinstance(part, Mapping) else None
+            value = part.get(name) if isinstance(part, dict) else None
+            if isinstance(value, str) and value.endswith((".yaml", ".yml")) and get_class_types(getattr(action, "_typehint", None)):
+                part[name] = read_yaml(Path(path).parent / value)
+        return content
+
+    def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for action in parser._actions:
+            yield from ((prefix + name, action) for name in long_options(action) if name != "help" or not prefix)
+            if isinstance(action, ActionTypeHint) and (chosen := self._chosen_class(prefix + action.dest, action)):
+                inner = self._class_parser(chosen, getattr(action, "sub_add_kwargs", None))
+                yield from self._walk(inner, f"{prefix}{action.dest}.")
+
+    def _action(self, option: str) -> Any:
+        return next((action for name, action in self._walk(self, "") if name == option), None)
+
+    def _chosen_class(self, name: str, action: Any) -> type | None:
+        """The class of an option: that of the command line, of the files, or the default."""
+        types = get_class_types(action._typehint)
+        if not types:
+            return None
+        default = action.default.as_dict() if isinstance(action.default, Namespace) else action.default
+        found = default if (configured := self._configured(name)) is None else lay_over(default, configured)
+        for word, following in zip(self.words, [*self.words[1:], ""], strict=True):
+            if plain_name(word) == name:
+                found = word.partition("=")[2] or following
+        if isinstance(found, list):
+            found = found[-1] if found else None
+        found = found.get("class_path") if isinstance(found, Mapping) else found
+        return self._class(found, types) if isinstance(found, str) and found else None
+
+    def _configured(self, name: str) -> Any:
+        value: Any = self.config
+        for part in name.split("."):
+            value = value[-1] if isinstance(value, list) and value else value
+            value = value.get(part, (value.get("init_args") or {}).get(part)) if isinstance(value, Mapping) else None
+        return value
+
+    def _class(self, name: str, types: tuple[type, ...] = ()) -> type | None:
+        """A class by import path or, for one of ours and those of the parser's options, by its name alone."""
+        module, _, last = name.rpartition(".")
+        if not module and name in CLASSES:
+            return public_class(name)
+        try:
+            if module:
+                found = getattr(importlib.import_module(module), last, None)
+                return found if isinstance(found, type) else None
+        except ImportError:
+            return None
+        roots = types or (nn.Module, *(t for a in self._actions if isinstance(a, ActionTypeHint) for t in get_class_types(a._typehint)))
+        paths = [path for root in roots for path in get_all_subclass_paths(root) if path.endswith(f".{name}")]
+        return self._class(paths[0]) if paths else None
+
+    def _class_parser(self, cls: type, kwargs: Mapping[str, Any] | None = None) -> Any:
+        with parser_context(parent_parser=self):
+            return ActionTypeHint.get_class_parser(cls, dict(kwargs or {}))
+
+    def _no_class(self, option: str, wrong: str, base: str | None) -> str:
+        """The answer to a class that does not exist, or does not fit the option."""
+        action = self._action(option)
+        paths = get_all_subclass_paths(action._typehint) if isinstance(action, ActionTypeHint) else []
+        names = [name for name in (path.rpartition(".")[2] for path in paths) if not name.startswith("_")]
+        said = f"--{option} takes a subclass of {base}, got {wrong}." if base else f"There is no class {wrong} for --{option}."
+        return said + nearest(wrong.rpartition(".")[2], names) + self._source(option)
+
+    def _source(self, name: str) -> str:
+        """The line that names the file an option is from; nothing for one of the command line."""
+        if any(plain_name(word) == name for word in self.words):
+            return ""
+        return "".join([f"\nIn: {file}" for file in self.files if name in set(_names(read_yaml(file)))][-1:])
+
+    def _expected(self, message: str) -> list[str]:
+        """What values an option takes, in words, without classes and null."""
+        said: list[str] = []
+        for expected in re.findall(r"Expected a (<class '[\w.]+'>|typing\.Literal\[.*?\])", message):
+            if expected.startswith("typing"):
+                said += [choice.strip("'") for choice in expected[len("typing.Literal[") : -1].split(", ")]
+            elif (name := expected.split("'")[1].rpartition(".")[2]) != "NoneType":
+                said.append(_TYPES.get(name, name))
+        return list(dict.fromkeys(said))
+
+
+class TypedParser(Typed, ArgumentParser):
+    """jsonargparse, with the answers of this module."""
+
+
+def _names(config: Any, prefix: str = "") -> Iterator[str]:
+    """Every name in a configuration, with its sections and without ``init_args``."""
+    for name, value in config.items() if isinstance(config, Mapping) else ():
+        yield plain_name(f"{prefix}{name}")
+        yield from _names(value, prefix if name == "init_args" else f"{prefix}{name}.")

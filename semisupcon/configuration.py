@@ -1,0 +1,141 @@
+"""YAML files, and how several are layered.
+
+All commands that take ``--config`` use `layered`. A later file wins over an earlier one. Mappings merge, lists replace, null clears, and
+``name+`` appends to the list ``name``.
+Classes are written ``{class_path: NAME, init_args: {...}}``, as NAME alone, or as the bare ``init_args`` of the class below. A file
+that names another class keeps the options of the class below that the new class has.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from semisupcon.errors import ConfigError
+
+Accepts = Callable[[str, str, Any], bool]
+_SPEC = {"class_path", "init_args", "dict_kwargs"}
+# YAML 1.1 reads 1e-3 as text. This pattern and the absence of dates are those of jsonargparse, which reads the command line.
+_FLOAT = re.compile(
+    r"""^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+][0-9]+)?
+    |[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$""",
+    re.X,
+)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file; ``{}`` for an empty file.
+
+    Raises:
+        ConfigError: for a file that cannot be read, is no YAML, or holds no mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_loader())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.\nIn: {path}"
+        ) from error
+    except yaml.YAMLError as error:
+        problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        raise ConfigError(f"The configuration is no YAML: {' '.join(problem.split())}.\nIn: {place}") from error
+    if content is not None and not isinstance(content, dict):
+        raise ConfigError(f"The configuration is no mapping of names to values.\nIn: {path}")
+    return content or {}
+
+
+def read_value(text: str) -> Any:
+    """A value of the command line: YAML where it is YAML, else the text itself."""
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=_loader())
+    except yaml.YAMLError:
+        return text
+
+
+def layered(
+    paths: Iterable[str | Path], accepts: Accepts | None = None, read: Callable[[str | Path], dict[str, Any]] = read_yaml
+) -> dict[str, Any]:
+    """YAML files as one mapping, each laid over those before it; ``{}`` for none.
+
+    Args:
+        paths: YAML files, in order.
+        accepts: whether a class, named as in the file, has an option that takes a value. None says yes to all.
+        read: reads one file.
+
+    Raises:
+        ConfigError: for a file that cannot be read, is no YAML, or holds no mapping.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        merged = lay_over(merged, read(path), accepts)
+    return merged
+
+
+def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:
+    """One configuration over another, by the rules of this module."""
+    below, above = _alike(below, above), _alike(above, below)
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    old, new = below.get("class_path"), above.get("class_path")
+    if isinstance(old, str) and isinstance(new, str) and _bare(old) != _bare(new):
+        kept = below.get("init_args") or {}
+        below = {"init_args": {k: v for k, v in kept.items() if accepts is None or accepts(new, k, v)}}
+    merged = dict(below)
+    for name, value in above.items():
+        if (plain := str(name).removesuffix("+")) != str(name) and (plain in merged or name in merged):
+            plain = plain if plain in merged else name
+            merged[plain] = [*_listed(merged[plain]), *_listed(value)]
+        else:
+            merged[name] = lay_over(below[name], value, accepts) if name in below else value
+            merged.pop(f"{name}+", None)
+    return merged
+
+
+def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The options of a section such as ``data``, given with or without ``class_path`` and ``init_args``.
+
+    Raises:
+        ConfigError: if the section is no mapping.
+    """
+    content = config.get(name)
+    if content is not None and not isinstance(content, Mapping):
+        raise ConfigError(f"The section '{name}' of the configuration is no mapping of names to values.")
+    content = dict(content or {})
+    return dict(content.get("init_args") or {}) if _SPEC & content.keys() else content
+
+
+def _alike(value: Any, other: Any) -> Any:
+    """A class given in a short form, written like the ``other`` one where that has the long form."""
+    if not isinstance(other, Mapping) or not _SPEC & other.keys():
+        return value
+    if isinstance(value, str):
+        return {"class_path": value}
+    return {"init_args": value} if isinstance(value, Mapping) and value and not _SPEC & value.keys() else value
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _bare(class_path: str) -> str:
+    return class_path.rpartition(".")[2]
+
+
+@functools.cache
+def _loader() -> type:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Numbers as on the command line."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":float", ":timestamp"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+    return Loader

@@ -1,0 +1,91 @@
+"""YAML files, and how several are layered."""
+
+import pytest
+import yaml
+
+from semisupcon.configuration import lay_over, layered, read_value, read_yaml, section
+from semisupcon.errors import ConfigError
+
+BELOW = {"class_path": "SampleCNN", "init_args": {"widths": [1, 2], "sample_rate": 8000}}
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}, "e": 5}, {"a": 1, "b": {"c": 4, "d": 3}, "e": 5}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+        ({"a": None}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": [1]}, {"a+": 2}, {"a": [1, 2]}),
+        ({"a+": [1]}, {"a+": [2]}, {"a+": [1, 2]}),
+        ({"a+": [1]}, {"a": [2]}, {"a": [2]}),
+        ({"a": None}, {"a+": [2]}, {"a": [2]}),
+        (BELOW, {"init_args": {"sample_rate": 16000}}, BELOW | {"init_args": {"widths": [1, 2], "sample_rate": 16000}}),
+        (BELOW, {"sample_rate": 16000}, BELOW | {"init_args": {"widths": [1, 2], "sample_rate": 16000}}),
+        ({"sample_rate": 1}, {"class_path": "A", "init_args": {"x": 2}}, {"class_path": "A", "init_args": {"sample_rate": 1, "x": 2}}),
+        ("SampleCNN", {"init_args": {"stem": 3}}, {"class_path": "SampleCNN", "init_args": {"stem": 3}}),
+        (BELOW, "SampleCNN", BELOW),
+        (BELOW, {"class_path": "semisupcon.encoders.SampleCNN"}, BELOW | {"class_path": "semisupcon.encoders.SampleCNN"}),
+    ],
+)
+def test_rules(below, above, expected):
+    assert lay_over(below, above) == expected
+
+
+def test_another_class_keeps_the_options_that_it_has():
+    asked = []
+
+    def accepts(name, option, value):
+        asked.append((name, option, value))
+        return option == "sample_rate"
+
+    above = {"class_path": "ResNet1d", "init_args": {"depth": 18}}
+    expected = {"class_path": "ResNet1d", "init_args": {"sample_rate": 8000, "depth": 18}}
+    assert lay_over({"encoder": BELOW}, {"encoder": above}, accepts) == {"encoder": expected}
+    assert asked == [("ResNet1d", "widths", [1, 2]), ("ResNet1d", "sample_rate", 8000)]
+    assert lay_over(BELOW, "ResNet1d", accepts) == {"class_path": "ResNet1d", "init_args": {"sample_rate": 8000}}
+
+
+def test_files_are_layered_in_order(tmp_path):
+    for name, text in {"a": "x: {y: 1, z: [1]}\n", "b": "x: {y: 2}\n", "c": "# nothing\n", "d": "w: 1e-3\n"}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    assert layered(tmp_path / f"{name}.yaml" for name in "abcd") == {"x": {"y": 2, "z": [1]}, "w": 1e-3}
+    assert layered([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "The configuration cannot be read: No such file or directory.\nIn: "),
+        (b"\xff\xfe\x00", "The configuration cannot be read: it is no text.\nIn: "),
+        (b"a: [1\nb: 2", "The configuration is no YAML: "),
+        (b"- 1\n- 2", "The configuration is no mapping of names to values.\nIn: "),
+        (b"a: !!python/object/apply:os.system [ls]", "The configuration is no YAML: "),
+    ],
+)
+def test_a_file_that_is_wrong_is_named(tmp_path, content, message):
+    path = tmp_path / "a.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(message)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_numbers_are_read_as_on_the_command_line():
+    from jsonargparse._loaders_dumpers import get_yaml_default_loader
+
+    for text in ("1e-3", "1", "1.5", "1_000", "-.5", ".inf", "2020-01-01", "a: 1e3", "[1e-4, x]", "1:30.5", "yes", "null", "0x10"):
+        expected = yaml.load(text, Loader=get_yaml_default_loader())
+        assert read_value(text) == expected, text
+    assert read_value("[a") == "[a"
+
+
+def test_a_section_has_two_forms():
+    assert section({"data": {"views": 2}}, "data") == {"views": 2}
+    assert section({"data": {"class_path": "AudioDataModule", "init_args": {"views": 2}}}, "data") == {"views": 2}
+    assert section({"data": {"class_path": "AudioDataModule"}}, "data") == section({"data": None}, "data") == section({}, "data") == {}
+    with pytest.raises(ConfigError, match="The section 'data' of the configuration is no mapping"):
+        section({"data": [1]}, "data")
