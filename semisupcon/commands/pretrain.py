@@ -13,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as L
 import yaml
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -33,6 +34,7 @@ from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throu
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
+from semisupcon.training.progress import RunProgress
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, open_run, sweep_run
@@ -56,7 +58,8 @@ class PretrainCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options of the run itself."""
         add_run_options(parser)
-        parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}})
+        # `RunProgress` says what the model and the data are.
+        parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}, "trainer.enable_model_summary": False})
 
     def before_instantiate_classes(self) -> None:
         """Seeds that are not given follow ``seed_everything``."""
@@ -121,6 +124,7 @@ class PretrainCLI(LightningCLI):
                 *several(given.get("callbacks")),
                 *([JobTimer(given["max_time"])] if given.get("max_time") is not None else []),
                 Throughput(),
+                *self._progress(given),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.end.checkpoints,
                 self.end,
@@ -132,7 +136,30 @@ class PretrainCLI(LightningCLI):
         }
         trainer = super().instantiate_trainer(**kwargs)
         check_processes(trainer.world_size)
+        self._check_negatives(trainer)
         return trainer
+
+    def _check_negatives(self, trainer: L.Trainer) -> None:
+        """Refuse batches of one clip where the other clips are the negatives, and say what accumulation does not add."""
+        criterion, clips = self.model.criterion, self.datamodule.batch_size * trainer.world_size
+        if not criterion.in_batch_negatives:
+            return
+        if clips < 2:
+            raise ConfigError(
+                f"{type(criterion).__name__} compares each clip with the other clips of its batch, and --data.batch_size {clips} leaves none."
+            )
+        if trainer.accumulate_grad_batches > 1:
+            log.info(
+                "trainer.accumulate_grad_batches adds no negatives: clips are compared within each batch of %d. "
+                "For a larger batch in the same memory give --model.chunk_size.",
+                clips,
+            )
+
+    @staticmethod
+    def _progress(given: Any) -> list[L.Callback]:
+        """The progress of the run, unless it is switched off or the user brings a bar."""
+        own = any(isinstance(callback, ProgressBar) for callback in several(given.get("callbacks")))
+        return [] if own or given.get("enable_progress_bar") is False else [RunProgress()]
 
     def fit(self) -> None:
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""

@@ -71,12 +71,13 @@ class Encode:
 class Criterion(Recorded):
     """A learning problem: what a batch is asked, and how wrong the answer is.
 
-    Subclasses set ``views`` (and ``most_views``, where more than so many make no sense) and write ``losses``; the other methods have useful
-    defaults.
+    Subclasses set ``views`` (and ``most_views``, where more than so many make no sense), ``in_batch_negatives`` where an anchor is compared with
+    the other clips of its batch, and write ``losses``; the other methods have useful defaults.
     """
 
     views: int = 2
     most_views: int | None = None
+    in_batch_negatives: bool = False
 
     def connect(self, encoder: Encoder) -> None:
         """Fit heads to an encoder, once, at construction.

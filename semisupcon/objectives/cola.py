@@ -73,6 +73,7 @@ class COLA(Criterion):
     """
 
     views = most_views = 2
+    in_batch_negatives = True
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ class MFCL(Criterion):
     """
 
     views = most_views = 2
+    in_batch_negatives = True
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ class MTSLVR(Criterion):
             raise ConfigError(f"predictive_weight must not be negative, got {predictive_weight}")
         self.predictive_weight, self.together = predictive_weight, together
         self.views = max(self.contrastive.views, self.predictive.views)
+        self.in_batch_negatives = self.contrastive.in_batch_negatives
         self.most_views = min(
             (part.most_views for part in (self.contrastive, self.predictive) if part.most_views is not None), default=None
         )

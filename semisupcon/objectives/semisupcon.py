@@ -33,6 +33,8 @@ class SemiSupCon(ViewCriterion):
         the target weight of the nearest item; ``negatives``, the mean weight that an anchor repels.
     """
 
+    in_batch_negatives = True
+
     def __init__(
         self,
         projector: Head | None = None,

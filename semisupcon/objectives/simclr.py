@@ -19,6 +19,8 @@ class SimCLR(ViewCriterion):
         ``top1``, how often the nearest view is of the same clip; ``negatives``, views that an anchor repels.
     """
 
+    in_batch_negatives = True
+
     def __init__(
         self,
         projector: Head | None = None,

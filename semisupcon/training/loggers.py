@@ -1,6 +1,7 @@
 """The metrics file that every run has, and the logger that the user chose beside it."""
 
 import csv
+import logging
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from semisupcon.errors import ConfigError
 from semisupcon.files import atomic_open, cells, plain_cell
 from semisupcon.training.runs import METRICS, Run
 
+log = logging.getLogger(__name__)
 LOGGERS = ("wandb", "tensorboard", "csv", "false")
 
 
@@ -30,6 +32,7 @@ class MetricsFile(Logger):
         self.resumed_step = resumed_step
         self.columns: list[str] | None = None
         self._pending: dict[str, Any] = {}
+        self._warned = False
 
     @property
     def name(self) -> str:
@@ -46,6 +49,14 @@ class MetricsFile(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Write one row; metrics of one step that come in several calls share it."""
+        empty = [what for name, what in (("negatives", "negative"), ("loss", "positive")) if metrics.get(name) == 0]
+        if empty and not self._warned:
+            self._warned = True
+            log.warning(
+                "No pair of the batch is a %s (step %s), so nothing is learnt from it. Look at the target, the labels and data.batch_size.",
+                empty[0],
+                step,
+            )
         if self._pending and self._pending["step"] != step:
             self.save()
         self._pending = {"step": step} | self._pending | metrics

@@ -36,6 +36,9 @@ class RunProgress(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._begin, self._first, self._shown = time.monotonic(), trainer.global_step, float("-inf")
+        if self._enabled and trainer.is_global_zero:
+            for line in about(trainer, module):
+                self._print(line, True)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
@@ -72,6 +75,22 @@ class RunProgress(ProgressBar):
         padding = " " * max(0, self._length - len(text))
         self._length = 0 if stays else len(text)
         print(f"\r{text}{padding}", end="\n" if stays else "", file=sys.stderr, flush=True)
+
+
+def about(trainer: L.Trainer, module: Any) -> list[str]:
+    """What is trained on what: two lines."""
+    parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    model = f"{type(module.criterion).__name__} of {type(module.encoder).__name__}, {parameters:,} parameters"
+    data = getattr(trainer, "datamodule", None)
+    if getattr(data, "drawn", None) is None:
+        return [model]
+    counts = {name: len(data.drawn.rows("train", source=name)) for name in ("labelled", "unlabelled")}
+    clips = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    seconds = f" of {data.samples / data.sample_rate:.3g} s" if data.samples else ""
+    views = f"{data.batch_size} x {data.views} views{seconds} a step" + (
+        f" on each of {trainer.world_size} processes" * (trainer.world_size > 1)
+    )
+    return [model, f"{clips} clips to train on, {len(data.drawn.rows('val')):,} to validate on; {views}"]
 
 
 def line_of(trainer: L.Trainer, outputs: Any, seconds: float, steps: int) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.encoders import SampleCNNSmall
+from semisupcon.targets import Target
 from semisupcon.training.keeping import KeepCheckpoints, mode_of
 from tests.pretraining.runs import ROOT, TINY, pretrain, rows
 
@@ -245,3 +246,36 @@ def test_skipping_changes_nothing_where_every_loss_is_finite(digits, tmp_path):
     ours, theirs = (read_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("a", "b"))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     assert loss_of(tmp_path / "a") == loss_of(tmp_path / "b")
+
+
+# Negatives.
+
+
+@pytest.mark.parametrize("criterion", ["SemiSupCon", "SimCLR", "COLA", "MTSLVR"])
+def test_a_contrastive_batch_of_one_clip_is_refused(digits, tmp_path, capsys, criterion):
+    one = ("--data.batch_size", "1", "--data.intrabatch_supervised_p", "0", "--model.criterion", criterion)
+    assert pretrain(digits, tmp_path / "runs", *STEPS, *one) == 2
+    assert "--data.batch_size 1 leaves none" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_batch_without_negatives_is_told(digits, tmp_path, caplog):
+    """All clips of a batch share the one label, so that nothing repels."""
+    target = ("--model.criterion.target", f"{__name__}.Everything", "--data.intrabatch_supervised_p", "1")
+    with caplog.at_level("WARNING"):
+        pretrain(digits, tmp_path, *STEPS, *target)
+    assert caplog.text.count("No pair of the batch is a negative") == 1
+
+
+class Everything(Target):
+    """Everything is near everything."""
+
+    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+        return torch.ones(len(labels_rows), len(labels_columns))
+
+
+def test_accumulation_is_told_to_add_no_negatives(digits, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        assert pretrain(digits, tmp_path, *STEPS, "--trainer.accumulate_grad_batches", "2") == 0
+    assert "adds no negatives" in caplog.text
+    assert "--model.chunk_size" in caplog.text
