@@ -128,9 +128,13 @@ class Answers:
         return next((name for name in names.split("/") if name.startswith("--")), names)
 
     def dashed(self, names: str) -> str:
-        """Names of arguments, options with their dashes."""
+        """Names of arguments, options with their sections and dashes."""
         options = self.options()
-        return ", ".join(f"--{name}" if name in options else name for name in names.split(", "))
+
+        def full(name: str) -> str | None:
+            return next((option for option in options if option == name or option.endswith(f".{name}")), None)
+
+        return ", ".join(f"--{full(name)}" if full(name) else name for name in names.split(", "))
 
     def see_help(self) -> str:
         """Where the options are listed."""

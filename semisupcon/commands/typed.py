@@ -67,6 +67,10 @@ class Typed(Answers):
 
     def answer(self, message: str) -> str:
         """A message of jsonargparse in words of ours, with the option, class or value that was probably meant."""
+        if missing := re.search(
+            r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
+        ):  # Also of a class among several types.
+            return super().answer(f"the following arguments are required: {missing[1]}")
         found, path = None, "".join(re.findall(r"^--(\S+)\.help: ", message))
         for found in re.finditer("|".join((_KEY, _OPTION, _CLASS, _OTHER)), message):
             if found["key"]:

@@ -1,0 +1,174 @@
+"""Mistakes as a user makes them: status 2, at most three lines that name the option, no traceback, nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import pytorch_lightning as L
+
+from semisupcon.commands.failures import failure_in_options
+from tests.pretraining.runs import ROOT, TINY, pretrain
+
+ADAMW = "--model.optimizer torch.optim.AdamW"
+STEP_LR = "--model.scheduler torch.optim.lr_scheduler.StepLR"
+# What is typed -> a part of what is said.
+MISTAKES = {
+    "--trainer.val_check_interval 1000": "--trainer.val_check_interval",
+    "--trainer.limit_train_batches -1": "limit_train_batches",
+    "--trainer.limit_train_batches 1.5": "limit_train_batches",
+    "--trainer.max_steps -5": "max_steps",
+    "--trainer.accumulate_grad_batches 0": "--trainer.accumulate_grad_batches must be at least 1",
+    "--trainer.log_every_n_steps 0": "--trainer.log_every_n_steps must be at least 1",
+    "--trainer.num_nodes 0": "--trainer.num_nodes must be at least 1",
+    "--trainer.strategy fsdp": "fsdp",
+    "--trainer.strategy ddpx": "--trainer.strategy",
+    "--trainer.accelerator tpuu": "--trainer.accelerator",
+    "--trainer.devices 0": "devices",
+    "--trainer.devices x": "--trainer.devices",
+    "--trainer.precision 17": "--trainer.precision",
+    "--trainer.gradient_clip_val 1 --trainer.gradient_clip_algorithm foo": "gradient_clip_algorithm",
+    "--trainer.profiler foo": "profiler",
+    "--trainer.max_time foo": "DD:HH:MM:SS",
+    "--trainer.barebones true": "--trainer.barebones",
+    "--trainer.default_root_dir x": "--trainer.default_root_dir",
+    "--trainer.callbacks+ LearningRateMonitr": "LearningRateMonitor",
+    "--trainer.callbacks+ EMAWeightAveraging --trainer.callbacks.decay 2": "decay",
+    "--trainer.callbacks+ StochasticWeightAveraging --trainer.callbacks.swa_lrs 0.02": "swa_epoch_start",
+    "--trainer.callbacks+ LearningRateFinder": "--trainer.callbacks",
+    "--model.optimizer.lr -1": "--model.optimizer.lr",
+    "--model.optimizer.weight_decay -1": "--model.optimizer.weight_decay",
+    f"{ADAMW} --model.optimizer.betas [2,3]": "--model.optimizer.betas",
+    "--model.optimizer torch.optim.Adamm": "Adam",
+    "--model.optimizer.learning_rate 1": "--model.optimizer.lr",
+    STEP_LR: "--model.scheduler.step_size",
+    "--model.scheduler torch.optim.lr_scheduler.OneCycleLR --model.scheduler.max_lr 0.1 --trainer.max_steps -1": "--trainer.max_steps",
+    "--model.criterion.temperature 0": "temperature",
+    "--model.encoder TimmEncoder --model.encoder.model resnet": "Did you mean 'resnet",
+    "--model.encoder Conformer": "Conformer",
+    "--model.chunk_size 0": "model.chunk_size",
+    "--data.severity_modifier 9": "severity_modifier",
+    "--data.aug_list [gian]": "Did you mean 'gain'?",
+    "--data.num_workers -1": "--data.num_workers must be at least 0",
+    "--data.batch_size 0": "data.batch_size",
+    "--data.bach_size 8": "--data.batch_size",
+    "--data.val_split 2": "data.val_split",
+    "--data.target_length -1": "data.target_length",
+    "--data.target_sample_rate 44100": "data.target_sample_rate",
+    "--data.sl_task fsdd_digits": "fsdd_digit",
+    "--save_every -1": "--save_every must be at least 0",
+    "--monitor_mode maximum": "monitor_mode",
+    "--monitor val_loss --monitor_mode max": "--monitor_mode min",
+    "--run_name a/../../b": "--run_name",
+    "--resume_from_checkpoint /nowhere": "No checkpoint at /nowhere",
+    "--resume_from_checkpoint last": "Nothing to resume",
+    "--log wnadb": "--log",
+    "--seed_everything -3": "-3",
+}
+
+
+@pytest.mark.parametrize("typed", MISTAKES)
+def test_a_mistake_is_told_in_a_sentence(digits, tmp_path, monkeypatch, capsys, typed):
+    monkeypatch.chdir(tmp_path)
+    options = typed.split()
+    if "--trainer.max_steps" not in options:
+        options += ["--trainer.max_steps", "2"]
+    try:
+        status = pretrain(digits, tmp_path / "runs", *options)
+    except SystemExit as stop:
+        status = stop.code
+    said = capsys.readouterr().err
+    said = said[said.find("error: ") :].strip()
+    assert (status, said[:7]) == (2, "error: ")
+    assert MISTAKES[typed] in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 3
+    assert not any(tmp_path.iterdir())
+
+
+def test_wandb_without_a_login_is_told_before_anything_is_written(digits, tmp_path, monkeypatch, capsys):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+    assert pretrain(digits, tmp_path / "runs", "--log", "wandb") == 2
+    assert "wandb login" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_early_stopping_on_a_value_that_is_not_there(digits, tmp_path, capsys):
+    stop = ("--trainer.callbacks+", "EarlyStopping", "--trainer.callbacks.monitor", "val_los", "--trainer.max_epochs", "2")
+    assert pretrain(digits, tmp_path, *stop) == 2
+    said = capsys.readouterr().err
+    assert "error: --trainer.callbacks: Early stopping conditioned on metric `val_los`" in said
+
+
+class Broken(L.Callback):
+    """A callback of the user's own with a defect."""
+
+    def on_train_start(self, trainer, module):
+        raise KeyError("mine")
+
+
+def test_a_defect_keeps_its_traceback(digits, tmp_path):
+    with pytest.raises(KeyError, match="mine") as caught:
+        pretrain(digits, tmp_path, "--trainer.callbacks+", f"{__name__}.Broken")
+    assert "Please report a defect" in caught.value.__notes__[0]
+    assert failure_in_options(caught.value, []) is None
+
+
+class SecondInterrupt(L.Callback):
+    """Ctrl-C twice within a step."""
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_ctrl_c_ends_with_130(digits, tmp_path):
+    config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
+    tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]
+    command = [
+        sys.executable,
+        str(ROOT / "pretrain.py"),
+        "--config",
+        config,
+        *tiny,
+        "--data.data_dir",
+        str(digits),
+        "--ckpt_path",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        [*command, "--trainer.max_steps", "4", "--trainer.callbacks+", f"{__name__}.SecondInterrupt"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        check=False,
+    )
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_resume_from_the_folder_alone(digits, tmp_path, caplog):
+    from semisupcon.checkpoints import read_checkpoint
+    from semisupcon.commands.pretrain import main
+
+    assert pretrain(digits, tmp_path, "--run_name", "r", "--trainer.max_steps", "2") == 0
+    assert main(["--resume_from_checkpoint", str(tmp_path / "r"), "--trainer.max_steps", "4"]) == 0
+    assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] == 4
+    assert main(["--ckpt_path", str(tmp_path), "--resume_from_checkpoint=last", "--trainer.max_steps", "5"]) == 0
+    assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] == 5
+
+
+def test_max_time_counts_anew_in_every_job(digits, tmp_path):
+    from semisupcon.checkpoints import read_checkpoint
+
+    options = ("--trainer.max_time", "00:00:00:01", "--trainer.max_steps", "100000", "--save_every", "0")
+    assert pretrain(digits, tmp_path, "--run_name", "r", *options) == 0
+    first = read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"]
+    assert pretrain(digits, tmp_path, "--resume_from_checkpoint", str(tmp_path / "r"), *options) == 0
+    assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] > first
