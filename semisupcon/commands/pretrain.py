@@ -62,7 +62,9 @@ class PretrainCLI(LightningCLI):
         parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}, "trainer.enable_model_summary": False})
 
     def before_instantiate_classes(self) -> None:
-        """Seeds that are not given follow ``seed_everything``."""
+        """Seeds that are not given follow ``seed_everything``; a resumed run has its weights already."""
+        if self.config["resume_from_checkpoint"] is not None:
+            self.config["model"]["init_from"] = None
         seed = self.config["seed_everything"]
         for part in (self.config["model"], self.config["data"].get("init_args", {})):
             if part.get("seed", 0) is None:

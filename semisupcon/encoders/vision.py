@@ -54,6 +54,7 @@ class TimmEncoder(Encoder):
     ):
         frontend = LogMel() if frontend is None else frontend
         needs_spectrogram(type(self).__name__, frontend)
+        model_name = model
         arguments = dict(checked_options(model, options), in_chans=frontend.channels, num_classes=0)
         if drop_path:
             arguments["drop_path_rate"] = drop_path
@@ -75,6 +76,7 @@ class TimmEncoder(Encoder):
             normalize=normalize,
             pool=pool,
         )
+        self.model_name = model_name
 
 
 def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:

@@ -1,19 +1,16 @@
 """The LightningModule around an encoder and a criterion: training step, validation measures, checkpoints."""
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from semisupcon.batch import Batch, DataFacts
 from semisupcon.checkpoints import FORMAT, check_format, plain_facts
-from semisupcon.data.packed.on_device import waveforms
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
@@ -21,9 +18,11 @@ from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
 from semisupcon.training.finite import Finite
+from semisupcon.training.measures import effective_rank, first_views, retrieval_accuracy, training_waveforms
 from semisupcon.training.optimization import parameter_groups
 from semisupcon.training.pending import pending_of, restore_pending
 from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
+from semisupcon.training.starting import freeze_parts, read_weights, start_from
 
 
 class Objective(L.LightningModule):
@@ -42,6 +41,13 @@ class Objective(L.LightningModule):
         on_nan: what to do with a batch whose loss is not finite: "stop" the run and keep the last good checkpoint, or "skip" the optimizer
             step of such batches and count them (`semisupcon.training.finite`).
         compile: whether ``torch.compile`` compiles what training calls of the encoder.
+        init_from: weights to start from, see `semisupcon.training.starting`: a run, checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr,
+            panns), ``timm:FILE`` or ``timm``. A resumed run does not read it again.
+        init_parts: submodules that take them; None is ``[encoder]``.
+        init_strict: whether all their tensors must be found in their shapes; false takes what fits.
+        init_trust: modules outside this package whose classes the file may name.
+        freeze: submodules that are not trained and stay in evaluation mode, such as ``encoder`` or ``encoder.trunk.0``.
+        freeze_steps: optimizer steps at the beginning in which only the criterion's heads are trained.
 
     Raises:
         ConfigError: when criterion and encoder cannot work together.
@@ -58,6 +64,12 @@ class Objective(L.LightningModule):
         seed: int | None = None,
         on_nan: Literal["stop", "skip"] = "stop",
         compile: bool = False,
+        init_from: str | None = None,
+        init_parts: list[str] | None = None,
+        init_strict: bool = True,
+        init_trust: list[str] | None = None,
+        freeze: list[str] | None = None,
+        freeze_steps: int = 0,
     ):
         super().__init__()
         if chunk_size is not None and chunk_size < 1:
@@ -66,8 +78,18 @@ class Objective(L.LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.decay_norm_and_bias, self.seed = decay_norm_and_bias, 123 if seed is None else seed
         self.finite = Finite(on_nan)
+        if freeze_steps < 0:
+            raise ConfigError(f"model.freeze_steps must not be negative, got {freeze_steps}")
+        parts = init_parts or ["encoder"]
+        weights = read_weights(init_from, encoder, init_trust or ()) if init_from is not None else {}
+        if weights and (own := [part for part in parts if not part.startswith("criterion")]):
+            # Before the criterion is connected, which may copy the encoder.
+            start_from(self, weights, own, init_strict, str(init_from))
         self.encode = Encode(encoder, chunk_size, compile)
         criterion.connect(encoder)
+        if weights and (own := [part for part in parts if part.startswith("criterion")]):
+            start_from(self, weights, own, init_strict, str(init_from))
+        self.freeze_steps, self._frozen = freeze_steps, freeze_parts(self, freeze or ())
         self.facts = DataFacts()
         self.config: dict[str, Any] = {}  # of the run, as plain values; checkpoints keep it
         self._configured: dict[str, Any] = {}
@@ -146,10 +168,28 @@ class Objective(L.LightningModule):
         restore_pending(self, content.get("pending"), self.global_rank)
         self._restored = None
 
+    def train(self, mode: bool = True) -> Self:
+        """As in any module, but frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for part in getattr(self, "_frozen", ()):
+            part.eval()
+        return self
+
+    def _warms_up(self) -> bool:
+        """Whether only the heads are trained at this step."""
+        return self.global_step < self.freeze_steps
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        if self._warms_up():
+            for parameter in self.encoder.parameters():
+                parameter.grad = None  # Optimizers pass over parameters without gradient.
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Dropout is a function of (seed, step, rank): no generator state needs saving, and a resumed run goes on bit for bit.
         step = derive(torch.tensor(self.seed), self.trainer.fit_loop.epoch_loop.total_batch_idx, self.global_rank)
         torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
+        if self.freeze_steps:
+            self.encoder.train(not self._warms_up())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self.finite.before(self)
@@ -220,40 +260,3 @@ class Objective(L.LightningModule):
         kept = ("optimizer_states", "lr_schedulers", "global_step", "semisupcon", "pending")
         self._restored = {name: checkpoint[name] for name in kept if name in checkpoint}
         checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
-
-
-def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
-    """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
-    for batch in islice(data.train_dataloader(), batches):
-        # A data module of others has no resident samples.
-        audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))["audio"]
-        yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
-
-
-def first_views(batch: Batch, views: int) -> Batch:
-    """The batch with its first ``views`` views only; validation always reads two."""
-    narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
-    return Batch(**narrowed)
-
-
-def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
-    """The exponential of the entropy of the singular values' shares, of ``[N, D]`` minus its mean (Roy and Vetterli 2007, definition 1).
-
-    1 to min(N - 1, D); 1 too where all rows are equal. RankMe (Garrido et al. 2023) chooses among runs by it, there without subtracting the mean,
-    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken. NaN where they are not finite.
-    """
-    x = embeddings[:most].float()
-    if not x.isfinite().all():  # of which no decomposition is made
-        return x.new_tensor(math.nan)
-    values = torch.linalg.svdvals(x - x.mean(dim=0))
-    shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
-    return torch.special.entr(shares).sum().exp()
-
-
-def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
-    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` by cosine has the same index; 1/N is chance."""
-    gallery, hits = normalize(gallery, dim=-1), []
-    for start in range(0, len(queries), rows):
-        block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
-        hits.append(block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device))
-    return torch.cat(hits).float().mean()

@@ -20,7 +20,7 @@ from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.frontends.normalization import moments
-from semisupcon.training.objective import training_waveforms
+from semisupcon.training.measures import training_waveforms
 
 SOURCES = dict.fromkeys(("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs"))
 

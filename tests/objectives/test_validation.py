@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from semisupcon.training.objective import effective_rank, retrieval_accuracy
+from semisupcon.training.measures import effective_rank, retrieval_accuracy
 
 
 def draw(*shape, seed=0):

@@ -1,0 +1,50 @@
+"""What training reads from batches and embeddings: waveforms for statistics, two views, measures of an embedding without labels."""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+
+import pytorch_lightning as L
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from semisupcon.batch import Batch
+from semisupcon.data.packed.on_device import waveforms
+
+
+def first_views(batch: Batch, views: int) -> Batch:
+    """The batch with its first ``views`` views only; validation always reads two."""
+    narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
+    return Batch(**narrowed)
+
+
+def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
+    """The exponential of the entropy of the singular values' shares, of ``[N, D]`` minus its mean (Roy and Vetterli 2007, definition 1).
+
+    1 to min(N - 1, D); 1 too where all rows are equal. RankMe (Garrido et al. 2023) chooses among runs by it, there without subtracting the mean,
+    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken. NaN where they are not finite.
+    """
+    x = embeddings[:most].float()
+    if not x.isfinite().all():  # of which no decomposition is made
+        return x.new_tensor(math.nan)
+    values = torch.linalg.svdvals(x - x.mean(dim=0))
+    shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    return torch.special.entr(shares).sum().exp()
+
+
+def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
+    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` by cosine has the same index; 1/N is chance."""
+    gallery, hits = normalize(gallery, dim=-1), []
+    for start in range(0, len(queries), rows):
+        block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
+        hits.append(block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device))
+    return torch.cat(hits).float().mean()
+
+
+def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
+    """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
+    for batch in islice(data.train_dataloader(), batches):
+        # A data module of others has no resident samples.
+        audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))["audio"]
+        yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]

@@ -1,0 +1,147 @@
+"""Weights to start from: a run, checkpoint or export of ours, a published checkpoint, or weights of timm.
+
+``--model.init_from`` takes a path, ``SYSTEM:FILE`` for a published checkpoint (clmr, semisupcon, mtslvr, panns), ``timm:FILE`` for a state
+dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing in them runs (docs/security.md).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.checkpoints import find_checkpoint, load_encoder, read_checkpoint
+from semisupcon.encoders.vision import TimmEncoder
+from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.importer import SYSTEMS, import_checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Tensors by the names of an `Objective` (``encoder.trunk...``, ``criterion.projector...``).
+
+    Args:
+        source: see the module.
+        encoder: that the weights are for; tells the model of timm.
+        trust: modules outside this package whose classes the file may name.
+
+    Raises:
+        CheckpointError: if there is no such file, or it is damaged or of another system.
+        ConfigError: for weights of timm and an encoder that is not from timm.
+    """
+    system, colon, file = source.partition(":")
+    if system == "timm" and not Path(source).exists():
+        return {f"encoder.trunk.model.{k}": v for k, v in _timm(encoder, file).items()}
+    if colon and system in SYSTEMS:
+        imported = import_checkpoint(system, file)
+        if imported.encoder is None:
+            raise CheckpointError(f"--model.init_from {source}: the file holds heads and no encoder.")
+        heads = {f"criterion.{name}.{k}": v for name, head in imported.heads.items() for k, v in head.state_dict().items()}
+        return {f"encoder.{k}": v for k, v in imported.encoder.state_dict().items()} | heads
+    path = find_checkpoint(Path(source).expanduser())
+    weights = {f"encoder.{k}": v for k, v in load_encoder(path, trust).state_dict().items()}
+    if path.is_file():
+        weights |= {k: v for k, v in read_checkpoint(path)["state_dict"].items() if k.startswith("criterion.")}
+    return weights
+
+
+def _timm(encoder: nn.Module, file: str) -> dict[str, Tensor]:
+    if not isinstance(encoder, TimmEncoder):
+        raise ConfigError(f"--model.init_from timm needs an encoder from timm, and {type(encoder).__name__} is none.")
+    if file:
+        path = Path(file).expanduser()
+        if path.suffix != ".safetensors":
+            content = read_checkpoint(path)
+            return {k: v for k, v in content.get("state_dict", content).items() if isinstance(v, Tensor)}
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"--model.init_from {path} cannot be read: {str(error).splitlines()[0][:160]}") from error
+    import timm
+
+    try:
+        return timm.create_model(encoder.model_name, pretrained=True).state_dict()
+    except Exception as error:  # timm and its hub raise many kinds.
+        raise CheckpointError(
+            f"timm could not fetch the weights of {encoder.model_name}: {' '.join(str(error).split())[:200]}\n"
+            "Give a local file: --model.init_from timm:FILE"
+        ) from error
+
+
+def start_from(module: nn.Module, weights: Mapping[str, Tensor], parts: Sequence[str], strict: bool, source: str) -> None:
+    """Copy the weights of some parts into a module, and say what was taken and left out.
+
+    A first convolution for three channels is summed over them where the module has one (timm's rule for spectrograms).
+
+    Args:
+        module: an `Objective`, or its encoder and criterion under these names.
+        weights: by the module's names, as `read_weights` gives them.
+        parts: names of submodules, such as ``encoder``, ``encoder.trunk`` or ``criterion.projector``.
+        strict: whether every tensor of these parts must be found in its shape.
+        source: where the weights are from, for messages.
+
+    Raises:
+        ConfigError: for a part that the module does not have.
+        CheckpointError: where ``strict`` is not met, listing what is missing.
+    """
+    state = module.state_dict()
+    known = {name for name, _ in module.named_modules()}
+    if unknown := [part for part in parts if part not in known]:
+        raise ConfigError(
+            f"--model.init_parts names {unknown[0]}, which the model does not have. Its parts: encoder, encoder.trunk, criterion, ..."
+        )
+    below = tuple(f"{part}." for part in parts)
+    wanted = {name: value for name, value in state.items() if name.startswith(below)}
+    taken, problems = {}, []
+    for name, value in wanted.items():
+        found = weights.get(name)
+        if (
+            found is not None
+            and found.ndim == value.ndim == 4
+            and found.shape[1] == 3
+            and value.shape[1] == 1
+            and found.shape != value.shape
+        ):
+            found = found.sum(dim=1, keepdim=True)
+        if found is None:
+            problems.append(f"{name} (not in the file)")
+        elif found.shape != value.shape:
+            problems.append(f"{name} ({list(found.shape)} in the file, {list(value.shape)} here)")
+        else:
+            taken[name] = found.to(value.dtype)
+    left = sorted(name for name in weights if name not in taken)
+    if strict and problems:
+        raise CheckpointError(
+            f"{len(problems)} of {len(wanted)} tensors of {', '.join(parts)} do not come from {source}: {_few(problems)}.\n"
+            "Take what fits with --model.init_strict false, or other parts with --model.init_parts."
+        )
+    with torch.no_grad():
+        for name, value in taken.items():
+            state[name].copy_(value)
+    log.info("Started from %s: %d tensors taken for %s.", source, len(taken), ", ".join(parts))
+    for what, names in (("kept as initialised", problems), ("left out of the file", left)):
+        if names:
+            log.info("  %d %s: %s", len(names), what, _few(names))
+
+
+def freeze_parts(module: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """Take submodules (``encoder``, ``encoder.trunk.0``) out of training; returns them, which are to stay in evaluation mode.
+
+    Raises:
+        ConfigError: for a name that the module does not have.
+    """
+    modules = dict(module.named_modules())
+    if unknown := [name for name in names if name not in modules]:
+        below = sorted(name for name in modules if name.startswith("encoder.") and name.count(".") <= 2)
+        raise ConfigError(f"--model.freeze names {unknown[0]}, which the model does not have. There are: encoder, {_few(below, 12)}.")
+    return [modules[name].requires_grad_(False).eval() for name in names]
+
+
+def _few(names: Sequence[Any], most: int = 4) -> str:
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
