@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from semisupcon.commands.packages import missing_package
+from semisupcon.commands.quick import quick
 from semisupcon.errors import UserError, nearest
 
 COMMANDS = {
@@ -30,6 +31,8 @@ def main(args: list[str] | None = None) -> int:
     try:
         if command not in COMMANDS:
             raise UserError(f"There is no command '{command}'.{nearest(command, COMMANDS)} There are: {', '.join(COMMANDS)}.")
+        if command == "pretrain" and (status := quick(rest)) is not None:
+            return status
         return importlib.import_module(COMMANDS[command][0]).main(rest) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

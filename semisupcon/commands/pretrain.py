@@ -224,9 +224,9 @@ def speak_plainly() -> None:
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
 
 
-def configured(args: ArgsType = None) -> PretrainCLI:
+def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> PretrainCLI:
     """Model, data module and trainer as a command line asks for them; nothing has been read or trained."""
-    return PretrainCLI(
+    return cli(
         Objective,
         AudioDataModule,
         subclass_mode_data=True,

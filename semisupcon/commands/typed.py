@@ -131,6 +131,10 @@ class Typed(Answers):
                 part[name] = read_yaml(Path(path).parent / value)
         return content
 
+    def _walk_options(self) -> Iterator[tuple[str, Any]]:
+        """Name and action of every option, those of the chosen classes included."""
+        return self._walk(self, "")
+
     def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         for action in parser._actions:
             yield from ((prefix + name, action) for name in long_options(action) if name != "help" or not prefix)

@@ -1,0 +1,95 @@
+"""Help and spelling mistakes of `pretrain`, answered from a stored table of its options before torch and Lightning are imported.
+
+``pretrain_options.json`` is made by ``python -m semisupcon.commands.option_table``; a test compares it with the live parser. What cannot be told from the
+table (options of a class, a data module of another class) is left to the parser.
+"""
+
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from semisupcon.commands.parser import nearest_option, plain_name
+
+TABLE = Path(__file__).with_name("pretrain_options.json")
+HELP, HELP_ALL = ("-h", "--help"), "--help_all"
+# Sections whose options are the same for every configuration.
+FIXED = ("", "trainer", "data")
+TITLES = {
+    "": "The run",
+    "data": "Data (those of another data module: --data.help CLASS)",
+    "model": "Model (those of a class: --model.encoder.help CLASS, --model.criterion.help CLASS)",
+    "trainer": "Lightning's Trainer",
+}
+
+
+def quick(args: list[str]) -> int | None:
+    """Answer ``--help`` and a misspelt option; returns the exit status, or None where the parser has to look."""
+    if any(word in HELP or word == HELP_ALL for word in args):
+        print(help_text(read_table(), everything=HELP_ALL in args))
+        return 0
+    table = {row["name"]: row for row in read_table()}
+    for word in args:
+        if word.startswith("--") and (meant := misspelt(word, table, args)):
+            print(f"error: There is no option {word.partition('=')[0]}. Did you mean --{meant}?", file=sys.stderr)
+            return 2
+    return None
+
+
+def read_table() -> list[dict[str, Any]]:
+    """The options, in the order of the help."""
+    return json.loads(TABLE.read_text())
+
+
+def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
+    """The option that was meant; None for one that exists, or that only the parser can judge."""
+    name = plain_name(word)
+    section = name.rpartition(".")[0]
+    if name in table or section not in FIXED or name.endswith(".help") or name in ("print_config", *READ_ELSEWHERE):
+        return None
+    if section == "data" and _other_data(args):
+        return None
+    # Options of Lightning's that are classes have options of their own.
+    meant = nearest_option(name, list(table))
+    return meant if meant and meant.rpartition(".")[0] in FIXED else None
+
+
+# Answered with a sentence of their own by the parser: names of the original, and what there is not.
+READ_ELSEWHERE = frozenset(
+    """
+    resume_from_ckpt aug_severity target_sr target_len n_augmentations data.aug_severity data.target_sr data.target_len
+    data.n_augmentations data.use_test_set use_test_set
+    """.split()  # noqa: SIM905
+)
+
+
+def _other_data(args: list[str]) -> bool:
+    """Whether the arguments, or the files that they name, may choose another data module."""
+    texts = []
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        if plain_name(word) == "data":
+            return True
+        if plain_name(word) in ("config", "c"):
+            path = Path(word.partition("=")[2] or following)
+            texts.append(path.read_text(errors="replace") if path.is_file() else "")
+    return any(name.rpartition(".")[2] != "AudioDataModule" for text in texts for name in re.findall(r"class_path: *['\"]?([\w.]*DataModule)", text))
+
+
+def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:
+    """The options of the run, the data and the model; with ``everything`` also those of Lightning's Trainer."""
+    parts = ["usage: python -m semisupcon pretrain --config FILE [--config FILE ...] [--OPTION VALUE ...]"]
+    for section, title in TITLES.items():
+        rows = [row for row in table if row["section"] == section]
+        if section == "trainer" and not everything:
+            parts.append(f"{title} has {len(rows)} options (--trainer.max_steps, --trainer.devices, --trainer.precision, ...): --help_all")
+            continue
+        parts.append("\n".join([f"{title}:", *(_entry(row) for row in rows)]))
+    return "\n\n".join(parts)
+
+
+def _entry(row: dict[str, Any]) -> str:
+    default = "" if row["default"] is None else f" (default: {row['default']})"
+    text = textwrap.fill(f"{row['help']}{default}", 118, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return f"  --{row['name']} {row['type']}".rstrip() + (f"\n{text}" if text else "")
