@@ -30,7 +30,7 @@ def take_configs(words: list[str], names: tuple[str, ...] = ("--config",)) -> tu
     paths, rest, words = [], [], list(words)
     while words:
         name, equals, value = words.pop(0).partition("=")
-        if name in names and (equals or words):
+        if name in names and (equals or (words and not words[0].startswith("--"))):
             paths.append(value if equals else words.pop(0))
         else:
             rest.append(name + equals + value)
@@ -176,7 +176,7 @@ class Typed(Answers):
             if module:
                 found = getattr(importlib.import_module(module), last, None)
                 return found if isinstance(found, type) else None
-        except ImportError:
+        except Exception:  # The parser says what is wrong with it.
             return None
         roots = types or (nn.Module, *(t for a in self._actions if isinstance(a, ActionTypeHint) for t in get_class_types(a._typehint)))
         paths = [path for root in roots for path in get_all_subclass_paths(root) if path.endswith(f".{name}")]

@@ -89,8 +89,8 @@ def test_the_closest_name():
 
 
 def test_configs_are_taken_from_the_command_line():
-    words = ["--config", "a.yaml", "--x", "1", "--config=b.yaml", "--y=2", "--config"]
-    assert take_configs(words) == (["a.yaml", "b.yaml"], ["--x", "1", "--y=2", "--config"])
+    words = ["--config", "a.yaml", "--x", "1", "--config=b.yaml", "--config", "--y=2", "--config"]
+    assert take_configs(words) == (["a.yaml", "b.yaml"], ["--x", "1", "--config", "--y=2", "--config"])
 
 
 def test_a_message_has_three_lines():
