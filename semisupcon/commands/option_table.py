@@ -50,7 +50,11 @@ def _type(action: Any) -> str:
     hint = str(getattr(action, "_typehint", None) or getattr(action, "type", None) or "")
     hint = re.sub(r"<class '([\w.]+)'>", r"\1", hint).replace("typing.", "")
     words = [word.rpartition(".")[2] for word in re.findall(r"[\w.]+", hint)]
-    words = [word for word in dict.fromkeys(words) if word not in ("Optional", "Union", "NoneType", "None", "Literal", "Any", "Callable", "Iterable")]
+    words = [
+        word
+        for word in dict.fromkeys(words)
+        if word not in ("Optional", "Union", "NoneType", "None", "Literal", "Any", "Callable", "Iterable")
+    ]
     return "|".join(words[:4])
 
 

@@ -1,7 +1,7 @@
 """Help and spelling mistakes of `pretrain`, answered from a stored table of its options before torch and Lightning are imported.
 
-``pretrain_options.json`` is made by ``python -m semisupcon.commands.option_table``; a test compares it with the live parser. What cannot be told from the
-table (options of a class, a data module of another class) is left to the parser.
+``pretrain_options.json`` is made by ``python -m semisupcon.commands.option_table``; a test compares it with the live parser. What cannot be
+told from the table (options of a class, a data module of another class) is left to the parser.
 """
 
 import json
@@ -47,7 +47,7 @@ def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
     """The option that was meant; None for one that exists, or that only the parser can judge."""
     name = plain_name(word)
     section = name.rpartition(".")[0]
-    if name in table or section not in FIXED or name.endswith(".help") or name in ("print_config", *READ_ELSEWHERE):
+    if name in table or section not in FIXED or name.endswith(".help") or name in ("print_config", *FIXED, "model", *READ_ELSEWHERE):
         return None
     if section == "data" and _other_data(args):
         return None
@@ -74,7 +74,11 @@ def _other_data(args: list[str]) -> bool:
         if plain_name(word) in ("config", "c"):
             path = Path(word.partition("=")[2] or following)
             texts.append(path.read_text(errors="replace") if path.is_file() else "")
-    return any(name.rpartition(".")[2] != "AudioDataModule" for text in texts for name in re.findall(r"class_path: *['\"]?([\w.]*DataModule)", text))
+    return any(
+        name.rpartition(".")[2] != "AudioDataModule"
+        for text in texts
+        for name in re.findall(r"class_path: *['\"]?([\w.]*DataModule)", text)
+    )
 
 
 def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:

@@ -31,7 +31,9 @@ def test_help_shows_the_options_of_run_data_and_model_first(capsys):
 @pytest.mark.parametrize("args", [["--help"], ["--data.bach_size", "3"], ["--trainer.max_step=3"], ["--ckpt_pth", "x"]])
 def test_answers_come_before_torch_and_lightning_are_imported(args):
     heavy = ("torch", "numpy", "pytorch_lightning", "jsonargparse")
-    code = f"import sys; from semisupcon.__main__ import main; main(['pretrain', *{args!r}]); print(sorted(set({heavy!r}) & set(sys.modules)))"
+    code = (
+        f"import sys; from semisupcon.__main__ import main; main(['pretrain', *{args!r}]); print(sorted(set({heavy!r}) & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
 
@@ -48,6 +50,8 @@ def test_answers_come_before_torch_and_lightning_are_imported(args):
         ("--trainer.callbacks+", None),
         ("--trainer.callbacks.monitor", None),
         ("--data.help", None),
+        ("--data", None),
+        ("--model", None),
         ("--data.target_sr", None),
         ("--use_test_set", None),
     ],
