@@ -220,6 +220,7 @@ def speak_plainly() -> None:
     for handler in (*logging.getLogger("pytorch_lightning").handlers, *logging.getLogger().handlers):
         handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=r".*Found \d+ module\(s\) in eval mode.*")  # Momentum copies, frozen parts.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
 

@@ -22,6 +22,7 @@ class RunProgress(ProgressBar):
         super().__init__()
         self._enabled = True
         self._shown, self._begin, self._first, self._length = 0.0, 0.0, 0, 0
+        self._rate: float | None = None
 
     def disable(self) -> None:
         self._enabled = False
@@ -37,15 +38,18 @@ class RunProgress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._begin, self._first, self._shown = time.monotonic(), trainer.global_step, float("-inf")
         if self._enabled and trainer.is_global_zero:
-            for line in about(trainer, module):
-                self._print(line, True)
+            self._print(about(trainer, module), True)
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        # By the end of the step the schedule has moved on.
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else None
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
         last = trainer.global_step == _last_step(trainer)
         if self._enabled and (last or now - self._shown >= (EVERY_TERMINAL if self.on_terminal else EVERY_LOG)):
             self._shown = now
-            self._print(line_of(trainer, outputs, now - self._begin, trainer.global_step - self._first), last)
+            self._print(line_of(trainer, outputs, self._rate, now - self._begin, trainer.global_step - self._first), last)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self._enabled and not trainer.sanity_checking:
@@ -77,33 +81,29 @@ class RunProgress(ProgressBar):
         print(f"\r{text}{padding}", end="\n" if stays else "", file=sys.stderr, flush=True)
 
 
-def about(trainer: L.Trainer, module: Any) -> list[str]:
-    """What is trained on what: two lines."""
+def about(trainer: L.Trainer, module: Any) -> str:
+    """What a step trains, in one line; the data module says how many clips there are."""
     parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
     model = f"{type(module.criterion).__name__} of {type(module.encoder).__name__}, {parameters:,} parameters"
     data = getattr(trainer, "datamodule", None)
-    if getattr(data, "drawn", None) is None:
-        return [model]
-    counts = {name: len(data.drawn.rows("train", source=name)) for name in ("labelled", "unlabelled")}
-    clips = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    if data is None:
+        return model
     seconds = f" of {data.samples / data.sample_rate:.3g} s" if data.samples else ""
-    views = f"{data.batch_size} x {data.views} views{seconds} a step" + (
-        f" on each of {trainer.world_size} processes" * (trainer.world_size > 1)
-    )
-    return [model, f"{clips} clips to train on, {len(data.drawn.rows('val')):,} to validate on; {views}"]
+    processes = f" on each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    return f"{model}; a step takes {data.batch_size} clips x {data.views} views{seconds}{processes}"
 
 
-def line_of(trainer: L.Trainer, outputs: Any, seconds: float, steps: int) -> str:
+def line_of(trainer: L.Trainer, outputs: Any, rate: float | None, seconds: float, steps: int) -> str:
     """``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``; what is not known is left out."""
     last = _last_step(trainer)
     parts = [f"step {trainer.global_step}/{last}" if last else f"step {trainer.global_step}"]
     loss = outputs["loss"] if isinstance(outputs, dict) else outputs
     if loss is not None:
         parts.append(f"loss {float(loss) * trainer.accumulate_grad_batches:.4g}")
-    if trainer.optimizers:
-        parts.append(f"lr {trainer.optimizers[0].param_groups[0]['lr']:.3g}")
-    if (rate := trainer.callback_metrics.get("clips_per_second")) is not None:
-        parts.append(f"{float(rate):.0f} clips/s")
+    if rate is not None:
+        parts.append(f"lr {rate:.3g}")
+    if (throughput := trainer.callback_metrics.get("clips_per_second")) is not None:
+        parts.append(f"{float(throughput):.0f} clips/s")
     if last and steps:
         parts.append(f"{duration((last - trainer.global_step) * seconds / steps)} left")
     return "  ".join(parts)
