@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semisupcon.commands.device import device_of
 from semisupcon.commands.parser import Parser
 from semisupcon.embedding import audio_files, embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
@@ -37,12 +38,12 @@ def main(args: list[str] | None = None) -> int:
     given = parser().parse_args(args)
     if given.out.suffix not in (".parquet", ".npy"):
         raise UserError(f"--out must end in .parquet or .npy, got '{given.out.name}'.")
-    import torch
-
+    if given.batch_size < 1:
+        raise UserError(f"--batch_size must be at least 1, got {given.batch_size}.")
     from semisupcon.checkpoints import load_encoder
 
+    device = device_of(given.device)
     files = audio_files(given.audio)
-    device = given.device if given.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         keep_freed_memory()
     encoder = load_encoder(given.checkpoint, given.trust).to(device)

@@ -113,19 +113,24 @@ def gather_task_options(args: list[str]) -> list[str]:
 
 def make_suite(options: Any):
     """The suite that the options describe."""
-    import torch
-
+    from semisupcon.commands.device import device_of
     from semisupcon.files import cache_folder
     from semisupcon.probing.embeddings.embedder import Embedder
     from semisupcon.probing.studies.run import Studies
     from semisupcon.probing.suite import Suite
 
     built = parser().instantiate(options)
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of(options.device)
     if device == "cpu":
         keep_freed_memory()
     if options.on_error not in ("fail", "skip"):
         raise ConfigError(f"--on_error is fail or skip, got '{options.on_error}'.")
+    for name in ("batch_size", "resamples"):
+        if getattr(options, name) < 1:
+            raise ConfigError(f"--{name} must be at least 1, got {getattr(options, name)}.")
+    seeds = listed(options.seeds)
+    if wrong := [seed for seed in seeds if not str(seed).lstrip("-").isdecimal()]:
+        raise ConfigError(f"--seeds takes whole numbers, got '{wrong[0]}'.")
     if options.test_only != (options.head is not None):
         raise ConfigError("--test_only and --head PATH belong together.")
     return Suite(
@@ -138,7 +143,7 @@ def make_suite(options: Any):
         data_dirs=dict(options.data_dirs),
         task_kwargs={name: dict(given) for name, given in options.task_kwargs.items()},
         representations=listed(options.representations),
-        seeds=[int(s) for s in listed(options.seeds)],
+        seeds=[int(seed) for seed in seeds],
         train_share=options.train_share,
         calibrate=options.calibrate_random,
         shuffle_labels=options.shuffle_labels,

@@ -78,6 +78,7 @@ def run(suite: Suite) -> Results:
         UserError: for anything that is missing or cannot work, before the first probe where it can be known then.
     """
     suite = replace(suite, methods=[find_method(method) for method in suite.methods])
+    suite.studies.check()
     by_name: dict[str, str] = {}
     for method in suite.methods:
         if by_name.setdefault(method.name, key_of(method)) != key_of(method):
@@ -90,6 +91,7 @@ def run(suite: Suite) -> Results:
             raise ConfigError(f"{method.name} answers {kinds} tasks, and there is none among {', '.join(suite.tasks)}.")
     for task in tasks:
         suite.settings.check(task.kind)
+        suite.studies.check_task(task)
     results = Results(suite.out / "results.csv")
     total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
     for task in tasks:

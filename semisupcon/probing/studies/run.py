@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from semisupcon.augmentations.chains import build_chain
+from semisupcon.datasets.base import LabelledClips
 from semisupcon.embedding import progress, read_ahead
+from semisupcon.errors import ConfigError
 from semisupcon.files import write_csv
 from semisupcon.probing.embeddings.embedder import clip_segments, with_test
 from semisupcon.probing.methods.base import Case, Method
@@ -16,7 +19,7 @@ from semisupcon.probing.scores.bootstrap import bootstrap
 from semisupcon.probing.scores.metrics import main_first
 from semisupcon.probing.scores.results import Results, Row, identity_of, main_rows
 from semisupcon.probing.studies.invariance import Moved, invariance, weight_share
-from semisupcon.probing.studies.maps import load_map, make_map, save_map
+from semisupcon.probing.studies.maps import TITLES, load_map, make_map, save_map
 from semisupcon.probing.studies.robustness import corrupt_with, corruptions
 from semisupcon.random import permutation
 
@@ -40,6 +43,27 @@ class Studies:
     invariance: tuple[str, ...] = ()
     invariance_clips: int = 500
     invariance_noise: float | None = None
+
+    def check(self) -> None:
+        """Refuse unknown projections, families and operators, before anything is embedded.
+
+        Raises:
+            ConfigError: naming the nearest known one.
+        """
+        if self.projection not in (*TITLES, "none"):
+            raise ConfigError(f"No projection '{self.projection}'; there are: {', '.join(TITLES)}, none.")
+        corruptions(self.robustness)
+        for operator in self.invariance:
+            build_chain([operator], 2.0, 16000, p=1.0)
+
+    def check_task(self, task: LabelledClips) -> None:
+        """Refuse a column that a task does not have.
+
+        Raises:
+            ConfigError: with the columns that it has.
+        """
+        if self.colour_by is not None and self.colour_by not in task.table:
+            raise ConfigError(f"The annotations of '{task.name}' have no column '{self.colour_by}'; they have: {', '.join(task.table)}.")
 
 
 def map_file(out: Path, case_name: str, projection: str) -> Path:

@@ -1,0 +1,21 @@
+"""The device of a command, from its ``--device``."""
+
+from semisupcon.errors import ConfigError
+
+
+def device_of(given: str) -> str:
+    """``cpu``, ``cuda``, ``cuda:N`` or another device of torch that is there; ``auto`` takes cuda where there is one.
+
+    Raises:
+        ConfigError: for a name that is no device, or a device that this machine does not have.
+    """
+    import torch
+
+    if given == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=torch.device(given))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise ConfigError(f"--device {given} is not to be had on this machine; there is: {there}.") from error
+    return given
