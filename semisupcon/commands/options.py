@@ -4,7 +4,7 @@ import inspect
 import logging
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as L
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
@@ -55,6 +55,19 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     )
     add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
     add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
+
+
+def small_overlay(configs: Any) -> str | None:
+    """The overlay that makes a recipe small, where one of the configurations is a recipe and the overlay is not given; None otherwise."""
+    paths = [Path(str(path)) for path in configs or ()]
+    for path in paths:
+        parts = path.parts
+        if "pretraining" in parts:
+            cut = len(parts) - 1 - parts[::-1].index("pretraining")
+            overlay = Path(*parts[:cut], "overlays", "small", *parts[cut + 1 :])
+            if overlay.is_file() and not any(other.resolve() == overlay.resolve() for other in paths):
+                return str(overlay)
+    return None
 
 
 def option_names() -> list[str]:

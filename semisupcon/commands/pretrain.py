@@ -21,7 +21,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.failures import failure_in_options, smallest
-from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration
+from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
 from semisupcon.commands.parser import short
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
@@ -31,6 +31,7 @@ from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
+from semisupcon.training.estimate import Estimate
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
@@ -127,6 +128,7 @@ class PretrainCLI(LightningCLI):
                 *([JobTimer(given["max_time"])] if given.get("max_time") is not None else []),
                 Throughput(),
                 *self._progress(given),
+                Estimate(small_overlay(self.parser.files)),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.end.checkpoints,
                 self.end,
@@ -220,6 +222,7 @@ def speak_plainly() -> None:
     for handler in (*logging.getLogger("pytorch_lightning").handlers, *logging.getLogger().handlers):
         handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("once", message=".*This DataLoader will create.*")
     warnings.filterwarnings("ignore", message=r".*Found \d+ module\(s\) in eval mode.*")  # Momentum copies, frozen parts.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
