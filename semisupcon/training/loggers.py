@@ -100,6 +100,23 @@ class MetricsFile(Logger):
             writer.writerows(rows)
 
 
+def _may_log_in() -> bool:
+    """Whether wandb needs no login or finds one: offline, a key in the environment, in a settings file or in netrc.
+
+    wandb itself would answer later, after files are written, and remember the answer for the whole process.
+    """
+    named = ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_IDENTITY_TOKEN_FILE")
+    if os.environ.get("WANDB_MODE", "online") != "online" or any(os.environ.get(name) for name in named):
+        return True
+    home = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    if (home / "settings").is_file() or Path("wandb/settings").is_file():
+        return True
+    places = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    files = [Path(place).expanduser() for place in places]
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").partition("://")[2].partition("/")[0].partition(":")[0]
+    return any(host in file.read_text(errors="replace") for file in files if file.is_file())
+
+
 def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Logger | None:
     """The logger beside the metrics file.
 
@@ -118,10 +135,9 @@ def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Log
     if kind == "tensorboard":
         return TensorBoardLogger(run.folder, name=None, version="tensorboard")
     if kind == "wandb":
-        import wandb
         from pytorch_lightning.loggers import WandbLogger
 
-        if os.environ.get("WANDB_MODE", "online") not in ("offline", "disabled", "dryrun") and not wandb.api.api_key:
+        if not _may_log_in():
             raise ConfigError(
                 "--log wandb needs a login: run `wandb login`, or set WANDB_API_KEY.\n"
                 "WANDB_MODE=offline logs to the run folder; `wandb sync` sends it later."
