@@ -42,6 +42,8 @@ def add_run_options(parser: LightningArgumentParser) -> None:
     add = parser.add_argument
     add("--log", type=bool | str, default="csv", help="Logger beside metrics.csv: wandb (also: true), tensorboard, csv or false.")
     add("--project", type=str, default="semisupcon", help="Project of the wandb run.")
+    add("--group", type=str | None, default=None, help="Group of the wandb run.")
+    add("--tags", type=list[str], default=[], help="Tags of the wandb run: [a,b].")
     add("--ckpt_path", type=str, default="runs", help="Folder of runs; this one writes <ckpt_path>/<run_name>/.")
     add("--run_name", type=str | None, default=None, help="Name of the run; by default made of objective, encoder and time.")
     add("--resume_from_checkpoint", type=str | None, default=None, help="Checkpoint, run folder, or 'last': continue in its folder.")

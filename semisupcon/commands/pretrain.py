@@ -32,6 +32,7 @@ from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
 from semisupcon.training.estimate import Estimate
+from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
@@ -109,7 +110,7 @@ class PretrainCLI(LightningCLI):
     def instantiate_trainer(self, resumed_step: int | None = None, **kwargs: Any) -> L.Trainer:
         """The trainer, with the callbacks and loggers of the run."""
         config, run = self.config, self.run
-        logger = make_logger(config["log"], run, config["project"], config["resume_id"])
+        logger = make_logger(config["log"], run, config["project"], config["resume_id"], config["group"], config["tags"])
         self.end = EndWell(
             KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
         )
@@ -187,12 +188,15 @@ class PretrainCLI(LightningCLI):
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)
+        facts = {"data": data_figures(self.datamodule), "packages": package_versions()}
         for logger in self.trainer.loggers:
             if type(logger).__name__ == "WandbLogger":
-                logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
+                logger.experiment.config.update(self.config.as_dict() | {"facts": facts}, allow_val_change=True)
                 self.run.remember(wandb_id=logger.version)
+            elif type(logger).__name__ == "TensorBoardLogger":
+                logger.experiment.add_text("run", f"```yaml\n{text}\n{yaml.safe_dump(facts)}```")
         if not self.run.checkpoint:
-            self.run.remember(code=describe_code())
+            self.run.remember(code=describe_code() | {"diff": DIFF if write_diff(self.run.folder) else None}, **facts)
 
     def _resumptions(self) -> int:
         return 1 + len(list(self.run.folder.glob("run_config.resumed-*.yaml")))

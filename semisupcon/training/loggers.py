@@ -4,6 +4,7 @@ import csv
 import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,9 @@ def _may_log_in() -> bool:
     return any(host in file.read_text(errors="replace") for file in files if file.is_file())
 
 
-def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Logger | None:
+def make_logger(
+    kind: str, run: Run, project: str, resume_id: str | None, group: str | None = None, tags: Sequence[str] = ()
+) -> Logger | None:
     """The logger beside the metrics file.
 
     Args:
@@ -125,6 +128,7 @@ def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Log
         run: whose folder is logged to; its stored wandb id is continued.
         project: of wandb.
         resume_id: the wandb run to continue instead.
+        group, tags: of the wandb run.
 
     Raises:
         ConfigError: for another kind.
@@ -147,6 +151,13 @@ def make_logger(kind: str, run: Run, project: str, resume_id: str | None) -> Log
         if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
             raise ConfigError(f"The wandb run is named by letters, digits, - and _, got {identity!r}.\nGive it with --resume_id.")
         return WandbLogger(
-            name=run.folder.name, project=project, save_dir=run.folder, id=identity, resume="allow" if identity else None, log_model=False
+            name=run.folder.name,
+            project=project,
+            save_dir=run.folder,
+            id=identity,
+            resume="allow" if identity else None,
+            log_model=False,
+            group=group,
+            tags=list(tags) or None,
         )
     raise ConfigError(f"--log takes {', '.join(LOGGERS)} or true, got '{kind}'")

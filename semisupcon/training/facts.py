@@ -1,0 +1,55 @@
+"""What a run keeps of the data, the packages and the code that it was trained with; goes to run.json and to the loggers."""
+
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.files import write_text
+
+PACKAGES = (
+    *("torch", "torchaudio", "pytorch-lightning", "jsonargparse", "numpy", "pandas", "soundfile", "soxr", "timm"),
+    *("torchmetrics", "torchaudio-augmentations", "wandb", "tensorboard", "safetensors", "scikit-learn"),
+)
+DIFF, MOST_DIFF = "code.diff", 1 << 20  # bytes
+
+
+def package_versions() -> dict[str, str]:
+    """The version of each of `PACKAGES` that is installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def data_figures(data: AudioDataModule) -> dict[str, Any]:
+    """Clips and hours by split and source (labelled, unlabelled), classes and label kind of a data module after ``setup``."""
+    drawn = data.drawn
+    if drawn is None:
+        return {}
+    hours = drawn.table["frames"] / drawn.table["sample_rate"] / 3600
+    figures: dict[str, Any] = {}
+    for split in ("train", "val"):
+        for source in ("labelled", "unlabelled"):
+            rows = drawn.rows(split, source=source)
+            figures[f"{split}_{source}_clips"] = len(rows)
+            figures[f"{split}_{source}_hours"] = round(float(hours.iloc[rows].sum()), 4)
+    return figures | {"classes": len(drawn.classes), "label_kind": drawn.kind}
+
+
+def write_diff(folder: Path) -> bool:
+    """Write the uncommitted changes of the code as ``code.diff``; whether there were any that fit."""
+    try:
+        done = subprocess.run(
+            ("git", "diff", "HEAD", "--", "."), capture_output=True, timeout=10, cwd=Path(__file__).resolve().parents[2], check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    if done.returncode or not done.stdout or len(done.stdout) > MOST_DIFF:
+        return False
+    write_text(folder / DIFF, done.stdout.decode(errors="replace"))
+    return True
