@@ -62,6 +62,7 @@ class PretrainCLI(LightningCLI):
         add_run_options(parser)
         # `RunProgress` says what the model and the data are.
         parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}, "trainer.enable_model_summary": False})
+        parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def before_instantiate_classes(self) -> None:
         """Seeds that are not given follow ``seed_everything``; a resumed run has its weights already."""
@@ -121,6 +122,8 @@ class PretrainCLI(LightningCLI):
             )
         if given.get("barebones"):
             raise ConfigError("--trainer.barebones leaves out checkpoints and logging, which a run needs; leave it out.")
+        if given.get("use_distributed_sampler"):  # Also in each run_config.yaml of version 0.1.
+            log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips between processes.")
         kwargs |= {
             "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else []), *several(given.get("logger"))],
             "callbacks": [

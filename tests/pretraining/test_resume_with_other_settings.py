@@ -214,9 +214,9 @@ AVERAGES = {
 }
 
 
-@pytest.mark.parametrize("name", AVERAGES)
-def test_averaging_resumes_bit_for_bit_under_accumulation(digits, tmp_path, name):
-    options = (*ACCUMULATE, *AVERAGES[name])
+@pytest.mark.parametrize(("name", "criterion"), [*((name, c) for name in AVERAGES for c in CRITERIA)])
+def test_averaging_resumes_bit_for_bit_under_accumulation(digits, tmp_path, name, criterion):
+    options = (*ACCUMULATE, *AVERAGES[name], *CRITERIA[criterion])
     whole = start(digits, tmp_path / "whole", *options, steps=6)
     assert (
         pretrain(
