@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from semisupcon.batch import DataFacts
-from semisupcon.errors import CheckpointError, UserError
+from semisupcon.errors import CheckpointError, UserError, first_line
 from semisupcon.files import atomic_open, make_folders, write_text
 from semisupcon.spec import build, spec_of
 
@@ -137,7 +137,7 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     except UserError:
         raise
     except Exception as error:  # What the file says may have any type and size.
-        raise CheckpointError(f"{path} does not describe its heads: {_first_line(error)}") from error
+        raise CheckpointError(f"{path} does not describe its heads: {first_line(error, 200)}") from error
     return encoder, load_weights(criterion, _below(_state(content, path), "criterion."), path).eval()
 
 
@@ -169,10 +169,6 @@ def _state(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
         raise CheckpointError(f"{path} is damaged: its state_dict is no dictionary of tensors.")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def plain_facts(facts: DataFacts) -> dict[str, Any]:
@@ -252,7 +248,7 @@ def _read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
     try:
         config, weights = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError, RecursionError) as error:
-        raise CheckpointError(f"{folder} is no complete exported model: {_first_line(error)}") from error
+        raise CheckpointError(f"{folder} is no complete exported model: {first_line(error, 200)}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / CONFIG} holds no description but a {type(config).__name__}.")
     check_format(config.get("format", 1), folder / CONFIG)

@@ -75,6 +75,11 @@ def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | Non
     return plain[best] if alike[best] >= cutoff else None
 
 
+def first_line(error: BaseException, most: int) -> str:
+    """The first line of what an exception says, at most so many letters; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """The sentence " Did you mean 'x'?" for the option closest to ``name``, or an empty string when none is close."""
     found = closest(name, options)

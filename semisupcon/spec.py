@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from semisupcon.errors import CheckpointError, ConfigError, UserError
+from semisupcon.errors import CheckpointError, ConfigError, UserError, first_line
 from semisupcon.public import CLASSES, FUNCTIONS, PACKAGE, is_ours, public_class, public_name, trusted_object, trusted_roots
 
 OPTIONAL = ("torchaudio", "timm")  # imported where they are used, and not among the packages that `pip install .` brings
@@ -127,8 +127,7 @@ def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
             raise
         raise ConfigError(f"{cls.__name__} needs {package}, which is not installed: pip install {package}.") from error
     except Exception as error:  # The arguments are a stranger's: any type, any size.
-        reason = str(error).strip().splitlines()
-        raise CheckpointError(f"{path} cannot be built from what the file says: {(reason or [type(error).__name__])[0][:300]}") from error
+        raise CheckpointError(f"{path} cannot be built from what the file says: {first_line(error, 300)}") from error
 
 
 def _class(path: Any, trust: Sequence[str]) -> type[Recorded]:

@@ -81,7 +81,8 @@ class PretrainCLI(LightningCLI):
             if (meant := sentence_within(error)) is None:
                 raise
             raise ConfigError(meant) from error
-        if (problem := smallest(flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))))) is not None:
+        plain = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        if (problem := smallest(flat(plain))) is not None:
             raise ConfigError(problem)
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
         self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
@@ -92,7 +93,7 @@ class PretrainCLI(LightningCLI):
         config = self.config
         default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
         self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
-        self.model.config = yaml.safe_load(self.parser.dump(config, skip_none=False))
+        self.model.config = plain
         step = self._resume() if self.run.checkpoint else None
         self.trainer = self.instantiate_trainer(resumed_step=step)
 

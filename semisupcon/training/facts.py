@@ -1,12 +1,12 @@
 """What a run keeps of the data, the packages and the code that it was trained with; goes to run.json and to the loggers."""
 
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.files import write_text
+from semisupcon.versions import versions_of
 
 PACKAGES = (
     *("torch", "torchaudio", "pytorch-lightning", "jsonargparse", "numpy", "pandas", "soundfile", "soxr", "timm"),
@@ -17,13 +17,7 @@ DIFF, MOST_DIFF = "code.diff", 1 << 20  # bytes
 
 def package_versions() -> dict[str, str]:
     """The version of each of `PACKAGES` that is installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return versions_of(PACKAGES)
 
 
 def data_figures(data: AudioDataModule) -> dict[str, Any]:

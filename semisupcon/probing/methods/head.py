@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from semisupcon.errors import CheckpointError
+from semisupcon.errors import CheckpointError, first_line
 from semisupcon.files import atomic_open
 from semisupcon.heads import Head, LinearHead, MLPHead
 from semisupcon.kinds import AGGREGATIONS, KINDS
@@ -107,8 +107,7 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
         head = new_head(about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"])
         head.load_state_dict(load_file(path))
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise CheckpointError(f"{path} is no saved probe head: {reason}") from error
+        raise CheckpointError(f"{path} is no saved probe head: {first_line(error, 160)}") from error
     return head, about
 
 

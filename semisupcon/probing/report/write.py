@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from semisupcon.files import write_text
@@ -11,6 +10,7 @@ from semisupcon.probing.report.table import markdown, table
 from semisupcon.probing.scores.bootstrap import RESAMPLES
 from semisupcon.probing.scores.results import Row
 from semisupcon.probing.scores.summary import summarise, write_lines
+from semisupcon.versions import versions_of
 
 PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 
@@ -38,10 +38,4 @@ def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, com
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on; packages that are not installed are left out."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"Python": platform.python_version()} | versions_of(PACKAGES)

@@ -1,0 +1,15 @@
+"""Versions of installed packages."""
+
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """The version of each package that is installed, in their order; the others are left out."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
