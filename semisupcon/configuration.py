@@ -1,7 +1,8 @@
 """YAML files, and how several are layered.
 
-All commands that take ``--config`` use `layered`. A later file wins over an earlier one. Mappings merge, lists replace, null clears, and
-``name+`` appends to the list ``name``.
+All commands that take ``--config`` use `layered`. A later file wins over an earlier one. Mappings merge, lists replace,
+null clears, and ``name+`` appends to the list ``name``. A file may name the files that it builds on:
+``builds_on: [../base/small.yaml]``, relative to itself. They are layered first, in order.
 Classes are written ``{class_path: NAME, init_args: {...}}``, as NAME alone, or as the bare ``init_args`` of the class below. A file
 that names another class keeps the options of the class below that the new class has.
 """
@@ -15,6 +16,7 @@ from typing import Any
 from semisupcon.errors import ConfigError
 
 Accepts = Callable[[str, str, Any], bool]
+BUILDS_ON = "builds_on"
 _SPEC = {"class_path", "init_args", "dict_kwargs"}
 # YAML 1.1 reads 1e-3 as text. This pattern and the absence of dates are those of jsonargparse, which reads the command line.
 _FLOAT = re.compile(
@@ -68,12 +70,29 @@ def layered(
         read: reads one file.
 
     Raises:
-        ConfigError: for a file that cannot be read, is no YAML, or holds no mapping.
+        ConfigError: for a file that cannot be read, is no YAML, holds no mapping, or builds on itself.
     """
     merged: dict[str, Any] = {}
     for path in paths:
-        merged = lay_over(merged, read(path), accepts)
+        merged = lay_over(merged, _built(Path(path), accepts, read, ()), accepts)
     return merged
+
+
+def _built(path: Path, accepts: Accepts | None, read: Callable[[str | Path], dict[str, Any]], above: tuple[Path, ...]) -> dict[str, Any]:
+    """One file over those that it builds on. ``above`` are the files that build on this one."""
+    if path.resolve() in above:
+        raise ConfigError(f"{BUILDS_ON}: a configuration builds on itself.\nIn: {above[-1]}")
+    content = dict(read(path))
+    names = content.pop(BUILDS_ON, None) or []
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{BUILDS_ON} takes a list of YAML files, got {names}.\nIn: {path}")
+    merged: dict[str, Any] = {}
+    for name in names:
+        if not (below := path.parent / name).is_file():
+            raise ConfigError(f"{BUILDS_ON} names a file that does not exist: {name}.\nIn: {path}")
+        merged = lay_over(merged, _built(below, accepts, read, (*above, path.resolve())), accepts)
+    return lay_over(merged, content, accepts)
 
 
 def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:

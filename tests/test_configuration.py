@@ -89,3 +89,30 @@ def test_a_section_has_two_forms():
     assert section({"data": {"class_path": "AudioDataModule"}}, "data") == section({"data": None}, "data") == section({}, "data") == {}
     with pytest.raises(ConfigError, match="The section 'data' of the configuration is no mapping"):
         section({"data": [1]}, "data")
+
+
+def written(folder, **texts):
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def test_a_file_names_the_files_that_it_builds_on(tmp_path):
+    (tmp_path / "base").mkdir()
+    written(tmp_path / "base", deep="x: {y: 1, z: 1}\n", one="builds_on: deep.yaml\nx: {z: 2}\n", two="w: [2]\n")
+    top = written(tmp_path, top="builds_on: [base/one.yaml, base/two.yaml]\nx: {v: 3}\nw+: 3\n") / "top.yaml"
+    assert layered([top]) == {"x": {"y": 1, "z": 2, "v": 3}, "w": [2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("builds_on: [top.yaml]", "builds_on: a configuration builds on itself.\nIn: .*top.yaml"),
+        ("builds_on: [none.yaml]", "builds_on names a file that does not exist: none.yaml.\nIn: .*top.yaml"),
+        ("builds_on: {a: 1}", "builds_on takes a list of YAML files"),
+        ("builds_on: [1]", "builds_on takes a list of YAML files"),
+    ],
+)
+def test_a_wrong_base_is_named_with_the_file_that_names_it(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=said):
+        layered([written(tmp_path, top=text) / "top.yaml"])

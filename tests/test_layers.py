@@ -19,7 +19,7 @@ LAYERS = {
     3: ("augmentations/", "frontends/", "datasets/", "heads.py", "targets.py", "checkpoints.py", "embedding.py"),
     2: ("audio/", "spec.py", "public.py", "old_names.py"),
     1: (
-        *("batch.py", "batch_norm.py", "configuration.py", "losses/", "random.py", "distributed.py"),
+        *("batch.py", "batch_norm.py", "configuration.py", "recipes.py", "losses/", "random.py", "distributed.py"),
         *("files.py", "kinds.py", "plots/", "errors.py", "memory.py", "versions.py"),
     ),
 }

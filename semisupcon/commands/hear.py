@@ -16,6 +16,7 @@ from semisupcon.errors import AudioError, ConfigError
 from semisupcon.files import atomic_path
 from semisupcon.plots.spectrograms import FLOOR_DB
 from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
+from semisupcon.recipes import find_config
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,9 @@ def parser() -> Parser:
     """The options of the command."""
     p = Parser(prog="python -m semisupcon hear", description=__doc__.split(": ", 1)[1])
     p.add_argument("file", type=Path, help="any audio file")
-    p.add_argument("--config", type=Path, action="append", default=[], help="a pretraining YAML; a second one overrides the first")
+    p.add_argument(
+        "--config", type=Path, action="append", default=[], help="a pretraining recipe or YAML; a second one overrides the first"
+    )
     p.add_argument("--aug_list", nargs="+", help="names of augmentations, instead of the configuration's")
     p.add_argument("--severity", type=float, help="0 to 5, instead of the configuration's")
     p.add_argument("--sample_rate", type=int, help="Hz, instead of the configuration's")
@@ -43,7 +46,7 @@ def parser() -> Parser:
 def main(args: list[str]) -> int:
     """Write the files, and say what was done to each view."""
     options = parser().parse_args(args)
-    configured = section(layered(options.config), "data")
+    configured = section(layered(map(find_config, options.config)), "data")
     settings = DEFAULTS | {name: configured[name] for name in DEFAULTS if configured.get(name) is not None}
     given = {"aug_list": options.aug_list, "severity_modifier": options.severity, "target_sample_rate": options.sample_rate}
     settings |= {name: value for name, value in given.items() if value is not None}

@@ -7,7 +7,7 @@ import logging
 
 from semisupcon.commands import types  # noqa: F401, for aug_list
 from semisupcon.commands.typed import TypedParser, take_configs
-from semisupcon.configuration import layered, section
+from semisupcon.configuration import section
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import Packed
 from semisupcon.data.packed.writing import pack
@@ -22,13 +22,14 @@ def main(args: list[str] | None = None) -> int:
     """Run it; returns the exit status."""
     args = args or []
     parser = TypedParser(prog="python -m semisupcon pack", description="Decode and resample a data set once, for the fastest training.")
-    parser.add_argument("--config", action="append", default=[], type=str, help="Pretraining YAML; a second one overrides the first.")
+    parser.add_argument(
+        "--config", action="append", default=[], type=str, help="Pretraining recipe or YAML; a second one overrides the first."
+    )
     parser.add_argument("--out", type=str, required=True, help="Folder to make; a run that was interrupted is gone on with.")
     parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at once; by default one a core.")
     parser.add_class_arguments(AudioDataModule, "data")
     paths, _ = take_configs(args)
-    config = layered(paths, parser.accepts)
-    parser.files = tuple(paths)
+    config = parser.layered(paths)
     known = vars(parser.get_defaults().data)
     for name, value in section(config, "data").items():
         if name not in known:

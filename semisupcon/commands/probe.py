@@ -17,6 +17,7 @@ from semisupcon.errors import ConfigError, UserError
 from semisupcon.memory import keep_freed_memory
 from semisupcon.probing.methods.base import FineTuning, Settings
 from semisupcon.probing.methods.by_name import METHODS
+from semisupcon.recipes import PROBING
 
 Names = list[str] | str
 Numbers = list[int] | int | str
@@ -25,7 +26,8 @@ Numbers = list[int] | int | str
 def parser() -> TypedParser:
     """The options of the command."""
     p = TypedParser(prog="python -m semisupcon probe", description="What a frozen representation is worth.")
-    p.add_argument("--config", action=ActionConfigFile, help="YAML with any of these options; those on the command line win.")
+    p.recipes = PROBING
+    p.add_argument("--config", action=ActionConfigFile, help="Protocol or YAML with any of these options; the command line wins.")
     p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to call one otherwise.")
     p.add_argument(
         "--checkpoints",

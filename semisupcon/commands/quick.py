@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from semisupcon.commands.parser import nearest_option, plain_name
+from semisupcon.errors import ConfigError
+from semisupcon.recipes import find_config
 
 TABLE = Path(__file__).with_name("pretrain_options.json")
 HELP, HELP_ALL = ("-h", "--help"), "--help_all"
@@ -72,13 +74,26 @@ def _other_data(args: list[str]) -> bool:
         if plain_name(word) == "data":
             return True
         if plain_name(word) in ("config", "c"):
-            path = Path(word.partition("=")[2] or following)
-            texts.append(path.read_text(errors="replace") if path.is_file() else "")
+            texts += _texts(word.partition("=")[2] or following)
     return any(
         name.rpartition(".")[2] != "AudioDataModule"
         for text in texts
         for name in re.findall(r"class_path: *['\"]?([\w.]*DataModule)", text)
     )
+
+
+def _texts(given: str) -> list[str]:
+    """The text of a configuration and of those that it builds on; none where there is no such file."""
+    try:
+        paths, texts = [find_config(given)], []
+    except ConfigError:
+        return []  # The parser says so.
+    for path in paths:
+        if path.is_file():
+            texts.append(path.read_text(errors="replace"))
+            names = re.findall(r"[^\s\[\],'\"]+\.ya?ml", "".join(re.findall(r"^builds_on:(.*(?:\n[ -].*)*)", texts[-1], re.M)))
+            paths += [below for name in names if (below := path.parent / name) not in paths]
+    return texts
 
 
 def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:

@@ -17,6 +17,7 @@ from semisupcon.commands.parser import Answers, listing, long_options, plain_nam
 from semisupcon.configuration import lay_over, layered, read_yaml
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.public import CLASSES, public_class
+from semisupcon.recipes import PRETRAINING, find_config
 
 _KEY = r'Parser key "(?P<key>[^"]+)"'
 _OPTION = r"Option '(?P<option>[^']+)' is not accepted|Group '(?P<group>[^']+)' does not accept option '(?P<member>[^']+)'"
@@ -41,7 +42,8 @@ class Typed(Answers):
     """Mixin of a jsonargparse parser. All ``--config`` files are layered first; what the command line says wins."""
 
     config: Mapping[str, Any] = {}
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # all files that were read, also those that others build on
+    recipes: tuple[str, ...] = PRETRAINING
 
     def parse_args(self, args=None, *more, **kwargs):
         self.words = list(sys.argv[1:] if args is None else args)
@@ -50,7 +52,7 @@ class Typed(Answers):
             return super().parse_args(self.words, *more, **kwargs)
         paths, rest = take_configs(self.words, tuple(action.option_strings))
         try:
-            self.files, self.config = tuple(paths), layered(paths, self.accepts, self._read)
+            self.config = self.layered(paths)
         except ConfigError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
@@ -118,9 +120,19 @@ class Typed(Answers):
             return False
         return True
 
+    def layered(self, given: list[str]) -> dict[str, Any]:
+        """The files given as ``--config``, by path or by name of a recipe, as one mapping."""
+        config: dict[str, Any] = {}
+        for name in given:
+            already, self.files = self.files, ()
+            config = lay_over(config, layered([find_config(name, self.recipes)], self.accepts, self._read), self.accepts)
+            self.files = (*already, *reversed(self.files))
+        return config
+
     def _read(self, path: str | Path) -> dict[str, Any]:
         """A file, with the classes that it names as YAML files, which are relative to it."""
         content = read_yaml(path)
+        self.files = (*self.files, str(path))
         for action in self._actions:
             *sections, name = action.dest.split(".")
             part: Any = content

@@ -28,23 +28,33 @@ def given(*files):
     return [word for file in files for word in ("--config", str(file))]
 
 
-def equal(parser, words):
-    ours = values(parser, parser.parse_args(words))
-    assert ours == values(parser, ArgumentParser.parse_args(parser, words))
+def stack(file):
+    """The files that a file builds on, and itself."""
+    names = yaml.safe_load(file.read_text()).get("builds_on", [])
+    return [*(below for name in names for below in stack(file.parent / name)), file]
+
+
+def equal(parser, files, *words, folder):
+    """Ours, which equals what jsonargparse makes of the same files one after the other."""
+    ours = values(parser, parser.parse_args([*given(*files), *words]))
+    plain = [folder / f"plain{number}.yaml" for number, _ in enumerate(f for file in files for f in stack(file))]
+    for path, file in zip(plain, (f for file in files for f in stack(file)), strict=True):
+        path.write_text(yaml.safe_dump({k: v for k, v in yaml.safe_load(file.read_text()).items() if k != "builds_on"}))
+    assert ours == values(parser, ArgumentParser.parse_args(parser, [*given(*plain), *words]))
     return ours
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_and_its_overlay_give_what_jsonargparse_gives(parser, recipe):
+def test_every_recipe_and_its_overlay_give_what_jsonargparse_gives(parser, recipe, tmp_path):
     files = [CONFIGS / "pretraining" / f"{recipe}.yaml", CONFIGS / "overlays" / "small" / f"{recipe}.yaml"]
-    equal(parser, given(*files, CONFIGS / "overlays" / "ema.yaml"))
+    equal(parser, [*files, CONFIGS / "overlays" / "ema.yaml"], folder=tmp_path)
 
 
 def test_options_that_the_new_class_has_are_kept(parser, tmp_path):
     (tmp_path / "a.yaml").write_text("model: {encoder: {class_path: ResNet2d, init_args: {depth: 18, sample_rate: 8000, pool: MaxPool}}}")
     (tmp_path / "b.yaml").write_text("model: {encoder: SampleCNNSmall}")
-    words = [*given(tmp_path / "a.yaml", tmp_path / "b.yaml"), "--model.criterion", "SimCLR"]
-    encoder = equal(parser, words)["model"]["encoder"]
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    encoder = equal(parser, files, "--model.criterion", "SimCLR", folder=tmp_path)["model"]["encoder"]
     assert encoder["class_path"] == "semisupcon.encoders.SampleCNNSmall"
     assert encoder["init_args"]["sample_rate"] == 8000
     assert encoder["init_args"]["pool"]["class_path"] == "semisupcon.encoders.MaxPool"
@@ -54,7 +64,7 @@ def test_options_that_the_new_class_has_are_kept(parser, tmp_path):
 def test_lists_replace_or_append(parser, tmp_path):
     (tmp_path / "a.yaml").write_text("trainer: {callbacks+: [{class_path: EarlyStopping, init_args: {monitor: x}}]}")
     recipe = CONFIGS / "pretraining" / "clmr.yaml"
-    both = equal(parser, given(recipe, CONFIGS / "overlays" / "ema.yaml", tmp_path / "a.yaml"))
+    both = equal(parser, [recipe, CONFIGS / "overlays" / "ema.yaml", tmp_path / "a.yaml"], folder=tmp_path)
     assert [c["class_path"].rpartition(".")[2] for c in both["trainer"]["callbacks"]] == ["EMAWeightAveraging", "EarlyStopping"]
 
 

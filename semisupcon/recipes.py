@@ -1,0 +1,56 @@
+"""The YAML files that come with the project, found by name: ``--config pretrain_ssl --config small/pretrain_ssl``.
+
+They are the folder ``config/`` of a clone; an installed package has a copy of it at ``semisupcon/recipes``.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from semisupcon.errors import ConfigError, nearest
+
+_PACKAGE = Path(__file__).resolve().parent
+SUFFIXES = (".yaml", ".yml")
+PRETRAINING = ("pretraining", "overlays")  # folders where `pretrain`, `pack` and `hear` look
+PROBING = ("probing",)
+
+
+def recipes_folder() -> Path:
+    """The folder of recipes: of the installed package, or of the clone."""
+    installed = _PACKAGE / "recipes"
+    return installed if installed.is_dir() else _PACKAGE.parent / "config"
+
+
+def recipe_names(folders: Sequence[str]) -> list[str]:
+    """Names of all recipes in some folders of ``config/``, such as ``mtslvr/bn_simclr``."""
+    root = recipes_folder()
+    files = [(root / folder, path) for folder in folders for path in (root / folder).rglob("*.yaml")]
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for folder, path in files)
+
+
+def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path:
+    """The file of a ``--config``: a path, or the name of a recipe.
+
+    A file of that path wins. ``config/...`` is also found from other working directories.
+
+    Args:
+        given: what the user gave.
+        folders: folders of ``config/`` whose recipes may be given by name.
+
+    Raises:
+        ConfigError: if there is neither a file nor a recipe.
+    """
+    path = Path(given)
+    if path.exists() or path.is_absolute():
+        return path
+    root = recipes_folder()
+    name = Path(*path.parts[1:]) if path.parts[:1] == ("config",) and len(path.parts) > 1 else path
+    for folder in ("", *folders):
+        for candidate in (root / folder / name, (root / folder / name).with_suffix(".yaml")):
+            if candidate.is_file() and candidate.suffix in SUFFIXES:
+                return candidate
+    if path.suffix in SUFFIXES:
+        return path  # Reading it says that it is not there.
+    raise ConfigError(
+        f"--config {given} is neither a file nor the name of a recipe."
+        f"{nearest(str(given), recipe_names(folders))}\nRecipes: {', '.join(recipe_names(folders[:1]))}."
+    )
