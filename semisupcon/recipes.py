@@ -1,6 +1,6 @@
 """The YAML files that come with the project, found by name: ``--config pretrain_ssl --config small/pretrain_ssl``.
 
-They are the folder ``config/`` of a clone; an installed package has a copy of it at ``semisupcon/recipes``.
+They are the folder ``config/`` of a clone; an installed package has a copy of it at ``semisupcon/config``.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PROBING = ("probing",)
 
 def recipes_folder() -> Path:
     """The folder of recipes: of the installed package, or of the clone."""
-    installed = _PACKAGE / "recipes"
+    installed = _PACKAGE / "config"
     return installed if installed.is_dir() else _PACKAGE.parent / "config"
 
 

@@ -37,9 +37,10 @@ def stack(file):
 def equal(parser, files, *words, folder):
     """Ours, which equals what jsonargparse makes of the same files one after the other."""
     ours = values(parser, parser.parse_args([*given(*files), *words]))
-    plain = [folder / f"plain{number}.yaml" for number, _ in enumerate(f for file in files for f in stack(file))]
-    for path, file in zip(plain, (f for file in files for f in stack(file)), strict=True):
-        path.write_text(yaml.safe_dump({k: v for k, v in yaml.safe_load(file.read_text()).items() if k != "builds_on"}))
+    plain = []
+    for number, file in enumerate(one for top in files for one in stack(top)):
+        plain.append(folder / f"plain{number}.yaml")
+        plain[-1].write_text(yaml.safe_dump({k: v for k, v in yaml.safe_load(file.read_text()).items() if k != "builds_on"}))
     assert ours == values(parser, ArgumentParser.parse_args(parser, [*given(*plain), *words]))
     return ours
 
