@@ -40,7 +40,7 @@ def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path
         ConfigError: if there is neither a file nor a recipe.
     """
     path = Path(given)
-    if path.exists() or path.is_absolute():
+    if path.is_absolute() or (path.exists() and not path.is_dir()):
         return path
     root = recipes_folder()
     name = Path(*path.parts[1:]) if path.parts[:1] == ("config",) and len(path.parts) > 1 else path

@@ -24,10 +24,12 @@ def test_ways_to_name_a_recipe(tmp_path, monkeypatch, given):
     assert find_config(given) == recipes_folder() / "pretraining" / "clmr.yaml"
 
 
-def test_a_file_of_the_user_wins(tmp_path, monkeypatch):
+def test_a_file_of_the_user_wins_and_a_folder_does_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("clmr").write_text("")
     assert find_config("clmr") == Path("clmr")
+    Path("cola").mkdir()
+    assert find_config("cola") == recipes_folder() / "pretraining" / "cola.yaml"
 
 
 def test_a_misspelt_recipe(capsys, tmp_path, monkeypatch):
