@@ -1,7 +1,7 @@
 """The one batch that every loader yields and every criterion takes, and what is known of the data before the first of them."""
 
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -28,6 +28,22 @@ class Batch(TypedDict):
     key: Tensor
     applied: NotRequired[Tensor]
     parameters: NotRequired[Tensor]
+
+
+class Scored(NamedTuple):
+    """What a criterion predicts for the views of a batch, and what is true: metrics are computed over all of validation.
+
+    Attributes:
+        scores: ``[B, V, C]``, logits or values.
+        targets: ``[B, V, C]``; a NaN row where the truth is not known.
+        kind: of label, see `semisupcon.kinds`.
+        prefix: of the names of the metrics.
+    """
+
+    scores: Tensor
+    targets: Tensor
+    kind: str
+    prefix: str = ""
 
 
 def labelled(targets: Tensor) -> Tensor:

@@ -211,7 +211,11 @@ class AudioDataModule(L.LightningDataModule):
         """Scale int16 to [-1, 1) and, in training, augment every view."""
         training = self.trainer is not None and self.trainer.training
         batch = waveforms(batch, self.clips if training else self.validation_clips, self.resident)
-        if self.chain is None or not training:
+        return self.augmented(batch) if training else batch
+
+    def augmented(self, batch: Batch) -> Batch:
+        """A batch on its device with every view augmented, and with ``applied`` and ``parameters``."""
+        if self.chain is None:
             return batch
         audio = batch["audio"]
         self.chain.to(audio.device)

@@ -3,11 +3,13 @@
 Which operators acted is a multilabel question; with what parameters, a regression that the original names but never built.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from semisupcon.batch import Batch
+from semisupcon.batch import Batch, Scored
 from semisupcon.distributed import Share, share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import AugmentationPredictor, Head
@@ -18,7 +20,7 @@ class AugmentationPrediction(ViewCriterion):
     """Binary cross-entropy of every operator, and optionally the squared error of every parameter of those that acted.
 
     Parameters have units of their own, so they are standardised by their mean and deviation over all that training has seen (in buffers,
-    hence in checkpoints). A batch without augmentation, such as those of validation, is one to which nothing was done.
+    hence in checkpoints). A batch without augmentation is one to which nothing was done; validation augments its views for this criterion.
 
     Args:
         predictor: embedding ``[N, D]`` to one logit an operator; None is the paper's.
@@ -28,8 +30,11 @@ class AugmentationPrediction(ViewCriterion):
         together: whether all views pass the encoder at once, or each alone. The predictor sees all views at once, as in the original.
 
     Logged:
-        ``operator_loss``, ``operator_map`` (macro mean average precision of the batch) and, with a regressor, ``parameter_loss``.
+        ``operator_loss``; with a regressor ``parameter_loss``; in validation ``val_operator_map`` and ``val_operator_roc_auc``, means
+        over the operators.
     """
+
+    predicts_augmentation = True
 
     def __init__(
         self,
@@ -77,7 +82,11 @@ class AugmentationPrediction(ViewCriterion):
         logits = self.predictor(rows)
         applied = batch["applied"].flatten(0, 1) if "applied" in batch else torch.zeros_like(logits, dtype=torch.bool)
         loss = where.mean(binary_cross_entropy_with_logits(logits, applied.to(logits.dtype), reduction="none").mean(dim=1))
-        logged = {"operator_loss": loss.detach(), "operator_map": mean_average_precision(logits.detach(), applied)}
+        logged: dict[str, Any] = {"operator_loss": loss.detach()}
+        if not self.training and "applied" in batch:
+            views = embeddings.shape[:2]
+            scores, truth = logits.detach().unflatten(0, views), applied.to(logits.dtype).unflatten(0, views)
+            logged["operators"] = Scored(scores, truth, "multilabel", "operator_")
         if self.regressor is not None:
             error = self._squared_error(self.regressor(rows), batch, where)
             loss, logged["parameter_loss"] = loss + self.parameter_weight * error, error.detach()
@@ -107,13 +116,3 @@ class AugmentationPrediction(ViewCriterion):
         self.squares += squares + change**2 * self.count * count / total
         self.mean += change * count / total
         self.count += count
-
-
-def mean_average_precision(scores: Tensor, truth: Tensor) -> Tensor:
-    """Macro average precision of scores ``[N, K]`` against ``truth [N, K]`` bool, over the columns that have a positive; 0 when none has."""
-    order = scores.argsort(dim=0, descending=True, stable=True)
-    hits = truth.gather(0, order).float()
-    precision = hits.cumsum(dim=0) / torch.arange(1, len(hits) + 1, device=hits.device)[:, None]
-    positives = hits.sum(dim=0)
-    average = (precision * hits).sum(dim=0) / positives.clamp(min=1)
-    return average.sum() / (positives > 0).sum().clamp(min=1)

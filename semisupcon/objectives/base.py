@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,12 +73,14 @@ class Criterion(Recorded):
     """A learning problem: what a batch is asked, and how wrong the answer is.
 
     Subclasses set ``views`` (and ``most_views``, where more than so many make no sense), ``in_batch_negatives`` where an anchor is compared with
-    the other clips of its batch, and write ``losses``; the other methods have useful defaults.
+    the other clips of its batch, ``predicts_augmentation`` where validation must augment too, and write ``losses``; the other methods have
+    useful defaults.
     """
 
     views: int = 2
     most_views: int | None = None
     in_batch_negatives: bool = False
+    predicts_augmentation: bool = False
 
     def connect(self, encoder: Encoder) -> None:
         """Fit heads to an encoder, once, at construction.
@@ -96,8 +99,11 @@ class Criterion(Recorded):
     def prepare(self, facts: DataFacts) -> None:
         """Take what depends on the data (classes, scales of regression targets), at set-up, before weights are restored."""
 
-    def losses(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
-        """The scalar ``loss`` of a batch, and what else is logged, as tensors on the batch's device."""
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
+        """The scalar ``loss`` of a batch, and what else is logged, as tensors on the batch's device.
+
+        In evaluation mode values may also be `Scored`: metrics of all validation clips are computed from them.
+        """
         raise TypeError(f"{type(self).__name__} defines no losses(batch, encode)")
 
     def after_step(self, encoder: Encoder) -> None:

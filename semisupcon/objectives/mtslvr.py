@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from semisupcon.batch import Scored
 from semisupcon.errors import ConfigError
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
 from semisupcon.objectives.base import Criterion
@@ -46,6 +47,7 @@ class MTSLVR(Criterion):
         self.predictive_weight, self.together = predictive_weight, together
         self.views = max(self.contrastive.views, self.predictive.views)
         self.in_batch_negatives = self.contrastive.in_batch_negatives
+        self.predicts_augmentation = self.contrastive.predicts_augmentation or self.predictive.predicts_augmentation
         self.most_views = min(
             (part.most_views for part in (self.contrastive, self.predictive) if part.most_views is not None), default=None
         )
@@ -89,7 +91,7 @@ class MTSLVR(Criterion):
         predictive = self.predictive.losses_of(parts["predictive"], batch)
         logged = {"contrastive_loss": contrastive.pop("loss"), "predictive_loss": predictive.pop("loss")}
         loss = logged["contrastive_loss"] + self.predictive_weight * logged["predictive_loss"]
-        return {"loss": loss} | {k: v.detach() for k, v in (logged | contrastive | predictive).items()}
+        return {"loss": loss} | {k: v if isinstance(v, Scored) else v.detach() for k, v in (logged | contrastive | predictive).items()}
 
     def _parts(self, embeddings: Tensor) -> dict[str, Tensor]:
         """Each task's part ``[B, V, D]`` of the embeddings."""

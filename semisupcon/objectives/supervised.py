@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from semisupcon.batch import labelled
+from semisupcon.batch import Scored, labelled
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, LinearHead
@@ -22,7 +22,8 @@ class Supervised(ViewCriterion):
         together: whether all views pass the encoder at once, or each alone.
 
     Logged:
-        ``accuracy`` of multiclass and binary targets.
+        ``accuracy`` of multiclass and binary targets. In validation, over all clips: ``val_accuracy`` of these, ``val_roc_auc`` and
+        ``val_map`` of tags and binary labels (means over the tags that occur), ``val_r2`` of values.
     """
 
     def __init__(self, head: Head | None = None, views: int = 1, together: bool = True):
@@ -60,10 +61,20 @@ class Supervised(ViewCriterion):
         where = share(len(rows), rows.device)
         outputs = self.head(rows)
         logged = {"loss": where.mean(self._errors(outputs, targets.to(outputs.dtype)))}
-        if "accuracy" in KINDS[self.kind].metrics:
+        if not self.training:
+            logged["labels"] = self._scored(outputs.detach(), known, batch["targets"], embeddings.shape[1])
+        elif "accuracy" in KINDS[self.kind].metrics:
             right = (KINDS[self.kind].decisions(outputs) == targets).all(dim=1)
             logged["accuracy"] = where.mean(right.float())
         return logged
+
+    def _scored(self, outputs: Tensor, known: Tensor, targets: Tensor, views: int) -> Scored:
+        """The outputs of all views of the batch, NaN where a clip has no label."""
+        if self.kind == "regression":
+            outputs = outputs * self.scale + self.mean
+        scores = outputs.new_full((len(targets), views, outputs.shape[1]), torch.nan)
+        scores[known] = outputs.unflatten(0, (-1, views))
+        return Scored(scores, targets[:, None].expand(-1, views, -1), self.kind)
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of every row."""

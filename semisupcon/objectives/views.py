@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class ViewCriterion(Criterion):
     def losses(self, batch, encode):
         return self.losses_of(encode_views(batch, encode, self.together), batch)
 
-    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         """As `Criterion.losses`, from embeddings ``[B, V, D]``."""
         raise TypeError(f"{type(self).__name__} defines no losses_of(embeddings, batch)")
 

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import pytorch_lightning as L
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from semisupcon.batch import Batch
+from semisupcon.batch import Batch, Scored
 from semisupcon.data.packed.on_device import waveforms
 
 
@@ -48,3 +49,38 @@ def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterat
         # A data module of others has no resident samples.
         audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))["audio"]
         yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
+
+
+def take_scored(losses: dict[str, Any]) -> list[Scored]:
+    """Remove what is `Scored` from the answer of a criterion, and return it."""
+    return [losses.pop(name) for name, value in list(losses.items()) if isinstance(value, Scored)]
+
+
+def metrics(scored: Scored) -> dict[str, Tensor]:
+    """Metrics of torchmetrics over all views whose truth is known; none where nothing is.
+
+    Returns:
+        ``accuracy`` (multiclass, binary), ``roc_auc`` and ``map`` (binary, multilabel; means over the columns that have positives and
+        negatives) or ``r2`` (regression; mean over the columns).
+    """
+    from torchmetrics.functional import r2_score
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision, multiclass_accuracy
+
+    scores, targets = scored.scores.flatten(0, 1).float(), scored.targets.flatten(0, 1)
+    known = ~targets.isnan().any(dim=1)
+    scores, targets = scores[known], targets[known]
+    if len(targets) == 0 or not scores.isfinite().all():
+        return {}
+    columns, found = scores.shape[1], {}
+    if scored.kind == "regression":
+        found = {"r2": r2_score(scores, targets)} if len(targets) > 1 else {}
+    elif scored.kind == "multiclass":
+        found = {"accuracy": multiclass_accuracy(scores, targets.argmax(dim=1), columns, average="micro")}
+    else:
+        truth = targets.long()
+        both = ((truth.min(dim=0).values == 0) & (truth.max(dim=0).values == 1)).nonzero().flatten().tolist()
+        for name, metric in (("roc_auc", binary_auroc), ("map", binary_average_precision)) if both else ():
+            found[name] = torch.stack([metric(scores[:, k].sigmoid(), truth[:, k]) for k in both]).mean()
+        if scored.kind == "binary":
+            found["accuracy"] = ((scores > 0) == (truth > 0)).all(dim=1).float().mean()
+    return {f"{scored.prefix}{name}": value for name, value in found.items()}

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor
 
-from semisupcon.batch import Batch, DataFacts
+from semisupcon.batch import Batch, DataFacts, Scored
 from semisupcon.checkpoints import FORMAT, check_format, plain_facts
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
@@ -18,7 +18,7 @@ from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
 from semisupcon.training.finite import Finite
-from semisupcon.training.measures import effective_rank, first_views, retrieval_accuracy, training_waveforms
+from semisupcon.training.measures import effective_rank, first_views, metrics, retrieval_accuracy, take_scored, training_waveforms
 from semisupcon.training.optimization import parameter_groups
 from semisupcon.training.pending import pending_of, restore_pending
 from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
@@ -95,6 +95,7 @@ class Objective(L.LightningModule):
         self._configured: dict[str, Any] = {}
         self._restored: dict[str, Any] | None = None
         self._validation: list[tuple[Tensor, Tensor]] = []
+        self._scored: list[list[Scored]] = []
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``."""
@@ -216,8 +217,12 @@ class Objective(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the losses as ``val_*`` and keep the embeddings of two views of every clip."""
-        losses = self.criterion.losses(first_views(batch, self.criterion.views), self.encode)
+        shown, augment = batch, getattr(getattr(self.trainer, "datamodule", None), "augmented", None)
+        if self.criterion.predicts_augmentation and augment is not None:
+            shown = augment(batch)
+        losses = self.criterion.losses(first_views(shown, self.criterion.views), self.encode)
         losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
+        self._scored.append(take_scored(losses))
         self.log_dict(
             {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
         )
@@ -226,19 +231,27 @@ class Objective(L.LightningModule):
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """Two measures of the embedding that need no label.
+        """Two measures of the embedding that need no label, and metrics.
 
         ``val_top1``: share of validation clips whose first view lies nearest (cosine) to its own second view. ``val_rank``: how many dimensions
-        the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse.
+        the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse. Then the
+        metrics of what the criterion predicts, see `semisupcon.training.measures.metrics`.
         """
         clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
         views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
         self._validation.clear()
         # Ranks may share clips where their number does not divide evenly: each counts once.
         first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
-        views = views[sorted(first.values())]
+        once = sorted(first.values())
+        views = views[once]
         self.log("val_top1", retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
         self.log("val_rank", effective_rank(views[:, 0]))
+        # One metric of all clips: the mean over batches is another number.
+        for parts in zip(*self._scored, strict=True):
+            both = [torch.cat([part[i] for part in parts]) for i in (0, 1)]
+            scores, targets = (self.all_gather(x).reshape(len(clips), *x.shape[1:])[once] for x in both)
+            self.log_dict({f"val_{k}": v for k, v in metrics(Scored(scores, targets, *parts[0][2:])).items()})
+        self._scored.clear()
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import torch
 from worlds import FACTS, PARAMETERS, TinyEncoder, example, info_nce, labels, losses_of, make_batch
 
 from semisupcon.heads import LinearHead
-from semisupcon.objectives.augmentation_prediction import mean_average_precision
 from semisupcon.objectives.base import Encode
 from semisupcon.objectives.supervised import Supervised
 from semisupcon.random import integers, uniform
@@ -97,17 +96,6 @@ def test_nothing_was_done_to_a_batch_without_augmentation():
     logits = criterion.predictor(torch.cat([encoder(x) for x in batch["audio"].unbind(1)]))
     torch.testing.assert_close(losses["loss"], torch.nn.functional.softplus(logits).mean())
     assert losses["parameter_loss"] == 0
-
-
-def test_mean_average_precision_is_that_of_scikit_learn():
-    from sklearn.metrics import average_precision_score
-
-    generator = torch.Generator().manual_seed(0)
-    scores, truth = torch.randn(40, 5, generator=generator), torch.rand(40, 5, generator=generator) < 0.3
-    assert mean_average_precision(scores, truth).item() == pytest.approx(average_precision_score(truth, scores, average="macro"), rel=1e-5)
-    truth[:, 0] = False
-    expected = average_precision_score(truth[:, 1:], scores[:, 1:], average="macro")
-    assert mean_average_precision(scores, truth).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
