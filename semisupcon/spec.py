@@ -16,7 +16,7 @@ from torch import nn
 from semisupcon.errors import CheckpointError, ConfigError, UserError, first_line
 from semisupcon.public import CLASSES, FUNCTIONS, PACKAGE, is_ours, public_class, public_name, trusted_object, trusted_roots
 
-OPTIONAL = ("torchaudio", "timm")  # imported where they are used, and not among the packages that `pip install .` brings
+OPTIONAL = ("timm",)  # imported where they are used, and not among the packages that `pip install .` brings
 
 
 class Recorded(nn.Module):

@@ -4,6 +4,8 @@ COLA (Saeed et al. 2021) in its TensorFlow and JAX forms, MFCL (Wang and van den
 (Heggan et al. 2023), whose three-channel image adds magnitude and phase of a mel-projected STFT, after CLAR (Al-Tahan and Mohsenzadeh 2021).
 """
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import Literal, Self
 
@@ -13,6 +15,26 @@ from torch.nn.functional import pad
 
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.base import Frontend
+
+
+def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate: int) -> Tensor:
+    """Triangular filters ``[bins, n_mels]`` on the HTK mel scale, mel = 2595 log10(1 + Hz / 700), without area normalisation.
+
+    Equal to ``torchaudio.functional.melscale_fbanks`` to the last bit. Computed here so that inference needs no torchaudio, whose wheel loads
+    only beside one build of torch.
+
+    Args:
+        bins: points of the spectrum, from 0 Hz to half the sample rate.
+        f_min, f_max: edges of the lowest and of the highest filter, Hz.
+        n_mels: filters; each rises from the centre of the one below and falls to the centre of the one above.
+        sample_rate: Hz.
+    """
+    lowest, highest = (2595.0 * math.log10(1.0 + f / 700.0) for f in (f_min, f_max))
+    corners = 700.0 * (10.0 ** (torch.linspace(lowest, highest, n_mels + 2) / 2595.0) - 1.0)
+    distance = corners[None, :] - torch.linspace(0, sample_rate // 2, bins)[:, None]
+    width = corners.diff()
+    rising, falling = -distance[:, :-2] / width[:-1], distance[:, 2:] / width[1:]
+    return torch.minimum(rising, falling).clamp(min=0.0)
 
 
 class MelFrontend(Frontend):
@@ -49,8 +71,6 @@ class MelFrontend(Frontend):
         f_max: float | None,
     ):
         super().__init__()
-        from torchaudio.functional import melscale_fbanks  # here, so that encoders without spectrograms need no torchaudio
-
         win_length, f_max = win_length or n_fft, f_max or sample_rate / 2
         if not (0 < win_length <= n_fft and hop_length > 0 and 0 <= f_min < f_max <= sample_rate / 2):
             raise ConfigError(
@@ -62,7 +82,14 @@ class MelFrontend(Frontend):
         self.padding = win_length // 2 if padding is None else padding
         self.min_samples = max(self.padding + 1, self.samples_for(1))
         with torch.device("cpu"):  # filters have values even where a model is only sketched, on the meta device
-            self.register_buffer("filters", melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate), persistent=False)
+            self.register_buffer("filters", mel_filters(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate), persistent=False)
+            empty = int((self.filters.amax(dim=0) == 0).sum())
+            if empty:
+                warnings.warn(
+                    f"{type(self).__name__}: {empty} of {n_mels} mel bands hold no bin of the Fourier transform and are always silent. "
+                    f"Give a larger n_fft ({n_fft}) or fewer n_mels.",
+                    stacklevel=2,
+                )
             self.register_buffer("cast", torch.zeros(()), persistent=False)  # takes the type of every cast, which the constants do not
 
     def forward(self, x: Tensor) -> Tensor:

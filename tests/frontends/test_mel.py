@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semisupcon.encoders import ResNet2d
-from semisupcon.frontends import LogMel, ThreeChannelMel, audax_log_mel, cola_log_mel, mfcl_log_mel, mtslvr_log_mel
+from semisupcon.frontends import LogMel, ThreeChannelMel, audax_log_mel, cola_log_mel, mel, mfcl_log_mel, mtslvr_log_mel
 
 RATE = 16_000
 
@@ -139,3 +139,15 @@ def test_autocast_leaves_spectrograms_in_full_precision():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mel = cola_log_mel()(sound())
     assert torch.equal(mel, cola_log_mel()(sound()))
+
+
+@pytest.mark.parametrize("bands", [(513, 0.0, 8000.0, 64, 16000), (201, 60.0, 7800.0, 80, 16000), (1025, 20.0, 11025.0, 128, 22051)])
+def test_filters_are_those_of_torchaudio(bands):
+    from torchaudio.functional import melscale_fbanks
+
+    assert torch.equal(mel.mel_filters(*bands), melscale_fbanks(*bands))
+
+
+def test_bands_without_a_bin_are_told():
+    with pytest.warns(UserWarning, match="of 128 mel bands hold no bin of the Fourier transform"):
+        LogMel(n_fft=256, win_length=256, n_mels=128)
