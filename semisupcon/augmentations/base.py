@@ -6,6 +6,8 @@ To write one: subclass `Transform`, name its parameters, and give it `draw` and 
 """
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +48,7 @@ class Transform(Recorded):
     parameter_names: tuple[str, ...] = ()
     block_samples: int = 1 << 19
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = snake_case(cls.__name__)
@@ -175,7 +177,7 @@ class OneOf(Transform):
         super().__init__(p)
         if not transforms:
             raise ConfigError("OneOf needs at least one transform to choose from.")
-        self.transforms = torch.nn.ModuleList(transforms)
+        self.transforms: Sequence[Any] = torch.nn.ModuleList(transforms)
         self.name, self.shared_choices = name, shared_choices
         self.parameter_names = ("choice", *(f"{t.name}.{n}" for t in transforms for n in t.parameter_names))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from semisupcon.batch import Batch, Scored
+from semisupcon.batch import Batch, DataFacts, Scored
 from semisupcon.distributed import Share, share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import AugmentationPredictor, Head
@@ -51,12 +51,12 @@ class AugmentationPrediction(ViewCriterion):
         self.regressor = regressor
         self.parameter_weight, self.views, self.together = parameter_weight, views, together
 
-    def fit(self, width):
+    def fit(self, width: int) -> None:
         self.predictor.connect(width)
         if self.regressor is not None:
             self.regressor.connect(width)
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         if not facts.operators:
             raise ConfigError("augmentation prediction needs augmentations to predict; name some in data.aug_list.")
         self.predictor.connect(out_dim=len(facts.operators))
@@ -76,7 +76,7 @@ class AugmentationPrediction(ViewCriterion):
                 if not hasattr(self, name):
                     self.register_buffer(name, torch.zeros(len(exist), device=device))
 
-    def losses_of(self, embeddings, batch):
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         rows = embeddings.flatten(0, 1)
         where = share(len(rows), rows.device)
         logits = self.predictor(rows)

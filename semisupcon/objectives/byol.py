@@ -1,14 +1,18 @@
 """BYOL: predict what a slowly moving copy of oneself says of the other view (Grill et al. 2020, eq. 2; for audio Niizumi et al. 2021)."""
 
 import math
+from typing import Any
 
 import torch
+from torch import nn
 
+from semisupcon.batch import Batch
 from semisupcon.distributed import share
+from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, Predictor, SimSiamProjector
 from semisupcon.losses import negative_cosine
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.momentum import follow, follower
 from semisupcon.objectives.views import spread
 
@@ -45,12 +49,12 @@ class BYOL(Criterion):
         self.start, self.momentum_steps = momentum, momentum_steps
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         self.projector.complete(encoder.embedding_dim)
         self.predictor.complete(self.projector.out_dim, self.projector.out_dim)
         self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
 
     def momentum(self) -> float:
@@ -59,7 +63,7 @@ class BYOL(Criterion):
             return self.start
         return 1 - (1 - self.start) * (math.cos(math.pi * min(self.steps.item() / self.momentum_steps, 1)) + 1) / 2
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         views = list(zip(batch["audio"].unbind(dim=1), batch["length"].unbind(dim=1), strict=True))
         # Each view goes through alone: batch-norm statistics are those of one view.
         p1, p2 = (self.predictor(self.projector(encode(x, length=n))) for x, n in views)
@@ -69,7 +73,7 @@ class BYOL(Criterion):
         losses = 4 + 2 * (negative_cosine(p1, z2) + negative_cosine(p2, z1))
         return {"loss": where.mean(losses), "spread": spread(z1), "momentum": losses.new_tensor(self.momentum())}
 
-    def after_step(self, encoder):
+    def after_step(self, encoder: Encoder) -> None:
         """Move the target network."""
         momentum = self.momentum()
         follow(self.slow_encoder, encoder, momentum)

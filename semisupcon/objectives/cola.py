@@ -1,16 +1,19 @@
 """COLA: an anchor finds the other crop of its clip among those of the batch, by a learned similarity (Saeed et al. 2021, eq. 1 and 2)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from semisupcon.batch import Batch
 from semisupcon.distributed import share
+from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.heads import COLAHead, Head
 from semisupcon.losses import at_least_float32, cross_entropy_of_products
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import normal, view_of
 from semisupcon.spec import Recorded
 
@@ -93,7 +96,7 @@ class COLA(Criterion):
         self.spec_augment: Callable[[Tensor, Tensor], Tensor] | None = spec_augment
         self.noise, self.symmetric, self.together, self.gather_negatives = noise, symmetric, together, gather_negatives
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         self.projector.complete(encoder.embedding_dim)
         if self.similarity is None:
             self.similarity = Bilinear(self.projector.out_dim)
@@ -104,10 +107,10 @@ class COLA(Criterion):
         if self.spec_augment is not None and encoder.frontend.bands is None:
             raise ConfigError(f"spec_augment masks spectrograms, and {type(encoder).__name__} reads waveforms.")
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         audio, key, length = batch["audio"], batch["key"], batch["length"]
         if self.noise and self.training:
             clean = audio[:, 1]

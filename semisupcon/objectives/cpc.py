@@ -1,14 +1,18 @@
 """CPC: what has been heard predicts what comes next, among what else was heard (van den Oord et al. 2018, eq. 3 and 4)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from semisupcon.batch import Batch, DataFacts
 from semisupcon.distributed import share
+from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import NoNormalization
 from semisupcon.losses import cross_entropy_of_products
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.views import ViewCriterion
 from semisupcon.random import integers, uniform
 
@@ -35,7 +39,7 @@ class CPC(Criterion):
             raise ConfigError(f"CPC must predict at least 1 step ahead from a state of at least 1 number, got {steps} and {hidden}")
         self.steps, self.hidden, self.gather_negatives = steps, hidden, gather_negatives
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         if any(True for _ in encoder.pool.parameters()):
             raise ConfigError(
                 f"CPC trains the frames before the pooling, so {type(encoder.pool).__name__} would stay as it was drawn; "
@@ -45,11 +49,11 @@ class CPC(Criterion):
         self.context = nn.GRU(encoder.embedding_dim, self.hidden, batch_first=True)
         self.predictors = nn.ModuleList(nn.Linear(self.hidden, encoder.embedding_dim, bias=False) for _ in range(self.steps))
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         if facts.padding:
             raise ConfigError("CPC predicts every frame of a view, padding too; use data.short_clips circular and views of one length.")
 
-    def check(self, encoder):
+    def check(self, encoder: Encoder) -> None:
         frames = _frames_of(encoder)
         if frames <= self.steps:
             raise ConfigError(
@@ -57,7 +61,7 @@ class CPC(Criterion):
                 "use an encoder with more frames (a ResNet), longer segments, or fewer steps."
             )
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         z = encode.frames(batch["audio"].flatten(0, 1)).transpose(1, 2)
         rows, frames, _ = z.shape
         if frames <= self.steps:
@@ -135,13 +139,13 @@ class EmbeddingCPC(ViewCriterion):
         self.context = nn.GRU(1, hidden, batch_first=True)
         self.predict = nn.Linear(hidden, steps, bias=False)
 
-    def fit(self, width):
+    def fit(self, width: int) -> None:
         if width < self.window + self.steps:
             raise ConfigError(
                 f"EmbeddingCPC scores {self.window} places and {self.steps} ahead, but the embedding is {width} wide; lower window or steps."
             )
 
-    def losses_of(self, embeddings, batch):
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         sequences, keys = embeddings.flatten(0, 1), batch["key"].flatten()
         width = sequences.shape[1]
         state, _ = self.context(sequences[:, :, None])

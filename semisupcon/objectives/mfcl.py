@@ -1,11 +1,15 @@
 """MFCL: the waveform of one crop finds the spectrogram of the other (Wang and van den Oord 2021; as in the AudioMNIST exercise)."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
+from semisupcon.batch import Batch
+from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.views import nt_xent
 from semisupcon.random import clip_key, uniform
 from semisupcon.spec import Recorded
@@ -49,7 +53,7 @@ class MFCL(Criterion):
         self.spec_augment = spec_augment
         self.temperature, self.gather_negatives = temperature, gather_negatives
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         if set(encoder.tasks) != set(FORMATS):
             raise ConfigError(f"MFCL needs an encoder of the formats waveform and spectrogram (MultiFormat), not {type(encoder).__name__}.")
         widths = {}
@@ -61,13 +65,13 @@ class MFCL(Criterion):
         if len(set(widths.values())) > 1:
             raise ConfigError(f"MFCL compares both formats, so they must be equally wide; they are {widths}.")
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {f"{name}_projection": head for name, head in self.projectors.items() if isinstance(head, Head)}
 
-    def reads(self, head):
+    def reads(self, head: str) -> str | None:
         return head.removesuffix("_projection")
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         heard_first = uniform(clip_key(batch["key"][:, 0]), "format")[:, 0] < 0.5
         rows = torch.arange(len(heard_first), device=heard_first.device)
         embeddings = []

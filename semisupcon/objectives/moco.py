@@ -1,15 +1,19 @@
 """MoCo: one view finds the other among a queue of earlier clips (He et al. 2020, eq. 1 and algorithm 1)."""
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from semisupcon.batch import Batch
 from semisupcon.batch_norm import statistics_learned
 from semisupcon.distributed import share
+from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
 from semisupcon.losses import at_least_float32
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.momentum import follow, follower
 from semisupcon.random import derive, normal
 
@@ -46,7 +50,7 @@ class MoCo(Criterion):
         self.temperature, self.queue_size, self.momentum = temperature, queue_size, momentum
         self._enter: list[tuple[Tensor, Tensor]] = []
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         self.projector.complete(encoder.embedding_dim)
         self.slow_encoder, self.slow_projector = follower(encoder).eval(), follower(self.projector).eval()
         start = normal(derive(torch.arange(self.queue_size), "queue"), "start", self.projector.out_dim)
@@ -61,10 +65,10 @@ class MoCo(Criterion):
             slow.eval()
         return self
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         first, second = batch["audio"].unbind(dim=1)
         length_first, length_second = batch["length"].unbind(dim=1)
         queries = self.projector(encode(first, length=length_first))
@@ -86,15 +90,15 @@ class MoCo(Criterion):
         hits = (logits.argmax(dim=1) == 0).float()
         return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": where.mean((~own).sum(dim=1).float())}
 
-    def pending(self):
+    def pending(self) -> dict[str, Tensor]:
         keys, clips = (torch.cat(parts) for parts in zip(*self._enter, strict=True)) if self._enter else (None, None)
         return {} if keys is None else {"keys": keys, "clips": clips}
 
-    def restore_pending(self, state):
+    def restore_pending(self, state: dict[str, Tensor]) -> None:
         self._enter = [(state["keys"].to(self.queue.device), state["clips"].to(self.queue.device))] if state else []
 
     @torch.no_grad()
-    def after_step(self, encoder):
+    def after_step(self, encoder: Encoder) -> None:
         """Move the key encoder, and put the keys of the step in the place of the oldest."""
         follow(self.slow_encoder, encoder, self.momentum)
         follow(self.slow_projector, self.projector, self.momentum)

@@ -1,11 +1,14 @@
 """MT-SLVR: one backbone learns to ignore what was done to a clip, and to tell it (Heggan et al. 2023, section 2)."""
 
-from torch import Tensor
+from typing import Any
 
-from semisupcon.batch import Scored
+from torch import Tensor, nn
+
+from semisupcon.batch import Batch, DataFacts, Scored
+from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
-from semisupcon.objectives.base import Criterion
+from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.simclr import SimCLR
 from semisupcon.objectives.views import ViewCriterion, encode_views
 
@@ -52,7 +55,7 @@ class MTSLVR(Criterion):
             (part.most_views for part in (self.contrastive, self.predictive) if part.most_views is not None), default=None
         )
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         if encoder.tasks and set(encoder.tasks) != set(TASKS):
             raise ConfigError(
                 f"MT-SLVR needs an encoder with the tasks contrastive and predictive, or with none; {type(encoder).__name__} has {encoder.tasks}."
@@ -61,31 +64,31 @@ class MTSLVR(Criterion):
         self.contrastive.fit(self.widths.get("contrastive", encoder.embedding_dim))
         self.predictive.fit(self.widths.get("predictive", encoder.embedding_dim))
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         self.contrastive.prepare(facts)
         self.predictive.prepare(facts)
 
-    def after_step(self, encoder):
+    def after_step(self, encoder: Encoder) -> None:
         self.contrastive.after_step(encoder)
         self.predictive.after_step(encoder)
 
-    def pending(self):
+    def pending(self) -> dict[str, Tensor]:
         return {f"{i}.{k}": v for i, part in enumerate(self._both()) for k, v in part.pending().items()}
 
-    def restore_pending(self, state):
+    def restore_pending(self, state: dict[str, Tensor]) -> None:
         for i, part in enumerate(self._both()):
             part.restore_pending({k.removeprefix(f"{i}."): v for k, v in state.items() if k.startswith(f"{i}.")})
 
     def _both(self):
         return self.contrastive, self.predictive
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return self.contrastive.representations()
 
-    def reads(self, head):
+    def reads(self, head: str) -> str | None:
         return "contrastive" if self.widths else None
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         parts = self._parts(encode_views(batch, encode, self.together))
         contrastive = self.contrastive.losses_of(parts["contrastive"], batch)
         predictive = self.predictive.losses_of(parts["predictive"], batch)

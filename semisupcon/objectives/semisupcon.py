@@ -3,11 +3,13 @@
 The loss is an exact log-softmax; the original adds 1e-6 inside its logarithm, which caps what a hard pair can cost and teach.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from semisupcon.batch import Batch
+from semisupcon.batch import Batch, DataFacts
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
@@ -53,17 +55,17 @@ class SemiSupCon(ViewCriterion):
         self.target = target if target is not None else SharedLabels()
         self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
 
-    def fit(self, width):
+    def fit(self, width: int) -> None:
         self.projector.complete(width)
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         if facts.classes:
             self.target.prepare(facts)
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
 
-    def losses_of(self, embeddings, batch):
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         items = self._items(embeddings, batch)
         where = share(len(items), items.clips.device, self.gather_negatives)
         everyone = items.gather(where)

@@ -1,5 +1,10 @@
 """SimCLR: views of a clip attract each other, all else repels (Chen et al. 2020), as in CLMR (Spijkervet and Burgoyne 2021) and MT-SLVR."""
 
+from typing import Any
+
+from torch import Tensor, nn
+
+from semisupcon.batch import Batch
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
 from semisupcon.objectives.views import ViewCriterion, each_view, nt_xent
@@ -37,11 +42,11 @@ class SimCLR(ViewCriterion):
         self.projector = projector if projector is not None else ProjectionHead([512, 64])
         self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
 
-    def fit(self, width):
+    def fit(self, width: int) -> None:
         self.projector.complete(width)
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
 
-    def losses_of(self, embeddings, batch):
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         return nt_xent(each_view(self.projector, embeddings, self.together), batch, self.temperature, self.gather_negatives)

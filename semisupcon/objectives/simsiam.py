@@ -1,5 +1,10 @@
 """SimSiam: two views predict each other, with no negatives (Chen and He 2021; as in MT-SLVR, Heggan et al. 2023, section 2)."""
 
+from typing import Any
+
+from torch import Tensor, nn
+
+from semisupcon.batch import Batch
 from semisupcon.distributed import share
 from semisupcon.heads import Head, Predictor, SimSiamProjector
 from semisupcon.losses import negative_cosine
@@ -26,14 +31,14 @@ class SimSiam(ViewCriterion):
         self.predictor = predictor if predictor is not None else Predictor()
         self.together = together
 
-    def fit(self, width):
+    def fit(self, width: int) -> None:
         self.projector.complete(width)
         self.predictor.complete(self.projector.out_dim, self.projector.out_dim)
 
-    def representations(self):
+    def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
 
-    def losses_of(self, embeddings, batch):
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         z = each_view(self.projector, embeddings, self.together)
         p = each_view(self.predictor, z, self.together)
         z1, z2 = z.detach().unbind(dim=1)

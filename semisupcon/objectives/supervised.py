@@ -1,9 +1,11 @@
 """Supervised training from end to end: the baseline that representations are held against."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from semisupcon.batch import Scored, labelled
+from semisupcon.batch import Batch, DataFacts, Scored, labelled
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, LinearHead
@@ -34,10 +36,10 @@ class Supervised(ViewCriterion):
         self.views, self.together = views, together
         self.kind: str | None = None
 
-    def fit(self, width):
+    def fit(self, width: int) -> None:
         self.head.connect(width)
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         if not facts.classes:
             raise ConfigError("supervised training needs labels; name a data set with data.sl_task.")
         if facts.train_targets is not None and len(facts.train_targets) == 0:
@@ -54,7 +56,7 @@ class Supervised(ViewCriterion):
             self.register_buffer("mean", mean.to(device))
             self.register_buffer("scale", torch.where(scale > 0, scale, 1.0).to(device))
 
-    def losses_of(self, embeddings, batch):
+    def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
         known = labelled(batch["targets"])
         rows = embeddings[known].flatten(0, 1)
         targets = batch["targets"][known].repeat_interleave(embeddings.shape[1], dim=0)

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from semisupcon.batch import Batch, labelled
 from semisupcon.distributed import Share, share
+from semisupcon.encoders.base import Encoder
 from semisupcon.losses import Contrast, contrastive_loss
 from semisupcon.objectives.base import Criterion, Encode
 
@@ -37,7 +38,7 @@ class ViewCriterion(Criterion):
 
     together: bool = False
 
-    def connect(self, encoder):
+    def connect(self, encoder: Encoder) -> None:
         self.fit(encoder.embedding_dim)
 
     def fit(self, width: int) -> None:
@@ -47,7 +48,7 @@ class ViewCriterion(Criterion):
             ConfigError: when they were made for another.
         """
 
-    def losses(self, batch, encode):
+    def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         return self.losses_of(encode_views(batch, encode, self.together), batch)
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
