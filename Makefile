@@ -1,9 +1,10 @@
-# make install | demo | test | lint | evidence | evidence-check | evidence-quick: everything happens in .venv, which a second call leaves as it is.
+# make install | demo | lint | test-fast | test | test-slow | docs | evidence | evidence-check | evidence-quick
+# Everything happens in .venv, which a second call leaves as it is.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test lint format evidence evidence-check evidence-quick
+.PHONY: install demo test test-fast test-slow lint format docs evidence evidence-check evidence-quick
 
 install: $(STAMP)
 
@@ -16,8 +17,25 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks.demo
 
+# All tests but the slow ones, in two processes; a file stays in one process.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests of inner functions.
+FAST := audio augmentations/test_equations.py frontends losses objectives
+test-fast: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(wildcard tests/test_*.py)
+
+test-slow: $(STAMP) .venv/.docs
+	$(BIN)/python -m pytest -m slow
+
+# The documentation site, in build/site; fails on a broken link or reference.
+docs: $(STAMP) .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q --clean
+
+.venv/.docs: requirements-docs.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	touch .venv/.docs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
