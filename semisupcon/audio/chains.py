@@ -13,7 +13,7 @@ def links(path: str | bytes | Path) -> list[tuple[int, int]]:
     with open(path, "rb") as file:
         while at + 27 <= size:
             file.seek(at)
-            head = file.read(27 + 255)
+            head = file.read(27 + 255)  # with the buffer of the file, a page is one read
             if head[:4] != b"OggS":
                 break
             begins = bool(head[5] & _BEGINS)

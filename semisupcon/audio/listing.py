@@ -47,26 +47,24 @@ class Listing:
         found = []
         if self.undecodable:
             kinds = Counter(os.path.splitext(path)[1].lower() for path in self.undecodable)
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
             first = os.path.join(self.root, self.undecodable[0])
             command = f"ffmpeg -i {shlex.quote(first)} {shlex.quote(os.path.splitext(first)[0] + '.flac')}"
-            kinds = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
-            found.append(
-                f"{_files(len(self.undecodable))} of formats that cannot be decoded are left out ({kinds}); convert them: {command}"
-            )
+            found.append(f"left out files of formats that cannot be decoded ({kinds}). Convert each: {command}")
         if self.closed:
-            found.append(f"{_some(self.closed, 'folder')} may not be read and are passed over")
+            found.append(f"passed over {_some(self.closed, 'folder')} that may not be read")
         if self.special:
-            found.append(f"{_some(self.special, 'file')} are pipes, sockets or devices and are left out")
-        return [f"{sentence} (in {self.root})." for sentence in found]
+            found.append(f"left out {_some(self.special, 'pipe, socket or device', 'pipes, sockets or devices')}")
+        return [f"In {self.root}: {sentence}" for sentence in found]
 
     def notes(self) -> list[str]:
         """What is left out on purpose, a sentence for each reason."""
         found = []
         if self.hidden:
-            found.append(f"{_files(self.hidden)} are hidden (names that begin with a dot) and are left out")
+            found.append(f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} (names that begin with a dot)")
         if self.repeated:
-            found.append(f"{_some(self.repeated, 'link')} lead to folders that are listed already, or that lie above")
-        return [f"{sentence} (in {self.root})." for sentence in found]
+            found.append(f"did not follow {_some(self.repeated, 'link')} to folders that are listed already, or that lie above")
+        return [f"In {self.root}: {sentence}" for sentence in found]
 
 
 def list_audio(root: str | Path) -> Listing:
@@ -178,10 +176,6 @@ def _is(question) -> bool:
         return False
 
 
-def _files(count: int) -> str:
-    return f"{count} file{'s' * (count != 1)}"
-
-
-def _some(paths: list[str], what: str) -> str:
+def _some(paths: list[str], one: str, many: str = "") -> str:
     names = ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")
-    return f"{len(paths)} {what}{'s' * (len(paths) != 1)} ({names})"
+    return f"{len(paths)} {one if len(paths) == 1 else many or one + 's'} ({names})"

@@ -65,7 +65,7 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
         file = _sound(place, pieces)
     with file:
         found, rate, channels = file.frames, file.samplerate, file.channels
-        is_mpeg, in_wav = file.subtype.startswith("MPEG"), file.format == "WAV"
+        is_mpeg, in_wav, is_ogg = file.subtype.startswith("MPEG"), file.format == "WAV", file.format == "OGG"
     if not RATES[0] <= rate <= RATES[1] or channels > MOST_CHANNELS:
         raise unusable(path, f"a header that no audio has: {rate} Hz, {channels} channels")
     if known is not None and known <= found < _UNKNOWN:
@@ -79,8 +79,8 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
         return AudioFile(path, [Part(lambda: _sound(place, pieces), found)], slack)
     if claims_more_than_it_holds(place):
         raise unusable(path, "truncated: it promises more than it holds")
-    if found >= _UNKNOWN:
-        return AudioFile(path, [_part(place, [link]) for link in _links(stamp)], slack)
+    if is_ogg and len(links := _links(stamp)) > 1:
+        return AudioFile(path, [_part(place, [link]) for link in links], slack)
     return AudioFile(path, [Part(lambda: _sound(place), found)], slack)
 
 

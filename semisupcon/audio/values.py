@@ -27,8 +27,8 @@ def problem_of(samples: np.ndarray) -> str:
     peak = max(float(samples.max()), -float(samples.min()))
     if peak <= LIMIT:
         return ""
-    if not np.isfinite(samples).all():
-        return "samples that are not numbers"
+    if not peak < np.inf:
+        return "infinite samples" if peak == np.inf else "samples that are not numbers"
     scale = " (samples in the scale of integers?)" if peak <= 1 << 31 else ""
     return f"samples of magnitude {peak:.3g}, where full scale is 1{scale}"
 
