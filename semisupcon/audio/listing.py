@@ -27,7 +27,7 @@ class Listing:
     Attributes:
         root: the folder.
         files: audio, sorted.
-        hidden: how many audio files are hidden.
+        hidden: how many audio files and folders are hidden.
         undecodable: audio, or video that may hold audio, of formats that libsndfile does not decode, and which does not lie there in another.
         closed: folders that may not be read.
         repeated: links to folders that are listed already, or that lie above the root.
@@ -61,7 +61,7 @@ class Listing:
         """What is left out on purpose, a sentence for each reason."""
         found = []
         if self.hidden:
-            found.append(f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} (names that begin with a dot)")
+            found.append(f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} or folder{'s' * (self.hidden != 1)}")
         if self.repeated:
             found.append(f"did not follow {_some(self.repeated, 'link')} to folders that are listed already, or that lie above")
         return [f"In {self.root}: {sentence}" for sentence in found]
@@ -95,7 +95,7 @@ def list_audio(root: str | Path) -> Listing:
             name = text_of(entry.name)
             path, suffix = f"{at}/{name}" if at else name, os.path.splitext(name)[1].lower()
             if name.startswith("."):
-                listing.hidden += suffix in AUDIO_SUFFIXES
+                listing.hidden += suffix in AUDIO_SUFFIXES or _is(entry.is_dir)
             elif _is(entry.is_dir):
                 (links if entry.is_symlink() else folders).append(path)
             elif suffix in AUDIO_SUFFIXES:

@@ -8,15 +8,17 @@ What is opened is an `AudioFile`, whose samples are judged as they are read (`se
 
 import contextlib
 import os
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import soundfile as sf
 
-from semisupcon.audio import chains, lengths, mpeg
+from semisupcon.audio import chains, mpeg
 from semisupcon.audio.containers import claims_more_than_it_holds
 from semisupcon.audio.decoding import AudioFile, Part, Sound, reason, unusable
+from semisupcon.audio.lengths import data_of_wav, with_length
 from semisupcon.audio.sniffing import CONVERTIBLE, content_of, why_no_file
 from semisupcon.audio.streams import Piece, stream_of
 from semisupcon.files import system_path
@@ -46,6 +48,18 @@ def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFil
         raise unusable(path, f"it cannot be read ({(error.strerror or str(error)).lower()})") from error
 
 
+class _Plan(NamedTuple):
+    """How a file is opened: its streams, as pieces (None for the file itself) with their lengths, and how many samples may lack at its end."""
+
+    streams: list[tuple[list[Piece] | None, int]]
+    slack: int = 0
+
+
+# Training opens a file once a crop: what was found out is kept as long as the file stays the same.
+_plans: dict[tuple[bytes, int, int], _Plan] = {}
+_MOST_PLANS = 4096
+
+
 def _open(path: str | Path, known: int | None) -> AudioFile:
     place = system_path(path)
     if problem := why_no_file(place):
@@ -53,78 +67,87 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
     status = os.stat(place)
     if status.st_size == 0:
         raise unusable(path, "empty file")
-    stamp = (os.fsencode(place), status.st_size, status.st_mtime_ns)
+    stamp = (place, status.st_size, status.st_mtime_ns)
+    if stamp not in _plans:
+        if known is not None and (sound := _as_it_is(place, known)) is not None:
+            return AudioFile(path, [Part(_first(sound, place), known)])
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        _plans[stamp] = _plan(path, place)
+    plan = _plans[stamp]
+    return AudioFile(path, [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams], plan.slack)
+
+
+def _as_it_is(place: bytes, known: int) -> Sound | None:
+    """The file as libsndfile opens it, where that reaches to its known length."""
     try:
-        file = _sound(place)
+        sound = _sound(place)
+    except sf.SoundFileError:
+        return None
+    if known <= sound.frames < _UNKNOWN:
+        return sound
+    sound.close()
+    return None
+
+
+def _first(sound: Sound, place: bytes) -> Callable[[], Sound]:
+    """A function that gives an open file, and opens it anew when called again."""
+    held = [sound]
+    return lambda: held.pop() if held else _sound(place)
+
+
+def _plan(path: str | Path, place: bytes) -> _Plan:
+    pieces = None
+    try:
+        sound = _sound(place)
     except sf.SoundFileError as error:
-        pieces = _mended(stamp)
-        if pieces is None and claims_more_than_it_holds(place):
-            raise unusable(path, "truncated: it promises more than it holds") from error
-        if pieces is None:
-            raise unusable(path, _no_audio(place, error)) from error
-        file = _sound(place, pieces)
-    with file:
-        found, rate, channels = file.frames, file.samplerate, file.channels
-        is_mpeg, in_wav, is_ogg = file.subtype.startswith("MPEG"), file.format == "WAV", file.format == "OGG"
+        if (pieces := with_length(place)) is None:
+            cut = claims_more_than_it_holds(place)
+            raise unusable(path, "truncated: it promises more than it holds" if cut else _no_audio(place, error)) from error
+        sound = _sound(place, pieces)
+    with sound:
+        form = sound.format, sound.subtype, sound.samplerate, sound.channels
+    kind, subtype, rate, channels = form
     if not RATES[0] <= rate <= RATES[1] or channels > MOST_CHANNELS:
-        raise unusable(path, f"a header that no audio has: {rate} Hz, {channels} channels")
-    if known is not None and known <= found < _UNKNOWN:
-        return AudioFile(path, [Part(lambda: _sound(place), known)])
-    slack = max(rate // 100, 2304 if is_mpeg else 0)
-    if is_mpeg and (walk := _walk(stamp, in_wav)) is not None:
-        return _mpeg(path, place, walk, found, slack)
-    if (pieces := _mended(stamp)) is not None:
-        with _sound(place, pieces) as file:
-            found = file.frames
-        return AudioFile(path, [Part(lambda: _sound(place, pieces), found)], slack)
-    if claims_more_than_it_holds(place):
+        raise unusable(path, f"a header that no audio has ({rate} Hz, {channels} channels)")
+    slack = rate // 100
+    if subtype.startswith("MPEG"):
+        span = data_of_wav(place) if kind == "WAV" else (0, None)
+        if span and (walk := mpeg.walk(place, *span)) is not None:
+            return _Plan([_mpeg(path, place, walk, sound.frames)], max(slack, 2304))
+    pieces = pieces or with_length(place)
+    if pieces is None and claims_more_than_it_holds(place):
         raise unusable(path, "truncated: it promises more than it holds")
-    if is_ogg and len(links := _links(stamp)) > 1:
-        return AudioFile(path, [_part(place, [link]) for link in links], slack)
-    return AudioFile(path, [Part(lambda: _sound(place), found)], slack)
+    if kind == "OGG" and len(links := chains.links(place)) > 1:
+        return _Plan([([link], _length(path, place, [link], form)) for link in links], slack)
+    return _Plan([(pieces, sound.frames if pieces is None else _length(path, place, pieces, form))], slack)
 
 
-def _mpeg(path: str | Path, place: bytes, walk: mpeg.Walk, found: int, slack: int) -> AudioFile:
+def _length(path: str | Path, place: bytes, pieces: list[Piece], form: tuple) -> int:
+    with _sound(place, pieces) as sound:
+        if (sound.samplerate, sound.channels) != form[2:]:
+            raise unusable(path, "joined from streams of different sample rates or channels")
+        return sound.frames
+
+
+def _mpeg(path: str | Path, place: bytes, walk: mpeg.Walk, found: int) -> tuple[list[Piece] | None, int]:
     if walk.cut:
         raise unusable(path, f"truncated: {walk.frames} of {walk.tag.frames} mp3 frames are there")
     if walk.mixed:
-        raise unusable(path, "mp3 joined from parts of different sample rates or channels")
+        raise unusable(path, "joined from streams of different sample rates or channels")
     trimmed = mpeg.TRIMMED if walk.tag is not None and walk.tag.frames == walk.frames else 0
     if walk.total - found <= trimmed and (walk.tag is None or found <= walk.total):
-        return AudioFile(path, [Part(lambda: _sound(place), min(found, walk.total))], slack)
+        return None, min(found, walk.total)
     start, stop = (walk.tag.start, walk.tag.stop) if walk.tag is not None else (walk.runs[0][0], walk.runs[0][0] + 4)
     with open(place, "rb") as file:
         file.seek(start)
         pieces = walk.pieces(file.read(stop - start))
     with _sound(place, pieces) as file:
-        found = min(file.frames, walk.total)
-    return AudioFile(path, [Part(lambda: _sound(place, pieces), found)], slack)
+        return pieces, min(file.frames, walk.total)
 
 
 def _sound(place: bytes, pieces: list[Piece] | None = None) -> Sound:
     return Sound(place if pieces is None else stream_of(place, pieces))
-
-
-def _part(place: bytes, pieces: list[Piece]) -> Part:
-    with _sound(place, pieces) as file:
-        return Part(lambda: _sound(place, pieces), file.frames)
-
-
-# Training opens a file once a crop: what was found out is kept as long as the file stays the same.
-@lru_cache(maxsize=4096)
-def _walk(stamp: tuple[bytes, int, int], in_wav: bool) -> mpeg.Walk | None:
-    span = lengths.data_of_wav(stamp[0]) if in_wav else (0, None)
-    return mpeg.walk(stamp[0], *span) if span else None
-
-
-@lru_cache(maxsize=4096)
-def _mended(stamp: tuple[bytes, int, int]) -> list[Piece] | None:
-    return lengths.with_length(stamp[0])
-
-
-@lru_cache(maxsize=4096)
-def _links(stamp: tuple[bytes, int, int]) -> list[tuple[int, int]]:
-    return chains.links(stamp[0])
 
 
 def _no_audio(place: bytes, error: Exception) -> str:
