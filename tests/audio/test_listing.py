@@ -2,6 +2,9 @@
 
 import logging
 import os
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +68,28 @@ def test_what_cannot_be_decoded_is_counted_with_the_command_that_converts_it(tmp
     with pytest.raises(UserError, match=r"no audio[\s\S]*Convert each: ffmpeg") as error:
         audio_files([tmp_path])
     assert str(error.value).count("\n") == 2
+
+
+def test_the_printed_command_and_that_of_the_docs_convert(tmp_path, monkeypatch):
+    """With a stand-in for ffmpeg, which copies."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ffmpeg").write_text('#!/bin/sh\ntest "$1" = -i && cp "$2" "$3"\n')
+    (programs / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    touch(tmp_path / "music", "it's.m4a", "sub/b c.m4a")
+    (warning,) = list_audio(tmp_path / "music").warnings()
+    subprocess.run(warning.split("Convert each: ")[1], shell=True, check=True)
+    assert list_audio(tmp_path / "music").files == ["it's.flac"]
+    page = (Path(__file__).resolve().parents[2] / "docs" / "odd_files.md").read_text()
+    subprocess.run(re.search("```\n(.*)\n```", page)[1], shell=True, check=True, cwd=tmp_path)
+    assert list_audio(tmp_path / "music").files == ["it's.flac", "sub/b c.flac"]
+    assert list_audio(tmp_path / "music").warnings() == []
+
+
+def test_the_docs_name_all_suffixes():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "odd_files.md").read_text()
+    assert ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES) in " ".join(page.split())
 
 
 def test_a_folder_that_may_not_be_read_is_passed_over(tmp_path, monkeypatch):
