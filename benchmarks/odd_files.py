@@ -117,6 +117,8 @@ def outcome(name: str, status: int, text: str) -> str:
     if found and headings[-1:] != ["Clipped"]:
         counted = "count as they are" in text
         return f"{'counted' if counted else 'left out'}: {found[1]}"
+    if re.search(rf"^Silent: \d+\n(?:  .*\n)*?  \S*{re.escape(name)}$", text, re.MULTILINE):
+        return "left out: silence only"
     if name in text and re.search("could not be read", text):
         return "left out"
     if status == 2:

@@ -138,7 +138,7 @@ class AudioFile:
         try:
             audio = self._file.read(max(0, frames), dtype=dtype, always_2d=True)
         except sf.SoundFileError as error:
-            raise self._damaged(error) from error
+            raise self._damaged() from error
         self._inside += len(audio)
         return audio
 
@@ -150,14 +150,14 @@ class AudioFile:
             try:
                 self._file.seek(self._inside)
             except sf.SoundFileError as error:
-                raise self._damaged(error) from error
+                raise self._damaged() from error
         elif frame < self._inside:
             self._open(self._number)
         while self._inside < frame and len(self._file.read(min(_BLOCK, count := frame - self._inside), "float32", always_2d=True)):
             self._inside += min(_BLOCK, count)
 
-    def _damaged(self, error: sf.SoundFileError) -> AudioError:
-        return unusable(self.path, f"truncated or damaged: it cannot be decoded at {self._at / self.samplerate:.2f} s ({reason(error)})")
+    def _damaged(self) -> AudioError:
+        return unusable(self.path, "truncated or damaged: it cannot be decoded to its end")
 
     def _preroll(self, frame: int) -> int:
         """How many samples before ``frame`` decoding must begin to be exact from there on."""

@@ -20,6 +20,7 @@ def test_what_commands_say_is_read():
         "left out /x/low/a.wav: samples of magnitude 1e+29 (of a kind)": "left out: samples of magnitude 1e+29 (of a kind)",
         "Unreadable: 1\n  low/a.wav (not audio (bad))\nSilent: 0": "left out: not audio (bad)",
         "Unreadable: 0\nClipped: 1\n  low/a.wav (3% of its samples)": "used",
+        "Silent: 2\n  low/b.wav\n  low/a.wav\nClipped: 0": "left out: silence only",
         "error: no clips": "used",
     }
     for text, outcome in said.items():
