@@ -24,6 +24,7 @@ from semisupcon.audio.streams import Piece, stream_of
 from semisupcon.files import system_path
 
 RATES, MOST_CHANNELS = (1_000, 768_000), 64  # Hz; other headers are damaged, and would take a resampler minutes
+SHORTEST = 0.001  # seconds; less is a header without audio
 _UNKNOWN = 1 << 62  # libsndfile's largest count stands for a length that it does not know
 
 
@@ -75,7 +76,11 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
             _plans.clear()
         _plans[stamp] = _plan(path, place)
     plan = _plans[stamp]
-    return AudioFile(path, [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams], plan.slack)
+    file = AudioFile(path, [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams], plan.slack)
+    if file.frames < SHORTEST * file.samplerate:
+        file.close()
+        raise unusable(path, f"no audio to speak of ({file.frames} samples)")
+    return file
 
 
 def _as_it_is(place: bytes, known: int) -> Sound | None:

@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 COLUMNS = ["frames", "sample_rate", "channels", "problem"]
 _TAIL = 4096
 _ANY_VALUE = ("FLOAT", "DOUBLE")
-_SHORTEST = 0.001  # seconds
 _MANY = 2000  # files from which a progress bar is worth its line
 
 
@@ -47,8 +46,6 @@ def examine(path: str) -> FileFacts:
     try:
         with open_audio(path) as file:
             frames, rate, channels = file.frames, file.samplerate, file.channels
-            if frames < _SHORTEST * rate:
-                return FileFacts(frames, rate, channels, f"no audio to speak of ({frames} samples)")
             if file.subtype not in _ANY_VALUE:
                 frames = _decodable(file)
             file.seek(0)

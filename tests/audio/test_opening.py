@@ -23,7 +23,7 @@ def test_one_verdict(odd, tmp_path):
     assert bool(facts.problem) == (odd.seconds == 0), facts
     if facts.problem in (SILENT, OPPOSITE):
         assert not np.abs(read(path)).max() > 1e-4
-    elif facts.problem and "no audio to speak of" not in facts.problem:
+    elif facts.problem:
         with pytest.raises(AudioError) as error:
             read(path)
         # A scan may meet another sample first.
@@ -79,7 +79,7 @@ def test_junk_and_tags_around_and_between_frames_are_passed_over(tmp_path):
 
 def test_a_flac_of_unknown_length_is_found_by_its_last_frame(tmp_path):
     path = tmp_path / "a.flac"
-    for samples in (4096, 4097, 5, 123_456):
+    for samples in (4096, 4097, 9, 123_456):
         data = bytearray(written(path, noise(samples / 8000, channels=2), subtype="PCM_24"))
         data[21] &= 0xF0
         data[22:26] = bytes(4)
