@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from semisupcon.errors import AudioError, ConfigError, UserError
-from semisupcon.files import AUDIO_SUFFIXES
+from semisupcon.audio.values import waveform
+from semisupcon.errors import AudioError, ConfigError
 
 
 @contextmanager
@@ -121,23 +121,6 @@ def progress(items: Iterable[Any], total: int, label: str) -> Iterator[Any]:
             print(text, end="\n" if count == total else "", file=sys.stderr, flush=True)
 
 
-def audio_files(inputs: Iterable[str | Path]) -> list[Path]:
-    """The audio files among files and folders (searched recursively), sorted within each folder, every file once.
-
-    Raises:
-        UserError: for a path that does not exist, or when there is no audio at all.
-    """
-    found: dict[Path, None] = {}
-    for given in map(Path, inputs):
-        if not given.exists():
-            raise UserError(f"No such file or folder: {given}")
-        inside = sorted(p for p in given.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file()) if given.is_dir() else [given]
-        found |= dict.fromkeys(inside)
-    if not found:
-        raise UserError(f"No audio files found.\nLooked for: {', '.join(AUDIO_SUFFIXES)}\nIn: {', '.join(str(i) for i in inputs)}")
-    return list(found)
-
-
 def embed(
     encoder: nn.Module,
     clips: Iterable[str | Path | np.ndarray | Tensor] | str | Path,
@@ -149,7 +132,8 @@ def embed(
 
     Args:
         encoder: an `Encoder`.
-        clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at the encoder's sample rate.
+        clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at the encoder's sample
+            rate: floating point with full scale 1, or int8, int16, int32, uint8, which are scaled.
         per: "file" for one embedding a clip (the mean over its segments), "second" for one a second.
         task: the part of the embedding of one task, in encoders that have several.
         batch_size: segments a forward pass.
@@ -158,7 +142,7 @@ def embed(
         ``[n, D]`` float32 per file, or a list of ``[seconds, D]`` per second.
 
     Raises:
-        AudioError: for a file that cannot be read or a waveform that is not one-dimensional, with its name or position.
+        AudioError: for a file or waveform that cannot be used (`semisupcon.audio.values`), with its name or position.
     """
     clips = [clips] if isinstance(clips, str | Path) else list(clips)
     if per not in ("file", "second"):
@@ -179,9 +163,8 @@ def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder
 
         audio, name = read(clip, sample_rate=encoder.sample_rate), clip
     else:
-        audio, name = np.asarray(clip, dtype=np.float32), f"waveform {position}"
-    if audio.ndim != 1:
-        raise AudioError(f"{name} has the shape {audio.shape}; a waveform is [T], mono, at {encoder.sample_rate} Hz.")
+        name = f"waveform {position}"
+        audio = waveform(clip.numpy(force=True) if isinstance(clip, Tensor) else clip, name)
     if len(audio) == 0:
         raise AudioError(f"{name} holds no samples.")
     if per == "second":

@@ -45,7 +45,16 @@ class AnnotationError(UserError):
 
 
 class AudioError(UserError):
-    """An audio file that cannot be read, or is too short for what is asked of it."""
+    """An audio file that cannot be read, or is too short for what is asked of it.
+
+    Args:
+        message: what the user reads.
+        problem: the reason alone, for lists of files.
+    """
+
+    def __init__(self, message: str, problem: str = ""):
+        super().__init__(message)
+        self.problem = problem or message.splitlines()[0]
 
 
 class CheckpointError(UserError):

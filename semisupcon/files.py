@@ -1,4 +1,4 @@
-"""Files of ours: complete or absent, where caches lie, which suffixes are audio, cells of CSV files.
+"""Files: ours complete or absent, where caches lie, which suffixes are audio, names that are no text, cells of CSV files.
 
 Every file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`). While it is written it lies beside its
 place as ``.NAME.PID.partial``; a process that is killed leaves that file, and `sweep` removes it.
@@ -18,9 +18,19 @@ from typing import IO, Any
 
 from semisupcon.errors import UserError
 
-# The order is that of preference, where one clip lies in several formats side by side.
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus")
+# What libsndfile decodes. The order is that of preference, where one clip lies in several formats side by side. Suffixes that other kinds of
+# files have too (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can be named one by one.
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".oga", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".bwf", ".wave"),
+    *(".mp2", ".mp1", ".mpga", ".sph", ".nist", ".voc", ".avr", ".ircam", ".8svx", ".svx", ".paf", ".pvf", ".wve", ".xi", ".sds"),
+)
+# Audio, and video that may hold audio, which libsndfile does not decode.
+OTHER_AUDIO_SUFFIXES = (
+    *(".m4a", ".m4b", ".aac", ".mp4", ".wma", ".asf", ".webm", ".mka", ".mkv", ".3gp", ".amr", ".ac3", ".eac3", ".dts", ".ape", ".wv"),
+    *(".tta", ".spx", ".dsf", ".dff", ".ra", ".rm"),
+)
 
+_FOREIGN = re.compile("[\uef80-\uefff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LEFTOVER = re.compile(
     r"\..+\.partial"
@@ -40,6 +50,22 @@ def cache_folder() -> Path:
     if own := os.environ.get("SEMISUPCON_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon"
+
+
+def text_of(path: str | bytes | Path) -> str:
+    """A path as text that any table, hash or terminal takes: bytes that are not UTF-8 become letters of the private use area.
+
+    They are U+EF80 to U+EFFF for 0x80 to 0xFF. `system_path` is the way back.
+    """
+    return "".join(chr(ord(c) - 0xDC00 + 0xEF00) if "\udc80" <= c <= "\udcff" else c for c in os.fsdecode(path))
+
+
+def system_path(path: str | bytes | Path) -> bytes:
+    """The name of a file as the operating system has it, from what `text_of` gave (or from any path)."""
+    text = os.fsdecode(path)
+    if _FOREIGN.search(text) and not os.path.lexists(text):
+        text = _FOREIGN.sub(lambda m: chr(ord(m[0]) - 0xEF00 + 0xDC00), text)
+    return os.fsencode(text)
 
 
 @contextlib.contextmanager

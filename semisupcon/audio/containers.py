@@ -1,5 +1,5 @@
-"""What containers say of themselves that libsndfile does not tell: whether a wav or ogg file was cut off, where the last page of an ogg
-file begins, and whether an mp3 file knows its own length."""
+"""What containers say of themselves that libsndfile does not tell: whether a wav or ogg file was cut off, and where the last page of an ogg
+file begins."""
 
 import os
 import struct
@@ -58,14 +58,3 @@ def last_ogg_page(path: str) -> int:
 def _page_length(data: bytes, at: int) -> int:
     segments = data[at + 27 : at + 27 + data[at + 26]]
     return 27 + len(segments) + sum(segments)
-
-
-def has_mp3_length_tag(path: str) -> bool:
-    """Whether the first frame of an mp3 file counts the frames that follow (Xing, Info or VBRI)."""
-    with open(path, "rb") as file:
-        start = file.read(10)
-        if start[:3] == b"ID3":  # a tag before the audio, its size in four times seven bits
-            file.seek(10 + sum(byte << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True)))
-            start = b""
-        first = start + file.read(4096)
-    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))

@@ -1,8 +1,8 @@
 """What every file of a table really holds, found out before training and remembered.
 
 A training run must not meet an unreadable file in its third day, so each is looked at once when the table is made: the header, the last samples
-(a truncated file has none), the first ones that are not zero (a silent file has none) and, of float files, whether all samples are numbers.
-The answers are kept in a cache by path, size and time of change.
+(a truncated file has none), the first ones that can be heard (a silent file has none) and, of float files, whether all samples are values that
+audio can have. The answers are kept in a cache by path, size and time of change.
 """
 
 import logging
@@ -15,20 +15,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import soundfile as sf
 from tqdm import tqdm
 
-from semisupcon.audio.containers import claims_more_than_it_holds, has_mp3_length_tag
+from semisupcon.audio.decoding import AudioFile
+from semisupcon.audio.opening import open_audio
 from semisupcon.audio.quiet import without_decoder_notes
-from semisupcon.audio.reading import blocks, reason
-from semisupcon.errors import UserError
-from semisupcon.files import atomic_path, cache_folder
+from semisupcon.errors import AudioError, UserError
+from semisupcon.files import atomic_path, cache_folder, system_path
 from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
 COLUMNS = ["frames", "sample_rate", "channels", "problem"]
 _TAIL = 4096
-_SHORTEST = 0.001  # seconds
+_ANY_VALUE = ("FLOAT", "DOUBLE")
 _MANY = 2000  # files from which a progress bar is worth its line
 
 
@@ -43,51 +42,26 @@ class FileFacts(NamedTuple):
 
 def examine(path: str) -> FileFacts:
     """Look at one file; never raises for what is wrong with it."""
+    frames = rate = channels = 0
     try:
-        if os.path.getsize(path) == 0:
-            return FileFacts(0, 0, 0, "empty file")
-        if claims_more_than_it_holds(path):
-            return FileFacts(0, 0, 0, "truncated: it promises more than it holds")
-        with sf.SoundFile(path) as file:
-            frames, problem = _decodable(file, path)
-            return FileFacts(frames, file.samplerate, file.channels, problem or _content(file, frames))
-    except FileNotFoundError:
-        return FileFacts(0, 0, 0, "not there")
-    except (sf.SoundFileError, OSError) as error:
-        return FileFacts(0, 0, 0, f"not audio ({reason(error)})")
+        with open_audio(path) as file:
+            frames, rate, channels = file.frames, file.samplerate, file.channels
+            if file.subtype not in _ANY_VALUE:
+                frames = _decodable(file)
+            file.seek(0)
+            for _ in file.blocks():
+                if not file.silence and file.subtype not in _ANY_VALUE:
+                    break
+            return FileFacts(frames, rate, channels, file.silence)
+    except AudioError as error:
+        return FileFacts(frames, rate, channels, error.problem)
 
 
-def _decodable(file: sf.SoundFile, path: str) -> tuple[int, str]:
-    """How many frames there are, whatever the header says, and whether some are missing."""
-    frames, is_mp3 = file.frames, file.format == "MP3"
-    tail = min(frames, _TAIL)
-    try:
-        file.seek(frames - tail)
-        if len(file.read(tail)) == tail:
-            return frames, ""
-        file.seek(0)
-        found = sum(map(len, blocks(file)))
-    except sf.SoundFileError:
-        return frames, "truncated: its end cannot be decoded"
-    # Without a tag that counts frames, the length of an mp3 is guessed from its first bit rate: a wrong guess is no damage.
-    if (not is_mp3 or has_mp3_length_tag(path)) and frames - found > max(file.samplerate // 100, 2304 * is_mp3):
-        return found, f"truncated: {found} of {frames} samples can be decoded"
-    return found, ""
-
-
-def _content(file: sf.SoundFile, frames: int) -> str:
-    if frames < _SHORTEST * file.samplerate:
-        return f"no audio to speak of ({frames} samples)"
-    file.seek(0)
-    may_hold_nan = file.subtype in ("FLOAT", "DOUBLE")
-    silent = True
-    for block in blocks(file):
-        if may_hold_nan and not np.isfinite(block).all():
-            return "samples that are not numbers"
-        silent = silent and not block.any()
-        if not (silent or may_hold_nan):
-            break
-    return "silence only" if silent else ""
+def _decodable(file: AudioFile) -> int:
+    """How many samples there are, of which the last few of an mp3 may be missing; raises if more are."""
+    tail = min(file.frames, _TAIL)
+    file.seek(file.frames - tail)
+    return file.frames - tail + len(file.read(tail))
 
 
 def scan(paths: Sequence[str]) -> pd.DataFrame:
@@ -103,7 +77,7 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame({"frames": [], "sample_rate": [], "channels": [], "problem": []})
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         now = pd.DataFrame({"path": list(paths), "stamp": list(pool.map(_stamp, paths))})
-        store = cache_folder() / f"scan-v1-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
+        store = cache_folder() / f"scan-v2-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
         known = _load(store)
         fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
         unknown = fresh["problem"].isna()
@@ -123,7 +97,7 @@ def _examine_all(paths: list[str], pool: ThreadPoolExecutor) -> list[FileFacts]:
 
 def _stamp(path: str) -> str:
     try:
-        status = os.stat(path)
+        status = os.stat(system_path(path))
     except OSError:
         return "absent"
     return f"{status.st_size}-{status.st_mtime_ns}"

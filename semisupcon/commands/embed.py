@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.parser import Parser
-from semisupcon.embedding import audio_files, embed_segments, frozen, load_segments, progress, read_ahead
+from semisupcon.embedding import embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
 from semisupcon.files import atomic_open, atomic_path, write_csv
 from semisupcon.memory import keep_freed_memory
@@ -43,19 +44,21 @@ def main(args: list[str] | None = None) -> int:
     from semisupcon.checkpoints import load_encoder
 
     device = device_of(given.device)
-    files = audio_files(given.audio)
+    files, listings = audio_files(given.audio)
+    for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
+        print(sentence, file=sys.stderr)
     if device == "cpu":
         keep_freed_memory()
     encoder = load_encoder(given.checkpoint, given.trust).to(device)
     if given.task is not None and given.task not in encoder.tasks:
         raise UserError(f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}.")
-    broken: dict[Path, str] = {}
+    broken: dict[str, str] = {}
 
-    def load(file: Path) -> np.ndarray:
+    def load(file: str) -> np.ndarray:
         try:
             return load_segments(0, file, encoder, given.per)
         except AudioError as error:
-            broken[file] = str(error).splitlines()[0]
+            broken[file] = error.problem
             return np.zeros((0, encoder.segment_samples), np.float32)
 
     with frozen(encoder):
@@ -73,9 +76,9 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def write(out: Path, embeddings: list[tuple[Path, np.ndarray]]) -> None:
+def write(out: Path, embeddings: list[tuple[str, np.ndarray]]) -> None:
     """Write embeddings ``[n, D]`` of each file as ``.parquet``, or as ``.npy`` with a ``.csv`` of names beside it."""
-    names = [(str(file), second) for file, rows in embeddings for second in range(len(rows))]
+    names = [(file, second) for file, rows in embeddings for second in range(len(rows))]
     values = np.concatenate([rows for _, rows in embeddings]).astype(np.float32, copy=False)
     if out.suffix == ".npy":
         write_csv(out.with_suffix(".csv"), ("file", "second"), names)

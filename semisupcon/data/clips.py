@@ -25,7 +25,7 @@ class FileAudio:
     """Audio of a table's rows, read from its files.
 
     Args:
-        rows: columns ``path`` and ``sample_rate``.
+        rows: column ``path``, and ``frames`` where a scan has found them.
     """
 
     dtype = torch.float32
@@ -34,16 +34,17 @@ class FileAudio:
     def __init__(self, rows: pd.DataFrame):
         # Arrays, not lists: workers share them without copying, as no reference count in them changes.
         self.paths = np.array([os.fsencode(path) for path in rows["path"]])
+        self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Mono float32 of spans ``(start, frames)`` at the file's own rate; raises as `read`."""
-        path = self.name(row)
+        path, length = self.name(row), None if self.frames is None else int(self.frames[row])
         try:
-            return read_spans(path, spans)[0]
+            return read_spans(path, spans, length)[0]
         except AudioError:
             # The scan found the file sound: network file systems stumble, and a run of days should not end for that.
             time.sleep(self.patience)
-            return read_spans(path, spans)[0]
+            return read_spans(path, spans, length)[0]
 
     def name(self, row: int) -> str:
         """What to call the clip."""

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from semisupcon.audio.listing import list_audio, no_audio, tell
 from semisupcon.audio.scan import scan, usable
 from semisupcon.datasets import LabelledClips, find_task, load_annotations
-from semisupcon.datasets.parsing.finding import audio_files, unlisted
+from semisupcon.datasets.parsing.finding import unlisted
 from semisupcon.datasets.synthesis import render
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
+from semisupcon.files import text_of
 from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
@@ -70,9 +72,10 @@ def audio_in(folder: str | Path) -> LabelledClips:
     if not Path(folder).is_dir():
         raise DatasetNotFoundError("The folder of audio", folder, "Give an existing folder as data.data_dir.")
     root = os.path.realpath(folder)
-    names = audio_files(Path(root))
-    if not names:
-        raise UserError(f"The folder holds no audio.\nLooked in: {folder}\nGive a folder with wav, flac, ogg or mp3 files, at any depth.")
+    listing = list_audio(root)
+    if not (names := listing.files):
+        raise UserError(no_audio([listing]))
+    tell(listing)
     table = pd.DataFrame({"path": names, "split": "train"})
     return LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=root)
 
@@ -82,7 +85,7 @@ def located(clips: LabelledClips) -> pd.DataFrame:
     names = clips.table["path"].astype(str)
     return pd.DataFrame(
         {
-            "path": [os.path.normpath(os.path.join(clips.root, name)) for name in names],
+            "path": [text_of(os.path.normpath(os.path.join(clips.root, name))) for name in names],
             "name": names,
             "clip": np.array([stable_hash(name) for name in names], dtype=np.int64),
             "split": clips.table["split"],

@@ -9,6 +9,7 @@ import soundfile as sf
 
 from semisupcon.audio import scan as scanning
 from semisupcon.audio.quiet import without_decoder_notes
+from semisupcon.audio.reading import read
 from semisupcon.audio.scan import examine, scan, usable
 from semisupcon.errors import UserError
 
@@ -90,7 +91,7 @@ def test_a_guessed_mp3_length_is_corrected(write):
     assert abs(sf.info(path).frames - 100_000) > 10_000
     facts = examine(str(path))
     assert facts.problem == ""
-    assert facts.frames == len(sf.read(path)[0])
+    assert 100_000 <= facts.frames == len(read(path)) <= 100_000 + 3 * 1152
 
 
 def test_a_wav_of_unknown_length_is_good(write):

@@ -65,7 +65,7 @@ def test_a_batch_is_its_items(write):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    samples=st.integers(8, 30_000),
+    samples=st.integers(100, 30_000),
     own_rate=st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 96000]),
     sample_rate=st.sampled_from([8000, 16000, 22050]),
     length=st.integers(50, 12_000),
@@ -140,8 +140,8 @@ def test_parts_follow_each_other_and_cover_the_clip(write, views):
     part = 100 // views
     assert batch["length"].tolist() == [part] * views
     np.testing.assert_array_equal(batch["audio"].flatten(), read(path)[: part * views])
-    tiny = write("b.wav", samples=1, subtype="FLOAT")
-    assert Clips(table_of([tiny]), 8000, None, views, policy="parts")[items_of(1)[0]]["length"].tolist() == [1] * views
+    tiny = table_of([path]).assign(frames=1)
+    assert Clips(tiny, 8000, None, views, policy="parts")[items_of(1)[0]]["length"].tolist() == [1] * views
 
 
 def test_gapped_crops_have_a_share_of_each_clip(write):

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
-from semisupcon.files import cache_folder, write_text
+from semisupcon.files import cache_folder, system_path, write_text
 
 VERSION = 1
 HEADER, INDEX, TARGETS = "packed.json", "clips.parquet", "targets.npy"
@@ -42,6 +42,7 @@ class SourceFile(NamedTuple):
 
 def describe(path: str) -> SourceFile:
     """The present state of a file; raises OSError if it is not there."""
+    path = system_path(path)
     status = os.stat(path)
     with open(path, "rb") as file:
         ends = file.read(_ENDS)
@@ -129,7 +130,7 @@ class Packed:
 
         def changed(path: str, size: int, changed_at: int, digest: str) -> bool:
             try:
-                status = os.stat(path)
+                status = os.stat(system_path(path))
             except OSError:
                 return False
             # The path is what a file says: a pipe or device in its place is not opened.

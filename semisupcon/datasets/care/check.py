@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from semisupcon.audio.reading import read
 from semisupcon.audio.scan import scan
+from semisupcon.audio.values import OPPOSITE, SILENT
 from semisupcon.datasets import MAX_MISSING, LabelledClips, read_annotations
 from semisupcon.datasets.base import SPLITS
 from semisupcon.datasets.parsing.finding import find_clips
@@ -98,15 +99,16 @@ def check(
 
 def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str], listed: int) -> Findings:
     paths, problems = clips.paths, facts["problem"].tolist()
-    silent = [path for path, problem in zip(paths, problems, strict=True) if problem == "silence only"]
-    unreadable = {path: problem for path, problem in zip(paths, problems, strict=True) if problem and problem != "silence only"}
+    why = {path: problem for path, problem in zip(paths, problems, strict=True) if problem}
+    silent = [path if problem == SILENT else f"{path} ({problem})" for path, problem in why.items() if problem in (SILENT, OPPOSITE)]
+    unreadable = {path: problem for path, problem in why.items() if problem not in (SILENT, OPPOSITE)}
     heard = [i for i, problem in enumerate(problems) if not problem]
 
     def hear(i: int) -> tuple[bytes, float] | str:
         try:
             return listen(str(clips.files[i]), int(facts["frames"].iloc[i]), int(facts["sample_rate"].iloc[i]))
         except AudioError as error:
-            return str(error).splitlines()[0]
+            return error.problem
 
     by_sound: dict[bytes, list[int]] = defaultdict(list)
     clipped: dict[str, float] = {}

@@ -8,7 +8,7 @@ from semisupcon.datasets import TASKS, find_task
 from semisupcon.datasets.base import SPLITS
 from semisupcon.datasets.care.check import Findings
 
-SHOWN = 5
+SHOWN, MOST_SHOWN = 5, 100
 ALL_CLASSES = 12  # so many or fewer are listed one by one
 
 
@@ -42,8 +42,8 @@ def report(task: str, findings: Findings) -> str:
     parts = [f"{task}: {findings.clips.kind}, {len(findings.clips.classes)} classes", _sizes(findings), _balance(findings)]
     parts += [
         _some("Missing", findings.missing, findings.listed),
-        _some("Unreadable", [f"{path} ({why})" for path, why in findings.unreadable.items()]),
-        _some("Silent", findings.silent),
+        _some("Unreadable", [f"{path} ({why})" for path, why in findings.unreadable.items()], shown=MOST_SHOWN),
+        _some("Silent", findings.silent, shown=MOST_SHOWN),
         _some("Clipped", [f"{path} ({share:.1%} of its samples)" for path, share in findings.clipped.items()]),
         _some("Same audio in two splits", [f"{a} ({split_a}) = {b} ({split_b})" for a, split_a, b, split_b in findings.across]),
         _some("Same audio twice in one split", [f"{a} = {b} ({split})" for a, b, split in findings.within]),
@@ -97,6 +97,6 @@ def _groups(findings: Findings) -> list[str]:
     return lines
 
 
-def _some(what: str, items: list[str], of: int | None = None) -> str:
+def _some(what: str, items: list[str], of: int | None = None, shown: int = SHOWN) -> str:
     count = f"{len(items)}{f' of {of}' if of is not None else ''}"
-    return "\n".join([f"{what}: {count}", *(f"  {item}" for item in items[:SHOWN]), *(["  ..."] if len(items) > SHOWN else [])])
+    return "\n".join([f"{what}: {count}", *(f"  {item}" for item in items[:shown]), *(["  ..."] if len(items) > shown else [])])

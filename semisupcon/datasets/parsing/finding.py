@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from semisupcon.audio.listing import list_audio, tell
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import DatasetNotFoundError
 from semisupcon.files import AUDIO_SUFFIXES
@@ -24,20 +25,10 @@ def stem(path: str) -> str:
 
 
 def audio_files(root: Path) -> list[str]:
-    """Every audio file under ``root``, relative with forward slashes, sorted; hidden files (``._song.wav``) and folders are no audio."""
-    root, found, folders = os.fspath(root), [], [""]
-    while folders:
-        folder = folders.pop()
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir():
-                    folders.append(path)
-                elif os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES:
-                    found.append(path)
-    return sorted(found)
+    """Every audio file under ``root``, relative with forward slashes, sorted, as `list_audio` has it; what is left out is logged."""
+    listing = list_audio(root)
+    tell(listing)
+    return listing.files
 
 
 def _agreement(path: str, candidate: str) -> int:
@@ -71,6 +62,8 @@ def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
         raise DatasetNotFoundError("The data set's folder", root, "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).")
     files = audio_files(root)
     present, listed = set(files), set(paths)
+    # A folder is listed once, by one of its names; a table may use another.
+    present |= {path for path in listed - present if os.path.isfile(os.path.join(root, path))}
     if listed <= present:
         return list(paths)
     stems = Counter(map(stem, listed))
@@ -80,7 +73,7 @@ def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
             by_stem[stem(file)].append(file)
 
     def find(path: str) -> str | None:
-        if path in present or (os.path.isabs(path) and os.path.exists(path)):
+        if path in present:
             return path
         name = stem(path)
         return _best(path, by_stem.get(name, []), must_share_folder=stems[name] > 1)

@@ -8,6 +8,7 @@ Clips are known by a hash of their bytes: an edited file is another clip.
 
 import hashlib
 import json
+import os
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from semisupcon.errors import UserError
-from semisupcon.files import atomic_open, write_text
+from semisupcon.files import atomic_open, system_path, text_of, write_text
 
 FORMAT = 1
 SHARD_CLIPS = 1024
@@ -135,10 +136,10 @@ class ContentHashes:
             UserError: if it cannot be read.
         """
         try:
-            path = path.resolve()
+            path = Path(os.fsdecode(system_path(path.resolve())))
             status = path.stat()
             stamp = [status.st_size, status.st_mtime_ns]
-            known = self._known.get(str(path))
+            known = self._known.get(text_of(path))
             if known and known[:2] == stamp:
                 return known[2]
             with path.open("rb") as file:
@@ -146,7 +147,7 @@ class ContentHashes:
         except OSError as error:
             raise UserError(f"Cannot read {path}: {error.strerror}.") from error
         with self._lock:
-            self._known[str(path)] = [*stamp, digest]
+            self._known[text_of(path)] = [*stamp, digest]
             self._changed = True
         return digest
 

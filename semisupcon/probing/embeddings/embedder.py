@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semisupcon.audio.sniffing import why_no_file
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.embedding import embed_segments, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
+from semisupcon.files import system_path
 from semisupcon.probing.embeddings.cache import SHARD_CLIPS, Chunks, ContentHashes, EmbeddingCache
 from semisupcon.probing.embeddings.encoders import Subject, calibrated, check_embeddings
 from semisupcon.random import permutation
@@ -72,9 +74,14 @@ class Embedder:
         return Features(task, **parts)
 
     def digests(self, task: LabelledClips) -> list[str]:
-        """What each clip is known by: the hash of its file's content."""
+        """What each clip is known by: the hash of its file's content; of a file to be skipped that is not there, its path."""
         hashes = ContentHashes(self.cache_dir)
-        digests = list(read_ahead(hashes, task.files))
+
+        def digest(file: Path) -> str:
+            absent = self.on_error == "skip" and why_no_file(system_path(file))
+            return f"absent {file}" if absent else hashes(file)
+
+        digests = list(read_ahead(digest, task.files))
         hashes.save()
         return digests
 

@@ -1,0 +1,181 @@
+"""An open audio file: sound streams one after the other, read like one, with values that audio can have and exact seeking.
+
+Seeking decodes from a little before the sample, and drops that: in mp3 a frame borrows bits from those before it and overlaps with them, in
+Opus predictors need time to settle, in Vorbis libsndfile (1.2.2) seeks a block off inside the last page of a file. Formats without seeking (GSM
+6.10, G.721) are decoded from their beginning.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile as sf
+
+from semisupcon.audio import values
+from semisupcon.audio.containers import last_ogg_page
+from semisupcon.errors import AudioError
+from semisupcon.files import system_path
+
+MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: at low bit rates the reservoir spans that many
+OPUS_PREROLL = 2  # seconds; the 80 ms of its specification leave errors of 1e-3
+_VORBIS_BLOCK = 8192
+_BLOCK = 1 << 18
+
+
+class Sound(sf.SoundFile):
+    """A sound file that is read on and on. soundfile seeks after each read, from which mp3 decoders come back inexact."""
+
+    def seekable(self) -> bool:
+        """No, so that soundfile does not; see ``can_seek``."""
+        return False
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether its format can be decoded from the middle."""
+        return super().seekable()
+
+
+class Part(NamedTuple):
+    """One stream of a file: how it is opened, and its length in samples."""
+
+    open: Callable[[], Sound]
+    frames: int
+
+
+class AudioFile:
+    """An open audio file, to be read like `soundfile.SoundFile`.
+
+    Attributes:
+        path: the file.
+        frames: samples a channel, as many as can be decoded of a sound file.
+        samplerate: Hz, 1,000 to 768,000.
+        channels: 1 to 64.
+        format: as libsndfile calls it: WAV, FLAC, MP3, ...
+        subtype: as libsndfile calls it: PCM_16, FLOAT, VORBIS, ...
+    """
+
+    def __init__(self, path: str | Path, parts: list[Part], slack: int = 0):
+        self.path, self._parts, self._slack = path, parts, slack
+        self.frames = sum(part.frames for part in parts)
+        self._at, self._number, self._file, self._inside = 0, -1, None, 0
+        self._power, self._heard = [0.0, 0.0], False
+        self._open(0)
+        self.samplerate, self.channels = self._file.samplerate, self._file.channels
+        self.format, self.subtype = self._file.format, self._file.subtype
+
+    def __enter__(self) -> "AudioFile":
+        return self
+
+    def __exit__(self, *args) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def tell(self) -> int:
+        """The sample that is read next."""
+        return self._at
+
+    @property
+    def silence(self) -> str:
+        """What `values.silence` says of all that was read: "" once anything was heard."""
+        return "" if self._heard else values.silence(*self._power)
+
+    def seek(self, frame: int) -> int:
+        """Make ``frame`` the next sample to be read, exactly."""
+        begin = 0
+        for number, part in enumerate(self._parts):
+            if frame < begin + part.frames or number == len(self._parts) - 1:
+                break
+            begin += part.frames
+        if number != self._number:
+            self._open(number)
+        self._at = frame
+        self._seek_inside(frame - begin)
+        return frame
+
+    def read(self, frames: int = -1, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
+        """The next samples ``[n, channels]``, or ``[n]`` of one channel without ``always_2d``; fewer only at the end of the file.
+
+        Raises:
+            AudioError: if the file ends before its length, or holds values that no audio has.
+        """
+        left = max(0, self.frames - self._at)
+        wanted = left if frames < 0 else min(frames, left)
+        found = [self._read_part(wanted, dtype)]
+        while sum(map(len, found)) < wanted and self._number + 1 < len(self._parts):
+            self._open(self._number + 1)
+            found.append(self._read_part(wanted - sum(map(len, found)), dtype))
+        audio = found[0] if len(found) == 1 else np.concatenate(found)
+        self._at += len(audio)
+        if len(audio) < wanted and self.frames - self._at > self._slack:
+            raise unusable(self.path, f"truncated: {self._at} of {self.frames} samples can be decoded")
+        self._judge(audio)
+        return audio if always_2d or self.channels > 1 else audio[:, 0]
+
+    def blocks(self, frames: int = _BLOCK) -> Iterator[np.ndarray]:
+        """The rest of the file, ``[n, channels]`` at a time; raises as `read`."""
+        while len(block := self.read(frames)):
+            yield block
+
+    def _judge(self, audio: np.ndarray) -> None:
+        if problem := values.problem_of(audio):
+            raise unusable(self.path, problem)
+        if not self._heard and len(audio):
+            self._power = [a + b for a, b in zip(self._power, values.power(audio), strict=True)]
+            self._heard = not values.silence(*self._power)
+
+    def _open(self, number: int) -> None:
+        self.close()
+        self._file, self._number, self._inside = self._parts[number].open(), number, 0
+
+    def _read_part(self, frames: int, dtype: str) -> np.ndarray:
+        frames = min(frames, self._parts[self._number].frames - self._inside)
+        try:
+            audio = self._file.read(max(0, frames), dtype=dtype, always_2d=True)
+        except sf.SoundFileError as error:
+            raise self._damaged() from error
+        self._inside += len(audio)
+        return audio
+
+    def _seek_inside(self, frame: int) -> None:
+        if frame == self._inside:
+            return
+        if self._file.can_seek:
+            self._inside = frame - self._preroll(frame)
+            try:
+                self._file.seek(self._inside)
+            except sf.SoundFileError as error:
+                raise self._damaged() from error
+        elif frame < self._inside:
+            self._open(self._number)
+        while self._inside < frame and len(self._file.read(min(_BLOCK, count := frame - self._inside), "float32", always_2d=True)):
+            self._inside += min(_BLOCK, count)
+
+    def _damaged(self) -> AudioError:
+        return unusable(self.path, "truncated or damaged: it cannot be decoded to its end")
+
+    def _preroll(self, frame: int) -> int:
+        """How many samples before ``frame`` decoding must begin to be exact from there on."""
+        if self.subtype.startswith("MPEG"):
+            return min(frame, MP3_PREROLL)
+        if self.subtype == "OPUS":
+            return min(frame, OPUS_PREROLL * self.samplerate)
+        if self.subtype == "VORBIS" and len(self._parts) == 1:
+            return max(0, frame - max(0, last_ogg_page(system_path(self.path)) - _VORBIS_BLOCK))
+        return frame if self.subtype == "VORBIS" else 0
+
+
+def unusable(path: str | Path, problem: str) -> AudioError:
+    """The error for a file that no command uses."""
+    return AudioError(f"The audio file cannot be used: {problem}.\nIn: {path}\nReplace or remove it.", problem)
+
+
+def reason(error: Exception) -> str:
+    """What libsndfile or the system says, in lower case and without a full stop."""
+    text = getattr(error, "error_string", str(error))
+    return text.strip().rstrip(".").lower() or "its data are damaged"

@@ -1,0 +1,152 @@
+"""Containers that do not say how long their audio is, because their writer died or wrote into a pipe: the length is found and put in.
+
+libsndfile (1.2.2) takes a length of 0 in wav, rf64 and au for no audio, refuses caf of unknown length, and cannot seek in such FLAC.
+"""
+
+import os
+import struct
+from pathlib import Path
+
+from semisupcon.audio.streams import Piece
+
+_FLAC_SYNC = (b"\xff\xf8", b"\xff\xf9")  # blocks of one size, which frames count; of several, where samples are counted
+_FLAC_BLOCKS = {1: 192, **{i: 576 << (i - 2) for i in range(2, 6)}, **{i: 256 << (i - 8) for i in range(8, 16)}}
+_FLAC_LOOK = 1 << 18  # bytes at the end of a file in which its last frames are looked for, at first
+_UNKNOWN = (0, 0xFFFFFFFF)  # what writers into pipes leave as length
+
+
+def with_length(path: str | bytes | Path) -> list[Piece] | None:
+    """The pieces of a file with its length put in; None for a file that says it, or whose format is another."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+    patch = None
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        patch = _wav(head, size)
+    elif head[:4] == b".snd" and len(head) >= 24:
+        begin, held = struct.unpack(">II", head[4:12])
+        patch = (8, struct.pack(">I", 0xFFFFFFFF)) if held == 0 and begin < size else None
+    elif head[:4] == b"caff":
+        patch = _caf(head, size)
+    elif head[:4] == b"fLaC" and len(head) >= 42 and not int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF:
+        total = flac_samples(path, size, head)
+        patch = (18, (int.from_bytes(head[18:26], "big") | total).to_bytes(8, "big")) if total else None
+    if patch is None:
+        return None
+    at, data = patch
+    return [(0, at), data, (at + len(data), size)]
+
+
+def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
+    """Data of length 0 that reach to the end of the file: as other writers say it that do not know their length."""
+    at, sizes = 12, 0
+    while at + 8 <= len(head):
+        name, length = struct.unpack_from("<4sI", head, at)
+        if name == b"ds64" and len(head) >= at + 24 and not int.from_bytes(head[at + 16 : at + 24], "little"):
+            sizes = at + 16
+        if name == b"data":
+            left = size - at - 8
+            if sizes and left > 0:
+                return sizes, struct.pack("<Q", left)
+            # A chunk that follows says that there is indeed nothing.
+            ends = length == 0 and left > 0 and not head[at + 8 : at + 12].isalpha()
+            return (at + 4, struct.pack("<I", min(left, 0xFFFFFFFE))) if ends and head[:4] == b"RIFF" else None
+        at += 8 + length + length % 2
+    return None
+
+
+def _caf(head: bytes, size: int) -> tuple[int, bytes] | None:
+    at = 8
+    while at + 12 <= len(head):
+        name, length = struct.unpack_from(">4sq", head, at)
+        if name == b"data":
+            left = size - at - 12
+            return (at + 4, struct.pack(">q", left)) if length in (-1, 0) and left > 4 else None
+        if length < 0:
+            return None
+        at += 12 + length
+    return None
+
+
+def data_of_wav(path: str | bytes | Path) -> tuple[int, int] | None:
+    """Where the data chunk of a wav file lies, ``(start, stop)`` in bytes; None if it has none."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", head)
+            if name == b"data":
+                begin = file.tell()
+                return begin, size if length in _UNKNOWN else min(size, begin + length)
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return None
+
+
+def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
+    """Samples a channel of a FLAC file, from the number that its last whole frame has; 0 if none is found.
+
+    Frames are found by their header's checksum (CRC-8) and confirmed by that over all of their bytes (CRC-16).
+    """
+    fixed = int.from_bytes(head[8:10], "big")
+    look = _FLAC_LOOK
+    while True:
+        with open(path, "rb") as file:
+            file.seek(max(42, size - look))
+            end = file.read()
+        starts = []
+        for sync in _FLAC_SYNC:
+            at = end.find(sync)
+            while at >= 0:
+                if found := _flac_frame(end, at, fixed):
+                    starts.append((at, found))
+                at = end.find(sync, at + 1)
+        starts.sort()
+        ends = [at for at, _ in starts[1:]] + [len(end)]
+        for number, (at, samples) in reversed(list(enumerate(starts))):
+            # What looks like a header may lie inside a frame.
+            if any(_crc(end[at:stop], 0x8005, 16) == 0 for stop in ends[number : number + 3]):
+                return samples
+        if look >= min(size, 1 << 24):
+            return 0
+        look *= 8
+
+
+def _flac_frame(data: bytes, at: int, fixed: int) -> int:
+    """The number of the sample after the frame that begins here; 0 if none does."""
+    if len(data) < at + 16:
+        return 0
+    lead, code = data[at + 4], data[at + 2] >> 4
+    extra = 0 if lead < 0x80 else 8 - (lead ^ 0xFF).bit_length() - 1  # bytes of the number after its first, as in UTF-8
+    if code == 0 or extra < 0 or (lead >= 0x80 and not 1 <= extra <= 6):
+        return 0
+    number = lead if lead < 0x80 else lead & (0x3F >> extra)
+    for byte in data[at + 5 : at + 5 + extra]:
+        number = number << 6 | byte & 0x3F
+    end, block = at + 5 + extra, _FLAC_BLOCKS.get(code, 0)
+    if code in (6, 7):
+        block = int.from_bytes(data[end : end + code - 5], "big") + 1
+        end += code - 5
+    end += {12: 1, 13: 2, 14: 2}.get(data[at + 2] & 15, 0)
+    if len(data) <= end or _crc(data[at:end], 0x07, 8) != data[end]:
+        return 0
+    return (number if data[at + 1] & 1 else number * fixed) + block
+
+
+def _crc(data: bytes, polynomial: int, bits: int) -> int:
+    """A checksum of bytes, most significant bit first, from 0."""
+    top, mask, value = 1 << (bits - 1), (1 << bits) - 1, 0
+    table = _tables.get(polynomial)
+    if table is None:
+        table = []
+        for byte in range(256):
+            x = byte << (bits - 8)
+            for _ in range(8):
+                x = (x << 1 ^ polynomial if x & top else x << 1) & mask
+            table.append(x)
+        _tables[polynomial] = table
+    for byte in data:
+        value = (value << 8 & mask) ^ table[value >> (bits - 8) ^ byte]
+    return value
+
+
+_tables: dict[int, list[int]] = {}

@@ -1,0 +1,79 @@
+"""A file as a decoder should see it: some of its bytes, in their order, with others put in between."""
+
+import io
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+Piece = bytes | int | tuple[int, int]
+
+
+class Pieces(io.RawIOBase):
+    """A read-only stream of pieces: bytes, ranges ``(start, stop)`` of a file, and numbers of zeros.
+
+    Args:
+        path: the file.
+        pieces: what the stream holds, in order.
+
+    Raises:
+        OSError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: str | bytes | Path, pieces: Sequence[Piece]):
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, closed with the stream
+        self._pieces = [piece for piece in pieces if _size(piece) > 0]
+        self._begins = [0]
+        for piece in self._pieces:
+            self._begins.append(self._begins[-1] + _size(piece))
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a byte, as in any file."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._begins[-1]}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer) -> int:
+        """Fill a buffer as far as the present piece goes; 0 at the end."""
+        if self._at >= self._begins[-1]:
+            return 0
+        number = bisect_right(self._begins, self._at) - 1
+        piece, inside = self._pieces[number], self._at - self._begins[number]
+        count = min(len(buffer), self._begins[number + 1] - self._at)
+        if isinstance(piece, bytes):
+            data = piece[inside : inside + count]
+        elif isinstance(piece, int):
+            data = bytes(count)
+        else:
+            self._file.seek(piece[0] + inside)
+            data = self._file.read(count)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file as well."""
+        self._file.close()
+        super().close()
+
+
+def _size(piece: Piece) -> int:
+    return piece if isinstance(piece, int) else len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+
+
+def stream_of(path: str | bytes | Path, pieces: Sequence[Piece]) -> io.BufferedReader:
+    """`Pieces` with a buffer, as libsndfile reads a few bytes at a time."""
+    return io.BufferedReader(Pieces(path, pieces), 1 << 16)
