@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from semisupcon.errors import ConfigError
+from semisupcon.written import Scalar, at_home
 
 Accepts = Callable[[str, str, Any], bool]
 BUILDS_ON = "builds_on"
@@ -26,8 +27,12 @@ _FLOAT = re.compile(
 )
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; ``{}`` for an empty file.
+def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
+    """The mapping in a YAML file; ``{}`` for an empty file. A leading ``~/`` is the home folder, in the path and in the file.
+
+    Args:
+        path: the file.
+        scalars: keep what was written of plain scalars that are no text, as `Scalar`.
 
     Raises:
         ConfigError: for a file that cannot be read, is no YAML, or holds no mapping.
@@ -35,7 +40,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_loader())
+        content = yaml.load(Path(path).expanduser().read_text(encoding="utf-8"), Loader=_scalar_loader() if scalars else _loader())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.\nIn: {path}"
@@ -46,7 +51,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"The configuration is no YAML: {' '.join(problem.split())}.\nIn: {place}") from error
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"The configuration is no mapping of names to values.\nIn: {path}")
-    return content or {}
+    return at_home(content or {})
+
+
+def read_scalars(text: str) -> Any:
+    """A value of the command line, with a `Scalar` for each plain scalar that is no text; a name is the text as typed."""
+    import yaml
+
+    try:
+        content = yaml.load(text, Loader=_scalar_loader())
+    except yaml.YAMLError:
+        return text
+    if isinstance(content, list | dict) or text.lstrip()[:1] in ("'", '"'):
+        return content
+    # YAML would take away a remark: "take #2".
+    value = content.value if isinstance(content, Scalar) else content
+    return Scalar(text, value) if isinstance(content, Scalar) or (value is None and not text.strip()) else text
 
 
 def read_value(text: str) -> Any:
@@ -157,4 +177,18 @@ def _loader() -> type:
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+    return Loader
+
+
+@functools.cache
+def _scalar_loader() -> type:
+    class Loader(_loader()):
+        """Plain scalars with their text."""
+
+    def construct(loader: Any, node: Any) -> Any:
+        value = _loader().yaml_constructors[node.tag](loader, node)
+        return Scalar(node.value, value) if node.style is None else value
+
+    for kind in ("bool", "int", "float", "null"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{kind}", construct)
     return Loader

@@ -39,7 +39,7 @@ def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path
     Raises:
         ConfigError: if there is neither a file nor a recipe.
     """
-    path = Path(given)
+    path = Path(given).expanduser()
     if path.is_absolute() or (path.exists() and not path.is_dir()):
         return path
     root = recipes_folder()

@@ -1,12 +1,14 @@
 """``python -m semisupcon data list | check | download``."""
 
 import inspect
+import logging
 from argparse import Namespace
 from pathlib import Path
 
 from semisupcon.commands.parser import Parser, nearest_option
-from semisupcon.configuration import read_value
+from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError
+from semisupcon.written import resolved
 
 
 def main(args: list[str]) -> int:
@@ -36,7 +38,7 @@ def main(args: list[str]) -> int:
         from semisupcon.datasets.care.download import download_task
 
         return download_task(known.task, known.data_dir, known.yes)
-    return _check(known, task_options(rest), parser.options())
+    return _check(known, _task_options(rest), parser.options())
 
 
 def task_options(rest: list[str]) -> dict:
@@ -45,6 +47,11 @@ def task_options(rest: list[str]) -> dict:
     Raises:
         ConfigError: for a name without a value, or a value without a name.
     """
+    return resolved(_task_options(rest))
+
+
+def _task_options(rest: list[str]) -> dict:
+    """The same with a `Scalar` for what YAML reads as something else than text."""
     options, words = {}, list(rest)
     while words:
         name = words.pop(0)
@@ -55,7 +62,7 @@ def task_options(rest: list[str]) -> dict:
             if not words:
                 raise ConfigError(f"--{name} needs a value.")
             value = words.pop(0)
-        options[name] = read_value(value)
+        options[name] = read_scalars(value)
     return options
 
 
@@ -72,6 +79,7 @@ def _check(known: Namespace, options: dict, of_command: list[str]) -> int:
             raise ConfigError(f"There is no option --{name}. " + (f"Did you mean --{meant}?" if meant else takes))
     if known.data_dir is None and not known.task.rsplit(".", 1)[-1].startswith("synthetic_"):
         raise ConfigError(f"Task '{known.task}' needs its folder: give it with --data_dir.")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # Which word was taken for which split.
     findings = check(known.task, known.data_dir, known.max_missing, known.max_unreadable, **options)
     print(report(known.task, findings))
     return 0 if findings.fit else 1

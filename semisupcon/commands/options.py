@@ -11,6 +11,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from semisupcon.commands.typed import Typed, take_configs
 from semisupcon.training.runs import CONFIG, newest_checkpoint
+from semisupcon.written import at_home
 
 # What SemiSupCon's own README calls them -> the name in use.
 OLD_NAMES = {
@@ -81,7 +82,7 @@ def resumed_configuration(args: ArgsType) -> ArgsType:
     """The arguments, with the run's own configuration before them where a run is resumed and no ``--config`` is given."""
     if not isinstance(args, list) or take_configs(args, ("--config", "-c"))[0]:
         return args
-    given = dict(pairwise(args)) | dict(a.split("=", 1) for a in args if "=" in a)
+    given = at_home(dict(pairwise(args)) | dict(a.split("=", 1) for a in args if "=" in a))
     if (what := given.get("--resume_from_checkpoint")) in (None, "null"):
         return args
     path = newest_checkpoint(Path(given.get("--ckpt_path", "runs"))) if what == "last" else Path(what)

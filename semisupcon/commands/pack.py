@@ -29,7 +29,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at once; by default one a core.")
     parser.add_class_arguments(AudioDataModule, "data")
     paths, _ = take_configs(args)
-    config = parser.layered(paths)
+    config = parser.read_files(paths)
     known = vars(parser.get_defaults().data)
     for name, value in section(config, "data").items():
         if name not in known:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NoReturn
 
 from semisupcon.errors import closest, nearest
+from semisupcon.written import at_home
 
 LINES, LETTERS = 3, 600
 SIMILAR = 0.6
@@ -152,7 +153,10 @@ class Parser(Answers, argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self.words = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
+        parsed, rest = super().parse_known_args(args, namespace)
+        for name, value in vars(parsed).items():
+            setattr(parsed, name, at_home(value))
+        return parsed, rest
 
 
 def plain_name(word: str) -> str:
@@ -161,7 +165,7 @@ def plain_name(word: str) -> str:
 
 
 def long_options(action: argparse.Action) -> Iterator[str]:
-    """The long names of an option without dashes; not ``x.help`` and ``x+``, which jsonargparse adds to an option ``x``."""
+    """The long names of an option without dashes; not ``x.help``, ``x+`` and ``x.print_shtab``, which jsonargparse adds to an option ``x``."""
     for name in action.option_strings:
-        if name.startswith("--") and not name.endswith((".help", "+")):
+        if name.startswith("--") and not name.endswith((".help", "+", ".print_shtab")):
             yield name[2:]

@@ -11,13 +11,15 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile
 
+from semisupcon.commands import types  # noqa: F401, for the options of tasks
 from semisupcon.commands.typed import TypedParser
-from semisupcon.configuration import read_value
+from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.memory import keep_freed_memory
 from semisupcon.probing.methods.base import FineTuning, Settings
 from semisupcon.probing.methods.by_name import METHODS
 from semisupcon.recipes import PROBING
+from semisupcon.written import at_home, marked
 
 Names = list[str] | str
 Numbers = list[int] | int | str
@@ -109,7 +111,7 @@ def gather_task_options(args: list[str]) -> list[str]:
             continue
         if not equals and (not args or args[0].startswith("--")):
             raise ConfigError(f"{option} needs a value.")
-        given.setdefault(path[0], {})[path[1]] = read_value(value if equals else args.pop(0))
+        given.setdefault(path[0], {})[path[1]] = marked(read_scalars(value if equals else args.pop(0)))
     return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
 
 
@@ -167,4 +169,4 @@ def make_suite(options: Any):
 def listed(given: Any) -> list:
     """A list of what was given as a list, one value, or values with commas between."""
     items = given if isinstance(given, list) else [given]
-    return [part for item in items for part in (item.split(",") if isinstance(item, str) else [item]) if part != ""]
+    return [at_home(part) for item in items for part in (item.split(",") if isinstance(item, str) else [item]) if part != ""]

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from jsonargparse._common import parser_context
 from jsonargparse._typehints import ActionTypeHint, get_all_subclass_paths, get_class_types
 from torch import nn
 
 from semisupcon.commands.parser import Answers, listing, long_options, plain_name
+from semisupcon.commands.text_options import at_home_everywhere, lone_nulls, quoted_config, quoted_words, read_task_options, to_yaml
 from semisupcon.configuration import lay_over, layered, read_yaml
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.public import CLASSES, public_class
 from semisupcon.recipes import PRETRAINING, find_config
+from semisupcon.written import resolved, unmarked_text
 
 _KEY = r'Parser key "(?P<key>[^"]+)"'
 _OPTION = r"Option '(?P<option>[^']+)' is not accepted|Group '(?P<group>[^']+)' does not accept option '(?P<member>[^']+)'"
@@ -47,19 +48,41 @@ class Typed(Answers):
 
     def parse_args(self, args=None, *more, **kwargs):
         self.words = list(sys.argv[1:] if args is None else args)
+        parsed = self._parse_words(*more, **kwargs)
+        read_task_options(parsed)
+        return at_home_everywhere(parsed)
+
+    def _parse_words(self, *more, **kwargs):
         action = next((a for a in self._actions if isinstance(a, ActionConfigFile)), None)
         if action is None:
-            return super().parse_args(self.words, *more, **kwargs)
+            return super().parse_args(quoted_words(self.words, self._types().get), *more, **kwargs)
         paths, rest = take_configs(self.words, tuple(action.option_strings))
         try:
-            self.config = self.layered(paths)
+            self.config = self.read_files(paths)
         except ConfigError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
         # A section that was cleared has its defaults.
         given = {name: value for name, value in self.config.items() if value is not None or name not in self.groups}
-        configs = [f"{action.option_strings[-1]}={yaml.safe_dump(given, sort_keys=False)}"] if given else []
-        return super().parse_args([*configs, *rest], *more, **kwargs)
+        configs = [f"{action.option_strings[-1]}={to_yaml(given)}"] if given else []
+        return super().parse_args([*configs, *quoted_words(rest, self._types().get)], *more, **kwargs)
+
+    def read_files(self, given: list[str]) -> dict[str, Any]:
+        """The files given as ``--config``, by path or by name of a recipe, as one mapping.
+
+        Names are text, and the options of tasks are marked (`semisupcon.written`).
+        """
+
+        def accepts(class_path: str, option: str, value: Any) -> bool:
+            return self.accepts(class_path, option, resolved(value))
+
+        content: dict[str, Any] = {}
+        for name in given:
+            already, self.files = self.files, ()
+            content = lay_over(content, layered([find_config(name, self.recipes)], accepts, self._read), accepts)
+            self.files = (*already, *reversed(self.files))
+        self.config = resolved(content)  # It says which classes are chosen, and so which options there are.
+        return quoted_config(content, self._types().get)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the answer and exit with status 2; the parser of a class reports to the parser of the command."""
@@ -69,6 +92,7 @@ class Typed(Answers):
 
     def answer(self, message: str) -> str:
         """A message of jsonargparse in words of ours, with the option, class or value that was probably meant."""
+        message = unmarked_text(message)
         if missing := re.search(
             r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
         ):  # Also of a class among several types.
@@ -120,18 +144,9 @@ class Typed(Answers):
             return False
         return True
 
-    def layered(self, given: list[str]) -> dict[str, Any]:
-        """The files given as ``--config``, by path or by name of a recipe, as one mapping."""
-        config: dict[str, Any] = {}
-        for name in given:
-            already, self.files = self.files, ()
-            config = lay_over(config, layered([find_config(name, self.recipes)], self.accepts, self._read), self.accepts)
-            self.files = (*already, *reversed(self.files))
-        return config
-
     def _read(self, path: str | Path) -> dict[str, Any]:
         """A file, with the classes that it names as YAML files, which are relative to it."""
-        content = read_yaml(path)
+        content = lone_nulls(read_yaml(path, scalars=True))
         self.files = (*self.files, str(path))
         for action in self._actions:
             *sections, name = action.dest.split(".")
@@ -140,7 +155,7 @@ class Typed(Answers):
                 part = part.get(section) if isinstance(part, Mapping) else None
             value = part.get(name) if isinstance(part, dict) else None
             if isinstance(value, str) and value.endswith((".yaml", ".yml")) and get_class_types(getattr(action, "_typehint", None)):
-                part[name] = read_yaml(Path(path).parent / value)
+                part[name] = lone_nulls(read_yaml(Path(path).parent / value, scalars=True))
         return content
 
     def _walk_options(self) -> Iterator[tuple[str, Any]]:
@@ -156,6 +171,10 @@ class Typed(Answers):
 
     def _action(self, option: str) -> Any:
         return next((action for name, action in self._walk(self, "") if name == option), None)
+
+    def _types(self) -> dict[str, Any]:
+        """The type of every option that has one."""
+        return {name: action._typehint for name, action in self._walk(self, "") if hasattr(action, "_typehint")}
 
     def _chosen_class(self, name: str, action: Any) -> type | None:
         """The class of an option: that of the command line, of the files, or the default."""

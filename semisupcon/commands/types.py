@@ -5,11 +5,13 @@ from operator import or_
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
+import yaml
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type
 
 from semisupcon.augmentations.chains import AugmentationList
 from semisupcon.configuration import read_value
+from semisupcon.written import Text
 
 
 def read_augmentations(given: Any) -> AugmentationList:
@@ -19,7 +21,14 @@ def read_augmentations(given: Any) -> AugmentationList:
 
 
 def register_types() -> None:
-    """Let entries of ``aug_list`` reach `build_chain` as they were written; the parser would make objects of class paths before that."""
+    """Let entries of ``aug_list`` reach `build_chain` as they were written; the parser would make objects of class paths before that.
+
+    Names that YAML would read as numbers or as true stay text.
+    """
+    yaml.SafeDumper.add_representer(Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="'"))
+    register_type(
+        Text, serializer=Text, deserializer=Text, type_check=lambda value, _: isinstance(value, Text), fail_already_registered=False
+    )
     register_type(
         AugmentationList,
         serializer=list,

@@ -39,11 +39,17 @@ def divide(
 
     Raises:
         ConfigError: for a share out of its range, or labels asked for where there are none.
-        UserError: if no training clip is left.
+        UserError: if no training clip is left, or the labelled source labels none.
     """
     check_shares(val_split, supervised_data_p)
     if fully_supervised and clips.kind is None:
         raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
+    training = clips.table["split"] == "train"
+    if clips.kind is not None and not (clips.table["labelled"].astype(bool) & training).any():
+        raise UserError(
+            f"data.sl_task '{clips.name}' labels no training clip; {int(training.sum())} clips would be trained on without labels.\n"
+            f"In: {clips.root}\nCheck its layout with python -m semisupcon data check {clips.name}, or give no data.sl_task."
+        )
     files = clips.table.assign(split=_with_validation(clips.table, val_split, seed))
     keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
     unlabelled = files["in_pool"].to_numpy(bool) & ~keeps_label & (not fully_supervised)

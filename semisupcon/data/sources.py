@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import pandas as pd
 from semisupcon.audio.listing import list_audio, no_audio, tell
 from semisupcon.audio.scan import scan, usable
 from semisupcon.datasets import LabelledClips, find_task, load_annotations
-from semisupcon.datasets.parsing.finding import unlisted
+from semisupcon.datasets.parsing.finding import sort_unlisted
+from semisupcon.datasets.parsing.names import portable, spelling
 from semisupcon.datasets.synthesis import render
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.files import text_of
@@ -27,6 +29,7 @@ from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
 EMBEDDED_TASK = "synthetic_tags"
+FEW = 5  # files whose absence from the pool is told without a warning
 
 
 def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str) -> LabelledClips:
@@ -46,6 +49,7 @@ def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any],
     if root is None:
         kwargs = argument.replace("task", "kwargs")
         raise ConfigError(f"data.{argument} '{task}' needs a folder: give data.data_dir, or root in data.{kwargs}.")
+    root = os.path.expanduser(root)
     if not Path(root).is_dir():
         raise DatasetNotFoundError(f"The folder of '{task}'", root, "Give the folder that holds the data set (data.data_dir).")
     root = os.path.realpath(root)
@@ -69,6 +73,7 @@ def audio_in(folder: str | Path) -> LabelledClips:
         DatasetNotFoundError: if there is no such folder.
         UserError: if it holds no audio.
     """
+    folder = os.path.expanduser(folder)
     if not Path(folder).is_dir():
         raise DatasetNotFoundError("The folder of audio", folder, "Give an existing folder as data.data_dir.")
     root = os.path.realpath(folder)
@@ -81,13 +86,18 @@ def audio_in(folder: str | Path) -> LabelledClips:
 
 
 def located(clips: LabelledClips) -> pd.DataFrame:
-    """The clips of a source by their files. Columns path (absolute, links of the root followed), name, clip, split, group."""
-    names = clips.table["path"].astype(str)
+    """The clips of a source by their files. Columns path (absolute, links of folders followed), name, clip, split, group.
+
+    ``clip`` is a hash of the name, which says nothing of where the source lies: it is the same after the source was moved or linked.
+    """
+    drawn_from = portable(clips.table.get("listed_as", clips.table["path"]).astype(str).tolist())
+    folder = cache(os.path.realpath)
+    parts = [os.path.split(os.path.normpath(os.path.join(clips.root, path))) for path in clips.paths]
     return pd.DataFrame(
         {
-            "path": [text_of(os.path.normpath(os.path.join(clips.root, name))) for name in names],
-            "name": names,
-            "clip": np.array([stable_hash(name) for name in names], dtype=np.int64),
+            "path": [text_of(os.path.join(folder(at), name)) for at, name in parts],
+            "name": list(clips.paths),
+            "clip": np.array([stable_hash(name) for name in drawn_from], dtype=np.int64),
             "split": clips.table["split"],
             "group": clips.table.get("group"),
         }
@@ -96,16 +106,32 @@ def located(clips: LabelledClips) -> pd.DataFrame:
 
 def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
     """Those of ``paths`` under the root of a task that it neither lists for training nor leaves free for self-supervision."""
-    inside = [path for path in paths if path.startswith(source.root + os.sep)]
-    if not inside:
-        return set()
-    table = located(source)
-    free = set(table.loc[table["split"] == "train", "path"])
-    free |= {os.path.join(source.root, name) for name in unlisted(source, Path(source.root))}
-    left_out = set(inside) - free - set(table["path"])
-    if left_out:
-        log.info("data: %d files are left out of the pool: they lie among held-out clips, or have the name of a listed one.", len(left_out))
-    return set(inside) - free
+    paths, table = set(paths), located(source)
+    held_out = set(table.loc[table["split"] != "train", "path"]) & paths
+    if not any(path.startswith(source.root + os.sep) for path in paths):
+        return held_out
+    others = sort_unlisted(source, Path(source.root))
+    beside, copies = ([path for path in _files(source, names) if path in paths] for names in (others.beside, others.copies))
+    _tell_left_out(source.root, beside, copies)
+    return held_out.union(beside, copies)
+
+
+def _files(source: LabelledClips, names: list[str]) -> list[str]:
+    """Absolute paths of files under the root of a source, as `located` gives them."""
+    table = pd.DataFrame({"path": names, "split": "train"})
+    return located(LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=source.root))["path"].tolist()
+
+
+def _tell_left_out(root: str, beside: list[str], copies: list[str]) -> None:
+    """Say what is not in the pool, and why: as a warning where that is more than a few files."""
+    said = [
+        f"{len(files)} {what} ({', '.join(os.path.relpath(path, root) for path in files[:3])}{', ...' * (len(files) > 3)})"
+        for files, what in ((beside, "lie among held-out clips"), (copies, "are copies of listed clips by folder and name"))
+        if files
+    ]
+    if said:
+        level = logging.WARNING if len(beside) + len(copies) > FEW else logging.INFO
+        log.log(level, "data: %d files are left out of the pool: %s.", len(beside) + len(copies), " and ".join(said))
 
 
 def gather(
@@ -189,5 +215,5 @@ def _keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataF
 def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
     """Files of two roots that happen to have the same relative path are two clips."""
     same, clip = table["clip"].isin(listed["clip"]).to_numpy(), table["clip"].to_numpy(copy=True)
-    clip[same] = [stable_hash(f"unlabelled/{name}") for name in table["name"][same]]
+    clip[same] = [stable_hash(f"unlabelled/{spelling(name)}") for name in table["name"][same]]
     return table.assign(clip=clip)

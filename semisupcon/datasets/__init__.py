@@ -1,7 +1,6 @@
 """Data sets by name, one file each."""
 
 import importlib
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,9 @@ from pathlib import Path
 from semisupcon.datasets.base import Annotations, Kind, LabelledClips
 from semisupcon.datasets.parsing.finding import MAX_MISSING, find_by_stem, resolve, unlisted
 from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
+from semisupcon.datasets.parsing.options import typed_options
 from semisupcon.datasets.parsing.reading import find_file, read_lines, read_table
+from semisupcon.datasets.parsing.returned import checked
 from semisupcon.datasets.parsing.splits import group_split, stratified_folds, stratified_split
 from semisupcon.errors import ConfigError, nearest
 
@@ -53,21 +54,28 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
     if not module:
         raise ConfigError(f"Unknown task '{task}'.{nearest(task, TASKS)}\nKnown tasks: python -m semisupcon data list")
     try:
-        return getattr(importlib.import_module(module), function)
+        found = getattr(importlib.import_module(module), function)
     except (ModuleNotFoundError, AttributeError) as error:
         if task in TASKS:  # A package is missing.
             raise
         raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"Task '{task}' is {type(found).__name__}, not a function from a folder to LabelledClips.")
+    return found
 
 
 def read_annotations(task: str, root: str | Path | None, **options) -> LabelledClips:
     """What the annotation files of a task say, wherever its clips are. Arguments and errors as `load_annotations`, but for absent clips."""
     function = find_task(task)
-    known = set(list(inspect.signature(function).parameters)[1:])
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
-    return function(Path(root) if root is not None else None, **options)
+    options = typed_options(task, function, options)
+    root = Path(root).expanduser() if root is not None else None
+    try:
+        returned = function(root, **options)
+    except ConfigError as error:
+        if task in TASKS or str(error).startswith("Task "):
+            raise
+        raise ConfigError(f"Task '{task}': {error}") from error
+    return checked(task, returned, root)
 
 
 def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> LabelledClips:
@@ -88,7 +96,7 @@ def load_annotations(task: str, root: str | Path | None, max_missing: float = MA
         AnnotationError: if an annotation file says something that cannot be read.
     """
     clips = replace(read_annotations(task, root, **options), name=task)
-    return clips if root is None else resolve(clips, Path(root), max_missing)
+    return clips if root is None else resolve(clips, Path(root).expanduser(), max_missing)
 
 
 __all__ = [

@@ -1,5 +1,7 @@
 """Any table of clips: one row a clip, columns for its path, its labels, and, where there are any, its split and its group."""
 
+import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +11,16 @@ import pandas as pd
 
 from semisupcon.datasets.base import Kind, LabelledClips
 from semisupcon.datasets.card import card
-from semisupcon.datasets.parsing.labels import multi_hot, numbers, one_hot
-from semisupcon.datasets.parsing.reading import place, read_table
+from semisupcon.datasets.parsing.labels import label_sets, multi_hot, numbers, one_hot
+from semisupcon.datasets.parsing.names import below, composed, is_absolute, portable
+from semisupcon.datasets.parsing.reading import column, place, read_table
+from semisupcon.datasets.parsing.split_words import WORDS, meaning, told
 from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from semisupcon.kinds import KINDS
 
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training", "dev", "development"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # Not nan and inf, which have no place in an order or are words.
+log = logging.getLogger(__name__)
 NO_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"})
 
 
@@ -49,12 +50,14 @@ def csv(
         kind: what the labels are. An empty field is a clip without label. ``binary`` gives one column of targets.
         path: column of the paths; extensions may differ from those on disk, or be left out.
         label: column of the labels. Several columns are several values of ``regression``, or the 0/1 columns of ``multilabel``.
-        split: column of the split (train/val/test and their usual synonyms). None takes ``split`` if there is one, and otherwise draws
-            a seeded split: stratified by class, by rarest label, or by tenths of the first value; over groups where ``group`` is given.
-        group: column of what must not be in two splits (artist, speaker).
+        split: column of the split (train, val, test and their usual synonyms; dev and eval mean what the other words leave them to mean,
+            see `semisupcon.datasets.parsing.split_words`). None takes ``split`` if there is one, and otherwise draws a seeded split:
+            stratified by class, by rarest label, or by tenths of the first value; over groups where ``group`` is given.
+        group: column of what must not be in two splits (artist, speaker); a clip with an empty field is a group of its own.
         separator: between fields; None means tabs in a .tsv and commas elsewhere.
-        label_separator: between the labels of a ``multilabel`` column.
-        classes: the classes in the order wanted; None sorts those found (as numbers if they are).
+        label_separator: between the labels of a ``multilabel`` column; cells that hold another separator are refused, unless ``classes`` are
+            given.
+        classes: the classes in the order wanted; None sorts those found (as numbers if all are).
         prefix: folder before every path.
         folds: without a split column, the number of seeded folds; None splits by ``fractions``.
         fold: which fold is test, from 1; the next one validates.
@@ -70,17 +73,25 @@ def csv(
         raise ConfigError(f"kind is one of {', '.join(KINDS)}; got '{kind}'.")
     columns = [label] if isinstance(label, str) else list(label)
     source = _only_table(root) if file is None else Path(root, file)
-    rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator or ("\t" if source.suffix == ".tsv" else ","))
-    table = pd.DataFrame({"path": rows[path].map(lambda p: f"{prefix}/{p}" if prefix else p)})
+    separator = separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
+    rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator)
+    rows = rows.assign(**{name: rows[name].map(composed) for name in {*columns, *filter(None, (split, group))} - {path}})
+    if len(set(columns)) < len(columns):
+        raise ConfigError(f"label names a column twice: {', '.join(columns)}.")
+    written = [p if not prefix or is_absolute(p) else f"{prefix}/{p}" for p in rows[path]]
+    _refuse_empty(rows[path])
+    table = pd.DataFrame({"path": pd.Series(below(root, written), index=rows.index, dtype=object)})
     _refuse_repetitions(table["path"])
     targets, names, strata = _read_labels(rows, columns, kind, label_separator, classes)
+    drawn_from = portable(table["path"].tolist())
+    groups = None if group is None else [value or f"/{name}" for value, name in zip(rows[group], drawn_from, strict=True)]
     if group is not None:
-        table["group"] = rows[group]
+        table["group"] = rows[group].map(lambda value: value or None)
     split = split or ("split" if "split" in rows else None)
     if split is not None:
-        table["split"] = _read_splits(rows[split])
+        table["split"] = _read_splits(column(rows, split))
     else:
-        table["split"] = seeded_split(table["path"].tolist(), strata, rows[group].tolist() if group else None, folds, fold, fractions, seed)
+        table["split"] = seeded_split(drawn_from, strata, groups, folds, fold, fractions, seed)
     return LabelledClips(table, targets, names, kind=kind, metric=KINDS[kind].main)
 
 
@@ -98,20 +109,33 @@ def _refuse_repetitions(paths: pd.Series) -> None:
         raise AnnotationError(*place(paths, repeated[0]), f"'{paths.iloc[repeated[0]]}' is listed twice.", "Keep one row a clip.")
 
 
+def _refuse_empty(paths: pd.Series) -> None:
+    if len(empty := np.flatnonzero(paths == "")):
+        raise AnnotationError(*place(paths, empty[0]), f"The path in column '{paths.name}' is empty.", "Name the file, or remove the line.")
+
+
 def _read_splits(values: pd.Series) -> list[str]:
     for row, value in enumerate(values):
-        if value.lower() not in SPLIT_NAMES:
-            raise AnnotationError(*place(values, row), f"'{value}' is no split.", f"Splits are {', '.join(SPLIT_NAMES)}.")
-    return [SPLIT_NAMES[value.lower()] for value in values]
+        if value.lower() not in WORDS:
+            problem = f"'{value}' is no split." if value else f"Column '{values.name}' is empty."
+            raise AnnotationError(*place(values, row), problem, f"Splits are {', '.join(WORDS)}.")
+    try:
+        found = meaning(values)
+    except ConfigError as error:
+        raise AnnotationError(
+            place(values, 0)[0], None, f"Column '{values.name}': {error}", "Or name another column with split."
+        ) from error
+    if sentence := told(found):
+        log.info("data: column '%s' of %s. %s", values.name, place(values, 0)[0], sentence)
+    return [found[value] for value in values]
 
 
 def _in_order(found: set[str], classes: Sequence[str] | None) -> tuple[str, ...]:
     if classes is not None:
-        return tuple(str(name) for name in classes)
-    try:
+        return tuple(composed(str(name)) for name in classes)
+    if all(map(_NUMBER.fullmatch, found)):
         return tuple(sorted(found, key=lambda name: (float(name), name)))
-    except ValueError:
-        return tuple(sorted(found))
+    return tuple(sorted(found))
 
 
 def _read_labels(rows: pd.DataFrame, columns: list[str], kind: Kind, label_separator: str, classes: Sequence[str] | None):
@@ -127,7 +151,7 @@ def _read_labels(rows: pd.DataFrame, columns: list[str], kind: Kind, label_separ
         raise ConfigError(f"{len(columns)} label columns make sense for multilabel and regression only, not for {kind}.")
     labels = rows[columns[0]]
     if kind == "multilabel":
-        sets = labels.map(lambda text: [name.strip() for name in text.split(label_separator) if name.strip()] if text else None)
+        sets = label_sets(labels, label_separator, check=classes is None)
         names = _in_order({name for found in sets if found for name in found}, classes)
         return multi_hot(sets, names), names, _rarest([found or [] for found in sets])
     labels = labels.map(lambda text: text or None)

@@ -18,8 +18,9 @@ import pandas as pd
 
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
-from semisupcon.datasets.parsing.finding import audio_files, stem
+from semisupcon.datasets.parsing.finding import audio_files
 from semisupcon.datasets.parsing.labels import one_hot
+from semisupcon.datasets.parsing.names import stem
 from semisupcon.datasets.parsing.reading import located
 from semisupcon.datasets.parsing.splits import group_split, stratified_split
 from semisupcon.errors import AnnotationError, DatasetNotFoundError

@@ -4,7 +4,7 @@ To add a data set, write one function from a root folder to `LabelledClips` in a
 or name your function by import path (``--data.sl_task my.module.function``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
@@ -35,7 +36,7 @@ class LabelledClips:
         fold: round of cross-validation, from 1; 0 where there is none.
 
     Raises:
-        ValueError: if the parts do not fit together.
+        ConfigError: if the parts do not fit together; it is a ValueError.
     """
 
     table: pd.DataFrame
@@ -48,17 +49,30 @@ class LabelledClips:
     fold: int = 0
 
     def __post_init__(self):
+        if not isinstance(self.table, pd.DataFrame):
+            raise ConfigError(f"the table of clips is a pandas.DataFrame, got {type(self.table).__name__}")
         if missing := {"path", "split"} - set(self.table.columns):
-            raise ValueError(f"the table of clips lacks the columns {sorted(missing)}")
+            raise ConfigError(f"the table of clips lacks the columns {sorted(missing)}")
+        if repeated := {str(name) for name in self.table.columns[self.table.columns.duplicated()]}:
+            raise ConfigError(f"two columns of the table of clips are called {sorted(repeated)}")
         if unknown := set(self.table["split"]) - set(SPLITS):
-            raise ValueError(f"splits are {SPLITS}, found {sorted(unknown)}")
-        if self.targets.shape != (len(self.table), len(self.classes)):
-            raise ValueError(f"targets of shape {self.targets.shape} for {len(self.table)} clips and {len(self.classes)} classes")
-        if self.kind not in get_args(Kind) and (self.kind is not None or self.classes):
-            raise ValueError(f"kind is one of {get_args(Kind)}, got {self.kind!r}")
+            raise ConfigError(f"splits are {SPLITS}, found {sorted(map(str, unknown))}")
+        if isinstance(self.classes, str | Mapping):
+            raise ConfigError(f"classes is a sequence of names in the order of the targets, got {type(self.classes).__name__}")
+        classes = tuple(map(str, self.classes))
+        if len(set(classes)) < len(classes):
+            raise ConfigError(f"two classes are called '{max(classes, key=classes.count)}'")
+        try:
+            targets = np.asarray(self.targets, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"targets are numbers [clips, classes]: {error}") from error
+        if targets.shape != (len(self.table), len(classes)):
+            raise ConfigError(f"targets of shape {targets.shape} for {len(self.table)} clips and {len(classes)} classes")
+        if self.kind not in get_args(Kind) and (self.kind is not None or classes):
+            raise ConfigError(f"kind is one of {get_args(Kind)}, got {self.kind!r}")
         object.__setattr__(self, "table", self.table.reset_index(drop=True))
-        object.__setattr__(self, "targets", np.asarray(self.targets, dtype=np.float32))
-        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "targets", targets)
+        object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "metric", self.metric or (KINDS[self.kind].main if self.kind else ""))
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.finding import audio_files
 from semisupcon.datasets.parsing.labels import one_hot
+from semisupcon.datasets.parsing.names import composed
 from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import ConfigError, DatasetNotFoundError, nearest
 
@@ -35,7 +36,8 @@ def class_folders(
 
     Args:
         root: folder that holds one folder a class; audio may lie deeper in it. Folders whose name starts with ``_`` or ``.`` are no classes.
-        train: classes whose clips are all for training (few-shot protocols); ``"rest"`` means those that no other list names.
+        train: classes whose clips are all for training (few-shot protocols), as a list or with commas between; ``"rest"`` means those that
+            no other list names.
         val: likewise for validation.
         test: likewise for test.
         folds: without lists of classes, the number of seeded stratified folds; None splits by ``fractions``.
@@ -46,15 +48,18 @@ def class_folders(
 
     Raises:
         DatasetNotFoundError: if there is no folder with audio.
-        ConfigError: for a class that does not exist, is in two lists, or in none.
+        ConfigError: for a class or a folder to ignore that does not exist, a class in two lists, or in none.
     """
-    files = [file for file in (audio_files(root) if root.is_dir() else []) if "/" in file]
-    rows = [(file, name) for file in files if (name := file.split("/", 1)[0]) not in ignore and not name.startswith("_")]
+    ignored = {composed(name) for name in (_listed(ignore) or ())}
+    files = [(file, composed(file.split("/", 1)[0])) for file in (audio_files(root) if root.is_dir() else []) if "/" in file]
+    if unknown := sorted(ignored - {name for _, name in files} - {composed(path.name) for path in root.glob("*/")}):
+        raise ConfigError(f"There is no folder '{unknown[0]}' to ignore.{nearest(unknown[0], {name for _, name in files})}")
+    rows = [(file, name) for file, name in files if name not in ignored and not name.startswith("_")]
     if not rows:
         raise DatasetNotFoundError("A folder a class, with audio in it,", root, "Lay the clips out as <class>/<clip>.wav.")
     table = pd.DataFrame(rows, columns=["path", "label"])
     classes = tuple(sorted(table["label"].unique()))
-    lists = {"train": train, "val": val, "test": test}
+    lists = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
     if any(names is not None for names in lists.values()):
         table["split"] = table["label"].map(_split_of_class(classes, lists))
     else:
@@ -62,10 +67,15 @@ def class_folders(
     return LabelledClips(table, one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
 
 
+def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
+    """One class alone, or several with commas between, as a list."""
+    return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) and names != REST else names
+
+
 def _split_of_class(classes: tuple[str, ...], lists: dict[str, Sequence[str] | str | None]) -> dict[str, str]:
     split_of: dict[str, str] = {}
     for split, names in lists.items():
-        for name in names if names not in (None, REST) else ():
+        for name in map(composed, names if names not in (None, REST) else ()):
             if name not in classes:
                 raise ConfigError(f"There is no folder for the {split} class '{name}'.{nearest(name, classes)}")
             if split_of.setdefault(name, split) != split:

@@ -24,8 +24,8 @@ import pandas as pd
 
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
-from semisupcon.datasets.parsing.finding import stem
 from semisupcon.datasets.parsing.labels import flags, vectors
+from semisupcon.datasets.parsing.names import stem
 from semisupcon.datasets.parsing.reading import find_file, optional_file, place, read_lines, read_table
 from semisupcon.errors import AnnotationError, ConfigError
 

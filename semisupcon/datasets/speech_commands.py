@@ -13,8 +13,9 @@ import pandas as pd
 
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import Archive, card
-from semisupcon.datasets.parsing.finding import audio_files, stem
+from semisupcon.datasets.parsing.finding import audio_files
 from semisupcon.datasets.parsing.labels import one_hot
+from semisupcon.datasets.parsing.names import stem
 from semisupcon.datasets.parsing.reading import located, place, read_lines
 from semisupcon.errors import AnnotationError, ConfigError
 
@@ -35,7 +36,10 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
         raise ConfigError(f"words is 'all' or 'commands', got '{words}'.")
     listed = {split: read_lines(root, name, source=URL) for split, name in LISTS.items()}
     held_out = {path.rsplit(".", 1)[0] for paths in listed.values() for path in paths}
-    rest = [path for path in audio_files(root) if path.count("/") == 1 and path.split("/")[0] != "_background_noise_"]
+    # Kaggle's copy has the words in audio/, which the lists do not say.
+    below = "audio/" if (root / "audio").is_dir() else ""
+    files = [path.removeprefix(below) for path in audio_files(root)]
+    rest = [path for path in files if path.count("/") == 1 and path.split("/")[0] != "_background_noise_"]
     rest = pd.Series([path for path in rest if path.rsplit(".", 1)[0] not in held_out], dtype=object)
     parts = {"train": located(rest, [root / path for path in rest]), **listed}
     table = pd.concat(pd.DataFrame({"path": paths, "split": split}) for split, paths in parts.items())

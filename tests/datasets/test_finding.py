@@ -93,8 +93,9 @@ def test_unlisted_clips_never_come_from_beside_held_out_ones(tmp_path):
         "test/below/new2.wav",
         "extra/9.mp3",
     )
-    touch(tmp_path, "extra/3.mp3", "mixed/4.wav", "mixed/5.wav", "mixed/new.wav")
+    touch(tmp_path, "extra/3.mp3", "mp3/train/1.mp3", "mixed/4.wav", "mixed/5.wav", "mixed/new.wav")
     annotations = listed(
         ["train/1.wav", "val/2.wav", "test/3.wav", "mixed/4.wav", "mixed/5.wav"], ["train", "val", "test", "train", "test"]
     )
-    assert unlisted(annotations, tmp_path) == ["extra/9.mp3", "mixed/new.wav", "train/new.wav"]
+    # extra/3.mp3 has another folder than test/3.wav, so it is another clip; mp3/train/1.mp3 is a copy of train/1.wav.
+    assert unlisted(annotations, tmp_path) == ["extra/3.mp3", "extra/9.mp3", "mixed/new.wav", "train/new.wav"]

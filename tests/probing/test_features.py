@@ -114,6 +114,12 @@ def test_a_broken_file_is_named_or_counted(subject, tones, cache, tmp_path, capl
     task = load_task("csv", root)
     with pytest.raises(UserError, match=r"05\.wav[\s\S]*--on_error skip"):
         Embedder(cache).embed(subject, task)
+    for i in (7, 11, 60):
+        (root / f"{i:02d}.wav").write_text(f"no audio {i}")
+    with pytest.raises(UserError, match=r"4 of 90 files of task 'csv' cannot be read: 05\.wav \(.*; 07\.wav \(.*; 11\.wav \(.*, \.\.\."):
+        Embedder(cache).embed(subject, task)
+    for i in (7, 11, 60):
+        shutil.copy(tones / f"{i:02d}.wav", root)
     features = Embedder(cache, on_error="skip").features(subject, task)
     assert len(features.train) + len(features.val) + len(features.test) == 89
     assert "1 of 90 clips could not be read" in caplog.text

@@ -7,21 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from semisupcon.audio.listing import list_audio, tell
 from semisupcon.datasets.base import LabelledClips
+from semisupcon.datasets.parsing.names import folded, place_of, stem
 from semisupcon.errors import DatasetNotFoundError
 from semisupcon.files import AUDIO_SUFFIXES
 
 MAX_MISSING = 0.05
 log = logging.getLogger(__name__)
-
-
-def stem(path: str) -> str:
-    """The name of a file without its audio extension; other dots belong to the name (``100066.LOFI.mp3`` gives ``100066.LOFI``)."""
-    name = path.rsplit("/", 1)[-1]
-    head, dot, tail = name.rpartition(".")
-    return head if dot and f".{tail.lower()}" in AUDIO_SUFFIXES else name
 
 
 def audio_files(root: Path) -> list[str]:
@@ -33,27 +28,39 @@ def audio_files(root: Path) -> list[str]:
 
 def _agreement(path: str, candidate: str) -> int:
     """How many folders two paths share, counted from the file upwards."""
-    pairs = zip(PurePosixPath(path).parent.parts[::-1], PurePosixPath(candidate).parent.parts[::-1], strict=False)
+    pairs = zip(PurePosixPath(folded(path)).parent.parts[::-1], PurePosixPath(folded(candidate)).parent.parts[::-1], strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(path.count("/"), candidate.count("/")))
 
 
-def _best(path: str, candidates: list[str], must_share_folder: bool) -> str | None:
-    """The one candidate that can be meant by ``path``; None when there is none, or no telling which."""
+def _best(path: str, candidates: list[str], must_share_folder: bool) -> list[str]:
+    """The candidates that ``path`` may mean: one where that is clear, none where none fits, several where there is no telling which."""
     scores = {candidate: _agreement(path, candidate) for candidate in candidates}
     highest = max(scores.values(), default=0)
     best = [candidate for candidate, score in scores.items() if score == highest]
-    if not best or (must_share_folder and highest == 0) or len({os.path.dirname(candidate) for candidate in best}) > 1:
-        return None
-    # wav and mp3 of one clip side by side are the same clip; the order of AUDIO_SUFFIXES decides.
-    return min(best, key=lambda candidate: AUDIO_SUFFIXES.index(os.path.splitext(candidate)[1].lower()))
+    if not best or (must_share_folder and highest == 0):
+        return []
+    if len({place_of(os.path.dirname(candidate)) for candidate in best}) > 1:
+        return sorted(best)
+    # wav and mp3 of one clip are the same clip: as listed, or else by the order of AUDIO_SUFFIXES.
+    wanted = os.path.splitext(path)[1].lower()
+    kinds = {candidate: os.path.splitext(candidate)[1].lower() for candidate in best}
+    ranks = {candidate: (kind != wanted, AUDIO_SUFFIXES.index(kind)) for candidate, kind in kinds.items()}
+    return sorted(candidate for candidate in best if ranks[candidate] == min(ranks.values()))
 
 
-def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
+def find_by_stem(root: Path, paths: Sequence[str], unclear: dict[str, list[str]] | None = None) -> list[str | None]:
     """Where each listed path really is under ``root``, or None.
 
-    A path is taken as it stands when it exists; else any audio file of the same stem, whatever its extension and folder, provided that it is
-    the only one or shares more of the listed folders than all others. Where several listed clips have the same stem (``video/00001.wav``), at least
-    the innermost folder must agree. No file is found for two listed paths.
+    A path is taken as it stands when it exists; else the file of that path in other upper and lower case or with other accents (composed,
+    decomposed), where there is only one; else any audio file of the same stem, whatever its extension and folder, provided that it is the
+    only one or shares more of the listed folders than all others. Folders that differ in the name of a format only (AudioWAV, AudioMP3) hold
+    the same clips. Where several listed clips have the same stem (``video/00001.wav``), at least the innermost folder must agree. No file is
+    found for two listed paths.
+
+    Args:
+        root: folder of the audio.
+        paths: as listed.
+        unclear: is given the listed paths for which several files could be meant, with these.
 
     Raises:
         DatasetNotFoundError: if there is no folder ``root``.
@@ -66,33 +73,46 @@ def find_by_stem(root: Path, paths: Sequence[str]) -> list[str | None]:
     present |= {path for path in listed - present if os.path.isfile(os.path.join(root, path))}
     if listed <= present:
         return list(paths)
-    stems = Counter(map(stem, listed))
+    stems = Counter(folded(stem(path)) for path in listed)
+    by_path: dict[str, list[str]] = defaultdict(list)
     by_stem: dict[str, list[str]] = defaultdict(list)
     for file in files:
         if file not in listed:
-            by_stem[stem(file)].append(file)
+            by_path[folded(file)].append(file)
+            by_stem[folded(stem(file))].append(file)
 
-    def find(path: str) -> str | None:
+    def find(path: str) -> list[str]:
         if path in present:
-            return path
+            return [path]
         name = stem(path)
-        return _best(path, by_stem.get(name, []), must_share_folder=stems[name] > 1)
+        files_of_name = by_stem.get(folded(name), [])
+        exactly = [file for file in files_of_name if stem(file) == name]
+        return by_path.get(folded(path)) or _best(path, exactly or files_of_name, must_share_folder=stems[folded(name)] > 1)
 
     found = {path: find(path) for path in listed}
-    claims = Counter(found.values())
-    return [found[path] if claims[found[path]] == 1 else None for path in paths]
+    claims = Counter(files[0] for files in found.values() if len(files) == 1)
+    clear = {path: files[0] if len(files) == 1 and claims[files[0]] == 1 else None for path, files in found.items()}
+    if unclear is not None:
+        unclear |= {path: found[path] for path in paths if clear[path] is None and found[path]}
+    return [clear[path] for path in paths]
 
 
-def find_clips(clips: LabelledClips, root: Path) -> tuple[LabelledClips, list[str]]:
+def find_clips(clips: LabelledClips, root: Path, unclear: dict[str, list[str]] | None = None) -> tuple[LabelledClips, list[str]]:
     """Those clips whose audio is under ``root``, with the paths found there, and the listed paths of all others.
+
+    Where a file is spelt otherwise than its listed path (upper and lower case, accents), the column ``listed_as`` keeps what is listed, from
+    which is drawn.
 
     Raises:
         DatasetNotFoundError: if there is no folder ``root``.
     """
-    found = find_by_stem(root, clips.paths)
+    found = find_by_stem(root, clips.paths, unclear)
     present = [row for row, path in enumerate(found) if path is not None]
     kept = replace(clips.select(present), root=str(root)).assign(path=[found[row] for row in present])
-    return kept, [listed for listed, path in zip(clips.paths, found, strict=True) if path is None]
+    listed = [clips.paths[row] for row in present]
+    spelt = [old if folded(old) == folded(new) else new for old, new in zip(listed, kept.paths, strict=True)]
+    kept = kept.assign(listed_as=spelt) if tuple(spelt) != kept.paths else kept
+    return kept, [path for path, file in zip(clips.paths, found, strict=True) if file is None]
 
 
 def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) -> LabelledClips:
@@ -106,30 +126,72 @@ def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) 
     Raises:
         DatasetNotFoundError: if more are absent, with their number and the first five.
     """
-    kept, absent = find_clips(clips, root)
+    unclear: dict[str, list[str]] = {}
+    kept, absent = find_clips(clips, root, unclear)
     if absent:
         first = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
         told = f"{len(absent)} of {len(clips)} listed clips ({first})"
+        why = _why_unclear(unclear)
         if len(absent) > max_missing * len(clips):
-            raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; fetch the rest, or allow more with max_missing.")
-        log.warning("%s are not under %s; they are left out.", told, root)
+            remedy = why or "fetch the rest, or allow more with max_missing."
+            raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; {remedy}")
+        log.warning("%s are not under %s; they are left out.%s", told, root, f" Of these, {why}" if why else "")
     return kept
 
 
-def unlisted(clips: LabelledClips, root: Path) -> list[str]:
-    """Audio under ``root`` that no split lists, sorted, for self-supervision.
+def _why_unclear(unclear: dict[str, list[str]]) -> str:
+    """Why listed paths have no file although files have their names; empty where there are none."""
+    if not unclear:
+        return ""
+    path, files = next(iter(unclear.items()))
+    several = [other for other in unclear if unclear[other] == files]
+    if len(files) == 1 and len(several) > 1:
+        reason = f"{several[0]} and {several[1]} both fit {files[0]}"
+    else:
+        reason = f"{path} fits {' and '.join(files[:2])}{' and others' * (len(files) > 2)}"
+    return f"{len(unclear)} fit no file alone ({reason}): write the folders of each path as they are on disk."
+
+
+class Unlisted(NamedTuple):
+    """Audio under the root that no split lists, sorted: what is free, what lies among held-out clips, and copies of listed clips."""
+
+    free: list[str]
+    beside: list[str]
+    copies: list[str]
+
+
+def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
+    """Audio under ``root`` that no split lists, by whether it may be trained on.
 
     A folder that holds clips of validation or test is left out whole, with the folders below it, unless training clips lie in it as well:
-    what lies beside held-out clips only is held out too. A copy of a listed clip in another format (same stem) is left out everywhere.
+    what lies beside held-out clips only is held out too. A copy of a listed clip in another format is left out everywhere; a file is a copy if
+    it has the name of a listed clip and lies in the same folder, or in one that differs in the name of a format only (``AudioWAV/id1``,
+    ``mp3/id1``), or in a folder of that name in another place (``id1``, ``backup/id1``).
     """
     folders: dict[str, set[str]] = defaultdict(set)
     for path, split in zip(clips.paths, clips.split, strict=True):
         folders[os.path.dirname(path)].add(split)
     held_out = {folder for folder, splits in folders.items() if "train" not in splits}
-    listed = set(map(stem, clips.paths))
+    listed = set(clips.paths)
+    names = {(place_of(os.path.dirname(path)), folded(stem(path))) for path in listed}
+    ends = {(place[i:], name) for place, name in names for i in range(len(place))} | names
 
     @cache
     def is_held_out(folder: str) -> bool:
         return folder in held_out or (bool(folder) and folder not in folders and is_held_out(os.path.dirname(folder)))
 
-    return [file for file in audio_files(root) if stem(file) not in listed and not is_held_out(os.path.dirname(file))]
+    def is_copy(file: str) -> bool:
+        place, name = place_of(os.path.dirname(file)), folded(stem(file))
+        return (place, name) in ends or any((place[i:], name) in names for i in range(1, len(place)))
+
+    found = Unlisted([], [], [])
+    for file in audio_files(root):
+        if file not in listed:
+            kind = found.beside if is_held_out(os.path.dirname(file)) else found.copies if is_copy(file) else found.free
+            kind.append(file)
+    return found
+
+
+def unlisted(clips: LabelledClips, root: Path) -> list[str]:
+    """Audio under ``root`` that no split lists and that may be trained on, sorted, for self-supervision; see `sort_unlisted`."""
+    return sort_unlisted(clips, root).free

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from semisupcon.datasets.parsing.reading import place
-from semisupcon.errors import AnnotationError, nearest
+from semisupcon.errors import AnnotationError, ConfigError, nearest
+
+_MARKS = (",", ";", "|", "/", "\t", " ")  # What separates labels in tables.
 
 
 def one_hot(labels: pd.Series | Sequence, classes: Sequence[str]) -> np.ndarray:
@@ -48,6 +50,35 @@ def multi_hot(labels: pd.Series | Sequence, classes: Sequence[str], ignore_other
             elif not ignore_others:
                 raise _unknown_label(labels, row, name, classes)
     return targets
+
+
+def label_sets(cells: pd.Series, separator: str, check: bool = True) -> pd.Series:
+    """The labels of each cell of a column, without blanks around them; None for an empty cell.
+
+    Args:
+        cells: text.
+        separator: between the labels of a cell.
+        check: refuse a label that holds another separator, where its parts are labels of other cells, or where the column does not hold
+            ``separator`` at all: it would become a class of its own.
+
+    Raises:
+        ConfigError: for an empty separator.
+        AnnotationError: for a cell that is separated otherwise, with file and line.
+    """
+    if not separator:
+        raise ConfigError("label_separator is empty; name what stands between two labels, such as ';'.")
+    sets = cells.map(lambda text: [name.strip() for name in text.split(separator) if name.strip()] or None)
+    names = {name for found in sets if found for name in found}
+    unused = not cells.str.contains(separator, regex=False).any()
+    for other in (mark for mark in _MARKS if mark not in separator) if check else ():
+        parts = {name: [part for part in map(str.strip, name.split(other)) if part] for name in names if other in name}
+        several = len({part for found in parts.values() for part in found} | (names - set(parts))) < len(names)
+        wrong = {n for n, found in parts.items() if (unused and (other in ",;|" or several)) or (other != " " and names.issuperset(found))}
+        for row, found in enumerate(sets if wrong else ()):
+            if bad := next((name for name in found or () if name in wrong), None):
+                remedy = f'Give label_separator "{other}" if it separates labels, or else the classes.'
+                raise AnnotationError(*place(cells, row), f"'{bad}' has '{other}' where '{separator}' separates labels.", remedy)
+    return sets
 
 
 def _unknown_label(labels: pd.Series, row: int, label: object, classes: Sequence[str]) -> AnnotationError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semisupcon.errors import AnnotationError, DatasetNotFoundError, nearest
+from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError, nearest
 
 SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 csv.field_size_limit(1 << 24)
@@ -101,6 +101,8 @@ def read_rows(file: Path, separator: str = ",", comment: str | None = None) -> I
     file = Path(file)
     if not file.is_file():
         raise DatasetNotFoundError(f"The annotation file {file.name}", file, "Give the folder or file that holds it.")
+    if len(separator) != 1:
+        raise ConfigError(f"separator is one character between fields, such as ',' or a tab; got '{separator}'.")
     # Line ends are left to csv: a quoted field may hold one.
     reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     try:
@@ -110,6 +112,17 @@ def read_rows(file: Path, separator: str = ",", comment: str | None = None) -> I
                 yield reader.line_num, fields
     except csv.Error as error:
         raise AnnotationError(file, reader.line_num, f"Not a table: {error}.", "Check its quotes and separators.") from None
+
+
+def column(rows: pd.DataFrame, name: str) -> pd.Series:
+    """A column of a table.
+
+    Raises:
+        AnnotationError: where two columns have the name.
+    """
+    if list(rows.columns).count(name) > 1:
+        raise AnnotationError(place(rows, 0)[0], None, f"Two columns are called '{name}'.", "Give each a name of its own.")
+    return rows[name]
 
 
 def read_table(
@@ -132,7 +145,7 @@ def read_table(
 
     Raises:
         DatasetNotFoundError: if the file does not exist.
-        AnnotationError: for an empty file, a missing column, a wrong separator, a row of another length, or text that is not UTF-8.
+        AnnotationError: for an empty file, a missing or repeated column, a wrong separator, a row of another length, or text that is not UTF-8.
     """
     lines_of_file = read_rows(file, separator, comment)
     if names is None:
@@ -159,6 +172,8 @@ def _check_header(file: Path, line: int, header: list[str], columns: Iterable[st
             known = f"Its columns are: {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}."
             hint = _separator_hint(header, separator, 2) if len(header) == 1 else known + nearest(column, header)
             raise AnnotationError(file, line, f"There is no column '{column}'.", hint)
+        if header.count(column) > 1:
+            raise AnnotationError(file, line, f"Two columns are called '{column}'.", "Give each a name of its own.")
 
 
 def _separator_hint(row: list[str], separator: str, expected: int) -> str:

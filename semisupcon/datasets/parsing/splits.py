@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from semisupcon.datasets.parsing.names import spelling
+from semisupcon.datasets.parsing.split_words import fractions_by_split
 from semisupcon.errors import ConfigError
 from semisupcon.random import stable_hash
 
@@ -16,10 +18,12 @@ FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 def _ranked(names: Sequence[str], seed: int) -> np.ndarray:
     """Positions of ``names`` in their seeded order."""
+    names = [spelling(str(name)) for name in names]
     return np.array(sorted(range(len(names)), key=lambda i: (stable_hash(f"{seed}/{names[i]}"), names[i])), dtype=int)
 
 
 def _checked(fractions: Mapping[str, float]) -> dict[str, float]:
+    fractions = fractions_by_split(fractions)
     if any(f < 0 for f in fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
         raise ConfigError(f"The fractions of the splits must be positive and sum to 1, got {dict(fractions)}.")
     return dict(fractions)

@@ -89,7 +89,7 @@ class Embedder:
         """The task's clips, those that could be read, and their embeddings.
 
         Raises:
-            UserError: for a file that cannot be read (unless skipped) or whose embedding is not finite, by name.
+            UserError: for files that cannot be read (unless skipped), all of them at once, or a file whose embedding is not finite, by name.
         """
         digests = self.digests(task)
         cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
@@ -109,6 +109,8 @@ class Embedder:
                 kept, rows = [], []
         if kept:
             cache.add(kept, rows)
+        if broken and self.on_error != "skip":
+            raise UserError(_why_broken(task, broken))
         if broken:
             names = ", ".join(str(p) for p in list(broken)[:5])
             log.warning("%s: %d of %d clips could not be read and are left out: %s", task.name, len(broken), len(digests), names)
@@ -140,15 +142,12 @@ class Embedder:
         return calibrated(subject, batches())
 
     def _embed(self, subject: Subject, files: Sequence[Path], broken: dict[Path, str]) -> Iterator[np.ndarray | None]:
-        """Embeddings file after file; None for one that is broken and skipped."""
+        """Embeddings file after file; None for one that is broken."""
 
         def load(file: Path) -> np.ndarray:
             try:
                 return clip_segments(file, subject)
             except AudioError as error:
-                if self.on_error != "skip":
-                    remedy = "A probe counts every clip: mend or remove it, or leave such files out with --on_error skip."
-                    raise UserError(f"{error}\n{remedy}") from error
                 broken[file] = str(error)
                 return np.zeros((0, subject.encoder.segment_samples), np.float32)
 
@@ -163,6 +162,16 @@ class Embedder:
 def clip_segments(file: Path, subject: Subject) -> np.ndarray:
     """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was trained on."""
     return load_segments(0, file, subject.encoder)
+
+
+def _why_broken(task: LabelledClips, broken: dict[Path, str]) -> str:
+    """How many files of a task cannot be read, and the first of them with the reason."""
+    reasons = [(path, broken[file]) for path, file in zip(task.paths, task.files, strict=True) if file in broken]
+    first = "; ".join(f"{path} ({reason.splitlines()[0].rstrip('.')})" for path, reason in reasons[:3])
+    return (
+        f"{len(reasons)} of {len(task)} files of task '{task.name}' cannot be read: {first}{', ...' * (len(reasons) > 3)}\nIn: {task.root}\n"
+        "A probe counts every clip: mend or remove them, or leave such files out with --on_error skip."
+    )
 
 
 def with_test(features: Features, chunks: Chunks) -> Features:

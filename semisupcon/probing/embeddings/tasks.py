@@ -12,6 +12,7 @@ import numpy as np
 
 from semisupcon.data.sources import is_synthetic
 from semisupcon.datasets import LabelledClips, find_task, load_annotations
+from semisupcon.datasets.parsing.names import portable
 from semisupcon.datasets.parsing.splits import group_split, stratified_split
 from semisupcon.errors import ConfigError
 from semisupcon.probing.scores.metrics import main_metric
@@ -100,13 +101,15 @@ def _with_validation(clips: LabelledClips, seed: int) -> np.ndarray:
     if (split == "val").any() or len(train) < 2:
         return split
     shares = {"train": 1 - VALIDATION, "val": VALIDATION}
-    if "group" in table and table["group"].notna().all():
-        split[train] = group_split(table["group"].to_numpy()[train].tolist(), shares, seed)
+    names = portable(table.get("listed_as", table["path"]).tolist())
+    if "group" in table and table["group"].notna().any():
+        groups = [group if group == group and group is not None else f"/{name}" for group, name in zip(table["group"], names, strict=True)]
+        split[train] = group_split([groups[i] for i in train], shares, seed)
     else:
-        split[train] = stratified_split([clips.paths[i] for i in train], _strata(clips, train), shares, seed)
+        split[train] = stratified_split([names[i] for i in train], _strata(clips, train), shares, seed)
     if not (split == "val").any():
         # Every class too small for a share of its own: a tenth of all, whatever the class.
-        by_hash = sorted(train, key=lambda i: stable_hash(f"{seed}/{clips.paths[i]}"))
+        by_hash = sorted(train, key=lambda i: stable_hash(f"{seed}/{names[i]}"))
         split[by_hash[: max(1, int(VALIDATION * len(train)))]] = "val"
     return split
 

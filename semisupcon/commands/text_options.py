@@ -1,0 +1,162 @@
+"""Options that take names, as they were typed or written: ``[yes, on]`` is two words, and ``007`` is not 7.
+
+jsonargparse reads every value as YAML before it looks at the type of the option, and text within ``dict[str, Any]`` once more each time.
+Values of options that take text alone are therefore quoted before it sees them, and the options of tasks are marked
+(`semisupcon.written`) and read by the annotations of the task's function afterwards.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from jsonargparse import Namespace
+
+from semisupcon.commands.parser import plain_name
+from semisupcon.configuration import read_scalars, read_value
+from semisupcon.datasets import find_task
+from semisupcon.datasets.parsing.options import read_options
+from semisupcon.errors import ConfigError
+from semisupcon.written import Scalar, Text, as_text, at_home, marked, resolved, unmarked
+
+_HOLDERS = (list, tuple, set, dict, Sequence, Mapping)
+# Options that hold those of a task; the option beside them that names it.
+OF_TASKS = {"sl_kwargs": "sl_task", "ssl_kwargs": "ssl_task", "task_kwargs": "tasks"}
+
+
+def takes_text(hint: Any) -> bool:
+    """Whether an option takes names, alone, in a list or in a mapping, and nothing that YAML tells from text but null."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    members = [member for member in members if member is not NoneType]
+    return bool(members) and all(
+        member is str or (get_origin(member) in _HOLDERS and set(get_args(member)) - {...} == {str}) for member in members
+    )
+
+
+def quoted_words(words: Iterable[str], type_of: Callable[[str], Any]) -> list[str]:
+    """A command line whose names are quoted: lists and mappings of options that take text, and whatever is for a task."""
+    result, words = [], list(words)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if not name.startswith("--") or (not equals and (not words or words[0].startswith("--"))):
+            result.append(word)
+            continue
+        of_task = set(plain_name(name).split(".")) & OF_TASKS.keys()
+        if not of_task and (value if equals else words[0])[:1] not in ("[", "{"):
+            result.append(word)
+            continue
+        value = value if equals else words.pop(0)
+        content = read_scalars(value)
+        if of_task and (isinstance(content, dict) or plain_name(name).rpartition(".")[2] not in OF_TASKS):
+            value = marked(content)
+            value = value if isinstance(value, str) else to_yaml(value, flow=True)
+        elif isinstance(content, list | dict) and not of_task and takes_text(type_of(plain_name(name))):
+            value = to_yaml(as_text(content), flow=True)
+        result += [f"{name}={value}"] if equals else [name, value]
+    return result
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that jsonargparse would read as a number: PyYAML leaves 1e3 without quotes."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=None if read_value(text) == text else "'")
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def to_yaml(content: Any, flow: bool = False) -> str:
+    """YAML that jsonargparse reads back as it is; ``flow`` for one line."""
+    return yaml.dump(content, Dumper=_Dumper, default_flow_style=flow, allow_unicode=True, width=1 << 30, sort_keys=False).strip()
+
+
+def quoted_config(content: Any, type_of: Callable[[str], Any], prefix: str = "", of_task: bool = False) -> Any:
+    """A configuration with scalars as the types of its options take them: names as text, and whatever is for a task marked."""
+    if of_task:
+        return marked(content)
+    if not isinstance(content, dict):
+        return as_text(content) if _has_scalar(content) and takes_text(type_of(prefix.rstrip("."))) else resolved(content)
+    if prefix and _has_scalar(content) and takes_text(type_of(prefix.rstrip("."))):
+        return as_text(content)
+    return {
+        name: quoted_config(value, type_of, prefix if name == "init_args" else f"{prefix}{name}.", name in OF_TASKS)
+        for name, value in ((getattr(name, "text", name), value) for name, value in content.items())
+    }
+
+
+def _has_scalar(content: Any) -> bool:
+    if isinstance(content, Mapping):
+        return any(map(_has_scalar, (*content, *content.values())))
+    return isinstance(content, Scalar) or (isinstance(content, list) and any(map(_has_scalar, content)))
+
+
+def lone_nulls(content: Any) -> Any:
+    """The same with null for scalars that clear an option; among the options of a task, and in lists, they stay as written."""
+    if not isinstance(content, dict):
+        return content
+    return {
+        name: value if name in OF_TASKS and isinstance(value, dict) else None if _is_null(value) else lone_nulls(value)
+        for name, value in content.items()
+    }
+
+
+def _is_null(value: Any) -> bool:
+    return isinstance(value, Scalar) and value.value is None
+
+
+def read_task_options(parsed: Any) -> None:
+    """Give the options of tasks in a parsed configuration, in place, the types that the functions of the tasks declare.
+
+    Raises:
+        ConfigError: for a value of another type.
+    """
+    for name, value in list(_items(parsed)):
+        if name not in OF_TASKS:
+            read_task_options(value)
+        elif isinstance(value, Mapping | Namespace):
+            tasks = parsed.get(OF_TASKS[name]) if isinstance(parsed, Mapping) else getattr(parsed, OF_TASKS[name], None)
+            options = dict(_items(value))
+            parsed[name] = _of_tasks(tasks, options) if name == "task_kwargs" else _of_task(tasks, options)
+
+
+def at_home_everywhere(parsed: Any) -> Any:
+    """A parsed configuration with the home folder for a leading ``~/`` in every option."""
+    for name, value in list(_items(parsed)):
+        if isinstance(value, Namespace):
+            at_home_everywhere(value)
+        elif (changed := at_home(value)) is not value:
+            parsed[name] = changed
+    return parsed
+
+
+def _items(value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Namespace):
+        return vars(value).items()
+    return value.items() if isinstance(value, Mapping) else ()
+
+
+def _of_tasks(tasks: Any, options: dict) -> dict:
+    texts = [part for item in (tasks if isinstance(tasks, list) else [tasks]) for part in str(item).split(",")]
+    task_of = {text.partition("=")[0]: text.partition("=")[2] or text for text in texts}
+    named = [(unmarked({name: None}, read_value).popitem()[0], given) for name, given in options.items()]
+    return {name: _of_task(task_of.get(name), dict(given)) if isinstance(given, Mapping) else given for name, given in named}
+
+
+def _of_task(task: str | None, options: dict) -> dict:
+    try:
+        function = find_task(task) if isinstance(task, str) and task else None
+    except (ConfigError, ImportError):  # Said where the task is read.
+        function = None
+    return _kept(read_options(task, function, options))
+
+
+def _kept(value: Any) -> Any:
+    """Text that no parser reads as YAML."""
+    if isinstance(value, str):
+        return value if read_value(value) == value else Text(value)
+    if isinstance(value, list):
+        return list(map(_kept, value))
+    return {name: _kept(item) for name, item in value.items()} if isinstance(value, dict) else value
