@@ -165,7 +165,7 @@ def plain_name(word: str) -> str:
 
 
 def long_options(action: argparse.Action) -> Iterator[str]:
-    """The long names of an option without dashes; not ``x.help``, ``x+`` and ``x.print_shtab``, which jsonargparse adds to an option ``x``."""
+    """The long names of an option without dashes; not ``x.help``, ``x+`` and ``print_shtab``, which jsonargparse adds to an option ``x``."""
     for name in action.option_strings:
-        if name.startswith("--") and not name.endswith((".help", "+", ".print_shtab")):
+        if name.startswith("--") and not name.endswith((".help", "+", "print_shtab")):
             yield name[2:]
