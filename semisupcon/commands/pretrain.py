@@ -19,10 +19,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 # The classes of these modules are known by their bare names.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
-from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.failures import failure_in_options, smallest
 from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
-from semisupcon.commands.parser import short
+from semisupcon.commands.parser import plain_name, short
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
@@ -33,6 +32,7 @@ from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
 from semisupcon.training.estimate import Estimate
 from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
+from semisupcon.training.finders import Finders
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
@@ -94,16 +94,19 @@ class PretrainCLI(LightningCLI):
         default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
         self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
         self.model.config = plain
+        callbacks = several(self.config_init["trainer"].get("callbacks"))
+        self.finders = Finders(callbacks, self.model, self.datamodule, (config, plain))
         step = self._resume() if self.run.checkpoint else None
         self.trainer = self.instantiate_trainer(resumed_step=step)
 
     def _resume(self) -> int:
         """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
-        content = read_checkpoint(self.run.checkpoint)
+        content = self.run.content
         check_resume(content, self.model, self.run.checkpoint)
         before = (content.get("semisupcon") or {}).get("config")
         if before is None and (stored := self.run.folder / CONFIG).is_file():
             before = yaml.safe_load(stored.read_text())
+        self.finders.resume(before, [plain_name(word) for word in self.parser.words])
         log.info("Resuming %s at step %d.", self.run.checkpoint, content["global_step"])
         for change in changes(before or self.model.config, self.model.config, UNCOMPARED):
             log.info("  changed against the checkpoint: %s", change)
@@ -129,7 +132,7 @@ class PretrainCLI(LightningCLI):
             "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else []), *several(given.get("logger"))],
             "callbacks": [
                 BeforeOthers(self.end.checkpoints, self._write_down),
-                *several(given.get("callbacks")),
+                *self.finders.callbacks,
                 *([JobTimer(given["max_time"])] if given.get("max_time") is not None else []),
                 Throughput(),
                 *self._progress(given),
@@ -138,7 +141,7 @@ class PretrainCLI(LightningCLI):
                 self.end.checkpoints,
                 self.end,
             ],
-            "plugins": [*several(given.get("plugins")), AtomicCheckpointIO()],
+            "plugins": [*several(given.get("plugins")), AtomicCheckpointIO(run.checkpoint, run.take_content())],
             "max_time": None,  # `JobTimer` in its place
             "default_root_dir": str(run.folder),
             "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
@@ -185,8 +188,7 @@ class PretrainCLI(LightningCLI):
     def _write_down(self) -> None:
         """Called when training starts, so that an attempt that fails before leaves nothing that a later one could take for its own."""
         sweep_run(self.run.folder)
-        # What a finder has found since.
-        self.model.config["data"]["init_args"]["batch_size"] = self.config["data"]["init_args"]["batch_size"] = self.datamodule.batch_size
+        self.finders.record()
         text = self.parser.dump(self.config, skip_none=False)
         # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()

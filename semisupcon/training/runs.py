@@ -9,9 +9,10 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
@@ -33,11 +34,19 @@ class Run:
         folder: where everything of the run goes.
         checkpoint: the checkpoint to continue from; None for a new run.
         state: plain facts that outlive the process (the id of the wandb run).
+        content: of the checkpoint, as it was read when the run was opened.
     """
 
     folder: Path
     checkpoint: Path | None
     state: dict
+    content: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def take_content(self) -> dict[str, Any]:
+        """The content of the checkpoint, for who needs it last: it is not kept during training."""
+        content = dict(self.content)
+        self.content.clear()
+        return content
 
     def remember(self, **facts) -> None:
         """Add to the stored facts of the run."""
@@ -64,8 +73,13 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
     if name is not None and (Path(name).name != name or name in (".", "..")):
         raise ConfigError(f"--run_name is the name of a folder below --ckpt_path, got '{name}'.")
     if resume_from is not None:
-        checkpoint = newest_checkpoint(ckpt_path) if resume_from == "last" else _given_checkpoint(Path(resume_from))
-        return _resumed((restarted() and _newest(_resumable(checkpoint.parent))) or checkpoint)
+        if resume_from == "last":
+            found = newest_checkpoint(ckpt_path)
+        else:
+            found = _given_checkpoint(Path(resume_from).expanduser())
+        if restarted() and (newer := _newest(_resumable(found.parent))):
+            found = newer
+        return _resumed(found)
     # Processes that Lightning starts for further devices inherit the name, whatever their clock says.
     name = name or os.environ.get(_SHARED_NAME) or f"{default_name}-{job() or f'{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}'}"
     folder = ckpt_path / name
@@ -81,7 +95,48 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
 
 def _resumed(checkpoint: Path) -> Run:
     stored = checkpoint.parent / STATE
-    return Run(checkpoint.parent, checkpoint, json.loads(stored.read_text()) if stored.is_file() else {})
+    state = json.loads(stored.read_text()) if stored.is_file() else {}
+    content = _held.take(checkpoint)
+    return Run(checkpoint.parent, checkpoint, state, content)
+
+
+class _Held:
+    """The checkpoint that was read last, so that a resume reads its file once and not for every question about it."""
+
+    def __init__(self) -> None:
+        self._key: tuple | None = None
+        self._content: dict[str, Any] = {}
+
+    def read(self, path: Path) -> None:
+        """Read a checkpoint whole, unless it is the one that is held.
+
+        Raises:
+            CheckpointError: as `read_checkpoint`.
+        """
+        if self._key != (key := self._identity(path)):
+            self._key, self._content = None, {}
+            self._content = read_checkpoint(path)
+            self._key = key
+
+    def take(self, path: Path) -> dict[str, Any]:
+        """The content of a checkpoint; it is not held any longer."""
+        self.read(path)
+        content, self._key, self._content = self._content, None, {}
+        return content
+
+    def drop(self) -> None:
+        """Free the memory."""
+        self._key, self._content = None, {}
+
+    @staticmethod
+    def _identity(path: Path) -> tuple | None:
+        if not path.is_file():
+            return (path.absolute(), None)
+        facts = path.stat()
+        return (path.absolute(), facts.st_mtime_ns, facts.st_size)
+
+
+_held = _Held()
 
 
 def restarted() -> bool:
@@ -117,8 +172,9 @@ def check_processes(world_size: int) -> None:
 
 
 def forget_name() -> None:
-    """Let the next run in this process choose a name of its own."""
+    """Let the next run in this process choose a name of its own, and hold no checkpoint."""
     os.environ.pop(_SHARED_NAME, None)
+    _held.drop()
 
 
 def is_first_process() -> bool:
@@ -160,7 +216,7 @@ def _newest(paths: list[Path]) -> Path | None:
     """The newest that can be read whole."""
     for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
-            read_checkpoint(path)
+            _held.read(path)
         except CheckpointError as error:
             log.warning("Skipped %s", error)
             continue
