@@ -4,6 +4,7 @@
 dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing in them runs (docs/security.md).
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,16 @@ def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = (), opt
     if path.is_file():
         weights |= {k: v for k, v in read_checkpoint(path)["state_dict"].items() if k.startswith("criterion.")}
     return weights
+
+
+def digest(source: str) -> str:
+    """What identifies the weights of a source: a hash of its file, or its name where timm downloads them."""
+    system, colon, file = source.partition(":")
+    if source == "timm" and not Path(source).exists():
+        return source
+    path = Path(file).expanduser() if colon and system in (*SYSTEMS, "timm") else find_checkpoint(Path(source).expanduser())
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files if f.is_file())).hexdigest()[:16]
 
 
 def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
