@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 # The classes of these modules are known by their bare names.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
-from semisupcon.commands.failures import failure_in_options, smallest
+from semisupcon.commands.failures import failure_in_options, option_of, smallest
 from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
 from semisupcon.commands.parser import plain_name, short
 from semisupcon.commands.types import numbers_as_written
@@ -126,6 +126,11 @@ class PretrainCLI(LightningCLI):
             )
         if given.get("barebones"):
             raise ConfigError("--trainer.barebones leaves out checkpoints and logging, which a run needs; leave it out.")
+        if given.get("enable_checkpointing") is False:
+            raise ConfigError(
+                "--trainer.enable_checkpointing false: a run always keeps last.ckpt; leave it out.\n"
+                "--monitor null keeps no best.ckpt, --save_every 0 saves at validations and at the end only."
+            )
         if given.get("use_distributed_sampler"):  # Also in each run_config.yaml of version 0.1.
             log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips between processes.")
         kwargs |= {
@@ -262,8 +267,12 @@ def main(args: ArgsType = None) -> int:
     try:
         cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))
         cli.fit()
-    except (UserError, MisconfigurationException) as error:
+    except UserError as error:
         print(f"error: {short(str(error))}", file=sys.stderr)
+        return 2
+    except MisconfigurationException as error:
+        option = option_of(error, option_names())
+        print(f"error: {short(f'--{option}: {error}' if option else str(error))}", file=sys.stderr)
         return 2
     except SystemExit:
         # A second Ctrl-C ends the run at once; Lightning then exits with 1.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from semisupcon.checkpoints import find_checkpoint, load_encoder, read_checkpoint
 from semisupcon.encoders.vision import TimmEncoder
 from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.frontends import Normalization
 from semisupcon.importer import SYSTEMS, import_checkpoint
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,9 @@ def start_from(
         )
     below = tuple(f"{part}." for part in parts)
     wanted = {name: value for name, value in state.items() if name.startswith(below)}
-    taken, problems = {}, []
+    # Statistics of the inputs are a property of the data; where the file has none, they are those of the run's own.
+    of_data = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Normalization))
+    taken, problems, measured = {}, [], []
     for name, value in wanted.items():
         found = weights.get(name)
         if (
@@ -129,7 +132,9 @@ def start_from(
             and found.shape != value.shape
         ):
             found = found.sum(dim=1, keepdim=True)
-        if found is None:
+        if found is None and name.startswith(of_data):
+            measured.append(name)
+        elif found is None:
             problems.append(f"{name} (not in the file)")
         elif found.shape != value.shape:
             problems.append(f"{name} ({list(found.shape)} in the file, {list(value.shape)} here)")
@@ -145,7 +150,8 @@ def start_from(
         for name, value in taken.items():
             state[name].copy_(value)
     log.info("Started from %s: %d tensors taken for %s.", source, len(taken), ", ".join(parts))
-    for what, names in (("kept as initialised", problems), ("left out of the file", left)):
+    told = {"kept as initialised": problems, "measured on the training clips": measured, "left out of the file": left}
+    for what, names in told.items():
         if names:
             log.info("  %d %s: %s", len(names), what, _few(names))
 
