@@ -147,5 +147,11 @@ def smallest(config: Mapping[str, object]) -> str | None:
         if name in NOTHING and value == 0:
             return f"--{name} {value} trains nothing; leave it out, or give more."
         if name == "trainer.val_check_interval" and value <= 0:
-            return f"--{name} must be greater than 0, got {value}. For a run without validation: --trainer.limit_val_batches 0 --monitor null"
+            return (
+                f"--{name} must be greater than 0, got {value}. For a run without validation: --trainer.limit_val_batches 0 --monitor null"
+            )
+    for unit in ("steps", "epochs"):
+        least, most = (config.get(f"trainer.{bound}_{unit}") or 0 for bound in ("min", "max"))
+        if 0 < most < least:
+            return f"--trainer.min_{unit} {least} is more than --trainer.max_{unit} {most}, which would end the run first."
     return None

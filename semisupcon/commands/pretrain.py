@@ -22,6 +22,7 @@ from semisupcon import augmentations, encoders, frontends, heads, objectives, ta
 from semisupcon.commands.failures import failure_in_options, option_of, smallest
 from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
 from semisupcon.commands.parser import plain_name, short
+from semisupcon.commands.trainer_options import check_options, check_trainer
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
@@ -39,7 +40,7 @@ from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, open_run, sweep_run
+from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -120,19 +121,7 @@ class PretrainCLI(LightningCLI):
             KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
         )
         given = self.config_init["trainer"]
-        if given.get("default_root_dir") is not None:
-            raise ConfigError(
-                "--trainer.default_root_dir has no effect: a run writes <ckpt_path>/<run_name>/.\nGive --ckpt_path and --run_name."
-            )
-        if given.get("barebones"):
-            raise ConfigError("--trainer.barebones leaves out checkpoints and logging, which a run needs; leave it out.")
-        if given.get("enable_checkpointing") is False:
-            raise ConfigError(
-                "--trainer.enable_checkpointing false: a run always keeps last.ckpt; leave it out.\n"
-                "--monitor null keeps no best.ckpt, --save_every 0 saves at validations and at the end only."
-            )
-        if given.get("use_distributed_sampler"):  # Also in each run_config.yaml of version 0.1.
-            log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips between processes.")
+        check_options(given)
         kwargs |= {
             "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else []), *several(given.get("logger"))],
             "callbacks": [
@@ -152,7 +141,7 @@ class PretrainCLI(LightningCLI):
             "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
         }
         trainer = super().instantiate_trainer(**kwargs)
-        check_processes(trainer.world_size)
+        check_trainer(trainer, given)
         self._check_negatives(trainer)
         return trainer
 
@@ -189,6 +178,8 @@ class PretrainCLI(LightningCLI):
                 import wandb
 
                 wandb.finish()
+        if any((self.run.folder / "wandb").glob("offline-run-*")):
+            log.info("wandb logged offline. Send the run, with all times it was resumed: wandb sync %s", self.run.folder / "wandb")
 
     def _write_down(self) -> None:
         """Called when training starts, so that an attempt that fails before leaves nothing that a later one could take for its own."""

@@ -92,7 +92,9 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
 
 def _speaks_of_loggers(words: Sequence[str]) -> bool:
     files = [Path(path) for path in take_configs(list(words))[0]]
-    return any(word.startswith("--logger") for word in words) or any("logger" in f.read_text("utf-8", "replace") for f in files if f.is_file())
+    return any(word.startswith("--logger") for word in words) or any(
+        "logger" in f.read_text("utf-8", "replace") for f in files if f.is_file()
+    )
 
 
 def main(args: list[str] | None = None) -> int:

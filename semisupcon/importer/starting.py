@@ -1,7 +1,8 @@
 """Weights to start from: a run, checkpoint or export of ours, a published checkpoint, or weights of timm.
 
-``--model.init_from`` and ``--finetune.init_from`` take a path, ``SYSTEM:FILE`` for a published checkpoint (clmr, semisupcon, mtslvr, panns), ``timm:FILE`` for a state
-dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing in them runs (docs/security.md).
+``--model.init_from`` and ``--finetune.init_from`` take a path, ``SYSTEM:FILE`` for a published checkpoint (clmr, semisupcon, mtslvr, panns),
+``timm:FILE`` for a state dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing
+in them runs (docs/security.md).
 """
 
 import hashlib

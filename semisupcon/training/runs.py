@@ -17,6 +17,7 @@ from typing import Any
 from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.files import sweep, write_text
+from semisupcon.training.processes import is_first_process, job, restarted
 
 STATE = "run.json"
 CONFIG = "run_config.yaml"
@@ -95,9 +96,23 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
 
 def _resumed(checkpoint: Path) -> Run:
     stored = checkpoint.parent / STATE
-    state = json.loads(stored.read_text()) if stored.is_file() else {}
+    state = _read_state(stored)
     content = _held.take(checkpoint)
     return Run(checkpoint.parent, checkpoint, state, content)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """The stored facts of a run; none where the file is missing or damaged, which the log says."""
+    if not path.is_file():
+        return {}
+    try:
+        state = json.loads(path.read_text())
+    except (OSError, ValueError):
+        state = None
+    if not isinstance(state, dict):
+        log.warning("%s is damaged and is written anew; the id of a wandb run is lost with it (--resume_id gives it).", path)
+        return {}
+    return state
 
 
 class _Held:
@@ -139,47 +154,10 @@ class _Held:
 _held = _Held()
 
 
-def restarted() -> bool:
-    """Whether this is not the first attempt of its job: SLURM has requeued it, or torchrun has started its processes again."""
-    return any(int(os.environ.get(name) or 0) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
-
-
-def job() -> str | None:
-    """What SLURM or torchrun calls this job: the same in all its processes and attempts; None outside of them."""
-    if (launch := os.environ.get("TORCHELASTIC_RUN_ID", "none")) != "none":
-        return launch
-    # Inside an interactive shell one step of SLURM may see many runs.
-    if "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
-        return None
-    parts = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID") if "SLURM_ARRAY_JOB_ID" in os.environ else ("SLURM_JOB_ID",)
-    return "-".join(os.environ[part] for part in (*parts, "SLURM_STEP_ID"))
-
-
-def check_processes(world_size: int) -> None:
-    """Refuse processes that know nothing of each other: each would train alone, into the same folder.
-
-    Raises:
-        ConfigError: where torchrun or SLURM started another number of processes than the trainer is configured for.
-    """
-    launched = {"torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None, "srun": "SLURM_NTASKS" if job() else None}
-    for launcher, name in launched.items():
-        count = int(os.environ.get(name) or 1) if name else 1
-        if count > 1 and count != world_size:
-            raise ConfigError(
-                f"{launcher} started {count} processes, and the trainer is configured for {world_size}: each would train alone.\n"
-                f"Give --trainer.devices and --trainer.num_nodes whose product is {count}."
-            )
-
-
 def forget_name() -> None:
     """Let the next run in this process choose a name of its own, and hold no checkpoint."""
     os.environ.pop(_SHARED_NAME, None)
     _held.drop()
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes: rank 0, by the variables of torchrun, SLURM or Lightning's launcher."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def sweep_run(folder: Path) -> None:

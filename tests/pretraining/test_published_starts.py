@@ -60,7 +60,10 @@ def test_a_file_of_another_shape_or_system_is_refused(digits, tmp_path, capsys):
     content, _ = published(Res1dNet31(width=4), PANNS, "")
     torch.save(content, tmp_path / "p.pth")
     wide = ("--model.encoder", "Res1dNet31", "--model.encoder.width", "8", "--data.target_length", "0.5")
-    for source, said in ((f"panns:{tmp_path / 'p.pth'}", "--model.init_strict false"), (f"clmr:{tmp_path / 'p.pth'}", "no checkpoint of clmr")):
+    for source, said in (
+        (f"panns:{tmp_path / 'p.pth'}", "--model.init_strict false"),
+        (f"clmr:{tmp_path / 'p.pth'}", "no checkpoint of clmr"),
+    ):
         assert pretrain(digits, tmp_path / "runs", *ONE, *wide, "--model.init_from", source) == 2
         error = capsys.readouterr().err
         assert said in error
