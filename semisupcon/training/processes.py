@@ -23,18 +23,20 @@ def job() -> str | None:
 
 
 def check_processes(world_size: int) -> None:
-    """Refuse processes that know nothing of each other: each would train alone, into the same folder.
+    """Refuse processes that know nothing of each other, and a process that would wait for others which nobody starts.
 
     Raises:
         ConfigError: where torchrun or SLURM started another number of processes than the trainer is configured for.
     """
-    launched = {"torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None, "srun": "SLURM_NTASKS" if job() else None}
+    slurm = "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE  # As Lightning tells.
+    launched = {"torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None, "SLURM": "SLURM_NTASKS" if slurm else None}
     for launcher, name in launched.items():
-        count = _number(name, 1) if name else 1
-        if count > 1 and count != world_size:
+        count = _number(name, 1) if name else world_size
+        if count != world_size:
+            then = "each would train alone" if count > world_size else "it would wait for the others"
             raise ConfigError(
-                f"{launcher} started {count} processes, and the trainer is configured for {world_size}: each would train alone.\n"
-                f"Give --trainer.devices and --trainer.num_nodes whose product is {count}."
+                f"{launcher} started {count} process{'es' * (count > 1)}, and the trainer is configured for {world_size}: {then}.\n"
+                f"Give --trainer.devices and --trainer.num_nodes whose product is {count}, or start {world_size}."
             )
 
 
