@@ -41,6 +41,7 @@ def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: for processes that know nothing of each other, or batch norm synchronised on CPUs.
     """
-    check_processes(trainer.world_size)
+    # Under SLURM the trainer's own world size is that of SLURM, whatever it is configured for.
+    check_processes(trainer.num_nodes * trainer.num_devices)
     if given.get("sync_batchnorm") and isinstance(trainer.strategy, DDPStrategy) and trainer.strategy.root_device.type == "cpu":
         raise ConfigError("--trainer.sync_batchnorm true works on GPUs only; leave it out, or choose an encoder without batch norm.")

@@ -69,6 +69,7 @@ class Typed(Answers):
 
     def answer(self, message: str) -> str:
         """A message of jsonargparse in words of ours, with the option, class or value that was probably meant."""
+        message = self._of_chosen_class(message)
         if missing := re.search(
             r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
         ):  # Also of a class among several types.
@@ -91,6 +92,14 @@ class Typed(Answers):
             meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if " " not in t])
             return f"--{path} takes {listing(types)}, got '{value[0]}'.{meant}{self._source(path)}"
         return super().answer(message)
+
+    def _of_chosen_class(self, message: str) -> str:
+        """What was said about the class that was chosen, where one of several types was tried after the other."""
+        found = re.search(r"^    - Problem with given class_path.*\n((?: {8}.*\n?)+)", message, re.MULTILINE)
+        if found is None or "Union" not in message.partition("Errors:")[0]:
+            return message
+        key = re.match(_KEY, message)
+        return f"{key[0]}:\n{found[1]}" if key else message
 
     def unknown(self, word: str) -> str:
         """The answer to an option that does not exist, with the file that names it."""
