@@ -43,7 +43,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else path
-        said = ' '.join(problem.split())
+        said = " ".join(problem.split())
         wrong = said[0].upper() + said[1:] if "given twice" in said else f"The configuration is no YAML: {said}"
         raise ConfigError(f"{wrong}.\nIn: {place}") from error
     if content is not None and not isinstance(content, dict):
@@ -160,9 +160,7 @@ def _loader() -> type:
             for key, _ in node.value:
                 name = str(key.value)
                 if name in first and key.tag != "tag:yaml.org,2002:merge":
-                    raise yaml.composer.ComposerError(
-                        None, None, f"'{name}' is given twice, first in line {first[name]}", key.start_mark
-                    )
+                    raise yaml.composer.ComposerError(None, None, f"'{name}' is given twice, first in line {first[name]}", key.start_mark)
                 first[name] = key.start_mark.line + 1
             return node
 

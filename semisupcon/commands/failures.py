@@ -43,6 +43,7 @@ BY_PLACE = {
     "lightning_fabric/strategies": "trainer.strategy",
     "lightning_fabric/utilities/device_parser": "trainer.devices",
     "pytorch_lightning/profilers": "trainer.profiler",
+    "lightning_fabric/utilities/seed": "seed_everything",
     "wandb/": "log",
 }
 # Words of messages -> names of hyperparameters.

@@ -22,6 +22,7 @@ from semisupcon.training.processes import is_first_process, job, restarted
 STATE = "run.json"
 CONFIG = "run_config.yaml"
 METRICS = "metrics.csv"
+SEARCHED = (".lr_find_*.ckpt", ".scale_batch_size_*.ckpt")  # of Lightning's finders, while they search
 _SHARED_NAME = "SEMISUPCON_RUN_NAME"
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,9 @@ def sweep_run(folder: Path) -> None:
     """Remove the partial files that a killed process has left in a run; only for the process that writes the run."""
     for place in (folder, folder / "figures"):
         sweep(place)
+    for pattern in SEARCHED:
+        for left in folder.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def _given_checkpoint(path: Path) -> Path:
