@@ -91,6 +91,8 @@ class Typed(Answers):
         if path and types and value:
             meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if t not in _TYPES.values()])
             return f"--{path} takes {listing(types)}, got '{value[0]}'.{meant}{self._source(path)}"
+        if path and (several := re.search(r"Multiple subclasses with name (\w+)\..*ambiguity: (.+?)\.?$", message, re.MULTILINE)):
+            return f"--{path} {several[1]} is the name of several classes; give the full path: {several[2]}.{self._source(path)}"
         if path and (given := re.search(r"Unable to load config ['\"](.*?)['\"]", message)):
             return f"--{path} takes a mapping of options, or a YAML file that holds one, got '{given[1]}'.{self._source(path)}"
         if path and not types and "Subtypes: [<class" in message and value:

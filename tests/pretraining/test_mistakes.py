@@ -48,6 +48,7 @@ MISTAKES = {
     "--trainer.sync_batchnorm true --trainer.strategy ddp": "--trainer.sync_batchnorm true works on GPUs only",
     "--trainer.accelerator tpu": "--trainer.accelerator: ",
     "--trainer.accelerator cuda": "--trainer.accelerator: ",
+    "--model.scheduler ReduceLROnPlateau": "give the full path: torch.optim.lr_scheduler.ReduceLROnPlateau, pytorch_lightning.cli.",
     "--trainer 4": "--trainer takes a mapping of options",
     "--data 5": "--data",
     "--model.optimizer.lr -1": "--model.optimizer.lr",
