@@ -48,7 +48,9 @@ def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
     except yaml.YAMLError as error:
         problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else path
-        raise ConfigError(f"The configuration is no YAML: {' '.join(problem.split())}.\nIn: {place}") from error
+        said = " ".join(problem.split())
+        wrong = said[0].upper() + said[1:] if "given twice" in said else f"The configuration is no YAML: {said}"
+        raise ConfigError(f"{wrong}.\nIn: {place}") from error
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"The configuration is no mapping of names to values.\nIn: {path}")
     return at_home(content or {})
@@ -170,7 +172,17 @@ def _loader() -> type:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Numbers as on the command line."""
+        """Numbers as on the command line; a name that is given twice is an error and not the second value."""
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            first: dict[str, int] = {}
+            for key, _ in node.value:
+                name = str(key.value)
+                if name in first and key.tag != "tag:yaml.org,2002:merge":
+                    raise yaml.composer.ComposerError(None, None, f"'{name}' is given twice, first in line {first[name]}", key.start_mark)
+                first[name] = key.start_mark.line + 1
+            return node
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":float", ":timestamp"))]

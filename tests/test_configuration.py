@@ -116,3 +116,15 @@ def test_a_file_names_the_files_that_it_builds_on(tmp_path):
 def test_a_wrong_base_is_named_with_the_file_that_names_it(tmp_path, text, said):
     with pytest.raises(ConfigError, match=said):
         layered([written(tmp_path, top=text) / "top.yaml"])
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: {c: 1}\na: 2\n", "x:\n  a: 1\n  b: 2\n  a: 3\n", "x: {b: 1,\n a: 1, a: 2}\n"])
+def test_a_name_that_is_given_twice_is_refused(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"'a' is given twice, first in line \d\.\nIn: .*c.yaml, line \d"):
+        read_yaml(tmp_path / "c.yaml")
+
+
+def test_merges_of_anchors_are_no_second_giving(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: &a {c: 1}\nx: {q: &b {<<: *a, c: 3}}\ny: {<<: *b, c: 4}\n")
+    assert read_yaml(tmp_path / "c.yaml") == {"a": {"c": 1}, "x": {"q": {"c": 3}}, "y": {"c": 4}}

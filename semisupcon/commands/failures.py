@@ -38,7 +38,12 @@ BY_PLACE = {
     "pytorch_lightning/strategies": "trainer.strategy",
     "pytorch_lightning/accelerators": "trainer.accelerator",
     "pytorch_lightning/plugins/precision": "trainer.precision",
+    "lightning_fabric/plugins/precision": "trainer.precision",
+    "lightning_fabric/accelerators": "trainer.accelerator",
+    "lightning_fabric/strategies": "trainer.strategy",
+    "lightning_fabric/utilities/device_parser": "trainer.devices",
     "pytorch_lightning/profilers": "trainer.profiler",
+    "lightning_fabric/utilities/seed": "seed_everything",
     "wandb/": "log",
 }
 # Words of messages -> names of hyperparameters.
@@ -67,8 +72,15 @@ def failure_in_options(error: BaseException, options: Iterable[str]) -> str | No
         return None
     if any(not _in_library(place) for place, _ in frames[last_here + 1 :]):
         return None  # The user's own class.
-    option = _named_in(str(error), options) or _by_place([place for place, _ in frames[last_here + 1 :]], str(error))
+    option = option_of(error, options)
     return f"--{option}: {_first(error)}" if option else f"The options do not work together: {_first(error)}"
+
+
+def option_of(error: BaseException, options: Iterable[str]) -> str | None:
+    """The option whose value an exception of a library is about, by the message or by the place where it was raised; None if neither tells."""
+    places = [place for place, _ in _frames(error.__traceback__)]
+    last_here = max((i for i, place in enumerate(places) if place.startswith("semisupcon/")), default=-1)
+    return _named_in(str(error), options) or _by_place(places[last_here + 1 :], str(error))
 
 
 def _frames(traceback: TracebackType | None) -> Iterable[tuple[str, str]]:
@@ -121,12 +133,26 @@ def _first(error: BaseException, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
+LEAST = {"trainer.accumulate_grad_batches": 1, "trainer.log_every_n_steps": 1, "save_every": 0, "draw_every": 0, "data.num_workers": 0}
+LEAST |= {"trainer.num_nodes": 1, "trainer.check_val_every_n_epoch": 1, "trainer.gradient_clip_val": 0}
+NOTHING = ("trainer.max_steps", "trainer.max_epochs", "trainer.limit_train_batches")
+
+
 def smallest(config: Mapping[str, object]) -> str | None:
-    """A sentence for a count that is too small for anything to work; None where all are large enough."""
-    limits = {"trainer.accumulate_grad_batches": 1, "trainer.log_every_n_steps": 1, "save_every": 0, "draw_every": 0, "data.num_workers": 0}
-    limits |= {"trainer.num_nodes": 1}
-    for name, least in limits.items():
-        value = config.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value < least:
-            return f"--{name} must be at least {least}, got {value}."
+    """A sentence for a number with which nothing works, or nothing is trained; None where there is none."""
+    for name, value in config.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if name in LEAST and not value >= LEAST[name]:
+            return f"--{name} must be at least {LEAST[name]}, got {value}."
+        if name in NOTHING and value == 0:
+            return f"--{name} {value} trains nothing; leave it out, or give more."
+        if name == "trainer.val_check_interval" and value <= 0:
+            return (
+                f"--{name} must be greater than 0, got {value}. For a run without validation: --trainer.limit_val_batches 0 --monitor null"
+            )
+    for unit in ("steps", "epochs"):
+        least, most = (config.get(f"trainer.{bound}_{unit}") or 0 for bound in ("min", "max"))
+        if 0 < most < least:
+            return f"--trainer.min_{unit} {least} is more than --trainer.max_{unit} {most}, which would end the run first."
     return None

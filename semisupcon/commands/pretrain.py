@@ -19,10 +19,10 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 # The classes of these modules are known by their bare names.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
-from semisupcon.checkpoints import read_checkpoint
-from semisupcon.commands.failures import failure_in_options, smallest
+from semisupcon.commands.failures import failure_in_options, option_of, smallest
 from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
-from semisupcon.commands.parser import short
+from semisupcon.commands.parser import plain_name, short
+from semisupcon.commands.trainer_options import check_options, check_trainer
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
@@ -33,13 +33,14 @@ from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
 from semisupcon.training.estimate import Estimate
 from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
+from semisupcon.training.finders import Finders
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, check_processes, describe_code, forget_name, open_run, sweep_run
+from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -94,16 +95,19 @@ class PretrainCLI(LightningCLI):
         default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
         self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
         self.model.config = plain
+        callbacks = several(self.config_init["trainer"].get("callbacks"))
+        self.finders = Finders(callbacks, self.model, self.datamodule, (config, plain))
         step = self._resume() if self.run.checkpoint else None
         self.trainer = self.instantiate_trainer(resumed_step=step)
 
     def _resume(self) -> int:
         """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
-        content = read_checkpoint(self.run.checkpoint)
+        content = self.run.content
         check_resume(content, self.model, self.run.checkpoint)
         before = (content.get("semisupcon") or {}).get("config")
         if before is None and (stored := self.run.folder / CONFIG).is_file():
             before = yaml.safe_load(stored.read_text())
+        self.finders.resume(before, [plain_name(word) for word in self.parser.words])
         log.info("Resuming %s at step %d.", self.run.checkpoint, content["global_step"])
         for change in changes(before or self.model.config, self.model.config, UNCOMPARED):
             log.info("  changed against the checkpoint: %s", change)
@@ -117,19 +121,12 @@ class PretrainCLI(LightningCLI):
             KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
         )
         given = self.config_init["trainer"]
-        if given.get("default_root_dir") is not None:
-            raise ConfigError(
-                "--trainer.default_root_dir has no effect: a run writes <ckpt_path>/<run_name>/.\nGive --ckpt_path and --run_name."
-            )
-        if given.get("barebones"):
-            raise ConfigError("--trainer.barebones leaves out checkpoints and logging, which a run needs; leave it out.")
-        if given.get("use_distributed_sampler"):  # Also in each run_config.yaml of version 0.1.
-            log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips between processes.")
+        check_options(given)
         kwargs |= {
             "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else []), *several(given.get("logger"))],
             "callbacks": [
                 BeforeOthers(self.end.checkpoints, self._write_down),
-                *several(given.get("callbacks")),
+                *self.finders.callbacks,
                 *([JobTimer(given["max_time"])] if given.get("max_time") is not None else []),
                 Throughput(),
                 *self._progress(given),
@@ -138,13 +135,13 @@ class PretrainCLI(LightningCLI):
                 self.end.checkpoints,
                 self.end,
             ],
-            "plugins": [*several(given.get("plugins")), AtomicCheckpointIO()],
+            "plugins": [*several(given.get("plugins")), AtomicCheckpointIO(run.checkpoint, run.take_content())],
             "max_time": None,  # `JobTimer` in its place
             "default_root_dir": str(run.folder),
             "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
         }
         trainer = super().instantiate_trainer(**kwargs)
-        check_processes(trainer.world_size)
+        check_trainer(trainer, given)
         self._check_negatives(trainer)
         return trainer
 
@@ -181,12 +178,13 @@ class PretrainCLI(LightningCLI):
                 import wandb
 
                 wandb.finish()
+        if any((self.run.folder / "wandb").glob("offline-run-*")):
+            log.info("wandb logged offline. Send the run, with all times it was resumed: wandb sync %s", self.run.folder / "wandb")
 
     def _write_down(self) -> None:
         """Called when training starts, so that an attempt that fails before leaves nothing that a later one could take for its own."""
         sweep_run(self.run.folder)
-        # What a finder has found since.
-        self.model.config["data"]["init_args"]["batch_size"] = self.config["data"]["init_args"]["batch_size"] = self.datamodule.batch_size
+        self.finders.record()
         text = self.parser.dump(self.config, skip_none=False)
         # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
@@ -260,8 +258,12 @@ def main(args: ArgsType = None) -> int:
     try:
         cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))
         cli.fit()
-    except (UserError, MisconfigurationException) as error:
+    except UserError as error:
         print(f"error: {short(str(error))}", file=sys.stderr)
+        return 2
+    except MisconfigurationException as error:
+        option = option_of(error, option_names())
+        print(f"error: {short(f'--{option}: {error}' if option else str(error))}", file=sys.stderr)
         return 2
     except SystemExit:
         # A second Ctrl-C ends the run at once; Lightning then exits with 1.

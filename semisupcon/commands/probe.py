@@ -4,6 +4,7 @@ import json
 import logging
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from jsonargparse import ActionConfigFile
 
 from semisupcon.commands import types  # noqa: F401, for the options of tasks
-from semisupcon.commands.typed import TypedParser
+from semisupcon.commands.typed import TypedParser, take_configs
 from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.memory import keep_freed_memory
@@ -25,8 +26,8 @@ Names = list[str] | str
 Numbers = list[int] | int | str
 
 
-def parser() -> TypedParser:
-    """The options of the command."""
+def parser(words: Sequence[str] = ()) -> TypedParser:
+    """The options of the command; ``--logger`` among them where the command line, or a file that it names, speaks of one."""
     p = TypedParser(prog="python -m semisupcon probe", description="What a frozen representation is worth.")
     p.recipes = PROBING
     p.add_argument("--config", action=ActionConfigFile, help="Protocol or YAML with any of these options; the command line wins.")
@@ -75,24 +76,51 @@ def parser() -> TypedParser:
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
     p.add_argument("--on_error", type=str, default="fail", help="fail or skip: what to do with audio that cannot be read.")
     p.add_argument("--trust", type=Names, default=[], help="Modules whose classes a checkpoint may name.")
+    p.add_argument(
+        "--log", type=bool | str, default="csv", help="Where results go beside --out: wandb (also: true), tensorboard, csv or false."
+    )
+    p.add_argument("--project", type=str, default="semisupcon", help="Project of the wandb run.")
+    p.add_argument("--group", type=str | None, default=None, help="Group of the wandb run.")
+    p.add_argument("--tags", type=list[str], default=[], help="Tags of the wandb run: [a,b].")
+    about = "Lightning loggers by class path, one or several, with options: --logger CLASS --logger.OPTION VALUE."
+    if _speaks_of_loggers(words):  # Lightning takes seconds to import.
+        from pytorch_lightning.loggers import Logger
+
+        p.add_argument("--logger", type=Logger | list[Logger] | None, default=None, help=about)
+    else:
+        p.add_argument("--logger", type=str | None, default=None, help=about)
     return p
+
+
+def _speaks_of_loggers(words: Sequence[str]) -> bool:
+    files = [Path(path) for path in take_configs(list(words))[0]]
+    return any(word.startswith("--logger") for word in words) or any(
+        "logger" in f.read_text("utf-8", "replace") for f in files if f.is_file()
+    )
 
 
 def main(args: list[str] | None = None) -> int:
     """Probe; returns the exit status, 2 after a mistake in the input."""
     args = sys.argv[1:] if args is None else args
     try:
-        options = parser().parse_args(gather_task_options(args))
+        read = parser(args)
+        options = read.parse_args(gather_task_options(args))
         logging.basicConfig(level=logging.INFO, format="%(message)s")
+        from semisupcon.commands.probe_logging import ProbeLoggers
         from semisupcon.plots import require_matplotlib
         from semisupcon.probing.report.write import write_report
         from semisupcon.probing.suite import run, score_saved_head
 
-        require_matplotlib()  # Now, and not after hours of probing.
-        suite = make_suite(options)
+        # Now, and not after hours of probing.
+        require_matplotlib()
+        built = read.instantiate(options)
+        loggers = built.logger if isinstance(built.logger, list) else [built.logger] if built.logger else []
+        loggers = ProbeLoggers(options, loggers)
+        suite = make_suite(options, built)
         results = score_saved_head(suite) if suite.head else run(suite)
         command, date = shlex.join(["probe.py", *args]), datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
         print(write_report(results.rows, suite.out, suite.resamples, command, date))
+        loggers.log(results.rows, suite.resamples)
         print(f"\nAll numbers, tables and pictures: {suite.out}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -115,15 +143,14 @@ def gather_task_options(args: list[str]) -> list[str]:
     return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
 
 
-def make_suite(options: Any):
-    """The suite that the options describe."""
+def make_suite(options: Any, built: Any):
+    """The suite that the options describe; ``built`` holds their objects."""
     from semisupcon.commands.device import device_of
     from semisupcon.files import cache_folder
     from semisupcon.probing.embeddings.embedder import Embedder
     from semisupcon.probing.studies.run import Studies
     from semisupcon.probing.suite import Suite
 
-    built = parser().instantiate(options)
     device = device_of(options.device)
     if device == "cpu":
         keep_freed_memory()

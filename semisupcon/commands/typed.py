@@ -92,7 +92,7 @@ class Typed(Answers):
 
     def answer(self, message: str) -> str:
         """A message of jsonargparse in words of ours, with the option, class or value that was probably meant."""
-        message = unmarked_text(message)
+        message = self._of_chosen_class(unmarked_text(message))
         if missing := re.search(
             r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
         ):  # Also of a class among several types.
@@ -100,7 +100,7 @@ class Typed(Answers):
         found, path = None, "".join(re.findall(r"^--(\S+)\.help: ", message))
         for found in re.finditer("|".join((_KEY, _OPTION, _CLASS, _OTHER)), message):
             if found["key"]:
-                path = f"{path}.{found['key']}" if path else found["key"]
+                path = f"{path}.{found['key']}" if path and path != found["key"] else found["key"]
             elif found["option"] or found["group"]:
                 name = ".".join(filter(None, (path, found["group"], found["member"] or found["option"])))
                 return self.unknown(f"--{name}")
@@ -112,9 +112,23 @@ class Typed(Answers):
         if wrong and (not types or re.fullmatch(r"(\w+\.)*[A-Z]\w*", wrong)):
             return self._no_class(path, wrong, found["base"])
         if path and types and value:
-            meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if " " not in t])
+            meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if t not in _TYPES.values()])
             return f"--{path} takes {listing(types)}, got '{value[0]}'.{meant}{self._source(path)}"
+        if path and (several := re.search(r"Multiple subclasses with name (\w+)\..*ambiguity: (.+?)\.?$", message, re.MULTILINE)):
+            return f"--{path} {several[1]} is the name of several classes; give the full path: {several[2]}.{self._source(path)}"
+        if path and (given := re.search(r"Unable to load config ['\"](.*?)['\"]", message)):
+            return f"--{path} takes a mapping of options, or a YAML file that holds one, got '{given[1]}'.{self._source(path)}"
+        if path and not types and "Subtypes: [<class" in message and value:
+            return f"--{path} takes a class, or a mapping of the options of its class, got '{value[0]}'.{self._source(path)}"
         return super().answer(message)
+
+    def _of_chosen_class(self, message: str) -> str:
+        """What was said about the class that was chosen, where one of several types was tried after the other."""
+        found = re.search(r"^    - Problem with given class_path.*\n((?: {8}.*\n?)+)", message, re.MULTILINE)
+        if found is None or "Union" not in message.partition("Errors:")[0]:
+            return message
+        key = re.match(_KEY, message)
+        return f"{key[0]}:\n{found[1]}" if key else message
 
     def unknown(self, word: str) -> str:
         """The answer to an option that does not exist, with the file that names it."""

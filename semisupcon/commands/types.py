@@ -1,5 +1,6 @@
 """Types of options that need their own reading on the command line and in YAML."""
 
+from enum import Enum
 from functools import reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -36,6 +37,8 @@ def register_types() -> None:
         type_check=lambda value, _: isinstance(value, AugmentationList),
         fail_already_registered=False,
     )
+    # Defaults such as that of Lightning's Timer, whose type is plain text.
+    yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 def numbers_as_written(parser: ArgumentParser) -> None:

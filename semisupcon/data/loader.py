@@ -160,5 +160,5 @@ class EndlessLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Compare the checkpoint's data with this run's, and say so where they differ."""
-        if state.get("fingerprint") != self.fingerprint:
+        if state.get("batches_done", 1) and state.get("fingerprint") != self.fingerprint:
             log.warning("data: clips, batch size, seed or number of processes differ from the run that is resumed; it goes on with these.")

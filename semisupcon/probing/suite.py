@@ -92,6 +92,9 @@ def run(suite: Suite) -> Results:
     for task in tasks:
         suite.settings.check(task.kind)
         suite.studies.check_task(task)
+    for method in suite.methods:
+        for subject in subjects:
+            method.check(subject, suite.fine_tuning, suite.trust)
     results = Results(suite.out / "results.csv")
     total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
     for task in tasks:
@@ -168,7 +171,7 @@ def rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
 
 def _probe(suite: Suite, task: LabelledClips, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:
     """All probes of an encoder on a task, and the studies beside them; ``content`` identifies the task's clips and labels."""
-    case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning))
+    case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning, trust=suite.trust))
     told = (content, subject.source, subject.fingerprint(), suite.calibrate)
     probed: list[Row] = []
     for count, (method, seed) in enumerate(_units(suite, task, subject), progress[0] + 1):

@@ -14,6 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomically
 from semisupcon.errors import ConfigError, UserError
+from semisupcon.training.finders import finders_of
 from semisupcon.training.finite import check_weights
 from semisupcon.training.pending import within_accumulation
 
@@ -45,12 +46,24 @@ def mode_of(monitor: str | None, mode: str | None) -> str:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints, written so that no crash leaves half a file, and read without executing anything."""
+    """Lightning's checkpoints, written so that no crash leaves half a file, and read without executing anything.
+
+    Args:
+        path: of the checkpoint that a run continues; None for a new run.
+        content: what was read from it, which Lightning is given once instead of reading the file again.
+    """
+
+    def __init__(self, path: Path | None = None, content: dict[str, Any] | None = None):
+        super().__init__()
+        self._path, self._content = path, content
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         save_atomically(checkpoint, path)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        content, self._content = self._content, None
+        if content and self._path is not None and Path(path) == self._path:
+            return content
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
 
 
@@ -154,6 +167,8 @@ class BeforeOthers(L.Callback):
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         module.setup(stage)
+        # Lightning calls finders before all other callbacks when the fit starts.
+        module.searching = not trainer.fast_dev_run and bool(finders_of(trainer.callbacks))
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.is_global_zero and not trainer.fast_dev_run:

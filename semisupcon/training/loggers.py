@@ -16,6 +16,7 @@ from semisupcon.files import atomic_open, cells, plain_cell
 from semisupcon.training.runs import METRICS, Run
 
 log = logging.getLogger(__name__)
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of wandb
 LOGGERS = ("wandb", "tensorboard", "csv", "false")
 
 
@@ -107,7 +108,7 @@ def _may_log_in() -> bool:
     wandb itself would answer later, after files are written, and remember the answer for the whole process.
     """
     named = ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_IDENTITY_TOKEN_FILE")
-    if os.environ.get("WANDB_MODE", "online") != "online" or any(os.environ.get(name) for name in named):
+    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or any(os.environ.get(name) for name in named):
         return True
     home = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
     if (home / "settings").is_file() or Path("wandb/settings").is_file():
@@ -141,6 +142,9 @@ def make_logger(
     if kind == "wandb":
         from pytorch_lightning.loggers import WandbLogger
 
+        mode = os.environ.get("WANDB_MODE") or "online"
+        if mode not in MODES:
+            raise ConfigError(f"WANDB_MODE is one of {', '.join(MODES)}, got '{mode}'.")
         if not _may_log_in():
             raise ConfigError(
                 "--log wandb needs a login: run `wandb login`, or set WANDB_API_KEY.\n"

@@ -14,6 +14,7 @@ from semisupcon.checkpoints import FORMAT, check_format, plain_facts
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
+from semisupcon.importer.starting import freeze_parts, read_weights, start_from
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
@@ -22,7 +23,6 @@ from semisupcon.training.measures import effective_rank, first_views, metrics, r
 from semisupcon.training.optimization import parameter_groups
 from semisupcon.training.pending import pending_of, restore_pending
 from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
-from semisupcon.training.starting import freeze_parts, read_weights, start_from
 
 
 class Objective(L.LightningModule):
@@ -41,7 +41,7 @@ class Objective(L.LightningModule):
         on_nan: what to do with a batch whose loss is not finite: "stop" the run and keep the last good checkpoint, or "skip" the optimizer
             step of such batches and count them (`semisupcon.training.finite`).
         compile: whether ``torch.compile`` compiles what training calls of the encoder.
-        init_from: weights to start from, see `semisupcon.training.starting`: a run, checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr,
+        init_from: weights to start from, see `semisupcon.importer.starting`: a run, checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr,
             panns), ``timm:FILE`` or ``timm``. A resumed run does not read it again.
         init_parts: submodules that take them; None is ``[encoder]``.
         init_strict: whether all their tensors must be found in their shapes; false takes what fits.
@@ -92,6 +92,8 @@ class Objective(L.LightningModule):
         self.freeze_steps, self._frozen = freeze_steps, freeze_parts(self, freeze or ())
         self.facts = DataFacts()
         self.config: dict[str, Any] = {}  # of the run, as plain values; checkpoints keep it
+        self.searching = False  # whether a finder tries values before training starts
+        self.found_rate: float | None = None  # comes before that of the optimizer's options
         self._configured: dict[str, Any] = {}
         self._restored: dict[str, Any] | None = None
         self._validation: list[tuple[Tensor, Tensor]] = []
@@ -127,9 +129,29 @@ class Objective(L.LightningModule):
             # Before weights are restored: those of a checkpoint win. Of the criterion too, which may hold followers of the encoder.
             fit_statistics(self, training_waveforms(data))
 
+    @property
+    def lr(self) -> float:
+        """The learning rate, by the name under which a `LearningRateFinder` looks for it and sets it."""
+        return self._configured["optimizer"]["groups"][0]["lr"] if self.found_rate is None else self.found_rate
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        if not self.searching:
+            raise ConfigError("--trainer.callbacks: a learning rate is searched before training starts, not within it.")
+        self.found_rate = float(value)
+
+    def on_fit_start(self) -> None:
+        """After a finder, begin as a run that was configured with what it found: new optimizer, new schedule."""
+        if self.searching:
+            self.searching, self._restored = False, None
+            self.trainer.strategy.setup_optimizers(self.trainer)
+
     def configure_optimizers(self) -> Any:
         trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
         optimizer = self.make_optimizer(parameter_groups(self, trainable, self.decay_norm_and_bias))
+        if self.found_rate is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = self.found_rate
         self._configured = {"optimizer": optimizer_settings(optimizer), "schedule": None}
         if self.make_scheduler is None:
             return optimizer
@@ -193,6 +215,8 @@ class Objective(L.LightningModule):
             self.encoder.train(not self._warms_up())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.searching:  # A search for a learning rate goes on until the loss diverges.
+            return self.criterion.losses(batch, self.encode)["loss"]
         self.finite.before(self)
         losses = self.criterion.losses(batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
@@ -204,7 +228,7 @@ class Objective(L.LightningModule):
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         # Here and not at the end of the batch, where a callback may already have saved the weights.
-        if self.finite.skips:
+        if self.finite.skips and not self.searching:
             result = optimizer_closure()
             if self.finite.take_back(self):
                 optimizer.zero_grad()

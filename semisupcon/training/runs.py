@@ -9,17 +9,20 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.files import sweep, write_text
+from semisupcon.training.processes import is_first_process, job, restarted
 
 STATE = "run.json"
 CONFIG = "run_config.yaml"
 METRICS = "metrics.csv"
+SEARCHED = (".lr_find_*.ckpt", ".scale_batch_size_*.ckpt")  # of Lightning's finders, while they search
 _SHARED_NAME = "SEMISUPCON_RUN_NAME"
 
 log = logging.getLogger(__name__)
@@ -33,11 +36,19 @@ class Run:
         folder: where everything of the run goes.
         checkpoint: the checkpoint to continue from; None for a new run.
         state: plain facts that outlive the process (the id of the wandb run).
+        content: of the checkpoint, as it was read when the run was opened.
     """
 
     folder: Path
     checkpoint: Path | None
     state: dict
+    content: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def take_content(self) -> dict[str, Any]:
+        """The content of the checkpoint, for who needs it last: it is not kept during training."""
+        content = dict(self.content)
+        self.content.clear()
+        return content
 
     def remember(self, **facts) -> None:
         """Add to the stored facts of the run."""
@@ -64,8 +75,13 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
     if name is not None and (Path(name).name != name or name in (".", "..")):
         raise ConfigError(f"--run_name is the name of a folder below --ckpt_path, got '{name}'.")
     if resume_from is not None:
-        checkpoint = newest_checkpoint(ckpt_path) if resume_from == "last" else _given_checkpoint(Path(resume_from))
-        return _resumed((restarted() and _newest(_resumable(checkpoint.parent))) or checkpoint)
+        if resume_from == "last":
+            found = newest_checkpoint(ckpt_path)
+        else:
+            found = _given_checkpoint(Path(resume_from).expanduser())
+        if restarted() and (newer := _newest(_resumable(found.parent))):
+            found = newer
+        return _resumed(found)
     # Processes that Lightning starts for further devices inherit the name, whatever their clock says.
     name = name or os.environ.get(_SHARED_NAME) or f"{default_name}-{job() or f'{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}'}"
     folder = ckpt_path / name
@@ -81,55 +97,77 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
 
 def _resumed(checkpoint: Path) -> Run:
     stored = checkpoint.parent / STATE
-    return Run(checkpoint.parent, checkpoint, json.loads(stored.read_text()) if stored.is_file() else {})
+    state = _read_state(stored)
+    content = _held.take(checkpoint)
+    return Run(checkpoint.parent, checkpoint, state, content)
 
 
-def restarted() -> bool:
-    """Whether this is not the first attempt of its job: SLURM has requeued it, or torchrun has started its processes again."""
-    return any(int(os.environ.get(name) or 0) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
+def _read_state(path: Path) -> dict[str, Any]:
+    """The stored facts of a run; none where the file is missing or damaged, which the log says."""
+    if not path.is_file():
+        return {}
+    try:
+        state = json.loads(path.read_text())
+    except (OSError, ValueError):
+        state = None
+    if not isinstance(state, dict):
+        log.warning("%s is damaged and is written anew; the id of a wandb run is lost with it (--resume_id gives it).", path)
+        return {}
+    return state
 
 
-def job() -> str | None:
-    """What SLURM or torchrun calls this job: the same in all its processes and attempts; None outside of them."""
-    if (launch := os.environ.get("TORCHELASTIC_RUN_ID", "none")) != "none":
-        return launch
-    # Inside an interactive shell one step of SLURM may see many runs.
-    if "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
-        return None
-    parts = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID") if "SLURM_ARRAY_JOB_ID" in os.environ else ("SLURM_JOB_ID",)
-    return "-".join(os.environ[part] for part in (*parts, "SLURM_STEP_ID"))
+class _Held:
+    """The checkpoint that was read last, so that a resume reads its file once and not for every question about it."""
+
+    def __init__(self) -> None:
+        self._key: tuple | None = None
+        self._content: dict[str, Any] = {}
+
+    def read(self, path: Path) -> None:
+        """Read a checkpoint whole, unless it is the one that is held.
+
+        Raises:
+            CheckpointError: as `read_checkpoint`.
+        """
+        if self._key != (key := self._identity(path)):
+            self._key, self._content = None, {}
+            self._content = read_checkpoint(path)
+            self._key = key
+
+    def take(self, path: Path) -> dict[str, Any]:
+        """The content of a checkpoint; it is not held any longer."""
+        self.read(path)
+        content, self._key, self._content = self._content, None, {}
+        return content
+
+    def drop(self) -> None:
+        """Free the memory."""
+        self._key, self._content = None, {}
+
+    @staticmethod
+    def _identity(path: Path) -> tuple | None:
+        if not path.is_file():
+            return (path.absolute(), None)
+        facts = path.stat()
+        return (path.absolute(), facts.st_mtime_ns, facts.st_size)
 
 
-def check_processes(world_size: int) -> None:
-    """Refuse processes that know nothing of each other: each would train alone, into the same folder.
-
-    Raises:
-        ConfigError: where torchrun or SLURM started another number of processes than the trainer is configured for.
-    """
-    launched = {"torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None, "srun": "SLURM_NTASKS" if job() else None}
-    for launcher, name in launched.items():
-        count = int(os.environ.get(name) or 1) if name else 1
-        if count > 1 and count != world_size:
-            raise ConfigError(
-                f"{launcher} started {count} processes, and the trainer is configured for {world_size}: each would train alone.\n"
-                f"Give --trainer.devices and --trainer.num_nodes whose product is {count}."
-            )
+_held = _Held()
 
 
 def forget_name() -> None:
-    """Let the next run in this process choose a name of its own."""
+    """Let the next run in this process choose a name of its own, and hold no checkpoint."""
     os.environ.pop(_SHARED_NAME, None)
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes: rank 0, by the variables of torchrun, SLURM or Lightning's launcher."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    _held.drop()
 
 
 def sweep_run(folder: Path) -> None:
     """Remove the partial files that a killed process has left in a run; only for the process that writes the run."""
     for place in (folder, folder / "figures"):
         sweep(place)
+    for pattern in SEARCHED:
+        for left in folder.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def _given_checkpoint(path: Path) -> Path:
@@ -160,7 +198,7 @@ def _newest(paths: list[Path]) -> Path | None:
     """The newest that can be read whole."""
     for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
-            read_checkpoint(path)
+            _held.read(path)
         except CheckpointError as error:
             log.warning("Skipped %s", error)
             continue

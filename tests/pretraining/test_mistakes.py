@@ -36,7 +36,21 @@ MISTAKES = {
     "--trainer.callbacks+ LearningRateMonitr": "LearningRateMonitor",
     "--trainer.callbacks+ EMAWeightAveraging --trainer.callbacks.decay 2": "decay",
     "--trainer.callbacks+ StochasticWeightAveraging --trainer.callbacks.swa_lrs 0.02": "swa_epoch_start",
-    "--trainer.callbacks+ LearningRateFinder": "--trainer.callbacks",
+    "--trainer.callbacks+ LearningRateMonitor --trainer.callbacks.logging_interval x": "logging_interval takes step or epoch, got 'x'",
+    "--trainer.callbacks+ ModelCheckpoint --trainer.callbacks.save_topk 3": "--trainer.callbacks.save_top_k",
+    "--trainer.max_steps 0": "--trainer.max_steps 0 trains nothing",
+    "--trainer.limit_train_batches 0.0": "--trainer.limit_train_batches 0.0 trains nothing",
+    "--trainer.min_steps 5": "--trainer.min_steps 5 is more than --trainer.max_steps 2",
+    "--trainer.val_check_interval 0": "--trainer.val_check_interval must be greater than 0",
+    "--trainer.check_val_every_n_epoch 0": "--trainer.check_val_every_n_epoch must be at least 1",
+    "--trainer.gradient_clip_val -1": "--trainer.gradient_clip_val must be at least 0",
+    "--trainer.enable_checkpointing false": "--trainer.enable_checkpointing false: a run always keeps last.ckpt",
+    "--trainer.sync_batchnorm true --trainer.strategy ddp": "--trainer.sync_batchnorm true works on GPUs only",
+    "--trainer.accelerator tpu": "--trainer.accelerator: ",
+    "--trainer.accelerator cuda": "--trainer.accelerator: ",
+    "--model.scheduler ReduceLROnPlateau": "give the full path: torch.optim.lr_scheduler.ReduceLROnPlateau, pytorch_lightning.cli.",
+    "--trainer 4": "--trainer takes a mapping of options",
+    "--data 5": "--data",
     "--model.optimizer.lr -1": "--model.optimizer.lr",
     "--model.optimizer.weight_decay -1": "--model.optimizer.weight_decay",
     f"{ADAMW} --model.optimizer.betas [2,3]": "--model.optimizer.betas",
@@ -65,6 +79,7 @@ MISTAKES = {
     "--resume_from_checkpoint last": "Nothing to resume",
     "--log wnadb": "--log",
     "--seed_everything -3": "-3",
+    "--seed_everything 99999999999999": "--seed_everything: ",
 }
 
 
@@ -85,6 +100,46 @@ def test_a_mistake_is_told_in_a_sentence(digits, tmp_path, monkeypatch, capsys, 
     assert "Traceback" not in said
     assert len(said.splitlines()) <= 3
     assert not any(tmp_path.iterdir())
+
+
+SLURM = {"JOB_ID": "77", "JOB_NAME": "train", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "NODELIST": "here"}
+LAUNCHED = {
+    "srun with --ntasks": ({"NTASKS": "2", "STEP_ID": "0"}, "1", "Give sbatch --ntasks-per-node"),
+    "sbatch with --ntasks": ({"NTASKS": "2"}, "1", "Give sbatch --ntasks-per-node"),
+    "more tasks than devices": ({"NTASKS": "2", "NTASKS_PER_NODE": "2", "STEP_ID": "0"}, "1", "SLURM started 2 processes"),
+    "more devices than tasks": ({"NTASKS": "1", "STEP_ID": "0"}, "2", "SLURM started 1 process, and the trainer is configured for 2"),
+    "interactive": ({"NTASKS": "4", "STEP_ID": "0", "JOB_NAME": "bash"}, "1", None),
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHED)
+def test_tasks_of_slurm_that_do_not_fit_are_told(digits, tmp_path, monkeypatch, capsys, name):
+    variables, devices, expected = LAUNCHED[name]
+    for key, value in (SLURM | variables).items():
+        monkeypatch.setenv(f"SLURM_{key}", value)
+    status = pretrain(
+        digits, tmp_path / "runs", "--trainer.devices", devices, "--trainer.max_steps", "1", "--trainer.limit_val_batches", "0"
+    )
+    said = capsys.readouterr().err
+    if expected is None:
+        assert status == 0
+        return
+    assert (status, expected in said) == (2, True)
+    assert len(said[said.find("error: ") :].strip().splitlines()) <= 3
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_mode_of_wandb_is_told(digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    assert pretrain(digits, tmp_path / "runs", "--log", "wandb") == 2
+    assert "WANDB_MODE is one of online, offline" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_timer_of_lightnings_can_be_recorded(digits, tmp_path):
+    timer = ("--trainer.callbacks+", "Timer", "--trainer.callbacks.duration", "00:01:00:00")
+    assert pretrain(digits, tmp_path, "--run_name", "r", "--trainer.max_steps", "1", *timer) == 0
+    assert "interval: step" in (tmp_path / "r" / "run_config.yaml").read_text()
 
 
 def test_wandb_without_a_login_is_told_before_anything_is_written(digits, tmp_path, monkeypatch, capsys):

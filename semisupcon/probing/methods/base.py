@@ -48,6 +48,12 @@ class FineTuning:
         batch_size: clips a step.
         max_epochs: at most.
         patience: epochs without a better validation loss before it stops; the best epoch's weights are kept.
+        init_from: weights that the encoder starts from instead of its own, as for ``pretrain --model.init_from``: a run, checkpoint or export,
+            ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or ``timm``. Untrained encoders keep their own.
+        init_parts: submodules that take them; None is ``[encoder]``.
+        init_strict: whether all their tensors must be found in their shapes; false takes what fits.
+        freeze: submodules that are not trained and stay in evaluation mode, such as ``encoder.trunk.0``.
+        head_epochs: epochs at the beginning in which only the head is trained.
     """
 
     lr: float = 1e-3
@@ -57,6 +63,12 @@ class FineTuning:
     batch_size: int = 32
     max_epochs: int = 50
     patience: int = 10
+    # Left out of the written form, which identifies results of earlier versions.
+    init_from: str | None = field(default=None, repr=False)
+    init_parts: list[str] | None = field(default=None, repr=False)
+    init_strict: bool = field(default=True, repr=False)
+    freeze: list[str] | None = field(default=None, repr=False)
+    head_epochs: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,7 @@ class Case:
         embedder: embeds other audio with it.
         settings, fine_tuning: of the command line.
         seed: of whatever the method draws.
+        trust: modules outside this package whose classes a file may name.
     """
 
     subject: "Subject"
@@ -147,6 +160,7 @@ class Case:
     settings: Settings
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     seed: int = 0
+    trust: tuple[str, ...] = ()
 
 
 class Method:
@@ -173,6 +187,9 @@ class Method:
             Usually one outcome; several where the method gives several results, each with its own ``label`` or ``share``.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no run(case)")
+
+    def check(self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()) -> None:
+        """Refuse an encoder that the method cannot probe with these options; called before anything is embedded."""
 
     def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
         """The values that identify a result of this method beside clips, encoder and seed."""

@@ -2,9 +2,13 @@
 
 import importlib
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Outcome, Settings
+
+if TYPE_CHECKING:
+    from semisupcon.probing.embeddings.encoders import Subject
 
 METHODS: dict[str, str] = {
     "linear": "semisupcon.probing.methods.linear.Linear",
@@ -21,13 +25,23 @@ class FineTune(Method):
 
     name = "finetune"
 
-    def options(self, settings: Settings, fine_tuning: FineTuning) -> FineTuning:
-        return fine_tuning
+    def check(self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()) -> None:
+        from semisupcon.probing.methods.starting import check_start
+
+        check_start(subject, fine_tuning, trust)
+
+    def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
+        new = [fine_tuning.init_parts, fine_tuning.init_strict, fine_tuning.freeze, fine_tuning.head_epochs]
+        if fine_tuning.init_from is None and new == [None, True, None, 0]:
+            return fine_tuning
+        from semisupcon.importer.starting import digest
+
+        return [fine_tuning, fine_tuning.init_from and digest(fine_tuning.init_from), *new]
 
     def run(self, case: Case) -> list[Outcome]:
         from semisupcon.probing.methods.finetune import finetune
 
-        return [finetune(case.subject, case.features, case.embedder, case.fine_tuning, case.seed)]
+        return [finetune(case.subject, case.features, case.embedder, case.fine_tuning, case.seed, case.trust)]
 
 
 def find_method(text: str | Method) -> Method:

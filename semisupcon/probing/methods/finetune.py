@@ -8,13 +8,14 @@ from scratch. One random segment a clip and epoch trains; whole tracks validate 
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 import pytorch_lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from semisupcon.audio.scan import scan
@@ -25,9 +26,10 @@ from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features, clip_segments
-from semisupcon.probing.embeddings.encoders import Subject
+from semisupcon.probing.embeddings.encoders import RANDOM, Subject
 from semisupcon.probing.methods.base import FineTuning, Outcome
 from semisupcon.probing.methods.head import ProbeHead, new_head
+from semisupcon.probing.methods.starting import check_start, frozen_parts, started
 from semisupcon.random import make_keys, permutation, stable_hash
 
 
@@ -39,10 +41,19 @@ class FineTuner(L.LightningModule):
         head: standardised by the encoder's embeddings before training; as these change, so do its constants (a batch norm while it trains).
         options: learning rates and the like.
         discriminative: whether blocks of the encoder learn at different rates.
+        frozen: parts of the encoder that stay in evaluation mode.
     """
 
-    def __init__(self, encoder: Encoder, head: ProbeHead, options: FineTuning, discriminative: bool = True):
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: ProbeHead,
+        options: FineTuning,
+        discriminative: bool = True,
+        frozen: Sequence[nn.Module] = (),
+    ):
         super().__init__()
+        self._frozen = tuple(frozen)
         self.encoder, self.head, self.options, self.discriminative = encoder, head, options, discriminative
         self.norm = standardiser(head.mean, head.scale)
         self.curve: list[dict[str, float]] = []
@@ -54,14 +65,29 @@ class FineTuner(L.LightningModule):
         groups.append({"params": list(self.head.parameters()), "lr": self.options.lr})
         return torch.optim.Adam(groups, lr=self.options.lr, weight_decay=self.options.weight_decay)
 
+    @property
+    def head_only(self) -> bool:
+        """Whether this is one of the first epochs, in which the encoder stays as it is."""
+        return self.current_epoch < self.options.head_epochs
+
+    def train(self, mode: bool = True) -> Self:
+        """As in any module, but what is not trained stays in evaluation mode."""
+        super().train(mode)
+        for part in (self.encoder, *self._frozen) if self.head_only else self._frozen:
+            part.eval()
+        return self
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        outputs = self.answer(self.encoder(batch["audio"][:, 0], length=batch["length"][:, 0]))
+        with torch.set_grad_enabled(not self.head_only):
+            embeddings = self.encoder(batch["audio"][:, 0], length=batch["length"][:, 0])
+        outputs = self.answer(embeddings)
         loss = loss_of(self.head, outputs, batch["targets"])
         self._training.append((loss.detach(), len(outputs)))
         return loss
 
     def on_train_epoch_start(self) -> None:
         self._training: list[tuple[Tensor, int]] = []
+        self.train()
 
     def validation_step(self, track: tuple[Tensor, Tensor], index: int) -> None:
         self._outputs.append((self.track(track[0])[None], track[1][None]))
@@ -93,7 +119,9 @@ class FineTuner(L.LightningModule):
         return self.head.eval()
 
 
-def finetune(subject: Subject, features: Features, embedder: Embedder, options: FineTuning, seed: int = 0) -> Outcome:
+def finetune(
+    subject: Subject, features: Features, embedder: Embedder, options: FineTuning, seed: int = 0, trust: Sequence[str] = ()
+) -> Outcome:
     """Train a copy of the encoder with a linear head, and predict the test tracks.
 
     Args:
@@ -102,22 +130,27 @@ def finetune(subject: Subject, features: Features, embedder: Embedder, options: 
         embedder: for its device.
         options: how.
         seed: of the head, of crops and order.
+        trust: modules outside this package whose classes ``options.init_from`` may name.
 
     Raises:
-        ConfigError: for a representation other than the whole embedding, or without validation clips.
+        ConfigError: for options that the encoder cannot be fine-tuned with, or without validation clips.
+        CheckpointError: for weights to start from that cannot be read or do not fit.
     """
     task = features.task
-    if subject.representation != "embedding":
-        raise ConfigError(f"finetune trains the whole encoder; it cannot be limited to its representation '{subject.representation}'.")
+    check_start(subject, options, trust)
     if not len(features.val):
         raise ConfigError(f"Task '{task.name}' has no validation clips to stop fine-tuning by.")
+    if options.init_from is not None and subject.source != RANDOM:
+        subject = started(subject, options, trust)
+        features = embedder.features(subject, task)
     encoder = copy.deepcopy(subject.encoder).cpu()
     encoder.frozen = False
     encoder.requires_grad_(True).train()
+    frozen = frozen_parts(encoder, options)
     embeddings, targets = torch.from_numpy(features.train.chunks.mean()), torch.from_numpy(features.train.targets)
     head = new_head("linear", embeddings.shape[1], targets.shape[1], task.kind, seed=seed)
     head.standardise(embeddings, targets)
-    tuner = FineTuner(encoder, head, options, discriminative=subject.source != "random")
+    tuner = FineTuner(encoder, head, options, discriminative=subject.source != RANDOM, frozen=frozen)
     with quiet_lightning(), torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []):
         torch.manual_seed(seed)  # of dropout
         trainer = make_trainer(embedder, options)
@@ -135,7 +168,7 @@ def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
         accelerator="gpu" if embedder.device.startswith("cuda") else "cpu",
         devices=1,
         max_epochs=options.max_epochs,
-        callbacks=[L.callbacks.EarlyStopping("val_loss", patience=options.patience)],
+        callbacks=[AfterHead("val_loss", options.head_epochs, patience=options.patience)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -143,6 +176,18 @@ def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+
+
+class AfterHead(L.callbacks.EarlyStopping):
+    """Early stopping that does not count the epochs of the head alone: the encoder is always trained."""
+
+    def __init__(self, monitor: str, head_epochs: int, patience: int):
+        super().__init__(monitor, patience=patience)
+        self.head_epochs = head_epochs
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch >= self.head_epochs:
+            super().on_validation_end(trainer, pl_module)
 
 
 @contextmanager
@@ -162,16 +207,20 @@ def quiet_lightning() -> Iterator[None]:
 def parameter_groups(encoder: Encoder, options: FineTuning, discriminative: bool = True) -> list[dict]:
     """The encoder's parameters with their learning rates: what lies after the trunk learns like its last block, what lies before like its first."""
     if not discriminative:
-        return [{"params": list(encoder.parameters()), "lr": options.lr}]
-    blocks = [list(block.parameters()) for block in encoder.trunk.children()]
-    blocks = [block for block in blocks if block] or [list(encoder.trunk.parameters())]
-    inside = {id(p) for block in blocks for p in block}
-    before = [p for part in (encoder.normalize, encoder.frontend) for p in part.parameters()]
-    outside = {id(p) for p in before} | inside
-    blocks[0] = before + blocks[0]
-    blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
-    rates = [options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))][::-1]
-    return [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
+        groups = [{"params": list(encoder.parameters()), "lr": options.lr}]
+    else:
+        blocks = [list(block.parameters()) for block in encoder.trunk.children()]
+        blocks = [block for block in blocks if block] or [list(encoder.trunk.parameters())]
+        inside = {id(p) for block in blocks for p in block}
+        before = [p for part in (encoder.normalize, encoder.frontend) for p in part.parameters()]
+        outside = {id(p) for p in before} | inside
+        blocks[0] = before + blocks[0]
+        blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
+        rates = [options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))][::-1]
+        groups = [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
+    # Frozen parts have no place in an optimizer.
+    groups = [group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups]
+    return [group for group in groups if group["params"]]
 
 
 def loss_of(head: ProbeHead, outputs: Tensor, targets: Tensor) -> Tensor:

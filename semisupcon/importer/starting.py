@@ -1,9 +1,11 @@
 """Weights to start from: a run, checkpoint or export of ours, a published checkpoint, or weights of timm.
 
-``--model.init_from`` takes a path, ``SYSTEM:FILE`` for a published checkpoint (clmr, semisupcon, mtslvr, panns), ``timm:FILE`` for a state
-dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing in them runs (docs/security.md).
+``--model.init_from`` and ``--finetune.init_from`` take a path, ``SYSTEM:FILE`` for a published checkpoint (clmr, semisupcon, mtslvr, panns),
+``timm:FILE`` for a state dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing
+in them runs (docs/security.md).
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,18 +17,20 @@ from torch import Tensor, nn
 from semisupcon.checkpoints import find_checkpoint, load_encoder, read_checkpoint
 from semisupcon.encoders.vision import TimmEncoder
 from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.frontends import Normalization
 from semisupcon.importer import SYSTEMS, import_checkpoint
 
 log = logging.getLogger(__name__)
 
 
-def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = ()) -> dict[str, Tensor]:
+def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = (), option: str = "--model") -> dict[str, Tensor]:
     """Tensors by the names of an `Objective` (``encoder.trunk...``, ``criterion.projector...``).
 
     Args:
         source: see the module.
         encoder: that the weights are for; tells the model of timm.
         trust: modules outside this package whose classes the file may name.
+        option: section of the options, for messages.
 
     Raises:
         CheckpointError: if there is no such file, or it is damaged or of another system.
@@ -34,11 +38,11 @@ def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = ()) -> 
     """
     system, colon, file = source.partition(":")
     if system == "timm" and not Path(source).exists():
-        return {f"encoder.trunk.model.{k}": v for k, v in _timm(encoder, file).items()}
+        return {f"encoder.trunk.model.{k}": v for k, v in _timm(encoder, file, option).items()}
     if colon and system in SYSTEMS:
         imported = import_checkpoint(system, file)
         if imported.encoder is None:
-            raise CheckpointError(f"--model.init_from {source}: the file holds heads and no encoder.")
+            raise CheckpointError(f"{option}.init_from {source}: the file holds heads and no encoder.")
         heads = {f"criterion.{name}.{k}": v for name, head in imported.heads.items() for k, v in head.state_dict().items()}
         return {f"encoder.{k}": v for k, v in imported.encoder.state_dict().items()} | heads
     path = find_checkpoint(Path(source).expanduser())
@@ -48,9 +52,19 @@ def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = ()) -> 
     return weights
 
 
-def _timm(encoder: nn.Module, file: str) -> dict[str, Tensor]:
+def digest(source: str) -> str:
+    """What identifies the weights of a source: a hash of its file, or its name where timm downloads them."""
+    system, colon, file = source.partition(":")
+    if source == "timm" and not Path(source).exists():
+        return source
+    path = Path(file).expanduser() if colon and system in (*SYSTEMS, "timm") else find_checkpoint(Path(source).expanduser())
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files if f.is_file())).hexdigest()[:16]
+
+
+def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
     if not isinstance(encoder, TimmEncoder):
-        raise ConfigError(f"--model.init_from timm needs an encoder from timm, and {type(encoder).__name__} is none.")
+        raise ConfigError(f"{option}.init_from timm needs an encoder from timm, and {type(encoder).__name__} is none.")
     if file:
         path = Path(file).expanduser()
         if path.suffix != ".safetensors":
@@ -62,7 +76,7 @@ def _timm(encoder: nn.Module, file: str) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"--model.init_from {path} cannot be read: {str(error).splitlines()[0][:160]}") from error
+            raise CheckpointError(f"{option}.init_from {path} cannot be read: {str(error).splitlines()[0][:160]}") from error
     import timm
 
     try:
@@ -70,11 +84,18 @@ def _timm(encoder: nn.Module, file: str) -> dict[str, Tensor]:
     except Exception as error:  # timm and its hub raise many kinds.
         raise CheckpointError(
             f"timm could not fetch the weights of {encoder.model_name}: {' '.join(str(error).split())[:200]}\n"
-            "Give a local file: --model.init_from timm:FILE"
+            f"Give a local file: {option}.init_from timm:FILE"
         ) from error
 
 
-def start_from(module: nn.Module, weights: Mapping[str, Tensor], parts: Sequence[str], strict: bool, source: str) -> None:
+def start_from(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    parts: Sequence[str],
+    strict: bool,
+    source: str,
+    option: str = "--model",
+) -> None:
     """Copy the weights of some parts into a module, and say what was taken and left out.
 
     A first convolution for three channels is summed over them where the module has one (timm's rule for spectrograms).
@@ -85,6 +106,7 @@ def start_from(module: nn.Module, weights: Mapping[str, Tensor], parts: Sequence
         parts: names of submodules, such as ``encoder``, ``encoder.trunk`` or ``criterion.projector``.
         strict: whether every tensor of these parts must be found in its shape.
         source: where the weights are from, for messages.
+        option: section of the options, for messages.
 
     Raises:
         ConfigError: for a part that the module does not have.
@@ -94,11 +116,13 @@ def start_from(module: nn.Module, weights: Mapping[str, Tensor], parts: Sequence
     known = {name for name, _ in module.named_modules()}
     if unknown := [part for part in parts if part not in known]:
         raise ConfigError(
-            f"--model.init_parts names {unknown[0]}, which the model does not have. Its parts: encoder, encoder.trunk, criterion, ..."
+            f"{option}.init_parts names {unknown[0]}, which the model does not have. Its parts: encoder, encoder.trunk, criterion, ..."
         )
     below = tuple(f"{part}." for part in parts)
     wanted = {name: value for name, value in state.items() if name.startswith(below)}
-    taken, problems = {}, []
+    # Statistics of the inputs are a property of the data; where the file has none, they are those of the run's own.
+    of_data = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Normalization))
+    taken, problems, measured = {}, [], []
     for name, value in wanted.items():
         found = weights.get(name)
         if (
@@ -109,7 +133,9 @@ def start_from(module: nn.Module, weights: Mapping[str, Tensor], parts: Sequence
             and found.shape != value.shape
         ):
             found = found.sum(dim=1, keepdim=True)
-        if found is None:
+        if found is None and name.startswith(of_data):
+            measured.append(name)
+        elif found is None:
             problems.append(f"{name} (not in the file)")
         elif found.shape != value.shape:
             problems.append(f"{name} ({list(found.shape)} in the file, {list(value.shape)} here)")
@@ -119,18 +145,19 @@ def start_from(module: nn.Module, weights: Mapping[str, Tensor], parts: Sequence
     if strict and problems:
         raise CheckpointError(
             f"{len(problems)} of {len(wanted)} tensors of {', '.join(parts)} do not come from {source}: {_few(problems)}.\n"
-            "Take what fits with --model.init_strict false, or other parts with --model.init_parts."
+            f"Take what fits with {option}.init_strict false, or other parts with {option}.init_parts."
         )
     with torch.no_grad():
         for name, value in taken.items():
             state[name].copy_(value)
     log.info("Started from %s: %d tensors taken for %s.", source, len(taken), ", ".join(parts))
-    for what, names in (("kept as initialised", problems), ("left out of the file", left)):
+    told = {"kept as initialised": problems, "measured on the training clips": measured, "left out of the file": left}
+    for what, names in told.items():
         if names:
             log.info("  %d %s: %s", len(names), what, _few(names))
 
 
-def freeze_parts(module: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+def freeze_parts(module: nn.Module, names: Sequence[str], option: str = "--model") -> list[nn.Module]:
     """Take submodules (``encoder``, ``encoder.trunk.0``) out of training; returns them, which are to stay in evaluation mode.
 
     Raises:
@@ -139,7 +166,7 @@ def freeze_parts(module: nn.Module, names: Sequence[str]) -> list[nn.Module]:
     modules = dict(module.named_modules())
     if unknown := [name for name in names if name not in modules]:
         below = sorted(name for name in modules if name.startswith("encoder.") and name.count(".") <= 2)
-        raise ConfigError(f"--model.freeze names {unknown[0]}, which the model does not have. There are: encoder, {_few(below, 12)}.")
+        raise ConfigError(f"{option}.freeze names {unknown[0]}, which the model does not have. There are: encoder, {_few(below, 12)}.")
     return [modules[name].requires_grad_(False).eval() for name in names]
 
 

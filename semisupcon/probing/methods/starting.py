@@ -1,0 +1,50 @@
+"""What the encoder of fine-tuning starts from, and which of its parts are trained."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from semisupcon.encoders.base import Encoder, freeze
+from semisupcon.errors import ConfigError
+from semisupcon.importer.starting import freeze_parts, read_weights, start_from
+from semisupcon.probing.embeddings.encoders import RANDOM, Subject
+from semisupcon.probing.methods.base import FineTuning
+
+OPTION = "--finetune"
+
+
+def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> None:
+    """Refuse options that the encoder of a subject cannot be fine-tuned with.
+
+    Raises:
+        ConfigError: for a representation other than the whole embedding, numbers out of range, or parts that it does not have.
+        CheckpointError: for weights that cannot be read or do not fit.
+    """
+    if subject.representation != "embedding":
+        raise ConfigError(f"finetune trains the whole encoder; it cannot be limited to its representation '{subject.representation}'.")
+    if not 0 <= options.head_epochs < options.max_epochs:
+        raise ConfigError(
+            f"{OPTION}.head_epochs is at least 0 and less than {OPTION}.max_epochs {options.max_epochs}, got {options.head_epochs}."
+        )
+    if options.init_from is None and (options.init_parts or not options.init_strict):
+        raise ConfigError(f"{OPTION}.init_parts and {OPTION}.init_strict need {OPTION}.init_from.")
+    started(subject, options, trust)
+    frozen_parts(copy.deepcopy(subject.encoder), options)
+
+
+def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> Subject:
+    """The subject with the weights of ``options.init_from``; itself without such an option, or where it is untrained."""
+    if options.init_from is None or subject.source == RANDOM:
+        return subject
+    encoder = copy.deepcopy(subject.encoder).cpu()
+    weights = read_weights(options.init_from, encoder, trust, OPTION)
+    module = nn.ModuleDict({"encoder": encoder})
+    start_from(module, weights, options.init_parts or ["encoder"], options.init_strict, options.init_from, OPTION)
+    return replace(subject, encoder=freeze(encoder))
+
+
+def frozen_parts(encoder: Encoder, options: FineTuning) -> list[nn.Module]:
+    """Take the parts of ``options.freeze`` out of training; returns them."""
+    return freeze_parts(nn.ModuleDict({"encoder": encoder}), options.freeze or (), OPTION)

@@ -1,0 +1,108 @@
+"""The figures of a report, each with the task it belongs to and its caption."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semisupcon.plots import draw_confusion, draw_lines, draw_scatter
+from semisupcon.probing.scores.metrics import confusion
+from semisupcon.probing.scores.results import Row, main_rows, read_predictions
+from semisupcon.probing.studies.maps import TITLES, load_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the report."""
+
+    task: str
+    caption: str
+    figure: "Figure"
+
+
+def pictures_of(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
+    """Confusion matrices, learning curves and maps of a task, from its rows and the files that they name in ``out``."""
+    yield from _confusions(task, rows, out)
+    yield from _curves(task, rows, out)
+    yield from _maps(task, out)
+
+
+def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
+    """Of the first method that predicts, for every encoder: folds pooled, first seed."""
+    if rows[0].kind != "multiclass":
+        return
+    for who in dict.fromkeys((row.checkpoint, row.representation) for row in rows):
+        mine = [row for row in rows if (row.checkpoint, row.representation) == who and row.predictions]
+        if not mine:
+            continue
+        files = dict.fromkeys(row.predictions for row in mine if (row.method, row.seed) == (mine[0].method, mine[0].seed))
+        read = [read_predictions(out / file) for file in files]
+        counts = sum(confusion(targets, scores) for _, targets, scores, *_ in read)
+        if len(counts) <= 60:
+            caption = f"{who[0]}, {mine[0].method}: confusion matrix of the test clips"
+            yield Picture(task, caption, draw_confusion(counts, read[0][3]))
+
+
+def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
+    """Training and validation loss of the first fold and seed, a picture for each method."""
+    curves: dict[str, dict[str, list[float]]] = {}
+    for row in main_rows(rows):
+        file = out / "curves" / (Path(row.predictions).stem + ".json")
+        if row.fold > 1 or row.representation != "embedding" or not row.predictions or not file.exists():
+            continue
+        of = curves.setdefault(row.method, {})
+        if f"{row.checkpoint}, training" not in of:
+            epochs = json.loads(file.read_text())
+            of[f"{row.checkpoint}, training"] = [e["train_loss"] for e in epochs]
+            if any("val_loss" in e for e in epochs):
+                of[f"{row.checkpoint}, validation"] = [e.get("val_loss", float("nan")) for e in epochs]
+    for method, of in curves.items():
+        longest = max(map(len, of.values()))
+        epochs = [str(i + 1) for i in range(longest)]
+        yield Picture(task, f"{method}: loss by epoch", draw_lines(epochs, of, x="epoch", y="loss"))
+
+
+def _maps(task: str, out: Path) -> Iterator[Picture]:
+    for file in sorted((out / "maps").glob("*.json")):
+        found = load_map(file)
+        if found.task == task:
+            kind = TITLES[found.method]
+            about = {"label_title": found.label, "names": found.paths, "x": f"{kind} 1", "y": f"{kind} 2"}
+            drawn = draw_scatter(np.array(found.points), np.array(found.labels), **about)
+            yield Picture(task, f"{found.checkpoint}: {kind} of the test clips by {found.label}; each point names its clip", drawn)
+
+
+def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
+    """The main metric over the corruptions of each task and family, from the rows of ``robustness.csv``."""
+    for task, family in robustness_questions(rows):
+        mine = robustness_rows(rows, task, family)
+        ticks = list(dict.fromkeys(r["detail"].split("/", 1)[1] for r in mine))
+        curves: dict[str, list[tuple[float, float, float]]] = {}
+        for r in mine:
+            curve = curves.setdefault(f"{r['checkpoint']}, {method_of(r, family)}", [(float("nan"),) * 3] * len(ticks))
+            curve[ticks.index(r["detail"].split("/", 1)[1])] = tuple(float(r[k]) for k in ("value", "low", "high"))
+        metric = mine[0]["metric"]
+        drawn = draw_lines(ticks, curves, x="severity" if family == "severity" else "corruption", y=metric)
+        yield Picture(task, f"{task}: {metric} on corrupted test audio ({family}); bands are 95\u00a0% intervals", drawn)
+
+
+def robustness_questions(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Task and family of corruptions of the rows, in their order."""
+    return list(dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows))
+
+
+def robustness_rows(rows: Iterable[Mapping[str, str]], task: str, family: str) -> list[Mapping[str, str]]:
+    """The rows of a task and family, those of the main metric, which comes first."""
+    mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/")]
+    return [r for r in mine if r["metric"] == mine[0]["metric"]]
+
+
+def method_of(row: Mapping[str, str], family: str) -> str:
+    """The method of a row without its corruption."""
+    return row["method"].split(f", {family} ")[0]
