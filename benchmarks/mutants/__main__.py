@@ -47,14 +47,15 @@ def reasons() -> dict[str, str]:
     return {key.strip(): why.strip() for key, why in pairs}
 
 
-def try_out(bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int) -> dict[str, object]:
-    """Near tests, then far ones if those pass."""
+def try_out(bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter) -> dict[str, object]:
+    """Near tests, then far ones if those pass; first the files that have caught mutants of the same module or folder before (``wins``)."""
     found = {"key": mutant.key, "folder": mutant.folder, "path": mutant.path, "line": mutant.line, "operator": mutant.operator}
     near, further = selection.for_module(mutant.path)
     begun = time.monotonic()
     for tests in (near, further[:far]):
         if not tests:
             continue
+        tests = sorted(tests, key=lambda file: (-wins[mutant.path, file], -wins[mutant.folder, file]))
         answer = bench.catches(mutant, tests, limit)
         if answer.outcome in ("failed", "timeout"):
             return found | {"caught": True, "by": answer.test or answer.outcome, "seconds": round(time.monotonic() - begun, 1)}
@@ -81,15 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     mutants = list(sample(ROOT, args.count, args.seed, args.least, args.only))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    bench, selection, results = Bench(ROOT), Selection(ROOT), []
+    bench, selection, results, wins = Bench(ROOT), Selection(ROOT), [], Counter()
     try:
         for number, mutant in enumerate(mutants, 1):
             result = known.get(mutant.key)
             if result is None or not (result["caught"] or mutant.key in equivalent):
-                result = try_out(bench, selection, mutant, args.limit, args.far)
+                result = try_out(bench, selection, mutant, args.limit, args.far, wins)
                 with args.out.open("a") as file:
                     file.write(json.dumps(result) + "\n")
             results.append(result)
+            wins.update((place, result["by"].partition("::")[0]) for place in (result["path"], result["folder"]))
             said = "caught" if result["caught"] else "equivalent" if mutant.key in equivalent else "SURVIVED"
             print(f"{number}/{len(mutants)} {said} in {result['seconds']} s: {mutant.key} {result['by']}", flush=True)
     finally:
