@@ -72,7 +72,7 @@ class Selection:
         return module
 
     def for_module(self, path: str) -> tuple[list[str], list[str]]:
-        """Paths of near and of far tests of a file: near ones mirror its path or import it.
+        """Paths of near and of far tests of a file: near ones mirror its path or import it, or import what does where there are none.
 
         Far ones import it by way of other modules, or start processes.
         """
@@ -100,9 +100,10 @@ class Selection:
             return file != mirror, distance[name] > 1, name in self.slow, str(Path(file).parent) != beside, distance[name], breadth, file
 
         reached = sorted((name for name in self.tests if name in distance), key=rank)
-        near = [name for name in reached if distance[name] <= 1 or self.relative(self.files[name]) == mirror]
+        direct = [name for name in reached if distance[name] <= 1 or self.relative(self.files[name]) == mirror]
         # Those that start processes wait until the others have passed.
-        near = [name for name in near if name not in self.slow or self.relative(self.files[name]) == mirror]
+        near = [name for name in direct if name not in self.slow or self.relative(self.files[name]) == mirror]
+        near = near or direct or [name for name in reached if distance[name] == distance[reached[0]]]
         far = [self.relative(self.files[name]) for name in reached if name not in near]
         near = [self.relative(self.files[name]) for name in near]
         near += [file for file in ALWAYS if file not in near and (self.root / file).exists()]

@@ -108,7 +108,7 @@ class Bench:
             self._run(tests, failed)
         status = self._wait(child, begun + limit)
         seconds = time.monotonic() - begun
-        for made in ("scratch", "cache"):
+        for made in ("scratch", "cache", "temporary"):
             shutil.rmtree(self.folder / made, ignore_errors=True)
         name = failed.read_text() if failed.exists() else ""
         if status is None:
@@ -148,8 +148,11 @@ class Bench:
                 "PYTHONPATH": str(self.root),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "SEMISUPCON_CACHE": str(self.folder / "cache"),
+                "TMPDIR": str(self.folder / "temporary"),
                 "OMP_NUM_THREADS": "1",
             }
+            tempfile.tempdir = None
+            (self.folder / "temporary").mkdir()
             import pytest
 
             if "torch" in sys.modules:
