@@ -15,12 +15,13 @@ from semisupcon import augmentations, public
 from semisupcon.augmentations.base import Transform
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.probing.methods.base import FineTuning, Settings, Training
+from semisupcon.probing.studies.run import Studies
 from semisupcon.training.callbacks import DrawMatrices, EndWell
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.objective import Objective
 
 TABLE = Path(__file__).parent / "golden" / "defaults.json"
-OTHERS = (AudioDataModule, FineTuning, Settings, Training, DrawMatrices, EndWell, KeepCheckpoints, Objective)
+OTHERS = (AudioDataModule, FineTuning, Settings, Training, DrawMatrices, EndWell, KeepCheckpoints, Objective, Studies)
 
 
 def classes() -> dict[str, type]:
