@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test test-fast test-slow lint format docs evidence evidence-check evidence-quick
+.PHONY: install demo test test-fast test-slow lint format docs mutants evidence evidence-check evidence-quick
 
 install: $(STAMP)
 
@@ -44,6 +44,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Do the tests notice when one place of the code is wrong? A sample of 300 mutants: hours on one core. See docs/reliability.md.
+mutants: $(STAMP)
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python -m benchmarks.mutants --check $(ARGS)
 
 # The tables of docs/results.md: run what is missing (hours), compare page and CSVs (seconds), try a few steps of each study (minutes).
 STUDIES ?= all

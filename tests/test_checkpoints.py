@@ -10,7 +10,7 @@ import textwrap
 import pytest
 import torch
 
-from semisupcon.checkpoints import export_encoder, load_encoder, load_weights, read_checkpoint, save_atomically
+from semisupcon.checkpoints import export_encoder, find_checkpoint, load_encoder, load_weights, read_checkpoint, save_atomically
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.errors import CheckpointError
 from semisupcon.spec import spec_of
@@ -79,9 +79,38 @@ def test_a_class_path_to_call_is_refused(checkpoint):
         load_encoder(path)
 
 
-def test_weights_of_another_encoder_are_listed():
-    with pytest.raises(CheckpointError, match=r"missing .*unknown|another shape"):
+CHANGED = {
+    "missing": (lambda w: {k: v for k, v in w.items() if k != "trunk.0.0.bias"}, r"1 missing \(trunk\.0\.0\.bias\)\.$"),
+    "unknown": (lambda w: w | {"extra.weight": torch.ones(1)}, r"1 unknown \(extra\.weight\)\.$"),
+    "four unknown": (lambda w: w | {f"x{i}": torch.ones(1) for i in range(4)}, r"4 unknown \(x0, x1, x2\)\.$"),
+    "shape": (lambda w: w | {"trunk.0.0.bias": torch.ones(9)}, r"1 of another shape \(trunk\.0\.0\.bias\)\.$"),
+    "both": (
+        lambda w: {k: v for k, v in w.items() if k != "trunk.0.0.bias"} | {"extra": torch.ones(1)},
+        r"1 missing \(trunk\.0\.0\.bias\); 1 unknown \(extra\)\.$",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_weights_that_do_not_fit_are_listed(change):
+    changed, said = CHANGED[change]
+    with pytest.raises(CheckpointError, match=f"^The weights in here do not fit SampleCNNSmall: {said}"):
+        load_weights(small(), changed(small().state_dict()), "here")
+    with pytest.raises(CheckpointError, match="another shape"):
         load_weights(SampleCNNSmall(widths=[4, 8], stem=3), small().state_dict(), "here")
+
+
+def test_the_best_checkpoint_of_a_run_comes_before_the_last(checkpoint):
+    encoder, last = checkpoint
+    content = read_checkpoint(last)
+    content["state_dict"] = {k: v + 1 if v.is_floating_point() else v for k, v in content["state_dict"].items()}
+    save_atomically(content, last.with_name("best.ckpt"))
+    assert find_checkpoint(last.parent).name == "best.ckpt"
+    name, before = next(iter(encoder.named_parameters()))
+    assert torch.equal(load_encoder(last.parent).get_parameter(name), before + 1)
+    assert torch.equal(load_encoder(last).get_parameter(name), before)
+    (last.parent / "best.ckpt").unlink()
+    assert find_checkpoint(last.parent) == last
 
 
 def test_missing_is_said_with_what_would_be_taken(tmp_path):

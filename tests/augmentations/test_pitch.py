@@ -101,3 +101,14 @@ def test_change_of_rate_is_band_limited_and_exact(tone):
     t = torch.arange(500, length - 500, dtype=torch.float64)
     kept = torch.sin(2 * math.pi * 1000 * ratio / SAMPLE_RATE * t)  # 9 kHz would be above the new Nyquist frequency
     assert (inner - kept).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("semitones", [-5.0, 3.0])
+@pytest.mark.parametrize("ratios", ["continuous", "published"])
+def test_the_operator_moves_a_tone_by_what_it_reports(semitones, ratios, tone, keys):
+    operator = PitchShift(SAMPLE_RATE, semitones, semitones + 1, ratios)
+    y, applied, parameters = operator(tone(440, SAMPLES, SAMPLE_RATE).repeat(3, 1, 1), keys(3))
+    assert applied.all()
+    for row, reported in zip(y[:, 0], parameters[:, 0].tolist(), strict=True):
+        assert semitones <= reported <= semitones + 1
+        assert abs(1200 * math.log2(peak_hz(row[4000:-4000]) / (440 * 2 ** (reported / 12)))) < 10

@@ -62,10 +62,14 @@ def test_a_click_played_by_wsola_is_a_click():
 
 
 def test_length_is_restored_by_a_circle_or_by_silence(keys, tone):
-    x = tone(440, SAMPLES, SAMPLE_RATE)
+    x = tone(440, SAMPLES, SAMPLE_RATE) * torch.linspace(0.1, 1, SAMPLES)
     length = round(SAMPLES / 1.5)
     circular = TimeStretch(1.5, 1.5, "circular")(x, keys(1))[0]
+    assert circular.shape == x.shape
     assert torch.equal(circular[..., length:], circular[..., : SAMPLES - length])
+    for share in (0.25, 0.5, 0.75):  # all of the swell, in two thirds of its time
+        middle = circular[..., round(share * length) - 1000 : round(share * length) + 1000]
+        assert middle.square().mean().sqrt().item() == pytest.approx((0.1 + 0.9 * share) / 2**0.5, rel=0.05)
     zero = TimeStretch(1.5, 1.5, "zero")(x, keys(1))[0]
     assert torch.equal(zero[..., :length], circular[..., :length])
     assert not zero[..., length:].any()

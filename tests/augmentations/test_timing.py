@@ -48,11 +48,18 @@ def test_time_mask(keys):
 def test_time_mask_with_noise_has_the_level_of_the_clip(keys, tone):
     x = tone(100, 16000, 16000) * 0.3
     y, _, parameters = TimeMask(0.5, "noise")(x.repeat(8, 1, 1), keys(8))
+    assert (parameters[:, 1] > 500 / 16000).sum() > 3
     for row in range(8):
         start, width = (parameters[row] * 16000).round().int().tolist()
+        end = start + width
         assert torch.equal(y[row, :, :start], x[0, :, :start])
+        assert torch.equal(y[row, :, end:], x[0, :, end:])
+        assert (y[row, 0, start:end] != x[0, 0, start:end]).all()
         if width > 500:
-            assert y[row, 0, start : start + width].std() == pytest.approx(0.3 / 2**0.5, rel=0.15)
+            inside = y[row, 0, start:end]
+            assert inside.std() == pytest.approx(0.3 / 2**0.5, rel=0.15)
+            assert abs(torch.corrcoef(torch.stack([inside, x[0, 0, start:end]]))[0, 1]) < 0.2  # it is no longer the tone
+            assert abs(torch.corrcoef(torch.stack([inside[1:], inside[:-1]]))[0, 1]) < 0.2  # it is white
 
 
 def test_time_shift_is_a_roll(keys):

@@ -38,6 +38,11 @@ def test_the_shares_of_the_published_batches(p, labelled):
     assert share_out(96, p, True, True) == (labelled, 96 - labelled)
 
 
+@pytest.mark.parametrize(("of", "p", "labelled"), [(100, 0.29, 29), (100, 0.57, 57), (50, 0.14, 7), (10, 0.01, 1), (10, 0.99, 9)])
+def test_the_error_of_floating_point_takes_no_clip(of, p, labelled):
+    assert share_out(of, p, True, True) == (labelled, of - labelled)
+
+
 def test_a_source_that_is_empty_gives_its_share_to_the_other():
     assert share_out(8, 0.5, True, False) == (8, 0)
     assert share_out(8, 0.5, False, True) == (0, 8)

@@ -256,3 +256,13 @@ def test_moco_queue_smaller_than_a_batch_keeps_the_newest():
     k = normalize(encoder(make_batch(6, 2)["audio"][:, 1]), dim=1)
     criterion.after_step(encoder)
     torch.testing.assert_close(criterion.queue, k[2:])
+
+
+@pytest.mark.parametrize("momentum_steps", [1, 2])
+def test_the_momentum_of_byol_may_rise_in_one_step(momentum_steps):
+    encoder, criterion = TinyEncoder(), BYOL(Given(6), Given(6), momentum=0.9, momentum_steps=momentum_steps)
+    criterion.connect(encoder)
+    for _ in range(momentum_steps):
+        criterion.after_step(encoder)
+    assert criterion.momentum() == 1
+    assert BYOL(Given(6), Given(6), momentum=0.0).momentum() == 0

@@ -140,3 +140,20 @@ def test_labels_without_meaning_give_chance():
 def test_few_shot_refuses_several_labels_a_clip():
     with pytest.raises(ConfigError, match="one class a clip"):
         few_shot(gaussian_features("multilabel"), Settings())
+
+
+def test_episodes_are_standardised_by_the_training_clips_alone():
+    features, settings = gaussian_features(classes=6, distance=1.0, n=600), Settings(episodes=200)
+    scale = np.array([0.01, 0.1, 1, 10, 1, 0.1], np.float32)  # other scales and centres than the training clips have
+    for part, shift in ((features.test, 3), (features.val, -50)):
+        part.chunks.values[:] = part.chunks.values * scale + shift
+    train, test = (part.chunks.mean().astype(np.float64) for part in (features.train, features.test))
+    expected = run_episodes((test - train.mean(axis=0)) / train.std(axis=0), features.test.targets.argmax(axis=1), settings, seed=0)
+    of_test = run_episodes((test - test.mean(axis=0)) / test.std(axis=0), features.test.targets.argmax(axis=1), settings, seed=0)
+    for outcome, (name, accuracy) in zip(few_shot(features, settings), expected.items(), strict=True):
+        assert outcome.intervals["accuracy"][0] == pytest.approx(accuracy.mean(), abs=2e-3)
+        assert abs(accuracy.mean() - of_test[name].mean()) > 0.02
+    raw = few_shot(features, Settings(episodes=200, standardise=False))
+    assert raw[1].intervals["accuracy"][0] == pytest.approx(
+        run_episodes(test, features.test.targets.argmax(axis=1), settings, seed=0)["nearest centroid"].mean(), abs=2e-3
+    )

@@ -1,17 +1,21 @@
 """Fine-tuning: every layer at its own rate, best weights kept, the probed encoder untouched."""
 
 import csv
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from semisupcon.commands.probe import main
+from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder
 from semisupcon.probing.embeddings.encoders import load_subject, random_twin
 from semisupcon.probing.embeddings.tasks import load_task
 from semisupcon.probing.methods.base import FineTuning
 from semisupcon.probing.methods.finetune import Passes, finetune, parameter_groups
+from semisupcon.probing.methods.head import predict
 from tests.probing.conftest import tiny_encoder
 
 
@@ -56,3 +60,32 @@ def test_through_the_script_the_tuned_encoder_and_head_are_kept(tones, exported,
     assert set(rows) == {"tiny", "random"}
     assert (tmp_path / rows["tiny"]["head"]).is_file()
     assert len(list((tmp_path / "finetuned").iterdir())) == 2
+
+
+def test_the_best_epoch_is_restored_and_the_test_clips_are_scored(tones, exported, cache, tmp_path):
+    """Validation labels that are wrong on purpose: the loss on them rises, so that the best epoch is not the last."""
+    lines = [line.split(",") for line in (tones / "labels.csv").read_text().splitlines()]
+    moved = [i for i, line in enumerate(lines) if line[1] == "val"][:5]  # validation and test of unequal size
+    for i in moved:
+        lines[i][1] = "train"
+    (tmp_path / "labels.csv").write_text("\n".join(map(",".join, lines)) + "\n")
+    task = load_task("csv", tones, {"file": str(tmp_path / "labels.csv")})
+    targets = task.targets.copy()
+    targets[task.rows("val")] = np.roll(targets[task.rows("val")], 1, axis=1)
+    task, embedder = replace(task, targets=targets), Embedder(cache)
+    subject = load_subject(str(exported))
+    options = FineTuning(max_epochs=8, batch_size=16, lr=1e-2, patience=3)
+    outcome = finetune(subject, embedder.features(subject, task), embedder, options)
+    losses = [epoch["val_loss"] for epoch in outcome.curve]
+    best = int(np.argmin(losses))
+    assert best < len(losses) - 1
+    assert losses[-1] > 1.1 * losses[best]
+    assert len(losses) == best + 1 + options.patience
+    assert outcome.detail == f"epoch {best + 1}"
+    # What is returned is the encoder and head of that epoch, embedded and scored anew.
+    tuned = embedder.features(replace(subject, encoder=outcome.encoder, name="tuned"), task)
+    with torch.no_grad():
+        outputs = outcome.head(torch.from_numpy(tuned.val.chunks.mean()))
+    assert KINDS["multiclass"].loss(outputs, torch.from_numpy(tuned.val.targets)).item() == pytest.approx(losses[best], rel=1e-4)
+    assert outcome.scores.shape == (18, 3)
+    np.testing.assert_allclose(outcome.scores, predict(outcome.head, tuned.test.chunks), atol=1e-5)

@@ -126,3 +126,33 @@ def test_a_file_that_is_no_head_is_refused(tmp_path):
         load_head(tmp_path / "head.safetensors")
     with pytest.raises(CheckpointError, match="no saved probe head"):
         load_head(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("aggregation", ["embedding", "logit"])
+def test_the_head_is_standardised_by_the_training_clips_alone(aggregation):
+    """Validation and test clips that lie elsewhere do not move its constants."""
+    features, settings = gaussian_features("regression", distance=5.0), Settings(aggregation=aggregation, training=Training(max_epochs=2))
+    for part, shift in ((features.val, 40), (features.test, -90)):
+        part.chunks.values[:] = 3 * part.chunks.values + shift
+        part.targets[:] = 5 * part.targets + shift
+    head = probe(features, "linear", settings).head
+    train = features.train.chunks.mean() if aggregation == "embedding" else features.train.chunks.values
+    repeated = features.train.targets if aggregation == "embedding" else features.train.targets[features.train.chunks.clip_of_row()]
+    for ours, expected in (
+        (head.mean, train.mean(axis=0)),
+        (head.scale, train.std(axis=0)),
+        (head.target_mean, repeated.mean(axis=0)),
+        (head.target_scale, repeated.std(axis=0)),
+        (head.target_low, repeated.min(axis=0)),
+        (head.target_high, repeated.max(axis=0)),
+    ):
+        np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_test_clips_do_not_move_the_head():
+    features = gaussian_features(distance=1.0)
+    before = probe(features, "linear", Settings()).head.state_dict()
+    features.test.chunks.values[:] += 100
+    features.test.targets[:] = np.roll(features.test.targets, 1, axis=1)
+    after = probe(features, "linear", Settings()).head.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.methods.base import Settings
-from semisupcon.probing.methods.knn import knn, predict
+from semisupcon.probing.methods.knn import FOLDS, knn, predict, similarity
 from semisupcon.probing.methods.prototypes import class_means, prototypes
 from semisupcon.probing.scores.metrics import evaluate
 from tests.probing.conftest import gaussian_features
@@ -90,3 +90,33 @@ def test_segments_may_be_compared_before_they_are_averaged():
 def test_prototypes_refuse_a_regression():
     with pytest.raises(ConfigError, match="prototypes need classes"):
         prototypes(gaussian_features("regression"), Settings())
+
+
+def loud_and_soft():
+    """One class far out along the first axis, the other near the origin along the second; queries point to the first and lie by the second."""
+    features = gaussian_features(classes=2, width=2)
+    for part in (features.train, features.val, features.test):
+        label = np.repeat(part.targets.argmax(axis=1), 2)
+        part.chunks.values[:] = np.where(label[:, None] == 0, [10, 0], [0, 1]) + 0.05 * draw.standard_normal((len(label), 2))
+    features.test.chunks.values[:] = [1, 0.2]
+    features.test.targets[:] = [1, 0]
+    return features
+
+
+@pytest.mark.parametrize(("distance", "answer"), [("cosine", 0), ("euclidean", 1)])
+@pytest.mark.parametrize("method", ["knn", "prototypes"])
+def test_the_distance_that_is_set_decides(method, distance, answer):
+    features = loud_and_soft()
+    if method == "knn":
+        scores = knn(features, Settings(distance=distance)).scores
+    else:
+        scores = prototypes(features, Settings(distance=distance, shares=(1.0,)))[0].scores
+    assert set(scores.argmax(axis=1)) == {answer}
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_one_distance_chooses_k_and_tests(distance, monkeypatch):
+    used = []
+    monkeypatch.setattr("semisupcon.probing.methods.knn.similarity", lambda a, b, name: used.append(name) or similarity(a, b, name))
+    knn(gaussian_features(), Settings(distance=distance))
+    assert used == [distance] * (FOLDS + 1)

@@ -1,6 +1,7 @@
 """What a probe is asked: the labelled clips of a data set with their splits, ready to be embedded."""
 
 import inspect
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,8 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
         raise ConfigError(f"The share of training clips must lie in (0, 1], got {fraction}.")
     train = task.rows("train")
     order = train[permutation(len(train), "training share", seed).numpy()]
-    keep = set(order[: int(np.ceil(fraction * len(train)))].tolist())
+    # Less a billionth: 0.55 of 100 is 55.000000000000007 in floating point.
+    keep = set(order[: max(1, math.ceil(fraction * len(train) - 1e-9))].tolist())
     if task.kind in ("multiclass", "multilabel"):
         keep |= {int(rows[0]) for c in range(len(task.classes)) if len(rows := order[task.targets[order, c] > 0.5])}
     return task.select([i for i, split in enumerate(task.split) if split != "train" or i in keep])

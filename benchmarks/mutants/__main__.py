@@ -1,0 +1,108 @@
+"""``make mutants``: a sample of mutants, the tests that could see each, and how many were caught in every folder.
+
+What was found is kept in a file, a line a mutant; a second run tries those only that survived and those that are new. Mutants that no test can
+catch, because they do the same, stand with their reason in ``equivalent.txt`` and are not counted.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.bars import Bar, all_met
+from benchmarks.mutants.sample import Mutant, sample
+from benchmarks.mutants.selection import Selection
+from benchmarks.mutants.trial import Bench
+
+ROOT = Path(__file__).resolve().parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent.txt")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    p = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__)
+    p.add_argument("--count", type=int, default=300, help="about how many mutants")
+    p.add_argument("--seed", type=int, default=0, help="of the sample")
+    p.add_argument("--least", type=int, default=8, help="mutants that every folder gives at least")
+    p.add_argument("--only", nargs="*", default=[], metavar="PATH", help="beginnings of paths, such as semisupcon/objectives")
+    p.add_argument(
+        "--limit", type=float, default=600, help="seconds for the tests of a mutant; one that is not done by then counts as caught"
+    )
+    p.add_argument(
+        "--far", type=int, default=12, help="files of tests that import the module by way of others, tried where the near ones pass"
+    )
+    p.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="what was found")
+    p.add_argument("--check", action="store_true", help="exit 1 when fewer than 95 %% are caught in a folder")
+    return p
+
+
+def reasons() -> dict[str, str]:
+    """The mutants that do the same as the original, by key, and why."""
+    lines = EQUIVALENT.read_text().splitlines() if EQUIVALENT.exists() else []
+    pairs = (line.rsplit(" # ", 1) for line in lines if line and not line.startswith("#"))
+    return {key.strip(): why.strip() for key, why in pairs}
+
+
+def try_out(bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter) -> dict[str, object]:
+    """Near tests, then far ones if those pass; first the files that have caught mutants of the same module or folder before (``wins``)."""
+    found = {"key": mutant.key, "folder": mutant.folder, "path": mutant.path, "line": mutant.line, "operator": mutant.operator}
+    near, further = selection.for_module(mutant.path)
+    begun = time.monotonic()
+    for tests in (near, further[:far]):
+        if not tests:
+            continue
+        tests = sorted(tests, key=lambda file: (-wins[mutant.path, file], -wins[mutant.folder, file]))
+        answer = bench.catches(mutant, tests, limit)
+        if answer.outcome in ("failed", "timeout"):
+            return found | {"caught": True, "by": answer.test or answer.outcome, "seconds": round(time.monotonic() - begun, 1)}
+    return found | {"caught": False, "by": "", "seconds": round(time.monotonic() - begun, 1)}
+
+
+def table(results: Sequence[dict], equivalent: dict[str, str]) -> list[tuple[str, int, int, int]]:
+    """Rows of folder, mutants, equivalent ones, and caught ones; the last is the sum."""
+    same = Counter(r["folder"] for r in results if not r["caught"] and r["key"] in equivalent)
+    tried, caught = Counter(r["folder"] for r in results), Counter(r["folder"] for r in results if r["caught"])
+    rows = [(folder, tried[folder], same[folder], caught[folder]) for folder in sorted(tried)]
+    return [*rows, ("all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True)))] if rows else []
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; returns the exit status."""
+    args = parser().parse_args(argv)
+    equivalent = reasons()
+    known = {}
+    if args.out.exists():
+        known = {r["key"]: r for r in map(json.loads, args.out.read_text().splitlines())}
+    print("Drawing mutants.", flush=True)
+    # So that a run that is ended removes its copy and ends its tests.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    mutants = list(sample(ROOT, args.count, args.seed, args.least, args.only))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    bench, selection, results, wins = Bench(ROOT), Selection(ROOT), [], Counter()
+    try:
+        for number, mutant in enumerate(mutants, 1):
+            result = known.get(mutant.key)
+            if result is None or not (result["caught"] or mutant.key in equivalent):
+                result = try_out(bench, selection, mutant, args.limit, args.far, wins)
+                with args.out.open("a") as file:
+                    file.write(json.dumps(result) + "\n")
+            results.append(result)
+            wins.update((place, result["by"].partition("::")[0]) for place in (result["path"], result["folder"]))
+            said = "caught" if result["caught"] else "equivalent" if mutant.key in equivalent else "SURVIVED"
+            print(f"{number}/{len(mutants)} {said} in {result['seconds']} s: {mutant.key} {result['by']}", flush=True)
+    finally:
+        bench.close()
+    print("\n| folder | mutants | equivalent | caught | share |\n|---|---|---|---|---|")
+    rows = table(results, equivalent)
+    for folder, tried, same, caught in rows:
+        print(f"| {folder} | {tried} | {same} | {caught} | {caught / max(tried - same, 1):.0%} |")
+    bars = [Bar(f"caught_{folder}", caught / (tried - same), 0.95) for folder, tried, same, caught in rows if tried > same]
+    return int(not all_met(bars) and args.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""Tests in a copy of the repository with one changed file, in processes forked from this one, which has imported the libraries but not the package.
+
+A mutant is caught when a test fails that passes without it, when collecting the tests fails, or when time or memory run out.
+"""
+
+import contextlib
+import gc
+import importlib
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.mutants.sample import PACKAGE, Mutant
+
+# Imported once, before the first fork.
+LIBRARIES = (
+    *("torch", "torchaudio", "torchmetrics", "torchmetrics.functional", "pytorch_lightning", "pytorch_lightning.cli", "timm"),
+    *("jsonargparse", "pandas", "pyarrow", "sklearn.linear_model", "sklearn.neighbors", "sklearn.metrics", "scipy.signal"),
+    *("soundfile", "soxr", "safetensors.torch", "yaml", "matplotlib.figure", "hypothesis", "pytest"),
+)
+COPIED = (
+    PACKAGE,
+    "tests",
+    "config",
+    "docs",
+    "benchmarks",
+    "media",
+    "*.py",
+    "*.md",
+    "*.toml",
+    "*.txt",
+    "Makefile",
+    "LICENSE",
+    "CITATION.cff",
+)
+MEMORY = 12 << 30
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the tests said: "passed", "failed", "timeout" or "empty" (no test ran), the first test that failed, and the seconds it took."""
+
+    outcome: str
+    test: str
+    seconds: float
+
+
+class FirstFailure:
+    """A plugin of pytest that writes the name of the first test that fails into a file."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not self.file.exists():
+            self.file.write_text(report.nodeid)
+
+    def pytest_collectreport(self, report):
+        if report.failed and not self.file.exists():
+            self.file.write_text(f"{report.nodeid} (collecting)")
+
+
+class Bench:
+    """A copy of the repository that mutants are put into, one after the other.
+
+    Args:
+        root: of the repository; its working tree is copied and never changed.
+        folder: to work in; made anew.
+    """
+
+    def __init__(self, root: Path, folder: Path | None = None):
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.root = self.folder / "repository"
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+        for pattern in COPIED:
+            for path in root.glob(pattern):
+                to = self.root / path.relative_to(root)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(path, to, ignore=ignore, symlinks=True) if path.is_dir() else shutil.copy2(path, to)
+        if (shared := root.parent / "shared").exists():
+            (self.folder / "shared").symlink_to(shared.resolve())
+        self._passing: dict[str, bool] = {}
+        for name in LIBRARIES:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue
+        gc.freeze()
+
+    def close(self) -> None:
+        """Remove the copy."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def test(self, tests: Sequence[str], limit: float) -> Answer:
+        """Run tests until the first failure, in a process of its own, for at most ``limit`` seconds."""
+        failed, begun = self.folder / "failed", time.monotonic()
+        failed.unlink(missing_ok=True)
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            self._run(tests, failed)
+        status = self._wait(child, begun + limit)
+        seconds = time.monotonic() - begun
+        for made in ("scratch", "cache", "temporary"):
+            shutil.rmtree(self.folder / made, ignore_errors=True)
+        name = failed.read_text() if failed.exists() else ""
+        if status is None:
+            return Answer("timeout", name, seconds)
+        outcome = {0: "passed", 5: "empty"}.get(os.waitstatus_to_exitcode(status), "failed")
+        return Answer(outcome, name, seconds)
+
+    def _wait(self, child: int, deadline: float) -> int | None:
+        """The status of the child; None when it had to be killed. What it started ends with it."""
+        status = None
+        try:
+            while status is None and time.monotonic() < deadline:
+                ended, found = os.waitpid(child, os.WNOHANG)
+                status = found if ended else None
+                time.sleep(0.02)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            if status is None:
+                os.waitpid(child, 0)
+        return status
+
+    def _run(self, tests: Sequence[str], failed: Path) -> None:
+        """In the child: pytest on the copy. Does not return."""
+        try:
+            os.setsid()
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            for stream in (1, 2):
+                os.dup2(quiet, stream)
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            os.chdir(self.root)
+            for name in [name for name in sys.modules if name.partition(".")[0] in ("benchmarks", PACKAGE)]:
+                del sys.modules[name]
+            sys.path[:] = [str(self.root), *(p for p in sys.path if p not in ("", os.getcwd()))]
+            sys.dont_write_bytecode = True
+            os.environ |= {
+                "PYTHONPATH": str(self.root),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "SEMISUPCON_CACHE": str(self.folder / "cache"),
+                "TMPDIR": str(self.folder / "temporary"),
+                "OMP_NUM_THREADS": "1",
+            }
+            tempfile.tempdir = None
+            (self.folder / "temporary").mkdir()
+            import pytest
+
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(1)
+            sys.argv[:] = ["pytest"]
+            options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", f"--basetemp={self.folder / 'scratch'}"]
+            code = pytest.main([*options, *tests], plugins=[FirstFailure(failed)])
+            os._exit(int(code))
+        except BaseException:
+            os._exit(1)
+
+    def catches(self, mutant: Mutant, tests: Sequence[str], limit: float) -> Answer:
+        """Run tests on a mutant. A test that fails without it too is left out."""
+        file = self.root / mutant.path
+        original, left_out = file.read_text(), []
+        try:
+            while True:
+                file.write_text(mutant.source)
+                answer = self.test([*tests, *left_out], limit)
+                file.write_text(original)
+                if answer.outcome != "failed" or not answer.test or self._passes(answer.test, limit):
+                    return answer
+                left_out += ["--deselect", answer.test.removesuffix(" (collecting)")]
+        finally:
+            file.write_text(original)
+
+    def _passes(self, test: str, limit: float) -> bool:
+        """Whether a test passes on the unchanged copy."""
+        if test not in self._passing:
+            self._passing[test] = self.test([test.removesuffix(" (collecting)")], limit).outcome in ("passed", "empty")
+        return self._passing[test]
