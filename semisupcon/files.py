@@ -48,8 +48,11 @@ def cache_folder() -> Path:
     ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else ``~/.cache/semisupcon``. A leading ``~`` is the home folder.
     """
     if own := os.environ.get("SEMISUPCON_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon"
+        return Path(os.path.expanduser(own))
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon"
+    except RuntimeError:  # The user has no home folder: nothing can be kept.
+        return Path(os.devnull) / "semisupcon"
 
 
 def text_of(path: str | bytes | Path) -> str:
@@ -118,6 +121,21 @@ def make_folders(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
         sync(made.parent)
+
+
+def check_writable_folder(folder: Path, remedy: str) -> None:
+    """Make a folder, and see whether files can be written into it.
+
+    Raises:
+        UserError: with the reason of the operating system and the remedy.
+    """
+    try:
+        with disk_errors(folder):
+            make_folders(folder)
+        if reason := _reason(OSError(), folder / "any"):
+            raise UserError(f"{folder} cannot be written: {reason}.")
+    except UserError as error:
+        raise UserError(f"{error}\n{remedy}") from error
 
 
 def sync(path: str | Path) -> None:

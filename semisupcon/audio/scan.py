@@ -108,7 +108,7 @@ def _load(store: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(store)[columns]
     except Exception as error:  # whatever is wrong with a cache, it can be made again
-        if store.exists():
+        if os.path.exists(store):
             log.warning("The scan cache %s cannot be read (%s); scanning again.", store, error)
         return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
 
@@ -118,7 +118,7 @@ def _save(table: pd.DataFrame, store: Path) -> None:
         with atomic_path(store) as partial:
             table.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64}).to_parquet(partial)
     except UserError as error:
-        log.warning("%s It is a cache: the next run scans the audio again.", error)
+        log.warning("%s It is a cache, which SEMISUPCON_CACHE places elsewhere: the next run scans the audio again.", error)
 
 
 def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 import inspect
 import logging
+import os
 from argparse import Namespace
 from pathlib import Path
 
 from semisupcon.commands.parser import Parser, nearest_option
+from semisupcon.commands.ranges import SHARE, check_numbers
 from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError
 from semisupcon.written import resolved
@@ -27,6 +29,8 @@ def main(args: list[str]) -> int:
     download.add_argument("--data_dir", type=Path, required=True, help="folder to unpack into")
     download.add_argument("--yes", action="store_true", help="fetch it")
     known, rest = parser.parse_known_args(args)
+    if known.command == "check":
+        check_numbers(vars(known), {"max_missing": SHARE, "max_unreadable": SHARE})
     if rest and known.command != "check":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if known.command == "list":
@@ -79,6 +83,9 @@ def _check(known: Namespace, options: dict, of_command: list[str]) -> int:
             raise ConfigError(f"There is no option --{name}. " + (f"Did you mean --{meant}?" if meant else takes))
     if known.data_dir is None and not known.task.rsplit(".", 1)[-1].startswith("synthetic_"):
         raise ConfigError(f"Task '{known.task}' needs its folder: give it with --data_dir.")
+    if known.data_dir is not None and not os.path.isdir(known.data_dir):
+        what = "a file and no folder" if os.path.isfile(known.data_dir) else "not found"
+        raise ConfigError(f"--data_dir is {what}: {known.data_dir}\nGive the folder that holds the data set '{known.task}'.")
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # Which word was taken for which split.
     findings = check(known.task, known.data_dir, known.max_missing, known.max_unreadable, **options)
     print(report(known.task, findings))

@@ -11,6 +11,7 @@ from torch import Tensor
 from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.commands.parser import Parser
+from semisupcon.commands.ranges import ABOVE_ZERO, GREAT, NOT_NEGATIVE, SAMPLE_RATE, Range, check_numbers
 from semisupcon.configuration import layered, section
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.files import atomic_path
@@ -21,6 +22,15 @@ from semisupcon.recipes import find_config
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+RANGES = {
+    "severity": Range(0, 5),
+    "sample_rate": SAMPLE_RATE,
+    "views": Range(1, MAX_VIEWS),
+    "start": Range(0),
+    "seconds": ABOVE_ZERO,
+    "pass": NOT_NEGATIVE,
+    "seed": Range(-GREAT, GREAT),
+}
 DEFAULTS = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
 
 
@@ -50,9 +60,9 @@ def main(args: list[str]) -> int:
     settings = DEFAULTS | {name: configured[name] for name in DEFAULTS if configured.get(name) is not None}
     given = {"aug_list": options.aug_list, "severity_modifier": options.severity, "target_sample_rate": options.sample_rate}
     settings |= {name: value for name, value in given.items() if value is not None}
-    if not 1 <= options.views <= MAX_VIEWS or options.seconds <= 0 or options.start < 0:
-        raise ConfigError(f"hear: views lie between 1 and {MAX_VIEWS}, seconds above 0, start at 0 or later.")
-    sample_rate = settings["target_sample_rate"] or DEFAULTS["target_sample_rate"]
+    check_numbers(vars(options) | {"pass": options.number}, RANGES)
+    check_numbers({"data.target_sample_rate": settings["target_sample_rate"]}, {"data.target_sample_rate": SAMPLE_RATE})
+    sample_rate = settings["target_sample_rate"]
     chain = build_chain(settings["aug_list"], settings["severity_modifier"], sample_rate)
     if chain is None:
         raise ConfigError(

@@ -6,6 +6,16 @@ The configuration is the one that `pretrain.py` takes; only its data are looked 
 import logging
 
 from semisupcon.commands import types  # noqa: F401, for aug_list
+from semisupcon.commands.ranges import (
+    ABOVE_ZERO,
+    COUNT,
+    NOT_NEGATIVE,
+    SAMPLE_RATE,
+    SHARE,
+    SHARE_ABOVE_ZERO,
+    Range,
+    check_numbers,
+)
 from semisupcon.commands.typed import TypedParser, take_configs
 from semisupcon.configuration import section
 from semisupcon.data.datamodule import AudioDataModule
@@ -13,7 +23,22 @@ from semisupcon.data.packed.reading import Packed
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
 from semisupcon.errors import ConfigError
+from semisupcon.random import MAX_VIEWS
 
+# Also of what packing does not look at: the same configuration is trained from.
+DATA = {
+    "target_sample_rate": SAMPLE_RATE,
+    "target_length": ABOVE_ZERO,
+    "batch_size": COUNT,
+    "num_workers": NOT_NEGATIVE,
+    "val_split": Range(0, 1, (False, True)),
+    "supervised_data_p": SHARE,
+    "intrabatch_supervised_p": SHARE,
+    "severity_modifier": Range(0, 5),
+    "views": Range(1, MAX_VIEWS),
+    "crop_fraction": SHARE_ABOVE_ZERO,
+    "max_bad": SHARE,
+}
 SOURCES = ("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs")
 log = logging.getLogger(__name__)
 
@@ -37,8 +62,11 @@ def main(args: list[str] | None = None) -> int:
         parser.set_defaults({f"data.{name}": value})
     options = parser.parse_args(args)
 
+    check_numbers({"threads": options.threads}, {"threads": Range(1, 1024)})
+    check_numbers({f"data.{name}": value for name, value in vars(options.data).items()}, {f"data.{n}": r for n, r in DATA.items()})
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     sample_rate = options.data.target_sample_rate or section(section(config, "model"), "encoder").get("sample_rate")
+    check_numbers({"model.encoder.sample_rate": sample_rate}, {"model.encoder.sample_rate": SAMPLE_RATE})
     if sample_rate is None:
         raise ConfigError("The configuration does not say the sample rate.\nGive the encoder's: --data.target_sample_rate HZ")
     sources = {name: options.data[name] for name in SOURCES}

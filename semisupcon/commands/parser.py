@@ -14,6 +14,8 @@ from semisupcon.written import at_home
 
 LINES, LETTERS = 3, 600
 SIMILAR = 0.6
+# Options that name a file or folder, by the last part of their names.
+PATHS = ("out", "data_dir", "data_root", "cache_dir", "ckpt_path", "packed", "checkpoint", "checkpoints", "head", "resume_from_checkpoint")
 TYPES = {"int": "a whole number", "float": "a number"}
 
 
@@ -74,6 +76,14 @@ class Answers:
         """Print the answer and exit with status 2."""
         sys.stderr.write(f"error: {short(self.answer(str(message)))}\n")
         raise SystemExit(2)
+
+    def refuse_empty(self) -> None:
+        """End with status 2 where a path is empty, as a variable of the shell that is not set leaves it: it would mean the current folder."""
+        for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
+            name, equals, value = word.partition("=")
+            is_path = name.startswith("--") and (plain_name(name).rpartition(".")[2] in PATHS or plain_name(name).startswith("data_dirs."))
+            if is_path and not (value if equals else following).strip():
+                self.error(f"{name} is empty. Give a path; the current folder is written as .")
 
     def answer(self, message: str) -> str:
         """A message of argparse in words of ours, with the option or value that was probably meant."""
@@ -153,6 +163,7 @@ class Parser(Answers, argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self.words = list(sys.argv[1:] if args is None else args)
+        self.refuse_empty()
         parsed, rest = super().parse_known_args(args, namespace)
         for name, value in vars(parsed).items():
             setattr(parsed, name, at_home(value))

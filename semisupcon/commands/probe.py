@@ -146,30 +146,36 @@ def gather_task_options(args: list[str]) -> list[str]:
 def make_suite(options: Any, built: Any):
     """The suite that the options describe; ``built`` holds their objects."""
     from semisupcon.commands.device import device_of
-    from semisupcon.files import cache_folder
+    from semisupcon.commands.probe_numbers import check_probe_numbers
+    from semisupcon.commands.ranges import GREAT
+    from semisupcon.files import cache_folder, check_writable_folder
     from semisupcon.probing.embeddings.embedder import Embedder
     from semisupcon.probing.studies.run import Studies
     from semisupcon.probing.suite import Suite
 
+    cache = Path(options.cache_dir) if options.cache_dir else cache_folder() / "embeddings"
     device = device_of(options.device)
     if device == "cpu":
         keep_freed_memory()
     if options.on_error not in ("fail", "skip"):
         raise ConfigError(f"--on_error is fail or skip, got '{options.on_error}'.")
-    for name in ("batch_size", "resamples"):
-        if getattr(options, name) < 1:
-            raise ConfigError(f"--{name} must be at least 1, got {getattr(options, name)}.")
+    check_probe_numbers(options)
     seeds = listed(options.seeds)
+    if not seeds:
+        raise ConfigError("--seeds takes whole numbers, got none.")
     if wrong := [seed for seed in seeds if not str(seed).lstrip("-").isdecimal()]:
         raise ConfigError(f"--seeds takes whole numbers, got '{wrong[0]}'.")
+    if wrong := [seed for seed in seeds if not -GREAT <= int(seed) <= GREAT]:
+        raise ConfigError(f"--seeds takes numbers of at most 15 digits, got {wrong[0]}.")
     if options.test_only != (options.head is not None):
         raise ConfigError("--test_only and --head PATH belong together.")
+    check_writable_folder(cache, "Give a folder for embeddings that can be written to with --cache_dir.")
     return Suite(
         tasks=listed(options.tasks),
         checkpoints=listed(options.checkpoints),
         methods=listed(options.methods),
         out=Path(options.out),
-        embedder=Embedder(Path(options.cache_dir or cache_folder() / "embeddings"), options.batch_size, device, options.on_error),
+        embedder=Embedder(cache, options.batch_size, device, options.on_error),
         data_root=Path(options.data_root) if options.data_root else None,
         data_dirs=dict(options.data_dirs),
         task_kwargs={name: dict(given) for name, given in options.task_kwargs.items()},

@@ -47,7 +47,8 @@ class Typed(Answers):
     recipes: tuple[str, ...] = PRETRAINING
 
     def parse_args(self, args=None, *more, **kwargs):
-        self.words = list(sys.argv[1:] if args is None else args)
+        self.words = [str(word) for word in (sys.argv[1:] if args is None else args)]
+        self.refuse_empty()
         parsed = self._parse_words(*more, **kwargs)
         read_task_options(parsed)
         return at_home_everywhere(parsed)

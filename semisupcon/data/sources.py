@@ -20,6 +20,7 @@ import pandas as pd
 from semisupcon.audio.listing import list_audio, no_audio, tell
 from semisupcon.audio.scan import scan, usable
 from semisupcon.datasets import LabelledClips, find_task, load_annotations
+from semisupcon.datasets.parsing.copies import one_of_each, told
 from semisupcon.datasets.parsing.finding import sort_unlisted
 from semisupcon.datasets.parsing.names import portable, spelling
 from semisupcon.datasets.synthesis import render
@@ -170,6 +171,7 @@ def gather(
     facts = scan(files["path"].tolist())
     good = usable(files["name"].tolist(), facts, max_bad, where)
     files = pd.concat([files, facts[["frames", "sample_rate"]]], axis=1)[good].reset_index(drop=True)
+    files = without_copies(files, labelled, pool)
     files["listed"] = files["row"].notna()
     labels = pool.without_labels() if labelled is None else labelled
     targets = np.full((len(files), len(labels.classes)), np.nan, np.float32)
@@ -210,6 +212,26 @@ def _keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataF
         table = table[~table["path"].isin(held_out)]
         table = pd.concat([listed[~(training & (split_in_pool == "test"))], _apart(table, listed)])
     return table[table["split"] != "test"].sort_values("path", kind="stable", ignore_index=True)
+
+
+def without_copies(files: pd.DataFrame, labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFrame:
+    """The files without those that are the same recording as another, see `semisupcon.datasets.parsing.copies`.
+
+    A file that ``labelled`` lists stays. Of other copies the one stays that is held out: a test clip, or else a validation clip.
+    """
+    others = pd.concat([located(source) for source in (labelled, pool) if source is not None]).drop_duplicates("path")
+    others = others[~others["path"].isin(files["path"]) & (others["split"] != "train")].assign(split="test")
+    every = pd.concat([files, others], ignore_index=True)
+    listed = every["row"].notna()
+    rank = (~listed).to_numpy() * every["split"].map({"test": 1, "val": 2, "train": 3}).to_numpy()
+    used, left_out = one_of_each(every["path"].tolist(), rank.tolist())
+    left_out = [(i, j) for i, j in left_out if i < len(files) and not listed[i]]
+    if left_out:
+        log.warning("data: %s", told(left_out, every["name"].tolist()))
+    stays = (used | listed.to_numpy())[: len(files)]
+    if twice := int((~used & listed.to_numpy()).sum()):
+        log.warning("data: the table lists %d recordings more than once; data check names them.", twice)
+    return files[stays].reset_index(drop=True)
 
 
 def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:

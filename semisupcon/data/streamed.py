@@ -64,6 +64,8 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
 
     packed, out = Path(packed), Path(out)
     files = Packed(packed).clips.table
+    if out.exists() and not out.is_dir():
+        raise UserError(f"The output is a file and no folder.\nIn: {out}\nGive a new folder.")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
     audio = PackedAudio(packed, files)

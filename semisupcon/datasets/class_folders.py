@@ -4,6 +4,8 @@ It serves sets that come without annotation files (MUSAN, VoxForge, Watkins, Com
 al. 2023), whose splits are lists of classes: the classes met in test were never seen in training.
 """
 
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pandas as pd
 
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
+from semisupcon.datasets.parsing.copies import one_of_each, told
 from semisupcon.datasets.parsing.finding import audio_files
 from semisupcon.datasets.parsing.labels import one_hot
 from semisupcon.datasets.parsing.names import composed
@@ -18,6 +21,7 @@ from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import ConfigError, DatasetNotFoundError, nearest
 
 REST = "rest"
+log = logging.getLogger(__name__)
 
 
 @card(kind="multiclass", classes=None, split="lists of classes, or seeded and stratified", metric="accuracy", licence="yours")
@@ -57,7 +61,7 @@ def class_folders(
     rows = [(file, name) for file, name in files if name not in ignored and not name.startswith("_")]
     if not rows:
         raise DatasetNotFoundError("A folder a class, with audio in it,", root, "Lay the clips out as <class>/<clip>.wav.")
-    table = pd.DataFrame(rows, columns=["path", "label"])
+    table = _without_copies(root, pd.DataFrame(rows, columns=["path", "label"]))
     classes = tuple(sorted(table["label"].unique()))
     lists = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
     if any(names is not None for names in lists.values()):
@@ -70,6 +74,14 @@ def class_folders(
 def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
     """One class alone, or several with commas between, as a list."""
     return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) and names != REST else names
+
+
+def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Every recording of a class once: else one copy could be trained on and the other be tested."""
+    used, left_out = one_of_each([os.path.join(root, path) for path in table["path"]], apart=table["label"].tolist())
+    if left_out:
+        log.warning("class_folders: %s", told(left_out, table["path"].tolist()))
+    return table[used].reset_index(drop=True)
 
 
 def _split_of_class(classes: tuple[str, ...], lists: dict[str, Sequence[str] | str | None]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Small audio files that the tests of the data path write themselves."""
 
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def write(tmp_path):
     def write_file(name: str, samples: int = 4000, sample_rate: int = 8000, seed: int | None = None, channels: int = 1, **options) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        sf.write(path, noise(samples, sum(name.encode()) if seed is None else seed, channels), sample_rate, **options)
+        sf.write(path, noise(samples, crc32(name.encode()) if seed is None else seed, channels), sample_rate, **options)
         return path
 
     return write_file

@@ -180,11 +180,18 @@ def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_t
     table = load_annotations(task, root, max_missing=0.9, **options).table
     train, test = (table.loc[table["split"] == split, "path"].iloc[0] for split in ("train", "test"))
     (root / train).unlink()
-    shutil.copy((root / test).resolve(), root / train)
+    if task == "class_folders":  # It leaves copies of the same bytes out by itself.
+        audio, rate = sf.read(root / test)
+        sf.write(root / train, audio / 2, rate, subtype="PCM_24")
+    else:
+        shutil.copy((root / test).resolve(), root / train)
     findings = check(task, root, max_missing=0.9, **options)
     assert findings.unfit == ["Files that are the same audio as one of another split: 1."]
     assert {findings.across[0][0], findings.across[0][2]} == {train, test}
-    assert (findings.unreadable, findings.silent, findings.within) == ({}, [], [])
+    assert (findings.unreadable, findings.silent) == ({}, [])
+    # Two notes of a synthesised bass differ by their level only.
+    layer = re.compile("_vl[0-9]")
+    assert all(layer.sub("", a) == layer.sub("", b) and "killer_bass" in a for a, b, _ in findings.within)
 
 
 def test_the_guide_names_every_task_and_its_example_runs(world, monkeypatch, capsys):

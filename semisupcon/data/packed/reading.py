@@ -103,7 +103,10 @@ class Packed:
                 raise _damaged(self.folder, f"{path.name} has {size} bytes instead of {2 * samples}")
             states.append((path.name, size, path.stat().st_mtime_ns))
         seen = cache_folder() / f"packed-{self.header['fingerprint']}.json"
-        known = json.loads(seen.read_text()) if seen.exists() else None
+        try:
+            known = json.loads(seen.read_text())
+        except (OSError, ValueError):
+            known = None
         present = json.loads(json.dumps({"folder": str(self.folder.resolve()), "shards": states}))
         if known == present:
             return
@@ -123,7 +126,7 @@ class Packed:
         try:
             write_text(seen, json.dumps(present))
         except UserError as error:
-            log.warning("%s It is a cache: the next run checks the packed audio again.", error)
+            log.warning("%s It is a cache, which SEMISUPCON_CACHE places elsewhere: the next run checks the packed audio again.", error)
 
     def _check_sources(self, files: pd.DataFrame) -> None:
         """Compare the source files with what they were, where they are at hand."""

@@ -116,6 +116,8 @@ def _fingerprint(files: pd.DataFrame, clips: LabelledClips, sources: dict[str, A
 
 def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
     """Make the folder ready; False if it holds this very set already."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out is a file and no folder.\nIn: {out}\nGive a new folder.")
     for name in (HEADER, PLAN):
         if not (out / name).exists():
             continue

@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from semisupcon.audio.reading import read
+from semisupcon.audio.fingerprints import fingerprint, match
+from semisupcon.audio.opening import open_audio
 from semisupcon.audio.scan import scan
 from semisupcon.audio.values import OPPOSITE, SILENT
 from semisupcon.datasets import MAX_MISSING, LabelledClips, read_annotations
@@ -25,16 +27,21 @@ from semisupcon.datasets.parsing.finding import find_clips
 from semisupcon.errors import AudioError, DatasetNotFoundError
 
 MAX_UNREADABLE = 0.01
-LISTENED_SECONDS = 60  # of longer files, this much from the middle
+LISTENED_SECONDS, FINGERPRINT_SECONDS = 60, 4  # of longer files, this much from the middle
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
 RUN = 3  # samples at full scale in a row that no recording has by chance
 _MANY = 2000
+_BLOCK = 1 << 20  # samples of all channels that are decoded at once
 
 
 @dataclass
 class Findings:
-    """What `check` found. Paths are as listed, or as found on disk where they exist."""
+    """What `check` found. Paths are as listed, or as found on disk where they exist.
+
+    ``across`` and ``within`` hold files that are the same audio in two splits and in one; ``by_sound`` those of these pairs that are so by
+    their acoustic fingerprint, and not sample by sample.
+    """
 
     clips: LabelledClips
     seconds: np.ndarray
@@ -44,6 +51,7 @@ class Findings:
     clipped: dict[str, float]
     across: list[tuple[str, str, str, str]]
     within: list[tuple[str, str, str]]
+    by_sound: set[tuple[str, str]]
     groups: dict[str, dict[str, list[str]]]
     listed: int
     unfit: list[str] = field(default_factory=list)
@@ -54,21 +62,53 @@ class Findings:
         return not self.unfit
 
 
-def listen(path: str, frames: int, sample_rate: int) -> tuple[bytes, float]:
-    """A digest of what a file sounds like, and the share of its samples that are clipped.
+class Heard(NamedTuple):
+    """What `listen` found: a digest of the samples, the share of them that is clipped, and an acoustic fingerprint."""
+
+    digest: bytes
+    clipped: float
+    fingerprint: np.ndarray
+
+
+def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard:
+    """Listen to a file, in blocks: memory grows neither with its length nor with its channels.
 
     The digest is of the decoded mono samples, so a wav and its flac are the same; of files longer than a minute, of their length and the minute
-    in their middle. A sample is clipped when it is at full scale with at least two neighbours.
+    in their middle. A sample is clipped when it is at full scale with at least two neighbours. The fingerprint is of the four seconds in the middle.
     """
     span = min(frames, LISTENED_SECONDS * sample_rate)
-    audio = read(path, (frames - span) // 2, span)
-    digest = blake2b(np.ascontiguousarray(audio + np.float32(0)).tobytes(), digest_size=16, key=f"{frames}/{sample_rate}".encode()).digest()
-    loud = np.abs(audio) >= FULL_SCALE
+    first = (frames - span) // 2
+    wanted = min(frames, FINGERPRINT_SECONDS * sample_rate)
+    middle = (frames - wanted) // 2
+    digest = blake2b(digest_size=16, key=f"{frames}/{sample_rate}".encode())
+    clipped, run, kept = 0, 0, []
+    size = max(1, _BLOCK // max(1, channels))
+    with open_audio(path, frames) as file:
+        file.seek(first)
+        for start in range(first, first + span, size):
+            audio = file.read(min(size, first + span - start)).mean(axis=1)
+            digest.update(np.ascontiguousarray(audio + np.float32(0)).tobytes())
+            count, run = _clipped(np.abs(audio) >= FULL_SCALE, run)
+            clipped += count
+            kept.append(audio[max(0, middle - start) : max(0, middle + wanted - start)].copy())
+    clipped += run if run >= RUN else 0
+    return Heard(digest.digest(), clipped / max(1, span), fingerprint(np.concatenate(kept), sample_rate))
+
+
+def _clipped(loud: np.ndarray, run: int) -> tuple[int, int]:
+    """Samples in runs that end in this block, and the length of the run that is still open; ``run`` is that of the block before."""
     if not loud.any():
-        return digest, 0.0
+        return (run if run >= RUN else 0), 0
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(np.int8)))
     lengths = edges[1::2] - edges[::2]
-    return digest, float(lengths[lengths >= RUN].sum() / len(audio))
+    ended = 0
+    if loud[0]:
+        lengths[0] += run
+    elif run >= RUN:
+        ended = run
+    is_open = bool(loud[-1])
+    closed = lengths[:-1] if is_open else lengths
+    return int(ended + closed[closed >= RUN].sum()), int(lengths[-1]) if is_open else 0
 
 
 def check(
@@ -104,13 +144,14 @@ def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str]
     unreadable = {path: problem for path, problem in why.items() if problem not in (SILENT, OPPOSITE)}
     heard = [i for i, problem in enumerate(problems) if not problem]
 
-    def hear(i: int) -> tuple[bytes, float] | str:
+    def hear(i: int) -> Heard | str:
         try:
-            return listen(str(clips.files[i]), int(facts["frames"].iloc[i]), int(facts["sample_rate"].iloc[i]))
+            return listen(str(clips.files[i]), *(int(facts[name].iloc[i]) for name in ("frames", "sample_rate", "channels")))
         except AudioError as error:
             return error.problem
 
-    by_sound: dict[bytes, list[int]] = defaultdict(list)
+    by_digest: dict[bytes, list[int]] = defaultdict(list)
+    fingerprints: dict[int, np.ndarray] = {}
     clipped: dict[str, float] = {}
     with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
         bar = tqdm(pool.map(hear, heard), total=len(heard), desc="Listening", unit="file", disable=None if len(heard) > _MANY else True)
@@ -118,11 +159,14 @@ def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str]
             if isinstance(answer, str):
                 unreadable[paths[i]] = answer
                 continue
-            by_sound[answer[0]].append(i)
-            if answer[1] >= CLIPPED_SHARE:
-                clipped[paths[i]] = answer[1]
+            if answer.digest not in by_digest:
+                fingerprints[i] = answer.fingerprint
+            by_digest[answer.digest].append(i)
+            if answer.clipped >= CLIPPED_SHARE:
+                clipped[paths[i]] = answer.clipped
     splits = clips.split.tolist()
-    pairs = [pair for same in by_sound.values() for pair in _pairs(same, splits)]
+    pairs = [pair for same in _same_sound(by_digest, fingerprints) for pair in _pairs(same, splits)]
+    digest_of = {i: digest for digest, same in by_digest.items() for i in same}
     return Findings(
         clips=clips,
         seconds=(facts["frames"] / facts["sample_rate"].clip(lower=1)).to_numpy(),
@@ -132,9 +176,23 @@ def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str]
         clipped=clipped,
         across=[(paths[i], splits[i], paths[j], splits[j]) for i, j in pairs if splits[i] != splits[j]],
         within=[(paths[i], paths[j], splits[i]) for i, j in pairs if splits[i] == splits[j]],
+        by_sound={(paths[i], paths[j]) for i, j in pairs if digest_of[i] != digest_of[j]},
         groups=_leaking_groups(clips.table, clips.classes),
         listed=listed,
     )
+
+
+def _same_sound(by_digest: dict[bytes, list[int]], fingerprints: dict[int, np.ndarray]) -> list[list[int]]:
+    """Groups of files that are the same audio, two or more, in the order of the table."""
+    group_of = {same[0]: same for same in by_digest.values()}
+    heard = sorted(fingerprints)
+    for a, b, _ in match([fingerprints[i] for i in heard]):
+        one, other = group_of[heard[a]], group_of[heard[b]]
+        if one is not other:
+            one += other
+            group_of |= dict.fromkeys((i for i in other if i in group_of), one)
+    groups = {id(same): sorted(same) for same in group_of.values()}
+    return sorted(same for same in groups.values() if len(same) > 1)
 
 
 def _pairs(same: list[int], splits: list[str]) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from semisupcon.datasets import TASKS, find_task
 from semisupcon.datasets.card import Archive
 from semisupcon.errors import ConfigError, UserError
-from semisupcon.files import write_text
+from semisupcon.files import check_writable_folder, write_text
 
 TIMEOUT = 60
 CHUNK = 1 << 20
@@ -36,6 +36,8 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
         UserError: if fetching fails, or what was fetched is not what it should be.
     """
     card = find_task(task).card
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--data_dir {folder} is a file and no folder. Give the folder to unpack into.")
     if not card.archives:
         others = ", ".join(name for name in sorted(TASKS) if find_task(name).card.archives)
         where = f" It can be had from {card.source}." if card.source else ""
@@ -46,8 +48,14 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
     if not confirmed:
         say(f"Nothing was fetched; add --yes to fetch this into {folder}.")
         return 0
-    for archive in card.archives:
-        fetch(archive, folder, say)
+    is_new = not folder.exists()
+    check_writable_folder(folder, "Give a folder that can be written to with --data_dir.")
+    try:
+        for archive in card.archives:
+            fetch(archive, folder, say)
+    finally:
+        if is_new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()  # nothing came
     return 0
 
 

@@ -45,8 +45,8 @@ def report(task: str, findings: Findings) -> str:
         _some("Unreadable", [f"{path} ({why})" for path, why in findings.unreadable.items()], shown=MOST_SHOWN),
         _some("Silent", findings.silent, shown=MOST_SHOWN),
         _some("Clipped", [f"{path} ({share:.1%} of its samples)" for path, share in findings.clipped.items()]),
-        _some("Same audio in two splits", [f"{a} ({split_a}) = {b} ({split_b})" for a, split_a, b, split_b in findings.across]),
-        _some("Same audio twice in one split", [f"{a} = {b} ({split})" for a, b, split in findings.within]),
+        _some("Same audio in two splits", [f"{a} ({of_a}) = {b} ({of_b}){_how(findings, a, b)}" for a, of_a, b, of_b in findings.across]),
+        _some("Same audio twice in one split", [f"{a} = {b} ({split}){_how(findings, a, b)}" for a, b, split in findings.within]),
         *_groups(findings),
     ]
     verdict = "Fit for training." if findings.fit else "\n".join(["NOT fit for training:", *(f"  {reason}" for reason in findings.unfit)])
@@ -85,6 +85,10 @@ def _balance(findings: Findings) -> str:
     text = table_of(rows, ("class" if few else "class (commonest and rarest)", *SPLITS))
     empty = [f"{name} has no {split} clip" for split in SPLITS for name, n in zip(clips.classes, counts[split], strict=True) if n == 0]
     return text + "\n" + _some("Classes without clips", empty)
+
+
+def _how(findings: Findings, a: str, b: str) -> str:
+    return ", encoded or scaled otherwise" * ((a, b) in findings.by_sound)
 
 
 def _groups(findings: Findings) -> list[str]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from semisupcon.datasets.synthesis.clips import PITCHES, TAGS, render_clip
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE
 from semisupcon.datasets.synthesis.players import INSTRUMENTS
-from semisupcon.files import cache_folder, disk_errors, make_folders, sync
+from semisupcon.files import cache_folder, check_writable_folder, disk_errors, make_folders, sync
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"
@@ -34,7 +34,7 @@ def synthetic_folder() -> Path:
 def complete(folder: Path, clips: int, seconds: float) -> bool:
     """Whether a folder holds the first ``clips`` clips, each of the right size, and their labels."""
     labels = folder / LABELS
-    if not labels.is_file() or len(labels.read_text().splitlines()) <= clips:
+    if not os.path.isfile(labels) or len(labels.read_text().splitlines()) <= clips:
         return False
     size = WAV_HEADER + 2 * int(seconds * SAMPLE_RATE)
     files = (folder / path_of(i) for i in range(clips))
@@ -64,6 +64,9 @@ def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, p
     folder = synthetic_folder() if folder is None else Path(folder)
     if complete(folder, clips, seconds):
         return folder
+    check_writable_folder(
+        folder.parent, "The synthetic set is kept there; place it elsewhere with the environment variable SEMISUPCON_CACHE."
+    )
     scratch = None
     try:
         with disk_errors(folder):

@@ -155,6 +155,8 @@ def finetune(
         torch.manual_seed(seed)  # of dropout
         trainer = make_trainer(embedder, options)
         trainer.fit(tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject))
+        if tuner.kept is None:
+            raise ConfigError(f"Fine-tuning diverged: no validation loss was finite. Lower --finetune.lr ({options.lr:g}).")
         tuner.load_state_dict(tuner.kept)
         scores = trainer.predict(tuner, tracks(task, "test", subject))
     tuner.cpu()

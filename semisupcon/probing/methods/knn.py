@@ -4,16 +4,19 @@ MFCL's speaker identification (5 folds, k of 3, 5, 10, 20, 50, cosine); its orig
 nothing to stop early here, so the validation clips join the training clips.
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 
 from semisupcon.datasets.parsing.splits import stratified_folds
+from semisupcon.errors import UserError
 from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.methods.base import Case, Method, Outcome, Settings
 from semisupcon.probing.scores.metrics import evaluate, lower_is_better
 
 FOLDS = 5
+log = logging.getLogger(__name__)
 _ROWS = 512
 
 
@@ -49,9 +52,17 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
         inside = fold == f
         if inside.any() and not inside.all():
             scores[:, inside] = predict(gallery[inside], gallery[~inside], targets[~inside], candidates, settings.distance)
-    by_k = [float(evaluate(task.kind, targets, s, task.classes)[task.metric][0]) for s in scores]
-    k = candidates[int(np.argmin(by_k) if lower_is_better(task.metric) else np.argmax(by_k))]
-    return Outcome(predict(features.test.chunks.mean(), gallery, targets, [k], settings.distance)[0], detail=f"k={k}")
+    detail = ""
+    try:
+        by_k = [float(evaluate(task.kind, targets, s, task.classes)[task.metric][0]) for s in scores]
+        k = candidates[int(np.argmin(by_k) if lower_is_better(task.metric) else np.argmax(by_k))]
+    except UserError:
+        # Of training clips that are all of one class, or have one value, every k answers alike.
+        k, detail = candidates[0], ", as the training clips are all alike"
+        log.warning(
+            "Task '%s': the training clips are all alike (one class, or one value); the answer of kNN is always the same.", task.name
+        )
+    return Outcome(predict(features.test.chunks.mean(), gallery, targets, [k], settings.distance)[0], detail=f"k={k}{detail}")
 
 
 def predict(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semisupcon.errors import ConfigError
 from semisupcon.probing.embeddings.embedder import Features, Part
 from semisupcon.probing.methods.base import Case, Method, Outcome, Settings, Training
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
@@ -54,6 +55,9 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
 
     Returns:
         Per epoch ``train_loss`` and ``val_loss``.
+
+    Raises:
+        ConfigError: when no validation loss is finite.
     """
     head.standardise(x, y)
     (x, y), (x_val, y_val) = head.standardised(x, y), head.standardised(x_val, y_val)
@@ -76,6 +80,8 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
                 best, since, kept = value, 0, [p.copy() for p in parameters]
             if since >= training.patience:
                 break
+    if kept is None and (len(x_val) or not all(np.isfinite(p).all() for p in parameters)):
+        raise ConfigError("The head's training diverged: no validation loss was finite. Lower --training.lr.")
     for parameter, value in zip(parameters, kept or parameters, strict=True):
         parameter[:] = value
     return curve

@@ -1,0 +1,55 @@
+"""What the numeric options of `probe` may be."""
+
+from typing import Any
+
+from semisupcon.commands.ranges import ABOVE_ZERO, COUNT, FINITE, SHARE_ABOVE_ZERO, Range, check_numbers
+from semisupcon.errors import ConfigError
+
+_MANY = Range(1, 10_000_000)  # resamples, episodes: more take days and memory, and change no digit
+RANGES = {
+    "batch_size": COUNT,
+    "resamples": _MANY,
+    "train_share": SHARE_ABOVE_ZERO,
+    "invariance_noise": FINITE,
+    "neighbours": COUNT,
+    "shares": SHARE_ABOVE_ZERO,
+    "way": Range(2, 1_000_000),
+    "shot": COUNT,
+    "queries": COUNT,
+    "episodes": _MANY,
+    "training.lr": ABOVE_ZERO,
+    "training.weight_decay": Range(0),
+    "training.batch_size": COUNT,
+    "training.max_epochs": COUNT,
+    "training.patience": COUNT,
+    "training.hidden": Range(1, 1_000_000),
+    "finetune.lr": ABOVE_ZERO,
+    "finetune.encoder_rate": Range(0),
+    "finetune.decay": SHARE_ABOVE_ZERO,
+    "finetune.weight_decay": Range(0),
+    "finetune.batch_size": COUNT,
+    "finetune.max_epochs": COUNT,
+    "finetune.patience": COUNT,
+}
+
+
+def check_probe_numbers(options: Any) -> None:
+    """Refuse numbers that cannot be meant, before anything is embedded.
+
+    Args:
+        options: the parsed options, nested as their names are.
+
+    Raises:
+        ConfigError: for the first that is outside its range, with its full name.
+    """
+    values = {name: _value(options, name) for name in RANGES}
+    for name in ("neighbours", "shares"):
+        if values[name] is not None and not len(values[name]):
+            raise ConfigError(f"--{name} takes numbers, got none.")
+    check_numbers(values, RANGES)
+
+
+def _value(options: Any, name: str) -> Any:
+    for part in name.split("."):
+        options = getattr(options, part, None)
+    return options

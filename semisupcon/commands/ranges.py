@@ -1,0 +1,61 @@
+"""Numbers of the command line that cannot be meant, told by their full option names before any work begins."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from semisupcon.errors import ConfigError
+
+GREAT = 2**53  # whole numbers up to here are exact in every format that they pass through
+
+
+class Range(NamedTuple):
+    """The numbers from ``least`` to ``most``, without the ends that are ``open``; None has no end there."""
+
+    least: float | None = None
+    most: float | None = None
+    open: tuple[bool, bool] = (False, False)
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies within; one that is not finite lies in no range."""
+        if not math.isfinite(value):
+            return False
+        above = self.least is None or value > self.least or (value == self.least and not self.open[0])
+        return above and (self.most is None or value < self.most or (value == self.most and not self.open[1]))
+
+    def __str__(self) -> str:
+        least, most = (f"{end:g}" if end is not None and end < GREAT else None for end in self[:2])
+        if least is not None and most is not None:
+            return f"lie between {least} and {most}" if not self.open[0] else f"be above {least} and at most {most}"
+        if least is not None:
+            return f"be above {least}" if self.open[0] else f"be at least {least}"
+        return "be a finite number"
+
+
+COUNT = Range(1, GREAT)
+NOT_NEGATIVE = Range(0, GREAT)
+ABOVE_ZERO = Range(0, None, (True, False))
+SHARE = Range(0, 1)
+SHARE_ABOVE_ZERO = Range(0, 1, (True, False))
+SAMPLE_RATE = Range(1_000, 768_000)  # Hz
+FINITE = Range()
+
+
+def check_numbers(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> None:
+    """Refuse numbers outside their range; a value of None is not given, of a list each number is looked at.
+
+    Args:
+        values: by the full name of the option.
+        ranges: what each of them may be.
+
+    Raises:
+        ConfigError: for the first that is outside, with the option, the range and the value.
+    """
+    for name, allowed in ranges.items():
+        given = values.get(name)
+        for value in given if isinstance(given, list | tuple) else [given]:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and value > GREAT and math.isfinite(value) and allowed.most == GREAT:
+                raise ConfigError(f"--{name} is too large: {value}.")
+            if is_number and not allowed.holds(value):
+                raise ConfigError(f"--{name} must {allowed}, got {value}.")
