@@ -18,7 +18,7 @@ HERE = Path(semisupcon.__file__).parent
 # Files, and functions where only some, that hand values of the user to a library.
 HANDED_OVER = {
     "commands/pretrain.py": None,
-    "training/objective.py": ("configure_optimizers", "_schedule", "_run_length"),
+    "training/objective.py": ("configure_optimizers", "_schedule", "_run_length", "optimizer_step"),
     "training/loggers.py": None,
     "data/datamodule.py": ("train_dataloader", "val_dataloader"),
     "data/loader.py": ("batches",),

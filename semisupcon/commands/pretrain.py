@@ -107,8 +107,13 @@ class PretrainCLI(LightningCLI):
         before = (content.get("semisupcon") or {}).get("config")
         if before is None and (stored := self.run.folder / CONFIG).is_file():
             before = yaml.safe_load(stored.read_text())
-        self.finders.resume(before, [plain_name(word) for word in self.parser.words])
+        words = [plain_name(word) for word in self.parser.words]
+        self.finders.resume(before, words)
+        if "run_name" in words and self.config["run_name"] not in (None, self.run.folder.name):
+            log.warning("--run_name %s has no effect: a resumed run stays in its folder.", self.config["run_name"])
         log.info("Resuming %s at step %d.", self.run.checkpoint, content["global_step"])
+        if 0 < self.config["trainer"]["max_steps"] <= content["global_step"]:
+            log.warning("Nothing is left to train: --trainer.max_steps is %d.", self.config["trainer"]["max_steps"])
         for change in changes(before or self.model.config, self.model.config, UNCOMPARED):
             log.info("  changed against the checkpoint: %s", change)
         return content["global_step"]

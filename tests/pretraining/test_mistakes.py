@@ -152,6 +152,11 @@ def test_wandb_without_a_login_is_told_before_anything_is_written(digits, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_optimizer_that_refuses_its_gradients_is_named(digits, tmp_path, capsys):
+    assert pretrain(digits, tmp_path, "--model.optimizer", "torch.optim.SparseAdam", "--trainer.max_steps", "1") == 2
+    assert "error: --model.optimizer: SparseAdam does not support dense gradients" in capsys.readouterr().err
+
+
 def test_early_stopping_on_a_value_that_is_not_there(digits, tmp_path, capsys):
     stop = ("--trainer.callbacks+", "EarlyStopping", "--trainer.callbacks.monitor", "val_los", "--trainer.max_epochs", "2")
     assert pretrain(digits, tmp_path, *stop) == 2

@@ -71,6 +71,15 @@ def test_a_changed_value_wins_and_is_told(digits, started, run_of, caplog, name,
     assert read_checkpoint(run / "last.ckpt")["global_step"] == 6
 
 
+def test_what_has_no_effect_on_a_resume_is_told(digits, started, run_of, caplog):
+    run = run_of(started)
+    with caplog.at_level("WARNING"):
+        assert go_on(digits, run, "--run_name", "other", steps=4) == 0
+    assert "--run_name other has no effect" in caplog.text
+    assert "Nothing is left to train: --trainer.max_steps is 4." in caplog.text
+    assert [p.name for p in run.parent.iterdir()] == ["r"]
+
+
 OTHER_WINS = {
     "batch size": ("--data.batch_size", "6"),
     "temperature": ("--model.criterion.temperature", "0.3"),
