@@ -1,7 +1,8 @@
 """Files: ours complete or absent, where caches lie, which suffixes are audio, names that are no text, cells of CSV files.
 
 Every file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`). While it is written it lies beside its
-place as ``.NAME.PID.partial``; a process that is killed leaves that file, and `sweep` removes it.
+place as ``.NAME.PID.partial``; a process that is killed leaves that file, and `sweep` removes it. A command whose output exists already asks
+`refuse_existing` first, and `check_writable` before hours of work.
 
 A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula. Names of files, classes and
 checkpoints come from anywhere, so such a cell gets an apostrophe before it; `plain_cell` takes it off again.
@@ -33,9 +34,10 @@ OTHER_AUDIO_SUFFIXES = (
 _FOREIGN = re.compile("[\uef80-\uefff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LEFTOVER = re.compile(
-    r"\..+\.partial"
-    # Version 0.1 had these spellings too: figures, metrics and shards, the index of a packed set.
-    r"|\.partial-.+|(metrics|audio-\d{5,})\.partial"
+    r"\..+\.\d+\.partial"
+    # Version 0.1 had these spellings too: checkpoints and weights, figures, metrics and shards, the index of a packed set.
+    r"|\..+\.(ckpt|safetensors|json|csv|npy|npz|parquet|pcm|png|yaml)\.partial"
+    r"|\.partial-.+\.png|(metrics|audio-\d{5,})\.partial"
     r"|(packed\.json|plan\.json|clips\.parquet|targets\.npy|audio-\d{5,}\.pcm\.json)\.\d+\.tmp"
 )
 # How file systems say that folders cannot be synced one by one, or not by this user.
@@ -113,6 +115,68 @@ def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[
         writer = csv.writer(file)
         writer.writerow(cells(columns))
         writer.writerows(map(cells, rows))
+
+
+def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = "--out") -> None:
+    """Refuse to replace files that exist.
+
+    Args:
+        paths: files that are going to be written.
+        overwrite: what the user said with ``--overwrite``.
+        option: the option that names the output, for the message.
+
+    Raises:
+        UserError: naming the first that exists, and how many more do.
+    """
+    existing = [] if overwrite else [path for path in map(Path, paths) if os.path.lexists(path)]
+    if existing:
+        more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise UserError(
+            f"{existing[0]} exists already{more}; nothing was written.\nGive another {option}, or --overwrite to replace what is there."
+        )
+
+
+def check_writable(path: str | Path, option: str = "--out") -> None:
+    """See whether a file can be written, by writing one beside it; nothing is left behind.
+
+    Raises:
+        UserError: if ``path`` is a folder, or its folder cannot be made or written, with the reason of the operating system.
+    """
+    if os.path.isdir(path):
+        raise UserError(f"{option} must name a file, and {path} is a folder.")
+    if problem := _why_not(Path(path)):
+        raise UserError(f"{option}: {path} cannot be written: {problem}.")
+
+
+def check_folder(folder: str | Path, option: str = "--out") -> None:
+    """See whether a folder can be made and written; nothing is left behind.
+
+    Raises:
+        UserError: if it cannot, with the reason of the operating system.
+    """
+    if problem := _why_not(Path(folder) / "file"):
+        raise UserError(f"{option} names a folder, and none can be made at {folder}: {problem}.")
+
+
+def _why_not(path: Path) -> str | None:
+    """Why a file cannot be written, found out by writing one beside it; None if it can."""
+    missing = [place for place in path.parents if not place.exists()]
+    partial = _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("ab") as file:
+            file.write(b"0")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+    return None
 
 
 def make_folders(folder: Path) -> None:

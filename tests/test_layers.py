@@ -16,7 +16,7 @@ LAYERS = {
     6: ("training/",),
     5: ("objectives/", "probing/", "importer/"),
     4: ("encoders/", "data/"),
-    3: ("augmentations/", "frontends/", "datasets/", "heads.py", "targets.py", "checkpoints.py", "embedding.py"),
+    3: ("augmentations/", "frontends/", "datasets/", "heads.py", "targets.py", "checkpoints.py", "embedding/"),
     2: ("audio/", "spec.py", "public.py", "old_names.py"),
     1: (
         *("batch.py", "batch_norm.py", "configuration.py", "recipes.py", "losses/", "random.py", "distributed.py"),

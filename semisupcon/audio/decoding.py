@@ -20,7 +20,7 @@ from semisupcon.files import system_path
 MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: at low bit rates the reservoir spans that many
 OPUS_PREROLL = 2  # seconds; the 80 ms of its specification leave errors of 1e-3
 _VORBIS_BLOCK = 8192
-_BLOCK = 1 << 18
+_DECODED = 1 << 19  # samples of all channels together that are decoded at once
 
 
 class Sound(sf.SoundFile):
@@ -53,6 +53,7 @@ class AudioFile:
         channels: 1 to 64.
         format: as libsndfile calls it: WAV, FLAC, MP3, ...
         subtype: as libsndfile calls it: PCM_16, FLOAT, VORBIS, ...
+        block: samples a channel of a block that takes 2 MiB as float32.
     """
 
     def __init__(self, path: str | Path, parts: list[Part], slack: int = 0):
@@ -63,6 +64,7 @@ class AudioFile:
         self._open(0)
         self.samplerate, self.channels = self._file.samplerate, self._file.channels
         self.format, self.subtype = self._file.format, self._file.subtype
+        self.block = max(1, _DECODED // self.channels)
 
     def __enter__(self) -> "AudioFile":
         return self
@@ -117,10 +119,12 @@ class AudioFile:
         self._judge(audio)
         return audio if always_2d or self.channels > 1 else audio[:, 0]
 
-    def blocks(self, frames: int = _BLOCK) -> Iterator[np.ndarray]:
-        """The rest of the file, ``[n, channels]`` at a time; raises as `read`."""
-        while len(block := self.read(frames)):
+    def blocks(self, frames: int | None = None) -> Iterator[np.ndarray]:
+        """The rest of the file, or its next ``frames`` samples, ``[n, channels]`` at a time, n at most ``block``; raises as `read`."""
+        left = self.frames - self._at if frames is None else frames
+        while left > 0 and len(block := self.read(min(left, self.block))):
             yield block
+            left -= len(block)
 
     def _judge(self, audio: np.ndarray) -> None:
         if problem := values.problem_of(audio):
@@ -153,8 +157,8 @@ class AudioFile:
                 raise self._damaged() from error
         elif frame < self._inside:
             self._open(self._number)
-        while self._inside < frame and len(self._file.read(min(_BLOCK, count := frame - self._inside), "float32", always_2d=True)):
-            self._inside += min(_BLOCK, count)
+        while self._inside < frame and len(self._file.read(min(self.block, count := frame - self._inside), "float32", always_2d=True)):
+            self._inside += min(self.block, count)
 
     def _damaged(self) -> AudioError:
         return unusable(self.path, "truncated or damaged: it cannot be decoded to its end")

@@ -3,7 +3,7 @@
 A span is read by seeking, without decoding what lies before it, and equals the same samples of the decoded file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,20 +67,25 @@ def _read_span(file: AudioFile, start: int, frames: int | None) -> np.ndarray:
         file.seek(start)
     elif file.tell():
         file.seek(0)
-    if frames is None:
-        parts = [_mono(block) for block in file.blocks()]
-        return np.concatenate([np.zeros(0, np.float32), *parts])
-    channels = file.read(frames)
-    if len(channels) < frames:
+    parts = list(mono_blocks(file, frames))
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def mono_blocks(file: AudioFile, frames: int | None = None) -> Iterator[np.ndarray]:
+    """The rest of an open file, or its next ``frames`` samples, averaged over channels: blocks ``[n]``.
+
+    Raises:
+        AudioError: if there are fewer, or values that no audio has.
+    """
+    start, found = file.tell(), 0
+    for block in file.blocks(frames):
+        found += len(block)
+        yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+    if frames is not None and found < frames:
         raise AudioError(
-            f"The audio ends early: {len(channels)} samples instead of {frames} from sample {start} on.\nIn: {file.path}\n"
+            f"The audio ends early: {found} samples instead of {frames} from sample {start} on.\nIn: {file.path}\n"
             "The file is damaged, or has changed since it was scanned; replace or remove it."
         )
-    return _mono(channels)
-
-
-def _mono(channels: np.ndarray) -> np.ndarray:
-    return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
 
 
 def resample(audio: np.ndarray, own_rate: int, sample_rate: int, samples: int | None = None) -> np.ndarray:
@@ -96,4 +101,4 @@ def resample(audio: np.ndarray, own_rate: int, sample_rate: int, samples: int | 
     return np.ascontiguousarray(audio, dtype=np.float32)
 
 
-__all__ = ["MP3_PREROLL", "AudioInfo", "open_audio", "probe_file", "read", "read_spans", "resample"]
+__all__ = ["MP3_PREROLL", "AudioInfo", "mono_blocks", "open_audio", "probe_file", "read", "read_spans", "resample"]

@@ -28,6 +28,7 @@ def main(args: list[str]) -> int:
     download.add_argument("task")
     download.add_argument("--data_dir", type=Path, required=True, help="folder to unpack into")
     download.add_argument("--yes", action="store_true", help="fetch it")
+    download.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
     known, rest = parser.parse_known_args(args)
     if known.command == "check":
         check_numbers(vars(known), {"max_missing": SHARE, "max_unreadable": SHARE})
@@ -41,7 +42,7 @@ def main(args: list[str]) -> int:
     if known.command == "download":
         from semisupcon.datasets.care.download import download_task
 
-        return download_task(known.task, known.data_dir, known.yes)
+        return download_task(known.task, known.data_dir, known.yes, overwrite=known.overwrite)
     return _check(known, _task_options(rest), parser.options())
 
 

@@ -4,18 +4,45 @@
 Parquet needs pyarrow; everything else works with what embedding itself needs.
 """
 
+import hashlib
+import importlib.util
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
+from semisupcon.audio.decoding import unusable
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.parser import Parser
-from semisupcon.embedding import embed_segments, frozen, load_segments, progress, read_ahead
+from semisupcon.embedding import (
+    Piece,
+    Progress,
+    default_batch,
+    embed_pieces,
+    frozen,
+    load_pieces,
+    pieces_ahead,
+)
+from semisupcon.embedding.parts import Parts, being_written, with_breaks
 from semisupcon.errors import AudioError, UserError
-from semisupcon.files import atomic_open, atomic_path, write_csv
+from semisupcon.files import (
+    atomic_open,
+    atomic_path,
+    check_writable,
+    refuse_existing,
+    system_path,
+    text_of,
+    write_csv,
+)
 from semisupcon.memory import keep_freed_memory
+
+BATCHES_A_PART = {"cpu": 8, "cuda": 64}
+GROUP_BYTES = 16 << 20  # of a row group
+MOST_NAMED = 20
 
 
 def parser() -> Parser:
@@ -23,13 +50,19 @@ def parser() -> Parser:
     p = Parser(prog="python -m semisupcon embed", description="Embeddings of audio files, one a file or one a second.")
     p.add_argument("audio", nargs="+", help="files, or folders that are searched for audio, of any format and sample rate")
     p.add_argument("--checkpoint", required=True, help="checkpoint, run folder or exported folder")
-    p.add_argument("--out", required=True, type=Path, help="file that ends in .parquet or .npy")
+    p.add_argument(
+        "--out", required=True, type=Path, help="file that ends in .parquet or .npy; after an interruption the same command goes on"
+    )
     p.add_argument(
         "--per", choices=("file", "second"), default="file", help="one embedding a file (mean over its segments), or one a second"
     )
     p.add_argument("--task", help="the part of one task or format, in encoders that have several")
-    p.add_argument("--batch_size", type=int, default=32, help="segments in a forward pass")
+    p.add_argument(
+        "--batch_size", type=int, help="segments in a forward pass; by default 32 on a GPU, on a CPU as many as half a million samples hold"
+    )
+    p.add_argument("--workers", type=int, help="threads that decode audio; by default 2 on a CPU, else one a core and 16 at most")
     p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+    p.add_argument("--overwrite", action="store_true", help="replace files of the output that exist")
     p.add_argument("--trust", nargs="*", default=[], help="modules whose classes the checkpoint may name")
     return p
 
@@ -39,8 +72,15 @@ def main(args: list[str] | None = None) -> int:
     given = parser().parse_args(args)
     if given.out.suffix not in (".parquet", ".npy"):
         raise UserError(f"--out must end in .parquet or .npy, got '{given.out.name}'.")
-    if given.batch_size < 1:
-        raise UserError(f"--batch_size must be at least 1, got {given.batch_size}.")
+    for name in ("batch_size", "workers"):
+        if getattr(given, name) is not None and getattr(given, name) < 1:
+            raise UserError(f"--{name} must be at least 1, got {getattr(given, name)}.")
+    if given.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy.")
+    outputs = [given.out, given.out.with_suffix(".csv")] if given.out.suffix == ".npy" else [given.out]
+    refuse_existing(outputs, given.overwrite or being_written(given.out))
+    for output in outputs:
+        check_writable(output)
     from semisupcon.checkpoints import load_encoder
 
     device = device_of(given.device)
@@ -52,45 +92,109 @@ def main(args: list[str] | None = None) -> int:
     encoder = load_encoder(given.checkpoint, given.trust).to(device)
     if given.task is not None and given.task not in encoder.tasks:
         raise UserError(f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}.")
-    broken: dict[str, str] = {}
-
-    def load(file: str) -> np.ndarray:
-        try:
-            return load_segments(0, file, encoder, given.per)
-        except AudioError as error:
-            broken[file] = error.problem
-            return np.zeros((0, encoder.segment_samples), np.float32)
-
-    with frozen(encoder):
-        segments = progress(read_ahead(load, files), len(files), "embedding")
-        rows = list(embed_segments(lambda x: encoder(x, task=given.task), segments, given.batch_size, device))
-    kept = [(file, r if given.per == "second" else r.mean(axis=0, keepdims=True)) for file, r in zip(files, rows, strict=True) if len(r)]
-    for file, problem in broken.items():
-        print(f"left out {file}: {problem}", file=sys.stderr)
-    if not kept:
+    kind = device.partition(":")[0]
+    batch_size = given.batch_size or default_batch(encoder.segment_samples, device)
+    plan = {
+        "encoder": fingerprint(encoder),
+        "audio": digest_of_files(files),
+        **{"--per": given.per, "--task": given.task, "--batch_size": batch_size, "--device": kind},
+    }
+    parts = Parts(given.out, plan, given.overwrite)
+    workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
+    try:
+        embed_files(encoder, files, parts, given.per, given.task, batch_size, device, workers)
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on after {parts.done} of {len(files)} files", file=sys.stderr)
+        return 130
+    problems = parts.problems()
+    for position, problem in problems.items():
+        print(f"left out {files[position]}: {problem}", file=sys.stderr)
+    if len(problems) == len(files):
+        parts.remove()
         raise UserError(f"None of the {len(files)} files can be read as audio.")
-    write(given.out, kept)
-    print(f"{sum(len(r) for _, r in kept)} embeddings of {len(kept)} files, {kept[0][1].shape[1]} values each: {given.out}")
-    if broken:
-        print(f"{len(broken)} files could not be read and are left out", file=sys.stderr)
+    parts.begin_writing()
+    write(given.out, files, parts)
+    count, width = sum(parts.sizes()), parts.width
+    parts.remove()
+    print(f"{count} embeddings of {len(files) - len(problems)} files, {width} values each: {text_of(given.out)}")
+    if problems:
+        print(f"{len(problems)} files could not be read and are left out", file=sys.stderr)
     return 0
 
 
-def write(out: Path, embeddings: list[tuple[str, np.ndarray]]) -> None:
-    """Write embeddings ``[n, D]`` of each file as ``.parquet``, or as ``.npy`` with a ``.csv`` of names beside it."""
-    names = [(file, second) for file, rows in embeddings for second in range(len(rows))]
-    values = np.concatenate([rows for _, rows in embeddings]).astype(np.float32, copy=False)
+def embed_files(
+    encoder: nn.Module, files: list[str], parts: Parts, per: str, task: str | None, batch_size: int, device: str, workers: int
+) -> None:
+    """Embed the files that are in no finished part; errors of single files are kept with the parts."""
+    done = parts.done
+    if done:
+        print(f"going on with {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
+    shown_progress = Progress(len(files), "embedding", done)
+    # Of each segment, the seconds by which the next one starts later.
+    step = 1.0 if per == "second" else encoder.segment_samples / encoder.sample_rate
+
+    def load(item: tuple[int, str]) -> Iterator[np.ndarray]:
+        def silent(reason: str) -> None:
+            raise unusable(item[1], reason)
+
+        return load_pieces(*item, encoder, per, silent)
+
+    def counted(pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            if piece.error is not None and not isinstance(piece.error, AudioError):
+                raise piece.error
+            if piece.rows is not None:
+                shown_progress.advance(0, step * len(piece.rows))
+            yield piece
+
+    segments = BATCHES_A_PART.get(device.partition(":")[0], 64) * batch_size
+    with frozen(encoder):
+        pieces = pieces_ahead(load, enumerate(files[done:]), workers)
+        rows = embed_pieces(lambda x: encoder(x, task=task), with_breaks(counted(pieces), segments), batch_size, device)
+        for _ in parts.write(rows, mean=per == "file"):
+            shown_progress.advance()
+
+
+def fingerprint(encoder: nn.Module) -> str:
+    """A hash of an encoder's form and weights."""
+    digest = hashlib.blake2b(f"{encoder} {encoder.sample_rate} {encoder.segment_samples}".encode(), digest_size=16)
+    for name, value in encoder.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def digest_of_files(files: list[str]) -> str:
+    """A hash of names, sizes and times of change."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        try:
+            status = os.stat(system_path(file))
+            stamp = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            stamp = "absent"
+        digest.update(system_path(file) + f"\0{stamp}\0".encode())
+    return digest.hexdigest()
+
+
+def write(out: Path, files: list[str], parts: Parts) -> None:
+    """Write all parts as ``.parquet``, or as ``.npy`` with a ``.csv`` of names beside it."""
+    names = ((file, second) for file, size in zip(files, parts.sizes(), strict=True) for second in range(size))
+    most = max(1, GROUP_BYTES // (4 * parts.width))
     if out.suffix == ".npy":
         write_csv(out.with_suffix(".csv"), ("file", "second"), names)
         with atomic_open(out, "wb") as file:
-            np.save(file, values)
+            shape = (sum(parts.sizes()), parts.width)
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for rows in parts.rows(most):
+                file.write(rows.data)
         return
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy.") from error
-    columns = {"file": [n for n, _ in names], "second": [s for _, s in names]}
-    columns |= {f"e{i}": values[:, i] for i in range(values.shape[1])}
-    with atomic_path(out) as partial:
-        parquet.write_table(pa.table(columns), partial)
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema([("file", pa.string()), ("second", pa.int64()), *((f"e{i}", pa.float32()) for i in range(parts.width))])
+    with atomic_path(out) as partial, parquet.ParquetWriter(partial, schema) as writer:
+        for rows in parts.rows(most):
+            labels = [next(names) for _ in range(len(rows))]
+            columns = [[n for n, _ in labels], [s for _, s in labels], *rows.T]
+            writer.write_table(pa.table(columns, schema=schema))

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from semisupcon.checkpoints import export_encoder, find_checkpoint, load_encoder
+from semisupcon.checkpoints import CONFIG, WEIGHTS, export_encoder, find_checkpoint, load_encoder
 from semisupcon.commands.parser import Parser
+from semisupcon.files import check_folder, refuse_existing
 
 
 def main(args: list[str] | None = None) -> int:
@@ -11,8 +12,12 @@ def main(args: list[str] | None = None) -> int:
     parser = Parser(prog="python -m semisupcon export", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an export, or other files of these names, that exist")
     parser.add_argument("--trust", action="append", default=[], help="module outside semisupcon whose classes the file may name")
     given = parser.parse_args(args)
+    outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG)]
+    refuse_existing(outputs, given.overwrite)
+    check_folder(given.out)
     source = find_checkpoint(given.run)
     encoder = load_encoder(source, given.trust)
     folder = export_encoder(encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name})

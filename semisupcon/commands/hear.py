@@ -1,5 +1,6 @@
 """`python -m semisupcon hear`: what a configuration's augmentations do to a file, as wav to listen to and as spectrograms to look at."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from semisupcon.commands.parser import Parser
 from semisupcon.commands.ranges import ABOVE_ZERO, GREAT, NOT_NEGATIVE, SAMPLE_RATE, Range, check_numbers
 from semisupcon.configuration import layered, section
 from semisupcon.errors import AudioError, ConfigError
-from semisupcon.files import atomic_path
+from semisupcon.files import atomic_path, check_folder, refuse_existing, write_text
 from semisupcon.plots.spectrograms import FLOOR_DB
 from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
 from semisupcon.recipes import find_config
@@ -31,6 +32,7 @@ RANGES = {
     "pass": NOT_NEGATIVE,
     "seed": Range(-GREAT, GREAT),
 }
+RECORD = ".hear.json"
 DEFAULTS = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
 
 
@@ -50,6 +52,7 @@ def parser() -> Parser:
     p.add_argument("--pass", type=int, default=0, dest="number", help="another pass over the file, other parameters")
     p.add_argument("--seed", type=int, default=123)
     p.add_argument("--out", type=Path, default=Path("hear"), help="folder for original.wav, view_1.wav, ... and spectrograms.png")
+    p.add_argument("--overwrite", action="store_true", help="replace files of these names that exist")
     return p
 
 
@@ -68,6 +71,10 @@ def main(args: list[str]) -> int:
         raise ConfigError(
             "There is nothing to hear: no augmentation is named, or the severity is 0.\nGive --config, or --aug_list gain delay ..."
         )
+    names = ["original.wav", *(f"view_{i + 1}.wav" for i in range(options.views)), "spectrograms.png"]
+    own = written_before(options.out)
+    refuse_existing([options.out / name for name in names if name not in own], options.overwrite)
+    check_folder(options.out)
     audio = read_span(options.file, options.start, options.seconds, sample_rate)
     views, stories = augmented_views(audio, chain, options.views, options.file.name, options.seed, options.number)
     write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
@@ -118,6 +125,23 @@ def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
         with atomic_path(folder / f"{name}.wav") as partial:
             soundfile.write(partial, clip.numpy(), sample_rate, format="WAV", subtype="FLOAT")
     save_figure(draw_clips(clips, sample_rate), folder / "spectrograms.png")
+    names = [*(f"{name}.wav" for name in clips), "spectrograms.png"]
+    write_text(folder / RECORD, json.dumps({name: stamp(folder / name) for name in names}))
+
+
+def written_before(folder: Path) -> set[str]:
+    """Names of the files in a folder that this command wrote last time and nobody has changed since."""
+    try:
+        known = dict(json.loads((folder / RECORD).read_text()))
+    except (OSError, ValueError, TypeError):
+        return set()
+    return {name for name, was in known.items() if (folder / name).is_file() and stamp(folder / name) == was}
+
+
+def stamp(file: Path) -> list[int]:
+    """Size and time of change (ns)."""
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:

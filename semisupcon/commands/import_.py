@@ -4,8 +4,10 @@ from pathlib import Path
 
 import torch
 
+from semisupcon.checkpoints import CONFIG, WEIGHTS
 from semisupcon.commands.parser import Parser
-from semisupcon.importer import DROPPED, SYSTEMS, describe, import_checkpoint, write
+from semisupcon.files import check_folder, refuse_existing
+from semisupcon.importer import DROPPED, HEADS, HEADS_CONFIG, SYSTEMS, describe, import_checkpoint, write
 
 
 def main(args: list[str] | None = None) -> int:
@@ -14,7 +16,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("system", choices=SYSTEMS, help="what made the file")
     parser.add_argument("file", help="published checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an import, or other files of these names, that exist")
     given = parser.parse_args(args)
+    outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG, HEADS, HEADS_CONFIG)]
+    refuse_existing(outputs, given.overwrite)
+    check_folder(given.out)
     with torch.no_grad():
         imported = import_checkpoint(given.system, given.file)
     folder = write(imported, given.out, {"imported_from": Path(given.file).name, "system": given.system})

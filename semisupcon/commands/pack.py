@@ -23,6 +23,7 @@ from semisupcon.data.packed.reading import Packed
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
 from semisupcon.errors import ConfigError
+from semisupcon.files import check_folder
 from semisupcon.random import MAX_VIEWS
 
 # Also of what packing does not look at: the same configuration is trained from.
@@ -64,6 +65,7 @@ def main(args: list[str] | None = None) -> int:
 
     check_numbers({"threads": options.threads}, {"threads": Range(1, 1024)})
     check_numbers({f"data.{name}": value for name, value in vars(options.data).items()}, {f"data.{n}": r for n, r in DATA.items()})
+    check_folder(options.out)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     sample_rate = options.data.target_sample_rate or section(section(config, "model"), "encoder").get("sample_rate")
     check_numbers({"model.encoder.sample_rate": sample_rate}, {"model.encoder.sample_rate": SAMPLE_RATE})

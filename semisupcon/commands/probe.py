@@ -16,6 +16,7 @@ from semisupcon.commands import types  # noqa: F401, for the options of tasks
 from semisupcon.commands.typed import TypedParser, take_configs
 from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError, UserError
+from semisupcon.files import check_folder, refuse_existing
 from semisupcon.memory import keep_freed_memory
 from semisupcon.probing.methods.base import FineTuning, Settings
 from semisupcon.probing.methods.by_name import METHODS
@@ -46,6 +47,7 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
     p.add_argument(
         "--out", type=str, default="runs/probe", help="Folder of results.csv, predictions and heads; run again to go on where it stopped."
     )
+    p.add_argument("--overwrite", action="store_true", help="Replace files in --out that another program wrote under the same names.")
     p.add_argument(
         "--cache_dir", type=str | None, default=None, help="Where embeddings are kept for all runs; by default in the user's cache."
     )
@@ -72,7 +74,12 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
     p.add_argument("--test_only", action="store_true", help="Train nothing: score the test clips with --head.")
     p.add_argument("--head", type=str | None, default=None, help="A saved head (heads/*.safetensors of an earlier run).")
     p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test tracks.")
-    p.add_argument("--batch_size", type=int, default=32, help="Segments in a forward pass of the encoder.")
+    p.add_argument(
+        "--batch_size",
+        type=int | None,
+        default=None,
+        help="Segments in a forward pass of the encoder; by default 32 on a GPU, on a CPU half a million samples.",
+    )
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
     p.add_argument("--on_error", type=str, default="fail", help="fail or skip: what to do with audio that cannot be read.")
     p.add_argument("--trust", type=Names, default=[], help="Modules whose classes a checkpoint may name.")
@@ -113,6 +120,7 @@ def main(args: list[str] | None = None) -> int:
 
         # Now, and not after hours of probing.
         require_matplotlib()
+        check_output(Path(options.out), options.overwrite)
         built = read.instantiate(options)
         loggers = built.logger if isinstance(built.logger, list) else [built.logger] if built.logger else []
         loggers = ProbeLoggers(options, loggers)
@@ -126,6 +134,28 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def check_output(out: Path, overwrite: bool) -> None:
+    """See to it that results can be written, and that nothing of another program is replaced.
+
+    Raises:
+        UserError: if the folder cannot be written, or files of these names are there that no probe wrote.
+    """
+    from semisupcon.probing.report.write import REPORTS
+    from semisupcon.probing.scores.results import RESULTS, ROBUSTNESS, Results
+
+    check_folder(out)
+    known = False
+    for file in (out / RESULTS, out / ROBUSTNESS):
+        try:
+            known |= bool(Results(file).rows)
+        except UserError:
+            if not overwrite:
+                raise
+            file.unlink()
+    if not known:
+        refuse_existing([out / name for name in REPORTS], overwrite)
 
 
 def gather_task_options(args: list[str]) -> list[str]:

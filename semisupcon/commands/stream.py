@@ -6,6 +6,7 @@ from pathlib import Path
 from semisupcon.commands.parser import Parser
 from semisupcon.commands.ranges import GREAT, Range, check_numbers
 from semisupcon.data.streamed import CHUNK_BYTES, write_stream
+from semisupcon.files import check_folder
 
 LEAST_CHUNK = 1 << 10  # bytes: a chunk is a file and a request
 log = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--chunk_bytes", type=int, default=CHUNK_BYTES, help="size of a chunk (default: %(default)s)")
     given = parser.parse_args(args)
     check_numbers(vars(given), {"chunk_bytes": Range(LEAST_CHUNK, GREAT)})
+    check_folder(given.out, "out")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = write_stream(given.packed, given.out, given.chunk_bytes)
     log.info("Train from it with: --data.class_path StreamedDataModule --data.stream %s", folder)

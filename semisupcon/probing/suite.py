@@ -19,7 +19,7 @@ from semisupcon.probing.methods.by_name import find_method, key_of
 from semisupcon.probing.methods.saved_head import SavedHead
 from semisupcon.probing.outcomes import file_name, rows_of
 from semisupcon.probing.scores.bootstrap import RESAMPLES
-from semisupcon.probing.scores.results import Results, Row, identity_of, main_rows
+from semisupcon.probing.scores.results import RESULTS, Results, Row, identity_of, main_rows
 from semisupcon.probing.studies.run import Studies, study_invariance, study_map, study_robustness
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def run(suite: Suite) -> Results:
     for method in suite.methods:
         for subject in subjects:
             method.check(subject, suite.fine_tuning, suite.trust)
-    results = Results(suite.out / "results.csv")
+    results = Results(suite.out / RESULTS)
     total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
     for task in tasks:
         asked = (suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
@@ -214,7 +214,7 @@ def score_saved_head(suite: Suite) -> Results:
         ConfigError: when several encoders are given, or the head's classes are not the task's.
         CheckpointError: when the head is none, or of another encoder.
     """
-    subjects, results = load_subjects(suite), Results(suite.out / "results.csv")
+    subjects, results = load_subjects(suite), Results(suite.out / RESULTS)
     if len(subjects) != 1:
         raise ConfigError(f"A head belongs to one encoder; {len(subjects)} were given.")
     for text in suite.tasks:

@@ -6,17 +6,19 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from semisupcon.audio.blocks import BLOCK, read_blocks
 from semisupcon.audio.pcm import to_int16
-from semisupcon.audio.reading import read, resample
 from semisupcon.checkpoints import make_folder
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
 from semisupcon.datasets.base import LabelledClips
@@ -82,8 +84,8 @@ def pack(
             return out
         crc, clipped = _write_shards(out, files, pool)
     files = files.drop(columns=["own_rate", "own_frames"]).assign(crc=crc)
-    with atomic_path(out / INDEX) as partial:
-        files.to_parquet(partial)
+    with atomic_path(out / INDEX) as file:
+        files.to_parquet(file)
     with atomic_open(out / TARGETS, "wb") as file:
         np.save(file, clips.targets)
     header = {
@@ -121,7 +123,10 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
     for name in (HEADER, PLAN):
         if not (out / name).exists():
             continue
-        if json.loads((out / name).read_text()).get("fingerprint") != fingerprint:
+        found = _fingerprint_in(out / name)
+        if found is None:
+            raise UserError(f"{out / name} was not written by this command.\nGive another folder (--out).")
+        if found != fingerprint:
             raise UserError(
                 f"The folder holds another packed set, or clips have changed since.\nIn: {out}\nGive another folder, or delete this one."
             )
@@ -144,6 +149,15 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
     return True
 
 
+def _fingerprint_in(file: Path) -> str | None:
+    """The fingerprint of a header or plan; None when it is another program's file."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return content.get("fingerprint") if isinstance(content, dict) else None
+
+
 def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> tuple[np.ndarray, int]:
     """All shards that are not there yet; gives the checksum of every clip, and how many samples were clipped."""
     crc, clipped = np.zeros(len(files), np.int64), 0
@@ -155,14 +169,12 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
             if not (path.exists() and notes.exists()):
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
                 results = []
-                with atomic_path(path) as partial:
-                    store = _reserve(partial, samples)
-                    written = _ahead(pool, lambda row, store=store: _write_clip(store, *row), rows)
-                    for result, frames in zip(written, clips["frames"], strict=True):
-                        results.append(result)
-                        bar.update(frames / clips["sample_rate"].iloc[0])
-                    store.flush()
-                    del store
+                with atomic_path(path) as unfinished:
+                    # Closed in this order: no thread writes into a file that is closed.
+                    with _reserve(unfinished, samples) as store, closing(_ahead(pool, partial(_write_clip, store), rows)) as written:
+                        for result, frames in zip(written, clips["frames"], strict=True):
+                            results.append(result)
+                            bar.update(frames / clips["sample_rate"].iloc[0])
                     write_text(notes, json.dumps(results))
             else:
                 bar.update(samples / clips["sample_rate"].iloc[0])
@@ -172,33 +184,53 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
     return crc, clipped
 
 
-def _reserve(path: Path, samples: int) -> np.memmap:
-    """A new file of int16 samples, mapped. Its space is taken at once: a map that meets a full disk later kills the process."""
-    with open(path, "wb") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, 2 * samples)
-        except OSError as error:
-            raise UserError(
-                f"There is no room for the next shard ({error.strerror}).\nIn: {path.parent}\nMake room, and call again."
-            ) from error
-    return np.memmap(path, dtype="<i2", mode="r+", shape=(samples,))
+def _reserve(path: Path, samples: int) -> BinaryIO:
+    """A new file of int16 samples, its space taken at once: a full disk is noticed before anything is decoded."""
+    file = path.open("w+b")
+    try:
+        os.posix_fallocate(file.fileno(), 0, 2 * samples)
+    except OSError as error:
+        file.close()
+        raise UserError(
+            f"There is no room for the next shard ({error.strerror}).\nIn: {path.parent}\nMake room, and call again."
+        ) from error
+    return file
 
 
-def _write_clip(
-    store: np.ndarray, path: str, own_rate: int, own_frames: int, sample_rate: int, frames: int, offset: int
-) -> tuple[int, int]:
-    audio = resample(read(path, 0, own_frames), own_rate, sample_rate, frames)
-    samples, clipped = to_int16(audio)
-    store[offset : offset + frames] = samples
-    return zlib.crc32(samples), clipped
+def _write_clip(store: BinaryIO, path: str, own_rate: int, own_frames: int, sample_rate: int, frames: int, offset: int) -> tuple[int, int]:
+    """Write one clip at its place, block after block; gives its checksum, and how many samples were clipped.
+
+    Rounding may leave it a sample or two longer or shorter than ``frames``: it is cut, or continued with zeros.
+    """
+    crc = clipped = done = 0
+
+    def put(block: np.ndarray) -> None:
+        nonlocal crc, clipped, done
+        samples, beyond = to_int16(block[: frames - done])
+        data, at = memoryview(samples).cast("B"), 2 * (offset + done)
+        while len(data):
+            written = os.pwrite(store.fileno(), data, at)
+            data, at = data[written:], at + written
+        crc, clipped, done = zlib.crc32(samples, crc), clipped + beyond, done + len(samples)
+
+    for block in read_blocks(path, sample_rate, own_frames):
+        put(block)
+    while done < frames:
+        put(np.zeros(min(frames - done, BLOCK), np.float32))
+    return crc, clipped
 
 
 def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterator) -> Iterator:
     """Results in order, with no more than a few clips in memory a thread."""
     waiting = []
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= 4 * pool._max_workers:
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, *item))
+            if len(waiting) >= 4 * pool._max_workers:
+                yield waiting.pop(0).result()
+        while waiting:
             yield waiting.pop(0).result()
-    while waiting:
-        yield waiting.pop(0).result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        wait(waiting)

@@ -22,7 +22,7 @@ TIMEOUT = 60
 CHUNK = 1 << 20
 
 
-def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str], None] = print) -> int:
+def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str], None] = print, overwrite: bool = False) -> int:
     """Say what a task's archives are, and, when confirmed, fetch and unpack them.
 
     Args:
@@ -30,6 +30,7 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
         folder: where to unpack.
         confirmed: fetch; otherwise only say what would be fetched.
         say: where messages go.
+        overwrite: replace files that are in the folder and in an archive.
 
     Raises:
         ConfigError: for a task without official archives, saying which have some.
@@ -52,18 +53,19 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
     check_writable_folder(folder, "Give a folder that can be written to with --data_dir.")
     try:
         for archive in card.archives:
-            fetch(archive, folder, say)
+            fetch(archive, folder, say, overwrite)
     finally:
         if is_new and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # nothing came
     return 0
 
 
-def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print) -> None:
+def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print, overwrite: bool = False) -> None:
     """Fetch an archive, check it, unpack it into ``folder`` and remove it; one that was unpacked before is left alone.
 
     Raises:
-        UserError: if there is too little space, the server fails, or size or checksum differ; what came is kept for resuming unless it is wrong.
+        UserError: if there is too little space, the server fails, or size or checksum differ; what came is kept for resuming unless it is wrong;
+            or if a file of the archive is in the folder already, unless ``overwrite`` is set or an earlier unpacking was interrupted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = urlsplit(archive.url).path.rsplit("/", 1)[-1]
@@ -80,9 +82,11 @@ def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print) ->
     if have < archive.bytes:
         _receive(archive, part, have)
     _verify(archive, part)
-    _unpack(part, folder, name)
+    begun = folder / f".{name}.unpacking"
+    _unpack(part, folder, overwrite or begun.exists(), begun)
     write_text(done, archive.checksum)
     part.unlink()
+    begun.unlink(missing_ok=True)
     say(f"{name} is unpacked in {folder}.")
 
 
@@ -129,13 +133,23 @@ def _verify(archive: Archive, part: Path) -> None:
         )
 
 
-def _unpack(part: Path, folder: Path, name: str) -> None:
+def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
+    is_zip = begun.name.endswith(".zip.unpacking")
     try:
-        if name.endswith(".zip"):
-            with zipfile.ZipFile(part) as archive:  # leaves out "..", drives and leading slashes by itself
+        with zipfile.ZipFile(part) if is_zip else tarfile.open(part) as archive:
+            if is_zip:
+                names = [member.filename for member in archive.infolist() if not member.is_dir()]
+            else:
+                names = [member.name for member in archive.getmembers() if not member.isdir()]
+            if not overwrite and (there := [name for name in names if (folder / name).is_file()]):
+                raise UserError(
+                    f"{len(there)} of {len(names)} files of the archive are there already, the first: {there[0]}; nothing was unpacked.\n"
+                    f"In: {folder}\nGive another --data_dir, or --overwrite to replace them (the archive is kept in {part.name})."
+                )
+            write_text(begun, "")
+            if is_zip:  # leaves out "..", drives and leading slashes by itself
                 archive.extractall(folder)
-        else:
-            with tarfile.open(part) as archive:
+            else:
                 archive.extractall(folder, filter="data")
     except (zipfile.BadZipFile, tarfile.TarError, OSError) as error:
         raise UserError(f"The archive cannot be unpacked: {error}.\nIn: {part}\nIs there room, and may you write there?") from None

@@ -9,6 +9,7 @@ Clips are known by a hash of their bytes: an edited file is another clip.
 import hashlib
 import json
 import os
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
@@ -18,10 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from semisupcon.errors import UserError
-from semisupcon.files import atomic_open, system_path, text_of, write_text
+from semisupcon.files import atomic_open, disk_errors, system_path, text_of, write_text
 
 FORMAT = 1
 SHARD_CLIPS = 1024
+MOST_IN_MEMORY = 256 << 20  # bytes of one array of embeddings
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,28 @@ class Chunks:
     def select(self, clips: Sequence[int]) -> "Chunks":
         """The segments of some clips, in the given order."""
         clips = np.asarray(clips, dtype=int)
-        sizes = np.diff(self.offsets)[clips]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[clips] - offsets[:-1], sizes)
-        return Chunks(self.values[rows], offsets)
+        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[clips])]).astype(int)
+        rows = (self.values[self.offsets[i] : self.offsets[i + 1]] for i in clips)
+        return Chunks(gathered(rows, (int(offsets[-1]), self.values.shape[1])), offsets)
+
+
+def gathered(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Rows of embeddings as one float32 array of this shape; above 256 MiB it lies in a file without a name, which the system pages in.
+
+    Raises:
+        UserError: if there is no room for the file in the folder of temporary files.
+    """
+    if 4 * shape[0] * shape[1] <= MOST_IN_MEMORY:
+        values, start = np.empty(shape, np.float32), 0
+        for part in rows:
+            values[start : start + len(part)] = part
+            start += len(part)
+        return values
+    with disk_errors(Path(tempfile.gettempdir()) / "embeddings"), tempfile.TemporaryFile() as file:
+        for part in rows:
+            file.write(np.ascontiguousarray(part, np.float32).data)
+        file.flush()
+        return np.memmap(file, np.float32, "c", shape=shape)
 
 
 class EmbeddingCache:
@@ -107,10 +127,9 @@ class EmbeddingCache:
         places = [self._rows[clip] for clip in clips]
         offsets = np.cumsum([0, *(stop - start for _, start, stop in places)])
         shards = {shard: np.load(shard, mmap_mode="r") for shard in dict.fromkeys(place[0] for place in places)}
-        values = np.empty((offsets[-1], next(iter(shards.values())).shape[1] if shards else 0), np.float32)
-        for i, (shard, start, stop) in enumerate(places):
-            values[offsets[i] : offsets[i + 1]] = shards[shard][start:stop]
-        return Chunks(values, offsets)
+        width = next(iter(shards.values())).shape[1] if shards else 0
+        rows = (shards[shard][start:stop] for shard, start, stop in places)
+        return Chunks(gathered(rows, (int(offsets[-1]), width)), offsets)
 
 
 class ContentHashes:
@@ -118,15 +137,23 @@ class ContentHashes:
 
     Args:
         folder: where the memory is kept.
+
+    Raises:
+        UserError: when another file of that name lies there.
     """
 
     def __init__(self, folder: str | Path):
         self.file = Path(folder) / "content.json"
         self._lock = threading.Lock()
-        try:
-            self._known = json.loads(self.file.read_text())
-        except (OSError, ValueError):
-            self._known = {}
+        self._known = {}
+        if self.file.exists():
+            try:
+                self._known = json.loads(self.file.read_text())
+                whole = all(len(value) == 3 and len(value[2]) == 32 for value in self._known.values())
+            except (OSError, ValueError, TypeError, AttributeError):
+                whole = False
+            if not whole:
+                raise UserError(f"{self.file} was not written by this command.\nMove it away, or give another --cache_dir.")
         self._changed = False
 
     def __call__(self, path: Path) -> str:

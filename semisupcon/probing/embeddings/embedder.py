@@ -12,7 +12,18 @@ from torch import Tensor
 
 from semisupcon.audio.sniffing import why_no_file
 from semisupcon.datasets.base import LabelledClips
-from semisupcon.embedding import embed_segments, load_segments, progress, read_ahead
+from semisupcon.embedding import (
+    Piece,
+    default_batch,
+    embed_pieces,
+    first_segment,
+    load_pieces,
+    load_segments,
+    pieces_ahead,
+    progress,
+    read_ahead,
+    whole,
+)
 from semisupcon.errors import AudioError, UserError
 from semisupcon.files import system_path
 from semisupcon.probing.embeddings.cache import SHARD_CLIPS, Chunks, ContentHashes, EmbeddingCache
@@ -20,10 +31,12 @@ from semisupcon.probing.embeddings.encoders import Subject, calibrated, check_em
 from semisupcon.random import permutation
 
 log = logging.getLogger(__name__)
-CALIBRATION_CLIPS = 512
+CALIBRATION_CLIPS, CALIBRATION_BATCH = 512, 32  # statistics of a batch depend on its size
 
-# [n, segment] segments of one clip, and its name, to as many segments: a corruption of test audio.
-Corrupt = Callable[[np.ndarray, str], np.ndarray]
+SHARD_BYTES = 64 << 20
+
+# [k, segment] segments of one clip, its name and the number of the first, to as many segments: a corruption of test audio.
+Corrupt = Callable[[np.ndarray, str, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -54,13 +67,13 @@ class Embedder:
 
     Args:
         cache_dir: folder of the cache.
-        batch_size: segments a forward pass.
+        batch_size: segments a forward pass; None as `semisupcon.embedding.default_batch` has it.
         device: where encoders run.
         on_error: "fail" stops at the first file that cannot be read; "skip" leaves such files out and says how many.
     """
 
     cache_dir: Path
-    batch_size: int = 32
+    batch_size: int | None = None
     device: str = "cpu"
     on_error: str = "fail"
 
@@ -94,23 +107,28 @@ class Embedder:
         digests = self.digests(task)
         cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
         file_of = dict(zip(digests, task.files, strict=True))
-        todo, broken = cache.missing(digests), {}
+        todo, broken, silent = cache.missing(digests), {}, {}
         subject.to(self.device)
         label = f"embedding {task.name} with {subject.name}"
-        made = progress(self._embed(subject, [file_of[d] for d in todo], broken), len(todo), label)
+        made = progress(self._embed(subject, [file_of[d] for d in todo], broken, silent), len(todo), label)
         kept, rows = [], []
         for digest, embeddings in zip(todo, made, strict=True):
             if embeddings is not None:
                 check_embeddings(embeddings, str(file_of[digest]))
                 kept.append(digest)
                 rows.append(embeddings)
-            if len(kept) == SHARD_CLIPS:
+            if len(kept) == SHARD_CLIPS or sum(r.nbytes for r in rows) >= SHARD_BYTES:
                 cache.add(kept, rows)
                 kept, rows = [], []
         if kept:
             cache.add(kept, rows)
         if broken and self.on_error != "skip":
             raise UserError(_why_broken(task, broken))
+        if silent:
+            names = "; ".join(f"{file} ({why})" for file, why in list(silent.items())[:5])
+            log.warning(
+                "%s: %d of %d clips hold nothing to be heard, and count as they are: %s", task.name, len(silent), len(digests), names
+            )
         if broken:
             names = ", ".join(str(p) for p in list(broken)[:5])
             log.warning("%s: %d of %d clips could not be read and are left out: %s", task.name, len(broken), len(digests), names)
@@ -122,41 +140,62 @@ class Embedder:
 
     def corrupted(self, subject: Subject, task: LabelledClips, corrupt: Corrupt) -> Chunks:
         """Embeddings of the clips after ``corrupt``, made now and not kept."""
-        files = progress(task.files, len(task.files), f"corrupted {task.name} with {subject.name}")
-        segments = read_ahead(lambda file: clip_segments(file, subject), files)
-        # Only reading goes ahead in threads: operators may hold state while they work.
-        clips = list(self._run(subject, (corrupt(s, name) for s, name in zip(segments, task.paths, strict=True))))
+
+        def corrupted(pieces: Iterator[Piece]) -> Iterator[Piece]:
+            # Only reading goes ahead in threads: operators may hold state while they work.
+            first = 0
+            for piece in pieces:
+                if piece.error is not None:
+                    raise piece.error
+                if piece.last:
+                    yield piece
+                    first = 0
+                    continue
+                yield piece._replace(rows=corrupt(piece.rows, task.paths[piece.item], first))
+                first += len(piece.rows)
+
+        pieces = pieces_ahead(lambda file: load_pieces(0, file, subject.encoder), task.files)
+        made = progress(whole(self._run(subject, corrupted(pieces))), len(task.files), f"corrupted {task.name} with {subject.name}")
+        clips = [rows for _, rows, _ in made]
         return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
 
     def calibrate(self, subject: Subject, task: LabelledClips, seed: int) -> Subject:
         """The subject with batch-norm statistics of the task's training clips (at most 512, one segment a clip)."""
         train = task.rows("train")
         train = train[permutation(len(train), "calibration", seed).numpy()][:CALIBRATION_CLIPS]
-        segments = read_ahead(lambda i: clip_segments(task.files[i], subject)[:1], train)
+        segments = read_ahead(lambda i: first_segment(task.files[i], subject.encoder), train)
+
+        size = self.batch_size or CALIBRATION_BATCH
 
         def batches() -> Iterator[Tensor]:
-            while rows := list(islice(segments, self.batch_size)):
+            while rows := list(islice(segments, size)):
                 yield torch.from_numpy(np.concatenate(rows))[:, None].to(self.device)
 
         subject.to(self.device)
         return calibrated(subject, batches())
 
-    def _embed(self, subject: Subject, files: Sequence[Path], broken: dict[Path, str]) -> Iterator[np.ndarray | None]:
+    def _embed(
+        self, subject: Subject, files: Sequence[Path], broken: dict[Path, str], silent: dict[Path, str]
+    ) -> Iterator[np.ndarray | None]:
         """Embeddings file after file; None for one that is broken."""
 
-        def load(file: Path) -> np.ndarray:
-            try:
-                return clip_segments(file, subject)
-            except AudioError as error:
-                broken[file] = str(error)
-                return np.zeros((0, subject.encoder.segment_samples), np.float32)
+        def load(file: Path) -> Iterator[np.ndarray]:
+            return load_pieces(0, file, subject.encoder, silent=lambda why: silent.update({file: why}))
 
-        for rows in self._run(subject, read_ahead(load, files)):
-            yield rows if len(rows) else None
+        pieces = pieces_ahead(load, files)
+        for item, rows, error in whole(self._run(subject, pieces)):
+            if error is None:
+                yield rows
+                continue
+            if not isinstance(error, AudioError):
+                raise error
+            broken[files[item]] = str(error)
+            yield None
 
-    def _run(self, subject: Subject, clips: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    def _run(self, subject: Subject, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        batch_size = self.batch_size or default_batch(subject.encoder.segment_samples, self.device)
         with torch.inference_mode():
-            yield from embed_segments(subject, clips, self.batch_size, self.device)
+            yield from embed_pieces(subject, pieces, batch_size, self.device)
 
 
 def clip_segments(file: Path, subject: Subject) -> np.ndarray:

@@ -12,6 +12,7 @@ from semisupcon.probing.scores.results import Row
 from semisupcon.probing.scores.summary import summarise, write_lines
 from semisupcon.versions import versions_of
 
+REPORTS = ("summary.csv", "comparisons.csv", "report.md", "report.html")
 PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from semisupcon.errors import UserError
 from semisupcon.files import inside, plain_cell, write_csv
 
+RESULTS, ROBUSTNESS = "results.csv", "robustness.csv"
 # What identifies a result in words, without its numbers.
 UNIT = ("task", "fold", "checkpoint", "representation", "method", "aggregation", "train_share", "seed")
 
@@ -87,7 +88,10 @@ class Results:
             types = {f.name: f.type for f in fields(Row)}
             try:
                 with self.file.open(newline="") as lines:
-                    self.rows = [Row(**{k: types[k](plain_cell(v)) for k, v in line.items()}) for line in csv.DictReader(lines)]
+                    reader = csv.DictReader(lines)
+                    if set(reader.fieldnames or ()) != set(types):
+                        raise ValueError("its columns are others")
+                    self.rows = [Row(**{k: types[k](plain_cell(v)) for k, v in line.items()}) for line in reader]
                 for row in self.rows:
                     for name in filter(None, (row.predictions, row.head)):
                         inside(self.file.parent, name, str(self.file))

@@ -50,18 +50,18 @@ def corruptions(families: Sequence[str]) -> list[Corruption]:
 
 
 def corrupt_with(point: Corruption, sample_rate: int, seed: int = 0) -> Corrupt:
-    """A function that corrupts the segments ``[n, T]`` of a named clip, the same way for every encoder of that rate."""
+    """A function that corrupts segments ``[k, T]`` of a named clip, from number ``first`` on, the same way for every encoder of that rate."""
     chain = build_chain(list(point.operators), point.severity, sample_rate, p=1.0)
     if chain is None:
-        return lambda segments, name: segments
+        return lambda segments, name, first=0: segments
     if len(chain.transforms) == 1:
         chain.transforms[0].p = 1.0
 
-    def corrupt(segments: np.ndarray, name: str) -> np.ndarray:
+    def corrupt(segments: np.ndarray, name: str, first: int = 0) -> np.ndarray:
         audio, result = torch.from_numpy(segments.copy())[:, None], segments.copy()
         waiting = torch.arange(len(segments))
         for draw in range(DRAWS):
-            key = clip_key(derive(torch.tensor(stable_hash(name)), "corruption", seed, draw, waiting))
+            key = clip_key(derive(torch.tensor(stable_hash(name)), "corruption", seed, draw, waiting + first))
             changed, applied, _ = chain(audio[waiting], key)
             hit = applied.any(dim=1)
             result[waiting[hit]] = changed[hit, 0].numpy()

@@ -9,15 +9,15 @@ import torch
 
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.datasets.base import LabelledClips
-from semisupcon.embedding import progress, read_ahead
+from semisupcon.embedding import first_segment, progress, read_ahead
 from semisupcon.errors import ConfigError
 from semisupcon.files import write_csv
-from semisupcon.probing.embeddings.embedder import clip_segments, with_test
+from semisupcon.probing.embeddings.embedder import with_test
 from semisupcon.probing.methods.base import Case, Method
 from semisupcon.probing.methods.head import load_head, predict
 from semisupcon.probing.scores.bootstrap import bootstrap
 from semisupcon.probing.scores.metrics import main_first
-from semisupcon.probing.scores.results import Results, Row, identity_of, main_rows
+from semisupcon.probing.scores.results import ROBUSTNESS, Results, Row, identity_of, main_rows
 from semisupcon.probing.studies.invariance import Moved, invariance, weight_share
 from semisupcon.probing.studies.maps import TITLES, load_map, make_map, save_map
 from semisupcon.probing.studies.robustness import corrupt_with, corruptions
@@ -89,7 +89,7 @@ def study_robustness(
 
     ``again`` holds the methods without a head that run again on the corrupted clips, by name.
     """
-    results = Results(out / "robustness.csv")
+    results = Results(out / ROBUSTNESS)
     units = {(row.method, row.representation): row for row in main_rows(probed) if row.head or row.method in again}
     for point in corruptions(studies.robustness):
         identities = {key: identity_of(identity, asdict(point), row.identity, resamples) for key, row in units.items()}
@@ -130,10 +130,10 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     task, encoder = it.features.task, it.subject.encoder
     rows = task.rows("train")
     rows = rows[permutation(len(rows), "invariance clips").numpy()][: studies.invariance_clips]
-    clips = progress(read_ahead(lambda i: clip_segments(task.files[i], it.subject)[:1], rows), len(rows), "reading for invariance")
+    clips = progress(read_ahead(lambda i: first_segment(task.files[i], encoder), rows), len(rows), "reading for invariance")
     segments = torch.from_numpy(np.concatenate(list(clips)))
     names, noise = [task.paths[i] for i in rows], studies.invariance_noise
-    moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size, noise_db=noise)
+    moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size or 32, noise_db=noise)
     for old in file.parent.glob(f"{name}-????????*.csv"):
         old.unlink()
     shares = {row.head: weight_share(load_head(out / row.head)[0], encoder) for row in probed if row.head and row.method == "linear"}

@@ -1,0 +1,152 @@
+"""From audio to embeddings with a frozen encoder: clips are cut into segments, batched across clips, and embedded once.
+
+Audio is decoded, resampled, cut and embedded as it comes, so that memory does not grow with the length of a file. Nothing in this folder
+imports more than torch, numpy and the audio reader: this is what a person who only wants embeddings installs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from semisupcon.audio.values import waveform
+from semisupcon.embedding.ahead import WORKERS, Piece, pieces_ahead, read_ahead
+from semisupcon.embedding.batches import BREAK, default_batch, embed_pieces, embed_segments, whole
+from semisupcon.embedding.cutting import cut, segments_of_blocks, windows_of_blocks, windows_per_second
+from semisupcon.embedding.progress import Progress, progress
+from semisupcon.errors import AudioError, ConfigError
+
+__all__ = [
+    "BREAK",
+    "Piece",
+    "Progress",
+    "WORKERS",
+    "cut",
+    "default_batch",
+    "embed",
+    "embed_pieces",
+    "embed_segments",
+    "first_segment",
+    "frozen",
+    "load_pieces",
+    "load_segments",
+    "mean_rows",
+    "pieces_ahead",
+    "progress",
+    "read_ahead",
+    "whole",
+    "windows_per_second",
+]
+
+
+@contextmanager
+def frozen(*modules: nn.Module) -> Iterator[None]:
+    """Run modules in eval mode without gradients, then give every submodule its own mode back; parameters and buffers stay as they are."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def embed(
+    encoder: nn.Module,
+    clips: Iterable[str | Path | np.ndarray | Tensor] | str | Path,
+    per: str = "file",
+    task: str | None = None,
+    batch_size: int | None = None,
+    workers: int = WORKERS,
+) -> np.ndarray | list[np.ndarray]:
+    """Embeddings of audio files or waveforms, where the encoder is (CPU or GPU); what ``encoder.embed`` calls.
+
+    Args:
+        encoder: an `Encoder`.
+        clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at the encoder's sample rate: floating point
+            with full scale 1, or int8, int16, int32, uint8, which are scaled.
+        per: "file" for one embedding a clip (the mean over its segments), "second" for one a second.
+        task: the part of the embedding of one task, in encoders that have several.
+        batch_size: segments a forward pass; None is 32 on a GPU, and on a CPU what half a million samples hold, at most 32.
+        workers: threads that read ahead.
+
+    Returns:
+        ``[n, D]`` float32 per file, or a list of ``[seconds, D]`` per second.
+
+    Raises:
+        AudioError: for a file or waveform that cannot be used (`semisupcon.audio.values`), with its name or position.
+    """
+    clips = [clips] if isinstance(clips, str | Path) else list(clips)
+    if per not in ("file", "second"):
+        raise ConfigError(f"Embeddings are per file or second, not per '{per}'.")
+    device = next((p.device for p in encoder.parameters()), "cpu")
+    batch_size = batch_size or default_batch(encoder.segment_samples, device)
+    with frozen(encoder):
+        pieces = pieces_ahead(lambda item: load_pieces(*item, encoder, per), enumerate(clips), workers)
+        done = embed_pieces(lambda x: encoder(x, task=task), pieces, batch_size, device)
+        rows = []
+        for _, values, error in whole(done) if per == "second" else mean_rows(done):
+            if error is not None:
+                raise error
+            rows.append(values)
+    if per == "second":
+        return rows
+    return np.stack(rows) if rows else np.zeros((0, encoder.embedding_dim), np.float32)
+
+
+def mean_rows(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray | None, BaseException | None]]:
+    """Pieces of embeddings averaged as they come: item, mean of its rows ``[D]`` (None without rows), and its error."""
+    total, count = None, 0
+    for piece in pieces:
+        if not piece.last:
+            sums = piece.rows.sum(axis=0, dtype=np.float64)
+            total, count = sums if total is None else total + sums, count + len(piece.rows)
+            continue
+        yield piece.item, None if total is None else (total / count).astype(np.float32), piece.error
+        total, count = None, 0
+
+
+def load_pieces(
+    position: int,
+    clip: str | Path | np.ndarray | Tensor,
+    encoder: nn.Module,
+    per: str = "file",
+    silent: Callable[[str], None] = lambda reason: None,
+) -> Iterator[np.ndarray]:
+    """Read one clip, and cut it as the encoder needs it, as it comes: pieces ``[k, segment]``; raises as `embed`.
+
+    ``silent`` is called with the reason at the end of a file that is silence.
+    """
+    from semisupcon.audio.blocks import read_blocks
+
+    if isinstance(clip, str | Path):
+        blocks, name = read_blocks(clip, encoder.sample_rate, silent=silent), clip
+    else:
+        name = f"waveform {position}"
+        samples = clip.numpy(force=True) if isinstance(clip, Tensor) else clip
+        blocks = [waveform(samples, name)]
+    if per == "second":
+        pieces = windows_of_blocks(blocks, encoder.segment_samples, encoder.sample_rate)
+    else:
+        pieces = segments_of_blocks(blocks, encoder.segment_samples)
+    empty = True
+    for piece in pieces:
+        empty = False
+        yield piece
+    if empty:
+        raise AudioError(f"{name} holds no samples.")
+
+
+def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder: nn.Module, per: str = "file") -> np.ndarray:
+    """One clip cut as the encoder needs it, whole: ``[n, segment]``; raises as `embed`."""
+    return np.concatenate(list(load_pieces(position, clip, encoder, per)))
+
+
+def first_segment(clip: str | Path, encoder: nn.Module) -> np.ndarray:
+    """The first segment of a clip, ``[1, segment]``; no more is decoded than it needs. Raises as `embed`."""
+    return next(load_pieces(0, clip, encoder))[:1]

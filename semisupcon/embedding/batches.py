@@ -1,0 +1,100 @@
+"""Embedding segments in batches that run across clips."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semisupcon.embedding.ahead import Piece
+
+BATCH, CPU_SAMPLES = 32, 1 << 19
+BREAK = Piece(-1, None)  # among pieces: the batch ends here, full or not
+
+
+def default_batch(segment_samples: int, device: str | torch.device) -> int:
+    """Segments in a forward pass: 32 on a GPU; on a CPU fewer, because larger batches are no faster and take more memory."""
+    if torch.device(device).type != "cpu":
+        return BATCH
+    return max(1, min(BATCH, CPU_SAMPLES // segment_samples))
+
+
+def embed_pieces(
+    encode: Callable[[Tensor], Tensor],
+    pieces: Iterable[Piece],
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+) -> Iterator[Piece]:
+    """Embed the segments of clips that come in pieces; no more than a batch is kept.
+
+    Args:
+        encode: ``[N, 1, segment]`` float32 on ``device`` to embeddings ``[N, D]``.
+        pieces: pieces whose rows are segments ``[k, segment]``, all of the same length; `BREAK` ends a batch.
+        batch_size: segments a forward pass.
+
+    Yields:
+        Pieces whose rows are embeddings ``[k, D]`` float32, cut otherwise but in the same order, with the ends and breaks between.
+    """
+    batch, filled, owners = None, 0, []
+
+    def run() -> Iterator[Piece]:
+        nonlocal batch, filled
+        if filled:
+            rows = torch.from_numpy(batch[:filled])[:, None].to(device)
+            done, at = encode(rows).float().cpu().numpy(), 0
+        for owner in owners:
+            if isinstance(owner.rows, int):
+                yield owner._replace(rows=done[at : at + owner.rows])
+                at += owner.rows
+            else:
+                yield owner
+        owners.clear()
+        batch, filled = None, 0  # A new array: the embeddings may share the memory of the old one.
+
+    for piece in pieces:
+        if piece.rows is None:
+            owners.append(piece)
+            if piece == BREAK or not filled:
+                yield from run()
+            continue
+        used = 0
+        while used < len(piece.rows):
+            if batch is None:
+                batch = np.empty((batch_size, piece.rows.shape[1]), np.float32)
+            count = min(len(piece.rows) - used, batch_size - filled)
+            batch[filled : filled + count] = piece.rows[used : used + count]
+            owners.append(piece._replace(rows=count))
+            used, filled = used + count, filled + count
+            if filled == batch_size:
+                yield from run()
+    yield from run()
+
+
+def embed_segments(
+    encode: Callable[[Tensor], Tensor],
+    clips: Iterable[np.ndarray],
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+) -> Iterator[np.ndarray]:
+    """Embed the segments of clip after clip, each ``[n_i, segment]``: ``[n_i, D]`` float32 for every clip, in order."""
+
+    def pieces() -> Iterator[Piece]:
+        for i, clip in enumerate(clips):
+            yield Piece(i, clip)
+            yield Piece(i, None, last=True)
+
+    for _, rows, _ in whole(embed_pieces(encode, pieces(), batch_size, device)):
+        yield rows
+
+
+def whole(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray, BaseException | None]]:
+    """Pieces of embeddings joined: item, all its rows ``[n, D]``, and the error that it broke off with."""
+    rows: list[np.ndarray] = []
+    width = 0
+    for piece in pieces:
+        if not piece.last:
+            rows.append(piece.rows)
+            continue
+        width = rows[0].shape[1] if rows else width
+        yield piece.item, np.concatenate([np.zeros((0, width), np.float32), *rows]), piece.error
+        rows = []

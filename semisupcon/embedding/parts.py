@@ -1,0 +1,197 @@
+"""Embeddings of many files, written as they come, in a folder beside the output: finished parts survive an interruption.
+
+``NAME.unfinished/`` holds ``plan.json`` (what is embedded, by what) and parts: ``rows-NNNNN.f32``, embeddings one after the other, and
+``rows-NNNNN.json``, which files they belong to. An empty file ``writing`` says that the output itself was begun.
+A part without its ``.json`` is made again. Every part begins with a new batch, so that a run that was interrupted ends with the same bits
+as one that was not.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from semisupcon.embedding.ahead import Piece
+from semisupcon.embedding.batches import BREAK
+from semisupcon.errors import UserError
+from semisupcon.files import atomic_open, leftovers, make_folders, sweep, write_text
+
+PLAN, WRITING, FORMAT = "plan.json", "writing", 1
+
+
+def folder_of(out: Path) -> Path:
+    """Where the parts of an output lie."""
+    return out.with_name(f"{out.name}.unfinished")
+
+
+def being_written(out: Path) -> bool:
+    """Whether an interrupted run had begun to write the output itself."""
+    return (folder_of(out) / WRITING).is_file()
+
+
+def with_breaks(pieces: Iterable[Piece], segments: int) -> Iterator[Piece]:
+    """End the batch, and with it the part, after the item with which ``segments`` segments are reached."""
+    count = 0
+    for piece in pieces:
+        yield piece
+        count += 0 if piece.last else len(piece.rows)
+        if piece.last and count >= segments:
+            yield BREAK
+            count = 0
+
+
+class Parts:
+    """The parts of one output.
+
+    Args:
+        out: the output that they become.
+        plan: plain values on which the embeddings depend.
+
+    Attributes:
+        folder: where they lie.
+        done: how many files are in finished parts.
+
+    Raises:
+        UserError: if the folder holds parts of another plan, or something else.
+    """
+
+    def __init__(self, out: Path, plan: dict[str, Any], overwrite: bool = False):
+        self.folder = folder_of(out)
+        self.plan = {"format": FORMAT, **plan}
+        self.finished: list[tuple[Path, dict[str, Any]]] = []
+        self._check(overwrite)
+        sweep(self.folder)
+        while (index := self._file(len(self.finished), "json")).is_file():
+            content = json.loads(index.read_text())
+            self.finished.append((index.with_suffix(".f32"), content))
+
+    @property
+    def done(self) -> int:
+        return sum(len(content["sizes"]) for _, content in self.finished)
+
+    @property
+    def width(self) -> int:
+        """Values of an embedding; 0 while there are none."""
+        return max((content["width"] for _, content in self.finished), default=0)
+
+    def sizes(self) -> Iterator[int]:
+        """How many embeddings each finished file has, in order; 0 for one that was left out."""
+        for _, content in self.finished:
+            yield from content["sizes"]
+
+    def problems(self) -> dict[int, str]:
+        """Why files were left out, by position."""
+        found, first = {}, 0
+        for _, content in self.finished:
+            found |= {first + int(i): why for i, why in content["problems"].items()}
+            first += len(content["sizes"])
+        return found
+
+    def rows(self, most: int) -> Iterator[np.ndarray]:
+        """All embeddings ``[n, D]`` in order, at most ``most`` rows at a time."""
+        for file, content in self.finished:
+            if content["width"]:
+                values = np.memmap(file, "<f4", "r", shape=(sum(content["sizes"]), content["width"]))
+                for i in range(0, len(values), most):
+                    yield np.array(values[i : i + most])
+
+    def write(self, pieces: Iterable[Piece], mean: bool) -> Iterator[Piece]:
+        """Write embeddings as they come, and pass the ends of files on.
+
+        Args:
+            pieces: of embeddings, the first file being number ``done``; breaks end a part.
+            mean: keep the mean over a file's embeddings, and not each.
+        """
+        if not self.folder.exists():
+            make_folders(self.folder)
+            write_text(self.folder / PLAN, json.dumps(self.plan))
+        pieces = iter(pieces)
+        for first in pieces:
+            part = _Part(mean)
+            path = self._file(len(self.finished), "f32")
+            with atomic_open(path, "wb") as file:
+                for piece in _until_break(first, pieces):
+                    part.add(piece, file)
+                    if piece.last:
+                        yield piece
+            index = {"width": part.width, "sizes": part.sizes, "problems": part.problems}
+            write_text(path.with_suffix(".json"), json.dumps(index))
+            self.finished.append((path, index))
+
+    def begin_writing(self) -> None:
+        """Remember that what lies at the output from now on was written by this command."""
+        write_text(self.folder / WRITING, "")
+
+    def remove(self) -> None:
+        """Remove the parts and their folder; anything else in it stays."""
+        sweep(self.folder)
+        for file in (*self.folder.glob("rows-*.f32"), *self.folder.glob("rows-*.json")):
+            file.unlink()
+        for name in (WRITING, PLAN):
+            (self.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _file(self, number: int, suffix: str) -> Path:
+        return self.folder / f"rows-{number:05d}.{suffix}"
+
+    def _check(self, overwrite: bool) -> None:
+        """Refuse a folder of something else; with ``overwrite`` parts of another plan are removed."""
+        if not self.folder.exists():
+            return
+        plan = self.folder / PLAN
+        try:
+            known = json.loads(plan.read_text())
+        except (OSError, ValueError):
+            known = None
+        if known == self.plan:
+            return
+        ours = isinstance(known, dict) and known.get("format") == FORMAT and "encoder" in known
+        if not ours and set(self.folder.iterdir()) - set(leftovers(self.folder)):
+            raise UserError(f"{self.folder} holds something else than unfinished embeddings.\nMove it away, or give another --out.")
+        if ours and not overwrite:
+            differs = [name for name in self.plan if self.plan[name] != known.get(name)]
+            raise UserError(
+                f"{self.folder} holds the unfinished embeddings of another run; different: {', '.join(differs)}.\n"
+                "Run that command again, give another --out, or --overwrite to begin anew."
+            )
+        self.remove()
+
+
+class _Part:
+    """What is known of the part being written."""
+
+    def __init__(self, mean: bool):
+        self.width, self.sizes, self.problems = 0, [], {}
+        self._mean, self._sum, self._count, self._start = mean, None, 0, 0
+
+    def add(self, piece: Piece, file: IO[bytes]) -> None:
+        if not piece.last:
+            self.width = piece.rows.shape[1]
+            self._count += len(piece.rows)
+            if self._mean:
+                sums = piece.rows.sum(axis=0, dtype=np.float64)
+                self._sum = sums if self._sum is None else self._sum + sums
+            else:
+                file.write(np.ascontiguousarray(piece.rows, "<f4").data)
+            return
+        if piece.error is not None:
+            self.problems[len(self.sizes)] = getattr(piece.error, "problem", "") or str(piece.error).splitlines()[0]
+            file.seek(self._start)
+            file.truncate()
+            self._count = 0
+        elif self._mean and self._count:
+            file.write((self._sum / self._count).astype("<f4").data)
+            self._count = 1
+        self.sizes.append(self._count)
+        self._sum, self._count, self._start = None, 0, file.tell()
+
+
+def _until_break(first: Piece, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    piece: Piece | None = first
+    while piece is not None and piece != BREAK:
+        yield piece
+        piece = next(pieces, None)
