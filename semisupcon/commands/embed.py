@@ -40,9 +40,8 @@ from semisupcon.files import (
 )
 from semisupcon.memory import keep_freed_memory
 
-BATCHES_A_PART = {"cpu": 8, "cuda": 64}
+BATCHES_A_PART = {"cpu": 32, "cuda": 256}
 GROUP_BYTES = 16 << 20  # of a row group
-MOST_NAMED = 20
 
 
 def parser() -> Parser:
@@ -147,7 +146,7 @@ def embed_files(
                 shown_progress.advance(0, step * len(piece.rows))
             yield piece
 
-    segments = BATCHES_A_PART.get(device.partition(":")[0], 64) * batch_size
+    segments = BATCHES_A_PART.get(device.partition(":")[0], 256) * batch_size
     with frozen(encoder):
         pieces = pieces_ahead(load, enumerate(files[done:]), workers)
         rows = embed_pieces(lambda x: encoder(x, task=task), with_breaks(counted(pieces), segments), batch_size, device)

@@ -197,6 +197,9 @@ def make_suite(options: Any, built: Any):
         raise ConfigError(f"--seeds takes whole numbers, got '{wrong[0]}'.")
     if wrong := [seed for seed in seeds if not -GREAT <= int(seed) <= GREAT]:
         raise ConfigError(f"--seeds takes numbers of at most 15 digits, got {wrong[0]}.")
+    for name in ("tasks", "checkpoints", "methods", "representations"):
+        if not listed(getattr(options, name)):
+            raise ConfigError(f"--{name} names nothing.")
     if options.test_only != (options.head is not None):
         raise ConfigError("--test_only and --head PATH belong together.")
     check_writable_folder(cache, "Give a folder for embeddings that can be written to with --cache_dir.")

@@ -91,12 +91,21 @@ class Parts:
         return found
 
     def rows(self, most: int) -> Iterator[np.ndarray]:
-        """All embeddings ``[n, D]`` in order, at most ``most`` rows at a time."""
+        """All embeddings ``[n, D]`` in order, ``most`` rows at a time, whatever part they are in."""
+        waiting, count = [], 0
         for file, content in self.finished:
-            if content["width"]:
-                values = np.memmap(file, "<f4", "r", shape=(sum(content["sizes"]), content["width"]))
-                for i in range(0, len(values), most):
-                    yield np.array(values[i : i + most])
+            rows = sum(content["sizes"])
+            values = np.memmap(file, "<f4", "r", shape=(rows, content["width"])) if rows else ()
+            start = 0
+            while start < rows:
+                part = np.array(values[start : start + most - count])
+                waiting.append(part)
+                start, count = start + len(part), count + len(part)
+                if count == most:
+                    yield np.concatenate(waiting)
+                    waiting, count = [], 0
+        if waiting:
+            yield np.concatenate(waiting)
 
     def write(self, pieces: Iterable[Piece], mean: bool) -> Iterator[Piece]:
         """Write embeddings as they come, and pass the ends of files on.

@@ -33,7 +33,14 @@ def test_writes_original_views_and_picture(clip, tmp_path, capsys):
     config.write_text(CONFIG)
     out = tmp_path / "out"
     assert hear(clip, "--config", config, "--views", 3, "--seconds", 0.5, "--out", out) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["original.wav", "spectrograms.png", "view_1.wav", "view_2.wav", "view_3.wav"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        ".hear.json",
+        "original.wav",
+        "spectrograms.png",
+        "view_1.wav",
+        "view_2.wav",
+        "view_3.wav",
+    ]
     original, rate = soundfile.read(out / "original.wav")
     assert rate == 8000
     assert len(original) == 4000
