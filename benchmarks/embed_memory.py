@@ -119,8 +119,8 @@ def many_files(folder: Path, count: int) -> dict[str, float]:
         scan(files)
         found[name] = time.perf_counter() - started
     found["scan_mb"] = MB * status("VmHWM")
-    command = [sys.executable, "-m", "semisupcon", "pretrain", "--config", "config/pretraining/clmr.yaml"]
-    command += ["--config", "config/overlays/small/clmr.yaml", "--data.data_dir", str(folder), "--ckpt_path", str(folder.parent / "runs")]
+    command = [sys.executable, "-m", "semisupcon", "pretrain", "--config", "clmr"]
+    command += ["--config", "small/clmr", "--data.data_dir", str(folder), "--ckpt_path", str(folder.parent / "runs")]
     command += ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "0", "--log", "false"]
     started = time.perf_counter()
     subprocess.run(command, capture_output=True, check=True)

@@ -142,7 +142,7 @@ def test_command_writes_npy_with_names(model, audio):
     [
         (["e.wav"], "x.npy", "None of the 1 files"),
         (["absent.wav"], "x.npy", "No such file or folder"),
-        (["a.wav"], "x.csv", "must end in .parquet or .npy"),
+        (["a.wav"], "x.txt", "must end in .parquet, .npy or .csv"),
         (["a.wav", "--task", "both"], "x.npy", "no task 'both'"),
         (["a.wav", "--checkpoint", "nowhere"], "x.npy", "nowhere"),
     ],

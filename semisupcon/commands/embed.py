@@ -1,6 +1,7 @@
 """`python -m semisupcon embed`: embeddings of any audio as a table or an array.
 
-``.parquet`` holds one row an embedding (file, second, and the values e0, e1, ...); ``.npy`` holds the array, with the names beside it in ``.csv``.
+``.parquet`` and ``.csv`` hold one row an embedding (file, second, and the values e0, e1, ...); ``.npy`` holds the array, with the names
+beside it in ``.csv``.
 Parquet needs pyarrow; everything else works with what embedding itself needs.
 """
 
@@ -50,7 +51,7 @@ def parser() -> Parser:
     p.add_argument("audio", nargs="+", help="files, or folders that are searched for audio, of any format and sample rate")
     p.add_argument("--checkpoint", required=True, help="checkpoint, run folder or exported folder")
     p.add_argument(
-        "--out", required=True, type=Path, help="file that ends in .parquet or .npy; after an interruption the same command goes on"
+        "--out", required=True, type=Path, help="file that ends in .parquet, .npy or .csv; after an interruption the same command goes on"
     )
     p.add_argument(
         "--per", choices=("file", "second"), default="file", help="one embedding a file (mean over its segments), or one a second"
@@ -69,13 +70,13 @@ def parser() -> Parser:
 def main(args: list[str] | None = None) -> int:
     """Embed; returns the exit status. Files that cannot be read are listed; it is a mistake only when none can."""
     given = parser().parse_args(args)
-    if given.out.suffix not in (".parquet", ".npy"):
-        raise UserError(f"--out must end in .parquet or .npy, got '{given.out.name}'.")
+    if given.out.suffix not in (".parquet", ".npy", ".csv"):
+        raise UserError(f"--out must end in .parquet, .npy or .csv, got '{given.out.name}'.")
     for name in ("batch_size", "workers"):
         if getattr(given, name) is not None and getattr(given, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(given, name)}.")
     if given.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy.")
+        raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy or .csv.")
     outputs = [given.out, given.out.with_suffix(".csv")] if given.out.suffix == ".npy" else [given.out]
     refuse_existing(outputs, given.overwrite or being_written(given.out))
     for output in outputs:
@@ -105,6 +106,10 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on after {parts.done} of {len(files)} files", file=sys.stderr)
         return 130
+    except UserError:
+        if not parts.finished:
+            parts.remove()
+        raise
     problems = parts.problems()
     for position, problem in problems.items():
         print(f"left out {files[position]}: {problem}", file=sys.stderr)
@@ -128,7 +133,7 @@ def embed_files(
     done = parts.done
     if done:
         print(f"going on with {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
-    shown_progress = Progress(len(files), "embedding", done)
+    told = Progress(len(files), "embedding", done)
     # Of each segment, the seconds by which the next one starts later.
     step = 1.0 if per == "second" else encoder.segment_samples / encoder.sample_rate
 
@@ -143,15 +148,23 @@ def embed_files(
             if piece.error is not None and not isinstance(piece.error, AudioError):
                 raise piece.error
             if piece.rows is not None:
-                shown_progress.advance(0, step * len(piece.rows))
+                told.advance(0, step * len(piece.rows))
+            yield piece
+
+    def checked(pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            if piece.rows is not None and not np.isfinite(piece.rows).all():
+                raise UserError(
+                    f"The embedding of {files[piece.item + done]} holds NaN or infinite values: the encoder diverged in training."
+                )
             yield piece
 
     segments = BATCHES_A_PART.get(device.partition(":")[0], 256) * batch_size
     with frozen(encoder):
         pieces = pieces_ahead(load, enumerate(files[done:]), workers)
         rows = embed_pieces(lambda x: encoder(x, task=task), with_breaks(counted(pieces), segments), batch_size, device)
-        for _ in parts.write(rows, mean=per == "file"):
-            shown_progress.advance()
+        for _ in parts.write(checked(rows), mean=per == "file"):
+            told.advance()
 
 
 def fingerprint(encoder: nn.Module) -> str:
@@ -177,7 +190,7 @@ def digest_of_files(files: list[str]) -> str:
 
 
 def write(out: Path, files: list[str], parts: Parts) -> None:
-    """Write all parts as ``.parquet``, or as ``.npy`` with a ``.csv`` of names beside it."""
+    """Write all parts as ``.parquet`` or ``.csv``, or as ``.npy`` with a ``.csv`` of names beside it."""
     names = ((file, second) for file, size in zip(files, parts.sizes(), strict=True) for second in range(size))
     most = max(1, GROUP_BYTES // (4 * parts.width))
     if out.suffix == ".npy":
@@ -188,12 +201,18 @@ def write(out: Path, files: list[str], parts: Parts) -> None:
             for rows in parts.rows(most):
                 file.write(rows.data)
         return
+    columns = ("file", "second", *(f"e{i}" for i in range(parts.width)))
+    if out.suffix == ".csv":
+        lines = ((*next(names), *(f"{v:.9g}" for v in row)) for rows in parts.rows(most) for row in rows)
+        write_csv(out, columns, lines)  # nine digits are the whole float32
+        return
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema = pa.schema([("file", pa.string()), ("second", pa.int64()), *((f"e{i}", pa.float32()) for i in range(parts.width))])
+    types = (pa.string(), pa.int64(), *[pa.float32()] * parts.width)
+    schema = pa.schema(list(zip(columns, types, strict=True)))
     with atomic_path(out) as partial, parquet.ParquetWriter(partial, schema) as writer:
         for rows in parts.rows(most):
             labels = [next(names) for _ in range(len(rows))]
-            columns = [[n for n, _ in labels], [s for _, s in labels], *rows.T]
-            writer.write_table(pa.table(columns, schema=schema))
+            values = [[n for n, _ in labels], [s for _, s in labels], *rows.T]
+            writer.write_table(pa.table(values, schema=schema))

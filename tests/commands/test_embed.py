@@ -91,6 +91,15 @@ def test_values_are_those_of_the_function_and_small_parts_change_nothing(embed, 
     assert [line.rsplit("/", 1)[1] for line in lines] == [f"{f.name},{s}" for f in files for s in range(-(-(int(f.stem) + 1) // 4))]
 
 
+def test_a_table_as_text_holds_the_same_values(embed, audio, tmp_path):
+    assert embed(audio) == 0
+    assert embed(audio, out="table.csv") == 0
+    header, *lines = [line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()]
+    assert header == ["file", "second", *(f"e{i}" for i in range(16))]
+    assert np.array_equal(np.array([line[2:] for line in lines], np.float32), np.load(tmp_path / "out.npy"))
+    assert [line[0].rsplit("/", 1)[1] for line in lines] == [f"{i:02d}.wav" for i in range(11)]
+
+
 def test_parquet_is_written_in_row_groups(embed, audio, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "GROUP_BYTES", 4 * 16 * 4)
     assert embed(audio, out="out.parquet") == 0
@@ -194,3 +203,13 @@ def test_progress_is_shown_off_a_terminal(embed, audio, monkeypatch, capsys):
     assert len(lines) > 12
     assert "12/12" in lines[-1]
     assert "s of audio a second" in lines[-1]
+
+
+def test_an_encoder_that_diverged_is_told(audio, tmp_path, capsys):
+    encoder = SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=8000, segment_samples=2000)
+    next(encoder.parameters()).data.fill_(float("nan"))
+    model = export_encoder(encoder, tmp_path / "diverged")
+    assert main(["embed", str(audio), "--checkpoint", str(model), "--out", str(tmp_path / "out.npy")]) == 2
+    assert "00.wav holds NaN or infinite values: the encoder diverged" in capsys.readouterr().err
+    assert not (tmp_path / "out.npy").exists()
+    assert not (tmp_path / "out.npy.unfinished").exists()

@@ -173,6 +173,8 @@ def test_every_segment_is_corrupted_and_always_the_same_way():
     assert (once != segments).any(axis=1).all()
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
+    in_pieces = np.concatenate([corrupt(segments[:7], "a.wav", 0), corrupt(segments[7:], "a.wav", 7)])
+    assert np.array_equal(once, in_pieces)
     assert np.array_equal(corrupt_with(Corruption("severity", "0", BASE, 0.0), 8000)(segments, "a.wav"), segments)
 
 
