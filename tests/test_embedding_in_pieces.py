@@ -140,6 +140,6 @@ def test_a_break_ends_the_batch_and_no_other_one():
     assert [p.item for p in done if p.rows is None] == [0, -1, 1]
 
 
-def test_batches_on_a_cpu_hold_half_a_million_samples():
-    assert [default_batch(n, "cpu") for n in (1000, 59049, 10**7)] == [32, 8, 1]
+def test_batches_on_a_cpu_hold_400_000_samples():
+    assert [default_batch(n, "cpu") for n in (1000, 59049, 10**7)] == [32, 6, 1]
     assert default_batch(59049, torch.device("cuda", 0)) == 32

@@ -58,7 +58,7 @@ def parser() -> Parser:
     )
     p.add_argument("--task", help="the part of one task or format, in encoders that have several")
     p.add_argument(
-        "--batch_size", type=int, help="segments in a forward pass; by default 32 on a GPU, on a CPU as many as half a million samples hold"
+        "--batch_size", type=int, help="segments in a forward pass; by default 32 on a GPU, on a CPU as many as hold 400,000 samples"
     )
     p.add_argument("--workers", type=int, help="threads that decode audio; by default 2 on a CPU, else one a core and 16 at most")
     p.add_argument("--device", default="auto", help="cpu, cuda, or auto")

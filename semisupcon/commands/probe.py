@@ -78,7 +78,7 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         "--batch_size",
         type=int | None,
         default=None,
-        help="Segments in a forward pass of the encoder; by default 32 on a GPU, on a CPU half a million samples.",
+        help="Segments in a forward pass of the encoder; by default 32 on a GPU, on a CPU as many as hold 400,000 samples.",
     )
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
     p.add_argument("--on_error", type=str, default="fail", help="fail or skip: what to do with audio that cannot be read.")

@@ -72,7 +72,7 @@ def embed(
             with full scale 1, or int8, int16, int32, uint8, which are scaled.
         per: "file" for one embedding a clip (the mean over its segments), "second" for one a second.
         task: the part of the embedding of one task, in encoders that have several.
-        batch_size: segments a forward pass; None is 32 on a GPU, and on a CPU what half a million samples hold, at most 32.
+        batch_size: segments a forward pass; None is 32 on a GPU, and on a CPU as many as hold 400,000 samples, at most 32.
         workers: threads that read ahead.
 
     Returns:

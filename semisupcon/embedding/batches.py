@@ -8,7 +8,7 @@ from torch import Tensor
 
 from semisupcon.embedding.ahead import Piece
 
-BATCH, CPU_SAMPLES = 32, 1 << 19
+BATCH, CPU_SAMPLES = 32, 400_000
 BREAK = Piece(-1, None)  # among pieces: the batch ends here, full or not
 
 
