@@ -1,7 +1,7 @@
 """Files: ours complete or absent, where caches lie, which suffixes are audio, names that are no text, cells of CSV files.
 
 Every file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`). While it is written it lies beside its
-place as ``.NAME.PID.partial``; a process that is killed leaves that file, and `sweep` removes it.
+place as ``.NAME.PID-TOKEN.partial``; a process that is killed leaves that file, and `sweep` removes it.
 
 A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula. Names of files, classes and
 checkpoints come from anywhere, so such a cell gets an apostrophe before it; `plain_cell` takes it off again.
@@ -12,11 +12,13 @@ import csv
 import errno
 import os
 import re
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from semisupcon.errors import UserError
+from semisupcon.errors import DiskError, UserError
 
 # What libsndfile decodes. The order is that of preference, where one clip lies in several formats side by side. Suffixes that other kinds of
 # files have too (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can be named one by one.
@@ -38,6 +40,9 @@ _LEFTOVER = re.compile(
     r"|\.partial-.+|(metrics|audio-\d{5,})\.partial"
     r"|(packed\.json|plan\.json|clips\.parquet|targets\.npy|audio-\d{5,}\.pcm\.json)\.\d+\.tmp"
 )
+# Tells apart processes of one number on several hosts, or in several containers, that share a disk.
+_TOKEN = uuid.uuid4().hex[:6]
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How file systems say that folders cannot be synced one by one, or not by this user.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 
@@ -69,18 +74,22 @@ def system_path(path: str | bytes | Path) -> bytes:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
     """Write a file through a library that takes a path; ``with atomic_path(path) as partial`` writes to ``partial``.
 
     At the end of the block the partial file is synced, renamed to ``path``, and the folder is synced. An exception, a crash or a full disk
     leaves an older file whole. Folders are made. Libraries that choose a format by the suffix need it said: the partial has another one.
 
+    Args:
+        path: of the file.
+        needed: bytes that it will hold, for the message of a full disk; 0 where that is not known.
+
     Raises:
-        UserError: if the disk is full, read-only or broken, with the path and the reason of the operating system.
+        DiskError: if the disk is full, read-only or broken, with the path, the reason of the operating system and the bytes needed.
     """
     path, partial = Path(path), _partial(path)
     try:
-        with disk_errors(path):
+        with disk_errors(path, needed):
             make_folders(path.parent)
             yield partial
             sync(partial)
@@ -92,15 +101,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None) -> Iterator[IO[Any]]:
+def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None, needed: int = 0) -> Iterator[IO[Any]]:
     """An open file, "w" or "wb", that appears as `atomic_path` says; raises the same."""
-    with atomic_path(path) as partial, partial.open(mode, newline=newline) as file:
+    with atomic_path(path, needed) as partial, partial.open(mode, newline=newline) as file:
         yield file
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file as `atomic_path` says; raises the same."""
-    with atomic_open(path) as file:
+    with atomic_open(path, needed=len(text)) as file:
         file.write(text)
 
 
@@ -137,23 +146,42 @@ def sync(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: str | Path) -> Iterator[None]:
-    """Errors of the disk in the block become a UserError that says which file or folder cannot be written, and why."""
+def disk_errors(path: str | Path, needed: int = 0) -> Iterator[None]:
+    """Errors of the disk in the block become a DiskError that says which file or folder cannot be written, why, and the bytes ``needed``."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if reason := _reason(error, Path(path)):
-            raise UserError(f"{path} cannot be written: {reason}.") from error
+        begun = max(map(_size, (Path(path), _partial(path))))
+        if number := _reason(error, Path(path)):
+            room = _room(Path(path), needed, begun) if number in _NO_ROOM else ""
+            raise DiskError(f"{path} cannot be written: {os.strerror(number)}.{room}") from error
         raise
 
 
-def _reason(error: Exception, path: Path) -> str | None:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def _room(path: Path, needed: int, begun: int) -> str:
+    """`` It needs 3.1 MB, 0.2 MB are free.``; a size that is not known is judged by the older file, or by what was written."""
+    amount = f"{needed / 1e6:.1f} MB" if needed >= begun else f"at least {begun / 1e6:.1f} MB"
+    try:
+        place = next(folder for folder in path.parents if folder.is_dir())
+        return f" It needs {amount}, {shutil.disk_usage(place).free / 1e6:.1f} MB are free."
+    except (OSError, StopIteration):
+        return f" It needs {amount}."
+
+
+def _reason(error: Exception, path: Path) -> int | None:
     """Why the operating system does not let us write; None if it does, and the error has another cause."""
     named, partial = getattr(error, "filename", None), _partial(path)
     if isinstance(error, OSError) and error.errno and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents)):
-        return os.strerror(error.errno)
+        return error.errno
     # Torch, numpy and libsndfile drop the reason of a write that fails: write a little more, and see.
     try:
         with partial.open("ab") as file:
@@ -161,7 +189,7 @@ def _reason(error: Exception, path: Path) -> str | None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as found:
-        return os.strerror(found.errno)
+        return found.errno
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
@@ -170,7 +198,7 @@ def _reason(error: Exception, path: Path) -> str | None:
 
 def _partial(path: str | Path) -> Path:
     path = Path(path)
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{path.name}.{os.getpid()}-{_TOKEN}.partial")
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ LAYERS = {
     2: ("audio/", "spec.py", "public.py", "old_names.py"),
     1: (
         *("batch.py", "batch_norm.py", "configuration.py", "recipes.py", "losses/", "random.py", "distributed.py"),
-        *("files.py", "kinds.py", "plots/", "errors.py", "memory.py", "versions.py", "written.py"),
+        *("files.py", "locks.py", "kinds.py", "plots/", "errors.py", "memory.py", "versions.py", "written.py"),
     ),
 }
 LAYER = {prefix: layer for layer, prefixes in LAYERS.items() for prefix in prefixes}

@@ -5,6 +5,7 @@ Parquet needs pyarrow; everything else works with what embedding itself needs.
 """
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from semisupcon.commands.parser import Parser
 from semisupcon.embedding import embed_segments, frozen, load_segments, progress, read_ahead
 from semisupcon.errors import AudioError, UserError
 from semisupcon.files import atomic_open, atomic_path, write_csv
+from semisupcon.locks import file_lock
 from semisupcon.memory import keep_freed_memory
 
 
@@ -41,6 +43,12 @@ def main(args: list[str] | None = None) -> int:
         raise UserError(f"--out must end in .parquet or .npy, got '{given.out.name}'.")
     if given.batch_size < 1:
         raise UserError(f"--batch_size must be at least 1, got {given.batch_size}.")
+    with file_lock(given.out, "embed", "give another --out"):
+        return embed(given)
+
+
+def embed(given: Namespace) -> int:
+    """Embed what the options ask for; returns the exit status."""
     from semisupcon.checkpoints import load_encoder
 
     device = device_of(given.device)

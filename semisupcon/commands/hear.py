@@ -14,6 +14,7 @@ from semisupcon.commands.parser import Parser
 from semisupcon.configuration import layered, section
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.files import atomic_path
+from semisupcon.locks import folder_lock
 from semisupcon.plots.spectrograms import FLOOR_DB
 from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
 from semisupcon.recipes import find_config
@@ -60,7 +61,8 @@ def main(args: list[str]) -> int:
         )
     audio = read_span(options.file, options.start, options.seconds, sample_rate)
     views, stories = augmented_views(audio, chain, options.views, options.file.name, options.seed, options.number)
-    write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
+    with folder_lock(options.out, "hear", "give another --out"):
+        write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
     print(f"{options.out}/original.wav  {audio.shape[-1] / sample_rate:.2f} s at {sample_rate} Hz")
     for i, story in enumerate(stories):
         print(f"{options.out}/view_{i + 1}.wav  {story}")

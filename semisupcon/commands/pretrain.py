@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep_run
+from semisupcon.training.runs import CONFIG, Run, check_new, describe_code, forget_name, only_process, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -171,6 +172,11 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
+        with nullcontext() if self.trainer.fast_dev_run else only_process(self.run.folder):
+            check_new(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
+            self._fit()
+
+    def _fit(self) -> None:
         try:
             self.trainer.fit(self.model, self.datamodule, ckpt_path=self.run.checkpoint)
         finally:

@@ -57,9 +57,13 @@ def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path
     Raises:
         UserError: if the folder cannot be made.
     """
+    with folder_lock(make_folder(folder), "import", "give another --out"):
+        return _write(imported, Path(folder), about)
+
+
+def _write(imported: Imported, folder: Path, about: dict[str, str]) -> Path:
     from safetensors.torch import save
 
-    folder = make_folder(folder)
     if imported.encoder is not None:
         export_encoder(imported.encoder, folder, about)
     if imported.heads:

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.files import sweep, write_text
+from semisupcon.locks import folder_lock
 from semisupcon.training.processes import is_first_process, job, restarted
 
 STATE = "run.json"
@@ -88,11 +90,9 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
     os.environ[_SHARED_NAME] = name
     if restarted() and (checkpoint := _newest(_resumable(folder))):
         return _resumed(checkpoint)
-    if is_first_process() and not restarted() and _resumable(folder):
-        raise ConfigError(
-            f"{folder} already holds a run.\nContinue it with --resume_from_checkpoint {folder}, or choose another --run_name."
-        )
-    return Run(folder, None, {})
+    run = Run(folder, None, {})
+    check_new(run)
+    return run
 
 
 def _resumed(checkpoint: Path) -> Run:
@@ -153,6 +153,28 @@ class _Held:
 
 
 _held = _Held()
+
+
+def only_process(folder: Path) -> AbstractContextManager[None]:
+    """Be the only run that writes this folder, for as long as the block lasts; only the first process of a run takes the lock.
+
+    Raises:
+        UserError: if another run writes there, saying which process that is.
+    """
+    return folder_lock(folder, "run", "choose another --run_name") if is_first_process() else nullcontext()
+
+
+def check_new(run: Run) -> None:
+    """Refuse to begin a run where a checkpoint of another lies.
+
+    Raises:
+        ConfigError: naming the folder.
+    """
+    if run.checkpoint is None and is_first_process() and not restarted() and _resumable(run.folder):
+        raise ConfigError(
+            f"{run.folder} already holds a run.\n"
+            f"Continue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
+        )
 
 
 def forget_name() -> None:

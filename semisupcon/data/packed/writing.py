@@ -20,8 +20,9 @@ from semisupcon.audio.reading import read, resample
 from semisupcon.checkpoints import make_folder
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
 from semisupcon.datasets.base import LabelledClips
-from semisupcon.errors import UserError
+from semisupcon.errors import DiskError, UserError
 from semisupcon.files import atomic_open, atomic_path, leftovers, sweep, write_text
+from semisupcon.locks import LOCK, folder_lock
 
 PLAN = "plan.json"
 SHARD_SAMPLES = 1 << 28  # 512 MiB
@@ -68,7 +69,18 @@ def pack(
     Raises:
         UserError: if the folder holds another set, the disk is too small, or a clip cannot be decoded.
     """
-    out = Path(out)
+    with folder_lock(out, "pack", "give another --out"):
+        return _pack(clips, sources, sample_rate, Path(out), threads, shard_samples)
+
+
+def _pack(
+    clips: LabelledClips,
+    sources: dict[str, Any],
+    sample_rate: int,
+    out: Path,
+    threads: int | None,
+    shard_samples: int,
+) -> Path:
     files = lay_out(clips.table, sample_rate, shard_samples)
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         described = list(pool.map(describe, files["path"]))
@@ -84,7 +96,7 @@ def pack(
     files = files.drop(columns=["own_rate", "own_frames"]).assign(crc=crc)
     with atomic_path(out / INDEX) as partial:
         files.to_parquet(partial)
-    with atomic_open(out / TARGETS, "wb") as file:
+    with atomic_open(out / TARGETS, "wb", needed=clips.targets.nbytes) as file:
         np.save(file, clips.targets)
     header = {
         "version": VERSION,
@@ -129,7 +141,7 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
         log.info("Going on with %s.", out)
         sweep(out)
         return True
-    if out.exists() and set(out.iterdir()) - set(leftovers(out)):
+    if out.exists() and set(out.iterdir()) - {out / LOCK, *leftovers(out)}:
         raise UserError(f"The folder is not empty, and holds no packed set.\nIn: {out}\nGive a new folder.")
     make_folder(out)
     sweep(out)
@@ -176,8 +188,10 @@ def _reserve(path: Path, samples: int) -> np.memmap:
         try:
             os.posix_fallocate(file.fileno(), 0, 2 * samples)
         except OSError as error:
-            raise UserError(
-                f"There is no room for the next shard ({error.strerror}).\nIn: {path.parent}\nMake room, and call again."
+            free = shutil.disk_usage(path.parent).free
+            raise DiskError(
+                f"There is no room for the next shard ({error.strerror}): it needs {2 * samples / 1e6:.1f} MB, "
+                f"{free / 1e6:.1f} MB are free.\nIn: {path.parent}\nMake room, and call again."
             ) from error
     return np.memmap(path, dtype="<i2", mode="r+", shape=(samples,))
 
