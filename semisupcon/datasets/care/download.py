@@ -17,6 +17,7 @@ from semisupcon.datasets import TASKS, find_task
 from semisupcon.datasets.card import Archive
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import write_text
+from semisupcon.locks import folder_lock
 
 TIMEOUT = 60
 CHUNK = 1 << 20
@@ -46,8 +47,9 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
     if not confirmed:
         say(f"Nothing was fetched; add --yes to fetch this into {folder}.")
         return 0
-    for archive in card.archives:
-        fetch(archive, folder, say)
+    with folder_lock(folder, "download", "give another --data_dir"):
+        for archive in card.archives:
+            fetch(archive, folder, say)
     return 0
 
 
