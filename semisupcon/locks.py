@@ -78,9 +78,7 @@ def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Itera
             except OSError as error:
                 raise UserError(f"{place} cannot be written: {error.strerror}.") from error
             if descriptor is None and time.monotonic() >= until:
-                raise UserError(
-                    f"{place} is in use by another {what}{_told(holder)}.\nWait until that one has ended, or {remedy}."
-                )
+                raise UserError(f"{place} is in use by another {what}{_told(holder)}.\nWait until that one has ended, or {remedy}.")
             if descriptor is None:
                 time.sleep(_EVERY)
         key = _key(os.fstat(descriptor))

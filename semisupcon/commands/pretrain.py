@@ -39,6 +39,7 @@ from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCh
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
+from semisupcon.training.ranks import WatchRanks, lost_connection
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, check_new, describe_code, forget_name, only_process, open_run, sweep_run
@@ -121,6 +122,7 @@ class PretrainCLI(LightningCLI):
         self.end = EndWell(
             KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
         )
+        self.ranks = WatchRanks(self.end.checkpoints)
         given = self.config_init["trainer"]
         check_options(given)
         kwargs |= {
@@ -133,6 +135,7 @@ class PretrainCLI(LightningCLI):
                 *self._progress(given),
                 Estimate(small_overlay(self.parser.files)),
                 DrawMatrices(run.folder, config["draw_every"]),
+                self.ranks,
                 self.end.checkpoints,
                 self.end,
             ],
@@ -276,6 +279,9 @@ def main(args: ArgsType = None) -> int:
         if cli is None or cli.end.received is None:
             raise
     except Exception as error:
+        if cli is not None and cli.trainer.world_size > 1 and lost_connection(error):
+            print(f"error: {cli.ranks.sentence()}", file=sys.stderr)
+            return 2
         if os.environ.get("SEMISUPCON_TRACEBACK") or (sentence := failure_in_options(error, option_names())) is None:
             error.add_note("This is a defect of semisupcon, or of a class of your own. Please report a defect with the lines above.")
             raise

@@ -6,13 +6,14 @@ batch is asked for (at once, or within a second where the training process waits
 
 import atexit
 import logging
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, ClassVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
@@ -40,49 +41,56 @@ def quiet_worker(_: int) -> None:
 
 
 class _Workers(_MultiProcessingDataLoaderIter):
-    _hung, _warned, _waiting_since = False, False, None
+    _asked: float | None = None  # when the batch was asked for that has not come
+    _kill, _hung = False, ""
 
     def __init__(self, loader: DataLoader):
         before = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
         super().__init__(loader)
         if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, before)
+        threading.Thread(target=_watch, args=(ref(self),), daemon=True, name="watch-workers").start()
 
     def __next__(self) -> Batch:
         self._check()
+        self._asked = time.monotonic()
         try:
             return super().__next__()
         except AudioError as error:
             # From a worker it comes with that worker's traceback in its text.
             raise AudioError(str(error).rpartition(f"{AudioError.__name__}: ")[2].strip()) from None
-
-    def _check(self) -> None:
-        for status, worker in zip(self._workers_status, self._workers, strict=True):
-            if status and not worker.is_alive():
-                raise WorkerError(_ended(worker))
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+            # What is half sent by a worker that dies cannot be read; the kernel may still be about to end it.
+            until = time.monotonic() + LOOK
+            while time.monotonic() < until:
+                self._check(of_all=True)
+                time.sleep(0.01)
+            raise
+        finally:
+            self._asked = None
 
     def _try_get_data(self, timeout: float = LOOK) -> tuple[bool, Any]:
-        begin = time.monotonic()
-        try:
-            found = super()._try_get_data(timeout)
-        except RuntimeError:
-            for worker in self._workers:
-                if not worker.is_alive():
-                    raise WorkerError(_ended(worker)) from None
-            raise
-        if found[0]:
-            self._waiting_since, self._warned = None, False
-            return found
-        self._waiting_since = self._waiting_since or begin
-        waited = time.monotonic() - self._waiting_since
+        return super()._try_get_data(timeout)
+
+    def _check(self, of_all: bool = False) -> None:
+        for status, worker in zip(self._workers_status, self._workers, strict=True):
+            if (status or (of_all and worker.exitcode)) and not worker.is_alive():
+                self._kill = True  # It may have died with a lock that the others wait for.
+                raise WorkerError(self._hung or _ended(worker)) from None
+
+    def _look(self, asked: float, warned: bool) -> bool:
+        """Warn of a batch that does not come, then kill the workers; whether there was a warning."""
+        waited = time.monotonic() - asked
+        if waited < WARN_AFTER:
+            return False
         told = f"No batch has come for {waited:.0f} s: loader worker {self._awaited()} does not answer"
-        if waited >= GIVE_UP_AFTER:
-            self._hung = True
-            raise WorkerError(f"{told}.\nA disk or network that hangs does that. Look at it, and resume the run.")
-        if waited >= WARN_AFTER and not self._warned:
-            self._warned = True
+        if not warned:
             log.warning("%s. The run ends after %.0f s.", told, GIVE_UP_AFTER)
-        return found
+        if waited >= GIVE_UP_AFTER:
+            self._hung = f"{told}.\nA disk or network that hangs does that. Look at it, and resume the run."
+            for worker in self._workers:
+                worker.kill()
+        return True
 
     def _awaited(self) -> int:
         """The process whose batch is the next one."""
@@ -92,7 +100,7 @@ class _Workers(_MultiProcessingDataLoaderIter):
     def _shutdown_workers(self) -> None:
         # torch waits some seconds for each worker; one that hangs would not listen to SIGTERM.
         workers = getattr(self, "_workers", ())
-        for worker in workers if self._hung else ():
+        for worker in workers if self._kill else ():
             worker.kill()
         super()._shutdown_workers()
         for worker in workers:
@@ -108,6 +116,16 @@ def _ended(worker: Any) -> str:
     causes = {"SIGKILL": "The kernel does that when memory runs out: fewer --data.num_workers need less."}
     cause = causes.get(name, "A library that reads audio has crashed: `python -m semisupcon data check` finds the file.")
     return f"{told} was killed by {name}.\n{cause}"
+
+
+def _watch(workers: ref) -> None:
+    """A thread: the one that asks for a batch may be stuck in reading from a worker."""
+    warned = False
+    while (watched := workers()) is not None and not watched._shutdown:
+        asked = watched._asked
+        warned = watched._look(asked, warned) if asked is not None else False
+        del watched
+        time.sleep(LOOK)
 
 
 class Processes(DataLoader):

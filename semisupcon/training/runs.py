@@ -172,8 +172,7 @@ def check_new(run: Run) -> None:
     """
     if run.checkpoint is None and is_first_process() and not restarted() and _resumable(run.folder):
         raise ConfigError(
-            f"{run.folder} already holds a run.\n"
-            f"Continue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
+            f"{run.folder} already holds a run.\nContinue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
         )
 
 
