@@ -107,7 +107,7 @@ def test_folders_are_removed_only_when_they_were_made_and_are_empty(tmp_path):
         pass
     assert [p.name for p in tmp_path.rglob("*")] == ["a", "b", "file"]
     with (
-        pytest.raises(UserError, match="file cannot be written: (File exists|Not a directory)"),
+        pytest.raises(UserError, match=r"file cannot be written: (File exists|Not a directory)"),
         folder_lock(tmp_path / "a/b/file", "a", "-"),
     ):
         pass

@@ -17,6 +17,7 @@ from semisupcon.files import atomic_open, write_text
 from semisupcon.heads import Head
 from semisupcon.importer import mtslvr, panns, samplecnn
 from semisupcon.importer.reader import Imported, Reader, tensors
+from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 
 SYSTEMS = {"clmr": samplecnn.clmr, "semisupcon": samplecnn.semisupcon, "mtslvr": mtslvr.mtslvr, "panns": panns.panns}
