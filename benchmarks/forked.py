@@ -1,5 +1,6 @@
 """Commands in forked processes: everything is imported once, so that starting one takes milliseconds, and killing one costs no imports."""
 
+import importlib
 import itertools
 import os
 import signal
@@ -34,6 +35,16 @@ OPTIONS = {
     "trainer.enable_progress_bar": "false",
     "draw_every": 0,
 }
+
+
+def import_commands() -> None:
+    """Import what the commands import, so that no forked process has to."""
+    from semisupcon.__main__ import COMMANDS
+
+    slow = ("litdata.streaming.writer", "litdata.streaming.temporal", "matplotlib.pyplot", "sklearn.manifold", "sklearn.linear_model")
+    own = ("semisupcon.probing.suite", "semisupcon.probing.report.write", "semisupcon.plots")
+    for module in (*(module for module, _ in COMMANDS.values()), *own, *slow):
+        importlib.import_module(module)
 
 
 def make_clips(root: Path, repetitions: int = 10) -> Path:

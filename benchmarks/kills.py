@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.forked import ROOT, ended, left_running, make_clips, start, training
+from benchmarks.forked import ROOT, ended, import_commands, left_running, make_clips, start, training
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.packed.reading import HEADER, Packed
@@ -71,7 +71,14 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
         "accumulation": _training(data, **accumulation),
         "ranks": _training(data, ranks=2, **two),
         "pack": _same(
-            lambda out: ["pack", "--data.sl_task", "fsdd_digit", f"--data.data_dir={data}", "--data.target_sample_rate=8000", f"--out={out / 'set'}"],
+            lambda out: [
+                "pack",
+                "--data.sl_task",
+                "fsdd_digit",
+                f"--data.data_dir={data}",
+                "--data.target_sample_rate=8000",
+                f"--out={out / 'set'}",
+            ],
             lambda out: [] if not (out / "set" / HEADER).exists() else _tried(Packed, out / "set"),
             lambda out: _bytes(out / "set", "*.pcm", "*.npy"),
         ),
@@ -196,7 +203,7 @@ def kill(job: Job, args: list[str], log: Path, delay: float, victim: int) -> tup
             os.kill(pid, signal.SIGKILL)
             ended(pid, 10)
     seconds = time.perf_counter() - began
-    return status is None, seconds, stayed | any([left_running(pid) for pid in pids])
+    return status is None, seconds, stayed or sum(map(left_running, pids)) > 0
 
 
 def try_job(name: str, job: Job, kills: int, draw: random.Random, folder: Path) -> tuple[int, int, int, bool, float]:
@@ -236,6 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    import_commands()
     draw, began = random.Random(options.seed), time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -167,14 +167,21 @@ def _size(path: Path) -> int:
         return 0
 
 
+def amount_of(count: int) -> str:
+    """Bytes in words: ``3.1 MB``, ``0.4 kB``."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
 def _room(path: Path, needed: int, begun: int) -> str:
     """`` It needs 3.1 MB, 0.2 MB are free.``; a size that is not known is judged by the older file, or by what was written."""
-    amount = f"{needed / 1e6:.1f} MB" if needed >= begun else f"at least {begun / 1e6:.1f} MB"
+    amount = amount_of(needed) if needed >= begun else f"at least {amount_of(begun)}"
     try:
         place = next(folder for folder in path.parents if folder.is_dir())
-        return f" It needs {amount}, {shutil.disk_usage(place).free / 1e6:.1f} MB are free."
+        if not needed and not begun:
+            return f" {amount_of(shutil.disk_usage(place).free)} are free."
+        return f" It needs {amount}, {amount_of(shutil.disk_usage(place).free)} are free."
     except (OSError, StopIteration):
-        return f" It needs {amount}."
+        return f" It needs {amount}." if needed or begun else ""
 
 
 def _reason(error: Exception, path: Path) -> int | None:

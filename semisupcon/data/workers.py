@@ -52,7 +52,8 @@ class _Workers(_MultiProcessingDataLoaderIter):
         threading.Thread(target=_watch, args=(ref(self),), daemon=True, name="watch-workers").start()
 
     def __next__(self) -> Batch:
-        self._check()
+        for workers in list(Processes._running):  # Those of validation too, while there is a step to save.
+            workers._check()
         self._asked = time.monotonic()
         try:
             return super().__next__()
@@ -73,6 +74,8 @@ class _Workers(_MultiProcessingDataLoaderIter):
         return super()._try_get_data(timeout)
 
     def _check(self, of_all: bool = False) -> None:
+        if self._shutdown:
+            return
         for status, worker in zip(self._workers_status, self._workers, strict=True):
             if (status or (of_all and worker.exitcode)) and not worker.is_alive():
                 self._kill = True  # It may have died with a lock that the others wait for.

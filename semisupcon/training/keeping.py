@@ -196,9 +196,10 @@ class KeepCheckpoints(Checkpoint):
             return True
         error = error or DiskError(f"{self.folder / name} cannot be written: the first process says why.")
         if final or self._failed_step not in (None, trainer.global_step):
+            kept = "the last good checkpoint is kept" if (self.folder / LAST).exists() else "nothing was saved"
             raise DiskError(
-                f"{error}\nThe run ends here, at step {trainer.global_step}; the last good checkpoint is kept.\n"
-                f"Make room, and continue with --resume_from_checkpoint {self.folder}."
+                f"{error}\nThe run ends here, at step {trainer.global_step}; {kept}.\n"
+                f"Make room{f', and continue with --resume_from_checkpoint {self.folder}' * kept.startswith('the')}."
             ) from error
         if self._failed_step is None and trainer.is_global_zero:
             log.warning("%s The run goes on, and tries again at the next save.", error)

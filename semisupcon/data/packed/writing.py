@@ -21,7 +21,7 @@ from semisupcon.checkpoints import make_folder
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import DiskError, UserError
-from semisupcon.files import atomic_open, atomic_path, leftovers, sweep, write_text
+from semisupcon.files import amount_of, atomic_open, atomic_path, leftovers, sweep, write_text
 from semisupcon.locks import LOCK, folder_lock
 
 PLAN = "plan.json"
@@ -147,8 +147,8 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
     sweep(out)
     needed, free = 2 * int(files["frames"].sum()), shutil.disk_usage(out).free
     if needed > free:
-        raise UserError(
-            f"The packed set needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.\nIn: {out}\nGive a folder on a larger disk."
+        raise DiskError(
+            f"The packed set needs {amount_of(needed)}, {amount_of(free)} are free.\nIn: {out}\nGive a folder on a larger disk."
         )
     write_text(out / PLAN, json.dumps({"fingerprint": fingerprint}))
     return True
@@ -190,8 +190,8 @@ def _reserve(path: Path, samples: int) -> np.memmap:
         except OSError as error:
             free = shutil.disk_usage(path.parent).free
             raise DiskError(
-                f"There is no room for the next shard ({error.strerror}): it needs {2 * samples / 1e6:.1f} MB, "
-                f"{free / 1e6:.1f} MB are free.\nIn: {path.parent}\nMake room, and call again."
+                f"There is no room for the next shard ({error.strerror}): it needs {amount_of(2 * samples)}, "
+                f"{amount_of(free)} are free.\nIn: {path.parent}\nMake room, and call again."
             ) from error
     return np.memmap(path, dtype="<i2", mode="r+", shape=(samples,))
 
