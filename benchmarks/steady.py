@@ -49,6 +49,8 @@ def look(pid: int, began: float) -> Sample | None:
         pages = sum(int((place / "statm").read_text().split()[1]) for place in own)
     except OSError:
         return None
+    if not pages:  # It has just ended.
+        return None
     return Sample(time.monotonic() - began, descriptors, pages * PAGE / 1e6)
 
 
@@ -69,7 +71,7 @@ def watch(args: list[str], log: Path, every: float) -> list[Sample]:
 
 def growth(samples: Sequence[Sample], share: float = JUDGED) -> tuple[float, float]:
     """Descriptors and MB by which the judged part grows: the fitted line's end above its beginning."""
-    judged = samples[int(len(samples) * (1 - share)) : max(len(samples) - 2, 0)]  # the last ones see the end of the process
+    judged = samples[round(len(samples) * (1 - share)) : max(len(samples) - 2, 0)]  # the last ones see the end of the process
     if len(judged) < 5:
         return float("nan"), float("nan")
     seconds = np.array([sample.seconds for sample in judged])
