@@ -59,9 +59,11 @@ def make_clips(root: Path, repetitions: int = 10) -> Path:
 
 
 def training(data: Path, runs: Path, **more: object) -> list[str]:
-    """Arguments of a small run; ``a__b=c`` is ``--a.b c``."""
+    """Arguments of a small run; ``a__b=c`` is ``--a.b c``, and ``overlay`` a second ``--config``."""
     given = {**OPTIONS, "data.data_dir": data, "ckpt_path": runs, **{k.replace("__", "."): v for k, v in more.items()}}
-    return ["pretrain", *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
+    overlay = ("--config", str(given.pop("overlay"))) if "overlay" in given else ()
+    arguments = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    return ["pretrain", *arguments[:2], *overlay, *arguments[2:]]
 
 
 def start(args: list[str], log: Path, environment: Mapping[str, str] = {}, before: Callable[[], object] | None = None) -> int:

@@ -61,7 +61,7 @@ class Job:
 
 def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
     """All of them, on a folder of clips, its packed set and an exported encoder."""
-    ema = {"config": ROOT / "config" / "overlays" / "ema.yaml", "trainer__callbacks__decay": 0.9}
+    ema = {"overlay": ROOT / "config" / "overlays" / "ema.yaml", "trainer__callbacks__decay": 0.9}
     accumulation = {"trainer__accumulate_grad_batches": 2}
     two = {"trainer__devices": 2, "data__batch_size": 4}
     digits = ["--tasks", "fsdd_digit", f"--data_dirs.fsdd_digit={data}"]
