@@ -42,7 +42,7 @@ from semisupcon.training.progress import RunProgress
 from semisupcon.training.ranks import WatchRanks, lost_connection
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, check_new, describe_code, forget_name, only_process, open_run, sweep_run
+from semisupcon.training.runs import CONFIG, Run, check_alone, describe_code, forget_name, only_process, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -176,7 +176,7 @@ class PretrainCLI(LightningCLI):
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         with nullcontext() if self.trainer.fast_dev_run else only_process(self.run.folder):
-            check_new(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
+            check_alone(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
             self._fit()
 
     def _fit(self) -> None:

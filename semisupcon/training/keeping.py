@@ -17,7 +17,7 @@ from semisupcon.errors import ConfigError, DiskError, UserError
 from semisupcon.training.finders import finders_of
 from semisupcon.training.finite import check_weights
 from semisupcon.training.loggers import MetricsFile
-from semisupcon.training.pending import row_of_step, validation_follows, within_accumulation
+from semisupcon.training.pending import row_of_step, row_of_validation, validation_follows, within_accumulation
 
 log = logging.getLogger(__name__)
 
@@ -120,16 +120,19 @@ class KeepCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
+        # Within a window of accumulated batches the row counts as one of the next step, which a resumed run drops.
+        row = row_of_validation(trainer) if within_accumulation(trainer) else {}
         value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if self.monitor and value is None:
             raise MonitorMissing(self.monitor, sorted(trainer.callback_metrics))
         if value is not None and self.improves(float(value)):
             before, self.best = self.best, float(value)
+            self._row = row
             if not trainer.fast_dev_run:
                 self._refuse_spoilt(trainer)
                 if not self._write(trainer, BEST):
                     self.best = before
-        self.save(trainer, again=True)
+        self.save(trainer, again=True, row=row)
 
     def improves(self, value: float) -> bool:
         """Whether a value is the best so far; one that is not finite never is."""

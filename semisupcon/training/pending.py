@@ -25,10 +25,18 @@ def validation_follows(trainer: Any) -> bool:
 def row_of_step(trainer: Any) -> dict[str, Any]:
     """At the end of a batch, the row of metrics that Lightning logs next: step, epoch and values; empty where it logs nothing."""
     connector = trainer._logger_connector
-    if not connector.should_update_logs or not (values := connector.metrics["log"]):
-        return {}
-    values = {name: float(value) for name, value in values.items()}
-    return {"step": trainer.fit_loop.epoch_loop._batches_that_stepped, **values, "epoch": trainer.current_epoch}
+    return _row(trainer) if connector.should_update_logs else {}
+
+
+def row_of_validation(trainer: Any) -> dict[str, Any]:
+    """At the end of a validation, its row of metrics."""
+    return _row(trainer)
+
+
+def _row(trainer: Any) -> dict[str, Any]:
+    values = {name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()}
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped
+    return {"step": step, **values, "epoch": trainer.current_epoch} if values else {}
 
 
 def pending_of(module: Any) -> dict[str, Any] | None:
