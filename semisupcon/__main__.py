@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from semisupcon.commands.ending import ended_well
 from semisupcon.commands.packages import missing_package
 from semisupcon.commands.quick import quick
 from semisupcon.errors import UserError, nearest
@@ -21,8 +22,13 @@ COMMANDS = {
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one of the commands; returns its exit status (2 after a mistake in the input)."""
+    """Run one of the commands; returns its exit status: 2 after a mistake in the input, else see `semisupcon.commands.ending`."""
     args = sys.argv[1:] if args is None else args
+    return ended_well(lambda: run(args))
+
+
+def run(args: list[str]) -> int:
+    """Run a command; raises what it raises, but for a mistake in the input."""
     if not args or args[0] in ("-h", "--help"):
         print("usage: python -m semisupcon <command> [options]\n")
         print("\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()))

@@ -18,6 +18,7 @@ from torch import nn
 from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, UserError, first_line
 from semisupcon.files import atomic_open, make_folders, write_text
+from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 
 FORMAT = 2  # of checkpoints and exports: 1 (version 0.1) names classes by import paths, 2 by public names
@@ -31,10 +32,18 @@ def save_atomically(content: Any, path: str | Path) -> None:
     """``torch.save`` that leaves an older file whole if the process crashes or the disk is full.
 
     Raises:
-        UserError: if the disk is full or read-only.
+        DiskError: if the disk is full or read-only.
     """
-    with atomic_open(path, "wb") as file:
+    with atomic_open(path, "wb", needed=_bytes_of(content)) as file:
         torch.save(content, file)
+
+
+def _bytes_of(content: Any) -> int:
+    """What the tensors of a checkpoint take."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return sum(map(_bytes_of, parts))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -234,10 +243,12 @@ def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any]
     folder = make_folder(folder)
     # Clones: safetensors refuses tensors that share memory, which tied weights do.
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}
-    with atomic_open(folder / WEIGHTS, "wb") as file:  # Its own save_file writes under another temporary name.
-        file.write(save(weights))
     config = {"format": FORMAT, "encoder": spec_of(encoder), "about": about or {}}
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    with folder_lock(folder, "export", "give another folder", wait=60):  # Both files are of one encoder.
+        # Its own save_file writes under another temporary name.
+        with atomic_open(folder / WEIGHTS, "wb", needed=_bytes_of(weights)) as file:
+            file.write(save(weights))
+        write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     return folder
 
 

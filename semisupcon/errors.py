@@ -57,6 +57,10 @@ class AudioError(UserError):
         self.problem = problem or message.splitlines()[0]
 
 
+class DiskError(UserError):
+    """A file cannot be written: the disk is full, read-only or broken."""
+
+
 class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, unsafe, or of another model."""
 

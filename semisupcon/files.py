@@ -1,8 +1,8 @@
 """Files: ours complete or absent, where caches lie, which suffixes are audio, names that are no text, cells of CSV files.
 
 Every file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`). While it is written it lies beside its
-place as ``.NAME.PID.partial``; a process that is killed leaves that file, and `sweep` removes it. A command whose output exists already asks
-`refuse_existing` first, and `check_writable` before hours of work.
+place as ``.NAME.PID-TOKEN.partial``; a process that is killed leaves that file, and `sweep` removes it. A command whose output exists
+already asks `semisupcon.outputs` first.
 
 A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula. Names of files, classes and
 checkpoints come from anywhere, so such a cell gets an apostrophe before it; `plain_cell` takes it off again.
@@ -13,11 +13,13 @@ import csv
 import errno
 import os
 import re
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from semisupcon.errors import UserError
+from semisupcon.errors import DiskError, UserError
 
 # What libsndfile decodes. The order is that of preference, where one clip lies in several formats side by side. Suffixes that other kinds of
 # files have too (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can be named one by one.
@@ -34,12 +36,15 @@ OTHER_AUDIO_SUFFIXES = (
 _FOREIGN = re.compile("[\uef80-\uefff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LEFTOVER = re.compile(
-    r"\..+\.\d+\.partial"
+    r"\..+\.\d+(-[0-9a-f]{6})?\.partial"
     # Version 0.1 had these spellings too: checkpoints and weights, figures, metrics and shards, the index of a packed set.
     r"|\..+\.(ckpt|safetensors|json|csv|npy|npz|parquet|pcm|png|yaml)\.partial"
     r"|\.partial-.+\.png|(metrics|audio-\d{5,})\.partial"
     r"|(packed\.json|plan\.json|clips\.parquet|targets\.npy|audio-\d{5,}\.pcm\.json)\.\d+\.tmp"
 )
+# Tells apart processes of one number on several hosts, or in several containers, that share a disk.
+_TOKEN = uuid.uuid4().hex[:6]
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # How file systems say that folders cannot be synced one by one, or not by this user.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 
@@ -74,18 +79,22 @@ def system_path(path: str | bytes | Path) -> bytes:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
     """Write a file through a library that takes a path; ``with atomic_path(path) as partial`` writes to ``partial``.
 
     At the end of the block the partial file is synced, renamed to ``path``, and the folder is synced. An exception, a crash or a full disk
     leaves an older file whole. Folders are made. Libraries that choose a format by the suffix need it said: the partial has another one.
 
+    Args:
+        path: of the file.
+        needed: bytes that it will hold, for the message of a full disk; 0 where that is not known.
+
     Raises:
-        UserError: if the disk is full, read-only or broken, with the path and the reason of the operating system.
+        DiskError: if the disk is full, read-only or broken, with the path, the reason of the operating system and the bytes needed.
     """
-    path, partial = Path(path), _partial(path)
+    path, partial = Path(path), partial_of(path)
     try:
-        with disk_errors(path):
+        with disk_errors(path, needed):
             make_folders(path.parent)
             yield partial
             sync(partial)
@@ -97,15 +106,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None) -> Iterator[IO[Any]]:
+def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None, needed: int = 0) -> Iterator[IO[Any]]:
     """An open file, "w" or "wb", that appears as `atomic_path` says; raises the same."""
-    with atomic_path(path) as partial, partial.open(mode, newline=newline) as file:
+    with atomic_path(path, needed) as partial, partial.open(mode, newline=newline) as file:
         yield file
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file as `atomic_path` says; raises the same."""
-    with atomic_open(path) as file:
+    with atomic_open(path, needed=len(text)) as file:
         file.write(text)
 
 
@@ -117,91 +126,12 @@ def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[
         writer.writerows(map(cells, rows))
 
 
-def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = "--out") -> None:
-    """Refuse to replace files that exist.
-
-    Args:
-        paths: files that are going to be written.
-        overwrite: what the user said with ``--overwrite``.
-        option: the option that names the output, for the message.
-
-    Raises:
-        UserError: naming the first that exists, and how many more do.
-    """
-    existing = [] if overwrite else [path for path in map(Path, paths) if os.path.lexists(path)]
-    if existing:
-        more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UserError(
-            f"{existing[0]} exists already{more}; nothing was written.\nGive another {option}, or --overwrite to replace what is there."
-        )
-
-
-def check_writable(path: str | Path, option: str = "--out") -> None:
-    """See whether a file can be written, by writing one beside it; nothing is left behind.
-
-    Raises:
-        UserError: if ``path`` is a folder, or its folder cannot be made or written, with the reason of the operating system.
-    """
-    if os.path.isdir(path):
-        raise UserError(f"{option} must name a file, and {path} is a folder.")
-    if problem := _why_not(Path(path)):
-        raise UserError(f"{option}: {path} cannot be written: {problem}.")
-
-
-def check_folder(folder: str | Path, option: str = "--out") -> None:
-    """See whether a folder can be made and written; nothing is left behind.
-
-    Raises:
-        UserError: if it cannot, with the reason of the operating system.
-    """
-    if problem := _why_not(Path(folder) / "file"):
-        raise UserError(f"{option} names a folder, and none can be made at {folder}: {problem}.")
-
-
-def _why_not(path: Path) -> str | None:
-    """Why a file cannot be written, found out by writing one beside it; None if it can."""
-    missing = [place for place in path.parents if not place.exists()]
-    if file := next((place for place in path.parents if place.exists() and not place.is_dir()), None):
-        return f"{file} is a file"
-    partial = _partial(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("ab") as file:
-            file.write(b"0")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        return error.strerror or str(error)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        for place in missing:
-            with contextlib.suppress(OSError):
-                place.rmdir()
-    return None
-
-
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it, on disk."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
         sync(made.parent)
-
-
-def check_writable_folder(folder: Path, remedy: str) -> None:
-    """Make a folder, and see whether files can be written into it.
-
-    Raises:
-        UserError: with the reason of the operating system and the remedy.
-    """
-    try:
-        with disk_errors(folder):
-            make_folders(folder)
-        if reason := _reason(OSError(), folder / "any"):
-            raise UserError(f"{folder} cannot be written: {reason}.")
-    except UserError as error:
-        raise UserError(f"{error}\n{remedy}") from error
 
 
 def sync(path: str | Path) -> None:
@@ -221,23 +151,49 @@ def sync(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: str | Path) -> Iterator[None]:
-    """Errors of the disk in the block become a UserError that says which file or folder cannot be written, and why."""
+def disk_errors(path: str | Path, needed: int = 0) -> Iterator[None]:
+    """Errors of the disk in the block become a DiskError that says which file or folder cannot be written, why, and the bytes ``needed``."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if reason := _reason(error, Path(path)):
-            raise UserError(f"{path} cannot be written: {reason}.") from error
+        begun = max(map(_size, (Path(path), partial_of(path))))
+        if number := _reason(error, Path(path)):
+            room = _room(Path(path), needed, begun) if number in _NO_ROOM else ""
+            raise DiskError(f"{path} cannot be written: {os.strerror(number)}.{room}") from error
         raise
 
 
-def _reason(error: Exception, path: Path) -> str | None:
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def amount_of(count: int) -> str:
+    """Bytes in words: ``3.1 MB``, ``0.4 kB``."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def _room(path: Path, needed: int, begun: int) -> str:
+    """`` It needs 3.1 MB, 0.2 MB are free.``; a size that is not known is judged by the older file, or by what was written."""
+    amount = amount_of(needed) if needed >= begun else f"at least {amount_of(begun)}"
+    try:
+        place = next(folder for folder in path.parents if folder.is_dir())
+        if not needed and not begun:
+            return f" {amount_of(shutil.disk_usage(place).free)} are free."
+        return f" It needs {amount}, {amount_of(shutil.disk_usage(place).free)} are free."
+    except (OSError, StopIteration):
+        return f" It needs {amount}." if needed or begun else ""
+
+
+def _reason(error: Exception, path: Path) -> int | None:
     """Why the operating system does not let us write; None if it does, and the error has another cause."""
-    named, partial = getattr(error, "filename", None), _partial(path)
+    named, partial = getattr(error, "filename", None), partial_of(path)
     if isinstance(error, OSError) and error.errno and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents)):
-        return os.strerror(error.errno)
+        return error.errno
     # Torch, numpy and libsndfile drop the reason of a write that fails: write a little more, and see.
     try:
         with partial.open("ab") as file:
@@ -245,16 +201,17 @@ def _reason(error: Exception, path: Path) -> str | None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as found:
-        return os.strerror(found.errno)
+        return found.errno
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
     return None
 
 
-def _partial(path: str | Path) -> Path:
+def partial_of(path: str | Path) -> Path:
+    """Where a file lies while it is written."""
     path = Path(path)
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{path.name}.{os.getpid()}-{_TOKEN}.partial")
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,16 +31,10 @@ from semisupcon.embedding import (
 )
 from semisupcon.embedding.parts import Parts, being_written, with_breaks
 from semisupcon.errors import AudioError, UserError
-from semisupcon.files import (
-    atomic_open,
-    atomic_path,
-    check_writable,
-    refuse_existing,
-    system_path,
-    text_of,
-    write_csv,
-)
+from semisupcon.files import atomic_open, atomic_path, system_path, text_of, write_csv
+from semisupcon.locks import file_lock
 from semisupcon.memory import keep_freed_memory
+from semisupcon.outputs import check_writable, refuse_existing
 
 BATCHES_A_PART = {"cpu": 32, "cuda": 256}
 GROUP_BYTES = 16 << 20  # of a row group
@@ -78,9 +73,15 @@ def main(args: list[str] | None = None) -> int:
     if given.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy or .csv.")
     outputs = [given.out, given.out.with_suffix(".csv")] if given.out.suffix == ".npy" else [given.out]
-    refuse_existing(outputs, given.overwrite or being_written(given.out))
     for output in outputs:
         check_writable(output)
+    with file_lock(given.out, "embed", "give another --out"):
+        refuse_existing(outputs, given.overwrite or being_written(given.out))
+        return embed(given)
+
+
+def embed(given: Namespace) -> int:
+    """Embed what the options ask for; returns the exit status."""
     from semisupcon.checkpoints import load_encoder
 
     device = device_of(given.device)

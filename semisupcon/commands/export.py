@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semisupcon.checkpoints import CONFIG, WEIGHTS, export_encoder, find_checkpoint, load_encoder
 from semisupcon.commands.parser import Parser
-from semisupcon.files import check_folder, refuse_existing
+from semisupcon.outputs import check_folder, refuse_existing
 
 
 def main(args: list[str] | None = None) -> int:

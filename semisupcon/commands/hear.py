@@ -15,7 +15,9 @@ from semisupcon.commands.parser import Parser
 from semisupcon.commands.ranges import ABOVE_ZERO, GREAT, NOT_NEGATIVE, SAMPLE_RATE, Range, check_numbers
 from semisupcon.configuration import layered, section
 from semisupcon.errors import AudioError, ConfigError
-from semisupcon.files import atomic_path, check_folder, refuse_existing, write_text
+from semisupcon.files import atomic_path, write_text
+from semisupcon.locks import folder_lock
+from semisupcon.outputs import check_folder, refuse_existing
 from semisupcon.plots.spectrograms import FLOOR_DB
 from semisupcon.random import MAX_VIEWS, make_keys, stable_hash
 from semisupcon.recipes import find_config
@@ -77,7 +79,8 @@ def main(args: list[str]) -> int:
     check_folder(options.out)
     audio = read_span(options.file, options.start, options.seconds, sample_rate)
     views, stories = augmented_views(audio, chain, options.views, options.file.name, options.seed, options.number)
-    write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
+    with folder_lock(options.out, "hear", "give another --out"):
+        write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
     print(f"{options.out}/original.wav  {audio.shape[-1] / sample_rate:.2f} s at {sample_rate} Hz")
     for i, story in enumerate(stories):
         print(f"{options.out}/view_{i + 1}.wav  {story}")

@@ -6,8 +6,8 @@ import torch
 
 from semisupcon.checkpoints import CONFIG, WEIGHTS
 from semisupcon.commands.parser import Parser
-from semisupcon.files import check_folder, refuse_existing
 from semisupcon.importer import DROPPED, HEADS, HEADS_CONFIG, SYSTEMS, describe, import_checkpoint, write
+from semisupcon.outputs import check_folder, refuse_existing
 
 
 def main(args: list[str] | None = None) -> int:

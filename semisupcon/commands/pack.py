@@ -23,7 +23,7 @@ from semisupcon.data.packed.reading import Packed
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
 from semisupcon.errors import ConfigError
-from semisupcon.files import check_folder
+from semisupcon.outputs import check_folder
 from semisupcon.random import MAX_VIEWS
 
 # Also of what packing does not look at: the same configuration is trained from.

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCh
 from semisupcon.training.loggers import MetricsFile, make_logger
 from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
+from semisupcon.training.ranks import WatchRanks, lost_connection
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, open_run, sweep_run
+from semisupcon.training.runs import CONFIG, Run, check_alone, describe_code, forget_name, only_process, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -125,6 +127,7 @@ class PretrainCLI(LightningCLI):
         self.end = EndWell(
             KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
         )
+        self.ranks = WatchRanks(self.end.checkpoints)
         given = self.config_init["trainer"]
         check_options(given)
         kwargs |= {
@@ -137,6 +140,7 @@ class PretrainCLI(LightningCLI):
                 *self._progress(given),
                 Estimate(small_overlay(self.parser.files)),
                 DrawMatrices(run.folder, config["draw_every"]),
+                self.ranks,
                 self.end.checkpoints,
                 self.end,
             ],
@@ -176,6 +180,11 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
+        with nullcontext() if self.trainer.fast_dev_run else only_process(self.run.folder):
+            check_alone(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
+            self._fit()
+
+    def _fit(self) -> None:
         try:
             self.trainer.fit(self.model, self.datamodule, ckpt_path=self.run.checkpoint)
         finally:
@@ -275,6 +284,9 @@ def main(args: ArgsType = None) -> int:
         if cli is None or cli.end.received is None:
             raise
     except Exception as error:
+        if cli is not None and cli.trainer.world_size > 1 and lost_connection(error):
+            print(f"error: {cli.ranks.sentence()}", file=sys.stderr)
+            return 2
         if os.environ.get("SEMISUPCON_TRACEBACK") or (sentence := failure_in_options(error, option_names())) is None:
             error.add_note("This is a defect of semisupcon, or of a class of your own. Please report a defect with the lines above.")
             raise

@@ -16,8 +16,9 @@ from semisupcon.commands import types  # noqa: F401, for the options of tasks
 from semisupcon.commands.typed import TypedParser, take_configs
 from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError, UserError
-from semisupcon.files import check_folder, refuse_existing
+from semisupcon.locks import folder_lock
 from semisupcon.memory import keep_freed_memory
+from semisupcon.outputs import check_folder, refuse_existing
 from semisupcon.probing.methods.base import FineTuning, Settings
 from semisupcon.probing.methods.by_name import METHODS
 from semisupcon.recipes import PROBING
@@ -125,9 +126,11 @@ def main(args: list[str] | None = None) -> int:
         loggers = built.logger if isinstance(built.logger, list) else [built.logger] if built.logger else []
         loggers = ProbeLoggers(options, loggers)
         suite = make_suite(options, built)
-        results = score_saved_head(suite) if suite.head else run(suite)
-        command, date = shlex.join(["probe.py", *args]), datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
-        print(write_report(results.rows, suite.out, suite.resamples, command, date))
+        # Results, predictions, heads and report are of one suite at a time; embeddings are shared.
+        with folder_lock(suite.out, "probe suite", "give another --out"):
+            results = score_saved_head(suite) if suite.head else run(suite)
+            command, date = shlex.join(["probe.py", *args]), datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
+            print(write_report(results.rows, suite.out, suite.resamples, command, date))
         loggers.log(results.rows, suite.resamples)
         print(f"\nAll numbers, tables and pictures: {suite.out}")
     except UserError as error:
@@ -178,7 +181,8 @@ def make_suite(options: Any, built: Any):
     from semisupcon.commands.device import device_of
     from semisupcon.commands.probe_numbers import check_probe_numbers
     from semisupcon.commands.ranges import GREAT
-    from semisupcon.files import cache_folder, check_writable_folder
+    from semisupcon.files import cache_folder
+    from semisupcon.outputs import check_writable_folder
     from semisupcon.probing.embeddings.embedder import Embedder
     from semisupcon.probing.studies.run import Studies
     from semisupcon.probing.suite import Suite

@@ -6,7 +6,7 @@ from pathlib import Path
 from semisupcon.commands.parser import Parser
 from semisupcon.commands.ranges import GREAT, Range, check_numbers
 from semisupcon.data.streamed import CHUNK_BYTES, write_stream
-from semisupcon.files import check_folder
+from semisupcon.outputs import check_folder
 
 LEAST_CHUNK = 1 << 10  # bytes: a chunk is a file and a request
 log = logging.getLogger(__name__)

@@ -7,53 +7,20 @@ Processes read ahead where decoding is the work; with no processes, a thread doe
 process to another, and samples go straight into the memory that the device copies from.
 """
 
-import atexit
 import logging
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from typing import Any, ClassVar
-from weakref import WeakSet
+from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader
 
-from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, as_is
 from semisupcon.data.sampler import MixedBatchSampler
-from semisupcon.errors import AudioError
+from semisupcon.data.workers import Processes, quiet_worker
 
 log = logging.getLogger(__name__)
-
-
-_for_life = ExitStack()  # of a worker
-
-
-def quiet_worker(_: int) -> None:
-    """Workers outlive the signals that end a run, as the process that trains decides when they stop; and they decode without notes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _for_life.enter_context(without_decoder_notes())
-
-
-class Processes(DataLoader):
-    """A loader whose workers are told to end before the interpreter does: they do not listen to its signals, see `quiet_worker`."""
-
-    _running: ClassVar[WeakSet] = WeakSet()
-
-    def __iter__(self) -> Iterator[Batch]:
-        iterator = super().__iter__()
-        self._running.add(iterator)
-        return iterator
-
-
-@atexit.register
-def _end_workers() -> None:
-    for iterator in list(Processes._running):
-        iterator._shutdown_workers()
 
 
 def batches(
@@ -119,7 +86,12 @@ class EndlessLoader:
         fingerprint: of what decides the sequence; stored in checkpoints, and compared when one is resumed.
         num_workers: see `batches`.
         pin_memory: see `batches`.
+
+    Attributes:
+        failed: whether an exception came from here, so that the run stands between two steps.
     """
+
+    failed = False
 
     def __init__(
         self,
@@ -149,9 +121,9 @@ class EndlessLoader:
             self._next += 1
             try:
                 batch = next(self._iterator)
-            except AudioError as error:
-                # From a worker it comes with that worker's traceback in its text.
-                raise AudioError(str(error).rpartition(f"{AudioError.__name__}: ")[2].strip()) from None
+            except Exception:
+                self.failed = True
+                raise
             yield batch
 
     def state_dict(self) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, Packed, PackedAudio
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
-from semisupcon.files import atomic_path, disk_errors, sync
+from semisupcon.files import atomic_path, disk_errors, leftovers, sync
+from semisupcon.locks import LOCK, folder_lock
 
 CHUNK_BYTES = 1 << 26
 CHUNKS = "index.json"  # LitData's own index
@@ -43,6 +44,8 @@ _FIELDS = {
     "field_order": ["audio"],
     "groups": [["audio"]],
 }
+# What `write_stream` writes before the header.
+_OF_A_STREAM = re.compile(r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock")
 _LEAF = [1, {"type": None, "context": None, "children_spec": []}]
 AT_ONCE = 64  # requests under way a process
 log = logging.getLogger(__name__)
@@ -59,17 +62,33 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
     Raises:
         UserError: if the folder is not empty, the packed set is not sound, or the disk is full or read-only.
     """
-    from litdata.streaming.temporal import TemporalArrayLoader
-    from litdata.streaming.writer import BinaryWriter
-
     packed, out = Path(packed), Path(out)
     files = Packed(packed).clips.table
     if out.exists() and not out.is_dir():
         raise UserError(f"The output is a file and no folder.\nIn: {out}\nGive a new folder.")
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
+    with folder_lock(out, "stream", "give another folder"):
+        # Without the header it is what a killed stream left.
+        begun = [path for path in out.iterdir() if _OF_A_STREAM.fullmatch(path.name)] if not (out / HEADER).exists() else []
+        if set(out.iterdir()) - {out / LOCK, *begun, *leftovers(out)}:
+            raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
+        try:
+            for path in (*begun, *leftovers(out)):
+                path.unlink()
+            _write_chunks(packed, out, files, chunk_bytes)
+        except BaseException:
+            for path in out.iterdir():
+                if path.name != LOCK:
+                    path.unlink()
+            raise
+    return out
+
+
+def _write_chunks(packed: Path, out: Path, files: pd.DataFrame, chunk_bytes: int) -> None:
+    from litdata.streaming.temporal import TemporalArrayLoader
+    from litdata.streaming.writer import BinaryWriter
+
     audio = PackedAudio(packed, files)
-    with disk_errors(out):
+    with disk_errors(out, needed=2 * int(files["frames"].sum())):
         writer = BinaryWriter(str(out), chunk_bytes=chunk_bytes, item_loader=TemporalArrayLoader())
         for row, frames in enumerate(tqdm(files["frames"], desc="Writing chunks", unit="clip", disable=None)):
             writer[row] = {"audio": np.array(audio.spans(row, [(0, int(frames))])[0])}
@@ -80,7 +99,6 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
     for name in (INDEX, TARGETS, HEADER):  # The header last: without it the set is not complete.
         with atomic_path(out / name) as partial:
             shutil.copyfile(packed / name, partial)
-    return out
 
 
 class StreamedSet(Packed):

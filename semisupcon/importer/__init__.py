@@ -17,6 +17,7 @@ from semisupcon.files import atomic_open, write_text
 from semisupcon.heads import Head
 from semisupcon.importer import mtslvr, panns, samplecnn
 from semisupcon.importer.reader import Imported, Reader, tensors
+from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 
 SYSTEMS = {"clmr": samplecnn.clmr, "semisupcon": samplecnn.semisupcon, "mtslvr": mtslvr.mtslvr, "panns": panns.panns}
@@ -57,9 +58,13 @@ def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path
     Raises:
         UserError: if the folder cannot be made.
     """
+    with folder_lock(make_folder(folder), "import", "give another --out"):
+        return _write(imported, Path(folder), about)
+
+
+def _write(imported: Imported, folder: Path, about: dict[str, str]) -> Path:
     from safetensors.torch import save
 
-    folder = make_folder(folder)
     if imported.encoder is not None:
         export_encoder(imported.encoder, folder, about)
     if imported.heads:

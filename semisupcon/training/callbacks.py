@@ -11,14 +11,15 @@ import torch
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.environments import LightningEnvironment
 
+from semisupcon.errors import DiskError
 from semisupcon.training.keeping import KeepCheckpoints
-from semisupcon.training.pending import within_accumulation
+from semisupcon.training.pending import row_of_step, validation_follows, within_accumulation
 
 log = logging.getLogger(__name__)
 
 
 class EndWell(L.Callback):
-    """SIGTERM and SIGINT let the running step finish, save, and end the run; ``received`` then holds the signal for the exit status.
+    """SIGTERM, SIGHUP and SIGINT let the running step finish, save, and end the run; ``received`` then holds the signal for the exit status.
 
     So does the signal by which SLURM announces the end of a job's time (SIGUSR1): Lightning requeues the job, but after the step, where
     the checkpoint is whole, and not in the middle of it.
@@ -40,7 +41,10 @@ class EndWell(L.Callback):
         if getattr(environment, "auto_requeue", False):
             self._requeue_signal = environment.requeue_signal
         try:
-            for number in filter(None, (signal.SIGTERM, signal.SIGINT, self._requeue_signal)):
+            hangup = getattr(signal, "SIGHUP", None)  # The terminal was closed; under nohup it is ignored.
+            if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN:
+                hangup = None
+            for number in filter(None, (signal.SIGTERM, signal.SIGINT, hangup, self._requeue_signal)):
                 self._previous[number] = signal.signal(number, self._handle)
         except ValueError:  # Not the main thread: whoever runs us there handles signals.
             self._previous.clear()
@@ -60,12 +64,12 @@ class EndWell(L.Callback):
         # A window of accumulated batches is finished first: a checkpoint at an optimizer step is whole, and small.
         if self.received is None or within_accumulation(trainer):
             return
-        self.checkpoints.save(trainer)
+        self.checkpoints.save(trainer, final=True, row=row_of_step(trainer))
         if self.received == self._requeue_signal:
             self._previous[self.received](self.received, None)
         loop = trainer.fit_loop
         # Stopping makes the trainer validate; it shall only where validation was due, so that a resumed run has the same rows.
-        due = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+        due = validation_follows(trainer)
         trainer.should_stop = True
         # Whatever minimum was asked for, the person (or the scheduler of the cluster) has decided.
         loop.min_epochs, loop.epoch_loop.min_steps = 0, 0
@@ -149,4 +153,7 @@ class DrawMatrices(L.Callback):
                     logger.log_image(key=name, images=[figure], step=trainer.global_step)
                 elif hasattr(getattr(logger, "experiment", None), "add_figure"):
                     logger.experiment.add_figure(name, figure, trainer.global_step, close=False)
-            save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")
+            try:
+                save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")
+            except DiskError as error:
+                log.warning("%s The run goes on without this picture.", error)

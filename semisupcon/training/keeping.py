@@ -13,10 +13,11 @@ from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomically
-from semisupcon.errors import ConfigError, UserError
+from semisupcon.errors import ConfigError, DiskError, UserError
 from semisupcon.training.finders import finders_of
 from semisupcon.training.finite import check_weights
-from semisupcon.training.pending import within_accumulation
+from semisupcon.training.loggers import MetricsFile
+from semisupcon.training.pending import row_of_step, row_of_validation, validation_follows, within_accumulation
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +52,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Args:
         path: of the checkpoint that a run continues; None for a new run.
         content: what was read from it, which Lightning is given once instead of reading the file again.
+
+    Attributes:
+        error: why the last checkpoint could not be written; None if it was. It is not raised, since other processes wait for the writer.
     """
+
+    error: DiskError | None = None
 
     def __init__(self, path: Path | None = None, content: dict[str, Any] | None = None):
         super().__init__()
         self._path, self._content = path, content
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        save_atomically(checkpoint, path)
+        try:
+            self.error = None
+            save_atomically(checkpoint, path)
+        except DiskError as error:
+            self.error = error
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         content, self._content = self._content, None
@@ -69,6 +79,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 class KeepCheckpoints(Checkpoint):
     """``last.ckpt`` every so many steps, after every validation and at the end; ``best.ckpt`` whenever the monitored value improves.
+
+    A checkpoint that the disk does not take is tried again at the next save; if that fails too, the run ends.
 
     Args:
         folder: of the run.
@@ -81,33 +93,46 @@ class KeepCheckpoints(Checkpoint):
         self.folder, self.monitor, self.mode, self.every_n_steps = folder, monitor, mode, every_n_steps
         self.best: float | None = None
         self._saved_step = -1
+        self._failed_step: int | None = None
+        self._row: dict[str, Any] = {}  # of metrics.csv, which Lightning writes after the checkpoint
         self._trained: dict[str, torch.Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "monitor": self.monitor, "mode": self.mode}
+        return {"best": self.best, "monitor": self.monitor, "mode": self.mode, "row": self._row}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._row = state.get("row") or {}
         # A best value of another quantity, or of the other direction, says nothing about this one. Version 0.1 stored no direction.
         same = state["monitor"] == self.monitor and state.get("mode", self.mode) == self.mode
         self.best = state["best"] if same and state["best"] is not None and math.isfinite(state["best"]) else None
 
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.ckpt_path is not None:
+            for file in _metrics(trainer):
+                file.restore(self._row)
+
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         due = self.every_n_steps and trainer.global_step % self.every_n_steps == 0
-        if due and trainer.global_step and not within_accumulation(trainer):
-            self.save(trainer)
+        # A validation that follows saves; a run that is resumed in between would go on without it.
+        if due and trainer.global_step and not within_accumulation(trainer) and not validation_follows(trainer):
+            self.save(trainer, row=row_of_step(trainer))
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
+        # Within a window of accumulated batches the row counts as one of the next step, which a resumed run drops.
+        row = row_of_validation(trainer) if within_accumulation(trainer) else {}
         value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if self.monitor and value is None:
             raise MonitorMissing(self.monitor, sorted(trainer.callback_metrics))
         if value is not None and self.improves(float(value)):
-            self.best = float(value)
+            before, self.best = self.best, float(value)
+            self._row = row
             if not trainer.fast_dev_run:
                 self._refuse_spoilt(trainer)
-                trainer.save_checkpoint(self.folder / BEST)
-        self.save(trainer, again=True)
+                if not self._write(trainer, BEST):
+                    self.best = before
+        self.save(trainer, again=True, row=row)
 
     def improves(self, value: float) -> bool:
         """Whether a value is the best so far; one that is not finite never is."""
@@ -115,10 +140,16 @@ class KeepCheckpoints(Checkpoint):
             return False
         return self.best is None or (value > self.best if self.mode == "max" else value < self.best)
 
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        # The loader failed between two steps, so the last one is whole. Other processes would not come to save with this one.
+        if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1 and not within_accumulation(trainer):
+            self.save(trainer)
+            log.warning("The run is saved as step %d left it.", trainer.global_step)
+
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.save(trainer)
+        self.save(trainer, final=True)
         if self._trained is not None and any(_differ(self._trained[n], p) for n, p in module.named_parameters() if n in self._trained):
-            trainer.save_checkpoint(self.folder / AVERAGED, weights_only=True)
+            self._write(trainer, AVERAGED, final=True, weights_only=True)
             log.info("The weights that a callback made at the end of training are in %s.", self.folder / AVERAGED)
         self._trained = None
 
@@ -134,17 +165,53 @@ class KeepCheckpoints(Checkpoint):
             module.finite.check(module)
         check_weights(module)
 
-    def save(self, trainer: L.Trainer, again: bool = False) -> None:
-        """Write ``last.ckpt``, once a step unless validation changed what it holds."""
+    def save(self, trainer: L.Trainer, again: bool = False, final: bool = False, row: dict[str, Any] | None = None) -> None:
+        """Write ``last.ckpt``, once a step unless validation changed what it holds.
+
+        Args:
+            trainer: of the run.
+            again: whether to write although the step has been saved.
+            final: whether no later save follows, so that a disk error is raised at once.
+            row: of metrics.csv that will be written after the checkpoint.
+
+        Raises:
+            DiskError: if the disk does not take it for the second time.
+        """
         if trainer.fast_dev_run:
             return
         if again or trainer.global_step != self._saved_step:
             self._refuse_spoilt(trainer)
-            trainer.save_checkpoint(self.folder / LAST)
-            self._saved_step = trainer.global_step
+            self._row = row or {}
+            if not self._write(trainer, LAST, final):
+                return
+            self._saved_step, self._failed_step = trainer.global_step, None
             if trainer.is_global_zero:
                 for superseded in self.folder.glob(REQUEUED):
                     superseded.unlink(missing_ok=True)
+
+    def _write(self, trainer: L.Trainer, name: str, final: bool = False, **options: Any) -> bool:
+        """Whether the disk took it; all processes come to the same answer."""
+        for file in _metrics(trainer):
+            file.settle()
+        trainer.save_checkpoint(self.folder / name, **options)
+        error = getattr(trainer.strategy.checkpoint_io, "error", None)
+        if not trainer.strategy.reduce_boolean_decision(error is not None, all=False):
+            return True
+        error = error or DiskError(f"{self.folder / name} cannot be written: the first process says why.")
+        if final or self._failed_step not in (None, trainer.global_step):
+            kept = "the last good checkpoint is kept" if (self.folder / LAST).exists() else "nothing was saved"
+            raise DiskError(
+                f"{error}\nThe run ends here, at step {trainer.global_step}; {kept}.\n"
+                f"Make room{f', and continue with --resume_from_checkpoint {self.folder}' * kept.startswith('the')}."
+            ) from error
+        if self._failed_step is None and trainer.is_global_zero:
+            log.warning("%s The run goes on, and tries again at the next save.", error)
+        self._failed_step = trainer.global_step
+        return False
+
+
+def _metrics(trainer: L.Trainer) -> list[MetricsFile]:
+    return [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]
 
 
 def _averages(trainer: L.Trainer) -> bool:

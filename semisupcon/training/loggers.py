@@ -11,8 +11,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from semisupcon.errors import ConfigError
-from semisupcon.files import atomic_open, cells, plain_cell
+from semisupcon.errors import ConfigError, DiskError
+from semisupcon.files import atomic_open, cells, disk_errors, plain_cell, sync
 from semisupcon.training.runs import METRICS, Run
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ class MetricsFile(Logger):
         self.resumed_step = resumed_step
         self.columns: list[str] | None = None
         self._pending: dict[str, Any] = {}
-        self._warned = False
+        self._rows_to_write: list[dict[str, Any]] = []
+        self._warned = self._full = False
 
     @property
     def name(self) -> str:
@@ -65,29 +66,60 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Append what is pending."""
-        if not self._pending:
+        """Append what is pending; on a full disk the rows wait for the next call."""
+        if self._pending:
+            self._rows_to_write.append(self._pending)
+            self._pending = {}
+        if not self._rows_to_write:
             return
+        try:
+            self._append()
+        except DiskError as error:
+            if not self._full:
+                log.warning("%s The metrics are kept, and written when there is room.", error)
+            self._full = True
+            return
+        self._rows_to_write, self._full = [], False
+
+    def _append(self) -> None:
         if self.columns is None:
             self._open()
-        if new := [c for c in self._pending if c not in self.columns]:
-            self.columns += new
-            self._rewrite(self._rows())
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(self._pending)
-        self._pending = {}
+        if new := [c for c in dict.fromkeys(c for row in self._rows_to_write for c in row) if c not in self.columns]:
+            self._rewrite([*self.columns, *new], self._rows())
+        before = self.path.stat().st_size
+        try:
+            with disk_errors(self.path), self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.columns, lineterminator="\n").writerows(self._rows_to_write)
+        except DiskError:
+            os.truncate(self.path, before)  # A part of a row would be read as a row.
+            raise
+
+    @rank_zero_only
+    def settle(self) -> None:
+        """Bring all rows so far to the disk (fsync), before a checkpoint that comes after them."""
+        self.save()
+        if self.path.exists() and not self._full:
+            with disk_errors(self.path):
+                sync(self.path)
+
+    @rank_zero_only
+    def restore(self, row: dict[str, Any]) -> None:
+        """Put back the row of a checkpoint's own step, where the run was killed after it had saved and before it wrote the row."""
+        self._open()
+        if row and not any(int(r["step"]) == row["step"] and all(r.get(c) for c in row) for r in self._rows()):
+            self._rows_to_write.append(row)
+            self.save()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
+        if self._rows_to_write:
+            log.warning("%d rows of %s could not be written.", len(self._rows_to_write), self.path)
 
     def _open(self) -> None:
-        self.columns = ["step", "epoch"]
         rows = self._rows() if self.path.exists() else []
-        if rows:
-            self.columns = list(rows[0])
         kept = [r for r in rows if self.resumed_step is not None and int(r["step"]) < self.resumed_step]
-        self._rewrite(kept)
+        self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
@@ -95,11 +127,12 @@ class MetricsFile(Logger):
         with self.path.open(newline="") as file:
             return [{plain_cell(k): v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
 
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+    def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
         with atomic_open(self.path, newline="") as file:
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            writer.writerow(dict(zip(self.columns, cells(self.columns), strict=True)))
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writerow(dict(zip(columns, cells(columns), strict=True)))
             writer.writerows(rows)
+        self.columns = columns
 
 
 def _may_log_in() -> bool:

@@ -1,4 +1,4 @@
-"""Checkpoints within gradient accumulation: what the batches since the last optimizer step have left.
+"""What is still to come when a checkpoint is saved: an optimizer step, a validation, a row of metrics.
 
 Under ``accumulate_grad_batches`` a validation can fall between two optimizer steps. A checkpoint that is saved there keeps the gradients summed
 so far and what the criterion has collected (`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
@@ -14,6 +14,29 @@ from semisupcon.distributed import gathered, world_size
 def within_accumulation(trainer: Any) -> bool:
     """Whether gradients of earlier batches wait for the next optimizer step."""
     return trainer.accumulate_grad_batches > 1 and trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def validation_follows(trainer: Any) -> bool:
+    """At the end of a batch: whether Lightning validates before the next one."""
+    loop = trainer.fit_loop
+    return bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
+
+
+def row_of_step(trainer: Any) -> dict[str, Any]:
+    """At the end of a batch, the row of metrics that Lightning logs next: step, epoch and values; empty where it logs nothing."""
+    connector = trainer._logger_connector
+    return _row(trainer) if connector.should_update_logs else {}
+
+
+def row_of_validation(trainer: Any) -> dict[str, Any]:
+    """At the end of a validation, its row of metrics."""
+    return _row(trainer)
+
+
+def _row(trainer: Any) -> dict[str, Any]:
+    values = {name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()}
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped
+    return {"step": step, **values, "epoch": trainer.current_epoch} if values else {}
 
 
 def pending_of(module: Any) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ def check_processes(world_size: int) -> None:
 
 def is_first_process() -> bool:
     """Whether this is the process that writes: rank 0, by the variables of torchrun, SLURM or Lightning's launcher."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def check_slurm() -> None:

@@ -1,12 +1,15 @@
 """The progress of a run: one line that is rewritten on a terminal, plain lines every so often in a log file."""
 
 import logging
+import signal
 import sys
 import time
 from typing import Any
 
 import pytorch_lightning as L
 from pytorch_lightning.callbacks import ProgressBar
+
+from semisupcon.training.callbacks import EndWell
 
 EVERY_TERMINAL, EVERY_LOG = 1.0, 30.0  # seconds between two lines
 log = logging.getLogger("semisupcon")
@@ -69,16 +72,28 @@ class RunProgress(ProgressBar):
 
     def _end(self) -> None:
         if self._enabled and self._length:
-            print(file=sys.stderr, flush=True)
+            self._write("\n")
         self._length = 0
 
     def _print(self, text: str, stays: bool) -> None:
         if not self.on_terminal:
-            print(text, file=sys.stderr, flush=True)
+            self._write(f"{text}\n")
             return
         padding = " " * max(0, self._length - len(text))
         self._length = 0 if stays else len(text)
-        print(f"\r{text}{padding}", end="\n" if stays else "", file=sys.stderr, flush=True)
+        self._write(f"\r{text}{padding}" + "\n" * stays)
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except BrokenPipeError:  # Whoever read the output has ended, as `head` does: the run is saved and ends.
+            self._enabled = False
+            for callback in self.trainer.callbacks:
+                if isinstance(callback, EndWell) and callback.received is None:
+                    callback.received = signal.SIGPIPE
+        except OSError:  # The terminal is closed, or the disk with the log is full: the run does not depend on it.
+            self._enabled = False
 
 
 def about(trainer: L.Trainer, module: Any) -> str:

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.files import sweep, write_text
+from semisupcon.locks import folder_lock
 from semisupcon.training.processes import is_first_process, job, restarted
 
 STATE = "run.json"
@@ -37,12 +39,14 @@ class Run:
         checkpoint: the checkpoint to continue from; None for a new run.
         state: plain facts that outlive the process (the id of the wandb run).
         content: of the checkpoint, as it was read when the run was opened.
+        read: path, time of change and size of the checkpoint before it was read.
     """
 
     folder: Path
     checkpoint: Path | None
     state: dict
     content: dict[str, Any] = field(default_factory=dict, repr=False)
+    read: tuple | None = None
 
     def take_content(self) -> dict[str, Any]:
         """The content of the checkpoint, for who needs it last: it is not kept during training."""
@@ -88,18 +92,17 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
     os.environ[_SHARED_NAME] = name
     if restarted() and (checkpoint := _newest(_resumable(folder))):
         return _resumed(checkpoint)
-    if is_first_process() and not restarted() and _resumable(folder):
-        raise ConfigError(
-            f"{folder} already holds a run.\nContinue it with --resume_from_checkpoint {folder}, or choose another --run_name."
-        )
-    return Run(folder, None, {})
+    run = Run(folder, None, {})
+    check_alone(run)
+    return run
 
 
 def _resumed(checkpoint: Path) -> Run:
     stored = checkpoint.parent / STATE
     state = _read_state(stored)
+    read = _held._identity(checkpoint)
     content = _held.take(checkpoint)
-    return Run(checkpoint.parent, checkpoint, state, content)
+    return Run(checkpoint.parent, checkpoint, state, content, read)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -153,6 +156,29 @@ class _Held:
 
 
 _held = _Held()
+
+
+def only_process(folder: Path) -> AbstractContextManager[None]:
+    """Be the only run that writes this folder, for as long as the block lasts; only the first process of a run takes the lock.
+
+    Raises:
+        UserError: if another run writes there, saying which process that is.
+    """
+    return folder_lock(folder, "run", "choose another --run_name") if is_first_process() else nullcontext()
+
+
+def check_alone(run: Run) -> None:
+    """Refuse to begin a run where a checkpoint of another lies, or to continue one that has gone on since its checkpoint was read.
+
+    Raises:
+        ConfigError: naming the folder.
+    """
+    if run.checkpoint is not None and is_first_process() and run.read != _held._identity(run.checkpoint):
+        raise ConfigError(f"{run.checkpoint} has been written by another run while this one began.\nGive the command again.")
+    if run.checkpoint is None and is_first_process() and not restarted() and _resumable(run.folder):
+        raise ConfigError(
+            f"{run.folder} already holds a run.\nContinue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
+        )
 
 
 def forget_name() -> None:

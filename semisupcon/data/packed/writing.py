@@ -22,8 +22,9 @@ from semisupcon.audio.pcm import to_int16
 from semisupcon.checkpoints import make_folder
 from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
 from semisupcon.datasets.base import LabelledClips
-from semisupcon.errors import UserError
-from semisupcon.files import atomic_open, atomic_path, leftovers, sweep, write_text
+from semisupcon.errors import DiskError, UserError
+from semisupcon.files import amount_of, atomic_open, atomic_path, leftovers, sweep, write_text
+from semisupcon.locks import LOCK, folder_lock
 
 PLAN = "plan.json"
 SHARD_SAMPLES = 1 << 28  # 512 MiB
@@ -70,7 +71,18 @@ def pack(
     Raises:
         UserError: if the folder holds another set, the disk is too small, or a clip cannot be decoded.
     """
-    out = Path(out)
+    with folder_lock(out, "pack", "give another --out"):
+        return _pack(clips, sources, sample_rate, Path(out), threads, shard_samples)
+
+
+def _pack(
+    clips: LabelledClips,
+    sources: dict[str, Any],
+    sample_rate: int,
+    out: Path,
+    threads: int | None,
+    shard_samples: int,
+) -> Path:
     files = lay_out(clips.table, sample_rate, shard_samples)
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         described = list(pool.map(describe, files["path"]))
@@ -84,9 +96,9 @@ def pack(
             return out
         crc, clipped = _write_shards(out, files, pool)
     files = files.drop(columns=["own_rate", "own_frames"]).assign(crc=crc)
-    with atomic_path(out / INDEX) as file:
-        files.to_parquet(file)
-    with atomic_open(out / TARGETS, "wb") as file:
+    with atomic_path(out / INDEX) as partial:
+        files.to_parquet(partial)
+    with atomic_open(out / TARGETS, "wb", needed=clips.targets.nbytes) as file:
         np.save(file, clips.targets)
     header = {
         "version": VERSION,
@@ -136,14 +148,14 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
         log.info("Going on with %s.", out)
         sweep(out)
         return True
-    if out.exists() and set(out.iterdir()) - set(leftovers(out)):
+    if out.exists() and set(out.iterdir()) - {out / LOCK, *leftovers(out)}:
         raise UserError(f"The folder is not empty, and holds no packed set.\nIn: {out}\nGive a new folder.")
     make_folder(out)
     sweep(out)
     needed, free = 2 * int(files["frames"].sum()), shutil.disk_usage(out).free
     if needed > free:
-        raise UserError(
-            f"The packed set needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.\nIn: {out}\nGive a folder on a larger disk."
+        raise DiskError(
+            f"The packed set needs {amount_of(needed)}, {amount_of(free)} are free.\nIn: {out}\nGive a folder on a larger disk."
         )
     write_text(out / PLAN, json.dumps({"fingerprint": fingerprint}))
     return True
@@ -191,8 +203,10 @@ def _reserve(path: Path, samples: int) -> BinaryIO:
         os.posix_fallocate(file.fileno(), 0, 2 * samples)
     except OSError as error:
         file.close()
-        raise UserError(
-            f"There is no room for the next shard ({error.strerror}).\nIn: {path.parent}\nMake room, and call again."
+        free = shutil.disk_usage(path.parent).free
+        raise DiskError(
+            f"There is no room for the next shard ({error.strerror}): it needs {amount_of(2 * samples)}, "
+            f"{amount_of(free)} are free.\nIn: {path.parent}\nMake room, and call again."
         ) from error
     return file
 

@@ -16,7 +16,9 @@ from tqdm import tqdm
 from semisupcon.datasets import TASKS, find_task
 from semisupcon.datasets.card import Archive
 from semisupcon.errors import ConfigError, UserError
-from semisupcon.files import check_writable_folder, write_text
+from semisupcon.files import write_text
+from semisupcon.locks import folder_lock
+from semisupcon.outputs import check_writable_folder
 
 TIMEOUT = 60
 CHUNK = 1 << 20
@@ -52,8 +54,9 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
     is_new = not folder.exists()
     check_writable_folder(folder, "Give a folder that can be written to with --data_dir.")
     try:
-        for archive in card.archives:
-            fetch(archive, folder, say, overwrite)
+        with folder_lock(folder, "download", "give another --data_dir"):
+            for archive in card.archives:
+                fetch(archive, folder, say, overwrite)
     finally:
         if is_new and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # nothing came

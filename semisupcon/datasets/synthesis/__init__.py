@@ -19,7 +19,8 @@ from tqdm import tqdm
 from semisupcon.datasets.synthesis.clips import PITCHES, TAGS, render_clip
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE
 from semisupcon.datasets.synthesis.players import INSTRUMENTS
-from semisupcon.files import cache_folder, check_writable_folder, disk_errors, make_folders, sync
+from semisupcon.files import cache_folder, disk_errors, make_folders, sync
+from semisupcon.outputs import check_writable_folder
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"

@@ -1,0 +1,115 @@
+"""What a run says, and how soon it has ended, when one of its processes dies or hangs; and whether anything stays behind.
+
+A small run trains with two loader workers. One is killed as the kernel's out-of-memory killer does (SIGKILL), one raises, one crashes in a library
+(SIGSEGV), one hangs (stopped; the limits are set to 3 and 6 s here, they are 60 and 600 s); and of two ranks the second is killed, then the
+first. For each: the sentence, seconds until it is said and until all processes have ended, and whether the run was saved at its last step.
+Run ``python -m benchmarks.workers --check``.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import soundfile
+import torch
+
+from benchmarks.bars import Bar, all_met
+from benchmarks.forked import ended, import_commands, left_running, make_clips, training
+from benchmarks.kills import Job, begin
+from benchmarks.steady import family
+from semisupcon.checkpoints import read_checkpoint
+from semisupcon.data import workers
+from semisupcon.training.runs import METRICS
+
+CASES = {"killed": signal.SIGKILL, "crashed": signal.SIGSEGV, "hanging": signal.SIGSTOP, "raising": None, "rank 1": None, "rank 0": None}
+
+
+def steps_of(run: Path) -> int:
+    """Rows of steps in metrics.csv; 0 without one."""
+    return len((run / METRICS).read_text().splitlines()) - 1 if (run / METRICS).exists() else 0
+
+
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    """Wait for something; whether it has come."""
+    limit = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def harm(case: str, pids: list[int], data: Path) -> int:
+    """Do what the case says; the position of the process of the run that is watched."""
+    if case.startswith("rank"):
+        victim = int(case[-1])
+        os.kill(pids[victim], signal.SIGKILL)
+        ended(pids[victim], 10)
+        return 1 - victim
+    if case == "raising":
+        for file in (data / "recordings").iterdir():
+            file.write_bytes(b"no audio any more")
+        return 0
+    # Those of validation are started first, and are waited for by nobody now.
+    os.kill(family(pids[0])[-1], CASES[case])
+    return 0
+
+
+def try_case(case: str, folder: Path) -> tuple[float, float, bool, bool, bool, str]:
+    """Seconds until the sentence and until the end, whether it was plain, saved, and nothing stayed; and the sentence."""
+    folder.mkdir()
+    data, log = make_clips(folder / "clips"), folder / "log.txt"
+    more = {"trainer__devices": 2} if case.startswith("rank") else {"data__num_workers": 2}
+    limits = (workers.WARN_AFTER, workers.GIVE_UP_AFTER)
+    workers.WARN_AFTER, workers.GIVE_UP_AFTER = 3.0, 6.0
+    args = training(data, folder, run_name="a", trainer__max_steps=100_000, trainer__val_check_interval=100_000, save_every=0, **more)
+    none: Callable = lambda out: []  # noqa: E731
+    pids = begin(Job(none, none, none, none, ranks=2 if case.startswith("rank") else 1), args, log)
+    workers.WARN_AFTER, workers.GIVE_UP_AFTER = limits
+    if not until(lambda: steps_of(folder / "a") >= 5, 300):
+        raise SystemExit(f"The run did not begin; it said: {log.read_text()[-2000:]}")
+    before, began = log.stat().st_size, time.monotonic()
+    watched = harm(case, pids, data)
+    said = until(lambda: b"error: " in log.read_bytes()[before:], 120)
+    sentence = time.monotonic() - began
+    status = ended(pids[watched], 60)
+    seconds = time.monotonic() - began
+    stayed = sum(map(left_running, pids)) > 0
+    text = log.read_text(errors="replace")[before:]
+    told = text[text.find("error: ") :].strip() if said else text[-500:]
+    rows, last = steps_of(folder / "a"), folder / "a" / "last.ckpt"
+    saved = last.exists() and abs(read_checkpoint(last)["global_step"] - rows) <= 1
+    return sentence, seconds, said and status == 2 and "Traceback" not in text, saved, not stayed, told
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Try and check; 1 when ``--check`` finds a bar missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    import_commands()
+    soundfile.available_formats()
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["SEMISUPCON_CACHE"] = str(Path(name) / "cache")
+        for case in options.cases:
+            sentence, seconds, plain, saved, clean, told = try_case(case, Path(name) / case.replace(" ", ""))
+            print(f"{case:8} sentence after {sentence:.1f} s, end after {seconds:.1f} s, saved: {saved}\n  {told}", flush=True)
+            results += [
+                Bar(f"{case.replace(' ', '_')}_plain_and_nothing_left", int(plain and clean), 1),
+                Bar(f"{case.replace(' ', '_')}_saved", int(saved), int(case != "rank 0")),  # the first one writes
+                Bar(f"{case.replace(' ', '_')}_seconds", seconds, 30, "<="),
+            ]
+    met = all_met(results)
+    return int(options.check and not met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""A process (rank) of a run on several devices that dies: the first one saves what the last step left, says which died, and none stays behind.
+
+Lightning's own observer kills every process some seconds after one has died, the first one too, whatever that is doing. The one here leaves it
+time to save. A step that was interrupted in its forward or backward pass has moved nothing but buffers (batch-norm statistics, queues), which
+are kept from before the step; one that was interrupted while the optimizer stepped is not saved, and the last checkpoint stays.
+"""
+
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+
+from semisupcon.checkpoints import LAST
+from semisupcon.errors import DiskError
+from semisupcon.training.keeping import KeepCheckpoints
+
+LOOK, GRACE = 0.2, 60.0  # seconds between two looks; seconds to save in
+_LOST = re.compile(r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer", re.IGNORECASE)
+log = logging.getLogger(__name__)
+
+
+class WatchRanks(L.Callback):
+    """Watches the processes that Lightning started for further devices; those of torchrun and SLURM are watched by these.
+
+    Args:
+        checkpoints: where and how the run saves.
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints):
+        self.checkpoints = checkpoints
+        self.died: str | None = None
+        self._buffers: dict[str, torch.Tensor] | None = None
+        self._stepping = self._ended = False
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        processes = getattr(trainer.strategy.launcher, "procs", None)
+        if not processes:
+            return
+        for thread in threading.enumerate():
+            if thread.name == "child-process-observer":
+                thread._run = lambda: True
+        threading.Thread(target=self._watch, args=(processes,), daemon=True, name="watch-ranks").start()
+
+    def _watch(self, processes: list[Any]) -> None:
+        while not self._ended:
+            for rank, process in enumerate(processes, 1):
+                if process.poll():
+                    self.died = f"Process {process.pid} (rank {rank}) {_how(process.returncode)}."
+                    self._end(processes)
+                    return
+            time.sleep(LOOK)
+
+    def _end(self, processes: list[Any]) -> None:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()  # It may wait for the dead one for ever.
+        until = time.monotonic() + GRACE
+        while time.monotonic() < until:
+            time.sleep(LOOK)
+        # Stuck in a collective operation: Python cannot be reached there.
+        print(f"error: {self.sentence()}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        if trainer.world_size > 1 and trainer.is_global_zero:
+            self._stepping = False
+            self._buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        self._stepping = True
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._buffers, self._stepping = None, False
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        between = getattr(trainer.train_dataloader, "failed", False)
+        if trainer.world_size == 1 or not trainer.is_global_zero or trainer.state.fn != "fit":
+            return
+        if not (between or lost_connection(exception)) or self._stepping or trainer.validating:
+            return
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        if progress.current.completed % trainer.accumulate_grad_batches or not progress.total.completed:
+            return
+        if self._buffers is not None:
+            for name, buffer in module.named_buffers():
+                if name in self._buffers:
+                    buffer.copy_(self._buffers[name])
+        for part in (progress.total, progress.current):
+            part.ready = part.started = part.processed = part.completed
+        try:
+            # Not through the trainer, which would wait for the others.
+            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+            trainer.strategy.checkpoint_io.save_checkpoint(checkpoint, self.checkpoints.folder / LAST)
+            if (error := getattr(trainer.strategy.checkpoint_io, "error", None)) is not None:
+                raise error
+            log.warning("The run is saved as step %d left it.", trainer.global_step)
+        except DiskError as error:
+            log.warning("%s", error)
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        self._ended = True
+
+    def sentence(self, wait: float = 5.0) -> str:
+        """What to say when a run has lost one of its processes."""
+        until = time.monotonic() + wait
+        while self.died is None and time.monotonic() < until:
+            time.sleep(LOOK / 10)
+        told = self.died or "A process of the run has ended, and the connection to it is lost."
+        return f"{told}\nThe others end too. Continue with --resume_from_checkpoint {self.checkpoints.folder}."
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether an exception of torch says that another process is gone."""
+    return isinstance(error, RuntimeError) and _LOST.search(str(error)) is not None
+
+
+def _how(code: int) -> str:
+    if code > 0:
+        return f"has ended with exit status {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" + (", as the kernel does when memory runs out" if name == "SIGKILL" else "")

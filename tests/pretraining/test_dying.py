@@ -1,0 +1,194 @@
+"""Workers that die or hang, signals, full disks and second runs: a run is saved, says why it ends, and goes on bit for bit when it is resumed."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+import pytorch_lightning as L
+
+from semisupcon.checkpoints import read_checkpoint
+from semisupcon.data import workers
+from semisupcon.locks import folder_lock
+from semisupcon.training import keeping
+from semisupcon.training.callbacks import EndWell
+from semisupcon.training.progress import RunProgress
+from tests.pretraining.runs import assert_same, pretrain, rows, stopping
+
+STEPS = 9
+OPTIONS = ("--trainer.max_steps", str(STEPS), "--save_every", "0", "--run_name", "a")
+
+
+class AtStep(L.Callback):
+    """Does something after a step: kills or stops a worker, fills the disk, or closes the output."""
+
+    def __init__(self, step: int, what: str):
+        self.step, self.what = step, what
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step != self.step:
+            return
+        if self.what == "kill":
+            os.kill(trainer.train_dataloader._iterator._workers[0].pid, signal.SIGKILL)
+        if self.what == "stop":
+            for worker in trainer.train_dataloader._iterator._workers:
+                os.kill(worker.pid, signal.SIGSTOP)
+        if self.what == "close":
+            sys.stderr = ClosedPipe()
+
+
+class ClosedPipe:
+    """What standard error is to a program whose reader has ended."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+    flush = write
+    isatty = bool
+
+
+def at_step(step: int, what: str) -> tuple[str, ...]:
+    name = f"{__name__}.AtStep"
+    return ("--trainer.callbacks+", name, "--trainer.callbacks.step", str(step), "--trainer.callbacks.what", what)
+
+
+@pytest.fixture(scope="module")
+def whole(digits, tmp_path_factory):
+    """A run that nothing happens to."""
+    runs = tmp_path_factory.mktemp("runs")
+    assert pretrain(digits, runs, *OPTIONS) == 0
+    return runs / "a"
+
+
+def assert_continues(digits, runs, whole):
+    assert not (runs / "a" / ".lock").exists()
+    assert pretrain(digits, runs, *OPTIONS[:4], "--resume_from_checkpoint", "last") == 0
+    ours, theirs = (read_checkpoint(run / "last.ckpt") for run in (runs / "a", whole))
+    for part in ("state_dict", "optimizer_states", "global_step"):
+        assert_same(ours[part], theirs[part], part)
+    assert rows(runs / "a") == rows(whole)
+
+
+# --- workers --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_killed(digits, tmp_path, whole, capfd):
+    assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "2", *at_step(4, "kill")) == 2
+    said = capfd.readouterr().err
+    assert "(a process that reads audio) was killed by SIGKILL.\nThe kernel does that when memory runs out" in said
+    assert "Traceback" not in said
+    assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] in range(4, STEPS)  # the kernel takes its time
+    assert_continues(digits, tmp_path, whole)
+
+
+def test_a_worker_that_hangs(digits, tmp_path, whole, capfd, monkeypatch):
+    monkeypatch.setattr(workers, "WARN_AFTER", 0.2)
+    monkeypatch.setattr(workers, "GIVE_UP_AFTER", 0.6)
+    monkeypatch.setattr(workers, "LOOK", 0.1)
+    assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "1", *at_step(2, "stop")) == 2
+    said = capfd.readouterr().err
+    assert "does not answer.\nA disk or network that hangs does that." in said
+    assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] >= 2
+    assert_continues(digits, tmp_path, whole)
+
+
+# --- signals and pipes ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_terminal_saves(digits, tmp_path, whole):
+    assert pretrain(digits, tmp_path, *OPTIONS, *stopping(3, signal.SIGHUP)) == 129
+    assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] == 3
+    assert_continues(digits, tmp_path, whole)
+
+
+def test_under_nohup_a_hangup_stays_ignored(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        trainer = type("Trainer", (), {"_accelerator_connector": type("C", (), {"cluster_environment": None})})
+        end = EndWell(None)
+        end.on_train_start(trainer, None)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        end.teardown(trainer, None, "fit")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_whose_reader_has_ended_is_saved(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("semisupcon.training.progress.EVERY_LOG", 0.0)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    assert RunProgress  # on: the options of these tests switch it off
+    options = (*OPTIONS, "--trainer.enable_progress_bar", "true")
+    assert pretrain(digits, tmp_path, *options, *at_step(3, "close")) == 141
+    assert 3 <= read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] <= 4
+
+
+# --- the row of metrics ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_row_of_a_saved_step_is_not_lost(digits, tmp_path, whole):
+    """Killed after the renaming of last.ckpt and before the logger: the row comes from the checkpoint."""
+    shorter = ("--trainer.max_steps", "4", "--save_every", "4", "--run_name", "a")
+    assert pretrain(digits, tmp_path, *shorter, *at_step(99, "")) == 0
+    file = tmp_path / "a" / "metrics.csv"
+    lines = file.read_bytes().splitlines(keepends=True)
+    last = [line for line in lines if line.startswith(b"3,")]
+    assert len(last) == 1
+    file.write_bytes(b"".join(line for line in lines if line not in last))
+    assert_continues(digits, tmp_path, whole)
+
+
+# --- disks ----------------------------------------------------------------------------------------------------------------------------
+
+
+def full_between(first, last, monkeypatch, counter):
+    """Checkpoints of these numbers meet a full disk."""
+    real = keeping.save_atomically
+
+    def save(content, path):
+        counter.append(path.name)
+        if first <= len(counter) <= last:
+            raise keeping.DiskError(f"{path} cannot be written: No space left on device. It needs 24.0 MB, 0.0 MB are free.")
+        real(content, path)
+
+    monkeypatch.setattr(keeping, "save_atomically", save)
+
+
+def test_a_checkpoint_that_finds_no_room_is_tried_again(digits, tmp_path, whole, monkeypatch, caplog):
+    full_between(2, 2, monkeypatch, saves := [])
+    assert pretrain(digits, tmp_path, *OPTIONS[:2], "--save_every", "2", "--run_name", "a") == 0
+    assert len(saves) > 4
+    assert [r.message for r in caplog.records if "tries again at the next save" in r.message]
+    assert_continues(digits, tmp_path, whole)
+
+
+def test_a_run_ends_when_the_second_save_finds_no_room_either(digits, tmp_path, whole, monkeypatch, capfd):
+    full_between(2, 99, monkeypatch, [])
+    assert pretrain(digits, tmp_path, *OPTIONS[:2], "--save_every", "2", "--run_name", "a") == 2
+    said = capfd.readouterr().err
+    assert "No space left on device. It needs 24.0 MB" in said
+    assert f"Make room, and continue with --resume_from_checkpoint {tmp_path / 'a'}." in said
+    monkeypatch.undo()
+    assert_continues(digits, tmp_path, whole)
+
+
+# --- two at once ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_in_the_folder_is_refused(digits, tmp_path, capfd):
+    begin = time.perf_counter()
+    shorter = ("--trainer.max_steps", "1", "--run_name", "a")
+    with folder_lock(tmp_path / "a", "run", "-"):
+        # A lock of another thread stands for that of another process: `tests/test_locks.py` has processes.
+        import threading
+
+        status = []
+        thread = threading.Thread(target=lambda: status.append(pretrain(digits, tmp_path, *shorter)))
+        thread.start()
+        thread.join()
+    assert status == [2]
+    said = capfd.readouterr().err
+    assert f"{tmp_path / 'a'} is in use by another run: process {os.getpid()} on " in said
+    assert "choose another --run_name" in said
+    assert list(tmp_path.iterdir()) == []
+    assert time.perf_counter() - begin < 60
