@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisupcon import embedding, files
+from semisupcon import files
+from semisupcon.audio import listing
 from semisupcon.datasets import synthesis
 from semisupcon.datasets.parsing import finding
 from semisupcon.errors import UserError
@@ -220,7 +221,7 @@ def test_there_is_one_cache_folder(monkeypatch, own, shared, expected):
 
 
 def test_there_is_one_list_of_audio_suffixes():
-    assert embedding.AUDIO_SUFFIXES is finding.AUDIO_SUFFIXES is files.AUDIO_SUFFIXES
+    assert listing.AUDIO_SUFFIXES is finding.AUDIO_SUFFIXES is files.AUDIO_SUFFIXES
 
 
 def test_tables_are_written_with_safe_cells(tmp_path):
