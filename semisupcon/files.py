@@ -118,15 +118,10 @@ def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[
 
 
 def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = "--out") -> None:
-    """Refuse to replace files that exist.
-
-    Args:
-        paths: files that are going to be written.
-        overwrite: what the user said with ``--overwrite``.
-        option: the option that names the output, for the message.
+    """Refuse to replace files that exist, unless ``overwrite`` (what the user said with ``--overwrite``) is set.
 
     Raises:
-        UserError: naming the first that exists, and how many more do.
+        UserError: naming the first that exists, how many more do, and the option that names the output.
     """
     existing = [] if overwrite else [path for path in map(Path, paths) if os.path.lexists(path)]
     if existing:
@@ -149,11 +144,7 @@ def check_writable(path: str | Path, option: str = "--out") -> None:
 
 
 def check_folder(folder: str | Path, option: str = "--out") -> None:
-    """See whether a folder can be made and written; nothing is left behind.
-
-    Raises:
-        UserError: if it cannot, with the reason of the operating system.
-    """
+    """See whether a folder can be made and written, as `check_writable` does; raises the same."""
     if problem := _why_not(Path(folder) / "file"):
         raise UserError(f"{option} names a folder, and none can be made at {folder}: {problem}.")
 
