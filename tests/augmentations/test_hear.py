@@ -83,7 +83,7 @@ def test_is_repeatable_and_a_pass_is_another(clip, tmp_path):
         ([], "nothing to hear"),
         (["--config", "missing.yaml"], "cannot be read"),
         (["--aug_list", "gain", "--start", "99"], "ends after 1.00 s"),
-        (["--aug_list", "gain", "--views", "0"], "views lie between"),
+        (["--aug_list", "gain", "--views", "0"], "--views must lie between"),
     ],
 )
 def test_mistakes_are_said_without_a_traceback(options, message, clip, tmp_path, capsys):
