@@ -58,7 +58,7 @@ def test_a_run_goes_on_along_its_curve(shared, tmp_path, name):
     found = metrics(tmp_path / name / "metrics.csv")
     assert expected
     assert {k for k in found if k[0] >= 3} >= expected.keys()
-    rel = 1e-3 if name == "parallel_simclr" else 1e-4  # see above
+    rel = 1e-2 if name == "parallel_simclr" else 1e-4  # see above
     for key, value in expected.items():
         assert found[key] == pytest.approx(value, rel=rel, abs=1e-6), key
 
