@@ -78,9 +78,10 @@ def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
 
 def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Every recording of a class once: else one copy could be trained on and the other be tested."""
-    used, left_out = one_of_each([os.path.join(root, path) for path in table["path"]], apart=table["label"].tolist())
+    names = table["path"].tolist()
+    used, left_out = one_of_each([os.path.join(root, name) for name in names], names, apart=table["label"].tolist())
     if left_out:
-        log.warning("class_folders: %s", told(left_out, table["path"].tolist()))
+        log.warning("class_folders: %s", told(left_out, names))
     return table[used].reset_index(drop=True)
 
 
