@@ -74,11 +74,12 @@ def _why_not(path: Path) -> str | None:
 
 
 def check_writable_folder(folder: Path, remedy: str) -> None:
-    """Make a folder, and see whether files can be written into it.
+    """See whether a folder can be made and files written into it; nothing is left behind.
 
     Raises:
         UserError: with the reason of the operating system and the remedy.
     """
+    missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
     try:
         with disk_errors(folder):
             make_folders(folder)
@@ -86,3 +87,7 @@ def check_writable_folder(folder: Path, remedy: str) -> None:
             raise UserError(f"{folder} cannot be written: {reason}.")
     except UserError as error:
         raise UserError(f"{error}\n{remedy}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            for place in missing:
+                place.rmdir()

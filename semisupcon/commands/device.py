@@ -17,5 +17,5 @@ def device_of(given: str) -> str:
         torch.zeros(1, device=torch.device(given)).cpu()  # "meta" holds no numbers.
     except Exception as error:  # Each kind of device has its own.
         there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise ConfigError(f"--device takes auto or a device that this machine has ({there}), got '{given}'.") from error
+        raise ConfigError(f"--device {given} is no device that this machine has. Give auto, or one of: {there}.") from error
     return given

@@ -9,7 +9,6 @@ _MANY = Range(1, 10_000_000)  # resamples, episodes: more take days and memory, 
 RANGES = {
     "batch_size": COUNT,
     "resamples": _MANY,
-    "train_share": SHARE_ABOVE_ZERO,
     "invariance_noise": FINITE,
     "neighbours": COUNT,
     "shares": SHARE_ABOVE_ZERO,
@@ -42,6 +41,8 @@ def check_probe_numbers(options: Any) -> None:
     Raises:
         ConfigError: for the first that is outside its range, with its full name.
     """
+    if not 0 < options.train_share <= 1:
+        raise ConfigError(f"The share of training clips (--train_share) must lie in (0, 1], got {options.train_share:g}.")
     values = {name: _value(options, name) for name in RANGES}
     for name in ("neighbours", "shares"):
         if values[name] is not None and not len(values[name]):

@@ -8,6 +8,8 @@ from semisupcon.errors import ConfigError
 
 GREAT = 2**53  # whole numbers up to here are exact in every format that they pass through
 
+MANY = 1_000_000  # ends from here on are not worth naming
+
 
 class Range(NamedTuple):
     """The numbers from ``least`` to ``most``, without the ends that are ``open``; None has no end there."""
@@ -24,7 +26,7 @@ class Range(NamedTuple):
         return above and (self.most is None or value < self.most or (value == self.most and not self.open[1]))
 
     def __str__(self) -> str:
-        least, most = (f"{end:g}" if end is not None and end < GREAT else None for end in self[:2])
+        least, most = (f"{end:g}" if end is not None and end < MANY else None for end in self[:2])
         if least is not None and most is not None:
             return f"lie between {least} and {most}" if not self.open[0] else f"be above {least} and at most {most}"
         if least is not None:
@@ -55,7 +57,7 @@ def check_numbers(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> Non
         given = values.get(name)
         for value in given if isinstance(given, list | tuple) else [given]:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and value > GREAT and math.isfinite(value) and allowed.most == GREAT:
+            if is_number and math.isfinite(value) and allowed.most is not None and value > allowed.most >= MANY:
                 raise ConfigError(f"--{name} is too large: {value}.")
             if is_number and not allowed.holds(value):
                 raise ConfigError(f"--{name} must {allowed}, got {value}.")

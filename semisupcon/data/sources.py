@@ -224,7 +224,7 @@ def without_copies(files: pd.DataFrame, labelled: LabelledClips | None, pool: La
     every = pd.concat([files, others], ignore_index=True)
     listed = every["row"].notna()
     rank = (~listed).to_numpy() * every["split"].map({"test": 1, "val": 2, "train": 3}).to_numpy()
-    used, left_out = one_of_each(every["path"].tolist(), rank.tolist())
+    used, left_out = one_of_each(every["path"].tolist(), every["name"].tolist(), rank.tolist())
     left_out = [(i, j) for i, j in left_out if i < len(files) and not listed[i]]
     if left_out:
         log.warning("data: %s", told(left_out, every["name"].tolist()))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from semisupcon.audio.scan import scan
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.copies import one_of_each, told
@@ -78,9 +79,18 @@ def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
 
 def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Every recording of a class once: else one copy could be trained on and the other be tested."""
-    used, left_out = one_of_each([os.path.join(root, path) for path in table["path"]], apart=table["label"].tolist())
+    names = table["path"].tolist()
+    paths, apart = [os.path.join(os.path.realpath(root), name) for name in names], table["label"].tolist()
+    used, left_out = one_of_each(paths, names, apart=apart)
+    # A file that cannot be used takes the place of none, and stays to be named by the command.
+    involved = sorted({i for pair in left_out for i in pair})
+    problems = scan([paths[i] for i in involved])["problem"].tolist()
+    if broken := [i for i, problem in zip(involved, problems, strict=True) if problem]:
+        for i in broken:
+            apart[i] = (apart[i], i)
+        used, left_out = one_of_each(paths, names, apart=apart)
     if left_out:
-        log.warning("class_folders: %s", told(left_out, table["path"].tolist()))
+        log.warning("class_folders: %s", told(left_out, names))
     return table[used].reset_index(drop=True)
 
 

@@ -97,7 +97,13 @@ def test_numbers_that_cannot_be_meant_are_refused_before_any_work(world, capsys,
 @pytest.mark.parametrize("device", ["cuda:99", "cdua", "meta"])
 @pytest.mark.parametrize("command", ["probe", "embed"])
 def test_a_device_that_is_not_there_is_refused(world, capsys, command, device):
-    refused(capsys, "--device takes auto or a device that this machine has (cpu", *commands(world)[command], "--device", device)
+    refused(
+        capsys,
+        f"--device {device} is no device that this machine has. Give auto, or one of: cpu",
+        *commands(world)[command],
+        "--device",
+        device,
+    )
 
 
 @pytest.mark.parametrize(

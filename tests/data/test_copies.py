@@ -93,6 +93,18 @@ def test_pack_and_class_folders_hold_each_recording_once(songs, repeat, tmp_path
     assert len({name.rsplit("/", 1)[-1] for name in clips.paths}) == 12
 
 
+def test_a_broken_file_does_not_take_the_place_of_its_copy(songs, tmp_path):
+    in_formats(songs)
+    (songs / "03.wav").write_text("no audio")
+    paths = class_folders(tmp_path).paths
+    assert {"songs/03.wav", "songs/03.flac", "songs/04.wav"} <= set(paths)
+    assert len(paths) == 13
+    data = AudioDataModule(data_dir=str(songs), target_sample_rate=RATE, target_length=0.1, max_bad=0.1)
+    data.setup()
+    assert {"03.flac", "04.wav"} <= set(data.drawn.table["name"])
+    assert len(data.drawn) == 12
+
+
 def labelled(root, songs, split):
     """A table of the first four songs, which lie in a folder of its own."""
     rows = []

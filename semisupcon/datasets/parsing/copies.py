@@ -50,19 +50,20 @@ def copies(paths: Sequence[str]) -> np.ndarray:
 
 
 def one_of_each(
-    paths: Sequence[str], rank: Sequence[int] | None = None, apart: Sequence[Hashable] | None = None
+    paths: Sequence[str], names: Sequence[str], rank: Sequence[int] | None = None, apart: Sequence[Hashable] | None = None
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Which of the files to use, so that each recording is used once.
 
     Args:
         paths: n absolute paths.
-        rank: what comes first of copies, the least rank; then the order of `AUDIO_SUFFIXES`, then that of the names.
+        names: their paths relative to the data set, so that the choice does not depend on where it lies.
+        rank: of copies the file of the least rank is used; then the first format of `AUDIO_SUFFIXES`, the fewest folders, the first name.
         apart: files that differ in this (their class) are no copies of each other.
 
     Returns:
         ``[n]`` bool, and for each file not used its position and that of the file that is used in its place.
     """
-    best = [(rank[i] if rank is not None else 0, _format(path), path, i) for i, path in enumerate(paths)]
+    best = [(rank[i] if rank is not None else 0, _format(name), name.count("/"), name, i) for i, name in enumerate(names)]
     kept: dict[Hashable, int] = {}
     groups = list(zip(copies(paths).tolist(), apart if apart is not None else [None] * len(paths), strict=True))
     for i, group in enumerate(groups):

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from semisupcon.datasets.synthesis.clips import PITCHES, TAGS, render_clip
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE
 from semisupcon.datasets.synthesis.players import INSTRUMENTS
+from semisupcon.errors import UserError
 from semisupcon.files import cache_folder, disk_errors, make_folders, sync
-from semisupcon.outputs import check_writable_folder
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"
@@ -65,9 +65,6 @@ def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, p
     folder = synthetic_folder() if folder is None else Path(folder)
     if complete(folder, clips, seconds):
         return folder
-    check_writable_folder(
-        folder.parent, "The synthetic set is kept there; place it elsewhere with the environment variable SEMISUPCON_CACHE."
-    )
     scratch = None
     try:
         with disk_errors(folder):
@@ -81,6 +78,12 @@ def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, p
             for path in (scratch / LABELS, scratch / "audio", scratch):
                 sync(path)
             _publish(scratch, folder)
+    except UserError as error:
+        if folder != synthetic_folder():
+            raise
+        raise UserError(
+            f"{error}\nThe synthetic set is kept there; place it elsewhere with the environment variable SEMISUPCON_CACHE."
+        ) from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)

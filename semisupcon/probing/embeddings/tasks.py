@@ -78,7 +78,7 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
         ConfigError: for a share outside (0, 1].
     """
     if not 0 < fraction <= 1:
-        raise ConfigError(f"The share of training clips must lie in (0, 1], got {fraction}.")
+        raise ConfigError(f"The share of training clips (--train_share) must lie in (0, 1], got {fraction}.")
     train = task.rows("train")
     order = train[permutation(len(train), "training share", seed).numpy()]
     # Less a billionth: 0.55 of 100 is 55.000000000000007 in floating point.
