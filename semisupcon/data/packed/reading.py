@@ -149,7 +149,7 @@ class Packed:
             first = ", ".join(stale[:5]) + (", ..." if len(stale) > 5 else "")
             raise UserError(f"{len(stale)} source files have changed since they were packed: {first}\nIn: {self.folder}\nPack them again.")
 
-    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int) -> LabelledClips:
+    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int | None) -> LabelledClips:
         """The clips, as far as a run asks for what was packed; labels are left out where it names no sl_task.
 
         Raises:
