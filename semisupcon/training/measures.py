@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as L
 import torch
@@ -16,8 +16,9 @@ from semisupcon.data.packed.on_device import waveforms
 
 def first_views(batch: Batch, views: int) -> Batch:
     """The batch with its first ``views`` views only; validation always reads two."""
-    narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
-    return Batch(**narrowed)
+    of_views = ("audio", "length", "key", "applied", "parameters")
+    tensors = cast("dict[str, Tensor]", batch)
+    return cast("Batch", {k: v[:, :views] if k in of_views else v for k, v in tensors.items()})
 
 
 def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semisupcon.batch import Batch, DataFacts, Scored
 from semisupcon.checkpoints import FORMAT, check_format, plain_facts
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
@@ -163,12 +164,14 @@ class Objective(L.LightningModule):
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
         """The configured schedule of an optimizer; one that needs the length of the run is told it."""
+        make: Callable[..., Any] | None = self.make_scheduler
+        assert make is not None  # asked for only where there is one
         try:
-            scheduler = self.make_scheduler(optimizer)
+            scheduler = make(optimizer)
         except (TypeError, ValueError) as error:
             if "total_steps" not in str(error):
                 raise
-            scheduler = self.make_scheduler(optimizer, total_steps=self._run_length())
+            scheduler = make(optimizer, total_steps=self._run_length())
         if getattr(scheduler, "total_steps", 0) is None:
             scheduler.total_steps = self._run_length()
         return scheduler
@@ -220,7 +223,7 @@ class Objective(L.LightningModule):
         self.finite.before(self)
         losses = self.criterion.losses(batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0:
             skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
             rates = {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]} if self.trainer.optimizers else {}
             self.log_dict({name: value.detach() for name, value in losses.items()} | rates | skipped)
@@ -229,6 +232,7 @@ class Objective(L.LightningModule):
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         # Here and not at the end of the batch, where a callback may already have saved the weights.
         if self.finite.skips and not self.searching:
+            assert optimizer_closure is not None  # Lightning gives one
             result = optimizer_closure()
             if self.finite.take_back(self):
                 optimizer.zero_grad()
@@ -261,8 +265,9 @@ class Objective(L.LightningModule):
         the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse. Then the
         metrics of what the criterion predicts, see `semisupcon.training.measures.metrics`.
         """
-        clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
-        views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
+        clips = self._of_all_ranks(torch.cat([c for c, _ in self._validation])).flatten()
+        embeddings = self._of_all_ranks(torch.cat([e for _, e in self._validation]))
+        views = embeddings.view(len(clips), 2, -1)
         self._validation.clear()
         # Ranks may share clips where their number does not divide evenly: each counts once.
         first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
@@ -273,9 +278,15 @@ class Objective(L.LightningModule):
         # One metric of all clips: the mean over batches is another number.
         for parts in zip(*self._scored, strict=True):
             both = [torch.cat([part[i] for part in parts]) for i in (0, 1)]
-            scores, targets = (self.all_gather(x).reshape(len(clips), *x.shape[1:])[once] for x in both)
+            whole = (self._of_all_ranks(x).reshape(len(clips), *x.shape[1:]) for x in both)
+            scores, targets = (x[once] for x in whole)
             self.log_dict({f"val_{k}": v for k, v in metrics(Scored(scores, targets, *parts[0][2:])).items()})
         self._scored.clear()
+
+    def _of_all_ranks(self, x: Tensor) -> Tensor:
+        gathered = self.all_gather(x)
+        assert isinstance(gathered, Tensor)  # as what was given
+        return gathered
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 

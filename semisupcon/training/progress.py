@@ -21,7 +21,7 @@ class RunProgress(ProgressBar):
     The loss is read when a line is printed and at no other time, because reading it waits for the device.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._enabled = True
         self._shown, self._begin, self._first, self._length = 0.0, 0.0, 0, 0
