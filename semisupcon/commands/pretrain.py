@@ -10,7 +10,7 @@ import sys
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import yaml
@@ -44,6 +44,9 @@ from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, check_alone, describe_code, forget_name, only_process, open_run, sweep_run
 
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
 
@@ -54,6 +57,7 @@ class PretrainCLI(LightningCLI):
     """LightningCLI without subcommands, with what a run needs beside model, data and trainer."""
 
     run: Run
+    parser: Parser
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Lightning's options; counts and shares stay apart."""
@@ -105,6 +109,7 @@ class PretrainCLI(LightningCLI):
     def _resume(self) -> int:
         """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
         content = self.run.content
+        assert self.run.checkpoint is not None
         check_resume(content, self.model, self.run.checkpoint)
         before = (content.get("semisupcon") or {}).get("config")
         if before is None and (stored := self.run.folder / CONFIG).is_file():
@@ -207,10 +212,13 @@ class PretrainCLI(LightningCLI):
         facts = {"data": data_figures(self.datamodule), "packages": package_versions()}
         for logger in self.trainer.loggers:
             if type(logger).__name__ == "WandbLogger":
-                logger.experiment.config.update(self.config.as_dict() | {"facts": facts}, allow_val_change=True)
+                config = self.config.as_dict() | {"facts": facts}
+                experiment = cast("WandbLogger", logger).experiment
+                experiment.config.update(config, allow_val_change=True)
                 self.run.remember(wandb_id=logger.version)
             elif type(logger).__name__ == "TensorBoardLogger":
-                logger.experiment.add_text("run", f"```yaml\n{text}\n{yaml.safe_dump(facts)}```")
+                told = f"```yaml\n{text}\n{yaml.safe_dump(facts)}```"
+                cast("TensorBoardLogger", logger).experiment.add_text("run", told)
         if not self.run.checkpoint:
             self.run.remember(code=describe_code() | {"diff": DIFF if write_diff(self.run.folder) else None}, **facts)
 

@@ -44,10 +44,10 @@ def divide(
     check_shares(val_split, supervised_data_p)
     if fully_supervised and clips.kind is None:
         raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
-    training = clips.table["split"] == "train"
-    if clips.kind is not None and not (clips.table["labelled"].astype(bool) & training).any():
+    listed = clips.table["split"] == "train"
+    if clips.kind is not None and not (clips.table["labelled"].astype(bool) & listed).any():
         raise UserError(
-            f"data.sl_task '{clips.name}' labels no training clip; {int(training.sum())} clips would be trained on without labels.\n"
+            f"data.sl_task '{clips.name}' labels no training clip; {int(listed.sum())} clips would be trained on without labels.\n"
             f"In: {clips.root}\nCheck its layout with python -m semisupcon data check {clips.name}, or give no data.sl_task."
         )
     files = clips.table.assign(split=_with_validation(clips.table, val_split, seed))

@@ -115,7 +115,7 @@ class StreamedSet(Packed):
                 _download(url, name, Path(folder))
             check_chunks(Path(folder) / CHUNKS, url)
             super().__init__(folder)
-        self.folder = url
+        self.where = url
         self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
 
     def _check_shards(self, files: pd.DataFrame) -> None:

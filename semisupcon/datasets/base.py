@@ -78,6 +78,12 @@ class LabelledClips:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def label_kind(self) -> Kind:
+        """The ``kind`` of clips that have classes."""
+        assert self.kind is not None
+        return self.kind
+
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """The n paths as in the table."""
