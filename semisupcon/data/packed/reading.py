@@ -118,8 +118,11 @@ class Packed:
         def bad_in(group: tuple[int, pd.DataFrame]) -> list[str]:
             number, clips = group
             spans = zip(clips["name"], clips["offset"], clips["frames"], clips["crc"], strict=True)
-            samples = maps[number]
-            return [name for name, offset, frames, crc in spans if zlib.crc32(samples[offset : offset + frames].data) != crc]
+            samples, changed = maps[number], []
+            for name, offset, frames, crc in spans:
+                if zlib.crc32(samples[offset : offset + frames].data) != crc:
+                    changed.append(name)
+            return changed
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             bar = tqdm(pool.map(bad_in, groups), total=len(groups), desc="Checking packed audio", unit="shard", disable=None)
