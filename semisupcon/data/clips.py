@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, Protocol, TypedDict, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,15 @@ class FileAudio:
     def name(self, row: int) -> str:
         """What to call the clip."""
         return os.fsdecode(self.paths[row])
+
+
+class ViewOptions(TypedDict):
+    """Options of `Clips`."""
+
+    policy: Policy
+    short_clips: ShortClips
+    crop_fraction: float
+    crop_overlap: bool | None
 
 
 class Clips(Dataset):

@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import torch
@@ -11,9 +11,9 @@ from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import AugmentationList, build_chain
 from semisupcon.batch import Batch, DataFacts
-from semisupcon.data.clips import Clips, FileAudio, Samples, ShortClips
+from semisupcon.data.clips import Clips, FileAudio, Samples, ShortClips, ViewOptions
 from semisupcon.data.crops import Policy
-from semisupcon.data.draws import check_shares, divide, hide_labels
+from semisupcon.data.draws import Draws, check_shares, divide, hide_labels
 from semisupcon.data.loader import EndlessLoader, batches
 from semisupcon.data.packed.on_device import PlacedBatch, Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
@@ -25,23 +25,6 @@ from semisupcon.errors import ConfigError
 
 if TYPE_CHECKING:
     from pytorch_lightning.loops.progress import _ProcessedTracker
-
-
-class Draws(TypedDict):
-    """Options of `divide`."""
-
-    val_split: float
-    supervised_data_p: float
-    fully_supervised: bool
-
-
-class ViewOptions(TypedDict):
-    """Options of `Clips`."""
-
-    policy: Policy
-    short_clips: ShortClips
-    crop_fraction: float
-    crop_overlap: bool | None
 
 
 class AudioDataModule(L.LightningDataModule):

@@ -9,6 +9,7 @@ function of seed and file names alone, and nested; no label is needed for self-s
 
 import logging
 from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,14 @@ from semisupcon.errors import ConfigError, UserError
 from semisupcon.random import derive
 
 log = logging.getLogger(__name__)
+
+
+class Draws(TypedDict):
+    """Options of `divide`."""
+
+    val_split: float
+    supervised_data_p: float
+    fully_supervised: bool
 
 
 def divide(

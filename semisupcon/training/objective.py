@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import pytorch_lightning as L
 import torch
@@ -19,8 +19,8 @@ from semisupcon.importer.starting import freeze_parts, read_weights, start_from
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
+from semisupcon.training import measures
 from semisupcon.training.finite import Finite
-from semisupcon.training.measures import effective_rank, first_views, metrics, retrieval_accuracy, take_scored, training_waveforms
 from semisupcon.training.optimization import parameter_groups
 from semisupcon.training.pending import pending_of, restore_pending
 from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
@@ -128,7 +128,7 @@ class Objective(L.LightningModule):
             self.facts = data.facts
             self.criterion.prepare(self.facts)
             # Before weights are restored: those of a checkpoint win. Of the criterion too, which may hold followers of the encoder.
-            fit_statistics(self, training_waveforms(data))
+            fit_statistics(self, measures.training_waveforms(data))
 
     @property
     def lr(self) -> float:
@@ -164,8 +164,7 @@ class Objective(L.LightningModule):
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
         """The configured schedule of an optimizer; one that needs the length of the run is told it."""
-        make: Callable[..., Any] | None = self.make_scheduler
-        assert make is not None  # asked for only where there is one
+        make = cast("Callable[..., Any]", self.make_scheduler)  # asked for only where there is one
         try:
             scheduler = make(optimizer)
         except (TypeError, ValueError) as error:
@@ -232,8 +231,7 @@ class Objective(L.LightningModule):
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         # Here and not at the end of the batch, where a callback may already have saved the weights.
         if self.finite.skips and not self.searching:
-            assert optimizer_closure is not None  # Lightning gives one
-            result = optimizer_closure()
+            result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning gives one
             if self.finite.take_back(self):
                 optimizer.zero_grad()
                 return
@@ -248,13 +246,14 @@ class Objective(L.LightningModule):
         shown, augment = batch, getattr(getattr(self.trainer, "datamodule", None), "augmented", None)
         if self.criterion.predicts_augmentation and augment is not None:
             shown = augment(batch)
-        losses = self.criterion.losses(first_views(shown, self.criterion.views), self.encode)
+        shown = measures.first_views(shown, self.criterion.views)
+        losses = self.criterion.losses(shown, self.encode)
         losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
-        self._scored.append(take_scored(losses))
+        self._scored.append(measures.take_scored(losses))
         self.log_dict(
             {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
         )
-        two = first_views(batch, 2)
+        two = measures.first_views(batch, 2)
         embeddings = self.encoder(two["audio"].flatten(0, 1), length=two["length"].flatten())
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
@@ -265,28 +264,18 @@ class Objective(L.LightningModule):
         the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse. Then the
         metrics of what the criterion predicts, see `semisupcon.training.measures.metrics`.
         """
-        clips = self._of_all_ranks(torch.cat([c for c, _ in self._validation])).flatten()
-        embeddings = self._of_all_ranks(torch.cat([e for _, e in self._validation]))
-        views = embeddings.view(len(clips), 2, -1)
-        self._validation.clear()
+        clips = measures.of_all_ranks(self, (c for c, _ in self._validation)).flatten()
         # Ranks may share clips where their number does not divide evenly: each counts once.
-        first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
-        once = sorted(first.values())
-        views = views[once]
-        self.log("val_top1", retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
-        self.log("val_rank", effective_rank(views[:, 0]))
+        once = sorted({clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}.values())
+        views = measures.of_all_ranks(self, (e for _, e in self._validation)).view(len(clips), 2, -1)[once]
+        self._validation.clear()
+        self.log("val_top1", measures.retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
+        self.log("val_rank", measures.effective_rank(views[:, 0]))
         # One metric of all clips: the mean over batches is another number.
         for parts in zip(*self._scored, strict=True):
-            both = [torch.cat([part[i] for part in parts]) for i in (0, 1)]
-            whole = (self._of_all_ranks(x).reshape(len(clips), *x.shape[1:]) for x in both)
-            scores, targets = (x[once] for x in whole)
-            self.log_dict({f"val_{k}": v for k, v in metrics(Scored(scores, targets, *parts[0][2:])).items()})
+            found = measures.metrics_of_all(self, parts, len(clips), once)
+            self.log_dict({f"val_{k}": v for k, v in found.items()})
         self._scored.clear()
-
-    def _of_all_ranks(self, x: Tensor) -> Tensor:
-        gathered = self.all_gather(x)
-        assert isinstance(gathered, Tensor)  # as what was given
-        return gathered
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
