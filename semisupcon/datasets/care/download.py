@@ -140,7 +140,7 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
     is_zip = begun.name.endswith(".zip.unpacking")
     try:
         with zipfile.ZipFile(part) if is_zip else tarfile.open(part) as archive:
-            if is_zip:
+            if isinstance(archive, zipfile.ZipFile):
                 names = [member.filename for member in archive.infolist() if not member.is_dir()]
             else:
                 names = [member.name for member in archive.getmembers() if not member.isdir()]
@@ -150,7 +150,8 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
                     f"In: {folder}\nGive another --data_dir, or --overwrite to replace them (the archive is kept in {part.name})."
                 )
             write_text(begun, "")
-            if is_zip:  # leaves out "..", drives and leading slashes by itself
+            if isinstance(archive, zipfile.ZipFile):
+                # Leaves out "..", drives and leading slashes by itself.
                 archive.extractall(folder)
             else:
                 archive.extractall(folder, filter="data")
