@@ -4,12 +4,14 @@ Under ``accumulate_grad_batches`` a validation can fall between two optimizer st
 so far and what the criterion has collected (`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
 """
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
 from semisupcon.distributed import gathered, world_size
-from semisupcon.objectives.base import Criterion
+
+if TYPE_CHECKING:
+    from semisupcon.objectives.base import Criterion
 
 
 def within_accumulation(trainer: Any) -> bool:

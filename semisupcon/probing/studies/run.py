@@ -107,7 +107,8 @@ def study_robustness(
             base = units[key]
             if base.method in again:
                 outcome = again[base.method].run(replace(it, features=corrupted, seed=base.seed))[0]
-                assert outcome.scores is not None  # a method that runs again gives scores
+                if outcome.scores is None:
+                    raise ConfigError(f"Method '{base.method}' gives no scores, so it cannot be run again.")
                 scores = outcome.scores
             else:
                 scores = predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
