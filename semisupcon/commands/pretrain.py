@@ -10,7 +10,7 @@ import sys
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytorch_lightning as L
 import yaml
@@ -27,6 +27,7 @@ from semisupcon.commands.trainer_options import check_options, check_trainer
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
@@ -36,16 +37,13 @@ from semisupcon.training.estimate import Estimate
 from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
 from semisupcon.training.finders import Finders
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
-from semisupcon.training.loggers import MetricsFile, make_logger
+from semisupcon.training.loggers import MetricsFile, make_logger, tell
 from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
 from semisupcon.training.ranks import WatchRanks, lost_connection
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, check_alone, describe_code, forget_name, only_process, open_run, sweep_run
-
-if TYPE_CHECKING:
-    from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -103,14 +101,13 @@ class PretrainCLI(LightningCLI):
         self.model.config = plain
         callbacks = several(self.config_init["trainer"].get("callbacks"))
         self.finders = Finders(callbacks, self.model, self.datamodule, (config, plain))
-        step = self._resume() if self.run.checkpoint else None
+        step = self._resume(self.run.checkpoint) if self.run.checkpoint else None
         self.trainer = self.instantiate_trainer(resumed_step=step)
 
-    def _resume(self) -> int:
+    def _resume(self, checkpoint: Path) -> int:
         """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
         content = self.run.content
-        assert self.run.checkpoint is not None
-        check_resume(content, self.model, self.run.checkpoint)
+        check_resume(content, self.model, checkpoint)
         before = (content.get("semisupcon") or {}).get("config")
         if before is None and (stored := self.run.folder / CONFIG).is_file():
             before = yaml.safe_load(stored.read_text())
@@ -185,7 +182,7 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        with nullcontext() if self.trainer.fast_dev_run else only_process(self.run.folder):
+        with nullcontext() if settings_of(self.trainer).fast_dev_run else only_process(self.run.folder):
             check_alone(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
             self._fit()
 
@@ -210,15 +207,9 @@ class PretrainCLI(LightningCLI):
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)
         facts = {"data": data_figures(self.datamodule), "packages": package_versions()}
-        for logger in self.trainer.loggers:
-            if type(logger).__name__ == "WandbLogger":
-                config = self.config.as_dict() | {"facts": facts}
-                experiment = cast("WandbLogger", logger).experiment
-                experiment.config.update(config, allow_val_change=True)
-                self.run.remember(wandb_id=logger.version)
-            elif type(logger).__name__ == "TensorBoardLogger":
-                told = f"```yaml\n{text}\n{yaml.safe_dump(facts)}```"
-                cast("TensorBoardLogger", logger).experiment.add_text("run", told)
+        told = f"```yaml\n{text}\n{yaml.safe_dump(facts)}```"
+        if ids := tell(self.trainer.loggers, self.config.as_dict() | {"facts": facts}, told):
+            self.run.remember(**ids)
         if not self.run.checkpoint:
             self.run.remember(code=describe_code() | {"diff": DIFF if write_diff(self.run.folder) else None}, **facts)
 

@@ -4,9 +4,9 @@ import csv
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -14,6 +14,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from semisupcon.errors import ConfigError, DiskError
 from semisupcon.files import atomic_open, cells, disk_errors, plain_cell, sync
 from semisupcon.training.runs import METRICS, Run
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import WandbLogger
 
 log = logging.getLogger(__name__)
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of wandb
@@ -135,6 +138,22 @@ class MetricsFile(Logger):
             writer.writerows(rows)
         self.columns = columns
         return columns
+
+
+def tell(loggers: Iterable[Logger], config: dict[str, Any], text: str) -> dict[str, Any]:
+    """Give wandb the configuration, and TensorBoard its text.
+
+    Returns:
+        What the run remembers: ``wandb_id``, or nothing.
+    """
+    remembered: dict[str, Any] = {}
+    for logger in loggers:
+        if type(logger).__name__ == "WandbLogger":  # Named, as wandb may not be installed.
+            cast("WandbLogger", logger).experiment.config.update(config, allow_val_change=True)
+            remembered["wandb_id"] = logger.version
+        elif type(logger).__name__ == "TensorBoardLogger":
+            cast("TensorBoardLogger", logger).experiment.add_text("run", text)
+    return remembered
 
 
 def _may_log_in() -> bool:
