@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from semisupcon.old_names import accept_old_names
 
@@ -18,7 +18,7 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":
     """The encoder of a checkpoint, run folder or exported folder, ready to embed; see `semisupcon.checkpoints.load_encoder`."""
     from semisupcon.checkpoints import load_encoder
 
-    return load_encoder(path, trust)
+    return cast("Encoder", load_encoder(path, trust))
 
 
 __all__ = ["load_encoder"]

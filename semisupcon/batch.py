@@ -49,7 +49,7 @@ class Scored(NamedTuple):
 def labelled(targets: Tensor) -> Tensor:
     """``[B]`` bool: which rows of ``targets [B, C]`` carry a label; none when there are no classes."""
     if targets.shape[1] == 0:
-        return targets.new_zeros(len(targets), dtype=bool)
+        return targets.new_zeros(len(targets), dtype=torch.bool)
     return ~targets.isnan().any(dim=1)
 
 

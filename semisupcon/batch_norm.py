@@ -24,7 +24,7 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
     For a forward pass that is computed again and must count once.
     """
     layers = tracking(module)
-    before = [(layer.momentum, layer.num_batches_tracked.clone()) for layer in layers]
+    before = [(layer.momentum, _count(layer).clone()) for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
     try:
@@ -32,7 +32,7 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
     finally:
         for layer, (momentum, count) in zip(layers, before, strict=True):
             layer.momentum = momentum
-            layer.num_batches_tracked.copy_(count)
+            _count(layer).copy_(count)
 
 
 @contextmanager
@@ -67,11 +67,24 @@ def statistics_measured(module: nn.Module) -> Iterator[None]:
 def standardiser(mean: Tensor, scale: Tensor) -> nn.BatchNorm1d:
     """A batch norm ``[N, D]`` without weights that starts at mean ``[D]`` and standard deviation ``[D]``; an infinite one becomes 1e6."""
     layer = nn.BatchNorm1d(len(mean), affine=False)
-    layer.running_mean.copy_(mean)
-    layer.running_var.copy_(scale**2).clamp_(max=1e12)
+    running_mean, running_var = _moments(layer)
+    running_mean.copy_(mean)
+    running_var.copy_(scale**2).clamp_(max=1e12)
     return layer
 
 
 def mean_and_scale(layer: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """Mean ``[D]`` and standard deviation ``[D]`` by which a batch norm standardises in evaluation mode."""
-    return layer.running_mean.clone(), (layer.running_var + layer.eps).sqrt()
+    running_mean, running_var = _moments(layer)
+    return running_mean.clone(), (running_var + layer.eps).sqrt()
+
+
+def _count(layer: _BatchNorm) -> Tensor:
+    assert layer.num_batches_tracked is not None  # a layer that tracks has all three
+    return layer.num_batches_tracked
+
+
+def _moments(layer: _BatchNorm) -> tuple[Tensor, Tensor]:
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    return layer.running_mean, layer.running_var

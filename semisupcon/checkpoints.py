@@ -10,7 +10,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ from semisupcon.files import atomic_open, make_folders, write_text
 from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 
+Model = TypeVar("Model", bound=nn.Module)
 FORMAT = 2  # of checkpoints and exports: 1 (version 0.1) names classes by import paths, 2 by public names
 BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights that stochastic weight averaging made at the end of training
@@ -197,7 +198,7 @@ def facts_from(plain: dict[str, Any]) -> DataFacts:
     return DataFacts(classes, plain["kind"], tuple(plain["operators"]), names)
 
 
-def load_weights(module: nn.Module, weights: dict[str, torch.Tensor], source: str | Path) -> nn.Module:
+def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | Path) -> Model:
     """Load strictly.
 
     Raises:

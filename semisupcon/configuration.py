@@ -11,10 +11,13 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semisupcon.errors import ConfigError
 from semisupcon.written import Scalar, at_home
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader
 
 Accepts = Callable[[str, str, Any], bool]
 BUILDS_ON = "builds_on"
@@ -168,7 +171,7 @@ def _bare(class_path: str) -> str:
 
 
 @functools.cache
-def _loader() -> type:
+def _loader() -> "type[SafeLoader]":
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -193,12 +196,14 @@ def _loader() -> type:
 
 
 @functools.cache
-def _scalar_loader() -> type:
-    class Loader(_loader()):
+def _scalar_loader() -> "type[SafeLoader]":
+    base: Any = _loader()
+
+    class Loader(base):
         """Plain scalars with their text."""
 
     def construct(loader: Any, node: Any) -> Any:
-        value = _loader().yaml_constructors[node.tag](loader, node)
+        value = base.yaml_constructors[node.tag](loader, node)
         return Scalar(node.value, value) if node.style is None else value
 
     for kind in ("bool", "int", "float", "null"):

@@ -7,6 +7,7 @@ are spread.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -95,7 +96,7 @@ class _Gather(torch.autograd.Function):
     """All-gather forwards, reduce-scatter backwards, of parts padded to the largest."""
 
     @staticmethod
-    def forward(ctx, x, where):
+    def forward(ctx: Any, x: Tensor, where: Share) -> Tensor:
         ctx.where = where
         ranks, most = len(where.sizes), max(where.sizes)
         padded = x.new_zeros(most, *x.shape[1:])
@@ -108,7 +109,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         where, most = ctx.where, max(ctx.where.sizes)
         padded = grad.new_zeros(len(where.sizes), most, *grad.shape[1:])
         for slot, part in zip(padded, grad.split(where.sizes), strict=True):

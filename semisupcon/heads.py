@@ -56,15 +56,19 @@ class Head(Recorded):
         if self.net is None and self.in_dim is not None and self.out_dim is not None:
             self.net = self.make(self.in_dim, self.out_dim)
 
-    def complete(self, in_dim: int, out_dim: int | None = None) -> None:
+    def complete(self, in_dim: int, out_dim: int | None = None) -> int:
         """Connect a projector or predictor, which must have all its layers after this: nothing else will tell it a width.
+
+        Returns:
+            The width of its output.
 
         Raises:
             ConfigError: when it was made for other widths, or does not know its output's.
         """
         self.connect(in_dim, out_dim)
-        if self.net is None:
+        if self.net is None or self.out_dim is None:
             raise ConfigError(f"{type(self).__name__} needs out_dim here: how wide its output is cannot be learned from the data.")
+        return self.out_dim
 
     def forward(self, x: Tensor) -> Tensor:
         if self.net is None:

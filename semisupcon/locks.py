@@ -24,7 +24,7 @@ from semisupcon.files import make_folders
 try:
     import fcntl
 except ImportError:  # Windows: only the text of the file
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"  # in a folder; `.NAME.lock` beside a file
 _BUSY = (errno.EACCES, errno.EAGAIN)
@@ -64,7 +64,8 @@ def file_lock(path: str | Path, what: str, remedy: str, wait: float = 0.0) -> It
 
 @contextlib.contextmanager
 def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Iterator[None]:
-    if _held.get(_key_of(file)) == threading.get_ident():  # This work is a part of that which holds it.
+    present = _key_of(file)
+    if present is not None and _held.get(present) == threading.get_ident():  # This work is a part of that which holds it.
         yield
         return
     made = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]

@@ -53,8 +53,9 @@ def check_folder(folder: str | Path, option: str = "--out") -> None:
 def _why_not(path: Path) -> str | None:
     """Why a file cannot be written, found out by writing one beside it; None if it can."""
     missing = [place for place in path.parents if not place.exists()]
-    if file := next((place for place in path.parents if place.exists() and not place.is_dir()), None):
-        return f"{file} is a file"
+    for place in path.parents:
+        if place.exists() and not place.is_dir():
+            return f"{place} is a file"
     partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

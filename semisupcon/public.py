@@ -114,7 +114,7 @@ def trusted_object(path: str, trust: Any) -> Any:
     for cut in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:cut])
         try:
-            found = importlib.import_module(module)
+            found: Any = importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
                 continue

@@ -78,8 +78,11 @@ def uniform_between(key: Tensor, name: int | str, low: float, high: float) -> Te
     return low + (high - low) * uniform(key, name)[..., 0]
 
 
-def integers(key: Tensor, name: int | str, low: int, high: int) -> Tensor:
-    """One int64 draw in low..high inclusive a key, of the key's shape; the bias of the modulo is below 2^-30 for ranges under 2^32."""
+def integers(key: Tensor, name: int | str, low: int | Tensor, high: int | Tensor) -> Tensor:
+    """One int64 draw in low..high inclusive a key, of the key's shape.
+
+    Bounds are numbers, or tensors of that shape. The bias of the modulo is below 2^-30 for ranges under 2^32.
+    """
     return low + _shift_right(_stream(key, name, 1)[..., 0], 1) % (high - low + 1)
 
 

@@ -7,7 +7,7 @@ package are looked up by public name (`semisupcon.public`), classes outside it n
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,20 @@ OPTIONAL = ("timm",)  # imported where they are used, and not among the packages
 class Recorded(nn.Module):
     """A module that remembers how it was made; every encoder, front end, head, transform, target and criterion is one."""
 
-    def __init_subclass__(cls, **kwargs):
+    _init_args: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            cls.__init__ = _recording(cls.__init__)
+            # Replaced on purpose, by one of the same signature.
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
 
-def _recording(init):
+def _recording(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(init)
 
     @functools.wraps(init)
-    def wrapper(self, *args, **kwargs):
+    def wrapper(self: Recorded, *args: Any, **kwargs: Any) -> None:
         # The outermost constructor is the one to call again; those of base classes run inside it. Binding complains of wrong arguments.
         if "_init_args" not in self.__dict__:
             bound = signature.bind(self, *args, **kwargs).arguments

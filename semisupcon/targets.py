@@ -75,7 +75,13 @@ class Target(Recorded):
 class SameClip(Target):
     """Views of one clip are near: self-supervision."""
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
         return same_clip(clips_rows, clips_columns)
 
 
@@ -92,27 +98,45 @@ class SharedLabels(Target):
             raise ConfigError(f"threshold must be at least 1, got {threshold}: with 0 everything would be near everything")
         self.threshold = threshold
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         _refuse_regression(self, facts)
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
         return shared_labels(labels_rows, labels_columns, self.threshold)
 
 
 class Dice(Target):
     """Items are as near as their label sets overlap (``weighted`` in SemiSupCon)."""
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         _refuse_regression(self, facts)
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
         return dice(labels_rows, labels_columns)
 
 
 class SameLabels(Target):
     """Items with the same labels are near: the same class, or the same side of a binary label."""
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
         return same_labels(labels_rows, labels_columns)
 
 
@@ -123,6 +147,10 @@ class Kernel(Target):
         bandwidth: in standard deviations; None takes the median distance between training clips (Gretton et al. 2012, of at most 2,048 of them).
     """
 
+    mean: Tensor | None
+    scale: Tensor | None
+    bandwidth: Tensor | None
+
     def __init__(self, bandwidth: float | None = None):
         super().__init__()
         if bandwidth is not None and bandwidth <= 0:
@@ -132,7 +160,7 @@ class Kernel(Target):
         for name in ("mean", "scale", "bandwidth"):
             self.register_buffer(name, None)
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         if facts.kind != "regression":
             raise ConfigError(f"the target Kernel compares regression values, and these labels are {facts.kind}.")
         values = facts.values
@@ -145,10 +173,20 @@ class Kernel(Target):
         self.mean, self.scale, self.bandwidth = mean.to(device), scale.to(device), bandwidth.to(device)
 
     def _standardised(self, values: Tensor) -> Tensor:
+        assert self.mean is not None  # all three are known since prepare()
+        assert self.scale is not None
         return (values - self.mean) / self.scale
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
-        return gaussian_kernel(self._standardised(labels_rows), self._standardised(labels_columns), self.bandwidth)
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
+        assert self.bandwidth is not None
+        rows, columns = self._standardised(labels_rows), self._standardised(labels_columns)
+        return gaussian_kernel(rows, columns, self.bandwidth)
 
 
 class ClassSimilarity(Target):
@@ -161,6 +199,7 @@ class ClassSimilarity(Target):
     """
 
     import_paths = ("matrix",)
+    similarity: Tensor | None
 
     def __init__(self, matrix: Sequence[Sequence[float]] | str):
         super().__init__()
@@ -168,15 +207,23 @@ class ClassSimilarity(Target):
         # As large as the classes say, which a checkpoint need not repeat.
         self.register_buffer("similarity", None if isinstance(matrix, str) else _square(matrix), persistent=False)
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         if isinstance(self.matrix, str):
             device = None if self.similarity is None else self.similarity.device
             self.similarity = _square(_import(self.matrix)(facts.classes)).to(device)
             self._init_args["matrix"] = self.similarity.tolist()
+        assert self.similarity is not None
         if len(self.similarity) != len(facts.classes):
             raise ConfigError(f"the similarity matrix is for {len(self.similarity)} classes, the data has {len(facts.classes)}.")
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
+        assert self.similarity is not None  # known since prepare()
         rows, columns = ((labels == 1).float() for labels in (labels_rows, labels_columns))
         shares_rows, shares_columns = (x / x.sum(dim=1, keepdim=True).clamp(min=1) for x in (rows, columns))
         return shares_rows @ self.similarity @ shares_columns.T
@@ -194,12 +241,19 @@ class Similarity(Target):
 
     def __init__(self, function: str):
         super().__init__()
-        self.path, self._function = function, None
+        self.path = function
+        self._function: Callable[[Tensor, Tensor], Tensor] | None = None
 
-    def prepare(self, facts):
+    def prepare(self, facts: DataFacts) -> None:
         self._function = _import(self.path)
 
-    def forward(self, labels_rows, clips_rows, labels_columns, clips_columns):
+    def forward(
+        self,
+        labels_rows: Tensor,
+        clips_rows: Tensor,
+        labels_columns: Tensor,
+        clips_columns: Tensor,
+    ) -> Tensor:
         self._function = self._function or _import(self.path)
         known = (~labels_rows.isnan().any(dim=1))[:, None] & ~labels_columns.isnan().any(dim=1)
         return torch.where(known, self._function(labels_rows.nan_to_num(), labels_columns.nan_to_num()), 0.0).float()

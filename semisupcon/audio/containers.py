@@ -3,6 +3,7 @@ file begins."""
 
 import os
 import struct
+from pathlib import Path
 from typing import BinaryIO
 
 _STREAMED = 0x7FFF0000  # writers that cannot seek back leave about 2 or 4 GiB, or nothing, as length
@@ -10,7 +11,7 @@ _SLACK = 1024  # bytes; some writers count their header as data
 _OGG_PAGE = 27 + 255 + 255 * 255
 
 
-def claims_more_than_it_holds(path: str) -> bool:
+def claims_more_than_it_holds(path: str | bytes | Path) -> bool:
     """Whether the data of a wav or aiff file, or the last page of an ogg file, are longer than what is left of the file."""
     with open(path, "rb") as file:
         kind = file.read(12)
@@ -41,7 +42,7 @@ def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
     return len(end) < at + 27 + end[at + 26] or len(end) < at + _page_length(end, at)
 
 
-def last_ogg_page(path: str) -> int:
+def last_ogg_page(path: str | bytes | Path) -> int:
     """The sample at which the last page of an ogg file begins; 0 where that cannot be told."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

@@ -59,17 +59,19 @@ class AudioFile:
     def __init__(self, path: str | Path, parts: list[Part], slack: int = 0):
         self.path, self._parts, self._slack = path, parts, slack
         self.frames = sum(part.frames for part in parts)
-        self._at, self._number, self._file, self._inside = 0, -1, None, 0
+        self._at, self._number, self._inside = 0, -1, 0
+        self._file: Sound | None = None
         self._power, self._heard = [0.0, 0.0], False
         self._open(0)
-        self.samplerate, self.channels = self._file.samplerate, self._file.channels
-        self.format, self.subtype = self._file.format, self._file.subtype
+        first = self._present
+        self.samplerate, self.channels = first.samplerate, first.channels
+        self.format, self.subtype = first.format, first.subtype
         self.block = max(1, _DECODED // self.channels)
 
     def __enter__(self) -> "AudioFile":
         return self
 
-    def __exit__(self, *args) -> None:
+    def __exit__(self, *args: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -133,6 +135,11 @@ class AudioFile:
             self._power = [a + b for a, b in zip(self._power, values.power(audio), strict=True)]
             self._heard = not values.silence(*self._power)
 
+    @property
+    def _present(self) -> Sound:
+        assert self._file is not None  # nothing is read after close()
+        return self._file
+
     def _open(self, number: int) -> None:
         self.close()
         self._file, self._number, self._inside = self._parts[number].open(), number, 0
@@ -140,7 +147,7 @@ class AudioFile:
     def _read_part(self, frames: int, dtype: str) -> np.ndarray:
         frames = min(frames, self._parts[self._number].frames - self._inside)
         try:
-            audio = self._file.read(max(0, frames), dtype=dtype, always_2d=True)
+            audio = self._present.read(max(0, frames), dtype=dtype, always_2d=True)
         except sf.SoundFileError as error:
             raise self._damaged() from error
         self._inside += len(audio)
@@ -149,16 +156,19 @@ class AudioFile:
     def _seek_inside(self, frame: int) -> None:
         if frame == self._inside:
             return
-        if self._file.can_seek:
+        if self._present.can_seek:
             self._inside = frame - self._preroll(frame)
             try:
-                self._file.seek(self._inside)
+                self._present.seek(self._inside)
             except sf.SoundFileError as error:
                 raise self._damaged() from error
         elif frame < self._inside:
             self._open(self._number)
-        while self._inside < frame and len(self._file.read(min(self.block, count := frame - self._inside), "float32", always_2d=True)):
-            self._inside += min(self.block, count)
+        while self._inside < frame:
+            count = min(self.block, frame - self._inside)
+            if not len(self._present.read(count, "float32", always_2d=True)):
+                break
+            self._inside += count
 
     def _damaged(self) -> AudioError:
         return unusable(self.path, "truncated or damaged: it cannot be decoded to its end")

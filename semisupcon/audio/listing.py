@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +46,8 @@ class Listing:
         """What a user would miss, a sentence for each reason."""
         found = []
         if self.undecodable:
-            kinds = Counter(os.path.splitext(path)[1].lower() for path in self.undecodable)
-            kinds = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
+            counts = Counter(os.path.splitext(path)[1].lower() for path in self.undecodable)
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
             first = os.path.join(self.root, self.undecodable[0])
             command = f"ffmpeg -i {shlex.quote(first)} {shlex.quote(os.path.splitext(first)[0] + '.flac')}"
             found.append(f"left out files of formats that cannot be decoded ({kinds}). Convert each: {command}")
@@ -75,7 +75,8 @@ def list_audio(root: str | Path) -> Listing:
     """
     root = text_of(root)
     listing, seen, other = Listing(root), _above(root), []
-    folders, links = [""], []
+    folders: list[str] = [""]
+    links: list[str] = []
     while folders or links:
         # Links last: what they lead to may lie under the root by its own name.
         at = folders.pop() if folders else links.pop(0)
@@ -84,8 +85,8 @@ def list_audio(root: str | Path) -> Listing:
             continue
         seen.add(identity)
         try:
-            with os.scandir(system_path(os.path.join(root, at))) as entries:
-                entries = sorted(entries, key=lambda entry: entry.name)
+            with os.scandir(system_path(os.path.join(root, at))) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             if not at:
                 raise UserError(f"The folder may not be read ({error.strerror}).\nIn: {root}") from error
@@ -169,7 +170,7 @@ def _identity(path: str | bytes) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is(question) -> bool:
+def _is(question: Callable[[], bool]) -> bool:
     try:
         return question()
     except OSError:  # a link that leads to itself

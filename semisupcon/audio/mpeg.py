@@ -76,7 +76,9 @@ class Walk(NamedTuple):
         """
         at = max(data.find(b"Xing", 0, 64), data.find(b"Info", 0, 64)) if self.tag is not None else -1
         if at < 0 or not data[at + 7] & 1:
-            return [*self.runs, 2 * self.frames * header(data[:4]).size]
+            first = header(data[:4])
+            assert first is not None  # a frame begins where `walk` found one
+            return [*self.runs, 2 * self.frames * first.size]
         new = bytearray(data)
         new[at + 8 : at + 12] = self.frames.to_bytes(4, "big")
         if data[at + 7] & 2:
@@ -117,9 +119,9 @@ def walk(path: str | bytes, start: int = 0, stop: int | None = None) -> Walk | N
 
 def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
     first = at = _sync(data, start, stop, None)
-    if at < 0:
+    head = None if at < 0 else header(data[at : at + 4])
+    if head is None:
         return None
-    head = header(data[at : at + 4])
     sizes = dict(_sizes(data[at], head.kind))
     offset, mono = tag_offset(data[at : at + 4]), head.kind[2]
     count, runs, begin, tag, mixed = 0, [], at, None, False

@@ -136,7 +136,7 @@ def _length(path: str | Path, place: bytes, pieces: list[Piece], form: tuple) ->
 
 
 def _mpeg(path: str | Path, place: bytes, walk: mpeg.Walk, found: int) -> tuple[list[Piece] | None, int]:
-    if walk.cut:
+    if walk.cut and walk.tag is not None:
         raise unusable(path, f"truncated: {walk.frames} of {walk.tag.frames} mp3 frames are there")
     if walk.mixed:
         raise unusable(path, "joined from streams of different sample rates or channels")

@@ -29,8 +29,11 @@ _BEGINNINGS = (
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
 )
-CONVERTIBLE = ("MPEG-4 (AAC or ALAC)", "AAC", "WavPack", "Monkey's Audio", "True Audio", "Musepack", "DSD", "AMR", "RealAudio", "AC-3")
-CONVERTIBLE += ("Windows Media", "Matroska or WebM", "FLAC in Ogg", "Speex in Ogg")
+CONVERTIBLE = (
+    *("MPEG-4 (AAC or ALAC)", "AAC", "WavPack", "Monkey's Audio", "True Audio", "Musepack"),
+    *("DSD", "AMR", "RealAudio", "AC-3", "Windows Media", "Matroska or WebM"),
+    *("FLAC in Ogg", "Speex in Ogg"),
+)
 
 
 def content_of(path: str | bytes | Path) -> str:

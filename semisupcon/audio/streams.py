@@ -5,6 +5,10 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Piece = bytes | int | tuple[int, int]
 
@@ -46,13 +50,14 @@ class Pieces(io.RawIOBase):
         self._at = max(0, base + offset)
         return self._at
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill a buffer as far as the present piece goes; 0 at the end."""
         if self._at >= self._begins[-1]:
             return 0
+        target = memoryview(buffer).cast("B")
         number = bisect_right(self._begins, self._at) - 1
         piece, inside = self._pieces[number], self._at - self._begins[number]
-        count = min(len(buffer), self._begins[number + 1] - self._at)
+        count = min(len(target), self._begins[number + 1] - self._at)
         if isinstance(piece, bytes):
             data = piece[inside : inside + count]
         elif isinstance(piece, int):
@@ -60,7 +65,7 @@ class Pieces(io.RawIOBase):
         else:
             self._file.seek(piece[0] + inside)
             data = self._file.read(count)
-        buffer[: len(data)] = data
+        target[: len(data)] = data
         self._at += len(data)
         return len(data)
 

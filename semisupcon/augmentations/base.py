@@ -7,10 +7,10 @@ To write one: subclass `Transform`, name its parameters, and give it `draw` and 
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semisupcon.augmentations.blocks import in_blocks
 from semisupcon.errors import ConfigError
@@ -126,13 +126,20 @@ class Chain(Recorded):
         ConfigError: if there is nothing to run, or ``p`` does not lie in [0, 1].
     """
 
-    def __init__(self, transforms: list[Transform], p: float = 1.0, shared_choices: bool = True):
+    transforms: Sequence[Transform]  # A ModuleList, whose members mypy takes for any modules.
+
+    def __init__(
+        self,
+        transforms: Sequence[Transform],
+        p: float = 1.0,
+        shared_choices: bool = True,
+    ):
         super().__init__()
         if not transforms:
             raise ConfigError("A chain of augmentations needs at least one transform.")
         if not 0 <= p <= 1:
             raise ConfigError(f"The probability of the chain must lie between 0 and 1, got {p}.")
-        self.transforms = torch.nn.ModuleList(transforms)
+        self.transforms = cast("Sequence[Transform]", nn.ModuleList(transforms))
         self.p, self.shared_choices = p, shared_choices
         names = [t.name for t in transforms]
         self.operators = tuple(f"{n}_{names[:i].count(n) + 1}" if names[:i].count(n) else n for i, n in enumerate(names))
@@ -173,11 +180,19 @@ class OneOf(Transform):
         shared_choices: draw the candidate once for all views of a clip (as published), not for each view.
     """
 
-    def __init__(self, transforms: list[Transform], name: str = "one_of", p: float = 1.0, shared_choices: bool = True):
+    transforms: Sequence[Transform]
+
+    def __init__(
+        self,
+        transforms: Sequence[Transform],
+        name: str = "one_of",
+        p: float = 1.0,
+        shared_choices: bool = True,
+    ):
         super().__init__(p)
         if not transforms:
             raise ConfigError("OneOf needs at least one transform to choose from.")
-        self.transforms: Sequence[Any] = torch.nn.ModuleList(transforms)
+        self.transforms = cast("Sequence[Transform]", nn.ModuleList(transforms))
         self.name, self.shared_choices = name, shared_choices
         self.parameter_names = ("choice", *(f"{t.name}.{n}" for t in transforms for n in t.parameter_names))
 

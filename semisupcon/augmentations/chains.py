@@ -55,11 +55,14 @@ def build_chain(
         return None
     entries = [name for entry in aug_list for name in (TIERS.get(entry, (entry,)) if isinstance(entry, str) else (entry,))]
     transforms = [_made(entry, severity_modifier, sample_rate, shared_choices) for entry in entries]
-    if any(isinstance(t, Chain) for t in transforms):
+    chains = [t for t in transforms if isinstance(t, Chain)]
+    if chains:
         if len(transforms) > 1:
             raise ConfigError("A whole chain of augmentations stands alone in aug_list.")
-        return transforms[0]
-    return Chain(transforms, chain_probability(severity_modifier) if p is None else p, shared_choices)
+        return chains[0]
+    operators = [t for t in transforms if isinstance(t, Transform)]
+    probability = chain_probability(severity_modifier) if p is None else p
+    return Chain(operators, probability, shared_choices)
 
 
 def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, sample_rate: int, shared_choices: bool) -> Transform | Chain:
@@ -94,7 +97,7 @@ def _class_at(path: str) -> Any:
         raise ConfigError(f"The augmentation {path!r} cannot be imported: {error}.") from error
 
 
-def _class_named(name: str) -> type:
+def _class_named(name: str) -> type[Recorded]:
     """A bare class name is one of ours, or of a module that has been imported."""
     classes = _classes()
     if name not in classes:
@@ -102,11 +105,11 @@ def _class_named(name: str) -> type:
     return classes[name]
 
 
-def _classes() -> dict[str, type]:
+def _classes() -> dict[str, type[Recorded]]:
     return {c.__name__: c for base in (Transform, Chain) for c in (base, *_below(base))}
 
 
-def _below(cls: type) -> Iterator[type]:
+def _below(cls: type[Recorded]) -> Iterator[type[Recorded]]:
     for child in cls.__subclasses__():
         yield child
         yield from _below(child)

@@ -1,5 +1,7 @@
 """Echoes: the delay of SemiSupCon, and that of CLMR."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -36,9 +38,9 @@ class Delay(Transform):
         sample_rate: int,
         min_delay_ms: float = 100.0,
         max_delay_ms: float = 500.0,
-        volumes: list[float] = (0.3, 0.7),
-        repeats: list[int] = (1, 3),
-        attenuations: list[float] = (0.3, 0.7),
+        volumes: Sequence[float] = (0.3, 0.7),
+        repeats: Sequence[int] = (1, 3),
+        attenuations: Sequence[float] = (0.3, 0.7),
         first: int = 0,
         delay_interval_ms: float | None = None,
         p: float = 1.0,

@@ -7,6 +7,7 @@ an optional package because of its licence (GPL).
 import math
 import threading
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.level import check_range
 from semisupcon.errors import ConfigError
 from semisupcon.random import uniform
+
+if TYPE_CHECKING:
+    from pedalboard import Plugin
 
 
 class Distortion(Transform):
@@ -103,7 +107,7 @@ class Pedal(Transform):
             )
         self.sample_rate = sample_rate
 
-    def plugin(self):
+    def plugin(self) -> "Plugin":
         """A fresh plug-in, without memory of other rows."""
         raise NotImplementedError
 
@@ -139,7 +143,7 @@ class Compression(Pedal):
         check_range(self, "the ratio", 1, ratio)
         self.settings = {"threshold_db": threshold_db, "ratio": ratio, "attack_ms": attack_ms, "release_ms": release_ms}
 
-    def plugin(self):
+    def plugin(self) -> "Plugin":
         from pedalboard import Compressor
 
         return Compressor(**self.settings)
@@ -164,7 +168,7 @@ class MP3(Pedal):
             check_range(self, "the quality, between 0 and 10,", low, high)
         self.quality = quality
 
-    def plugin(self):
+    def plugin(self) -> "Plugin":
         from pedalboard import MP3Compressor
 
         return MP3Compressor(vbr_quality=self.quality)

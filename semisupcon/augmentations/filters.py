@@ -6,6 +6,7 @@ clip at a time (-16.5 dB); beyond 1.2 it is silence. Before and after a clip lie
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -159,7 +160,15 @@ class OneFilterOf(OneOf):
         ConfigError: when a candidate is no filter of this module, or has another sample rate.
     """
 
-    def __init__(self, transforms: list[Filter], name: str = "filtering", p: float = 1.0, shared_choices: bool = True):
+    transforms: Sequence[Filter]
+
+    def __init__(
+        self,
+        transforms: Sequence[Filter],
+        name: str = "filtering",
+        p: float = 1.0,
+        shared_choices: bool = True,
+    ):
         super().__init__(transforms, name, p, shared_choices)
         if not all(isinstance(t, Filter) for t in transforms) or len({t.sample_rate for t in transforms}) > 1:
             raise ConfigError("OneFilterOf chooses among low-pass, high-pass, band-pass and band-stop filters of one sample rate.")

@@ -66,7 +66,7 @@ class Foreign(Transform):
         if not isinstance(cls, type):
             raise ConfigError(f"{package} has no transform {name!r}.{nearest(name, dir(module))}")
         arguments = {k: self._argument(v) for k, v in init_args.items()}
-        known = inspect.signature(cls.__init__).parameters
+        known = inspect.signature(cls).parameters
         if "sample_rate" in known:
             arguments.setdefault("sample_rate", self.sample_rate)
         if "output_type" in known:

@@ -1,6 +1,8 @@
 """Fourier transforms at lengths they like, and resampling by any ratio through them."""
 
+import math
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -35,7 +37,7 @@ def irfft(x: Tensor, size: int) -> Tensor:
     return _never_alone(torch.fft.irfft, x, size)
 
 
-def _never_alone(transform, x: Tensor, size: int) -> Tensor:
+def _never_alone(transform: Callable[..., Tensor], x: Tensor, size: int) -> Tensor:
     # The CPU library splits a lone transform over threads and rounds differently than in company; a twin keeps it company.
     if x.numel() == x.shape[-1] and x.device.type == "cpu":
         return transform(x.reshape(1, -1).expand(2, -1), n=size)[:1].reshape(*x.shape[:-1], -1)
@@ -58,14 +60,14 @@ def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
     A signal of n samples played as m samples sounds higher by n / m.
     """
     sizes = [2 * n for n in _smooth_numbers(1 << (int(samples * max(1.2, 1.2 / ratio)) + 16).bit_length())]
-    best = None
+    best = (math.inf, 0, 0)
     for n in sizes[bisect_left(sizes, samples) :]:
-        if best is not None and n > 1.125 * samples:
+        if best[1] and n > 1.125 * samples:
             break
         place = bisect_left(sizes, n / ratio)
         for m in sizes[max(0, place - 1) : place + 1]:
             error = abs(n / m / ratio - 1)
-            if best is None or error < best[0]:
+            if error < best[0]:
                 best = (error, n, m)
         if best[0] < 2e-4:  # a third of a cent: no longer size is worth it
             break

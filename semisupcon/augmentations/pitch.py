@@ -31,23 +31,24 @@ def published_ratios(sample_rate: int, min_semitones: float, max_semitones: floa
 def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
     """Rows of ``audio [n, C, T]`` with all frequencies multiplied by their ``ratios``, at the old length, within half a cent or so."""
     samples = audio.shape[-1]
-    played, step = [None] * len(ratios), audio.new_empty(len(ratios))
+    played: dict[int, Tensor] = {}
+    step = audio.new_empty(len(ratios))
     for ratio in set(ratios):
         rows = [row for row, r in enumerate(ratios) if r == ratio]
         faster, used = change_rate(audio[rows], ratio)
         step[rows] = 1 / used
         for row, signal in zip(rows, faster, strict=True):
             played[row] = signal
-    longest = max(signal.shape[-1] for signal in played)
+    longest = max(signal.shape[-1] for signal in played.values())
     batch = audio.new_zeros(*audio.shape[:2], longest)
-    for row, signal in enumerate(played):
+    for row, signal in played.items():
         batch[row, :, : signal.shape[-1]] = signal
     # Small shifts drift little from hop to hop and need no far search; which a row gets depends on its own ratio alone.
     hop, output = hop_size(sample_rate), torch.empty_like(audio)
     near = (step - 1).abs() <= 0.3
-    for rows, reach in ((near, hop // 2), (~near, hop)):
-        if rows.any():
-            output[rows] = stretch(batch[rows], step[rows], samples, hop, reach)
+    for chosen, reach in ((near, hop // 2), (~near, hop)):
+        if chosen.any():
+            output[chosen] = stretch(batch[chosen], step[chosen], samples, hop, reach)
     return output
 
 

@@ -1,5 +1,7 @@
 """The chains of CLMR and MT-SLVR."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -61,7 +63,13 @@ class RandomSubset(Chain):
         max_steps: most steps; None is K.
     """
 
-    def __init__(self, transforms: list[Transform], with_replacement: bool = False, min_steps: int = 1, max_steps: int | None = None):
+    def __init__(
+        self,
+        transforms: Sequence[Transform],
+        with_replacement: bool = False,
+        min_steps: int = 1,
+        max_steps: int | None = None,
+    ):
         super().__init__(transforms)
         self.steps = (min_steps, len(transforms) if max_steps is None else max_steps)
         if not 0 <= min_steps <= self.steps[1] or (self.steps[1] > len(transforms) and not with_replacement):

@@ -44,7 +44,7 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
     scale = (0.1 + 0.9 * room_size / 100) * (sample_rate / 44100)
 
     loop = feedback * (1 - damp) / (1 - damp * _delay(torch.ones_like(scale), size))  # a low-pass filter in the feedback path
-    total = 0
+    total = torch.zeros((), device=scale.device)
     for length in COMBS:
         echo = _delay((scale * length).round(), size)
         total = total + echo / (1 - loop * echo)
@@ -108,4 +108,12 @@ class Reverb(Transform):
         return torch.stack([uniform_between(key, name, *r) for name, r in zip(self.parameter_names, self.ranges, strict=True)], 1)
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        return reverberate(audio, *parameters.unbind(1), self.sample_rate, self.wet_gain_db)
+        reverberance, damping, room_size = parameters.unbind(1)
+        return reverberate(
+            audio,
+            reverberance,
+            damping,
+            room_size,
+            self.sample_rate,
+            self.wet_gain_db,
+        )

@@ -59,7 +59,9 @@ class Reverb(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         controls = [torch.randint(low, high, (1,)).to(audio) for low, high in self.ranges]
-        return reverberate(audio.reshape(1, -1, audio.shape[-1]), *controls, self.sample_rate).view_as(audio)
+        reverberance, damping, room_size = controls
+        rows = audio.reshape(1, -1, audio.shape[-1])
+        return reverberate(rows, reverberance, damping, room_size, self.sample_rate).view_as(audio)
 
 
 def load() -> ModuleType:

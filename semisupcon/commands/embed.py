@@ -12,9 +12,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from torch import nn
 
 from semisupcon.audio.decoding import unusable
 from semisupcon.audio.listing import audio_files
@@ -35,6 +35,9 @@ from semisupcon.files import atomic_open, atomic_path, system_path, text_of, wri
 from semisupcon.locks import file_lock
 from semisupcon.memory import keep_freed_memory
 from semisupcon.outputs import check_writable, refuse_existing
+
+if TYPE_CHECKING:
+    from semisupcon.encoders.base import Encoder
 
 BATCHES_A_PART = {"cpu": 32, "cuda": 256}
 GROUP_BYTES = 16 << 20  # of a row group
@@ -90,7 +93,7 @@ def embed(given: Namespace) -> int:
         print(sentence, file=sys.stderr)
     if device == "cpu":
         keep_freed_memory()
-    encoder = load_encoder(given.checkpoint, given.trust).to(device)
+    encoder = cast("Encoder", load_encoder(given.checkpoint, given.trust).to(device))
     if given.task is not None and given.task not in encoder.tasks:
         raise UserError(f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}.")
     kind = device.partition(":")[0]
@@ -128,7 +131,14 @@ def embed(given: Namespace) -> int:
 
 
 def embed_files(
-    encoder: nn.Module, files: list[str], parts: Parts, per: str, task: str | None, batch_size: int, device: str, workers: int
+    encoder: "Encoder",
+    files: list[str],
+    parts: Parts,
+    per: str,
+    task: str | None,
+    batch_size: int,
+    device: str,
+    workers: int,
 ) -> None:
     """Embed the files that are in no finished part; errors of single files are kept with the parts."""
     done = parts.done
@@ -168,7 +178,7 @@ def embed_files(
             told.advance()
 
 
-def fingerprint(encoder: nn.Module) -> str:
+def fingerprint(encoder: "Encoder") -> str:
     """A hash of an encoder's form and weights."""
     digest = hashlib.blake2b(f"{encoder} {encoder.sample_rate} {encoder.segment_samples}".encode(), digest_size=16)
     for name, value in encoder.state_dict().items():

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ import semisupcon
 
 HERE = Path(semisupcon.__file__).parent
 # Files, and functions where only some, that hand values of the user to a library.
-HANDED_OVER = {
+HANDED_OVER: dict[str, tuple[str, ...] | None] = {
     "commands/pretrain.py": None,
     "training/objective.py": ("configure_optimizers", "_schedule", "_run_length", "optimizer_step"),
     "training/loggers.py": None,
@@ -109,7 +110,8 @@ def _in_library(place: str) -> bool:
 
 def _hands_over(place: str, function: str) -> bool:
     file = place.removeprefix("semisupcon/")
-    return file in HANDED_OVER and (HANDED_OVER[file] is None or function in HANDED_OVER[file])
+    functions = HANDED_OVER.get(file, ())
+    return functions is None or function in functions
 
 
 def _named_in(message: str, options: Iterable[str]) -> str | None:
@@ -138,7 +140,7 @@ LEAST |= {"trainer.num_nodes": 1, "trainer.check_val_every_n_epoch": 1, "trainer
 NOTHING = ("trainer.max_steps", "trainer.max_epochs", "trainer.limit_train_batches")
 
 
-def smallest(config: Mapping[str, object]) -> str | None:
+def smallest(config: Mapping[str, Any]) -> str | None:
     """A sentence for a number with which nothing works, or nothing is trained; None where there is none."""
     for name, value in config.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ RANGES = {
     "seed": Range(-GREAT, GREAT),
 }
 RECORD = ".hear.json"
-DEFAULTS = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
+DEFAULTS: dict[str, Any] = {"aug_list": None, "severity_modifier": 2.0, "target_sample_rate": 22050}
 
 
 def parser() -> Parser:

@@ -7,10 +7,16 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from semisupcon.errors import closest, nearest
 from semisupcon.written import at_home
+
+# What `Answers` is mixed into; jsonargparse's parser is one of argparse too.
+if TYPE_CHECKING:
+    _Mixed = argparse.ArgumentParser
+else:
+    _Mixed = object
 
 LINES, LETTERS = 3, 600
 SIMILAR = 0.6
@@ -43,7 +49,9 @@ def nearest_option(name: str, options: list[str]) -> str | None:
             for option in found:
                 if option.count(".") == depth:
                     ends.setdefault(".".join(end(option)), option)
-            return ends[closest(".".join(rest), ends, 0.0)]
+            likest = closest(".".join(rest), ends, 0.0)
+            assert likest is not None  # the least likeness is none at all
+            return ends[likest]
     return None
 
 
@@ -59,7 +67,7 @@ def listing(names: list[str]) -> str:
     return " or ".join([", ".join(names[:-1])] * (len(names) > 1) + names[-1:])
 
 
-class Answers:
+class Answers(_Mixed):
     """Mixin of a parser: how it answers a mistake.
 
     Attributes:
@@ -161,7 +169,7 @@ class Answers:
 class Parser(Answers, argparse.ArgumentParser):
     """argparse, with the answers of this module."""
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         self.words = list(sys.argv[1:] if args is None else args)
         self.refuse_empty()
         parsed, rest = super().parse_known_args(args, namespace)

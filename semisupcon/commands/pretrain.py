@@ -27,6 +27,7 @@ from semisupcon.commands.trainer_options import check_options, check_trainer
 from semisupcon.commands.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
@@ -36,7 +37,7 @@ from semisupcon.training.estimate import Estimate
 from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
 from semisupcon.training.finders import Finders
 from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCheckpoints, mode_of
-from semisupcon.training.loggers import MetricsFile, make_logger
+from semisupcon.training.loggers import MetricsFile, make_logger, tell
 from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
 from semisupcon.training.ranks import WatchRanks, lost_connection
@@ -54,6 +55,7 @@ class PretrainCLI(LightningCLI):
     """LightningCLI without subcommands, with what a run needs beside model, data and trainer."""
 
     run: Run
+    parser: Parser
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Lightning's options; counts and shares stay apart."""
@@ -99,13 +101,13 @@ class PretrainCLI(LightningCLI):
         self.model.config = plain
         callbacks = several(self.config_init["trainer"].get("callbacks"))
         self.finders = Finders(callbacks, self.model, self.datamodule, (config, plain))
-        step = self._resume() if self.run.checkpoint else None
+        step = self._resume(self.run.checkpoint) if self.run.checkpoint else None
         self.trainer = self.instantiate_trainer(resumed_step=step)
 
-    def _resume(self) -> int:
+    def _resume(self, checkpoint: Path) -> int:
         """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
         content = self.run.content
-        check_resume(content, self.model, self.run.checkpoint)
+        check_resume(content, self.model, checkpoint)
         before = (content.get("semisupcon") or {}).get("config")
         if before is None and (stored := self.run.folder / CONFIG).is_file():
             before = yaml.safe_load(stored.read_text())
@@ -180,7 +182,7 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        with nullcontext() if self.trainer.fast_dev_run else only_process(self.run.folder):
+        with nullcontext() if settings_of(self.trainer).fast_dev_run else only_process(self.run.folder):
             check_alone(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
             self._fit()
 
@@ -205,12 +207,9 @@ class PretrainCLI(LightningCLI):
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)
         facts = {"data": data_figures(self.datamodule), "packages": package_versions()}
-        for logger in self.trainer.loggers:
-            if type(logger).__name__ == "WandbLogger":
-                logger.experiment.config.update(self.config.as_dict() | {"facts": facts}, allow_val_change=True)
-                self.run.remember(wandb_id=logger.version)
-            elif type(logger).__name__ == "TensorBoardLogger":
-                logger.experiment.add_text("run", f"```yaml\n{text}\n{yaml.safe_dump(facts)}```")
+        told = f"```yaml\n{text}\n{yaml.safe_dump(facts)}```"
+        if ids := tell(self.trainer.loggers, self.config.as_dict() | {"facts": facts}, told):
+            self.run.remember(**ids)
         if not self.run.checkpoint:
             self.run.remember(code=describe_code() | {"diff": DIFF if write_diff(self.run.folder) else None}, **facts)
 

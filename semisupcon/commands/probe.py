@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ActionConfigFile
 
@@ -23,6 +23,9 @@ from semisupcon.probing.methods.base import FineTuning, Settings
 from semisupcon.probing.methods.by_name import METHODS
 from semisupcon.recipes import PROBING
 from semisupcon.written import at_home, marked
+
+if TYPE_CHECKING:
+    from semisupcon.probing.suite import Suite
 
 Names = list[str] | str
 Numbers = list[int] | int | str
@@ -123,8 +126,8 @@ def main(args: list[str] | None = None) -> int:
         require_matplotlib()
         check_output(Path(options.out), options.overwrite)
         built = read.instantiate(options)
-        loggers = built.logger if isinstance(built.logger, list) else [built.logger] if built.logger else []
-        loggers = ProbeLoggers(options, loggers)
+        given = built.logger if isinstance(built.logger, list) else [built.logger]
+        loggers = ProbeLoggers(options, [logger for logger in given if logger])
         suite = make_suite(options, built)
         # Results, predictions, heads and report are of one suite at a time; embeddings are shared.
         with folder_lock(suite.out, "probe suite", "give another --out"):
@@ -163,7 +166,9 @@ def check_output(out: Path, overwrite: bool) -> None:
 
 def gather_task_options(args: list[str]) -> list[str]:
     """Several ``--task_kwargs.TASK.OPTION VALUE`` of one task as the one dictionary that the parser understands."""
-    rest, given, args = [], {}, list(args)
+    rest: list[str] = []
+    given: dict[str, dict[str, Any]] = {}
+    args = list(args)
     while args:
         option, equals, value = args.pop(0).partition("=")
         _, *path = option.split(".", 2)
@@ -176,7 +181,7 @@ def gather_task_options(args: list[str]) -> list[str]:
     return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
 
 
-def make_suite(options: Any, built: Any):
+def make_suite(options: Any, built: Any) -> "Suite":
     """The suite that the options describe; ``built`` holds their objects."""
     from semisupcon.commands.device import device_of
     from semisupcon.commands.probe_numbers import check_probe_numbers

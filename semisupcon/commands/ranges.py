@@ -56,8 +56,9 @@ def check_numbers(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> Non
     for name, allowed in ranges.items():
         given = values.get(name)
         for value in given if isinstance(given, list | tuple) else [given]:
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if is_number and math.isfinite(value) and allowed.most is not None and value > allowed.most >= MANY:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if math.isfinite(value) and allowed.most is not None and value > allowed.most >= MANY:
                 raise ConfigError(f"--{name} is too large: {value}.")
-            if is_number and not allowed.holds(value):
+            if not allowed.holds(value):
                 raise ConfigError(f"--{name} must {allowed}, got {value}.")

@@ -26,8 +26,8 @@ OF_TASKS = {"sl_kwargs": "sl_task", "ssl_kwargs": "ssl_task", "task_kwargs": "ta
 
 def takes_text(hint: Any) -> bool:
     """Whether an option takes names, alone, in a list or in a mapping, and nothing that YAML tells from text but null."""
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    members = [member for member in members if member is not NoneType]
+    union = get_origin(hint) in (Union, UnionType)
+    members = [m for m in (get_args(hint) if union else (hint,)) if m is not NoneType]
     return bool(members) and all(
         member is str or (get_origin(member) in _HOLDERS and set(get_args(member)) - {...} == {str}) for member in members
     )
@@ -150,7 +150,7 @@ def _of_task(task: str | None, options: dict) -> dict:
         function = find_task(task) if isinstance(task, str) and task else None
     except (ConfigError, ImportError):  # Said where the task is read.
         function = None
-    return _kept(read_options(task, function, options))
+    return _kept(read_options(str(task), function, options))
 
 
 def _kept(value: Any) -> Any:

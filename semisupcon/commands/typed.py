@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from jsonargparse._common import parser_context
@@ -39,21 +39,29 @@ def take_configs(words: list[str], names: tuple[str, ...] = ("--config",)) -> tu
     return paths, rest
 
 
-class Typed(Answers):
+if TYPE_CHECKING:
+
+    class _Mixed(Answers, ArgumentParser):
+        pass
+else:
+    _Mixed = Answers
+
+
+class Typed(_Mixed):
     """Mixin of a jsonargparse parser. All ``--config`` files are layered first; what the command line says wins."""
 
     config: Mapping[str, Any] = {}
     files: tuple[str, ...] = ()  # all files that were read, also those that others build on
     recipes: tuple[str, ...] = PRETRAINING
 
-    def parse_args(self, args=None, *more, **kwargs):
+    def parse_args(self, args: Any = None, namespace: Any = None, *more: Any, **kwargs: Any) -> Any:
         self.words = [str(word) for word in (sys.argv[1:] if args is None else args)]
         self.refuse_empty()
-        parsed = self._parse_words(*more, **kwargs)
+        parsed = self._parse_words(namespace, *more, **kwargs)
         read_task_options(parsed)
         return at_home_everywhere(parsed)
 
-    def _parse_words(self, *more, **kwargs):
+    def _parse_words(self, *more: Any, **kwargs: Any) -> Any:
         action = next((a for a in self._actions if isinstance(a, ActionConfigFile)), None)
         if action is None:
             return super().parse_args(quoted_words(self.words, self._types().get), *more, **kwargs)
@@ -63,8 +71,9 @@ class Typed(Answers):
         except ConfigError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
+        groups = self.groups or {}
         # A section that was cleared has its defaults.
-        given = {name: value for name, value in self.config.items() if value is not None or name not in self.groups}
+        given = {name: value for name, value in self.config.items() if value is not None or name not in groups}
         configs = [f"{action.option_strings[-1]}={to_yaml(given)}"] if given else []
         return super().parse_args([*configs, *quoted_words(rest, self._types().get)], *more, **kwargs)
 
@@ -110,7 +119,7 @@ class Typed(Answers):
         value = re.findall(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
         types = self._expected(message)
         wrong = found and path and (found["name"] or found["path"] or found["other"])
-        if wrong and (not types or re.fullmatch(r"(\w+\.)*[A-Z]\w*", wrong)):
+        if found and wrong and (not types or re.fullmatch(r"(\w+\.)*[A-Z]\w*", wrong)):
             return self._no_class(path, wrong, found["base"])
         if path and types and value:
             meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if t not in _TYPES.values()])

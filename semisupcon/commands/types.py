@@ -4,7 +4,7 @@ from enum import Enum
 from functools import reduce
 from operator import or_
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser
@@ -13,6 +13,9 @@ from jsonargparse.typing import register_type
 from semisupcon.augmentations.chains import AugmentationList
 from semisupcon.configuration import read_value
 from semisupcon.written import Text
+
+if TYPE_CHECKING:
+    from jsonargparse._typehints import ActionTypeHint
 
 
 def read_augmentations(given: Any) -> AugmentationList:
@@ -48,11 +51,12 @@ def numbers_as_written(parser: ArgumentParser) -> None:
     into 100 %.
     """
     for action in parser._actions:
-        hint = getattr(action, "_typehint", None)
+        hint = getattr(action, "_typehint", None)  # of an `ActionTypeHint` only
         if get_origin(hint) in (Union, UnionType) and {int, float} <= set(get_args(hint)):
             first = [int, float]
             rest = [kind for kind in get_args(hint) if kind not in (*first, NoneType)]
-            action._typehint = reduce(or_, [*first, *rest, *([None] if NoneType in get_args(hint) else [])])
+            nothing = [None] if NoneType in get_args(hint) else []
+            cast("ActionTypeHint", action)._typehint = reduce(or_, [*first, *rest, *nothing])
 
 
 register_types()

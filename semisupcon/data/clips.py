@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, Protocol, TypedDict, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,21 @@ from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import view_of
 
 ShortClips = Literal["circular", "zero", "refuse"]
+T = TypeVar("T")
+
+
+class Samples(Protocol):
+    """Where the samples of a table's rows come from."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the samples: float32, or int16."""
+
+    def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Mono samples of spans ``(start, frames)``."""
+
+    def name(self, row: int) -> str:
+        """What to call the clip."""
 
 
 class FileAudio:
@@ -49,6 +64,15 @@ class FileAudio:
     def name(self, row: int) -> str:
         """What to call the clip."""
         return os.fsdecode(self.paths[row])
+
+
+class ViewOptions(TypedDict):
+    """Options of `Clips`."""
+
+    policy: Policy
+    short_clips: ShortClips
+    crop_fraction: float
+    crop_overlap: bool | None
 
 
 class Clips(Dataset):
@@ -86,7 +110,7 @@ class Clips(Dataset):
         crop_fraction: float = 0.45,
         crop_overlap: bool | None = False,
         min_samples: int = 1,
-        audio: Any | None = None,
+        audio: Samples | None = None,
     ):
         check_policy(policy, views, crop_fraction, crop_overlap)
         if short_clips not in get_args(ShortClips):
@@ -100,19 +124,25 @@ class Clips(Dataset):
         self.repeats = self.filled and short_clips == "circular"  # what fills them
         self.leaves_padding = not self.filled or short_clips == "zero"
         self.pin_memory = False  # the loader sets it where batches are made in the process that trains
-        self.audio = FileAudio(clips.table) if audio is None else audio
+        self.audio: Samples = FileAudio(clips.table) if audio is None else audio
         columns = (clips.table[name].to_numpy(np.int64, copy=True) for name in ("clip", "frames", "sample_rate"))
         self.clip, self.frames, self.rates = map(torch.from_numpy, columns)
         self.targets = torch.from_numpy(np.ascontiguousarray(clips.targets))
         if short_clips == "refuse" and self.filled:
             self._refuse_short()
 
+    @property
+    def view_samples(self) -> int:
+        """Samples of a view, where all views have the same number."""
+        assert self.samples is not None
+        return self.samples
+
     def _refuse_short(self) -> None:
         available = self.frames * self.sample_rate // self.rates
-        if (short := (available < self.samples).nonzero()).numel():
-            first = int(short[0])
+        if (short := (available < self.view_samples).nonzero()).numel():
+            first, seconds = int(short[0]), self.view_samples / self.sample_rate
             raise AudioError(
-                f"{len(short)} of {len(self)} clips are shorter than a view of {self.samples / self.sample_rate:g} s.\n"
+                f"{len(short)} of {len(self)} clips are shorter than a view of {seconds:g} s.\n"
                 f"The first: {self.audio.name(first)} ({int(self.frames[first]) / int(self.rates[first]):.2f} s)\n"
                 "Give a shorter data.target_length, or data.short_clips circular or zero."
             )
@@ -122,7 +152,14 @@ class Clips(Dataset):
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
         """One clip, without the batch dimension: audio ``[V, 1, T]``, length ``[V]``, targets ``[C]``, clip ``[]``, key ``[V]``."""
-        return Batch(**{name: value[0] for name, value in self.__getitems__([item]).items()})
+        batch = self.__getitems__([item])
+        return Batch(
+            audio=batch["audio"][0],
+            length=batch["length"][0],
+            targets=batch["targets"][0],
+            clip=batch["clip"][0],
+            key=batch["key"][0],
+        )
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
         """The batch of ``(row, key)`` pairs, ``[B, 2]``; keys as `make_keys` gives them for the first view."""
@@ -139,7 +176,7 @@ class Clips(Dataset):
         frames, rates = self.frames[rows], self.rates[rows]
         if self.fixed:
             cut = adjacent if self.policy == "adjacent" else independent
-            return cut(frames, rates, keys, self.samples, self.sample_rate)
+            return cut(frames, rates, keys, self.view_samples, self.sample_rate)
         if self.samples is None:
             return self._inside(frames, keys)
         # The clip is a random stretch of the allowed length, the same for all views.
@@ -158,8 +195,8 @@ class Clips(Dataset):
         if joint:
             (stretch,) = self.audio.spans(row, [(starts[0], spans[0])])
             if rate != self.sample_rate:
-                stretch = resample(stretch, rate, self.sample_rate, self.views * self.samples)
-            return list(stretch.reshape(self.views, self.samples))
+                stretch = resample(stretch, rate, self.sample_rate, self.views * self.view_samples)
+            return list(stretch.reshape(self.views, self.view_samples))
         views = self.audio.spans(row, list(zip(starts, spans, strict=True)))
         if rate == self.sample_rate:
             return views
@@ -171,7 +208,7 @@ class Clips(Dataset):
 
     def longest(self, length: Tensor) -> int:
         """Samples T of a batch whose views hold ``length [B, V]``."""
-        return self.samples if self.filled else max(int(length.max()), self.min_samples)
+        return self.view_samples if self.filled else max(int(length.max()), self.min_samples)
 
     def _stack(self, views: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
         """Audio ``[B, V, 1, T]`` and lengths ``[B, V]`` of views ``[B][V]`` of arrays."""
@@ -187,6 +224,6 @@ class Clips(Dataset):
         return audio, torch.full_like(length, longest) if self.repeats else length
 
 
-def as_is(batch: Batch) -> Batch:
+def as_is(batch: T) -> T:
     """What `Clips` returns needs no collating."""
     return batch

@@ -1,24 +1,30 @@
 """The data of a run, from names of data sets to augmented batches on the device."""
 
 import hashlib
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 
+from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import AugmentationList, build_chain
 from semisupcon.batch import Batch, DataFacts
-from semisupcon.data.clips import Clips, FileAudio, ShortClips
+from semisupcon.data.clips import Clips, FileAudio, Samples, ShortClips, ViewOptions
 from semisupcon.data.crops import Policy
-from semisupcon.data.draws import check_shares, divide, hide_labels
+from semisupcon.data.draws import Draws, check_shares, divide, hide_labels
 from semisupcon.data.loader import EndlessLoader, batches
-from semisupcon.data.packed.on_device import Places, Resident, fits, waveforms
+from semisupcon.data.packed.on_device import PlacedBatch, Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
 from semisupcon.data.sources import gather
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loops.progress import _ProcessedTracker
 
 
 class AudioDataModule(L.LightningDataModule):
@@ -84,14 +90,18 @@ class AudioDataModule(L.LightningDataModule):
     ):
         super().__init__()
         self.sources, self.max_bad = (sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs), max_bad
-        self.draws = {"val_split": val_split, "supervised_data_p": supervised_data_p, "fully_supervised": fully_supervised}
+        self.draws: Draws = {
+            "val_split": val_split,
+            "supervised_data_p": supervised_data_p,
+            "fully_supervised": fully_supervised,
+        }
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, 123 if seed is None else seed
         self.intrabatch_supervised_p = 1.0 if fully_supervised else intrabatch_supervised_p
         self.aug_list, self.severity_modifier = aug_list, severity_modifier
         self.target_length, self.sample_rate, self.views = target_length, target_sample_rate, views
         self.samples: int | None = None
         self.min_samples = 1
-        self.view_options = {
+        self.view_options: ViewOptions = {
             "policy": view_policy,
             "short_clips": short_clips,
             "crop_fraction": crop_fraction,
@@ -102,7 +112,7 @@ class AudioDataModule(L.LightningDataModule):
             raise ConfigError("data.device_resident needs data.packed: make it with python -m semisupcon pack.")
         self.drawn: LabelledClips | None = None
         self.resident: Resident | None = None
-        self.chain = None
+        self.chain: Chain | None = None
 
     def bind(self, encoder: Any, views: int, most_views: int | None = None) -> None:
         """Take from the model what was left open.
@@ -163,34 +173,50 @@ class AudioDataModule(L.LightningDataModule):
         if self.intrabatch_supervised_p == 0:
             self.drawn = hide_labels(self.drawn)
         audio = self._audio()
-        cut = {**self.view_options, "min_samples": self.min_samples, "audio": audio}
-        self.clips = self.clips_type(self.drawn, self.sample_rate, self.samples, self.views or 2, **cut)
+        make = partial(
+            self.clips_type,
+            self.drawn,
+            self.sample_rate,
+            self.samples,
+            min_samples=self.min_samples,
+            audio=audio,
+        )
+        self.clips = make(views=self.views or 2, **self.view_options)
         # Retrieval between two views is measured whatever the objective needs, and without augmentation they must differ.
-        cut |= {"policy": "parts"} if cut["policy"] == "whole" else {}
-        self.validation_clips = self.clips_type(self.drawn, self.sample_rate, self.samples, max(2, self.views or 2), **cut)
-        if self.device_resident and self.trainer is not None and fits(audio, self.trainer.strategy.root_device):
-            self.resident = Resident(audio, self.trainer.strategy.root_device)
+        apart: ViewOptions = {**self.view_options}
+        if apart["policy"] == "whole":
+            apart["policy"] = "parts"
+        self.validation_clips = make(views=max(2, self.views or 2), **apart)
+        if self.device_resident and self.trainer is not None and isinstance(audio, PackedAudio):
+            device = self.trainer.strategy.root_device
+            self.resident = Resident(audio, device) if fits(audio, device) else None
         if self.chain is None:
             self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
+
+    def _drawn(self) -> LabelledClips:
+        assert self.drawn is not None  # since setup()
+        return self.drawn
 
     @property
     def facts(self) -> DataFacts:
         """What criteria may know of the data; after `setup`."""
+        drawn = self._drawn()
         return DataFacts(
-            classes=self.drawn.classes,
-            kind=self.drawn.kind,
+            classes=drawn.classes,
+            kind=drawn.kind,
             operators=self.chain.operators if self.chain else (),
             parameter_names=self.chain.parameter_names if self.chain else (),
-            train_targets=self.drawn.targets[self.drawn.rows("train", source="labelled")],
+            train_targets=drawn.targets[drawn.rows("train", source="labelled")],
             padding=self.clips.leaves_padding,
         )
 
     def train_dataloader(self) -> EndlessLoader:
         """Batches of training clips; begins where the trainer's count of batches stands."""
+        drawn = self._drawn()
         sampler = MixedBatchSampler(
-            self.drawn.rows("train", source="labelled"),
-            self.drawn.rows("train", source="unlabelled"),
-            self.drawn.table["clip"].to_numpy(),
+            drawn.rows("train", source="labelled"),
+            drawn.rows("train", source="unlabelled"),
+            drawn.table["clip"].to_numpy(),
             self.batch_size,
             self.intrabatch_supervised_p,
             self.seed,
@@ -200,18 +226,23 @@ class AudioDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
+        drawn = self._drawn()
         sequence = validation_batches(
-            self.drawn.rows("val"), self.drawn.table["clip"].to_numpy(), self.batch_size, self.seed, *self._rank()
+            drawn.rows("val"),
+            drawn.table["clip"].to_numpy(),
+            self.batch_size,
+            self.seed,
+            *self._rank(),
         )
         return (
             batches(self._loaded(self.validation_clips), sequence, self.num_workers, self._on_gpu(), keep_workers=True) if sequence else []
         )
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+    def on_after_batch_transfer(self, batch: Batch | PlacedBatch, dataloader_idx: int) -> Batch:
         """Scale int16 to [-1, 1) and, in training, augment every view."""
         training = self.trainer is not None and self.trainer.training
-        batch = waveforms(batch, self.clips if training else self.validation_clips, self.resident)
-        return self.augmented(batch) if training else batch
+        heard = waveforms(batch, self.clips if training else self.validation_clips, self.resident)
+        return self.augmented(heard) if training else heard
 
     def augmented(self, batch: Batch) -> Batch:
         """A batch on its device with every view augmented, and with ``applied`` and ``parameters``."""
@@ -227,16 +258,18 @@ class AudioDataModule(L.LightningDataModule):
             audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
         return {**batch, "audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
 
-    def _audio(self) -> FileAudio | PackedAudio:
-        return PackedAudio(self.packed, self.drawn.table) if self.packed is not None else FileAudio(self.drawn.table)
+    def _audio(self) -> Samples:
+        table = self._drawn().table
+        return PackedAudio(self.packed, table) if self.packed is not None else FileAudio(table)
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _batches_done(self) -> int:
-        if self.trainer is None or self.trainer.overfit_batches:
+        if self.trainer is None or settings_of(self.trainer).overfit_batches:
             return 0
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return cast("_ProcessedTracker", progress).processed  # of batches, always
 
     def _loaded(self, clips: Clips) -> Clips | Places:
         return Places(clips) if self.resident is not None else clips
@@ -248,7 +281,8 @@ class AudioDataModule(L.LightningDataModule):
         """Of whatever decides which clips batch t holds and how they are cropped."""
         settings = (self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate, self.samples, self.views, self._rank()[1])
         digest = hashlib.blake2b(repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8)
-        digest.update(self.drawn.table[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
+        table = self._drawn().table[["clip", "frames", "split", "source"]]
+        digest.update(table.to_csv(index=False).encode())
         return digest.hexdigest()
 
 

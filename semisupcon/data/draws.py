@@ -9,6 +9,7 @@ function of seed and file names alone, and nested; no label is needed for self-s
 
 import logging
 from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,14 @@ from semisupcon.errors import ConfigError, UserError
 from semisupcon.random import derive
 
 log = logging.getLogger(__name__)
+
+
+class Draws(TypedDict):
+    """Options of `divide`."""
+
+    val_split: float
+    supervised_data_p: float
+    fully_supervised: bool
 
 
 def divide(
@@ -44,10 +53,10 @@ def divide(
     check_shares(val_split, supervised_data_p)
     if fully_supervised and clips.kind is None:
         raise ConfigError("data.fully_supervised needs labels: name a data.sl_task.")
-    training = clips.table["split"] == "train"
-    if clips.kind is not None and not (clips.table["labelled"].astype(bool) & training).any():
+    listed = clips.table["split"] == "train"
+    if clips.kind is not None and not (clips.table["labelled"].astype(bool) & listed).any():
         raise UserError(
-            f"data.sl_task '{clips.name}' labels no training clip; {int(training.sum())} clips would be trained on without labels.\n"
+            f"data.sl_task '{clips.name}' labels no training clip; {int(listed.sum())} clips would be trained on without labels.\n"
             f"In: {clips.root}\nCheck its layout with python -m semisupcon data check {clips.name}, or give no data.sl_task."
         )
     files = clips.table.assign(split=_with_validation(clips.table, val_split, seed))

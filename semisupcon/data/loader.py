@@ -10,22 +10,35 @@ process to another, and samples go straight into the memory that the device copi
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
 import numpy as np
 
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, as_is
+from semisupcon.data.packed.on_device import PlacedBatch, Places
 from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.data.workers import Processes, quiet_worker
 
 log = logging.getLogger(__name__)
 
 
+class Sequenced(Protocol):
+    """Rows and keys ``[B, 2]`` of batch after batch."""
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+
+    def __len__(self) -> int: ...
+
+
 def batches(
-    clips: Clips, sequence: Iterable[np.ndarray], num_workers: int, pin_memory: bool, keep_workers: bool = False
-) -> Iterable[Batch]:
+    clips: Clips | Places,
+    sequence: Sequenced,
+    num_workers: int,
+    pin_memory: bool,
+    keep_workers: bool = False,
+) -> Iterable[Batch | PlacedBatch]:
     """An iterable over the batches of a sequence, read ahead; the order is that of the sequence.
 
     Args:
@@ -39,7 +52,7 @@ def batches(
         return ReadAhead(clips, sequence, pin_memory)
     return Processes(
         clips,
-        batch_sampler=sequence,
+        batch_sampler=sequence,  # type: ignore[arg-type]  # arrays do as well as lists
         collate_fn=as_is,
         num_workers=num_workers,
         pin_memory=pin_memory,
@@ -54,15 +67,16 @@ class ReadAhead:
 
     depth = 4
 
-    def __init__(self, clips: Clips, sequence: Iterable[np.ndarray], pin_memory: bool = False):
+    def __init__(self, clips: Clips | Places, sequence: Sequenced, pin_memory: bool = False):
         self.clips, self.sequence = clips, sequence
         clips.pin_memory = pin_memory
 
     def __len__(self) -> int:
         return len(self.sequence)
 
-    def __iter__(self) -> Iterator[Batch]:
-        items, waiting = iter(self.sequence), deque()
+    def __iter__(self) -> Iterator[Batch | PlacedBatch]:
+        items = iter(self.sequence)
+        waiting: deque[Future[Batch | PlacedBatch]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
             try:
                 for item in items:
@@ -95,7 +109,7 @@ class EndlessLoader:
 
     def __init__(
         self,
-        clips: Clips,
+        clips: Clips | Places,
         sequence: MixedBatchSampler,
         batches_done: Callable[[], int],
         fingerprint: str,
@@ -104,14 +118,15 @@ class EndlessLoader:
     ):
         self.sequence, self.batches_done, self.fingerprint = sequence, batches_done, fingerprint
         self.loader = batches(clips, sequence, num_workers, pin_memory)
-        self._iterator: Iterator[Batch] | None = None  # the trainer shuts down the workers of an attribute of this name
+        # The trainer shuts down the workers of an attribute of this name.
+        self._iterator: Iterator[Batch | PlacedBatch] | None = None
         self._next = 0
 
     def __len__(self) -> int:
         """Batches of an epoch."""
         return len(self.sequence)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | PlacedBatch]:
         done = self.batches_done()
         if self._iterator is None or self._next != done:
             self._iterator = None  # its workers, if any, end with it

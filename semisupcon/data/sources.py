@@ -179,10 +179,16 @@ def gather(
     return replace(labels, table=files.drop(columns="row"), targets=targets, root=where)
 
 
-def _sources(sl_task, ssl_task, data_dir, sl_kwargs, ssl_kwargs) -> tuple[LabelledClips | None, LabelledClips]:
+def _sources(
+    sl_task: str | None,
+    ssl_task: str | None,
+    data_dir: str | Path | None,
+    sl_kwargs: dict[str, Any],
+    ssl_kwargs: dict[str, Any],
+) -> tuple[LabelledClips | None, LabelledClips]:
     """The labelled source and the pool, as named or by default."""
     labelled = task_source(sl_task, data_dir, sl_kwargs, "sl_task") if sl_task else None
-    if ssl_task == sl_task and sl_task is not None and not ssl_kwargs:
+    if labelled is not None and ssl_task == sl_task and not ssl_kwargs:
         return labelled, labelled
     if ssl_task:
         return labelled, task_source(ssl_task, data_dir, ssl_kwargs, "ssl_task")

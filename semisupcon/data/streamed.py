@@ -15,7 +15,7 @@ import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ _FIELDS = {
 # What `write_stream` writes before the header.
 _OF_A_STREAM = re.compile(r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock")
 _LEAF = [1, {"type": None, "context": None, "children_spec": []}]
+Stretch = tuple[int, int, int]  # row, start and frames
 AT_ONCE = 64  # requests under way a process
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class StreamedSet(Packed):
                 _download(url, name, Path(folder))
             check_chunks(Path(folder) / CHUNKS, url)
             super().__init__(folder)
-        self.folder = url
+        self.where = url
         self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
 
     def _check_shards(self, files: pd.DataFrame) -> None:
@@ -172,7 +173,7 @@ class StreamedAudio:
         self.names = np.array([str(name).encode() for name in rows["name"]])
         self._source: Any = None
 
-    def fetch(self, wanted: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], np.ndarray]:
+    def fetch(self, wanted: Sequence[Stretch]) -> dict[Stretch, np.ndarray]:
         """int16 samples of each ``(row, start, frames)``, all fetched at once.
 
         Raises:
@@ -185,10 +186,16 @@ class StreamedAudio:
             self._source = StreamingDataset(self.url, cache_dir=self.cache_dir, item_loader=TemporalArrayLoader())
         return asyncio.run(self._fetch(wanted))
 
-    async def _fetch(self, wanted):
+    def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """int16 samples of spans ``(start, frames)`` of one clip; raises as `fetch`."""
+        wanted = [(row, start, frames) for start, frames in spans]
+        found = self.fetch(wanted)
+        return [found[stretch] for stretch in wanted]
+
+    async def _fetch(self, wanted: Sequence[Stretch]) -> dict[Stretch, np.ndarray]:
         permits = asyncio.Semaphore(AT_ONCE)
 
-        async def window(row, start, frames):
+        async def window(row: int, start: int, frames: int) -> np.ndarray:
             async with permits:
                 try:
                     return (await self._source.aread_window(int(self.records[row]), start, frames))["audio"]
@@ -212,8 +219,12 @@ class _Fetched:
 
     dtype = torch.int16
 
-    def __init__(self, stretches: dict[tuple[int, int, int], np.ndarray]):
-        self.stretches = stretches
+    def __init__(
+        self,
+        stretches: dict[Stretch, np.ndarray],
+        name: Callable[[int], str],
+    ):
+        self.stretches, self.name = stretches, name
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         return [self.stretches[row, start, frames] for start, frames in spans]
@@ -231,7 +242,8 @@ class StreamedClips(Clips):
             for start, span in list(zip(starts, spans, strict=True))[: 1 if joint else None]
         }
         far = self.audio
-        near = _Fetched(far.fetch(sorted(wanted)))
+        assert isinstance(far, StreamedAudio)
+        near = _Fetched(far.fetch(sorted(wanted)), far.name)
         try:
             self.audio = near
             return super().__getitems__(items)
@@ -266,4 +278,4 @@ class StreamedDataModule(AudioDataModule):
         return StreamedSet(self.stream).check_request(*self.sources[:2], self.sample_rate)
 
     def _audio(self) -> StreamedAudio:
-        return StreamedAudio(self.stream, self.drawn.table, self.cache_dir)
+        return StreamedAudio(self.stream, self._drawn().table, self.cache_dir)

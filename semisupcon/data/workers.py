@@ -10,13 +10,12 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, ClassVar
 from weakref import WeakSet, ref
 
 from torch.utils.data import DataLoader
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
 from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.batch import Batch
@@ -95,7 +94,7 @@ class _Workers(_MultiProcessingDataLoaderIter):
                 worker.kill()
         return True
 
-    def _awaited(self) -> int:
+    def _awaited(self) -> int | None:
         """The process whose batch is the next one."""
         task = self._task_info.get(self._rcvd_idx)
         return self._workers[task[0]].pid if task else self._workers[0].pid
@@ -136,7 +135,7 @@ class Processes(DataLoader):
 
     _running: ClassVar[WeakSet] = WeakSet()
 
-    def _get_iterator(self) -> Iterator[Batch]:
+    def _get_iterator(self) -> _BaseDataLoaderIter:
         self.check_worker_number_rationality()
         iterator = _Workers(self)
         self._running.add(iterator)

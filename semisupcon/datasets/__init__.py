@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from semisupcon.datasets.base import Annotations, Kind, LabelledClips
 from semisupcon.datasets.parsing.finding import MAX_MISSING, find_by_stem, resolve, unlisted
@@ -64,7 +65,7 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
     return found
 
 
-def read_annotations(task: str, root: str | Path | None, **options) -> LabelledClips:
+def read_annotations(task: str, root: str | Path | None, **options: Any) -> LabelledClips:
     """What the annotation files of a task say, wherever its clips are. Arguments and errors as `load_annotations`, but for absent clips."""
     function = find_task(task)
     options = typed_options(task, function, options)
@@ -78,7 +79,12 @@ def read_annotations(task: str, root: str | Path | None, **options) -> LabelledC
     return checked(task, returned, root)
 
 
-def load_annotations(task: str, root: str | Path | None, max_missing: float = MAX_MISSING, **options) -> LabelledClips:
+def load_annotations(
+    task: str,
+    root: str | Path | None,
+    max_missing: float = MAX_MISSING,
+    **options: Any,
+) -> LabelledClips:
     """Read the annotations of a task, and find its clips.
 
     Args:

@@ -138,7 +138,13 @@ def _in_order(found: set[str], classes: Sequence[str] | None) -> tuple[str, ...]
     return tuple(sorted(found))
 
 
-def _read_labels(rows: pd.DataFrame, columns: list[str], kind: Kind, label_separator: str, classes: Sequence[str] | None):
+def _read_labels(
+    rows: pd.DataFrame,
+    columns: list[str],
+    kind: Kind,
+    label_separator: str,
+    classes: Sequence[str] | None,
+) -> tuple[np.ndarray, tuple[str, ...], list]:
     """Targets, class names, and what to stratify a split by."""
     if kind == "regression" or (kind == "multilabel" and len(columns) > 1):
         bounds = (0, 1) if kind == "multilabel" else (None, None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ class LabelledClips:
     name: str = ""
     fold: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.table, pd.DataFrame):
             raise ConfigError(f"the table of clips is a pandas.DataFrame, got {type(self.table).__name__}")
         if missing := {"path", "split"} - set(self.table.columns):
@@ -78,6 +78,12 @@ class LabelledClips:
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def label_kind(self) -> Kind:
+        """The ``kind`` of clips that have classes."""
+        assert self.kind is not None
+        return self.kind
+
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """The n paths as in the table."""
@@ -105,9 +111,10 @@ class LabelledClips:
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "LabelledClips":
         """Some of the clips, by their positions or a mask ``[n]`` bool."""
-        return replace(self, table=self.table.iloc[rows], targets=self.targets[rows])
+        index = rows if isinstance(rows, np.ndarray) else list(rows)
+        return replace(self, table=self.table.iloc[index], targets=self.targets[index])
 
-    def assign(self, **columns) -> "LabelledClips":
+    def assign(self, **columns: Any) -> "LabelledClips":
         """The same clips with further or other columns, as ``pandas.DataFrame.assign``."""
         return replace(self, table=self.table.assign(**columns))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
 
 from semisupcon.datasets.base import Kind, LabelledClips
 
@@ -38,11 +39,23 @@ class Archive:
     checksum: str
 
 
-def card(**fields) -> Callable[[Callable[..., LabelledClips]], Callable[..., LabelledClips]]:
+class _WithCard(Protocol):
+    card: Card
+
+
+Function = TypeVar("Function", bound=Callable[..., LabelledClips])
+
+
+def card(**fields: Any) -> Callable[[Function], Function]:
     """Give a data-set function its `Card`, as the attribute ``card``."""
 
-    def attach(function: Callable[..., LabelledClips]) -> Callable[..., LabelledClips]:
-        function.card = Card(**fields)
+    def attach(function: Function) -> Function:
+        cast("_WithCard", function).card = Card(**fields)
         return function
 
     return attach
+
+
+def card_of(function: Callable[..., LabelledClips]) -> Card:
+    """The card of one of our data-set functions."""
+    return cast("_WithCard", function).card

@@ -67,7 +67,7 @@ def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.n
         return table, np.ones(len(table), dtype=bool)
     if split != "filtered":
         raise ConfigError(f"split is 'folders' or 'filtered', got '{split}'.")
-    split_of = {}
+    split_of: dict[str, str] = {}
     for name, part in {"train": "train", "val": "valid", "test": "test"}.items():
         listed = read_lines(root, f"{part}_list_pub.txt", f"*/{part}_list_pub.txt", source=LISTS_URL)
         split_of |= dict.fromkeys(listed.map(lambda path: path.rsplit(".", 1)[0]), name)
@@ -122,7 +122,8 @@ def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled")
     read = _read_index if file is None and optional_file(root, *INDEX) else _read_csv
     table, targets, tags = read(root, split)
     if missing := [tag for tag in TOP50 if tag not in tags]:
-        raise AnnotationError(file, 1, f"There is no column '{missing[0]}'.", f"Fetch the file again from {URL}.")
+        problem, remedy = f"There is no column '{missing[0]}'.", f"Fetch the file again from {URL}."
+        raise AnnotationError(file or root, 1, problem, remedy)
     targets = targets[:, [tags.index(tag) for tag in TOP50]]
     if untagged == "unlabelled":
         targets[targets.sum(axis=1) == 0] = np.nan

@@ -48,7 +48,8 @@ def _load(file: Path) -> dict:
     try:
         song = yaml.load(read_text(file), Loader=loader)
     except yaml.YAMLError as error:
-        line = error.problem_mark.line + 1 if getattr(error, "problem_mark", None) else None
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
         raise AnnotationError(file, line, f"Not YAML: {getattr(error, 'problem', None) or error}.", f"Fetch it again from {URL}.") from None
     missing = [key for key in ("artist", "stem_dir", "raw_dir", "stems") if not isinstance(song, dict) or key not in song]
     if missing:

@@ -39,8 +39,10 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
     # Kaggle's copy has the words in audio/, which the lists do not say.
     below = "audio/" if (root / "audio").is_dir() else ""
     files = [path.removeprefix(below) for path in audio_files(root)]
-    rest = [path for path in files if path.count("/") == 1 and path.split("/")[0] != "_background_noise_"]
-    rest = pd.Series([path for path in rest if path.rsplit(".", 1)[0] not in held_out], dtype=object)
+    spoken = [path for path in files if path.count("/") == 1]
+    spoken = [path for path in spoken if path.split("/")[0] != "_background_noise_"]
+    training = [path for path in spoken if path.rsplit(".", 1)[0] not in held_out]
+    rest = pd.Series(training, dtype=object)
     parts = {"train": located(rest, [root / path for path in rest]), **listed}
     table = pd.concat(pd.DataFrame({"path": paths, "split": split}) for split, paths in parts.items())
     for row, path in enumerate(table["path"]):

@@ -31,37 +31,42 @@ def synthetic_instrument(root: Path | None = None) -> LabelledClips:
         DatasetNotFoundError: if a given root holds no labels.
         AnnotationError: if its labels cannot be read.
     """
-    root, labels = _labels(root, "instrument")
-    return LabelledClips(labels, one_hot(labels["instrument"], tuple(INSTRUMENTS)), tuple(INSTRUMENTS), "multiclass", "accuracy", root=root)
+    folder, labels = _labels(root, "instrument")
+    classes = tuple(INSTRUMENTS)
+    targets = one_hot(labels["instrument"], classes)
+    return LabelledClips(labels, targets, classes, "multiclass", "accuracy", root=folder)
 
 
 @card(kind="multiclass", classes=len(PITCHES), metric="accuracy", **_ABOUT)
 def synthetic_pitch(root: Path | None = None) -> LabelledClips:
     """Which of twelve pitch classes is the tonic, which sounds most; chance is 8.3 %. Argument and errors as `synthetic_instrument`."""
-    root, labels = _labels(root, "pitch")
-    return LabelledClips(labels, one_hot(labels["pitch"], PITCHES), PITCHES, "multiclass", "accuracy", root=root)
+    folder, labels = _labels(root, "pitch")
+    targets = one_hot(labels["pitch"], PITCHES)
+    return LabelledClips(labels, targets, PITCHES, "multiclass", "accuracy", root=folder)
 
 
 @card(kind="multilabel", classes=len(TAGS), metric="roc_auc", **_ABOUT)
 def synthetic_tags(root: Path | None = None) -> LabelledClips:
     """What the clip sounds like, in fourteen tags. Argument and errors as `synthetic_instrument`."""
-    root, labels = _labels(root, *TAGS)
-    return LabelledClips(labels[["path", "split"]], _values(labels, TAGS), TAGS, "multilabel", "roc_auc", root=root)
+    folder, labels = _labels(root, *TAGS)
+    table, targets = labels[["path", "split"]], _values(labels, TAGS)
+    return LabelledClips(table, targets, TAGS, "multilabel", "roc_auc", root=folder)
 
 
 @card(kind="binary", classes=1, metric="accuracy", **_ABOUT)
 def synthetic_polyphony(root: Path | None = None) -> LabelledClips:
     """Whether chords are played, rather than one note at a time. Argument and errors as `synthetic_instrument`."""
-    root, labels = _labels(root, "polyphonic")
-    return LabelledClips(labels, _values(labels, ("polyphonic",)), ("polyphonic",), "binary", "accuracy", root=root)
+    folder, labels = _labels(root, "polyphonic")
+    targets = _values(labels, ("polyphonic",))
+    return LabelledClips(labels, targets, ("polyphonic",), "binary", "accuracy", root=folder)
 
 
 @card(kind="regression", classes=len(AFFECT), metric="r2", **_ABOUT)
 def synthetic_affect(root: Path | None = None) -> LabelledClips:
     """Brightness (octaves from the tonic up to the spectral centroid of what is played, before room and recording) and activity (base-2
     logarithm of the onsets a second). Argument and errors as `synthetic_instrument`."""
-    root, labels = _labels(root, *AFFECT)
-    return LabelledClips(labels, _values(labels, AFFECT), AFFECT, "regression", "r2", root=root)
+    folder, labels = _labels(root, *AFFECT)
+    return LabelledClips(labels, _values(labels, AFFECT), AFFECT, "regression", "r2", root=folder)
 
 
 def _labels(root: Path | None, *columns: str) -> tuple[str, pd.DataFrame]:

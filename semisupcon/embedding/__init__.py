@@ -7,6 +7,7 @@ imports more than torch, numpy and the audio reader: this is what a person who o
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -40,6 +41,14 @@ __all__ = [
     "whole",
     "windows_per_second",
 ]
+
+
+class Form(Protocol):
+    """What is asked of an encoder before it is run; see `semisupcon.encoders.base.Encoder`."""
+
+    sample_rate: int
+    segment_samples: int
+    embedding_dim: int
 
 
 @contextmanager
@@ -85,18 +94,21 @@ def embed(
     if per not in ("file", "second"):
         raise ConfigError(f"Embeddings are per file or second, not per '{per}'.")
     device = next((p.device for p in encoder.parameters()), "cpu")
-    batch_size = batch_size or default_batch(encoder.segment_samples, device)
+    form = cast("Form", encoder)
+    batch_size = batch_size or default_batch(form.segment_samples, device)
+    rows: list[np.ndarray] = []
     with frozen(encoder):
-        pieces = pieces_ahead(lambda item: load_pieces(*item, encoder, per), enumerate(clips), workers)
+        items = enumerate(clips)
+        pieces = pieces_ahead(lambda x: load_pieces(x[0], x[1], form, per), items, workers)
         done = embed_pieces(lambda x: encoder(x, task=task), pieces, batch_size, device)
-        rows = []
         for _, values, error in whole(done) if per == "second" else mean_rows(done):
             if error is not None:
                 raise error
+            assert values is not None  # a clip without an error has rows
             rows.append(values)
     if per == "second":
         return rows
-    return np.stack(rows) if rows else np.zeros((0, encoder.embedding_dim), np.float32)
+    return np.stack(rows) if rows else np.zeros((0, form.embedding_dim), np.float32)
 
 
 def mean_rows(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray | None, BaseException | None]]:
@@ -114,7 +126,7 @@ def mean_rows(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray | None,
 def load_pieces(
     position: int,
     clip: str | Path | np.ndarray | Tensor,
-    encoder: nn.Module,
+    encoder: Form,
     per: str = "file",
     silent: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[np.ndarray]:
@@ -124,10 +136,11 @@ def load_pieces(
     """
     from semisupcon.audio.blocks import read_blocks
 
+    name = str(clip) if isinstance(clip, str | Path) else f"waveform {position}"
+    blocks: Iterable[np.ndarray]
     if isinstance(clip, str | Path):
-        blocks, name = read_blocks(clip, encoder.sample_rate, silent=silent), clip
+        blocks = read_blocks(clip, encoder.sample_rate, silent=silent)
     else:
-        name = f"waveform {position}"
         samples = clip.numpy(force=True) if isinstance(clip, Tensor) else clip
         blocks = [waveform(samples, name)]
     if per == "second":
@@ -142,11 +155,16 @@ def load_pieces(
         raise AudioError(f"{name} holds no samples.")
 
 
-def load_segments(position: int, clip: str | Path | np.ndarray | Tensor, encoder: nn.Module, per: str = "file") -> np.ndarray:
+def load_segments(
+    position: int,
+    clip: str | Path | np.ndarray | Tensor,
+    encoder: Form,
+    per: str = "file",
+) -> np.ndarray:
     """One clip cut as the encoder needs it, whole: ``[n, segment]``; raises as `embed`."""
     return np.concatenate(list(load_pieces(position, clip, encoder, per)))
 
 
-def first_segment(clip: str | Path, encoder: nn.Module) -> np.ndarray:
+def first_segment(clip: str | Path, encoder: Form) -> np.ndarray:
     """The first segment of a clip, ``[1, segment]``; no more is decoded than it needs. Raises as `embed`."""
     return next(load_pieces(0, clip, encoder))[:1]

@@ -35,11 +35,13 @@ def embed_pieces(
     Yields:
         Pieces whose rows are embeddings ``[k, D]`` float32, cut otherwise but in the same order, with the ends and breaks between.
     """
-    batch, filled, owners = None, 0, []
+    batch: np.ndarray | None = None
+    owners: list[Piece] = []
+    filled = 0
 
     def run() -> Iterator[Piece]:
         nonlocal batch, filled
-        if filled:
+        if batch is not None and filled:
             rows = torch.from_numpy(batch[:filled])[:, None].to(device)
             done, at = encode(rows).float().cpu().numpy(), 0
         for owner in owners:

@@ -49,7 +49,7 @@ def windows_of_blocks(blocks: Iterable[np.ndarray], segment: int, sample_rate: i
     for block in blocks:
         kept, total = np.concatenate([kept, block]), total + len(block)
         while start(second) + segment <= total:
-            places = []
+            places: list[int] = []
             while len(places) < most and start(second) + segment <= total:
                 places.append(start(second) - first)
                 second += 1

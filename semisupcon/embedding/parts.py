@@ -84,7 +84,8 @@ class Parts:
 
     def problems(self) -> dict[int, str]:
         """Why files were left out, by position."""
-        found, first = {}, 0
+        found: dict[int, str] = {}
+        first = 0
         for _, content in self.finished:
             found |= {first + int(i): why for i, why in content["problems"].items()}
             first += len(content["sizes"])
@@ -174,8 +175,11 @@ class _Part:
     """What is known of the part being written."""
 
     def __init__(self, mean: bool):
-        self.width, self.sizes, self.problems = 0, [], {}
-        self._mean, self._sum, self._count, self._start = mean, None, 0, 0
+        self.width = 0
+        self.sizes: list[int] = []
+        self.problems: dict[int, str] = {}
+        self._mean, self._count, self._start = mean, 0, 0
+        self._sum: np.ndarray | None = None
 
     def add(self, piece: Piece, file: IO[bytes]) -> None:
         if not piece.last:
@@ -192,7 +196,7 @@ class _Part:
             file.seek(self._start)
             file.truncate()
             self._count = 0
-        elif self._mean and self._count:
+        elif self._sum is not None and self._count:
             file.write((self._sum / self._count).astype("<f4").data)
             self._count = 1
         self.sizes.append(self._count)

@@ -1,9 +1,11 @@
 """What an encoder is: waveform ``[N, 1, T]`` in, embedding ``[N, D]`` out, by normalize, frontend, trunk and pool."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -126,7 +128,13 @@ class Encoder(Recorded):
         frames = [self._output(without_bands(m).transpose(1, 2), name).transpose(1, 2) for name, m in zip(names, maps, strict=True)]
         return frames[0] if len(frames) == 1 else torch.cat(frames, dim=1)
 
-    def embed(self, clips, per: str = "file", task: str | None = None, batch_size: int = 32):
+    def embed(
+        self,
+        clips: Iterable[str | Path | np.ndarray | Tensor] | str | Path,
+        per: str = "file",
+        task: str | None = None,
+        batch_size: int = 32,
+    ) -> np.ndarray | list[np.ndarray]:
         """Embeddings ``[n, D]`` of audio files or waveforms, whole and of any length; see `semisupcon.embedding.embed`."""
         from semisupcon.embedding import embed
 
@@ -141,7 +149,10 @@ class Encoder(Recorded):
         return [self.trunk(features)] * len(names)
 
     def _output(self, x: Tensor, name: str | None) -> Tensor:
-        return (self.output[name] if isinstance(self.output, nn.ModuleDict) else self.output)(x)
+        if not isinstance(self.output, nn.ModuleDict):
+            return self.output(x)
+        assert name is not None  # an output layer per task is for an encoder with tasks
+        return self.output[name](x)
 
     def _names(self, task: str | None) -> tuple[str | None, ...]:
         if task is None:

@@ -19,6 +19,8 @@ class MultiFormat(Encoder):
         ConfigError: if either reads the other format or has tasks of its own, or their sample rates differ.
     """
 
+    trunk: nn.ModuleDict
+
     def __init__(self, waveform: Encoder, spectrogram: Encoder, segment_samples: int | None = None):
         formats = {"waveform": waveform, "spectrogram": spectrogram}
         read = {name: "waveform" if encoder.frontend.bands is None else "spectrogram" for name, encoder in formats.items()}
@@ -39,16 +41,26 @@ class MultiFormat(Encoder):
             min_samples=max(waveform.min_samples, spectrogram.min_samples),
         )
 
-    def features(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor | tuple[Tensor, ...]:
+    def _format(self, name: str | None) -> Encoder:
+        assert name is not None  # there are two names, those of the formats
+        encoder = self.trunk[name]
+        assert isinstance(encoder, Encoder)
+        return encoder
+
+    # Both formats together give two tensors of different shapes, which only `from_features` reads.
+    def features(  # type: ignore[override]
+        self, x: Tensor, length: Tensor | None = None, task: str | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
         """The output of a format's front end; of both, as a tuple, without a task."""
         if task is None:
-            return tuple(self.trunk[name].features(x, length) for name in self.tasks)
-        return self.trunk[self._names(task)[0]].features(x, length)
+            return tuple(self._format(name).features(x, length) for name in self.tasks)
+        return self._format(self._names(task)[0]).features(x, length)
 
     def from_features(self, features: Tensor | tuple[Tensor, ...], length: Tensor | None = None, task: str | None = None) -> Tensor:
         names = self._names(task)
         each = features if task is None else (features,)
-        return torch.cat([self.trunk[name].from_features(f, length) for name, f in zip(names, each, strict=True)], dim=1)
+        pairs = zip(map(self._format, names), each, strict=True)
+        return torch.cat([encoder.from_features(f, length) for encoder, f in pairs], dim=1)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
         """The frames of one format; the two have different numbers of them.
@@ -58,4 +70,4 @@ class MultiFormat(Encoder):
         """
         if task is None:
             raise ConfigError("the frames of MultiFormat belong to one format; name the task 'waveform' or 'spectrogram'.")
-        return self.trunk[self._names(task)[0]].frames(x)
+        return self._format(self._names(task)[0]).frames(x)

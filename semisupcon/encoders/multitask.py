@@ -187,6 +187,7 @@ class AdapterTrunk(nn.Module):
             if specific and len(streams) < len(tasks):
                 streams = streams * len(tasks)
             sets = tasks if specific else [0] * len(streams)
+            assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
                 streams = block(streams, sets)
         if len(streams) < len(tasks):

@@ -28,7 +28,7 @@ class Block(nn.Module):
             nn.Conv1d(channels, channels, 3, padding=2, dilation=2, bias=False),
             nn.BatchNorm1d(channels),
         )
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or channels_in != channels:
             average = nn.AvgPool1d(stride) if stride > 1 else nn.Identity()
             self.shortcut = nn.Sequential(average, nn.Conv1d(channels_in, channels, 1, bias=False), nn.BatchNorm1d(channels))
@@ -102,4 +102,4 @@ def initialise(module: nn.Module) -> None:
             if m.bias is not None:
                 nn.init.zeros_(m.bias)
         elif isinstance(m, Block):
-            nn.init.zeros_(m.body[-1].weight)
+            nn.init.zeros_(m.body[-1].get_parameter("weight"))

@@ -26,7 +26,7 @@ class Dimensions:
     conv: type[nn.Module]
     norm: type[nn.Module]
     max_pool: type[nn.Module]
-    average_to: Callable[[Tensor, tuple[int, ...]], Tensor]
+    average_to: Callable[..., Tensor]
     kernel: int
     stem_kernel: int
     stem_pool: int
@@ -62,7 +62,7 @@ class Block(nn.Module):
         self.convs = nn.ModuleList(self.convolutions(dims, channels_in, channels, stride))
         out = channels * self.expansion
         self.norms = nn.ModuleList(dims.norm(conv.out_channels) for conv in self.convs)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != out:
             self.shortcut = nn.Sequential(dims.conv(channels_in, out, 1, stride, bias=False), dims.norm(out))
 
@@ -95,7 +95,7 @@ def initialise(module: nn.Module, zero_last_norm: bool = False) -> None:
         if isinstance(m, nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(m, Block) and zero_last_norm:
-            nn.init.zeros_(m.norms[-1].weight)
+            nn.init.zeros_(m.norms[-1].get_parameter("weight"))
 
 
 def resnet_trunk(dims: Dimensions, depth: int, channels_in: int, width: int, zero_last_norm: bool) -> tuple[nn.Sequential, int]:
@@ -103,7 +103,8 @@ def resnet_trunk(dims: Dimensions, depth: int, channels_in: int, width: int, zer
     if depth not in BLOCKS or width < 1:
         raise ConfigError(f"ResNets have a depth of {', '.join(map(str, BLOCKS))} and a positive width, got {depth} and {width}.")
     block = Block if depth < 50 else Bottleneck
-    parts, channels = OrderedDict(stem=stem(dims, channels_in, width)), width
+    parts: OrderedDict[str, nn.Module] = OrderedDict(stem=stem(dims, channels_in, width))
+    channels = width
     for stage, count in enumerate(BLOCKS[depth]):
         blocks = []
         for i in range(count):

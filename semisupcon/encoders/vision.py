@@ -1,12 +1,12 @@
 """Image encoders of timm over a spectrogram: EfficientNet-B0 and ConvNeXt (COLA and its JAX port), and any other that gives a feature map."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from semisupcon.encoders.base import Encoder, needs_spectrogram
+from semisupcon.encoders.base import Encoder, agreed_rate, needs_spectrogram
 from semisupcon.encoders.pooling import MaxPool, Pool
 from semisupcon.encoders.timm_options import checked_options
 from semisupcon.errors import ConfigError, nearest
@@ -23,7 +23,7 @@ class FeatureMap(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model.forward_features(x)
+        return cast("Callable[[Tensor], Tensor]", self.model.forward_features)(x)
 
 
 class TimmEncoder(Encoder):
@@ -65,12 +65,13 @@ class TimmEncoder(Encoder):
         trunk = create(model, arguments)
         for name in unused:  # dead parameters break distributed training
             trunk.set_submodule(name, nn.Identity())
+        rate = agreed_rate(type(self).__name__, None, frontend)
         super().__init__(
             trunk,
             width=width,
             dims=width,
-            sample_rate=frontend.sample_rate,
-            segment_samples=segment_samples or frontend.sample_rate,
+            sample_rate=rate,
+            segment_samples=segment_samples or rate,
             min_samples=frontend.samples_for(frames),
             frontend=frontend,
             normalize=normalize,
@@ -97,6 +98,7 @@ def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, 
     Raises:
         ConfigError: for a model that gives anything but one tensor.
     """
+    assert frontend.bands is not None  # see needs_spectrogram
     try:
         maps = model(torch.empty(1, frontend.channels, frontend.bands, frames))
     except (RuntimeError, AssertionError):

@@ -1,8 +1,12 @@
 """What a front end is, and the identity that waveform encoders use."""
 
+from typing import TypeVar
+
 from torch import Tensor
 
 from semisupcon.spec import Recorded
+
+Count = TypeVar("Count", int, Tensor)  # One number, or one a waveform ``[N]``.
 
 
 class Frontend(Recorded):
@@ -20,7 +24,7 @@ class Frontend(Recorded):
     bands: int | None = None
     min_samples: int = 1
 
-    def frame_count(self, samples: int | Tensor) -> int | Tensor:
+    def frame_count(self, samples: Count) -> Count:
         """Frames of its output for waveforms of so many samples; the same type as given."""
         return samples
 

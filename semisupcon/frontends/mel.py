@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from semisupcon.errors import ConfigError
-from semisupcon.frontends.base import Frontend
+from semisupcon.frontends.base import Count, Frontend
 
 
 def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate: int) -> Tensor:
@@ -58,6 +58,7 @@ class MelFrontend(Frontend):
 
     window: Tensor
     filters: Tensor
+    cast: Tensor
 
     def __init__(
         self,
@@ -105,11 +106,12 @@ class MelFrontend(Frontend):
         exact = {name: constant for name, constant in self._buffers.items() if name != "cast"}
         super()._apply(fn, recurse)
         for name, constant in exact.items():
-            if torch.finfo(self._buffers[name].dtype).bits < 32:
-                self._buffers[name] = constant.to(self._buffers[name].device)
+            moved = self._buffers[name]
+            if constant is not None and moved is not None and torch.finfo(moved.dtype).bits < 32:
+                self._buffers[name] = constant.to(moved.device)
         return self
 
-    def frame_count(self, samples: int | Tensor) -> int | Tensor:
+    def frame_count(self, samples: Count) -> Count:
         return 1 + (samples + 2 * self.padding - self.win_length) // self.hop_length
 
     def samples_for(self, frames: int) -> int:

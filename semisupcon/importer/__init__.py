@@ -92,7 +92,10 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
         specs, weights = json.loads((folder / HEADS_CONFIG).read_text())["heads"], load_file(folder / HEADS)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{folder} holds damaged heads: {str(error).splitlines()[0][:160]}") from error
-    return {name: load_weights(build(spec, trust), _below(weights, name), folder / HEADS).eval() for name, spec in specs.items()}
+    heads: dict[str, Head] = {name: build(spec, trust) for name, spec in specs.items()}
+    for name, head in heads.items():
+        load_weights(head, _below(weights, name), folder / HEADS).eval()
+    return heads
 
 
 def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:

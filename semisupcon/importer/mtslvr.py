@@ -1,7 +1,9 @@
 """Checkpoints of MT-SLVR: plain, split and adapter ResNets for waveforms and spectrograms, and its heads."""
 
+from typing import Any
+
 from semisupcon.encoders import AdapterResNet1d, AdapterResNet2d, Encoder, ResNet1d, ResNet2d, SplitResNet1d, SplitResNet2d
-from semisupcon.encoders.multitask import TASKS
+from semisupcon.encoders.multitask import TASKS, Kind
 from semisupcon.encoders.resnet import BLOCKS
 from semisupcon.errors import CheckpointError
 from semisupcon.frontends import DatasetStatistics, ThreeChannelMel, mtslvr_log_mel
@@ -23,7 +25,7 @@ RESNET: Rules = [
 ]
 
 
-def adapter_rules(kind: str) -> Rules:
+def adapter_rules(kind: Kind) -> Rules:
     """Names in an adapter ResNet; the norm after a series adapter is the second of two, elsewhere it stands alone."""
 
     def conv(stage: int, block: int, which: str) -> str:
@@ -54,7 +56,8 @@ def mtslvr(reader: Reader) -> Imported:
     stem, series, parallel = (
         reader.shape(name) for name in ("conv1.weight", "layer1.0.conv1.bns.0.1.weight", "layer1.0.conv1.parallel_conv.0.conv.weight")
     )
-    kind = "series" if series else "parallel" if parallel else "bn" if reader.shape("layer1.0.conv1.bns.0.weight") else None
+    plain = reader.shape("layer1.0.conv1.bns.0.weight")
+    kind: Kind | None = "series" if series else "parallel" if parallel else "bn" if plain else None
     if len(stem) not in (3, 4):
         raise CheckpointError(f"{reader.path} holds a ResNet without the convolution of its stem (conv1.weight).")
     statistics = next((s for name, s in STATISTICS.items() if reader.path.name.startswith(name)), None)
@@ -75,7 +78,7 @@ def mtslvr(reader: Reader) -> Imported:
     return Imported(encoder)
 
 
-def _backbone(kind: str | None, splits: int, two: bool, **arguments) -> Encoder:
+def _backbone(kind: Kind | None, splits: int, two: bool, **arguments: Any) -> Encoder:
     if kind:
         return (AdapterResNet2d if two else AdapterResNet1d)(kind, num_splits=max(splits, 1), **arguments)
     if splits:
@@ -96,6 +99,8 @@ def _head(reader: Reader) -> dict[str, Head]:
     first = reader.shape("layer1.0.weight")
     if len(first) != 2:
         return {}
+    head: Head
+    layers: tuple[str, ...]
     if shape := reader.shape("layer4.0.weight"):
         widths = [(reader.shape(f"layer{i}.0.weight") or (0,))[0] for i in (1, 2, 3)]
         name, head, layers = (
@@ -109,6 +114,7 @@ def _head(reader: Reader) -> dict[str, Head]:
         name, head, layers = "prediction", Predictor(first[0], in_dim=first[1]), ("1.0", "1.1", "2")
     else:
         name, head, layers = "projection", SimCLRHead((reader.shape("layer2.weight") or (256,))[0], in_dim=first[1]), ("1.0", "2")
+    assert head.net is not None  # made with both widths
     with_weights = [i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None]
     reader.fill(head, [(rf"net\.{i}\.", lambda theirs=theirs: f"layer{theirs}.") for i, theirs in zip(with_weights, layers, strict=True)])
     return {name: head}

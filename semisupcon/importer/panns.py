@@ -17,8 +17,9 @@ def panns(reader: Reader) -> Imported:
     net = next((net for net in (Res1dNet31, Res1dNet51) if net.blocks == blocks), None)
     if net is None:
         raise CheckpointError(f"{reader.path} holds a net with stages of {blocks} blocks, which is neither Res1dNet31 nor Res1dNet51.")
-    imported = Imported(net(width=reader.shape("conv0.weight")[0]))
-    reader.fill(imported.encoder, _rules(blocks))
+    encoder = net(width=reader.shape("conv0.weight")[0])
+    imported = Imported(encoder)
+    reader.fill(encoder, _rules(blocks))
     if shape := reader.shape("fc_audioset.weight"):
         imported.heads["classifier"] = head = LinearHead(shape[0], in_dim=shape[1])
         reader.fill(head, [(r"net\.0\.", lambda: "fc_audioset.")])

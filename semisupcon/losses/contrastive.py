@@ -6,7 +6,7 @@ targets is made, used for the loss and for its exact gradient, and forgotten. So
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -76,7 +76,14 @@ class _TiledCrossEntropy(torch.autograd.Function):
     """Row tiles of softmax(QK') against weights. The gradient is made in the forward pass, where each tile of probabilities is at hand anyway."""
 
     @staticmethod
-    def forward(ctx, queries, keys, rows_of, self_column, differentiate):
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        keys: Tensor,
+        rows_of: Callable[[slice], Tensor],
+        self_column: Tensor | None,
+        differentiate: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         (m, _), n = queries.shape, len(keys)
         needs = [flag and differentiate for flag in ctx.needs_input_grad[:2]]
         grad_queries, grad_keys = (torch.zeros_like(x) if need else None for x, need in zip((queries, keys), needs, strict=True))
@@ -105,9 +112,9 @@ class _TiledCrossEntropy(torch.autograd.Function):
             masses[tile] = mass
             if any(needs):
                 slope = logits.mul_((active / total / m)[:, None]).addcmul_(weights, inverse_mass[:, None], value=-1 / m)
-                if needs[0]:
+                if grad_queries is not None:
                     torch.mm(slope, keys, out=grad_queries[tile])
-                if needs[1]:
+                if grad_keys is not None:
                     grad_keys.addmm_(slope.T, queries[tile])
         ctx.save_for_backward(grad_queries, grad_keys)
         ctx.mark_non_differentiable(masses, nearest)
@@ -115,5 +122,10 @@ class _TiledCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_loss, _grad_masses, _grad_nearest):
+    def backward(
+        ctx: Any,
+        grad_loss: Tensor,
+        _grad_masses: Tensor,
+        _grad_nearest: Tensor,
+    ) -> tuple[Tensor | None, ...]:
         return *(None if grad is None else grad_loss * grad for grad in ctx.saved_tensors), None, None, None

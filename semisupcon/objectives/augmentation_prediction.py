@@ -35,6 +35,10 @@ class AugmentationPrediction(ViewCriterion):
     """
 
     predicts_augmentation = True
+    exist: Tensor
+    count: Tensor
+    mean: Tensor
+    squares: Tensor
 
     def __init__(
         self,

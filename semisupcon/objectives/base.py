@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +47,14 @@ class Encode:
             length: ``[N]`` samples that are audio.
             task: whose parameters to use, for encoders with several.
             augment: ``(features, key) -> features``, applied to the output of the front end; all it draws comes from the key.
-            key: ``[N]`` int64, the randomness of each row.
+            key: ``[N]`` int64, the randomness of each row; needed with ``augment``.
         """
 
-        def embed(x, length, key):
+        def embed(x: Tensor, length: Tensor | None, key: Tensor | None) -> Tensor:
             features = self._features(x, length, task)
-            return self._from_features(augment(features, key) if augment else features, length, task)
+            if augment:
+                features = augment(features, cast("Tensor", key))
+            return self._from_features(features, length, task)
 
         return self._in_chunks(embed, x, length, key)
 
@@ -60,7 +62,7 @@ class Encode:
         """The sequence ``[N, D, F]`` before pooling."""
         return self._in_chunks(lambda x: self.encoder.frames(x, task=task), x)
 
-    def _in_chunks(self, run, x, *more):
+    def _in_chunks(self, run: Callable[..., Tensor], x: Tensor, *more: Tensor | None) -> Tensor:
         if self.chunk_size is None or len(x) <= self.chunk_size or not torch.is_grad_enabled():
             return run(x, *more)
         starts = range(0, len(x), self.chunk_size)

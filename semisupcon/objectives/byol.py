@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from semisupcon.batch import Batch
 from semisupcon.distributed import share
@@ -31,6 +31,7 @@ class BYOL(Criterion):
     """
 
     views = most_views = 2
+    steps: Tensor
 
     def __init__(
         self,
@@ -50,8 +51,8 @@ class BYOL(Criterion):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def connect(self, encoder: Encoder) -> None:
-        self.projector.complete(encoder.embedding_dim)
-        self.predictor.complete(self.projector.out_dim, self.projector.out_dim)
+        width = self.projector.complete(encoder.embedding_dim)
+        self.predictor.complete(width, width)
         self.slow_encoder, self.slow_projector = follower(encoder), follower(self.projector)
 
     def representations(self) -> dict[str, nn.Module]:

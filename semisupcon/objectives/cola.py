@@ -97,10 +97,10 @@ class COLA(Criterion):
         self.noise, self.symmetric, self.together, self.gather_negatives = noise, symmetric, together, gather_negatives
 
     def connect(self, encoder: Encoder) -> None:
-        self.projector.complete(encoder.embedding_dim)
+        width = self.projector.complete(encoder.embedding_dim)
         if self.similarity is None:
-            self.similarity = Bilinear(self.projector.out_dim)
-        if self.similarity.dim not in (None, self.projector.out_dim):
+            self.similarity = Bilinear(width)
+        if self.similarity.dim not in (None, width):
             raise ConfigError(
                 f"the similarity is for projections {self.similarity.dim} wide, the projector gives {self.projector.out_dim}."
             )
@@ -126,12 +126,13 @@ class COLA(Criterion):
 
     def losses_of(self, anchors: Tensor, positives: Tensor) -> dict[str, Tensor]:
         """The losses of projections ``[B, P]``."""
+        assert self.similarity is not None  # made by connect()
         with torch.autocast(anchors.device.type, enabled=False):
             queries, keys = self.similarity(at_least_float32(anchors), at_least_float32(positives))
         where = share(len(queries), queries.device, self.gather_negatives)
         own, places = where.columns(queries.device)[:, None], torch.arange(where.total, device=queries.device)
 
-        def diagonal(rows):
+        def diagonal(rows: slice) -> Tensor:
             return own[rows] == places
 
         contrast = cross_entropy_of_products(queries, where.gather(keys), diagonal)
@@ -143,5 +144,6 @@ class COLA(Criterion):
 
     def _on_positives(self, features: Tensor, key: Tensor) -> Tensor:
         """SpecAugment on the rows that are second views."""
+        assert self.spec_augment is not None
         is_positive = (view_of(key) == 1).view(-1, *[1] * (features.dim() - 1))
         return torch.where(is_positive, self.spec_augment(features, key), features)

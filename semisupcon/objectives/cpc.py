@@ -11,7 +11,7 @@ from semisupcon.distributed import share
 from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import NoNormalization
-from semisupcon.losses import cross_entropy_of_products
+from semisupcon.losses import Contrast, cross_entropy_of_products
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.views import ViewCriterion
 from semisupcon.random import integers, uniform
@@ -81,13 +81,13 @@ class CPC(Criterion):
         }
 
 
-def _among(predictions: Tensor, candidates: Tensor, answers: Tensor):
+def _among(predictions: Tensor, candidates: Tensor, answers: Tensor) -> Contrast:
     """Cross-entropy of finding the candidate ``answers [M]`` for each of ``predictions [M, D]`` by inner product."""
     places = torch.arange(len(candidates), device=answers.device)
     return cross_entropy_of_products(predictions, candidates, lambda rows: answers[rows, None] == places)
 
 
-def _frames_of(encoder) -> int:
+def _frames_of(encoder: Encoder) -> int:
     """Frames of a segment of the length that the encoder is pretrained on, found by one silent pass that leaves no trace."""
     training, normalize = encoder.training, encoder.normalize
     parameter = next(encoder.parameters())

@@ -60,8 +60,7 @@ class MFCL(Criterion):
         for name, head in self.projectors.items():
             widths[name] = encoder.task_dims[name]
             if isinstance(head, Head):
-                head.complete(widths[name])
-                widths[name] = head.out_dim
+                widths[name] = head.complete(widths[name])
         if len(set(widths.values())) > 1:
             raise ConfigError(f"MFCL compares both formats, so they must be equally wide; they are {widths}.")
 

@@ -1,6 +1,6 @@
 """MoCo: one view finds the other among a queue of earlier clips (He et al. 2020, eq. 1 and algorithm 1)."""
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,9 @@ class MoCo(Criterion):
     """
 
     views = most_views = 2
+    queue: Tensor
+    clips: Tensor
+    oldest: Tensor
 
     def __init__(self, projector: Head | None = None, temperature: float = 0.07, queue_size: int = 65536, momentum: float = 0.999):
         super().__init__()
@@ -51,14 +54,14 @@ class MoCo(Criterion):
         self._enter: list[tuple[Tensor, Tensor]] = []
 
     def connect(self, encoder: Encoder) -> None:
-        self.projector.complete(encoder.embedding_dim)
+        width = self.projector.complete(encoder.embedding_dim)
         self.slow_encoder, self.slow_projector = follower(encoder).eval(), follower(self.projector).eval()
-        start = normal(derive(torch.arange(self.queue_size), "queue"), "start", self.projector.out_dim)
+        start = normal(derive(torch.arange(self.queue_size), "queue"), "start", width)
         self.register_buffer("queue", normalize(start, dim=-1))
         self.register_buffer("clips", torch.full((self.queue_size,), -1))
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Self:
         """The momentum copies never leave evaluation mode."""
         super().train(mode)
         for slow in (self.slow_encoder, self.slow_projector) if hasattr(self, "slow_encoder") else ():
@@ -91,8 +94,10 @@ class MoCo(Criterion):
         return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": where.mean((~own).sum(dim=1).float())}
 
     def pending(self) -> dict[str, Tensor]:
-        keys, clips = (torch.cat(parts) for parts in zip(*self._enter, strict=True)) if self._enter else (None, None)
-        return {} if keys is None else {"keys": keys, "clips": clips}
+        if not self._enter:
+            return {}
+        keys, clips = (torch.cat(parts) for parts in zip(*self._enter, strict=True))
+        return {"keys": keys, "clips": clips}
 
     def restore_pending(self, state: dict[str, Tensor]) -> None:
         self._enter = [(state["keys"].to(self.queue.device), state["clips"].to(self.queue.device))] if state else []

@@ -22,4 +22,4 @@ def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
     """
     pairs = list(zip(slow.parameters(), fast.parameters(), strict=True))
     if pairs:
-        torch._foreach_lerp_(*map(list, zip(*pairs, strict=True)), 1 - momentum)
+        torch._foreach_lerp_([p for p, _ in pairs], [p for _, p in pairs], 1 - momentum)

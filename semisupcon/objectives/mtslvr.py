@@ -79,7 +79,7 @@ class MTSLVR(Criterion):
         for i, part in enumerate(self._both()):
             part.restore_pending({k.removeprefix(f"{i}."): v for k, v in state.items() if k.startswith(f"{i}.")})
 
-    def _both(self):
+    def _both(self) -> tuple[ViewCriterion, ViewCriterion]:
         return self.contrastive, self.predictive
 
     def representations(self) -> dict[str, nn.Module]:

@@ -13,7 +13,7 @@ from semisupcon.batch import Batch, DataFacts
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
-from semisupcon.objectives.base import statistics_kept
+from semisupcon.objectives.base import Encode, statistics_kept
 from semisupcon.objectives.views import Items, ViewCriterion, compare, each_view, encode_views, lay_out
 from semisupcon.targets import SameClip, SharedLabels, Target
 
@@ -96,7 +96,7 @@ class SemiSupCon(ViewCriterion):
     def _items(self, embeddings: Tensor, batch: Batch) -> Items:
         return lay_out(each_view(self.projector, embeddings, self.together), batch)
 
-    def matrices(self, batch, encode):
+    def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
         """The target of a batch, and the similarities (cosine / temperature) of all, of labelled and of unlabelled items, with zero diagonals."""
         with torch.no_grad(), statistics_kept(encode.encoder), statistics_kept(self):
             items = self._items(encode_views(batch, encode, self.together), batch)

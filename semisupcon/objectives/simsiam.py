@@ -32,8 +32,8 @@ class SimSiam(ViewCriterion):
         self.together = together
 
     def fit(self, width: int) -> None:
-        self.projector.complete(width)
-        self.predictor.complete(self.projector.out_dim, self.projector.out_dim)
+        projected = self.projector.complete(width)
+        self.predictor.complete(projected, projected)
 
     def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}

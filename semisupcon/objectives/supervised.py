@@ -9,7 +9,7 @@ from semisupcon.batch import Batch, DataFacts, Scored, labelled
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, LinearHead
-from semisupcon.kinds import KINDS
+from semisupcon.kinds import KINDS, LabelKind
 from semisupcon.objectives.views import ViewCriterion
 
 
@@ -27,6 +27,9 @@ class Supervised(ViewCriterion):
         ``accuracy`` of multiclass and binary targets. In validation, over all clips: ``val_accuracy`` of these, ``val_roc_auc`` and
         ``val_map`` of tags and binary labels (means over the tags that occur), ``val_r2`` of values.
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, head: Head | None = None, views: int = 1, together: bool = True):
         super().__init__()
@@ -62,13 +65,22 @@ class Supervised(ViewCriterion):
         targets = batch["targets"][known].repeat_interleave(embeddings.shape[1], dim=0)
         where = share(len(rows), rows.device)
         outputs = self.head(rows)
-        logged = {"loss": where.mean(self._errors(outputs, targets.to(outputs.dtype)))}
+        loss = where.mean(self._errors(outputs, targets.to(outputs.dtype)))
+        logged: dict[str, Any] = {"loss": loss}
         if not self.training:
             logged["labels"] = self._scored(outputs.detach(), known, batch["targets"], embeddings.shape[1])
-        elif "accuracy" in KINDS[self.kind].metrics:
-            right = (KINDS[self.kind].decisions(outputs) == targets).all(dim=1)
+        elif self._label.decisions is not None and "accuracy" in self._label.metrics:
+            right = (self._label.decisions(outputs) == targets).all(dim=1)
             logged["accuracy"] = where.mean(right.float())
         return logged
+
+    def _known_kind(self) -> str:
+        assert self.kind is not None  # since prepare()
+        return self.kind
+
+    @property
+    def _label(self) -> LabelKind:
+        return KINDS[self._known_kind()]
 
     def _scored(self, outputs: Tensor, known: Tensor, targets: Tensor, views: int) -> Scored:
         """The outputs of all views of the batch, NaN where a clip has no label."""
@@ -76,10 +88,10 @@ class Supervised(ViewCriterion):
             outputs = outputs * self.scale + self.mean
         scores = outputs.new_full((len(targets), views, outputs.shape[1]), torch.nan)
         scores[known] = outputs.unflatten(0, (-1, views))
-        return Scored(scores, targets[:, None].expand(-1, views, -1), self.kind)
+        return Scored(scores, targets[:, None].expand(-1, views, -1), self._known_kind())
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of every row."""
         if self.kind == "regression":
             targets = (targets - self.mean) / self.scale
-        return KINDS[self.kind].losses(outputs, targets)
+        return self._label.losses(outputs, targets)

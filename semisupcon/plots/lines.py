@@ -1,7 +1,7 @@
 """Lines over named positions: learning curves, a metric under growing corruption."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,21 +41,31 @@ def draw_lines(
     figure, axes = new_figure(max(6.2, 0.35 * len(ticks) * long), 4 + 0.2 * rows + 0.5 * long, layout="constrained")
     few, numbered = len(ticks) <= MARKED_UP_TO, all(tick.isdecimal() for tick in ticks)
     positions = np.array([int(tick) for tick in ticks]) if numbered else np.arange(len(ticks))
-    for i, (name, values) in enumerate(lines.items()):
-        values = np.asarray(values, dtype=float)
+    for i, (name, given) in enumerate(lines.items()):
+        values = np.asarray(given, dtype=float)
         middle = values[:, 0] if values.ndim == 2 else values
         at = positions[: len(values)]
-        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)], "linewidth": 1.6}
+        colour, dashes = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
         # A lone value between gaps is seen by its marker only.
         marker = MARKERS[i % len(MARKERS)] if few else "." if _has_lone_value(middle) else None
-        (line,) = axes.plot(at, middle, marker=marker, markersize=5, **style)
+        (line,) = axes.plot(
+            at,
+            middle,
+            marker=marker,
+            markersize=5,
+            color=colour,
+            linestyle=dashes,
+            linewidth=1.6,
+        )
         line.set_url(hover(name))
         if values.ndim == 2:
-            axes.fill_between(at, values[:, 1], values[:, 2], color=style["color"], alpha=0.15, linewidth=0)
+            axes.fill_between(at, values[:, 1], values[:, 2], color=colour, alpha=0.15, linewidth=0)
     if numbered:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     else:
-        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        turned: dict[str, Any] = {}
+        if long:
+            turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(positions, [short(tick) for tick in ticks], **turned)
     margin = 0.05 * (positions[-1] - positions[0]) or 0.5
     axes.set_xlim(positions[0] - margin, positions[-1] + margin)

@@ -5,7 +5,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from semisupcon.files import atomic_open
@@ -13,6 +13,7 @@ from semisupcon.plots.style import hover_text, require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 _LINK = "{http://www.w3.org/1999/xlink}href"
 # Inherited by all elements. Text and filled shapes without a colour of their own take that of the page.
@@ -56,7 +57,11 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "semisupcon", "text.parse_math": False}
+    settings: dict[RcKeyType, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "semisupcon",
+        "text.parse_math": False,
+    }
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # The page's reader has other fonts.
         figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
@@ -74,7 +79,9 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
 
 def width_of(svg: str) -> float:
     """Natural width of the text of `svg_text` in CSS pixels, at which 10 pt are 11.5 pixels."""
-    _, _, width, _ = re.search(r'viewBox="([^"]*)"', svg).group(1).split()
+    found = re.search(r'viewBox="([^"]*)"', svg)
+    assert found is not None  # svg_text keeps it
+    _, _, width, _ = found.group(1).split()
     return float(width) * 1.15
 
 
@@ -114,14 +121,15 @@ def _rename_ids(root: ElementTree.Element, digest: str) -> None:
     """Keep the ids that are used, short and different from those of other figures on a page."""
     used: dict[str, str] = {}
 
-    def new(found: re.Match) -> str:
+    def new(found: re.Match[str]) -> str:
         return f"#{used.setdefault(found.group(1), f'i{digest}-{len(used)}')}"
 
     for element in root.iter():
-        if element.get("href", "").startswith("#"):
-            element.set("href", re.sub("#(.*)", new, element.get("href")))
-        if "clip-path" in element.attrib:
-            element.set("clip-path", re.sub(r"#(\w+)", new, element.get("clip-path")))
+        href, clip_path = element.get("href", ""), element.get("clip-path")
+        if href.startswith("#"):
+            element.set("href", re.sub("#(.*)", new, href))
+        if clip_path is not None:
+            element.set("clip-path", re.sub(r"#(\w+)", new, clip_path))
     for element in root.iter():
         if (name := element.attrib.pop("id", None)) in used:
             element.set("id", used[name])

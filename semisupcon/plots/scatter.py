@@ -1,13 +1,14 @@
 """Maps of embeddings in the plane."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semisupcon.plots.style import class_style, draws, hover, new_figure, printable, short, tell_names
 
 if TYPE_CHECKING:
+    from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
 LEGEND_ROWS = 22
@@ -42,7 +43,7 @@ def draw_scatter(
         else np.array([hover(f"{n}: {v:.4g}" if numeric else f"{n}: {v}") for n, v in zip(names, labels, strict=True)])
     )
 
-    def dots(rows: np.ndarray, **style):
+    def dots(rows: np.ndarray, **style: Any) -> "PathCollection":
         return axes.scatter(*points[rows].T, linewidths=0, clip_on=False, urls=None if told is None else told[rows].tolist(), **style)
 
     if numeric:
@@ -56,10 +57,16 @@ def draw_scatter(
             drawn.append(dots(np.flatnonzero(labels == name), s=18, color=colour, marker=marker, alpha=0.85))
         shown = min(len(classes), LEGEND_UP_TO)
         heading = printable(label_title) + (f" ({shown} of {len(classes)})" if shown < len(classes) else "")
-        columns, where = 1 + (shown - 1) // LEGEND_ROWS, {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
         # Given explicitly, a name that begins with "_" is shown too.
         legend = axes.legend(
-            drawn[:shown], [short(c) for c in classes[:shown]], title=heading, fontsize=9, frameon=False, ncols=columns, **where
+            drawn[:shown],
+            [short(c) for c in classes[:shown]],
+            title=heading,
+            fontsize=9,
+            frameon=False,
+            ncols=1 + (shown - 1) // LEGEND_ROWS,
+            loc="center left",
+            bbox_to_anchor=(1.01, 0.5),
         )
         tell_names(legend.get_texts(), classes[:shown])
     axes.set(title=printable(title), xticks=[], yticks=[], xlabel=printable(x), ylabel=printable(y))

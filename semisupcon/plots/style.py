@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from semisupcon.errors import ConfigError
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008): distinct for every kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = "os^Dv<>PX*"
-GRID = {"color": "black", "alpha": 0.12, "linewidth": 0.6}
+GRID: dict[str, Any] = {"color": "black", "alpha": 0.12, "linewidth": 0.6}
 _HOVER = "hover:"
+
+P = ParamSpec("P")
 
 
 def require_matplotlib() -> None:
@@ -26,11 +28,11 @@ def require_matplotlib() -> None:
         raise ConfigError("Figures and reports need matplotlib. Install it: pip install matplotlib") from error
 
 
-def draws(function: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
+def draws(function: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
     """Decorator of functions that return a figure: names that contain ``$`` are text, not formulas."""
 
     @wraps(function)
-    def drawn(*args, **kwargs) -> "Figure":
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
         require_matplotlib()
         from matplotlib import rc_context
 
@@ -40,7 +42,7 @@ def draws(function: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
     return drawn
 
 
-def new_figure(width: float, height: float, **kwargs) -> tuple["Figure", "Axes"]:
+def new_figure(width: float, height: float, **kwargs: Any) -> tuple["Figure", "Axes"]:
     """A figure of ``width`` by ``height`` inches with one pair of axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

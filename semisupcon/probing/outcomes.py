@@ -40,15 +40,18 @@ def rows_of(
     predictions, head = _write_files(outcome, case, out, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, identity)
     intervals, level = outcome.intervals, outcome.chance
     if outcome.scores is not None:
-        drawn = bootstrap(task.kind, test.targets, outcome.scores, task.classes, resamples)
-        save_draws(drawn, draws_file(task.kind, out, [predictions], resamples))
+        drawn = bootstrap(task.label_kind, test.targets, outcome.scores, task.classes, resamples)
+        save_draws(drawn, draws_file(task.label_kind, out, [predictions], resamples))
         intervals = {metric: (value, *drawn.interval(metric)) for metric, value in main_first(task.metric, drawn.values).items()}
     if level is None:
         known = next(iter(intervals), None) == task.metric
-        level = chance(task.kind, task.metric, train.targets, test.targets, task.classes) if known else float("nan")
+        level = float("nan")
+        if known:
+            answers = train.targets, test.targets
+            level = chance(task.label_kind, task.metric, *answers, task.classes)
     return [
         Row(
-            task=task.name, kind=task.kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
+            task=task.name, kind=task.label_kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
             representation=subject.representation, method=name,
             aggregation=case.settings.aggregation if "aggregation" in method.depends else "embedding",
             train_share=train_share * outcome.share, detail=outcome.detail, seed=case.seed, metric=metric, value=value, low=low, high=high,
@@ -67,7 +70,8 @@ def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: s
     predictions = head = ""
     if outcome.scores is not None:
         predictions = f"predictions/{stem}.csv"
-        write_predictions(out / predictions, test.paths, test.targets, outcome.scores, task.classes, task.kind)
+        about = task.classes, task.label_kind
+        write_predictions(out / predictions, test.paths, test.targets, outcome.scores, *about)
     if outcome.curve:
         file = out / "curves" / f"{stem}.json"
         write_text(file, json.dumps(outcome.curve))
@@ -76,13 +80,13 @@ def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: s
         subject = replace(subject, encoder=outcome.encoder)
     if outcome.head is not None:
         head = f"heads/{stem}.safetensors"
-        about = {
+        written = {
             "task": task.name,
             "classes": list(task.classes),
             "aggregation": case.settings.aggregation,
             "encoder": subject.fingerprint(),
         }
-        save_head(outcome.head, out / head, about)
+        save_head(outcome.head, out / head, written)
     return predictions, head
 
 

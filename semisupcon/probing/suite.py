@@ -70,6 +70,10 @@ class Suite:
     resamples: int = RESAMPLES
     trust: tuple[str, ...] = ()
 
+    def probes(self) -> list[Method]:
+        """The methods themselves."""
+        return [find_method(method) for method in self.methods]
+
 
 def run(suite: Suite) -> Results:
     """Run what is not done yet; results stand in ``out/results.csv``.
@@ -77,29 +81,30 @@ def run(suite: Suite) -> Results:
     Raises:
         UserError: for anything that is missing or cannot work, before the first probe where it can be known then.
     """
-    suite = replace(suite, methods=[find_method(method) for method in suite.methods])
+    suite = replace(suite, methods=[*suite.probes()])
     suite.studies.check()
     by_name: dict[str, str] = {}
-    for method in suite.methods:
+    for method in suite.probes():
         if by_name.setdefault(method.name, key_of(method)) != key_of(method):
             raise ConfigError(f"Two methods are called '{method.name}'; their results could not be told apart.")
     subjects = load_subjects(suite)
     tasks = [task for text in suite.tasks for task in rounds(suite, text)]
-    for method in suite.methods:
+    for method in suite.probes():
         if not any(task.kind in method.kinds for task in tasks):
             kinds = " or ".join(method.kinds)
             raise ConfigError(f"{method.name} answers {kinds} tasks, and there is none among {', '.join(suite.tasks)}.")
     for task in tasks:
-        suite.settings.check(task.kind)
+        suite.settings.check(task.label_kind)
         suite.studies.check_task(task)
-    for method in suite.methods:
+    for method in suite.probes():
         for subject in subjects:
             method.check(subject, suite.fine_tuning, suite.trust)
     results = Results(suite.out / RESULTS)
     total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
     for task in tasks:
         asked = (suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
-        content = identity_of(*asked, *([task.metric] if task.metric != KINDS[task.kind].main else []))
+        usual = task.metric == KINDS[task.label_kind].main
+        content = identity_of(*asked, *([] if usual else [task.metric]))
         for subject in subjects:
             _probe(suite, task, subject, content, results, (done, total))
             done += len(_units(suite, task, subject))
@@ -109,7 +114,7 @@ def run(suite: Suite) -> Results:
 def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Method, int]]:
     """Methods and seeds by which an encoder is probed on a task."""
     units = []
-    for method in suite.methods:
+    for method in suite.probes():
         seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method.one_seed else suite.seeds
         units += [(method, seed) for seed in seeds if task.kind in method.kinds]
     return units
@@ -194,7 +199,7 @@ def _probe(suite: Suite, task: LabelledClips, subject: Subject, content: str, re
     if task.fold <= 1 and subject.seed in (None, suite.seeds[0]):
         name = file_name(task.name, subject.name, subject.representation)
         study_map(suite.studies, suite.out, name, case, identity_of(*told))
-        again = {method.name: method for method in suite.methods if method.rerun}
+        again = {method.name: method for method in suite.probes() if method.rerun}
         study_robustness(suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples, again)
         study_invariance(suite.studies, suite.out, name, probed, case, identity_of(*told))
 
@@ -214,6 +219,7 @@ def score_saved_head(suite: Suite) -> Results:
         ConfigError: when several encoders are given, or the head's classes are not the task's.
         CheckpointError: when the head is none, or of another encoder.
     """
+    assert suite.head is not None
     subjects, results = load_subjects(suite), Results(suite.out / RESULTS)
     if len(subjects) != 1:
         raise ConfigError(f"A head belongs to one encoder; {len(subjects)} were given.")
@@ -231,5 +237,6 @@ def score_saved_head(suite: Suite) -> Results:
 
 def _features(suite: Suite, task: LabelledClips, subject: Subject) -> tuple[Subject, Features]:
     if subject.source == "random" and suite.calibrate:
+        assert subject.seed is not None  # an untrained encoder is drawn from one
         subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
     return subject, suite.embedder.features(subject, task)

@@ -4,13 +4,14 @@ import logging
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.callbacks import Timer
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import DiskError
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.pending import row_of_step, validation_follows, within_accumulation
@@ -39,7 +40,7 @@ class EndWell(L.Callback):
         # Lightning has set its own handlers by now.
         environment = trainer._accelerator_connector.cluster_environment
         if getattr(environment, "auto_requeue", False):
-            self._requeue_signal = environment.requeue_signal
+            self._requeue_signal = cast("SLURMEnvironment", environment).requeue_signal
         try:
             hangup = getattr(signal, "SIGHUP", None)  # The terminal was closed; under nohup it is ignored.
             if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN:
@@ -101,8 +102,9 @@ class JobTimer(Timer):
 class Throughput(L.Callback):
     """Clips per second, over all processes, in the progress bar and the metrics: between two logged steps, validation left out."""
 
-    def __init__(self):
-        self._clips, self._since = 0, None
+    def __init__(self) -> None:
+        self._clips = 0
+        self._since: float | None = None
 
     def on_train_batch_start(self, *_: Any) -> None:
         if self._since is None:
@@ -110,7 +112,8 @@ class Throughput(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
         self._clips += len(batch["clip"]) * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % settings_of(trainer).log_every_n_steps == 0:
+            assert self._since is not None  # since the batch started
             rate = self._clips / max(time.perf_counter() - self._since, 1e-9)
             module.log("clips_per_second", rate, prog_bar=True)
             self._clips, self._since = 0, None
@@ -133,7 +136,7 @@ class DrawMatrices(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         # Also at the first step, so that a mistake in the targets is seen before hours are spent on it.
         due = self.every_n_steps and (trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0)
-        if not due or not trainer.is_global_zero or trainer.fast_dev_run:
+        if not due or not trainer.is_global_zero or settings_of(trainer).fast_dev_run:
             return
         self.draw(trainer, module, batch)
 
@@ -151,8 +154,10 @@ class DrawMatrices(L.Callback):
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(key=name, images=[figure], step=trainer.global_step)
-                elif hasattr(getattr(logger, "experiment", None), "add_figure"):
-                    logger.experiment.add_figure(name, figure, trainer.global_step, close=False)
+                    continue
+                experiment: Any = getattr(logger, "experiment", None)
+                if hasattr(experiment, "add_figure"):
+                    experiment.add_figure(name, figure, trainer.global_step, close=False)
             try:
                 save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")
             except DiskError as error:

@@ -31,8 +31,12 @@ class Estimate(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         data = getattr(trainer, "datamodule", None)
-        large = data is not None and data.samples and data.batch_size * data.views * data.samples >= LARGE_STEP
-        if not large or trainer.strategy.root_device.type != "cpu" or trainer.global_step or not trainer.is_global_zero:
+        if data is None or not data.samples:
+            return
+        large = data.batch_size * data.views * data.samples >= LARGE_STEP
+        if not large or trainer.strategy.root_device.type != "cpu":
+            return
+        if trainer.global_step or not trainer.is_global_zero:
             return
         seconds, size = estimate(module, data.batch_size, data.views, data.samples)
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -74,11 +78,13 @@ def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[fl
     found = []
     with torch.random.fork_rng(devices=[]):
         for clips in TRIALS:
-            trial = copy.deepcopy(torch.nn.ModuleDict({"encoder": module.encoder, "criterion": module.criterion})).train()
+            encoder, criterion = copy.deepcopy((module.encoder, module.criterion))
+            encoder.train()
+            criterion.train()
             batch = _batch(module, clips, views, samples)
             begin, kept = time.perf_counter(), _Kept()
             with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor):
-                loss = trial["criterion"].losses(batch, Encode(trial["encoder"]))["loss"]
+                loss = criterion.losses(batch, Encode(encoder))["loss"]
             loss.backward()
             found.append((time.perf_counter() - begin, kept.size))
     (first_seconds, first_size), (seconds, size) = found
@@ -90,8 +96,9 @@ def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[fl
 class _Kept:
     """Counts the bytes that the backward pass needs, each storage once."""
 
-    def __init__(self):
-        self.size, self._seen = 0, set()
+    def __init__(self) -> None:
+        self.size = 0
+        self._seen: set[int] = set()
 
     def pack(self, tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()

@@ -80,6 +80,7 @@ class Finite:
         before, self._before = self._before, None
         if not any(flags := _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()):
             return False
+        assert before is not None  # remembered in this mode before each forward pass
         for name, buffer in module.named_buffers():
             buffer.copy_(before[name])
         module.criterion.restore_pending({})

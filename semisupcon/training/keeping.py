@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import torch
@@ -13,11 +13,15 @@ from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomically
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import ConfigError, DiskError, UserError
 from semisupcon.training.finders import finders_of
 from semisupcon.training.finite import check_weights
 from semisupcon.training.loggers import MetricsFile
 from semisupcon.training.pending import row_of_step, row_of_validation, validation_follows, within_accumulation
+
+if TYPE_CHECKING:
+    from semisupcon.training.objective import Objective
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +132,7 @@ class KeepCheckpoints(Checkpoint):
         if value is not None and self.improves(float(value)):
             before, self.best = self.best, float(value)
             self._row = row
-            if not trainer.fast_dev_run:
+            if not settings_of(trainer).fast_dev_run:
                 self._refuse_spoilt(trainer)
                 if not self._write(trainer, BEST):
                     self.best = before
@@ -160,7 +164,7 @@ class KeepCheckpoints(Checkpoint):
 
     @staticmethod
     def _refuse_spoilt(trainer: L.Trainer) -> None:
-        module = trainer.lightning_module
+        module = cast("Objective", trainer.lightning_module)
         if not module.finite.skips:
             module.finite.check(module)
         check_weights(module)
@@ -177,7 +181,7 @@ class KeepCheckpoints(Checkpoint):
         Raises:
             DiskError: if the disk does not take it for the second time.
         """
-        if trainer.fast_dev_run:
+        if settings_of(trainer).fast_dev_run:
             return
         if again or trainer.global_step != self._saved_step:
             self._refuse_spoilt(trainer)
@@ -216,7 +220,8 @@ def _metrics(trainer: L.Trainer) -> list[MetricsFile]:
 
 def _averages(trainer: L.Trainer) -> bool:
     """Whether a callback replaces the trained weights at the end of training without keeping them in checkpoints."""
-    return any(isinstance(callback, StochasticWeightAveraging) for callback in trainer.callbacks)
+    callbacks = settings_of(trainer).callbacks
+    return any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks)
 
 
 def _differ(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -235,10 +240,12 @@ class BeforeOthers(L.Callback):
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         module.setup(stage)
         # Lightning calls finders before all other callbacks when the fit starts.
-        module.searching = not trainer.fast_dev_run and bool(finders_of(trainer.callbacks))
+        settings = settings_of(trainer)
+        finding = bool(finders_of(settings.callbacks))
+        cast("Objective", module).searching = finding and not settings.fast_dev_run
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        if trainer.is_global_zero and not settings_of(trainer).fast_dev_run:
             self.write_down()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:

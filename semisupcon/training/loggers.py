@@ -4,9 +4,9 @@ import csv
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -14,6 +14,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from semisupcon.errors import ConfigError, DiskError
 from semisupcon.files import atomic_open, cells, disk_errors, plain_cell, sync
 from semisupcon.training.runs import METRICS, Run
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import WandbLogger
 
 log = logging.getLogger(__name__)
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of wandb
@@ -82,14 +85,15 @@ class MetricsFile(Logger):
         self._rows_to_write, self._full = [], False
 
     def _append(self) -> None:
-        if self.columns is None:
-            self._open()
-        if new := [c for c in dict.fromkeys(c for row in self._rows_to_write for c in row) if c not in self.columns]:
-            self._rewrite([*self.columns, *new], self._rows())
+        columns = self._open() if self.columns is None else self.columns
+        names = dict.fromkeys(c for row in self._rows_to_write for c in row)
+        if new := [c for c in names if c not in columns]:
+            columns = self._rewrite([*columns, *new], self._rows())
         before = self.path.stat().st_size
         try:
             with disk_errors(self.path), self.path.open("a", newline="") as file:
-                csv.DictWriter(file, self.columns, lineterminator="\n").writerows(self._rows_to_write)
+                writer = csv.DictWriter(file, columns, lineterminator="\n")
+                writer.writerows(self._rows_to_write)
         except DiskError:
             os.truncate(self.path, before)  # A part of a row would be read as a row.
             raise
@@ -116,10 +120,10 @@ class MetricsFile(Logger):
         if self._rows_to_write:
             log.warning("%d rows of %s could not be written.", len(self._rows_to_write), self.path)
 
-    def _open(self) -> None:
+    def _open(self) -> list[str]:
         rows = self._rows() if self.path.exists() else []
         kept = [r for r in rows if self.resumed_step is not None and int(r["step"]) < self.resumed_step]
-        self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
+        return self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
@@ -127,12 +131,29 @@ class MetricsFile(Logger):
         with self.path.open(newline="") as file:
             return [{plain_cell(k): v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
 
-    def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
+    def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> list[str]:
         with atomic_open(self.path, newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writerow(dict(zip(columns, cells(columns), strict=True)))
             writer.writerows(rows)
         self.columns = columns
+        return columns
+
+
+def tell(loggers: Iterable[Logger], config: dict[str, Any], text: str) -> dict[str, Any]:
+    """Give wandb the configuration, and TensorBoard its text.
+
+    Returns:
+        What the run remembers: ``wandb_id``, or nothing.
+    """
+    remembered: dict[str, Any] = {}
+    for logger in loggers:
+        if type(logger).__name__ == "WandbLogger":  # Named, as wandb may not be installed.
+            cast("WandbLogger", logger).experiment.config.update(config, allow_val_change=True)
+            remembered["wandb_id"] = logger.version
+        elif type(logger).__name__ == "TensorBoardLogger":
+            cast("TensorBoardLogger", logger).experiment.add_text("run", text)
+    return remembered
 
 
 def _may_log_in() -> bool:

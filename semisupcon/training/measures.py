@@ -1,9 +1,9 @@
 """What training reads from batches and embeddings: waveforms for statistics, two views, measures of an embedding without labels."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as L
 import torch
@@ -16,8 +16,9 @@ from semisupcon.data.packed.on_device import waveforms
 
 def first_views(batch: Batch, views: int) -> Batch:
     """The batch with its first ``views`` views only; validation always reads two."""
-    narrowed = {k: (v[:, :views] if k in ("audio", "length", "key", "applied", "parameters") else v) for k, v in batch.items()}
-    return Batch(**narrowed)
+    of_views = ("audio", "length", "key", "applied", "parameters")
+    tensors = cast("dict[str, Tensor]", batch)
+    return cast("Batch", {k: v[:, :views] if k in of_views else v for k, v in tensors.items()})
 
 
 def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
@@ -51,9 +52,29 @@ def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterat
         yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
 
 
+def of_all_ranks(module: L.LightningModule, parts: Iterable[Tensor]) -> Tensor:
+    """Parts ``[n_i, ...]`` joined, of all W ranks: ``[W, N, ...]``, or ``[N, ...]`` on one device."""
+    gathered = module.all_gather(torch.cat(list(parts)))
+    assert isinstance(gathered, Tensor)  # as what was given
+    return gathered
+
+
 def take_scored(losses: dict[str, Any]) -> list[Scored]:
     """Remove what is `Scored` from the answer of a criterion, and return it."""
     return [losses.pop(name) for name, value in list(losses.items()) if isinstance(value, Scored)]
+
+
+def metrics_of_all(
+    module: L.LightningModule,
+    parts: Sequence[Scored],
+    clips: int,
+    once: list[int],
+) -> dict[str, Tensor]:
+    """`metrics` over the batches of all ranks, of which ``once`` picks each of the clips once."""
+    scores = of_all_ranks(module, (part.scores for part in parts))
+    targets = of_all_ranks(module, (part.targets for part in parts))
+    scores, targets = (x.reshape(clips, *x.shape[-2:])[once] for x in (scores, targets))
+    return metrics(Scored(scores, targets, *parts[0][2:]))
 
 
 def metrics(scored: Scored) -> dict[str, Tensor]:

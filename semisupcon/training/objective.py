@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import pytorch_lightning as L
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semisupcon.batch import Batch, DataFacts, Scored
 from semisupcon.checkpoints import FORMAT, check_format, plain_facts
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
@@ -18,8 +19,8 @@ from semisupcon.importer.starting import freeze_parts, read_weights, start_from
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
+from semisupcon.training import measures
 from semisupcon.training.finite import Finite
-from semisupcon.training.measures import effective_rank, first_views, metrics, retrieval_accuracy, take_scored, training_waveforms
 from semisupcon.training.optimization import parameter_groups
 from semisupcon.training.pending import pending_of, restore_pending
 from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
@@ -127,7 +128,7 @@ class Objective(L.LightningModule):
             self.facts = data.facts
             self.criterion.prepare(self.facts)
             # Before weights are restored: those of a checkpoint win. Of the criterion too, which may hold followers of the encoder.
-            fit_statistics(self, training_waveforms(data))
+            fit_statistics(self, measures.training_waveforms(data))
 
     @property
     def lr(self) -> float:
@@ -163,12 +164,13 @@ class Objective(L.LightningModule):
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
         """The configured schedule of an optimizer; one that needs the length of the run is told it."""
+        make = cast("Callable[..., Any]", self.make_scheduler)  # asked for only where there is one
         try:
-            scheduler = self.make_scheduler(optimizer)
+            scheduler = make(optimizer)
         except (TypeError, ValueError) as error:
             if "total_steps" not in str(error):
                 raise
-            scheduler = self.make_scheduler(optimizer, total_steps=self._run_length())
+            scheduler = make(optimizer, total_steps=self._run_length())
         if getattr(scheduler, "total_steps", 0) is None:
             scheduler.total_steps = self._run_length()
         return scheduler
@@ -220,7 +222,7 @@ class Objective(L.LightningModule):
         self.finite.before(self)
         losses = self.criterion.losses(batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0:
             skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
             rates = {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]} if self.trainer.optimizers else {}
             self.log_dict({name: value.detach() for name, value in losses.items()} | rates | skipped)
@@ -229,7 +231,7 @@ class Objective(L.LightningModule):
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         # Here and not at the end of the batch, where a callback may already have saved the weights.
         if self.finite.skips and not self.searching:
-            result = optimizer_closure()
+            result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning gives one
             if self.finite.take_back(self):
                 optimizer.zero_grad()
                 return
@@ -244,13 +246,14 @@ class Objective(L.LightningModule):
         shown, augment = batch, getattr(getattr(self.trainer, "datamodule", None), "augmented", None)
         if self.criterion.predicts_augmentation and augment is not None:
             shown = augment(batch)
-        losses = self.criterion.losses(first_views(shown, self.criterion.views), self.encode)
+        shown = measures.first_views(shown, self.criterion.views)
+        losses = self.criterion.losses(shown, self.encode)
         losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
-        self._scored.append(take_scored(losses))
+        self._scored.append(measures.take_scored(losses))
         self.log_dict(
             {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
         )
-        two = first_views(batch, 2)
+        two = measures.first_views(batch, 2)
         embeddings = self.encoder(two["audio"].flatten(0, 1), length=two["length"].flatten())
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
@@ -261,20 +264,17 @@ class Objective(L.LightningModule):
         the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse. Then the
         metrics of what the criterion predicts, see `semisupcon.training.measures.metrics`.
         """
-        clips = self.all_gather(torch.cat([c for c, _ in self._validation])).flatten()
-        views = self.all_gather(torch.cat([e for _, e in self._validation])).view(len(clips), 2, -1)
-        self._validation.clear()
+        clips = measures.of_all_ranks(self, (c for c, _ in self._validation)).flatten()
         # Ranks may share clips where their number does not divide evenly: each counts once.
-        first = {clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}
-        once = sorted(first.values())
-        views = views[once]
-        self.log("val_top1", retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
-        self.log("val_rank", effective_rank(views[:, 0]))
+        once = sorted({clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}.values())
+        views = measures.of_all_ranks(self, (e for _, e in self._validation)).view(len(clips), 2, -1)[once]
+        self._validation.clear()
+        self.log("val_top1", measures.retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
+        self.log("val_rank", measures.effective_rank(views[:, 0]))
         # One metric of all clips: the mean over batches is another number.
         for parts in zip(*self._scored, strict=True):
-            both = [torch.cat([part[i] for part in parts]) for i in (0, 1)]
-            scores, targets = (self.all_gather(x).reshape(len(clips), *x.shape[1:])[once] for x in both)
-            self.log_dict({f"val_{k}": v for k, v in metrics(Scored(scores, targets, *parts[0][2:])).items()})
+            found = measures.metrics_of_all(self, parts, len(clips), once)
+            self.log_dict({f"val_{k}": v for k, v in found.items()})
         self._scored.clear()
 
     # -- checkpoints ------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -24,7 +25,7 @@ def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Paramet
     in_norms = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
     # Those of recurrent layers are called bias_ih_l0 and the like.
     spared = {n for n, p in trainable if id(p) in in_norms or n.rpartition(".")[2].startswith("bias")}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for n, p in trainable if n not in spared]},
         {"params": [p for n, p in trainable if n in spared], "weight_decay": 0.0},
     ]
@@ -48,7 +49,7 @@ class _Closed(LRScheduler):
     def factor(self, step: int) -> float:
         raise TypeError(f"{type(self).__name__} defines no factor(step)")
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
         return [base * self.factor(self.last_epoch) for base in self.base_lrs]
 
 

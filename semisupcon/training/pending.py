@@ -4,11 +4,14 @@ Under ``accumulate_grad_batches`` a validation can fall between two optimizer st
 so far and what the criterion has collected (`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
 from semisupcon.distributed import gathered, world_size
+
+if TYPE_CHECKING:
+    from semisupcon.objectives.base import Criterion
 
 
 def within_accumulation(trainer: Any) -> bool:
@@ -55,4 +58,4 @@ def restore_pending(module: nn.Module, state: dict[str, Any] | None, rank: int) 
         if (stored := state["gradients"].get(name)) is not None:
             own = stored[rank] if len(stored) == world_size() else stored.mean(dim=0)
             parameter.grad = own.to(parameter.device, parameter.dtype)
-    module.criterion.restore_pending(state["criterion"])
+    cast("Criterion", module.criterion).restore_pending(state["criterion"])

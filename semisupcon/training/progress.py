@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as L
 from pytorch_lightning.callbacks import ProgressBar
 
+from semisupcon.data.trainer_settings import settings_of
 from semisupcon.training.callbacks import EndWell
 
 EVERY_TERMINAL, EVERY_LOG = 1.0, 30.0  # seconds between two lines
@@ -21,7 +22,7 @@ class RunProgress(ProgressBar):
     The loss is read when a line is printed and at no other time, because reading it waits for the device.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._enabled = True
         self._shown, self._begin, self._first, self._length = 0.0, 0.0, 0, 0
@@ -89,7 +90,7 @@ class RunProgress(ProgressBar):
             sys.stderr.flush()
         except BrokenPipeError:  # Whoever read the output has ended, as `head` does: the run is saved and ends.
             self._enabled = False
-            for callback in self.trainer.callbacks:
+            for callback in settings_of(self.trainer).callbacks:
                 if isinstance(callback, EndWell) and callback.received is None:
                     callback.received = signal.SIGPIPE
         except OSError:  # The terminal is closed, or the disk with the log is full: the run does not depend on it.

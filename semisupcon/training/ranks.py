@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import torch
@@ -20,6 +20,9 @@ import torch
 from semisupcon.checkpoints import LAST
 from semisupcon.errors import DiskError
 from semisupcon.training.keeping import KeepCheckpoints
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loops.progress import _ProcessedTracker
 
 LOOK, GRACE = 0.2, 60.0  # seconds between two looks; seconds to save in
 _LOST = re.compile(r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer", re.IGNORECASE)
@@ -45,7 +48,8 @@ class WatchRanks(L.Callback):
             return
         for thread in threading.enumerate():
             if thread.name == "child-process-observer":
-                thread._run = lambda: True
+                observer: Any = thread  # of a private class
+                observer._run = lambda: True
         threading.Thread(target=self._watch, args=(processes,), daemon=True, name="watch-ranks").start()
 
     def _watch(self, processes: list[Any]) -> None:
@@ -93,7 +97,8 @@ class WatchRanks(L.Callback):
                 if name in self._buffers:
                     buffer.copy_(self._buffers[name])
         for part in (progress.total, progress.current):
-            part.ready = part.started = part.processed = part.completed
+            tracker = cast("_ProcessedTracker", part)  # of batches, always
+            tracker.ready = tracker.started = tracker.processed = tracker.completed
         try:
             # Not through the trainer, which would wait for the others.
             checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)

@@ -59,7 +59,7 @@ def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
     return {"class": type(scheduler).__name__, "settings": settings}
 
 
-def check(content: dict[str, Any], model: nn.Module, path: Path) -> None:
+def check(content: dict[str, Any], model: Any, path: Path) -> None:
     """Refuse to resume a checkpoint with a model or optimizer that its state does not fit; ``model`` is an `Objective`, and stays as it is.
 
     Raises:

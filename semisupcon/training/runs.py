@@ -54,7 +54,7 @@ class Run:
         self.content.clear()
         return content
 
-    def remember(self, **facts) -> None:
+    def remember(self, **facts: Any) -> None:
         """Add to the stored facts of the run."""
         self.state.update(facts)
         write_text(self.folder / STATE, json.dumps(self.state, indent=2) + "\n")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
@@ -10,16 +10,31 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semisupcon.audio.pcm import to_float
+from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips
 from semisupcon.data.packed.reading import PackedAudio
 
 log = logging.getLogger(__name__)
 
 
+class PlacedBatch(TypedDict):
+    """A `Batch` without audio.
+
+    Keys:
+        place: ``[B, V]`` int64, first sample of each view in the concatenated shards.
+        length: ``[B, V]`` int64, samples of it that exist.
+        targets, clip, key: as in `Batch`.
+    """
+
+    place: Tensor
+    length: Tensor
+    targets: Tensor
+    clip: Tensor
+    key: Tensor
+
+
 class Places(Dataset):
     """Where the views of `Clips` lie in the concatenated shards, instead of their samples.
-
-    A batch holds ``place [B, V]`` (first sample of a view) and ``length [B, V]`` (samples of it that exist) in place of audio.
 
     Args:
         clips: over packed audio.
@@ -27,7 +42,7 @@ class Places(Dataset):
 
     def __init__(self, clips: Clips):
         self.clips = clips
-        audio: PackedAudio = clips.audio
+        audio = cast("PackedAudio", clips.audio)
         begins = np.concatenate([[0], np.cumsum([len(shard) for shard in audio.maps])])
         self.origin = torch.from_numpy(begins[audio.shard] + audio.offset)
         self.pin_memory = False
@@ -35,16 +50,16 @@ class Places(Dataset):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> dict[str, Tensor]:
+    def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> PlacedBatch:
         """The batch of ``(row, key)`` pairs ``[B, 2]``."""
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
         clips = self.clips
         keys = base[:, None] + torch.arange(clips.views)
         start, span, joint = clips.crops(rows, keys)
         if clips.fixed:
-            steps = torch.arange(clips.views) * clips.samples
+            steps = torch.arange(clips.views) * clips.view_samples
             start = torch.where(joint[:, None], start[:, :1] + steps, start)
-            span = torch.where(joint[:, None], clips.samples, span)
+            span = torch.where(joint[:, None], clips.view_samples, span)
         place = self.origin[rows][:, None] + start
         return {"place": place, "length": span, "targets": clips.targets[rows], "clip": clips.clip[rows], "key": keys}
 
@@ -67,9 +82,9 @@ class Resident:
                 self.samples[begin : begin + len(part)] = torch.from_numpy(part.copy()).to(device)
                 begin += len(part)
 
-    def cut(self, batch: dict[str, Any], clips: Clips) -> dict[str, Any]:
+    def cut(self, batch: PlacedBatch, clips: Clips) -> Batch:
         """The batch with ``audio [B, V, 1, T]`` int16 in place of ``place``, as `Clips` would have made it."""
-        place, length = (batch[name].to(self.samples.device) for name in ("place", "length"))
+        place, length = (x.to(self.samples.device) for x in (batch["place"], batch["length"]))
         longest = clips.longest(length)
         time = torch.arange(longest, device=self.samples.device)
         within = time % length[..., None] if clips.repeats else torch.minimum(time, length[..., None] - 1)
@@ -79,10 +94,10 @@ class Resident:
         elif clips.leaves_padding:
             audio = audio * (time < length[..., None])
         rest = {name: value for name, value in batch.items() if name != "place"}
-        return {**rest, "audio": audio[:, :, None], "length": length}
+        return cast("Batch", {**rest, "audio": audio[:, :, None], "length": length})
 
 
-def waveforms(batch: dict[str, Any], clips: Clips | None, resident: Resident | None) -> dict[str, Any]:
+def waveforms(batch: Batch | PlacedBatch, clips: Clips | None, resident: Resident | None) -> Batch:
     """The batch with ``audio [B, V, 1, T]`` float32 in [-1, 1), whatever its loader sent: float32, int16, or places in resident samples.
 
     Args:
@@ -91,8 +106,10 @@ def waveforms(batch: dict[str, Any], clips: Clips | None, resident: Resident | N
         resident: all samples, if they are on the device.
     """
     if resident is not None:
-        batch = resident.cut(batch, clips)
-    return {**batch, "audio": to_float(batch["audio"])}
+        assert clips is not None
+        batch = resident.cut(cast("PlacedBatch", batch), clips)
+    heard = cast("Batch", batch)
+    return {**heard, "audio": to_float(heard["audio"])}
 
 
 def fits(audio: PackedAudio, device: torch.device) -> bool:

@@ -42,9 +42,9 @@ class SourceFile(NamedTuple):
 
 def describe(path: str) -> SourceFile:
     """The present state of a file; raises OSError if it is not there."""
-    path = system_path(path)
-    status = os.stat(path)
-    with open(path, "rb") as file:
+    place = system_path(path)
+    status = os.stat(place)
+    with open(place, "rb") as file:
         ends = file.read(_ENDS)
         file.seek(max(0, status.st_size - _ENDS))
         ends += file.read()
@@ -63,6 +63,7 @@ class Packed:
         folder: what `pack` wrote.
 
     Attributes:
+        where: the folder, for messages.
         sample_rate: Hz.
         sources: the tasks and folders that it was packed from, by their names in the data module.
         clips: its clips, with the columns ``shard`` and ``offset`` (in samples) beside the usual ones; ``frames`` and ``sample_rate`` are those
@@ -74,7 +75,7 @@ class Packed:
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.folder, self.where = Path(folder), str(folder)
         self.header = _read_header(self.folder)
         self.sample_rate: int = self.header["sample_rate"]
         self.sources: dict[str, Any] = self.header["sources"]
@@ -87,9 +88,10 @@ class Packed:
             raise _damaged(self.folder, "its index is not the one that was written")
         self._check_shards(files)
         self._check_sources(files)
-        about = {"root": str(self.folder), "name": self.sources["sl_task"] or ""}
+        classes, kind = self.header["classes"], self.header["kind"]
+        root, name = str(self.folder), self.sources["sl_task"] or ""
         try:
-            self.clips = LabelledClips(files, targets, self.header["classes"], self.header["kind"], **about)
+            self.clips = LabelledClips(files, targets, classes, kind, root=root, name=name)
         except ValueError as error:
             raise _damaged(self.folder, str(error)) from error
 
@@ -116,7 +118,11 @@ class Packed:
         def bad_in(group: tuple[int, pd.DataFrame]) -> list[str]:
             number, clips = group
             spans = zip(clips["name"], clips["offset"], clips["frames"], clips["crc"], strict=True)
-            return [name for name, offset, frames, crc in spans if zlib.crc32(maps[number][offset : offset + frames]) != crc]
+            samples, changed = maps[number], []
+            for name, offset, frames, crc in spans:
+                if zlib.crc32(samples[offset : offset + frames].data) != crc:
+                    changed.append(name)
+            return changed
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             bar = tqdm(pool.map(bad_in, groups), total=len(groups), desc="Checking packed audio", unit="shard", disable=None)
@@ -149,7 +155,7 @@ class Packed:
             first = ", ".join(stale[:5]) + (", ..." if len(stale) > 5 else "")
             raise UserError(f"{len(stale)} source files have changed since they were packed: {first}\nIn: {self.folder}\nPack them again.")
 
-    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int) -> LabelledClips:
+    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int | None) -> LabelledClips:
         """The clips, as far as a run asks for what was packed; labels are left out where it names no sl_task.
 
         Raises:
@@ -158,12 +164,12 @@ class Packed:
         for name, asked in (("sl_task", sl_task), ("ssl_task", ssl_task)):
             if asked is not None and asked != self.sources[name]:
                 raise ConfigError(
-                    f"data.{name} is '{asked}', but the packed set was made with {self.sources[name] or 'none'}.\nIn: {self.folder}\n"
+                    f"data.{name} is '{asked}', but the packed set was made with {self.sources[name] or 'none'}.\nIn: {self.where}\n"
                     "Pack again with this configuration, or leave out data.packed."
                 )
         if sample_rate != self.sample_rate:
             raise ConfigError(
-                f"The packed set is at {self.sample_rate} Hz, the run needs {sample_rate} Hz.\nIn: {self.folder}\n"
+                f"The packed set is at {self.sample_rate} Hz, the run needs {sample_rate} Hz.\nIn: {self.where}\n"
                 f"Pack again with --data.target_sample_rate {sample_rate}."
             )
         if sl_task is not None or self.sources["sl_task"] is None:

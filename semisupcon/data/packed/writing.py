@@ -5,13 +5,13 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from semisupcon.errors import DiskError, UserError
 from semisupcon.files import amount_of, atomic_open, atomic_path, leftovers, sweep, write_text
 from semisupcon.locks import LOCK, folder_lock
 
+Result = TypeVar("Result")
 PLAN = "plan.json"
 SHARD_SAMPLES = 1 << 28  # 512 MiB
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def _pack(
 def _fingerprint(files: pd.DataFrame, clips: LabelledClips, sources: dict[str, Any]) -> str:
     digest = blake2b(json.dumps([VERSION, sources, clips.classes]).encode(), digest_size=16)
     digest.update(files.drop(columns=["path", "source_changed"]).to_csv(index=False).encode())
-    digest.update(np.ascontiguousarray(clips.targets))
+    digest.update(np.ascontiguousarray(clips.targets).data)
     return digest.hexdigest()
 
 
@@ -175,19 +176,20 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
     crc, clipped = np.zeros(len(files), np.int64), 0
     seconds = files["frames"].sum() / files["sample_rate"].iloc[0]
     with tqdm(total=round(float(seconds)), desc="Packing", unit="s", unit_scale=True, disable=None) as bar:
-        for number, clips in files.groupby("shard"):
+        for _, clips in files.groupby("shard"):
+            number = int(clips["shard"].iloc[0])
             path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
             samples = int(clips["frames"].sum())
             if not (path.exists() and notes.exists()):
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
-                results = []
+                written_down = []
                 with atomic_path(path) as unfinished:
                     # Closed in this order: no thread writes into a file that is closed.
                     with _reserve(unfinished, samples) as store, closing(_ahead(pool, partial(_write_clip, store), rows)) as written:
                         for result, frames in zip(written, clips["frames"], strict=True):
-                            results.append(result)
+                            written_down.append(result)
                             bar.update(frames / clips["sample_rate"].iloc[0])
-                    write_text(notes, json.dumps(results))
+                    write_text(notes, json.dumps(written_down))
             else:
                 bar.update(samples / clips["sample_rate"].iloc[0])
             results = np.array(json.loads(notes.read_text()), np.int64)
@@ -221,11 +223,11 @@ def _write_clip(store: BinaryIO, path: str, own_rate: int, own_frames: int, samp
     def put(block: np.ndarray) -> None:
         nonlocal crc, clipped, done
         samples, beyond = to_int16(block[: frames - done])
-        data, at = memoryview(samples).cast("B"), 2 * (offset + done)
+        data, at = samples.data.cast("B"), 2 * (offset + done)
         while len(data):
             written = os.pwrite(store.fileno(), data, at)
             data, at = data[written:], at + written
-        crc, clipped, done = zlib.crc32(samples, crc), clipped + beyond, done + len(samples)
+        crc, clipped, done = zlib.crc32(samples.data, crc), clipped + beyond, done + len(samples)
 
     for block in read_blocks(path, sample_rate, own_frames):
         put(block)
@@ -234,7 +236,11 @@ def _write_clip(store: BinaryIO, path: str, own_rate: int, own_frames: int, samp
     return crc, clipped
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable, items: Iterator) -> Iterator:
+def _ahead(
+    pool: ThreadPoolExecutor,
+    function: Callable[..., Result],
+    items: Iterable[tuple],
+) -> Generator[Result, None, None]:
     """Results in order, with no more than a few clips in memory a thread."""
     waiting = []
     try:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,11 @@ def _clipped(loud: np.ndarray, run: int) -> tuple[int, int]:
 
 
 def check(
-    task: str, root: str | Path | None, max_missing: float = MAX_MISSING, max_unreadable: float = MAX_UNREADABLE, **options
+    task: str,
+    root: str | Path | None,
+    max_missing: float = MAX_MISSING,
+    max_unreadable: float = MAX_UNREADABLE,
+    **options: Any,
 ) -> Findings:
     """Look at a data set.
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from semisupcon.datasets import TASKS, find_task
-from semisupcon.datasets.card import Archive
+from semisupcon.datasets.card import Archive, card_of
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import write_text
 from semisupcon.locks import folder_lock
@@ -38,11 +38,11 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
         ConfigError: for a task without official archives, saying which have some.
         UserError: if fetching fails, or what was fetched is not what it should be.
     """
-    card = find_task(task).card
+    card = card_of(find_task(task))
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--data_dir {folder} is a file and no folder. Give the folder to unpack into.")
     if not card.archives:
-        others = ", ".join(name for name in sorted(TASKS) if find_task(name).card.archives)
+        others = ", ".join(name for name in sorted(TASKS) if card_of(find_task(name)).archives)
         where = f" It can be had from {card.source}." if card.source else ""
         raise ConfigError(f"'{task}' has no official archive with a published checksum.{where}\nTasks that have: {others}")
     say(f"{task}, licence: {card.licence} ({card.source})")
@@ -140,7 +140,7 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
     is_zip = begun.name.endswith(".zip.unpacking")
     try:
         with zipfile.ZipFile(part) if is_zip else tarfile.open(part) as archive:
-            if is_zip:
+            if isinstance(archive, zipfile.ZipFile):
                 names = [member.filename for member in archive.infolist() if not member.is_dir()]
             else:
                 names = [member.name for member in archive.getmembers() if not member.isdir()]
@@ -150,7 +150,8 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
                     f"In: {folder}\nGive another --data_dir, or --overwrite to replace them (the archive is kept in {part.name})."
                 )
             write_text(begun, "")
-            if is_zip:  # leaves out "..", drives and leading slashes by itself
+            if isinstance(archive, zipfile.ZipFile):
+                # Leaves out "..", drives and leading slashes by itself.
                 archive.extractall(folder)
             else:
                 archive.extractall(folder, filter="data")

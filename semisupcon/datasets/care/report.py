@@ -6,6 +6,7 @@ import numpy as np
 
 from semisupcon.datasets import TASKS, find_task
 from semisupcon.datasets.base import SPLITS
+from semisupcon.datasets.card import card_of
 from semisupcon.datasets.care.check import Findings
 
 SHOWN, MOST_SHOWN = 5, 100
@@ -32,7 +33,7 @@ def list_of_tasks() -> str:
     """One line a task: label kind, classes, split, metric, licence."""
     rows = []
     for task in sorted(TASKS):
-        card = find_task(task).card
+        card = card_of(find_task(task))
         rows.append((task, card.kind, "-" if card.classes is None else card.classes, card.split, card.metric, card.licence))
     return table_of(rows, ("task", "labels", "classes", "split", "metric", "licence"))
 

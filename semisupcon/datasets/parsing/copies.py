@@ -40,6 +40,7 @@ def copies(paths: Sequence[str]) -> np.ndarray:
         join(_groups(enumerate(fact[:2] if fact else path for fact, path in zip(facts, paths, strict=True))))
         join(_groups((i, os.path.splitext(path)[0]) for i, path in enumerate(paths)))
         join(_of_other_formats(group, paths) for group in _groups((i, _name(path)) for i, path in enumerate(paths)))
+        alike: list[tuple[int, Hashable]]
         alike = [(i, fact[2]) for i, fact in enumerate(facts) if fact and fact[2] and first[i] == i]
         for look in (_middle, _digest):
             alike = [(i, fact) for group in _groups(alike, keep_fact=True) for i, fact in group]

@@ -8,11 +8,13 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError, nearest
 
+Values = TypeVar("Values", pd.Series, pd.DataFrame)
 SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 csv.field_size_limit(1 << 24)
 
@@ -60,10 +62,18 @@ def read_text(file: Path) -> str:
         raise AnnotationError(file, line, f"Byte 0x{data[error.start]:02x} is not UTF-8 text.", "Convert the file to UTF-8.") from None
 
 
-def located(values: pd.Series | pd.DataFrame, files: Sequence[str | Path] | Path, lines: Sequence[int] | None = None):
+def located(
+    values: Values,
+    files: Sequence[str | Path] | Path,
+    lines: Sequence[int] | None = None,
+) -> Values:
     """``values`` with the file, or files, and lines they come from as index; no lines where a label is the name of a file."""
-    files = [str(file) for file in files] if not isinstance(files, str | Path) else [str(files)] * len(values)
-    values.index = pd.MultiIndex.from_arrays([files, lines if lines is not None else [0] * len(values)], names=["file", "line"])
+    if isinstance(files, str | Path):
+        names = [str(files)] * len(values)
+    else:
+        names = [str(file) for file in files]
+    numbers = [0] * len(values) if lines is None else list(lines)
+    values.index = pd.MultiIndex.from_arrays([names, numbers], names=["file", "line"])
     return values
 
 
@@ -152,14 +162,17 @@ def read_table(
         line, names = next(lines_of_file, (0, []))
         if names:
             _check_header(file, line, names, columns, separator)
-    rows, lines = [], []
+    rows: list[Sequence[str | list[str]]] = []
+    lines = []
     for line, fields in lines_of_file:
+        row: Sequence[str | list[str]] = fields
         if ragged:
-            fields = [*fields[: len(names)], *[""] * (len(names) - len(fields)), fields[len(names) :]]
+            short = [""] * (len(names) - len(fields))
+            row = [*fields[: len(names)], *short, fields[len(names) :]]
         elif len(fields) != len(names):
             problem, remedy = f"{len(fields)} fields where {len(names)} are expected.", _separator_hint(fields, separator, len(names))
             raise AnnotationError(file, line, problem, remedy)
-        rows.append(fields)
+        rows.append(row)
         lines.append(line)
     if not rows:
         raise AnnotationError(file, None, "The table has no rows.", "Fetch or write it again.")

@@ -4,7 +4,7 @@ Every clip or group is ranked by a hash of seed and name, so neither the order o
 names are drawn on every machine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def balanced_group_split(
     np.add.at(held, member, targets)
     wanted = np.outer(list(fractions.values()), held.sum(axis=0)) + 1e-9
     lacking, split_of = wanted.copy(), np.zeros(len(names), int)
-    for group in sorted(_ranked(names, seed), key=lambda i: -held[i].sum()):
+    for group in sorted(_ranked(names.tolist(), seed), key=lambda i: -held[i].sum()):
         split_of[group] = ((lacking / wanted) @ held[group]).argmax()
         lacking[split_of[group]] -= held[group]
     return np.array(list(fractions), dtype=object)[split_of[member]]
@@ -122,7 +122,8 @@ def stratified_folds(names: Sequence[str], labels: Sequence, folds: int, seed: i
     """The fold, 1 to ``folds``, of each clip ``[n]``: clips of one label are dealt round, so that its folds differ by one at most."""
     if folds < 2:
         raise ConfigError(f"folds must be at least 2, got {folds}.")
-    result, dealt = np.zeros(len(names), int), {}
+    result = np.zeros(len(names), int)
+    dealt: dict[Hashable, int] = {}
     for i in _ranked(list(names), seed):
         # Each label starts at another fold, or the first fold would collect every label's remainder.
         offset = dealt.setdefault(labels[i], stable_hash(f"{seed}/{labels[i]}"))

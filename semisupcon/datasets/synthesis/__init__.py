@@ -72,8 +72,15 @@ def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, p
             scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
             (scratch / "audio").mkdir()
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                rows = pool.map(partial(_write_clip, scratch, seconds), range(clips))
-                rows = list(tqdm(rows, total=clips, desc="rendering the synthetic set", unit="clip", disable=not progress))
+                written = pool.map(partial(_write_clip, scratch, seconds), range(clips))
+                bar = tqdm(
+                    written,
+                    total=clips,
+                    desc="rendering the synthetic set",
+                    unit="clip",
+                    disable=not progress,
+                )
+                rows = list(bar)
             pd.DataFrame(rows).to_csv(scratch / LABELS, index=False)
             for path in (scratch / LABELS, scratch / "audio", scratch):
                 sync(path)

@@ -177,7 +177,7 @@ def _resonances(frequencies: np.ndarray, centres: np.ndarray, widths: np.ndarray
     return floor + (1 / (1 + ((frequencies[:, None] - centres) / widths) ** 2)).sum(axis=1)
 
 
-def _delay(omega: np.ndarray, samples: float) -> np.ndarray:
+def _delay(omega: np.ndarray, samples: float | np.floating) -> np.ndarray:
     """Frequency response of a delay, whole or not, at angular frequencies ``[F]`` per sample."""
     angle = (samples * omega).astype(np.float32)
     response = np.empty(len(omega), dtype=np.complex64)

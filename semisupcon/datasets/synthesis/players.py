@@ -78,7 +78,7 @@ def note(instrument: Instrument, patch: Patch, pitch: float, samples: int) -> np
     """One note ``[T]`` float32 of about unit power at its loudest: the instrument, what its traits add, and the loudness envelope."""
     time = patch.seconds[:samples]
     cents = [c * (1 + patch.shape[15]) for c in DETUNED] if "ensemble" in patch.traits else [0]
-    tone = sum(instrument.play(patch, pitch * 2 ** (c / 1200), samples) for c in cents)
+    tone = np.asarray(sum(instrument.play(patch, pitch * 2 ** (c / 1200), samples) for c in cents))
     beginning = tone[: SAMPLE_RATE // 5]
     tone /= np.sqrt(np.mean(beginning * beginning)) + np.float32(1e-6)
     if "breathy" in patch.traits:

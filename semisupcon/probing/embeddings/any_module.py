@@ -148,7 +148,11 @@ def load_state(encoder: Encoder, file: Path) -> None:
     from safetensors.torch import load_file
 
     try:
-        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
+        state: Any
+        if file.suffix == ".safetensors":
+            state = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
         (encoder.trunk if isinstance(encoder, ForeignEncoder) else encoder).load_state_dict(state.get("state_dict", state))
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, AttributeError) as error:
         raise CheckpointError(f"The weights {file} cannot be loaded: {' '.join(str(error).split())[:300]}") from error

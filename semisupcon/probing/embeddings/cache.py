@@ -47,11 +47,11 @@ class Chunks:
         """``[m]``: to which clip each segment belongs."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
-    def select(self, clips: Sequence[int]) -> "Chunks":
+    def select(self, clips: Sequence[int] | np.ndarray) -> "Chunks":
         """The segments of some clips, in the given order."""
-        clips = np.asarray(clips, dtype=int)
-        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[clips])]).astype(int)
-        rows = (self.values[self.offsets[i] : self.offsets[i + 1]] for i in clips)
+        index = np.asarray(clips, dtype=int)
+        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[index])]).astype(int)
+        rows = (self.values[self.offsets[i] : self.offsets[i + 1]] for i in index)
         return Chunks(gathered(rows, (int(offsets[-1]), self.values.shape[1])), offsets)
 
 

@@ -107,7 +107,9 @@ class Embedder:
         digests = self.digests(task)
         cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
         file_of = dict(zip(digests, task.files, strict=True))
-        todo, broken, silent = cache.missing(digests), {}, {}
+        todo = cache.missing(digests)
+        broken: dict[Path, str] = {}
+        silent: dict[Path, str] = {}
         subject.to(self.device)
         label = f"embedding {task.name} with {subject.name}"
         made = progress(self._embed(subject, [file_of[d] for d in todo], broken, silent), len(todo), label)

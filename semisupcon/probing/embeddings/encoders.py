@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from semisupcon.frontends import Normalization
 from semisupcon.probing.embeddings.any_module import as_encoder, find_class, from_yaml
 from semisupcon.probing.embeddings.tasks import named
 from semisupcon.spec import remake, spec_of, with_modules
+
+if TYPE_CHECKING:
+    from semisupcon.objectives.base import Criterion
 
 RANDOM = "random"
 CACHE_VERSION = 1
@@ -99,10 +102,10 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
             encoder = as_encoder(found)
         return Subject(name, freeze(encoder), "as constructed", _checked(encoder, representation, ()), make=lambda: as_encoder(found))
     name = name if name != what else _short_name(Path(what))
-    encoder = load_encoder(what, trust)
+    encoder = cast("Encoder", load_encoder(what, trust))
     if representation in (*WHOLE, *encoder.tasks):
         return Subject(name, freeze(encoder), "pretrained", _checked(encoder, representation, ()))
-    encoder, criterion = load_parts(what, trust)
+    encoder, criterion = cast("tuple[Encoder, Criterion]", load_parts(what, trust))
     heads = criterion.representations()
     _checked(encoder, representation, heads)
     head, task = heads[representation].requires_grad_(False).eval(), criterion.reads(representation)

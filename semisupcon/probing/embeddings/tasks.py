@@ -50,6 +50,8 @@ def load_task(
     if root is None and not is_synthetic(what):
         raise ConfigError(f"Task '{name}' needs its folder: give --data_root DIR (holding {what}/), or --data_dirs.{name} DIR.")
     clips = load_annotations(what, root, **options)
+    if clips.kind is None:
+        raise ConfigError(f"Task '{name}' has no classes, so there is nothing to probe.")
     metric = main_metric(clips.kind, clips.classes, clips.metric, name)
     clips = replace(clips.select(clips.labelled), metric=metric, name=name, fold=options.get("fold", 0))
     clips = clips.assign(split=_with_validation(clips, seed))

@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pytorch_lightning as L
@@ -57,7 +57,8 @@ class FineTuner(L.LightningModule):
         self.encoder, self.head, self.options, self.discriminative = encoder, head, options, discriminative
         self.norm = standardiser(head.mean, head.scale)
         self.curve: list[dict[str, float]] = []
-        self.best, self.kept = float("inf"), None
+        self.best = float("inf")
+        self.kept: dict[str, Any] | None = None
         self._outputs: list[tuple[Tensor, Tensor]] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -148,7 +149,7 @@ def finetune(
     encoder.requires_grad_(True).train()
     frozen = frozen_parts(encoder, options)
     embeddings, targets = torch.from_numpy(features.train.chunks.mean()), torch.from_numpy(features.train.targets)
-    head = new_head("linear", embeddings.shape[1], targets.shape[1], task.kind, seed=seed)
+    head = new_head("linear", embeddings.shape[1], targets.shape[1], task.label_kind, seed=seed)
     head.standardise(embeddings, targets)
     tuner = FineTuner(encoder, head, options, discriminative=subject.source != RANDOM, frozen=frozen)
     with quiet_lightning(), torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []):
@@ -158,7 +159,7 @@ def finetune(
         if tuner.kept is None:
             raise ConfigError(f"Fine-tuning diverged: no validation loss was finite. Lower --finetune.lr ({options.lr:g}).")
         tuner.load_state_dict(tuner.kept)
-        scores = trainer.predict(tuner, tracks(task, "test", subject))
+        scores = cast("list[Tensor]", trainer.predict(tuner, tracks(task, "test", subject)))
     tuner.cpu()
     detail = f"epoch {int(np.argmin([e['val_loss'] for e in tuner.curve])) + 1}"
     return Outcome(torch.cat(scores).cpu().numpy(), detail=detail, head=tuner.finished_head(), curve=tuner.curve, encoder=freeze(encoder))
@@ -206,8 +207,13 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def parameter_groups(encoder: Encoder, options: FineTuning, discriminative: bool = True) -> list[dict]:
+def parameter_groups(
+    encoder: Encoder,
+    options: FineTuning,
+    discriminative: bool = True,
+) -> list[dict[str, Any]]:
     """The encoder's parameters with their learning rates: what lies after the trunk learns like its last block, what lies before like its first."""
+    groups: list[dict[str, Any]]
     if not discriminative:
         groups = [{"params": list(encoder.parameters()), "lr": options.lr}]
     else:
@@ -258,7 +264,9 @@ def training_loader(task: LabelledClips, encoder: Encoder, options: FineTuning, 
     clip = [stable_hash(path) for path in train.paths]
     table = train.assign(path=files, clip=clip, frames=facts["frames"], sample_rate=facts["sample_rate"])
     clips = Clips(table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent")
-    return DataLoader(clips, batch_sampler=Passes(train.paths, options.batch_size, seed), collate_fn=as_is)
+    passes = Passes(train.paths, options.batch_size, seed)
+    # Arrays do as well as lists.
+    return DataLoader(clips, batch_sampler=passes, collate_fn=as_is)  # type: ignore[arg-type]
 
 
 class Tracks(torch.utils.data.Dataset):

@@ -23,11 +23,21 @@ class ProbeHead(nn.Module):
         kind: of label.
     """
 
+    mean: Tensor
+    scale: Tensor
+    target_mean: Tensor
+    target_scale: Tensor
+    target_low: Tensor
+    target_high: Tensor
+
     def __init__(self, net: Head, kind: str):
         super().__init__()
         self.net, self.kind = net, kind
-        for name, width in (("mean", net.in_dim), ("scale", net.in_dim), ("target_mean", net.out_dim), ("target_scale", net.out_dim)):
-            self.register_buffer(name, torch.ones(width) if "scale" in name else torch.zeros(width))
+        assert net.in_dim is not None  # connected
+        assert net.out_dim is not None
+        for prefix, width in (("", net.in_dim), ("target_", net.out_dim)):
+            self.register_buffer(f"{prefix}mean", torch.zeros(width))
+            self.register_buffer(f"{prefix}scale", torch.ones(width))
         for name, limit in (("target_low", -torch.inf), ("target_high", torch.inf)):
             self.register_buffer(name, torch.full((net.out_dim,), limit))
 
@@ -70,7 +80,9 @@ def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> 
     if aggregation == "probability":
         outputs = head.probabilities(outputs)
     elif aggregation == "vote":
-        outputs = KINDS[head.kind].decisions(outputs).float()
+        decisions = KINDS[head.kind].decisions
+        assert decisions is not None  # see `Settings.check`
+        outputs = decisions(outputs).float()
     mean = torch.from_numpy(Chunks(outputs.numpy(), chunks.offsets).mean())
     return (head.probabilities(mean) if aggregation == "logit" else mean).numpy()
 

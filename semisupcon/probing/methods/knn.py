@@ -54,7 +54,8 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
             scores[:, inside] = predict(gallery[inside], gallery[~inside], targets[~inside], candidates, settings.distance)
     detail = ""
     try:
-        by_k = [float(evaluate(task.kind, targets, s, task.classes)[task.metric][0]) for s in scores]
+        measured = [evaluate(task.label_kind, targets, s, task.classes) for s in scores]
+        by_k = [float(metrics[task.metric][0]) for metrics in measured]
         k = candidates[int(np.argmin(by_k) if lower_is_better(task.metric) else np.argmax(by_k))]
     except UserError:
         # Of training clips that are all of one class, or have one value, every k answers alike.

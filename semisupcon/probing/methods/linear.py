@@ -45,7 +45,8 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
         seed: of initialisation and order.
     """
     (train, train_targets), (val, val_targets) = (_rows(part, settings.aggregation) for part in (features.train, features.val))
-    head = new_head(method, train.shape[1], train_targets.shape[1], features.task.kind, settings.training.hidden, seed)
+    kind, hidden = features.task.label_kind, settings.training.hidden
+    head = new_head(method, train.shape[1], train_targets.shape[1], kind, hidden, seed)
     curve = fit(head, train, train_targets, val, val_targets, settings.training, seed)
     return Outcome(predict(head, features.test.chunks, settings.aggregation), detail=f"epoch {best_epoch(curve)}", head=head, curve=curve)
 
@@ -60,21 +61,26 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
         ConfigError: when no validation loss is finite.
     """
     head.standardise(x, y)
-    (x, y), (x_val, y_val) = head.standardised(x, y), head.standardised(x_val, y_val)
+    inputs, answers = head.standardised(x, y)
+    val_inputs, val_answers = head.standardised(x_val, y_val)
     # The arrays share memory with the head: an update in place is an update of the head.
     parameters = [p.detach().numpy() for p in head.net.parameters()]
     adam = Adam(parameters, training.lr or LEARNING_RATES[len(parameters) // 2], training.weight_decay)
-    best, kept, since, curve = float("inf"), None, 0, []
+    best, since = float("inf"), 0
+    kept: list[np.ndarray] | None = None
+    curve: list[dict[str, float]] = []
     for epoch in range(training.max_epochs):
         total = 0.0
         order = permutation(len(x), "probe", seed, epoch).numpy()
         for rows in np.split(order, range(training.batch_size, len(x), training.batch_size)):
-            loss, slopes = loss_and_gradients(parameters, x[rows], y[rows], head.kind)
+            loss, slopes = loss_and_gradients(parameters, inputs[rows], answers[rows], head.kind)
             adam.step(slopes)
             total += loss * len(rows)
         curve.append({"train_loss": total / len(x)})
         if len(x_val):
-            curve[-1]["val_loss"] = value = loss_and_gradients(parameters, x_val, y_val, head.kind, gradients=False)[0]
+            judged = val_inputs, val_answers, head.kind
+            value, _ = loss_and_gradients(parameters, *judged, gradients=False)
+            curve[-1]["val_loss"] = value
             since += 1
             if value < best:
                 best, since, kept = value, 0, [p.copy() for p in parameters]
@@ -82,8 +88,8 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
                 break
     if kept is None and (len(x_val) or not all(np.isfinite(p).all() for p in parameters)):
         raise ConfigError("The head's training diverged: no validation loss was finite. Lower --training.lr.")
-    for parameter, value in zip(parameters, kept or parameters, strict=True):
-        parameter[:] = value
+    for parameter, weights in zip(parameters, kept or parameters, strict=True):
+        parameter[:] = weights
     return curve
 
 

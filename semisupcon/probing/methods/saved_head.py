@@ -1,5 +1,6 @@
 """`probe.py --test_only --head PATH`: a head that was saved scores another table of clips."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,5 @@ def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome
     )
 
 
-def _few(names) -> str:
-    names = list(names)
+def _few(names: Sequence[str]) -> str:
     return f"{len(names)} classes ({', '.join(map(str, names[:4]))}{', ...' if len(names) > 4 else ''})"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
             continue
         files = dict.fromkeys(row.predictions for row in mine if (row.method, row.seed) == (mine[0].method, mine[0].seed))
         read = [read_predictions(out / file) for file in files]
-        counts = sum(confusion(targets, scores) for _, targets, scores, *_ in read)
+        counts = np.sum([confusion(targets, scores) for _, targets, scores, *_ in read], axis=0)
         if len(counts) <= 60:
             caption = f"{who[0]}, {mine[0].method}: confusion matrix of the test clips"
             yield Picture(task, caption, draw_confusion(counts, read[0][3]))
@@ -73,8 +74,14 @@ def _maps(task: str, out: Path) -> Iterator[Picture]:
         found = load_map(file)
         if found.task == task:
             kind = TITLES[found.method]
-            about = {"label_title": found.label, "names": found.paths, "x": f"{kind} 1", "y": f"{kind} 2"}
-            drawn = draw_scatter(np.array(found.points), np.array(found.labels), **about)
+            drawn = draw_scatter(
+                np.array(found.points),
+                np.array(found.labels),
+                label_title=found.label,
+                names=found.paths,
+                x=f"{kind} 1",
+                y=f"{kind} 2",
+            )
             yield Picture(task, f"{found.checkpoint}: {kind} of the test clips by {found.label}; each point names its clip", drawn)
 
 
@@ -85,8 +92,10 @@ def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
         ticks = list(dict.fromkeys(r["detail"].split("/", 1)[1] for r in mine))
         curves: dict[str, list[tuple[float, float, float]]] = {}
         for r in mine:
-            curve = curves.setdefault(f"{r['checkpoint']}, {method_of(r, family)}", [(float("nan"),) * 3] * len(ticks))
-            curve[ticks.index(r["detail"].split("/", 1)[1])] = tuple(float(r[k]) for k in ("value", "low", "high"))
+            name = f"{r['checkpoint']}, {method_of(r, family)}"
+            curve = curves.setdefault(name, [(nan, nan, nan)] * len(ticks))
+            at = ticks.index(r["detail"].split("/", 1)[1])
+            curve[at] = float(r["value"]), float(r["low"]), float(r["high"])
         metric = mine[0]["metric"]
         drawn = draw_lines(ticks, curves, x="severity" if family == "severity" else "corruption", y=metric)
         yield Picture(task, f"{task}: {metric} on corrupted test audio ({family}); bands are 95\u00a0% intervals", drawn)

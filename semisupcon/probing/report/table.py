@@ -15,11 +15,12 @@ _RIGHT = (4, 5, 6, 9, 10)
 def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
     """The table, row by row, without its header: questions together, in the order in which they were asked."""
     found = {(c.task, c.method, c.metric, c.ours, c.theirs): c for c in comparisons}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for question in dict.fromkeys(line.question for line in lines):
         against = baseline(lines, question)
         for line in (line for line in lines if line.question == question):
-            comparison = found.get((*question, line.checkpoint, against))
+            asked = (*question, line.checkpoint)
+            comparison = None if against is None else found.get((*asked, against))
             said = ("", "") if comparison is None else (f"{comparison.difference:+.3f} on {against}", comparison.verdict)
             value = f"{line.value:.3f}" + ("" if np.isnan(line.spread) else f" ± {line.spread:.3f}")
             by_chance = "" if np.isnan(line.chance) else f"{line.chance:.3f}"

@@ -4,6 +4,8 @@ Every function takes ``weights [B, n]`` and gives ``[B]`` numbers. Rank metrics 
 a weighting leaves without a positive or without a negative takes no part in its macro average. Key score: MIREX (fifth .5, relative .3, parallel .2).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from semisupcon.errors import ConfigError, UserError, nearest
@@ -33,7 +35,7 @@ def evaluate(
         return _regression(targets, scores, classes, weights)
     if kind == "multiclass":
         return _multiclass(targets, scores, classes, weights)
-    scorable = (targets > 0.5).any(axis=0) & (targets <= 0.5).any(axis=0)
+    scorable = np.logical_and((targets > 0.5).any(axis=0), (targets <= 0.5).any(axis=0))
     if not scorable.any():
         raise UserError(f"The test clips are all alike: no class of {', '.join(classes[:5])} has both positives and negatives among them.")
     result = {
@@ -137,7 +139,13 @@ def _up_to(w: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros((len(w), 1)), w.cumsum(axis=1)[:, ends]], axis=1)
 
 
-def _macro(metric, targets: np.ndarray, scores: np.ndarray, weights: np.ndarray, scorable: np.ndarray) -> np.ndarray:
+def _macro(
+    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    targets: np.ndarray,
+    scores: np.ndarray,
+    weights: np.ndarray,
+    scorable: np.ndarray,
+) -> np.ndarray:
     total, count = np.zeros(len(weights)), np.zeros(len(weights))
     for c in np.flatnonzero(scorable):
         positive = targets[:, c] > 0.5

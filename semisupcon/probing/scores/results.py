@@ -3,10 +3,10 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Results:
         self.file = Path(file)
         self.rows: list[Row] = []
         if self.file.exists():
-            types = {f.name: f.type for f in fields(Row)}
+            types = {f.name: cast("Callable[[str], Any]", f.type) for f in fields(Row)}
             try:
                 with self.file.open(newline="") as lines:
                     reader = csv.DictReader(lines)

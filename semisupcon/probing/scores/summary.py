@@ -153,10 +153,12 @@ def _compare(ours: Line, theirs: Line, our_pool: _Pool, their_pool: _Pool) -> Co
     if our_pool.drawn is not None and their_pool.drawn is not None:
         if our_pool.paths != their_pool.paths:
             return None
-        found = difference(our_pool.drawn, their_pool.drawn, ours.metric)
+        by, low, high, word = difference(our_pool.drawn, their_pool.drawn, ours.metric)
     else:
         # Two means over equal episodes, taken as independent: on the safe side.
         half = float(np.hypot(ours.value - ours.low, theirs.value - theirs.low))
         by = ours.value - theirs.value
-        found = by, by - half, by + half, verdict(by - half, by + half, ours.metric)
-    return Comparison(*ours.question, ours.checkpoint, theirs.checkpoint, *found)
+        low, high = by - half, by + half
+        word = verdict(low, high, ours.metric)
+    names = ours.checkpoint, theirs.checkpoint
+    return Comparison(ours.task, ours.method, ours.metric, *names, by, low, high, word)

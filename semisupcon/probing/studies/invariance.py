@@ -74,6 +74,7 @@ def invariance(
     found = []
     for operator in map(current_name, operators):
         chain = build_chain([operator], 2.0, encoder.sample_rate, p=1.0)
+        assert chain is not None  # it has an operator
         chain.transforms[0].p = 1.0
         keys = clip_key(derive(clips, "invariance", seed))
         changed = torch.cat(

@@ -49,11 +49,15 @@ def corruptions(families: Sequence[str]) -> list[Corruption]:
     return [point for family in dict.fromkeys(families) for point in of[family]]
 
 
+def _unchanged(segments: np.ndarray, name: str, first: int = 0) -> np.ndarray:
+    return segments
+
+
 def corrupt_with(point: Corruption, sample_rate: int, seed: int = 0) -> Corrupt:
     """A function that corrupts segments ``[k, T]`` of a named clip, from number ``first`` on, the same way for every encoder of that rate."""
     chain = build_chain(list(point.operators), point.severity, sample_rate, p=1.0)
     if chain is None:
-        return lambda segments, name, first=0: segments
+        return _unchanged
     if len(chain.transforms) == 1:
         chain.transforms[0].p = 1.0
 

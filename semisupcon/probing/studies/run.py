@@ -63,7 +63,9 @@ class Studies:
             ConfigError: with the columns that it has.
         """
         if self.colour_by is not None and self.colour_by not in task.table:
-            raise ConfigError(f"The annotations of '{task.name}' have no column '{self.colour_by}'; they have: {', '.join(task.table)}.")
+            columns = ", ".join(task.table.columns)
+            problem = f"The annotations of '{task.name}' have no column '{self.colour_by}'"
+            raise ConfigError(f"{problem}; they have: {columns}.")
 
 
 def map_file(out: Path, case_name: str, projection: str) -> Path:
@@ -104,19 +106,29 @@ def study_robustness(
         for key in todo:
             base = units[key]
             if base.method in again:
-                scores = again[base.method].run(replace(it, features=corrupted, seed=base.seed))[0].scores
+                outcome = again[base.method].run(replace(it, features=corrupted, seed=base.seed))[0]
+                if outcome.scores is None:
+                    raise ConfigError(f"Method '{base.method}' gives no scores, so it cannot be run again.")
+                scores = outcome.scores
             else:
                 scores = predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
-            drawn = bootstrap(task.kind, corrupted.test.targets, scores, task.classes, resamples)
-            rows += [
-                replace(
+            kind, targets = task.label_kind, corrupted.test.targets
+            drawn = bootstrap(kind, targets, scores, task.classes, resamples)
+            for metric, value in main_first(task.metric, drawn.values).items():
+                low, high = drawn.interval(metric)
+                row = replace(
                     base,
-                    **{"method": f"{base.method}, {point.family} {point.position}", "detail": f"{point.family}/{point.position}"},
-                    **{"metric": metric, "value": value, "identity": identities[key], "predictions": "", "head": ""},
-                    **dict(zip(("low", "high"), drawn.interval(metric), strict=True)),
+                    method=f"{base.method}, {point.family} {point.position}",
+                    detail=f"{point.family}/{point.position}",
+                    metric=metric,
+                    value=value,
+                    low=low,
+                    high=high,
+                    identity=identities[key],
+                    predictions="",
+                    head="",
                 )
-                for metric, value in main_first(task.metric, drawn.values).items()
-            ]
+                rows.append(row)
         results.put(rows)
 
 
@@ -136,11 +148,11 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size or 32, noise_db=noise)
     for old in file.parent.glob(f"{name}-????????*.csv"):
         old.unlink()
-    shares = {row.head: weight_share(load_head(out / row.head)[0], encoder) for row in probed if row.head and row.method == "linear"}
-    shares = [s for s in shares.values() if s]
+    files = dict.fromkeys(row.head for row in probed if row.head and row.method == "linear")
+    shares = [s for s in (weight_share(load_head(out / f)[0], encoder) for f in files) if s]
     if shares:
         means = [(head, f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0]]
         write_csv(file.with_name(f"{file.stem}-weights.csv"), ("head", "share"), means)
     values = ([f"{v:.5g}" if isinstance(v, float) else v for v in asdict(m).values()] for m in moved)
-    rows = ([task.name, it.subject.name, *row] for row in values)
-    write_csv(file, ["task", "checkpoint", *(f.name for f in fields(Moved))], rows)
+    lines = ([task.name, it.subject.name, *row] for row in values)
+    write_csv(file, ["task", "checkpoint", *(f.name for f in fields(Moved))], lines)
