@@ -18,8 +18,10 @@ from tqdm import tqdm
 from semisupcon.audio.pcm import to_int16
 from semisupcon.audio.reading import read, resample
 from semisupcon.checkpoints import make_folder
-from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
+from semisupcon.data.packed.checks import HEADER, INDEX, TARGETS, VERSION, describe, read_header
+from semisupcon.data.packed.reading import shard_name
 from semisupcon.datasets.base import LabelledClips
+from semisupcon.digests import digest_of, read_json, with_digest
 from semisupcon.errors import UserError
 from semisupcon.files import atomic_open, atomic_path, leftovers, sweep, write_text
 
@@ -99,7 +101,7 @@ def pack(
         "shards": files.groupby("shard")["frames"].sum().tolist(),
         "index_digest": digest_of(out / INDEX, out / TARGETS),
     }
-    write_text(out / HEADER, json.dumps(header, indent=1))
+    write_text(out / HEADER, json.dumps(with_digest(header), indent=1))
     for leftover in [out / PLAN, *out.glob("audio-*.json")]:
         leftover.unlink()
     if clipped:
@@ -121,9 +123,10 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
     for name in (HEADER, PLAN):
         if not (out / name).exists():
             continue
-        if json.loads((out / name).read_text()).get("fingerprint") != fingerprint:
+        if (found := _fingerprint_in(out, name)) is not None and found != fingerprint:
             raise UserError(
-                f"The folder holds another packed set, or clips have changed since.\nIn: {out}\nGive another folder, or delete this one."
+                f"The folder holds another packed set, or one of an older version, or clips have changed since.\nIn: {out}\n"
+                "Give another folder, or delete this one."
             )
         if name == HEADER:
             log.info("%s holds this set already.", out)
@@ -140,8 +143,36 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
         raise UserError(
             f"The packed set needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.\nIn: {out}\nGive a folder on a larger disk."
         )
-    write_text(out / PLAN, json.dumps({"fingerprint": fingerprint}))
+    write_text(out / PLAN, json.dumps(with_digest({"fingerprint": fingerprint})))
     return True
+
+
+def _fingerprint_in(out: Path, name: str) -> Any:
+    """Which set a folder is of, by its header or plan. A damaged plan is left out with the shards made so far: None."""
+    if name == HEADER:
+        return read_header(out)["fingerprint"]
+    try:
+        return read_json(out / PLAN).get("fingerprint", "")
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be used, %s. All shards are made again.", out / PLAN, error)
+        for notes in out.glob("audio-*.json"):
+            notes.unlink()
+        return None
+
+
+def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | None:
+    """Checksum and clipped samples of each clip of a complete shard, ``[clips, 2]``; None where it is to be made (again)."""
+    path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
+    if not (path.exists() and notes.exists()):
+        return None
+    try:
+        found = np.array(json.loads(notes.read_text()))
+        sound = found.shape == (clips, 2) and found.dtype.kind == "i" and (found >= 0).all() and path.stat().st_size == 2 * samples
+    except (OSError, ValueError, OverflowError, RecursionError):
+        sound = False
+    if not sound:
+        log.warning("%s or what is noted about it is damaged; it is made again.", path)
+    return found.astype(np.int64) if sound else None
 
 
 def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> tuple[np.ndarray, int]:
@@ -152,7 +183,7 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
         for number, clips in files.groupby("shard"):
             path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
             samples = int(clips["frames"].sum())
-            if not (path.exists() and notes.exists()):
+            if (results := _notes(out, number, len(clips), samples)) is None:
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
                 results = []
                 with atomic_path(path) as partial:
@@ -164,9 +195,9 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
                     store.flush()
                     del store
                     write_text(notes, json.dumps(results))
+                results = np.array(results, np.int64)
             else:
                 bar.update(samples / clips["sample_rate"].iloc[0])
-            results = np.array(json.loads(notes.read_text()), np.int64)
             crc[clips.index] = results[:, 0]
             clipped += int(results[:, 1].sum())
     return crc, clipped
