@@ -117,6 +117,8 @@ def run_case(target: Target, sound: Path, work: Path, expected: str | None, case
     draw = random.Random(f"{target.name} {case}")
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(sound, work)
+    if target.spoil is not None:
+        return _read(target, work, expected, target.spoil(work, draw) + ": ")
     names = sorted(
         p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file() and re.search(target.files, p.relative_to(work).as_posix())
     )
@@ -125,13 +127,18 @@ def run_case(target: Target, sound: Path, work: Path, expected: str | None, case
     content = file.read_bytes()
     file.write_bytes(damage(content, draw, file.suffix in (".json", ".csv", ".tsv", ".txt", ".yaml", ".key")))
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # A broken disk changes no times.
-    about = f"{file.relative_to(work)}: "
+    return _read(target, work, expected, f"{file.relative_to(work)}: ")
+
+
+def _read(target: Target, work: Path, expected: str | None, about: str) -> tuple[str, str]:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         found = target.read(work)
     except UserError as error:
         lines = str(error).splitlines()
         return ("refused" if len(lines) <= 3 else "traceback"), about + lines[0]
+    except SystemExit as error:  # How parsers refuse an option.
+        return ("refused" if error.code == 2 else "traceback"), f"{about}exit {error.code}"
     except _Hang:
         return "hang", about + "no answer"
     except BaseException as error:

@@ -28,6 +28,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights that stochastic weight averaging made at the end of training
 REQUEUED = "hpc_ckpt_*.ckpt"  # by Lightning, when it requeues a job of SLURM
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # what tells an encoder from other modules
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -70,6 +71,8 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
             f"{path} was not made by semisupcon.\nFor published checkpoints of other systems: python -m semisupcon import --help"
         )
     encoder = build(spec, trust)
+    if not (isinstance(encoder, nn.Module) and all(hasattr(encoder, name) for name in _ENCODER)):
+        raise CheckpointError(f"{path} is damaged: where its encoder is described, it describes {_short(spec)}.")
     _check_finite(encoder, weights, path)
     return load_weights(encoder, weights, path).eval()
 
@@ -88,6 +91,8 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     written = _written(content, path)
     try:
         criterion = build(written["criterion"], trust)
+        if not isinstance(criterion, nn.Module):
+            raise CheckpointError(f"{path} is damaged: where its criterion is described, it describes {_short(criterion)}.")
         criterion.connect(encoder)
         criterion.prepare(facts_from(written["facts"]))
     except UserError:
@@ -97,6 +102,11 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     weights = _below(_state(content, path), "criterion.")
     _check_finite(criterion, weights, path)
     return encoder, load_weights(criterion, weights, path).eval()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]} ..."
 
 
 def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:

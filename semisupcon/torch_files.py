@@ -43,7 +43,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"No checkpoint at {path}.")
-    if zipfile.is_zipfile(path):
+    if _is_zip(path):
         if _is_archive(path):
             raise CheckpointError(f"{path} is a zip archive; unpack it first.")
         if problem := damaged_record(path):
@@ -74,7 +74,14 @@ def _is_archive(path: Path) -> bool:
 def _is_pickled(path: Path) -> bool:
     """Whether it begins as ``torch.save`` and ``pickle`` begin their files."""
     with path.open("rb") as file:
-        return file.read(1) == b"\x80" or zipfile.is_zipfile(file)
+        return file.read(1) == b"\x80" or _is_zip(path)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # Its end says that it has more parts.
+        return True
 
 
 def damaged_record(path: str | Path) -> str | None:

@@ -93,7 +93,10 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
             raise ValueError("they are not what was written")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"{folder} holds damaged heads: {first_line(error, 160)}") from error
-    return {name: load_weights(build(spec, trust), _below(weights, name), folder / HEADS).eval() for name, spec in specs.items()}
+    heads = {name: build(spec, trust) for name, spec in specs.items()}
+    if other := [name for name, head in heads.items() if not isinstance(head, Head)]:
+        raise CheckpointError(f"{folder} holds damaged heads: what it describes as {other[0]!r} is none.")
+    return {name: load_weights(head, _below(weights, name), folder / HEADS).eval() for name, head in heads.items()}
 
 
 def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:

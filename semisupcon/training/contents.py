@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.optim import Optimizer
+
 from semisupcon.errors import CheckpointError, UserError, first_line
 
 
@@ -46,6 +49,37 @@ def parts_of(path: Path) -> Iterator[None]:
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be resumed, its parts are damaged: {type(error).__name__}: {first_line(error, 160)}"
+        ) from error
+
+
+def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> None:
+    """Refuse the state of an optimizer with which it cannot make a step.
+
+    Args:
+        state: of the optimizer, from the checkpoint.
+        optimizer: of a copy of the model; it makes a step there.
+        path: of the checkpoint.
+
+    Raises:
+        CheckpointError: if the state is damaged.
+    """
+
+    def step() -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(lambda: torch.zeros(()))
+
+    try:
+        step()
+    except Exception:  # An optimizer of its own kind: its state cannot be judged so.
+        return
+    try:
+        optimizer.load_state_dict(state)
+        step()
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be resumed: the state of its optimizer is damaged: {type(error).__name__}: {first_line(error, 160)}"
         ) from error
 
 

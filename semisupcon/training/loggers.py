@@ -103,7 +103,7 @@ class MetricsFile(Logger):
         for number, line in enumerate(lines, 2):
             values = next(csv.reader([line]), []) if line.strip("\r\n").isprintable() and "\ufffd" not in line else []
             row = dict(zip(names, values, strict=False))
-            if len(values) == len(names) and row["step"].isdecimal():
+            if len(values) == len(names) and re.fullmatch(r"[0-9]{1,18}", row["step"]):
                 rows.append(row)
             else:
                 spoilt.append(number)

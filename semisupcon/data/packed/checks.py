@@ -76,7 +76,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         "shards": isinstance(shards, list) and len(shards) > 0 and all(map(_is_count, shards)),
         "sources": isinstance(sources, dict) and all(_is_word(sources.get(n, 0)) for n in ("sl_task", "ssl_task")),
         "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
-        "kind": kind is None or (isinstance(kind, str) and kind in KINDS),
+        "kind": "kind" in header and (kind is None or (isinstance(kind, str) and kind in KINDS)),
         "clips": _is_count(header.get("clips")),
         "hours": isinstance(header.get("hours"), int | float),
     }
@@ -86,7 +86,7 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 62
 
 
 def _is_word(value: Any) -> bool:
