@@ -26,7 +26,8 @@ def check_run(content: dict[str, Any], path: Path) -> None:
         "lr_schedulers": _are_states(content.get("lr_schedulers", [])),
         "callbacks": _is_named(content.get("callbacks", {})),
         "loops": _is_named(content.get("loops", {})),
-        "semisupcon": isinstance(written, Mapping) and _is_named({k: written.get(k) or {} for k in ("config", "training", "facts")}),
+        "semisupcon": isinstance(written, Mapping)
+        and all(written.get(k) is None or isinstance(written[k], Mapping) for k in ("config", "training", "facts")),
     }
     if bad := [name for name, is_sound in sound.items() if not is_sound]:
         what = f"its {bad[0]} has the type {type(content[bad[0]]).__name__} or other parts" if bad[0] in content else f"it has no {bad[0]}"
