@@ -304,7 +304,15 @@ def test_notes_and_plan_of_an_interrupted_packing_are_made_again(packing, tmp_pa
 
 
 def probe_options(tones, exported, folder):
-    options = ["--tasks", "pitch=csv", f"--data_dirs.pitch={tones}", "--checkpoints", str(exported), "--resamples=10", "--training.max_epochs=2"]
+    options = [
+        "--tasks",
+        "pitch=csv",
+        f"--data_dirs.pitch={tones}",
+        "--checkpoints",
+        str(exported),
+        "--resamples=10",
+        "--training.max_epochs=2",
+    ]
     return [*options, "--out", str(folder / "out"), "--cache_dir", str(folder / "cache")]
 
 
