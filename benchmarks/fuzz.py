@@ -27,7 +27,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.fuzz_targets import TARGETS, Target
+from benchmarks.fuzz_parts import Target
+from benchmarks.fuzz_targets import TARGETS
 from semisupcon.errors import UserError
 
 MEMORY = 4 << 30  # bytes of address space beyond what the process has at its start
