@@ -67,3 +67,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if written is not None and written != digest_of_json(content):
         raise ValueError("it is not what was written")
     return content
+
+
+def has_digest(path: str | Path) -> bool:
+    """Whether a JSON file that `read_json` has read holds its digest; files of version 0.1 do not."""
+    return DIGEST in json.loads(Path(path).read_text(encoding="utf-8"))

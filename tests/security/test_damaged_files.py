@@ -255,7 +255,10 @@ def test_an_index_that_leads_out_of_the_shards_is_refused(packing, tmp_path, cap
 
 def test_a_flipped_bit_of_a_header_is_found(packing, tmp_path, capsys):
     file = tmp_path / "packed" / HEADER
-    file.write_text(file.read_text().replace('"sample_rate": 8000', '"sample_rate": 8001'))
+    text = file.read_text()
+    file.write_text(text.replace('"sample_rate": 8000', '"sample_rate": 8001'))
+    refused(main(packing), capsys, "not what was written")
+    file.write_text(text.replace('"digest"', '"digesu"'))
     refused(main(packing), capsys, "not what was written")
 
 

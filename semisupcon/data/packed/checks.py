@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from semisupcon.digests import digest_of, read_json
+from semisupcon.digests import digest_of, has_digest, read_json
 from semisupcon.errors import DatasetNotFoundError, UserError
 from semisupcon.files import system_path
 from semisupcon.kinds import KINDS
@@ -41,7 +41,7 @@ def describe(path: str, version: int = VERSION) -> SourceFile:
     path = system_path(path)
     status = os.stat(path)
     if version >= 2:
-        return SourceFile(status.st_size, status.st_mtime_ns, digest_of(Path(path)))
+        return SourceFile(status.st_size, status.st_mtime_ns, digest_of(Path(os.fsdecode(path))))
     with open(path, "rb") as file:
         ends = file.read(_ENDS)
         file.seek(max(0, status.st_size - _ENDS))
@@ -66,6 +66,8 @@ def read_header(folder: Path) -> dict[str, Any]:
         raise damaged(folder, f"{HEADER} cannot be used, {error}") from error
     if (version := header.get("version")) not in range(1, VERSION + 1):
         raise UserError(f"The packed set has version {version}, this is version {VERSION}.\nIn: {folder}\nPack it again.")
+    if version >= 2 and not has_digest(path):
+        raise damaged(folder, f"{HEADER} cannot be used, it is not what was written")
     # The fingerprint becomes part of a file name in the cache.
     if not isinstance(fingerprint := header.get("fingerprint"), str) or not re.fullmatch("[0-9a-f]{32}", fingerprint):
         raise damaged(folder, f"its fingerprint is {fingerprint!r}")

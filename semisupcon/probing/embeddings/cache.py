@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semisupcon.digests import digest_of, read_json, with_digest
+from semisupcon.digests import digest_of, has_digest, read_json, with_digest
 from semisupcon.errors import UserError
 from semisupcon.files import atomic_open, system_path, text_of, write_text
 
@@ -97,6 +97,8 @@ class EmbeddingCache:
     def _index(self, index: Path) -> tuple[list[str], list[int], str | None]:
         """Clips of a shard, their numbers of segments, and the digest of the shard; ValueError for an index that is none of this encoder."""
         content = read_json(index)
+        if "shard" in content and not has_digest(index):
+            raise ValueError("it is not what was written")
         if content.get("encoder") != self.fingerprint or content.get("format") != FORMAT:
             raise ValueError("it belongs to another encoder or version")
         clips, sizes, shard = (content.get(name) for name in ("clips", "sizes", "shard"))
