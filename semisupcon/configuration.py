@@ -45,7 +45,7 @@ def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
         raise ConfigError(
             f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.\nIn: {path}"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else path
         said = " ".join(problem.split())
@@ -77,7 +77,7 @@ def read_value(text: str) -> Any:
 
     try:
         return yaml.load(text, Loader=_loader())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 

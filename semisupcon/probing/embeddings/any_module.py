@@ -85,7 +85,7 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
     """
     try:
         content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(f"{file} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, Mapping) or "class_path" not in content or set(content) - set(KEYS):
         raise CheckpointError(f"{file} describes no encoder: it takes class_path, and may take {', '.join(KEYS[1:])}.")

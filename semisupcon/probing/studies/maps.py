@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semisupcon.digests import read_json, with_digest
+from semisupcon.digests import has_digest, read_json, with_digest
 from semisupcon.errors import ConfigError, first_line
 from semisupcon.files import write_text
 from semisupcon.probing.embeddings.embedder import Features
@@ -85,13 +85,15 @@ def load_map(file: Path) -> Map | None:
     """Read what `save_map` wrote; None for a file that is damaged, which is said."""
     try:
         found = Map(**read_json(file))
+        if not has_digest(file):
+            raise ValueError("it is not what was written, or of version 0.1")
         points, texts = np.array(found.points, dtype=float), (found.task, found.checkpoint, found.label)
         if found.method in TITLES and points.shape == (len(found.paths), 2) == (len(found.labels), 2) and all(map(_is_text, texts)):
             return found
         problem = "its parts do not fit together"
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         problem = first_line(error, 160)
-    log.warning("The map %s is left out, %s. Delete it to have it made again.", file, problem)
+    log.warning("The map %s is left out, %s. A probe with a map makes it again.", file, problem)
     return None
 
 
