@@ -62,7 +62,7 @@ def read_scalars(text: str) -> Any:
 
     try:
         content = yaml.load(text, Loader=_scalar_loader())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
     if isinstance(content, list | dict) or text.lstrip()[:1] in ("'", '"'):
         return content

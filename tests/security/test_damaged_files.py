@@ -178,7 +178,7 @@ def test_a_run_whose_files_are_damaged_is_resumed(digits, tmp_path, capsys, capl
     (run / "metrics.csv").write_bytes("".join([*rows[:2], "1\n", "\0" * 30 + "\n", rows[2], "2,0,0.1"]).encode())
     with caplog.at_level(logging.WARNING):
         assert pretrain(digits, runs, *resume) == 0
-    assert "run.json cannot be used" in caplog.text
+    assert "run.json is damaged" in caplog.text
     assert "3 damaged rows are left out, the first is line 3" in caplog.text
     with (run / "metrics.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
