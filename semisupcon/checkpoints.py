@@ -1,13 +1,12 @@
 """Save and load, safely: nothing that a file says is ever executed.
 
 A training checkpoint (``.ckpt``) is Lightning's own, with the written form of encoder and criterion beside the weights; an exported
-model is a folder with ``model.safetensors`` and ``config.json``. Files appear under their final name only when complete.
+model is a folder with ``model.safetensors`` and ``config.json``. Files appear under their final name only when complete, and are compared with
+the checksums in them when they are read.
 """
 
 import json
-import pickle
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,10 +15,14 @@ import torch
 from torch import nn
 
 from semisupcon.batch import DataFacts
+from semisupcon.digests import DIGEST, digest_of_json
 from semisupcon.errors import CheckpointError, UserError, first_line
 from semisupcon.files import atomic_open, make_folders, write_text
 from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
+from semisupcon.torch_files import UNREADABLE, read_checkpoint, save_atomically
+
+__all__ = ["read_checkpoint", "save_atomically"]  # Part of the interface of this module.
 
 Model = TypeVar("Model", bound=nn.Module)
 FORMAT = 2  # of checkpoints and exports: 1 (version 0.1) names classes by import paths, 2 by public names
@@ -27,63 +30,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights that stochastic weight averaging made at the end of training
 REQUEUED = "hpc_ckpt_*.ckpt"  # by Lightning, when it requeues a job of SLURM
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-
-
-def save_atomically(content: Any, path: str | Path) -> None:
-    """``torch.save`` that leaves an older file whole if the process crashes or the disk is full.
-
-    Raises:
-        DiskError: if the disk is full or read-only.
-    """
-    with atomic_open(path, "wb", needed=_bytes_of(content)) as file:
-        torch.save(content, file)
-
-
-def _bytes_of(content: Any) -> int:
-    """What the tensors of a checkpoint take."""
-    if isinstance(content, torch.Tensor):
-        return content.nbytes
-    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
-    return sum(map(_bytes_of, parts))
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a ``.ckpt`` file, tensors and plain types only.
-
-    Raises:
-        CheckpointError: if it is missing, cut off or damaged, or holds anything that would have to be executed to be loaded.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"No checkpoint at {path}.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        if _is_archive(path):
-            raise CheckpointError(f"{path} is a zip archive; unpack it first.") from error
-        said = str(error).lower()
-        # The word of torch for a class or call that is not plain data; "operand" it also says of any byte that begins no instruction.
-        if "unsupported" in said and ("operand" not in said or _is_pickled(path)):
-            raise CheckpointError(f"{path} holds more than tensors and plain values; it was refused and nothing was run.") from error
-        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-        raise CheckpointError(f"{path} is no checkpoint, or one that is cut off or damaged{reason}.") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
-    return content
-
-
-def _is_archive(path: Path) -> bool:
-    """Whether it is a zip file, but not one as ``torch.save`` writes it."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return not any(name.endswith("/data.pkl") for name in archive.namelist())
-
-
-def _is_pickled(path: Path) -> bool:
-    """Whether it begins as ``torch.save`` and ``pickle`` begin their files."""
-    with path.open("rb") as file:
-        return file.read(1) == b"\x80" or zipfile.is_zipfile(file)
+_ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # what tells an encoder from other modules
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -111,7 +58,7 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         trust: modules outside this package whose classes the file may name.
 
     Raises:
-        CheckpointError: if there is none, it is damaged or unsafe, or its weights do not fit the encoder it names.
+        CheckpointError: if there is none, it is damaged or unsafe, or its weights do not fit the encoder it names or are not finite.
     """
     path = find_checkpoint(path)
     if path.is_dir():
@@ -125,7 +72,11 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         raise CheckpointError(
             f"{path} was not made by semisupcon.\nFor published checkpoints of other systems: python -m semisupcon import --help"
         )
-    return load_weights(build(spec, trust), weights, path).eval()
+    encoder = build(spec, trust)
+    if not (isinstance(encoder, nn.Module) and all(hasattr(encoder, name) for name in _ENCODER)):
+        raise CheckpointError(f"{path} is damaged: where its encoder is described, it describes {_short(spec)}.")
+    _check_finite(encoder, weights, path)
+    return load_weights(encoder, weights, path).eval()
 
 
 def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, nn.Module]:
@@ -142,13 +93,22 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     written = _written(content, path)
     try:
         criterion = build(written["criterion"], trust)
+        if not isinstance(criterion, nn.Module):
+            raise CheckpointError(f"{path} is damaged: where its criterion is described, it describes {_short(criterion)}.")
         criterion.connect(encoder)
         criterion.prepare(facts_from(written["facts"]))
     except UserError:
         raise
     except Exception as error:  # What the file says may have any type and size.
         raise CheckpointError(f"{path} does not describe its heads: {first_line(error, 200)}") from error
-    return encoder, load_weights(criterion, _below(_state(content, path), "criterion."), path).eval()
+    weights = _below(_state(content, path), "criterion.")
+    _check_finite(criterion, weights, path)
+    return encoder, load_weights(criterion, weights, path).eval()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]} ..."
 
 
 def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -217,6 +177,18 @@ def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | 
     return module
 
 
+def _check_finite(module: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
+    """Refuse weights and statistics that are not finite, where those of the untrained module are."""
+    spoilt = [name for name, value in weights.items() if not value.isfinite().all()]
+    fresh = module.state_dict() if spoilt else {}
+    spoilt = [name for name in spoilt if name not in fresh or fresh[name].isfinite().all()]
+    if spoilt:
+        raise CheckpointError(
+            f"{len(spoilt)} of {len(weights)} tensors in {source} hold NaN or infinite values, the first is {spoilt[0]}.\n"
+            "The run diverged, or the file is damaged. Take an earlier checkpoint."
+        )
+
+
 def make_folder(path: str | Path) -> Path:
     """A folder to write to, made with those above it.
 
@@ -244,11 +216,14 @@ def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any]
     folder = make_folder(folder)
     # Clones: safetensors refuses tensors that share memory, which tied weights do.
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}
-    config = {"format": FORMAT, "encoder": spec_of(encoder), "about": about or {}}
+    written = save(weights)
+    config = {"format": FORMAT, "encoder": spec_of(encoder)}
+    # What is said about the model may be edited, and is no part of the digest.
+    config |= {DIGEST: digest_of_json(json.loads(json.dumps(config)), written), "about": about or {}}
     with folder_lock(folder, "export", "give another folder", wait=60):  # Both files are of one encoder.
         # Its own save_file writes under another temporary name.
-        with atomic_open(folder / WEIGHTS, "wb", needed=_bytes_of(weights)) as file:
-            file.write(save(weights))
+        with atomic_open(folder / WEIGHTS, "wb", needed=len(written)) as file:
+            file.write(written)
         write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     return folder
 
@@ -259,11 +234,17 @@ def _read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
 
     try:
         config, weights = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError, RecursionError) as error:
+    except (SafetensorError, *UNREADABLE) as error:
         raise CheckpointError(f"{folder} is no complete exported model: {first_line(error, 200)}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / CONFIG} holds no description but a {type(config).__name__}.")
     check_format(config.get("format", 1), folder / CONFIG)
+    described = {name: config[name] for name in ("format", "encoder") if name in config}
+    if DIGEST in config and config[DIGEST] != digest_of_json(described, folder / WEIGHTS):
+        raise CheckpointError(
+            f"{folder} is damaged: {CONFIG} and {WEIGHTS} are not what was exported.\n"
+            f'Export it again. If you have edited {CONFIG} on purpose, remove its "{DIGEST}".'
+        )
     return config, weights
 
 

@@ -48,7 +48,7 @@ def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
         raise ConfigError(
             f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.\nIn: {path}"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else path
         said = " ".join(problem.split())
@@ -65,7 +65,7 @@ def read_scalars(text: str) -> Any:
 
     try:
         content = yaml.load(text, Loader=_scalar_loader())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
     if isinstance(content, list | dict) or text.lstrip()[:1] in ("'", '"'):
         return content
@@ -80,7 +80,7 @@ def read_value(text: str) -> Any:
 
     try:
         return yaml.load(text, Loader=_loader())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 

@@ -17,10 +17,10 @@ LAYERS = {
     5: ("objectives/", "probing/", "importer/"),
     4: ("encoders/", "data/"),
     3: ("augmentations/", "frontends/", "datasets/", "heads.py", "targets.py", "checkpoints.py", "embedding/"),
-    2: ("audio/", "spec.py", "public.py", "old_names.py"),
+    2: ("audio/", "torch_files.py", "spec.py", "public.py", "old_names.py"),
     1: (
         *("batch.py", "batch_norm.py", "configuration.py", "outputs.py", "recipes.py", "losses/", "random.py", "distributed.py"),
-        *("files.py", "locks.py", "kinds.py", "plots/", "errors.py", "memory.py", "versions.py", "written.py"),
+        *("digests.py", "files.py", "locks.py", "kinds.py", "plots/", "errors.py", "memory.py", "versions.py", "written.py"),
     ),
 }
 LAYER = {prefix: layer for layer, prefixes in LAYERS.items() for prefix in prefixes}

@@ -11,7 +11,8 @@ APART = {
     "training/loggers.py": {"open"},  # metrics.csv grows by rows
     "data/packed/writing.py": {"open"},  # reserves a shard
     "datasets/care/download.py": {"open"},  # an archive that is resumed
-    "datasets/synthesis/__init__.py": {"replace", "rename", "to_csv"},
+    "datasets/synthesis/__init__.py": {"replace", "rename", "to_csv", "soundfile.write"},
+    "plots/saving.py": {"savefig"},  # into memory
     "audio/scan.py": {"fdopen"},  # the terminal
 }
 WRITES = {"write_text", "write_bytes", "to_parquet", "to_csv", "to_json", "save_file", "savez", "rename", "mkstemp", "NamedTemporaryFile"}
@@ -38,7 +39,11 @@ def writes(call):
     if method == "replace":  # of strings and dataclasses: two arguments or keywords
         of_path = len(call.args) == 1 and not call.keywords
         return method if isinstance(call.func, ast.Attribute) and (of_path or ast.unparse(call.func.value) == "os") else None
-    if ast.unparse(call.func) in ("np.save", "torch.save"):
+    if ast.unparse(call.func) in ("np.save", "np.savez", "torch.save"):
+        return None if to_partial else method
+    if ast.unparse(call.func) in ("soundfile.write", "sf.write"):
+        return None if to_partial else ast.unparse(call.func)
+    if method in ("savefig", "copyfile", "copy2", "copytree", "move", "tofile", "savetxt"):
         return None if to_partial else method
     if method == "to_csv" and not call.args:  # gives text
         return None

@@ -28,7 +28,9 @@ def metrics(file):
     """Rows by step and the column they fill: a step's training and validation values stand in rows of their own."""
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    return {(int(row["step"]), name): float(value) for row in rows for name, value in row.items() if value and name not in ("step", *LEFT_OUT)}
+    return {
+        (int(row["step"]), name): float(value) for row in rows for name, value in row.items() if value and name not in ("step", *LEFT_OUT)
+    }
 
 
 @pytest.mark.parametrize("name", [*RUNS, "exported_parallel_simclr"])

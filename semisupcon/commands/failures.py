@@ -68,6 +68,9 @@ def failure_in_options(error: BaseException, options: Iterable[str]) -> str | No
     if isinstance(error, torch.OutOfMemoryError):
         return f"{_first(error)}\nLower --data.batch_size, or give --model.chunk_size: views are then encoded in parts, with the same loss."
     frames = list(_frames(error.__traceback__))
+    restoring = next((i for i, frame in enumerate(frames) if _restores(*frame)), len(frames))
+    if restoring < len(frames) and not any(place.startswith("user/") for place, _ in frames[restoring:]):
+        return f"--resume_from_checkpoint: the checkpoint does not fit this run, or is damaged: {type(error).__name__}: {_first(error)}"
     last_here = max((i for i, (place, _) in enumerate(frames) if place.startswith("semisupcon/")), default=-1)
     if last_here < 0 or last_here == len(frames) - 1 or not _hands_over(*frames[last_here]):
         return None
@@ -102,6 +105,11 @@ def _place(filename: str) -> str:
             return "/".join(["library", *parts[parts.index(folder) + 1 :]])
     # The standard library, and frozen modules.
     return f"library/{path.name}" if filename.startswith("<") or re.search(r"/lib/python\d", filename) else f"user/{filename}"
+
+
+def _restores(place: str, function: str) -> bool:
+    """Whether this is the part of Lightning that reads and restores a checkpoint."""
+    return place.endswith("trainer/connectors/checkpoint_connector.py") and function.startswith(("restore", "_restore", "resume"))
 
 
 def _in_library(place: str) -> bool:

@@ -53,6 +53,11 @@ def main(args: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=str, required=True, help="Folder to make; a run that was interrupted is gone on with.")
     parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at once; by default one a core.")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="Pack nothing: read the whole packed set in --out, and its source files where they are, and say whether they are as they were.",
+    )
     parser.add_class_arguments(AudioDataModule, "data")
     paths, _ = take_configs(args)
     config = parser.read_files(paths)
@@ -67,6 +72,16 @@ def main(args: list[str] | None = None) -> int:
     check_numbers({f"data.{name}": value for name, value in vars(options.data).items()}, {f"data.{n}": r for n, r in DATA.items()})
     check_folder(options.out)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if options.verify:
+        packed = Packed(options.out, verify=True)
+        count = len(packed.clips)
+        log.info(
+            "All %d clips in %s are what was packed; %d of their source files are at hand, and unchanged.",
+            count,
+            options.out,
+            packed.sources_at_hand,
+        )
+        return 0
     sample_rate = options.data.target_sample_rate or section(section(config, "model"), "encoder").get("sample_rate")
     check_numbers({"model.encoder.sample_rate": sample_rate}, {"model.encoder.sample_rate": SAMPLE_RATE})
     if sample_rate is None:

@@ -86,6 +86,9 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
     )
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
     p.add_argument("--on_error", type=str, default="fail", help="fail or skip: what to do with audio that cannot be read.")
+    p.add_argument(
+        "--verify", type=bool, default=False, help="Read all audio to tell whether it has changed; else by size and time of change."
+    )
     p.add_argument("--trust", type=Names, default=[], help="Modules whose classes a checkpoint may name.")
     p.add_argument(
         "--log", type=bool | str, default="csv", help="Where results go beside --out: wandb (also: true), tensorboard, csv or false."
@@ -217,7 +220,7 @@ def make_suite(options: Any, built: Any) -> "Suite":
         checkpoints=listed(options.checkpoints),
         methods=listed(options.methods),
         out=Path(options.out),
-        embedder=Embedder(cache, options.batch_size, device, options.on_error),
+        embedder=Embedder(cache, options.batch_size, device, options.on_error, options.verify),
         data_root=Path(options.data_root) if options.data_root else None,
         data_dirs=dict(options.data_dirs),
         task_kwargs={name: dict(given) for name, given in options.task_kwargs.items()},

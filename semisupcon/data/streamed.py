@@ -28,7 +28,8 @@ from tqdm import tqdm
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, Packed, PackedAudio
+from semisupcon.data.packed.checks import HEADER, INDEX, TARGETS
+from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
 from semisupcon.files import atomic_path, disk_errors, leftovers, sync
@@ -114,7 +115,10 @@ class StreamedSet(Packed):
             for name in (HEADER, INDEX, TARGETS, CHUNKS):
                 _download(url, name, Path(folder))
             check_chunks(Path(folder) / CHUNKS, url)
-            super().__init__(folder)
+            try:
+                super().__init__(folder)
+            except UserError as error:
+                raise type(error)(str(error).replace(folder, url)) from error
         self.where = url
         self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
 

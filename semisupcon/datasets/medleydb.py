@@ -19,7 +19,7 @@ from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot
 from semisupcon.datasets.parsing.reading import located, read_lines, read_text
 from semisupcon.datasets.parsing.splits import balanced_group_split, stratified_split
-from semisupcon.errors import AnnotationError, DatasetNotFoundError
+from semisupcon.errors import AnnotationError, DatasetNotFoundError, UserError, first_line
 
 URL = "https://github.com/marl/medleydb"
 NO_INSTRUMENT = ("fx/processed sound", "Unlabeled", "auxiliary percussion", "Main System")
@@ -47,10 +47,13 @@ def _load(file: Path) -> dict:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         song = yaml.load(read_text(file), Loader=loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # Numbers and dates that are none are ValueErrors.
+        if isinstance(error, UserError):
+            raise
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
-        raise AnnotationError(file, line, f"Not YAML: {getattr(error, 'problem', None) or error}.", f"Fetch it again from {URL}.") from None
+        problem = getattr(error, "problem", None) or first_line(error, 160)
+        raise AnnotationError(file, line, f"Not YAML: {problem}.", f"Fetch it again from {URL}.") from None
     missing = [key for key in ("artist", "stem_dir", "raw_dir", "stems") if not isinstance(song, dict) or key not in song]
     if missing:
         raise AnnotationError(file, None, f"There is no '{missing[0]}'.", f"Fetch it again from {URL}.")
@@ -66,8 +69,10 @@ def _tracks(file: Path, raw: bool) -> Iterator[dict]:
         entries = [entry for stem in stems.values() for entry in (stem.get("raw") or {}).values()] if raw else list(stems.values())
         for entry in entries:
             instruments = entry["instrument"] if isinstance(entry["instrument"], list) else [entry["instrument"]]
+            if any(isinstance(part, list | dict) for part in (*instruments, entry["filename"], song["artist"])):
+                raise TypeError
             yield {"path": f"Audio/{title}/{folder}/{entry['filename']}", "group": song["artist"], "instruments": instruments, "file": file}
-    except (KeyError, AttributeError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         problem = f"A {'raw track' if raw else 'stem'} lacks {error if isinstance(error, KeyError) else 'its entries'}."
         raise AnnotationError(file, None, problem, f"Fetch it again from {URL}.") from None
 

@@ -18,7 +18,7 @@ from semisupcon.datasets.card import card
 from semisupcon.datasets.keys import midi_name
 from semisupcon.datasets.parsing.labels import one_hot
 from semisupcon.datasets.parsing.reading import find_file, located, read_text
-from semisupcon.errors import AnnotationError
+from semisupcon.errors import AnnotationError, UserError, first_line
 
 URL = "https://magenta.tensorflow.org/datasets/nsynth"
 PARTS = {"train": "train", "val": "valid", "test": "test"}
@@ -40,6 +40,10 @@ def _notes(root: Path, *fields: str) -> pd.DataFrame:
             notes = json.loads(read_text(file))
         except json.JSONDecodeError as error:
             raise AnnotationError(file, error.lineno, f"Not JSON: {error.msg}.", f"Fetch it again from {URL}.") from None
+        except (ValueError, RecursionError) as error:  # Numbers of thousands of digits, thousands of brackets.
+            if isinstance(error, UserError):
+                raise
+            raise AnnotationError(file, None, f"Not JSON: {first_line(error, 160)}.", f"Fetch it again from {URL}.") from None
         if not isinstance(notes, dict) or not notes:
             raise AnnotationError(file, None, "It holds no notes.", f"Fetch it again from {URL}.")
         for name, note in notes.items():
@@ -79,6 +83,11 @@ def nsynth_instr_family(root: Path) -> LabelledClips:
 def nsynth_instr(root: Path) -> LabelledClips:
     """The very instrument, for pretraining and few-shot episodes only; arguments and errors as `nsynth_pitch`."""
     table = _notes(root, "instrument", "instrument_str")
+    for (file, _), number, name in zip(table.index, table["instrument"], table["instrument_str"], strict=True):
+        if not isinstance(number, int) or not isinstance(name, str):
+            raise AnnotationError(
+                file, None, f"The instrument {number!r} ({name!r}) is no number with a name."[:300], f"Fetch it again from {URL}."
+            )
     name_of = dict(sorted(zip(table["instrument"], table["instrument_str"], strict=True)))
     classes = tuple(name_of.values())
     return LabelledClips(table[["path", "split"]], one_hot(table["instrument_str"], classes), classes, kind="multiclass", metric="accuracy")

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from semisupcon.checkpoints import export_encoder, load_weights, make_folder
-from semisupcon.errors import CheckpointError
+from semisupcon.digests import DIGEST, digest_of_json
+from semisupcon.errors import CheckpointError, first_line
 from semisupcon.files import atomic_open, write_text
 from semisupcon.heads import Head
 from semisupcon.importer import mtslvr, panns, samplecnn
@@ -69,10 +70,12 @@ def _write(imported: Imported, folder: Path, about: dict[str, str]) -> Path:
         export_encoder(imported.encoder, folder, about)
     if imported.heads:
         weights = {f"{name}.{key}": value.contiguous() for name, head in imported.heads.items() for key, value in head.state_dict().items()}
+        written = save(weights)
         with atomic_open(folder / HEADS, "wb") as file:
-            file.write(save(weights))
+            file.write(written)
         specs = {name: spec_of(head) for name, head in imported.heads.items()}
-        write_text(folder / HEADS_CONFIG, json.dumps({"heads": specs, "about": about}, indent=2) + "\n")
+        config = {"heads": specs, DIGEST: digest_of_json(json.loads(json.dumps(specs)), written), "about": about}
+        write_text(folder / HEADS_CONFIG, json.dumps(config, indent=2) + "\n")
     return folder
 
 
@@ -89,11 +92,16 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
     if not (folder / HEADS_CONFIG).is_file():
         return {}
     try:
-        specs, weights = json.loads((folder / HEADS_CONFIG).read_text())["heads"], load_file(folder / HEADS)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} holds damaged heads: {str(error).splitlines()[0][:160]}") from error
+        config, weights = json.loads((folder / HEADS_CONFIG).read_text()), load_file(folder / HEADS)
+        specs = dict(config["heads"])
+        if DIGEST in config and config[DIGEST] != digest_of_json(specs, folder / HEADS):
+            raise ValueError("they are not what was written")
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError, MemoryError) as error:
+        raise CheckpointError(f"{folder} holds damaged heads: {first_line(error, 160)}") from error
     heads: dict[str, Head] = {name: build(spec, trust) for name, spec in specs.items()}
     for name, head in heads.items():
+        if not isinstance(head, Head):
+            raise CheckpointError(f"{folder} holds damaged heads: what it describes as {name!r} is none.")
         load_weights(head, _below(weights, name), folder / HEADS).eval()
     return heads
 

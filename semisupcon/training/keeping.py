@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, save_atomically
+from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, read_checkpoint, save_atomically
 from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import ConfigError, DiskError, UserError
 from semisupcon.training.finders import finders_of
@@ -78,7 +78,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         content, self._content = self._content, None
         if content and self._path is not None and Path(path) == self._path:
             return content
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        return read_checkpoint(path, map_location or "cpu")
 
 
 class KeepCheckpoints(Checkpoint):

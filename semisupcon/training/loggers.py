@@ -126,10 +126,26 @@ class MetricsFile(Logger):
         return self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
 
     def _rows(self) -> list[dict[str, str]]:
+        """The rows that are whole. Rows that a crash or a broken disk has cut or spoilt are left out, and that is said."""
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
-            return [{plain_cell(k): v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        header, *lines = (line + "\n" for line in text.split("\n"))
+        names = [plain_cell(name) for name in next(csv.reader([header]), [])]
+        rows, spoilt = [], [len(lines)] if lines and lines.pop() != "\n" else []  # The file ends within a row.
+        if "step" not in names or len(set(names)) < len(names) or "\0" in header:
+            log.warning("%s is damaged in its first line; it begins anew.", self.path)
+            return []
+        for number, line in enumerate(lines, 2):
+            values = next(csv.reader([line]), []) if line.strip("\r\n").isprintable() and "\ufffd" not in line else []
+            row = dict(zip(names, values, strict=False))
+            if len(values) == len(names) and re.fullmatch(r"[0-9]{1,18}", row["step"]):
+                rows.append(row)
+            else:
+                spoilt.append(number)
+        if spoilt:
+            log.warning("%s: %d damaged rows are left out, the first is line %d.", self.path, len(spoilt), min(spoilt))
+        return rows
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> list[str]:
         with atomic_open(self.path, newline="") as file:

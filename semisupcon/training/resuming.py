@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from semisupcon.checkpoints import facts_from
 from semisupcon.errors import CheckpointError
 from semisupcon.spec import spec_of, with_modules
+from semisupcon.training.contents import check_optimizer
 from semisupcon.training.optimization import _Closed, parameter_groups
 
 # State of a schedule, in contrast to its settings.
@@ -122,6 +123,7 @@ def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -
             f"--model.optimizer is {ours['class']}, and the checkpoint holds the state of {recorded['class'] or 'another optimizer'}.\n"
             f"A resumed run keeps its optimizer; the hyperparameters may change.\nCheckpoint: {path}"
         )
+    check_optimizer(states[0], optimizer, path)
 
 
 def recorded_settings(content: dict[str, Any]) -> dict[str, Any]:

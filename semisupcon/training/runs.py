@@ -111,7 +111,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         return {}
     try:
         state = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
         log.warning("%s is damaged and is written anew; the id of a wandb run is lost with it (--resume_id gives it).", path)

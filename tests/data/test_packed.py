@@ -15,9 +15,11 @@ from semisupcon.audio.reading import read
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.draws import divide
 from semisupcon.data.packed import writing
-from semisupcon.data.packed.reading import HEADER, INDEX, Packed, PackedAudio
+from semisupcon.data.packed.checks import HEADER, INDEX
+from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
+from semisupcon.digests import read_json, with_digest
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.frontends.normalization import moments
 from semisupcon.training.measures import training_waveforms
@@ -223,8 +225,8 @@ def flip(path, at):
 
 
 def edit_header(folder, **values):
-    header = json.loads((folder / HEADER).read_text())
-    (folder / HEADER).write_text(json.dumps({**header, **values}))
+    header = read_json(folder / HEADER)
+    (folder / HEADER).write_text(json.dumps(with_digest({**header, **values})))
 
 
 @pytest.mark.parametrize(

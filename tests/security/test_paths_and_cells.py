@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from semisupcon.__main__ import main
 from semisupcon.commands.probe import main as probe
-from semisupcon.data.packed.reading import HEADER, INDEX, digest_of
+from semisupcon.data.packed.checks import HEADER, INDEX
+from semisupcon.digests import digest_of, read_json, with_digest
 from semisupcon.files import cell, plain_cell
 from semisupcon.probing.methods.head import load_head
 
@@ -35,8 +36,7 @@ def packed(tmp_path):
 
 
 def header_of(folder, **changes):
-    header = json.loads((folder / HEADER).read_text()) | changes
-    (folder / HEADER).write_text(json.dumps(header))
+    (folder / HEADER).write_text(json.dumps(with_digest(read_json(folder / HEADER) | changes)))
 
 
 @pytest.mark.parametrize("fingerprint", ["x/../../ESCAPED", "../ESCAPED", "/ESCAPED", "", "A" * 32, None, 7, ["a"], "a" * 32 + "\0"])

@@ -20,8 +20,10 @@ from tqdm import tqdm
 from semisupcon.audio.blocks import BLOCK, read_blocks
 from semisupcon.audio.pcm import to_int16
 from semisupcon.checkpoints import make_folder
-from semisupcon.data.packed.reading import HEADER, INDEX, TARGETS, VERSION, describe, digest_of, shard_name
+from semisupcon.data.packed.checks import HEADER, INDEX, TARGETS, VERSION, describe, read_header
+from semisupcon.data.packed.reading import shard_name
 from semisupcon.datasets.base import LabelledClips
+from semisupcon.digests import digest_of, read_json, with_digest
 from semisupcon.errors import DiskError, UserError
 from semisupcon.files import amount_of, atomic_open, atomic_path, leftovers, sweep, write_text
 from semisupcon.locks import LOCK, folder_lock
@@ -114,7 +116,7 @@ def _pack(
         "shards": files.groupby("shard")["frames"].sum().tolist(),
         "index_digest": digest_of(out / INDEX, out / TARGETS),
     }
-    write_text(out / HEADER, json.dumps(header, indent=1))
+    write_text(out / HEADER, json.dumps(with_digest(header), indent=1))
     for leftover in [out / PLAN, *out.glob("audio-*.json")]:
         leftover.unlink()
     if clipped:
@@ -136,12 +138,10 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
     for name in (HEADER, PLAN):
         if not (out / name).exists():
             continue
-        found = _fingerprint_in(out / name)
-        if found is None:
-            raise UserError(f"{out / name} was not written by this command.\nGive another folder (--out).")
-        if found != fingerprint:
+        if (found := _fingerprint_in(out, name)) is not None and found != fingerprint:
             raise UserError(
-                f"The folder holds another packed set, or clips have changed since.\nIn: {out}\nGive another folder, or delete this one."
+                f"The folder holds another packed set, or one of an older version, or clips have changed since.\nIn: {out}\n"
+                "Give another folder, or delete this one."
             )
         if name == HEADER:
             log.info("%s holds this set already.", out)
@@ -158,17 +158,46 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
         raise DiskError(
             f"The packed set needs {amount_of(needed)}, {amount_of(free)} are free.\nIn: {out}\nGive a folder on a larger disk."
         )
-    write_text(out / PLAN, json.dumps({"fingerprint": fingerprint}))
+    write_text(out / PLAN, json.dumps(with_digest({"fingerprint": fingerprint})))
     return True
 
 
-def _fingerprint_in(file: Path) -> str | None:
-    """The fingerprint of a header or plan; None when it is another program's file."""
+def _fingerprint_in(out: Path, name: str) -> Any:
+    """Which set a folder is of, by its header or plan. A damaged plan is left out with the shards made so far: None.
+
+    Raises:
+        UserError: for a plan that another program wrote.
+    """
+    if name == HEADER:
+        return read_header(out)["fingerprint"]
+    foreign = UserError(f"{out / name} was not written by this command.\nGive another folder (--out).")
     try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError):
+        found = read_json(out / PLAN).get("fingerprint")
+    except (OSError, ValueError) as error:
+        if not any(out.glob("audio-*")) and (out / PLAN).stat().st_size:
+            raise foreign from error
+        log.warning("%s cannot be used, %s. All shards are made again.", out / PLAN, error)
+        for notes in out.glob("audio-*.json"):
+            notes.unlink()
         return None
-    return content.get("fingerprint") if isinstance(content, dict) else None
+    if found is None:
+        raise foreign
+    return found
+
+
+def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | None:
+    """Checksum and clipped samples of each clip of a complete shard, ``[clips, 2]``; None where it is to be made (again)."""
+    path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
+    if not (path.exists() and notes.exists()):
+        return None
+    try:
+        found = np.array(json.loads(notes.read_text()))
+        sound = found.shape == (clips, 2) and found.dtype.kind == "i" and (found >= 0).all() and path.stat().st_size == 2 * samples
+    except (OSError, ValueError, OverflowError, RecursionError):
+        sound = False
+    if not sound:
+        log.warning("%s or what is noted about it is damaged; it is made again.", path)
+    return found.astype(np.int64) if sound else None
 
 
 def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> tuple[np.ndarray, int]:
@@ -180,7 +209,7 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
             number = int(clips["shard"].iloc[0])
             path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
             samples = int(clips["frames"].sum())
-            if not (path.exists() and notes.exists()):
+            if (results := _notes(out, number, len(clips), samples)) is None:
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
                 written_down = []
                 with atomic_path(path) as unfinished:
@@ -190,9 +219,9 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
                             written_down.append(result)
                             bar.update(frames / clips["sample_rate"].iloc[0])
                     write_text(notes, json.dumps(written_down))
+                results = np.array(written_down, np.int64)
             else:
                 bar.update(samples / clips["sample_rate"].iloc[0])
-            results = np.array(json.loads(notes.read_text()), np.int64)
             crc[clips.index] = results[:, 0]
             clipped += int(results[:, 1].sum())
     return crc, clipped

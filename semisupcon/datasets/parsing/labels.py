@@ -114,7 +114,7 @@ def vectors(values: pd.Series, length: int) -> np.ndarray:
     for row, text in enumerate(values):
         try:
             vector = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             vector = None
         if not isinstance(vector, list) or len(vector) != length or any(value not in (0, 1) for value in vector):
             raise AnnotationError(*place(values, row), f"Not a list of {length} zeros and ones.", "Mend the line, or fetch the file again.")

@@ -8,7 +8,6 @@ segment_samples: 32000
 """
 
 import importlib
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from semisupcon.encoders.base import Encoder
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.public import is_ours, lies_in, public_class, trusted_object, trusted_roots
+from semisupcon.torch_files import read_checkpoint
 
 KEYS = ("class_path", "init_args", "weights", "sample_rate", "segment_samples")
 
@@ -85,7 +85,7 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
     """
     try:
         content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(f"{file} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, Mapping) or "class_path" not in content or set(content) - set(KEYS):
         raise CheckpointError(f"{file} describes no encoder: it takes class_path, and may take {', '.join(KEYS[1:])}.")
@@ -148,11 +148,7 @@ def load_state(encoder: Encoder, file: Path) -> None:
     from safetensors.torch import load_file
 
     try:
-        state: Any
-        if file.suffix == ".safetensors":
-            state = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        state: Any = load_file(file) if file.suffix == ".safetensors" else read_checkpoint(file)
         (encoder.trunk if isinstance(encoder, ForeignEncoder) else encoder).load_state_dict(state.get("state_dict", state))
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, AttributeError) as error:
+    except (CheckpointError, OSError, SafetensorError, RuntimeError, AttributeError, TypeError) as error:
         raise CheckpointError(f"The weights {file} cannot be loaded: {' '.join(str(error).split())[:300]}") from error

@@ -70,12 +70,14 @@ class Embedder:
         batch_size: segments a forward pass; None as `semisupcon.embedding.default_batch` has it.
         device: where encoders run.
         on_error: "fail" stops at the first file that cannot be read; "skip" leaves such files out and says how many.
+        verify: read all audio to tell whether it has changed, whatever size and time of change say.
     """
 
     cache_dir: Path
     batch_size: int | None = None
     device: str = "cpu"
     on_error: str = "fail"
+    verify: bool = False
 
     def features(self, subject: Subject, task: LabelledClips) -> Features:
         """All splits of a task."""
@@ -88,7 +90,7 @@ class Embedder:
 
     def digests(self, task: LabelledClips) -> list[str]:
         """What each clip is known by: the hash of its file's content; of a file to be skipped that is not there, its path."""
-        hashes = ContentHashes(self.cache_dir)
+        hashes = ContentHashes(self.cache_dir, self.verify)
 
         def digest(file: Path) -> str:
             absent = self.on_error == "skip" and why_no_file(system_path(file))

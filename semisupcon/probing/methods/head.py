@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from semisupcon.digests import DIGEST, digest_of_arrays
 from semisupcon.errors import CheckpointError, first_line
 from semisupcon.files import atomic_open
 from semisupcon.heads import Head, LinearHead, MLPHead
@@ -99,28 +100,39 @@ def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
         "out_dim": head.net.out_dim,
         "hidden": getattr(head.net, "hidden", 0),
     }
+    state, written = {k: v.contiguous() for k, v in head.state_dict().items()}, json.dumps(form | about)
+    metadata = {"head": written, DIGEST: _digest(json.loads(written), state)}
     with atomic_open(path, "wb") as file:
-        file.write(save({k: v.contiguous() for k, v in head.state_dict().items()}, metadata={"head": json.dumps(form | about)}))
+        file.write(save(state, metadata=metadata))
 
 
 def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
     """A head and what was written about it.
 
     Raises:
-        CheckpointError: if there is none, or it is no head of ours.
+        CheckpointError: if there is none, or it is no head of ours, or damaged.
     """
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["head"])
+            metadata = file.metadata() or {}
+        about, state = json.loads(metadata["head"]), load_file(path)
         _check(about)
+        if DIGEST in metadata and metadata[DIGEST] != _digest(about, state):
+            raise ValueError("it is damaged, its values are not those that were written")
         head = new_head(about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"])
-        head.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError) as error:
+        head.load_state_dict(state)
+        if any(value.isnan().any() for value in state.values()):
+            raise ValueError("its values hold NaN")
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError, OverflowError) as error:
         raise CheckpointError(f"{path} is no saved probe head: {first_line(error, 160)}") from error
     return head, about
+
+
+def _digest(about: Any, state: dict[str, Tensor]) -> str:
+    return digest_of_arrays(about, {name: value.numpy() for name, value in state.items()})
 
 
 def _check(about: Any) -> None:

@@ -1,10 +1,12 @@
 """The report of a suite as one HTML file that needs nothing else: tables with intervals, curves, confusion matrices, maps."""
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from semisupcon.errors import first_line
 from semisupcon.files import plain_cell
 from semisupcon.plots import svg_text
 from semisupcon.probing.report.html import document, figure, figures, table
@@ -17,8 +19,10 @@ from semisupcon.probing.report.pictures import (
     robustness_rows,
 )
 from semisupcon.probing.report.table import HEADER, cells
-from semisupcon.probing.scores.results import Row
+from semisupcon.probing.scores.results import Results, Row
 from semisupcon.probing.scores.summary import Comparison, Line
+
+log = logging.getLogger(__name__)
 
 
 def page(
@@ -69,6 +73,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
 
 
 def _robustness(out: Path) -> str:
+    Results(out / "robustness.csv")  # Refuses a file that is damaged.
     rows = read_rows(out / "robustness.csv")
     found = [_shown(picture) for picture in robustness_pictures(rows)]
     lines = []
@@ -104,5 +109,9 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     """The rows of a CSV file; none where there is no file."""
     if not file.exists():
         return []
-    with file.open(newline="") as lines:
+    try:
+        lines = file.read_text().splitlines(keepends=True)
         return [{k: plain_cell(v or "") for k, v in row.items() if k is not None} for row in csv.DictReader(lines)]
+    except (OSError, ValueError, csv.Error) as error:
+        log.warning("The table %s is left out: %s", file, first_line(error, 160))
+        return []

@@ -1,6 +1,7 @@
 """The figures of a report, each with the task it belongs to and its caption."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semisupcon.errors import first_line
 from semisupcon.plots import draw_confusion, draw_lines, draw_scatter
 from semisupcon.probing.scores.metrics import confusion
 from semisupcon.probing.scores.results import Row, main_rows, read_predictions
@@ -16,6 +18,8 @@ from semisupcon.probing.studies.maps import TITLES, load_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,20 +63,33 @@ def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
             continue
         of = curves.setdefault(row.method, {})
         if f"{row.checkpoint}, training" not in of:
-            epochs = json.loads(file.read_text())
+            if not (epochs := _epochs(file)):
+                continue
             of[f"{row.checkpoint}, training"] = [e["train_loss"] for e in epochs]
             if any("val_loss" in e for e in epochs):
                 of[f"{row.checkpoint}, validation"] = [e.get("val_loss", float("nan")) for e in epochs]
     for method, of in curves.items():
+        if not of:
+            continue
         longest = max(map(len, of.values()))
         epochs = [str(i + 1) for i in range(longest)]
         yield Picture(task, f"{method}: loss by epoch", draw_lines(epochs, of, x="epoch", y="loss"))
 
 
+def _epochs(file: Path) -> list[dict[str, float]]:
+    """The losses of each epoch; none for a damaged file, which is said."""
+    try:
+        epochs = json.loads(file.read_text())
+        return [{k: float(v) for k, v in epoch.items()} for epoch in epochs if "train_loss" in epoch]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        log.warning("The curve %s is left out: %s", file, first_line(error, 160))
+        return []
+
+
 def _maps(task: str, out: Path) -> Iterator[Picture]:
     for file in sorted((out / "maps").glob("*.json")):
         found = load_map(file)
-        if found.task == task:
+        if found is not None and found.task == task:
             kind = TITLES[found.method]
             drawn = draw_scatter(
                 np.array(found.points),

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from semisupcon.errors import UserError
+from semisupcon.errors import UserError, first_line
 from semisupcon.files import inside, plain_cell, write_csv
 
 RESULTS, ROBUSTNESS = "results.csv", "robustness.csv"
+log = logging.getLogger(__name__)
+
 # What identifies a result in words, without its numbers.
 UNIT = ("task", "fold", "checkpoint", "representation", "method", "aggregation", "train_share", "seed")
 
@@ -97,10 +100,18 @@ class Results:
                         inside(self.file.parent, name, str(self.file))
             except UserError:
                 raise
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
                 raise UserError(
                     f"{self.file} is no results file of this version: {error}.\nMove it away, or give another --out."
                 ) from error
+            self._leave_out_lost()
+
+    def _leave_out_lost(self) -> None:
+        """Rows whose predictions are not there any more are left out, so that their probes are run again."""
+        lost = {row.predictions for row in self.rows if row.predictions and not (self.file.parent / row.predictions).is_file()}
+        if lost:
+            log.warning("%d predictions are gone from %s; their probes are run again.", len(lost), self.file.parent)
+            self.rows = [row for row in self.rows if row.predictions not in lost]
 
     def done(self, identity: str) -> bool:
         """Whether a probe with this identity has been run."""
@@ -137,13 +148,24 @@ def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, sco
 
 
 def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:
-    """What `write_predictions` wrote: paths, targets ``[n, C]``, scores ``[n, C]``, classes, and "multiclass" or None for the other kinds."""
-    with file.open(newline="") as lines:
-        header, *rows = list(csv.reader(lines))
-    names = tuple(h.removeprefix("score ") for h in header if h.startswith("score "))
-    scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(len(rows), len(names))
-    if header[1] == "true":
-        targets = np.eye(len(names))[[names.index(plain_cell(row[1])) for row in rows]]
-    else:
-        targets = np.array([row[1 : 1 + len(names)] for row in rows], dtype=np.float64)
+    """What `write_predictions` wrote: paths, targets ``[n, C]``, scores ``[n, C]``, classes, and "multiclass" or None for the other kinds.
+
+    Raises:
+        UserError: for a file that is damaged.
+    """
+    try:
+        with file.open(newline="") as lines:
+            header, *rows = list(csv.reader(lines))
+        names = tuple(h.removeprefix("score ") for h in header if h.startswith("score "))
+        if not rows or not names or any(len(row) != len(header) for row in rows):
+            raise ValueError("rows are missing or cut")
+        scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(len(rows), len(names))
+        if header[1] == "true":
+            targets = np.eye(len(names))[[names.index(plain_cell(row[1])) for row in rows]]
+        else:
+            targets = np.array([row[1 : 1 + len(names)] for row in rows], dtype=np.float64)
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        raise UserError(
+            f"{file} is damaged: {first_line(error, 160)}.\nDelete it and run the same command again: its probe is then run again."
+        ) from error
     return [plain_cell(row[0]) for row in rows], targets, scores, names, "multiclass" if header[1] == "true" else None

@@ -1,18 +1,21 @@
 """Embeddings in the plane, by t-SNE (van der Maaten and Hinton 2008) or UMAP (McInnes et al. 2018); each point knows its clip's name."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from semisupcon.errors import ConfigError
+from semisupcon.digests import has_digest, read_json, with_digest
+from semisupcon.errors import ConfigError, first_line
 from semisupcon.files import write_text
 from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.embeddings.encoders import Subject
 
 TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
 MOST = 1000
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,27 @@ def make_map(subject: Subject, features: Features, method: str, colour_by: str |
 
 def save_map(found: Map, file: Path) -> None:
     """Write a map as JSON."""
-    write_text(file, json.dumps(asdict(found)))
+    write_text(file, json.dumps(with_digest(asdict(found))))
 
 
-def load_map(file: Path) -> Map:
-    """Read what `save_map` wrote."""
-    return Map(**json.loads(file.read_text()))
+def load_map(file: Path) -> Map | None:
+    """Read what `save_map` wrote; None for a file that is damaged, which is said."""
+    try:
+        found = Map(**read_json(file))
+        if not has_digest(file):
+            raise ValueError("it is not what was written, or of version 0.1")
+        points, texts = np.array(found.points, dtype=float), (found.task, found.checkpoint, found.label)
+        if found.method in TITLES and points.shape == (len(found.paths), 2) == (len(found.labels), 2) and all(map(_is_text, texts)):
+            return found
+        problem = "its parts do not fit together"
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        problem = first_line(error, 160)
+    log.warning("The map %s is left out, %s. A probe with a map makes it again.", file, problem)
+    return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _word(targets: np.ndarray, classes: tuple[str, ...]) -> str:

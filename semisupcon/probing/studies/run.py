@@ -77,7 +77,7 @@ def study_map(studies: Studies, out: Path, name: str, case: Callable[[], Case], 
     """Make the map of a case, unless the one on disk is of the same clips and encoder; ``case`` is called when it is needed."""
     file = map_file(out, name, studies.projection)
     identity = identity_of(identity, studies.projection, studies.colour_by)
-    if studies.projection == "none" or (file.exists() and load_map(file).identity == identity):
+    if studies.projection == "none" or (file.exists() and (found := load_map(file)) is not None and found.identity == identity):
         return
     it = case()
     if len(it.features.test) >= 3:

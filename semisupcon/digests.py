@@ -1,0 +1,74 @@
+"""Digests by which files of ours are checked when they are read: a flipped bit or a cut file is found, not used.
+
+JSON files keep the digest of their own content under ``digest``; files without one, as version 0.1 wrote them, are read unchecked.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DIGEST = "digest"
+_BLOCK = 1 << 20
+
+
+def digest_of(*parts: bytes | memoryview | Path) -> str:
+    """BLAKE2b of bytes and of the contents of files, one after the other: 32 hexadecimal digits.
+
+    Raises:
+        OSError: for a file that cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if not isinstance(part, Path):
+            digest.update(part)
+            continue
+        with part.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_of_json(content: Any, *parts: bytes | memoryview | Path) -> str:
+    """`digest_of` plain values, written in one way, and of further parts."""
+    return digest_of(json.dumps(content, sort_keys=True).encode(), *parts)
+
+
+def digest_of_arrays(content: Any, arrays: Mapping[str, np.ndarray]) -> str:
+    """`digest_of_json` of plain values, with names, types, shapes and values of arrays."""
+    about = [[name, str(array.dtype), list(array.shape)] for name, array in sorted(arrays.items())]
+    values = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for _, array in sorted(arrays.items()) if array.size]
+    return digest_of_json([content, about], *values)
+
+
+def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values for a JSON file, with their digest."""
+    plain = {name: value for name, value in json.loads(json.dumps(content)).items() if name != DIGEST}
+    return plain | {DIGEST: digest_of_json(plain)}
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The content of a JSON file that holds a dictionary, without its digest.
+
+    Raises:
+        ValueError: if it is no JSON, no dictionary, or not what its digest says; the text says which.
+        OSError: if it cannot be read.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is no JSON") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds no dictionary but a {type(content).__name__}")
+    written = content.pop(DIGEST, None)
+    if written is not None and written != digest_of_json(content):
+        raise ValueError("it is not what was written")
+    return content
+
+
+def has_digest(path: str | Path) -> bool:
+    """Whether a JSON file that `read_json` has read holds its digest; files of version 0.1 do not."""
+    return DIGEST in json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,0 +1,126 @@
+"""Files of ``torch.save``: written whole, read without executing anything, and compared with the checksums of their records."""
+
+import pickle
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semisupcon.errors import CheckpointError
+from semisupcon.files import atomic_open
+
+_BLOCK = 1 << 20
+# What torch raises for a file that it cannot read.
+UNREADABLE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(MemoryError, RecursionError, AssertionError, ImportError, OverflowError, NotImplementedError, struct.error),
+)
+
+
+def save_atomically(content: Any, path: str | Path) -> None:
+    """``torch.save`` that leaves an older file whole if the process crashes or the disk is full.
+
+    Raises:
+        DiskError: if the disk is full or read-only.
+    """
+    with atomic_open(path, "wb", needed=_bytes_of(content)) as file:
+        torch.save(content, file)
+
+
+def _bytes_of(content: Any) -> int:
+    """What the tensors of a checkpoint take."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return sum(map(_bytes_of, parts))
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """The content of a ``.ckpt`` file, tensors and plain types only.
+
+    Args:
+        path: of the file.
+        map_location: where its tensors go, as `torch.load` takes it.
+
+    Raises:
+        CheckpointError: if it is missing, cut off or damaged, or holds anything that would have to be executed to be loaded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"No checkpoint at {path}.")
+    if _is_zip(path):
+        if _is_archive(path):
+            raise CheckpointError(f"{path} is a zip archive; unpack it first.")
+        if problem := damaged_record(path):
+            raise CheckpointError(f"{path} is no checkpoint, or one that is cut off or damaged ({problem}).")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except UNREADABLE as error:
+        said = str(error).lower()
+        # The word of torch for a class or call that is not plain data; "operand" it also says of any byte that begins no instruction.
+        if "unsupported" in said and ("operand" not in said or _is_pickled(path)):
+            raise CheckpointError(f"{path} holds more than tensors and plain values; it was refused and nothing was run.") from error
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        raise CheckpointError(f"{path} is no checkpoint, or one that is cut off or damaged{reason}.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
+    return content
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether it is a zip file, but not one as ``torch.save`` writes it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not any(name.endswith("/data.pkl") for name in archive.namelist())
+    except Exception:  # A damaged directory of the archive; the many kinds that `zipfile` raises.
+        return False
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether it begins as ``torch.save`` and ``pickle`` begin their files."""
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80" or _is_zip(path)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # Its end says that it has more parts.
+        return True
+
+
+def damaged_record(path: str | Path) -> str | None:
+    """What is wrong with a zip file as ``torch.save`` writes it, by the checksum of each record; None for a sound one.
+
+    Torch itself does not compare the checksums. A file whose checksums are all 0 was written without them, and is taken as it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = [record for record in archive.infolist() if record.file_size]
+            names = archive.namelist()
+            wrong = [record.filename for record in records if not _is_sound(archive, record)]
+    except Exception as error:  # The many kinds that `zipfile` raises for a damaged directory.
+        return str(error) or type(error).__name__
+    if len(set(names)) < len(names):
+        return "two records have one name"
+    has_checksums = any(record.CRC for record in records)
+    return f"the checksum of {wrong[0]} is wrong" if wrong and has_checksums else None
+
+
+def _is_sound(archive: zipfile.ZipFile, record: zipfile.ZipInfo) -> bool:
+    if record.compress_type == zipfile.ZIP_STORED and record.compress_size != record.file_size:
+        raise ValueError(f"the size of {record.filename} is wrong")
+    try:
+        with archive.open(record) as file:
+            while file.read(_BLOCK):
+                pass
+    except zipfile.BadZipFile as error:
+        if "CRC" in str(error):
+            return False
+        raise
+    except (zlib.error, EOFError):
+        return False
+    return True

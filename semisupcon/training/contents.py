@@ -1,0 +1,96 @@
+"""Whether a checkpoint holds the parts that a run is continued from, before anything is restored; the file may come from anywhere."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from semisupcon.errors import CheckpointError, UserError, first_line
+
+
+def check_run(content: dict[str, Any], path: Path) -> None:
+    """Refuse a checkpoint whose parts are missing or of another type.
+
+    Raises:
+        CheckpointError: naming the first of them.
+    """
+    written = content.get("semisupcon", {})
+    sound = {
+        "state_dict": isinstance(content.get("state_dict"), Mapping),
+        "global_step": _is_count(content.get("global_step")),
+        "epoch": _is_count(content.get("epoch")),
+        "optimizer_states": _are_states(content.get("optimizer_states", []), "param_groups"),
+        "lr_schedulers": _are_states(content.get("lr_schedulers", [])),
+        "callbacks": _is_named(content.get("callbacks", {})),
+        "loops": _is_named(content.get("loops", {})),
+        "semisupcon": isinstance(written, Mapping)
+        and all(written.get(k) is None or isinstance(written[k], Mapping) for k in ("config", "training", "facts")),
+    }
+    if bad := [name for name, is_sound in sound.items() if not is_sound]:
+        what = f"its {bad[0]} has the type {type(content[bad[0]]).__name__} or other parts" if bad[0] in content else f"it has no {bad[0]}"
+        raise CheckpointError(
+            f"{path} cannot be resumed: {what}.\nIt is damaged, or holds a model only: start from its weights with --model.init_from {path}"
+        )
+
+
+@contextmanager
+def parts_of(path: Path) -> Iterator[None]:
+    """Errors in the block become a CheckpointError: what a file says may have any type and size.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be resumed, its parts are damaged: {type(error).__name__}: {first_line(error, 160)}"
+        ) from error
+
+
+def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> None:
+    """Refuse the state of an optimizer with which it cannot make a step.
+
+    Args:
+        state: of the optimizer, from the checkpoint.
+        optimizer: of a copy of the model; it makes a step there.
+        path: of the checkpoint.
+
+    Raises:
+        CheckpointError: if the state is damaged.
+    """
+
+    def step() -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        optimizer.step(lambda: torch.zeros(()))
+
+    try:
+        step()
+    except Exception:  # An optimizer of its own kind: its state cannot be judged so.
+        return
+    try:
+        optimizer.load_state_dict(state)
+        step()
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be resumed: the state of its optimizer is damaged: {type(error).__name__}: {first_line(error, 160)}"
+        ) from error
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_states(value: Any, *keys: str) -> bool:
+    return isinstance(value, list) and all(isinstance(v, Mapping) and all(isinstance(v.get(key), list) for key in keys) for v in value)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(part, Mapping) for part in value.values())
