@@ -38,11 +38,10 @@ class SourceFile(NamedTuple):
 
 def describe(path: str, version: int = VERSION) -> SourceFile:
     """The present state of a file, as a packed set of that version keeps it; raises OSError if it is not there."""
-    path = system_path(path)
     place = system_path(path)
     status = os.stat(place)
     if version >= 2:
-        return SourceFile(status.st_size, status.st_mtime_ns, digest_of(Path(os.fsdecode(path))))
+        return SourceFile(status.st_size, status.st_mtime_ns, digest_of(Path(os.fsdecode(place))))
     with open(place, "rb") as file:
         ends = file.read(_ENDS)
         file.seek(max(0, status.st_size - _ENDS))
