@@ -29,7 +29,8 @@ from benchmarks.bars import Bar, all_met
 from benchmarks.forked import ROOT, ended, import_commands, left_running, make_clips, start, training
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
-from semisupcon.data.packed.reading import HEADER, Packed
+from semisupcon.data.packed.checks import HEADER
+from semisupcon.data.packed.reading import Packed
 from semisupcon.probing.scores.results import Results
 from semisupcon.training.runs import newest_checkpoint
 

@@ -158,7 +158,8 @@ def check_output(out: Path, overwrite: bool) -> None:
     known = False
     for file in (out / RESULTS, out / ROBUSTNESS):
         try:
-            known |= bool(Results(file).rows)
+            # Also where all its predictions are gone, so that it counts for nothing.
+            known |= bool(Results(file).rows) or (file.is_file() and (out / "predictions").is_dir())
         except UserError:
             if not overwrite:
                 raise

@@ -186,7 +186,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(embed,
     [
         (["--workers", "0"], "--workers must be at least 1"),
         (["--batch_size", "0"], "--batch_size must be at least 1"),
-        *[(["--device", name], f"got '{name}'") for name in ("cuda:77", "gpu", "meta", "hpu")],
+        *[(["--device", name], f"--device {name} is no device") for name in ("cuda:77", "gpu", "meta", "hpu")],
     ],
 )
 def test_mistakes_leave_nothing_behind(embed, audio, tmp_path, capsys, options, told):
@@ -210,6 +210,6 @@ def test_an_encoder_that_diverged_is_told(audio, tmp_path, capsys):
     next(encoder.parameters()).data.fill_(float("nan"))
     model = export_encoder(encoder, tmp_path / "diverged")
     assert main(["embed", str(audio), "--checkpoint", str(model), "--out", str(tmp_path / "out.npy")]) == 2
-    assert "00.wav holds NaN or infinite values: the encoder diverged" in capsys.readouterr().err
+    assert "hold NaN or infinite values" in capsys.readouterr().err
     assert not (tmp_path / "out.npy").exists()
     assert not (tmp_path / "out.npy.unfinished").exists()

@@ -15,7 +15,7 @@ from semisupcon.commands.pretrain import PretrainCLI, configured
 from semisupcon.commands.probe import gather_task_options
 from semisupcon.commands.probe import parser as probe_parser
 from semisupcon.configuration import read_scalars, read_value
-from semisupcon.data.packed.reading import HEADER
+from semisupcon.data.packed.checks import HEADER
 from semisupcon.datasets.any_table import csv
 from semisupcon.datasets.parsing.options import typed_options
 from semisupcon.errors import ConfigError

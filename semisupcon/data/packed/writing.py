@@ -166,11 +166,16 @@ def _fingerprint_in(out: Path, name: str) -> Any:
     """Which set a folder is of, by its header or plan. A damaged plan is left out with the shards made so far: None.
 
     Raises:
-        UserError: for a plan that another program wrote.
+        UserError: for a header that is damaged, and for a header or plan that another program wrote.
     """
-    if name == HEADER:
-        return read_header(out)["fingerprint"]
     foreign = UserError(f"{out / name} was not written by this command.\nGive another folder (--out).")
+    try:
+        if name == HEADER:
+            return read_header(out)["fingerprint"]
+    except UserError as error:
+        if any(out.glob("audio-*")):
+            raise
+        raise foreign from error
     try:
         found = read_json(out / PLAN).get("fingerprint")
     except (OSError, ValueError) as error:
