@@ -68,12 +68,12 @@ def test_shares_and_jobs_are_of_the_same_commands(tmp_path):
     assert not kills.same([1], [1, 2])
 
 
-def test_growth_is_judged_after_the_first_fifth(tmp_path):
-    flat = [steady.Sample(float(i), 20, 500.0 + 30 * (i < 20)) for i in range(100)]
+def test_growth_is_judged_after_two_fifths(tmp_path):
+    flat = [steady.Sample(float(i), 20, 500.0 + 30 * (i < 40)) for i in range(100)]
     assert steady.growth(flat) == pytest.approx((0, 0), abs=1e-6)
     descriptors, megabytes = steady.growth([steady.Sample(float(i), i, 2.0 * i) for i in range(100)])
-    assert descriptors == pytest.approx(77)
-    assert megabytes == pytest.approx(154)
+    assert descriptors == pytest.approx(57)
+    assert megabytes == pytest.approx(114)
     assert np.isnan(steady.growth(flat[:3])).all()
     steady.draw({"10 steps": flat, "10 files": flat}, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
