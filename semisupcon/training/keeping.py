@@ -95,7 +95,7 @@ class KeepCheckpoints(Checkpoint):
         self.best: float | None = None
         self._saved_step = -1
         self._failed_step: int | None = None
-        self._position: tuple[int, int, dict[str, Any]] | None = None
+        self._position: tuple[int, dict[str, Any], int, dict[str, Any]] | None = None
         self._row: dict[str, Any] = {}  # of metrics.csv, which Lightning writes after the checkpoint
         self._trained: dict[str, torch.Tensor] | None = None
 
@@ -118,9 +118,9 @@ class KeepCheckpoints(Checkpoint):
         # A validation that follows saves; a run that is resumed in between would go on without it.
         if within_accumulation(trainer) or validation_follows(trainer):
             return
-        self._mark(trainer)
+        self._mark(trainer, row := row_of_step(trainer))
         if self.every_n_steps and trainer.global_step and trainer.global_step % self.every_n_steps == 0:
-            self.save(trainer, row=row_of_step(trainer))
+            self.save(trainer, row=row)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -138,12 +138,13 @@ class KeepCheckpoints(Checkpoint):
                 if not self._write(trainer, BEST):
                     self.best = before
         if not within_accumulation(trainer):
-            self._mark(trainer)
+            self._mark(trainer, row)
         self.save(trainer, again=True, row=row)
 
-    def _mark(self, trainer: L.Trainer) -> None:
+    def _mark(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
         """Remember where the loops stand, for a save after something has failed in the next step."""
-        self._position = (trainer.global_step, trainer.current_epoch, copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict()))
+        loops = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+        self._position = (trainer.global_step, row, trainer.current_epoch, loops)
 
     def improves(self, value: float) -> bool:
         """Whether a value is the best so far; one that is not finite never is."""
@@ -168,13 +169,13 @@ class KeepCheckpoints(Checkpoint):
             progress = trainer.fit_loop.epoch_loop.batch_progress
             for part in (progress.total, progress.current):
                 part.ready = part.started = part.processed = part.completed
-            self._row = {}
+            self._row = self._position[1]
             try:
                 check_weights(trainer.lightning_module)
                 for file in _metrics(trainer):
                     file.settle()
                 checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-                _, checkpoint["epoch"], checkpoint["loops"] = self._position
+                checkpoint["epoch"], checkpoint["loops"] = self._position[2:]
                 # Not through the trainer, which would wait for the others.
                 save_atomically(checkpoint, self.folder / LAST)
             except UserError as error:

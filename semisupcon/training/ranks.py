@@ -17,9 +17,25 @@ import pytorch_lightning as L
 import torch
 
 from semisupcon.training.keeping import KeepCheckpoints
+from semisupcon.training.processes import job
 
-LOOK, GRACE = 0.2, 60.0  # seconds between two looks; seconds to save in
+LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds between two looks, to save in, to end in
 _LOST = re.compile(r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer", re.IGNORECASE)
+
+
+def end_with_parent() -> None:
+    """In a process that Lightning has started for a further device: end when the first process is gone, also while it is waited for."""
+    if int(os.environ.get("LOCAL_RANK") or 0) == 0 or "TORCHELASTIC_RUN_ID" in os.environ or job() is not None:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK)
+        time.sleep(PATIENCE)  # A broken connection ends it with a sentence, where there is one.
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="watch-parent").start()
 
 
 class WatchRanks(L.Callback):
