@@ -8,7 +8,6 @@ import os
 import re
 import sys
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +41,10 @@ from semisupcon.training.keeping import AtomicCheckpointIO, BeforeOthers, KeepCh
 from semisupcon.training.loggers import MetricsFile, make_logger, tell
 from semisupcon.training.objective import Objective
 from semisupcon.training.progress import RunProgress
-from semisupcon.training.ranks import WatchRanks, lost_connection
+from semisupcon.training.ranks import WatchRanks, end_with_parent, lost_connection
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, check_alone, describe_code, forget_name, only_process, open_run, sweep_run
+from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, only_process, open_run, sweep_run
 
 # Options that say where a run lies, not what it is.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -186,8 +185,7 @@ class PretrainCLI(LightningCLI):
         """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        with nullcontext() if settings_of(self.trainer).fast_dev_run else only_process(self.run.folder):
-            check_alone(self.run)  # Again: one that has ended meanwhile no longer holds the lock.
+        with only_process(self.run, writes=not settings_of(self.trainer).fast_dev_run):
             self._fit()
 
     def _fit(self) -> None:
@@ -271,6 +269,7 @@ def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> P
 def main(args: ArgsType = None) -> int:
     """Pretrain an encoder; returns the exit status (143, 130 or 138 after SIGTERM, SIGINT or a requeue, 2 after a mistake in the input)."""
     speak_plainly()
+    end_with_parent()
     cli = None
     try:
         cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))

@@ -1,5 +1,6 @@
 """Checkpoints of a run: when they are saved, which one is best, and how they are written."""
 
+import copy
 import logging
 import math
 import re
@@ -98,6 +99,7 @@ class KeepCheckpoints(Checkpoint):
         self.best: float | None = None
         self._saved_step = -1
         self._failed_step: int | None = None
+        self._position: tuple[int, dict[str, Any], int, dict[str, Any]] | None = None
         self._row: dict[str, Any] = {}  # of metrics.csv, which Lightning writes after the checkpoint
         self._trained: dict[str, torch.Tensor] | None = None
 
@@ -116,10 +118,13 @@ class KeepCheckpoints(Checkpoint):
                 file.restore(self._row)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        due = self.every_n_steps and trainer.global_step % self.every_n_steps == 0
+        self._position = None
         # A validation that follows saves; a run that is resumed in between would go on without it.
-        if due and trainer.global_step and not within_accumulation(trainer) and not validation_follows(trainer):
-            self.save(trainer, row=row_of_step(trainer))
+        if within_accumulation(trainer) or validation_follows(trainer):
+            return
+        self._mark(trainer, row := row_of_step(trainer))
+        if self.every_n_steps and trainer.global_step and trainer.global_step % self.every_n_steps == 0:
+            self.save(trainer, row=row)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -136,7 +141,14 @@ class KeepCheckpoints(Checkpoint):
                 self._refuse_spoilt(trainer)
                 if not self._write(trainer, BEST):
                     self.best = before
+        if not within_accumulation(trainer):
+            self._mark(trainer, row)
         self.save(trainer, again=True, row=row)
+
+    def _mark(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
+        """Remember where the loops stand, for a save after something has failed in the next step."""
+        loops = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
+        self._position = (trainer.global_step, row, trainer.current_epoch, loops)
 
     def improves(self, value: float) -> bool:
         """Whether a value is the best so far; one that is not finite never is."""
@@ -145,10 +157,35 @@ class KeepCheckpoints(Checkpoint):
         return self.best is None or (value > self.best if self.mode == "max" else value < self.best)
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        # The loader failed between two steps, so the last one is whole. Other processes would not come to save with this one.
-        if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1 and not within_accumulation(trainer):
-            self.save(trainer)
-            log.warning("The run is saved as step %d left it.", trainer.global_step)
+        # The loader failed between two steps, so the last one is whole.
+        if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1:
+            self.save_last_step(trainer)
+
+    def save_last_step(self, trainer: L.Trainer) -> None:
+        """After a failure, write ``last.ckpt`` as the end of the last step would have; alone, whatever becomes of the other processes.
+
+        Nothing is written amid a window of accumulated batches, a validation, or an optimizer step. The weights and buffers must be those of
+        the end of the last step.
+        """
+        if self._position is None or self._position[0] != trainer.global_step or trainer.fast_dev_run:
+            return
+        if self._saved_step != trainer.global_step:
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            for part in (progress.total, progress.current):
+                part.ready = part.started = part.processed = part.completed
+            self._row = self._position[1]
+            try:
+                check_weights(trainer.lightning_module)
+                for file in _metrics(trainer):
+                    file.settle()
+                checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+                checkpoint["epoch"], checkpoint["loops"] = self._position[2:]
+                # Not through the trainer, which would wait for the others.
+                save_atomically(checkpoint, self.folder / LAST)
+            except UserError as error:
+                log.warning("%s", error)
+                return
+        log.warning("The run is saved as step %d left it.", trainer.global_step)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.save(trainer, final=True)

@@ -5,28 +5,37 @@ time to save. A step that was interrupted in its forward or backward pass has mo
 are kept from before the step; one that was interrupted while the optimizer stepped is not saved, and the last checkpoint stays.
 """
 
-import logging
 import os
 import re
 import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytorch_lightning as L
 import torch
 
-from semisupcon.checkpoints import LAST
-from semisupcon.errors import DiskError
 from semisupcon.training.keeping import KeepCheckpoints
+from semisupcon.training.processes import job
 
-if TYPE_CHECKING:
-    from pytorch_lightning.loops.progress import _ProcessedTracker
-
-LOOK, GRACE = 0.2, 60.0  # seconds between two looks; seconds to save in
+LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds between two looks, to save in, to end in
 _LOST = re.compile(r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer", re.IGNORECASE)
-log = logging.getLogger(__name__)
+
+
+def end_with_parent() -> None:
+    """In a process that Lightning has started for a further device: end when the first process is gone, also while it is waited for."""
+    if int(os.environ.get("LOCAL_RANK") or 0) == 0 or "TORCHELASTIC_RUN_ID" in os.environ or job() is not None:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK)
+        time.sleep(PATIENCE)  # A broken connection ends it with a sentence, where there is one.
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="watch-parent").start()
 
 
 class WatchRanks(L.Callback):
@@ -84,30 +93,15 @@ class WatchRanks(L.Callback):
         self._buffers, self._stepping = None, False
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        between = getattr(trainer.train_dataloader, "failed", False)
         if trainer.world_size == 1 or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
+        between = getattr(trainer.train_dataloader, "failed", False)
         if not (between or lost_connection(exception)) or self._stepping or trainer.validating:
             return
-        progress = trainer.fit_loop.epoch_loop.batch_progress
-        if progress.current.completed % trainer.accumulate_grad_batches or not progress.total.completed:
-            return
-        if self._buffers is not None:
-            for name, buffer in module.named_buffers():
-                if name in self._buffers:
-                    buffer.copy_(self._buffers[name])
-        for part in (progress.total, progress.current):
-            tracker = cast("_ProcessedTracker", part)  # of batches, always
-            tracker.ready = tracker.started = tracker.processed = tracker.completed
-        try:
-            # Not through the trainer, which would wait for the others.
-            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-            trainer.strategy.checkpoint_io.save_checkpoint(checkpoint, self.checkpoints.folder / LAST)
-            if (error := getattr(trainer.strategy.checkpoint_io, "error", None)) is not None:
-                raise error
-            log.warning("The run is saved as step %d left it.", trainer.global_step)
-        except DiskError as error:
-            log.warning("%s", error)
+        for name, buffer in module.named_buffers():
+            if self._buffers is not None and name in self._buffers:
+                buffer.copy_(self._buffers[name])
+        self.checkpoints.save_last_step(trainer)
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self._ended = True

@@ -9,7 +9,8 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -158,13 +159,23 @@ class _Held:
 _held = _Held()
 
 
-def only_process(folder: Path) -> AbstractContextManager[None]:
-    """Be the only run that writes this folder, for as long as the block lasts; only the first process of a run takes the lock.
+@contextmanager
+def only_process(run: Run, writes: bool = True) -> Iterator[None]:
+    """Be the only run that writes its folder, for as long as the block lasts; only the first process of a run takes the lock.
+
+    Args:
+        run: as `open_run` gave it.
+        writes: whether the run writes anything.
 
     Raises:
-        UserError: if another run writes there, saying which process that is.
+        UserError: if another run writes there, saying which process that is, or did since the run was opened.
     """
-    return folder_lock(folder, "run", "choose another --run_name") if is_first_process() else nullcontext()
+    if not (writes and is_first_process()):
+        yield
+        return
+    with folder_lock(run.folder, "run", "choose another --run_name"):
+        check_alone(run)  # Again: one that has ended meanwhile no longer holds the lock.
+        yield
 
 
 def check_alone(run: Run) -> None:
