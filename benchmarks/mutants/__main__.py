@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.bars import Bar, all_met
 from benchmarks.mutants.sample import Mutant, sample
-from benchmarks.mutants.selection import Selection
+from benchmarks.mutants.selection import FEW, Selection
 from benchmarks.mutants.trial import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,14 +48,14 @@ def reasons() -> dict[str, str]:
 
 
 def try_out(bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter) -> dict[str, object]:
-    """Near tests, then far ones if those pass; first the files that have caught mutants of the same module or folder before (``wins``)."""
+    """The tests that have caught most mutants of the module so far (``wins``), then all near ones, then far ones."""
     found = {"key": mutant.key, "folder": mutant.folder, "path": mutant.path, "line": mutant.line, "operator": mutant.operator}
     near, further = selection.for_module(mutant.path)
+    best = [test for (path, test), _ in wins.most_common() if path == mutant.path]
     begun = time.monotonic()
-    for tests in (near, further[:far]):
+    for tests in (best[:FEW], near, further[:far]):
         if not tests:
             continue
-        tests = sorted(tests, key=lambda file: (-wins[mutant.path, file], -wins[mutant.folder, file]))
         answer = bench.catches(mutant, tests, limit)
         if answer.outcome in ("failed", "timeout"):
             return found | {"caught": True, "by": answer.test or answer.outcome, "seconds": round(time.monotonic() - begun, 1)}
@@ -91,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with args.out.open("a") as file:
                     file.write(json.dumps(result) + "\n")
             results.append(result)
-            wins.update((place, result["by"].partition("::")[0]) for place in (result["path"], result["folder"]))
+            if "::" in result["by"]:
+                wins[result["path"], result["by"]] += 1
             said = "caught" if result["caught"] else "equivalent" if mutant.key in equivalent else "SURVIVED"
             print(f"{number}/{len(mutants)} {said} in {result['seconds']} s: {mutant.key} {result['by']}", flush=True)
     finally:

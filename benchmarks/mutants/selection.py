@@ -10,6 +10,8 @@ from benchmarks.mutants.sample import PACKAGE
 
 # Tests that read the source or import everything: they see no change of what the code does.
 BLIND = ("tests/test_layers.py", "tests/test_no_other_writes.py", "tests/test_old_names.py")
+# Files of tests for a module that none imports itself.
+FEW = 6
 # Tests that see all modules, by way of no import.
 ALWAYS = ("tests/test_defaults.py",)
 
@@ -103,7 +105,7 @@ class Selection:
         direct = [name for name in reached if distance[name] <= 1 or self.relative(self.files[name]) == mirror]
         # Those that start processes wait until the others have passed.
         near = [name for name in direct if name not in self.slow or self.relative(self.files[name]) == mirror]
-        near = near or direct or [name for name in reached if distance[name] == distance[reached[0]]]
+        near = near or direct or [name for name in reached if distance[name] == distance[reached[0]]][:FEW]
         far = [self.relative(self.files[name]) for name in reached if name not in near]
         near = [self.relative(self.files[name]) for name in near]
         near += [file for file in ALWAYS if file not in near and (self.root / file).exists()]

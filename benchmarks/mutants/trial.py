@@ -113,7 +113,9 @@ class Bench:
         name = failed.read_text() if failed.exists() else ""
         if status is None:
             return Answer("timeout", name, seconds)
-        outcome = {0: "passed", 5: "empty"}.get(os.waitstatus_to_exitcode(status), "failed")
+        code = os.waitstatus_to_exitcode(status)
+        # 4 is a test that does not exist, unless collecting has failed.
+        outcome = "passed" if code == 0 else "empty" if code == 5 or (code == 4 and not name) else "failed"
         return Answer(outcome, name, seconds)
 
     def _wait(self, child: int, deadline: float) -> int | None:
