@@ -91,5 +91,5 @@ def test_masks_wider_than_the_features(keys):
 
 
 def test_refuses_an_unknown_fill():
-    with pytest.raises(ConfigError, match="zero, mean, floor"):
+    with pytest.raises(ConfigError, match="SpecAugment: fill is one of zero, mean, floor"):
         SpecAugment(fill="median")

@@ -131,6 +131,7 @@ def test_folds_are_each_tested(run, exported, tones, tmp_path):
     assert status == 0
     tested = [p for r in rows if r["metric"] == "accuracy" for p in read_predictions(tmp_path / "out" / r["predictions"])[0]]
     assert len(tested) == len(set(tested)) == 90
+    assert {(r["fold"], f"-fold{r['fold']}-" in r["predictions"]) for r in rows} == {(str(i), True) for i in (1, 2, 3)}
 
 
 def test_a_fold_may_be_chosen_and_a_seed_given_to_the_data_set(run, exported, tones, tmp_path):
