@@ -4,7 +4,7 @@ Left alone: annotations, decorators, imports, docstrings and other text, what is
 Of a line one mutant at most is drawn.
 """
 
-import random
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,15 +136,20 @@ def sample(root: Path, count: int, seed: int, least: int = 8, only: Sequence[str
     sources = {path: (root / path).read_text() for path in files}
     parsed = {path: changes_of(source) for path, source in sources.items()}
     # Lines are drawn first, so that a long call is no more likely than another line.
-    generator = random.Random(seed)
-    lines: dict[str, list[tuple[str, int]]] = {}
+    lines: dict[str, list[tuple[str, str, int]]] = {}
     for path, (_, by_line) in parsed.items():
-        lines.setdefault(folder_of(path), []).extend((path, line) for line in sorted(by_line))
+        text = sources[path].splitlines()
+        lines.setdefault(folder_of(path), []).extend((draw(seed, path, text[line - 1]), path, line) for line in sorted(by_line))
     given = shares({folder: len(of) for folder, of in lines.items()}, count, least)
-    chosen = sorted(place for folder in sorted(lines) for place in generator.sample(lines[folder], given[folder]))
+    chosen = sorted(place[1:] for folder, of in lines.items() for place in sorted(of)[: given[folder]])
     for path, line in chosen:
         module, by_line = parsed[path]
-        for change in generator.sample(by_line[line], len(by_line[line])):
-            if (found := mutant(path, sources[path], module, change)) is not None:
-                yield found
-                break
+        possible = (mutant(path, sources[path], module, change) for change in by_line[line])
+        found = [m for m in possible if m is not None]
+        if found:
+            yield min(found, key=lambda m: draw(seed, m.key))
+
+
+def draw(seed: int, *what: str) -> str:
+    """A draw that depends on the seed and on what is drawn alone: a line keeps its own while others change."""
+    return hashlib.blake2b(repr((seed, *what)).encode(), digest_size=8).hexdigest()

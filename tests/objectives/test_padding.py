@@ -37,6 +37,7 @@ def test_no_criterion_hears_padding(name):
 def test_validation_does_not_hear_padding():
     encoder, criterion, batch = example("SimCLR", dtype=torch.float32)
     objective = Objective(encoder, criterion)
+    objective._trainer = SimpleNamespace(datamodule=None)
     objective.log_dict = lambda *args, **kwargs: None
     for value in (0, 100):
         objective.validation_step(filled(batch, value), 0)
@@ -109,6 +110,7 @@ def test_clips_that_ranks_share_count_once():
 
 def test_a_batch_of_validation_is_embedded_whatever_the_number_of_views():
     objective = objective_of()
+    objective._trainer = SimpleNamespace(datamodule=None)
     objective.log_dict = lambda *args, **kwargs: None
     objective.validation_step(make_batch(3, 4), 0)
     ((clips, embeddings),) = objective._validation

@@ -12,6 +12,11 @@ from semisupcon.training.callbacks import EndWell, JobTimer
 ASKED = signal.SIGTERM
 
 
+@pytest.fixture(autouse=True)
+def row(monkeypatch):
+    monkeypatch.setattr("semisupcon.training.callbacks.row_of_step", lambda trainer: {"loss": 1.0})
+
+
 def trainer_at(step: int, world_size: int = 1, due: bool = False, accumulating: bool = False, others: int = 0) -> SimpleNamespace:
     """What the callback sees of a trainer at an optimizer step; ``others`` is the signal that another rank received."""
     epoch_loop = SimpleNamespace(_should_check_val_fx=lambda _: due, _should_accumulate=lambda: accumulating, min_steps=50)
@@ -29,7 +34,7 @@ def trainer_at(step: int, world_size: int = 1, due: bool = False, accumulating: 
 def ended(trainer: SimpleNamespace, received: int | None = ASKED, **options) -> EndWell:
     """The callback after a batch; ``saved`` says how often it saved."""
     saved = []
-    end = EndWell(SimpleNamespace(save=saved.append), **options)
+    end = EndWell(SimpleNamespace(save=lambda trainer, **how: saved.append((trainer, how))), **options)
     end.received, end.saved = received, saved
     end.on_train_batch_end(trainer)
     return end
@@ -44,7 +49,7 @@ def test_without_a_signal_nothing_happens():
 @pytest.mark.parametrize("due", [False, True])
 def test_a_signal_saves_and_ends_and_validates_only_where_that_was_due(due):
     trainer = trainer_at(3, due=due)
-    assert ended(trainer).saved == [trainer]
+    assert ended(trainer).saved == [(trainer, {"final": True, "row": {"loss": 1.0}})]
     assert trainer.should_stop
     assert (trainer.fit_loop.min_epochs, trainer.fit_loop.epoch_loop.min_steps) == (0, 0)
     assert trainer.limit_val_batches == (4 if due else 0)
