@@ -95,8 +95,10 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
         criterion = build(written["criterion"], trust)
         if not isinstance(criterion, nn.Module):
             raise CheckpointError(f"{path} is damaged: where its criterion is described, it describes {_short(criterion)}.")
-        criterion.connect(encoder)
-        criterion.prepare(facts_from(written["facts"]))
+        # `Criterion` lies in a layer above: its methods are not known here.
+        described: Any = criterion
+        described.connect(encoder)
+        described.prepare(facts_from(written["facts"]))
     except UserError:
         raise
     except Exception as error:  # What the file says may have any type and size.

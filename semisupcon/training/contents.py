@@ -69,7 +69,7 @@ def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> 
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = torch.zeros_like(parameter)
-        optimizer.step(lambda: torch.zeros(()))
+        optimizer.step(lambda: 0.0)
 
     try:
         step()

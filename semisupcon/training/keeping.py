@@ -22,6 +22,8 @@ from semisupcon.training.loggers import MetricsFile
 from semisupcon.training.pending import row_of_step, row_of_validation, validation_follows, within_accumulation
 
 if TYPE_CHECKING:
+    from pytorch_lightning.loops.progress import _ProcessedTracker
+
     from semisupcon.training.objective import Objective
 
 log = logging.getLogger(__name__)
@@ -167,12 +169,13 @@ class KeepCheckpoints(Checkpoint):
         Nothing is written amid a window of accumulated batches, a validation, or an optimizer step. The weights and buffers must be those of
         the end of the last step.
         """
-        if self._position is None or self._position[0] != trainer.global_step or trainer.fast_dev_run:
+        if self._position is None or self._position[0] != trainer.global_step or settings_of(trainer).fast_dev_run:
             return
         if self._saved_step != trainer.global_step:
             progress = trainer.fit_loop.epoch_loop.batch_progress
             for part in (progress.total, progress.current):
-                part.ready = part.started = part.processed = part.completed
+                tracker = cast("_ProcessedTracker", part)  # of batches, always
+                tracker.ready = tracker.started = tracker.processed = tracker.completed
             self._row = self._position[1]
             try:
                 check_weights(trainer.lightning_module)

@@ -64,7 +64,8 @@ def read_header(folder: Path) -> dict[str, Any]:
         header = read_json(path)
     except (OSError, ValueError) as error:
         raise damaged(folder, f"{HEADER} cannot be used, {error}") from error
-    if (version := header.get("version")) not in range(1, VERSION + 1):
+    version = header.get("version")
+    if not isinstance(version, int) or version not in range(1, VERSION + 1):
         raise UserError(f"The packed set has version {version}, this is version {VERSION}.\nIn: {folder}\nPack it again.")
     if version >= 2 and not has_digest(path):
         raise damaged(folder, f"{HEADER} cannot be used, it is not what was written")

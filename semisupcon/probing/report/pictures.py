@@ -72,8 +72,8 @@ def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
         if not of:
             continue
         longest = max(map(len, of.values()))
-        epochs = [str(i + 1) for i in range(longest)]
-        yield Picture(task, f"{method}: loss by epoch", draw_lines(epochs, of, x="epoch", y="loss"))
+        ticks = [str(i + 1) for i in range(longest)]
+        yield Picture(task, f"{method}: loss by epoch", draw_lines(ticks, of, x="epoch", y="loss"))
 
 
 def _epochs(file: Path) -> list[dict[str, float]]:
