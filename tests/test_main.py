@@ -35,5 +35,5 @@ def test_export_writes_what_load_encoder_reads(tmp_path, capsys):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
     x = torch.randn(1, 1, 100)
     assert torch.equal(load_encoder(tmp_path / "out")(x), encoder.eval()(x))
-    assert main(["export", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
+    assert main(["export", str(tmp_path / "nowhere"), "--out", str(tmp_path / "other")]) == 2
     assert "No checkpoint at" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Whether a checkpoint holds the parts that a run is continued from, before anything is restored; the file may come from anywhere."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,8 @@ def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> 
     except Exception:  # An optimizer of its own kind: its state cannot be judged so.
         return
     try:
-        optimizer.load_state_dict(state)
+        # A copy: the optimizer would change the tensors of the state, with which the run goes on.
+        optimizer.load_state_dict(copy.deepcopy(state))
         step()
     except Exception as error:
         raise CheckpointError(

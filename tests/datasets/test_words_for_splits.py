@@ -63,7 +63,7 @@ def test_the_order_of_words_does_not_matter_and_dev_is_never_trained_on_beside_t
 def tones(root, names, table):
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(root / name, 0.1 * np.random.default_rng(i).standard_normal(800), 8000)
+        soundfile.write(root / name, 0.1 * np.random.default_rng([i, *name.encode()]).standard_normal(800), 8000)
     (root / "labels.csv").write_text(table)
 
 
