@@ -28,7 +28,7 @@ LIGHTNING = ("training/", "commands/", "data/datamodule.py", "probing/methods/fi
 HEAVY = {"wandb", "timm", "matplotlib", "pedalboard", "umap", "litdata"}
 FILES_IN_A_FOLDER = 30
 SHARE_OF_A_FOLDER = 0.12
-MEDIAN_LINES, MOST_LINES = 150, 400
+MEDIAN_LINES, MOST_LINES = 150, 300
 
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}

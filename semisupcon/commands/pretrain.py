@@ -24,7 +24,6 @@ from semisupcon.commands.options import Parser, add_run_options, option_names, r
 from semisupcon.commands.parser import plain_name, short
 from semisupcon.commands.trainer_options import check_options, check_trainer
 from semisupcon.commands.types import numbers_as_written
-from semisupcon.configuration import read_yaml
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.trainer_settings import settings_of
@@ -33,7 +32,7 @@ from semisupcon.files import write_text
 from semisupcon.memory import keep_freed_memory
 from semisupcon.training import optimization  # noqa: F401
 from semisupcon.training.callbacks import DrawMatrices, EndWell, JobTimer, Throughput
-from semisupcon.training.contents import check_run, parts_of
+from semisupcon.training.contents import configuration_of
 from semisupcon.training.estimate import Estimate
 from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
 from semisupcon.training.finders import Finders
@@ -108,12 +107,8 @@ class PretrainCLI(LightningCLI):
     def _resume(self, checkpoint: Path) -> int:
         """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
         content = self.run.content
-        check_run(content, checkpoint)
-        with parts_of(checkpoint):
-            check_resume(content, self.model, checkpoint)
-        before = (content.get("semisupcon") or {}).get("config")
-        if before is None and (stored := self.run.folder / CONFIG).is_file():
-            before = read_yaml(stored)
+        check_resume(content, self.model, checkpoint)
+        before = configuration_of(content, self.run.folder / CONFIG)
         words = [plain_name(word) for word in self.parser.words]
         self.finders.resume(before, words)
         if "run_name" in words and self.config["run_name"] not in (None, self.run.folder.name):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from semisupcon.configuration import read_yaml
 from semisupcon.errors import CheckpointError, UserError, first_line
 
 
@@ -35,6 +36,16 @@ def check_run(content: dict[str, Any], path: Path) -> None:
         raise CheckpointError(
             f"{path} cannot be resumed: {what}.\nIt is damaged, or holds a model only: start from its weights with --model.init_from {path}"
         )
+
+
+def configuration_of(content: dict[str, Any], file: Path) -> dict[str, Any] | None:
+    """The configuration that a checkpoint was trained with; one of version 0.1 has it in ``file``, if anywhere.
+
+    Raises:
+        ConfigError: if that file is no YAML.
+    """
+    before = (content.get("semisupcon") or {}).get("config")
+    return read_yaml(file) if before is None and file.is_file() else before
 
 
 @contextmanager

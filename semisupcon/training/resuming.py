@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from semisupcon.checkpoints import facts_from
 from semisupcon.errors import CheckpointError
 from semisupcon.spec import spec_of, with_modules
-from semisupcon.training.contents import check_optimizer
+from semisupcon.training.contents import check_optimizer, check_run, parts_of
 from semisupcon.training.optimization import _Closed, parameter_groups
 
 # State of a schedule, in contrast to its settings.
@@ -64,8 +64,14 @@ def check(content: dict[str, Any], model: Any, path: Path) -> None:
     """Refuse to resume a checkpoint with a model or optimizer that its state does not fit; ``model`` is an `Objective`, and stays as it is.
 
     Raises:
-        CheckpointError: naming the option that cannot be changed.
+        CheckpointError: naming the option that cannot be changed, or the part that is damaged.
     """
+    check_run(content, path)
+    with parts_of(path):
+        _check(content, model, path)
+
+
+def _check(content: dict[str, Any], model: Any, path: Path) -> None:
     written, state = content.get("semisupcon") or {}, content.get("state_dict") or {}
     trial = copy.deepcopy(model)
     _same_class(written.get("encoder"), trial.encoder, "model.encoder", path)
