@@ -7,9 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
 
 DIGEST = "digest"
 _BLOCK = 1 << 20
@@ -42,6 +45,22 @@ def digest_of_arrays(content: Any, arrays: Mapping[str, np.ndarray]) -> str:
     about = [[name, str(array.dtype), list(array.shape)] for name, array in sorted(arrays.items())]
     values = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for _, array in sorted(arrays.items()) if array.size]
     return digest_of_json([content, about], *values)
+
+
+class Hash(Protocol):
+    """A hash of `hashlib`, of any kind."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Add bytes."""
+
+
+def add_weights(digest: Hash, module: "nn.Module") -> None:
+    """Add the parameters and persistent buffers of a module: names, types, shapes and bytes."""
+    import torch
+
+    for name, value in module.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data if value.numel() else b"")
 
 
 def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:

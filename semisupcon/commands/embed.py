@@ -7,6 +7,7 @@ Parquet needs pyarrow; everything else works with what embedding itself needs.
 
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 from argparse import Namespace
@@ -20,6 +21,7 @@ from semisupcon.audio.decoding import unusable
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.parser import Parser
+from semisupcon.digests import add_weights
 from semisupcon.embedding import (
     Piece,
     Progress,
@@ -35,6 +37,7 @@ from semisupcon.files import atomic_open, atomic_path, system_path, text_of, wri
 from semisupcon.locks import file_lock
 from semisupcon.memory import keep_freed_memory
 from semisupcon.outputs import check_writable, refuse_existing
+from semisupcon.spec import spec_of
 
 if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
@@ -179,11 +182,10 @@ def embed_files(
 
 
 def fingerprint(encoder: "Encoder") -> str:
-    """A hash of an encoder's form and weights."""
-    digest = hashlib.blake2b(f"{encoder} {encoder.sample_rate} {encoder.segment_samples}".encode(), digest_size=16)
-    for name, value in encoder.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().float().contiguous().numpy().data)
+    """A hash of an encoder's written form and weights; modules with equal weights may still differ in their arguments."""
+    form = [spec_of(encoder), encoder.sample_rate, encoder.segment_samples]
+    digest = hashlib.blake2b(json.dumps(form, sort_keys=True).encode(), digest_size=16)
+    add_weights(digest, encoder)
     return digest.hexdigest()
 
 

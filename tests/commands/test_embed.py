@@ -13,7 +13,9 @@ from semisupcon import embedding
 from semisupcon.__main__ import main
 from semisupcon.checkpoints import export_encoder
 from semisupcon.commands import embed as command
-from semisupcon.encoders import SampleCNNSmall
+from semisupcon.commands.embed import fingerprint
+from semisupcon.encoders import ResNet2d, SampleCNNSmall
+from semisupcon.frontends import LogMel
 
 draw = np.random.default_rng(0)
 
@@ -213,3 +215,12 @@ def test_an_encoder_that_diverged_is_told(audio, tmp_path, capsys):
     assert "hold NaN or infinite values" in capsys.readouterr().err
     assert not (tmp_path / "out.npy").exists()
     assert not (tmp_path / "out.npy.unfinished").exists()
+
+
+def test_encoders_of_equal_weights_and_other_arguments_are_told_apart():
+    def made(f_min):
+        torch.manual_seed(0)
+        return ResNet2d(width=4, frontend=LogMel(f_min=f_min))
+
+    assert fingerprint(made(60.0)) == fingerprint(made(60.0))
+    assert fingerprint(made(60.0)) != fingerprint(made(90.0))

@@ -197,7 +197,7 @@ class ContentHashes:
         self._known: dict[str, list] = {}
         try:
             known = read_json(self.file)
-            if not has_digest(self.file) and not all(map(_is_memory, known.values())):
+            if not all(map(_is_memory, known.values())) and not has_digest(self.file):
                 raise UserError(f"{self.file} was not written by this command.\nMove it away, or give another --cache_dir.")
             self._known = {path: entry for path, entry in known.items() if _is_memory(entry)}
         except FileNotFoundError:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from semisupcon.batch_norm import statistics_measured, tracking
 from semisupcon.checkpoints import load_encoder, load_parts
+from semisupcon.digests import add_weights
 from semisupcon.encoders.base import WHOLE, Encoder, freeze
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.frontends import Normalization
@@ -73,9 +74,7 @@ class Subject:
         """A hash of everything that its output depends on: written form, weights, buffers, representation."""
         digest = hashlib.sha256(json.dumps([CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True).encode())
         for module in filter(None, (self.encoder, self.head)):
-            for name, value in module.state_dict().items():
-                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data if value.numel() else b"")
+            add_weights(digest, module)
         return digest.hexdigest()
 
 
