@@ -22,9 +22,10 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The tests of inner functions.
-FAST := audio augmentations/test_equations.py frontends losses objectives
+FAST := frontends losses objectives
+SLOWER := tests/test_package.py tests/test_version_0_1.py tests/test_defaults.py tests/test_documentation.py tests/test_locks.py
 test-fast: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(wildcard tests/test_*.py)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(filter-out $(SLOWER),$(wildcard tests/test_*.py))
 
 test-slow: $(STAMP) .venv/.docs
 	$(BIN)/python -m pytest -m slow
