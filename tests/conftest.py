@@ -10,6 +10,10 @@ import soundfile
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="the accelerator that tests/devices compares with the CPU, e.g. cuda")
+
+
 @pytest.fixture(scope="session")
 def shared():
     """A file or folder of the material beside the checkout; the test is skipped, saying so, where it is not there."""
