@@ -1,7 +1,7 @@
 """The one batch that every loader yields and every criterion takes, and what is known of the data before the first of them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ class Batch(TypedDict):
         key: ``[B, V]`` int64, the randomness of each view (see `semisupcon.random`).
         applied: ``[B, V, K]`` bool, which of K operators touched a view; after augmentation only.
         parameters: ``[B, V, K, P]`` float32, with what parameters (NaN where an operator has fewer, or was not applied).
+        plan: what an accelerator will do to the views, decided by the loader; before augmentation only.
     """
 
     audio: Tensor
@@ -28,6 +29,7 @@ class Batch(TypedDict):
     key: Tensor
     applied: NotRequired[Tensor]
     parameters: NotRequired[Tensor]
+    plan: NotRequired[Any]
 
 
 class Scored(NamedTuple):

@@ -9,10 +9,12 @@ import hashlib
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 MAX_VIEWS = 256
+_UNSIGNED_MIX_1, _UNSIGNED_MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _GOLDEN, _MIX_1, _MIX_2 = (c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
@@ -28,9 +30,22 @@ def _shift_right(x: Tensor, bits: int) -> Tensor:
 
 def mix(x: Tensor) -> Tensor:
     """Scramble int64 values of any shape so that neighbours have nothing in common."""
+    if x.device.type == "cpu":
+        return _mix_on_cpu(x)
     x = (x ^ _shift_right(x, 30)) * _MIX_1
     x = (x ^ _shift_right(x, 27)) * _MIX_2
     return x ^ _shift_right(x, 31)
+
+
+def _mix_on_cpu(x: Tensor) -> Tensor:
+    # NumPy has unsigned shifts, and costs less on the few hundred keys of a batch.
+    y = x.numpy().view(np.uint64).reshape(-1)
+    y = y ^ (y >> np.uint64(30))
+    y *= _UNSIGNED_MIX_1
+    y ^= y >> np.uint64(27)
+    y *= _UNSIGNED_MIX_2
+    y ^= y >> np.uint64(31)
+    return torch.from_numpy(y.view(np.int64)).view(x.shape)
 
 
 def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:

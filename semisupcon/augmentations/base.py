@@ -1,18 +1,22 @@
-"""What a transform is: parameters drawn per example from its key, applied to the chosen rows of a batch at once, on the batch's device.
+"""Base classes of augmentations: parameters drawn per example from its key, applied to the chosen rows of a batch.
 
 A transform takes audio ``[N, C, T]`` (C = 1 in the batch; every transform also takes several channels, which share their parameters) and keys
 ``[N]``, and returns the audio, which rows it touched, and with what parameters. The same key gives the same sound whatever the neighbours.
-To write one: subclass `Transform`, name its parameters, and give it `draw` and `apply`.
+To write one: subclass `Transform`, name its parameters, and define `draw` and `apply`.
+
+On the CPU a transform works through its rows in blocks (`modify`). On an accelerator it decides on the host (`decide`) and computes on the device
+(`perform`); see `semisupcon.augmentations.plans`.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from semisupcon.augmentations.blocks import in_blocks
+from semisupcon.augmentations.blocks import check, in_blocks
+from semisupcon.augmentations.names import snake_case
+from semisupcon.augmentations.plans import ChainDecision, Decision, Plan, Seen, accepted, decide, decides, later, perform
 from semisupcon.errors import ConfigError
 from semisupcon.random import clip_key, derive, uniform, view_of
 from semisupcon.spec import Recorded
@@ -23,11 +27,6 @@ def operator_key(key: Tensor, position: int | Tensor) -> Tensor:
     return clip_key(derive(clip_key(key), position)) | view_of(key)
 
 
-def snake_case(name: str) -> str:
-    """``time_stretch`` of ``TimeStretch``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
 class Transform(Recorded):
     """One operator. It never changes its input, and touches a row with probability ``p``.
 
@@ -36,6 +35,7 @@ class Transform(Recorded):
             in snake case; empty for a base class that does nothing itself. No draw depends on it.
         parameter_names: names of the P values it reports per row, with their units.
         block_samples: on the CPU it works through its rows in blocks of about so many samples.
+        cost: of a call relative to that of a simple operator; `RandomSubset` calls expensive operators for more rows at once.
 
     Args:
         p: probability that a row is touched, drawn per row.
@@ -47,6 +47,7 @@ class Transform(Recorded):
     name: str = ""
     parameter_names: tuple[str, ...] = ()
     block_samples: int = 1 << 19
+    cost: float = 1.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -63,7 +64,17 @@ class Transform(Recorded):
         """Parameters ``[n, P]`` float32 of n rows of ``samples`` samples."""
         return torch.empty(len(key), 0, device=key.device)
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        """Further arguments of `apply`, computed on the host: tensors, which follow the audio to its device, and numbers.
+
+        Args:
+            parameters: ``[n, P]``, on the CPU.
+            key: ``[n]``, on the CPU.
+            samples: length of a row.
+        """
+        return {}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, **prepared: Any) -> Tensor:
         """The operator itself, on rows ``[n, C, T]`` that it owns, with their parameters ``[n, P]`` and keys ``[n]``."""
         raise NotImplementedError
 
@@ -74,24 +85,53 @@ class Transform(Recorded):
             ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not int64 ``[N]``.
         """
         check(audio, key)
-        return self.modify(audio.clone(), key)
+        if audio.device.type == "cpu":
+            return self.modify(audio.clone(), key)
+        plan = Plan(decide(self, key.cpu(), audio.shape[-1])).to(audio.device)
+        return perform(self, audio.clone(), plan.decisions)
 
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, but free to write into ``audio``, and confined to the rows of the mask ``among [N]``."""
         applied, parameters = self.drawn(key, audio.shape[-1], among)
-        rows = applied.nonzero()[:, 0]
-        if parameters.shape[1]:
-            rows = rows[
-                parameters[rows, 0].argsort(stable=True)
-            ]  # rows with like parameters share a block, and what depends on the parameter
+        rows = _in_order(applied, parameters)
 
         def work(block: Tensor) -> None:
             x = audio[block]
-            y = self.apply(x.to(torch.promote_types(x.dtype, torch.float32)), parameters[block], key[block])
+            y = self.apply(
+                x.to(torch.promote_types(x.dtype, torch.float32)),
+                **self._arguments(parameters[block], key[block], audio.shape[-1]),
+            )
             audio[block] = y.to(x.dtype)
 
         in_blocks(work, rows, audio, self.block_samples)
         return audio, applied, parameters
+
+    def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
+        """The decisions of `modify`, made on the host.
+
+        Args:
+            key: ``[N]`` on the CPU.
+            samples: length of a row.
+            among: ``[N]`` bool on the CPU, the rows that may be changed; None is all.
+        """
+        applied, parameters = self.drawn(key, samples, among)
+        rows = _in_order(applied, parameters)
+        if not len(rows):
+            return Decision(applied, parameters, None)
+        arguments = self._arguments(parameters[rows], key[rows], samples)
+        return Decision(applied, parameters, {"rows": rows, "arguments": arguments})
+
+    def _arguments(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        prepared = self.prepare(parameters, key, samples)
+        return {"parameters": parameters, "key": key, **accepted(self.apply, prepared)}
+
+    def perform(self, audio: Tensor, work: Any) -> Tensor:
+        """Change the rows of ``audio [N, C, T]`` in place, on its device, as the ``work`` of a `Decision` says."""
+        if work is not None:
+            x = audio.index_select(0, work["rows"])
+            y = self.apply(x.to(torch.promote_types(x.dtype, torch.float32)), **work["arguments"])
+            audio.index_copy_(0, work["rows"], y.to(x.dtype))
+        return audio
 
     def drawn(self, key: Tensor, samples: int, among: Tensor | None) -> tuple[Tensor, Tensor]:
         """Which rows are touched, ``[N]`` bool, and with what parameters, ``[N, P]``, NaN elsewhere."""
@@ -107,6 +147,12 @@ class Transform(Recorded):
 
     def extra_repr(self) -> str:
         return f"{self.name}, p={self.p:g}"
+
+
+def _in_order(applied: Tensor, parameters: Tensor) -> Tensor:
+    """The rows that are touched, ``[n]``: rows with like parameters share a block, and what depends on the parameter."""
+    rows = applied.nonzero()[:, 0]
+    return rows[parameters[rows, 0].argsort(stable=True)] if parameters.shape[1] else rows
 
 
 class Chain(Recorded):
@@ -152,22 +198,42 @@ class Chain(Recorded):
             ValueError: for audio or keys of the wrong shape or type.
         """
         check(audio, key)
-        audio, among = audio.clone(), self.coin(key)
-        applied, parameters = [], []
-        for position, transform in enumerate(self.transforms):
-            audio, touched, values = transform.modify(audio, operator_key(key, position), among)
-            applied.append(touched)
-            parameters.append(values)
-        return audio, torch.stack(applied, 1), self.stack(parameters)
+        if audio.device.type != "cpu" and decides(self):
+            return self.run(audio, self.plan(key.cpu(), audio.shape[-1]).to(audio.device))
+        audio, seen = audio.clone(), Seen(self.parameter_names, len(key), audio.device)
+        for k, keys, among in self.stages(key.to(audio.device)):
+            audio, touched, values = self.transforms[k].modify(audio, keys, among)
+            seen.add(k, touched, values)
+        return audio, *seen.stacked()
+
+    def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The order of work for keys ``[N]``: an operator, its keys ``[N]``, and the rows ``[N]`` bool that it may change."""
+        among = self.coin(key)
+        for position in range(len(self.transforms)):
+            yield position, operator_key(key, position), among
+
+    def plan(self, key: Tensor, samples: int) -> Plan:
+        """What `forward` does to rows of so many ``samples`` with these keys ``[N]``, decided on the host. Copy it to the device with ``to``."""
+        return Plan(self.decide(key, samples))
+
+    def decide(self, key: Tensor, samples: int) -> ChainDecision:
+        """The decisions of all stages; ``key [N]`` is on the CPU."""
+        stages = [(k, decide(self.transforms[k], keys, samples, among)) for k, keys, among in self.stages(key)]
+        return ChainDecision.of(stages, Seen(self.parameter_names, len(key), key.device))
+
+    def run(self, audio: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, with a plan that lies on the device of ``audio [N, C, T]``."""
+        audio, decision = audio.clone(), plan.decisions
+        seen = Seen(self.parameter_names, len(audio), audio.device) if decision.applied is None else None
+        for k, stage in decision.stages:
+            audio, touched, values = perform(self.transforms[k], audio, stage)
+            if seen is not None:
+                seen.add(k, touched, values)
+        return audio, *(decision[1:] if seen is None else seen.stacked())
 
     def coin(self, key: Tensor) -> Tensor:
         """``[N]`` bool: the rows that go through the chain."""
         return uniform(clip_key(key) if self.shared_choices else key, "chain")[:, 0] < self.p
-
-    def stack(self, parameters: list[Tensor]) -> Tensor:
-        """``[N, K, P]`` of K blocks ``[N, P_k]``, filled up with NaN."""
-        width = max(values.shape[1] for values in parameters)
-        return torch.stack([torch.nn.functional.pad(v, (0, width - v.shape[1]), value=torch.nan) for v in parameters], 1)
 
 
 class OneOf(Transform):
@@ -205,19 +271,25 @@ class OneOf(Transform):
             parameters.append(values)
         return audio, applied, torch.cat([torch.where(applied, choice.float(), torch.nan)[:, None], *parameters], 1)
 
+    def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
+        among, choice = self.chosen(key, among), self.choice(key)
+        chosen = [decide(t, operator_key(key, i), samples, among & (choice == i)) for i, t in enumerate(self.transforms)]
+        if any(d.later for d in chosen):
+            return later(key, among)
+        return Decision(*self._both(choice, chosen), [d.work for d in chosen])
+
+    def perform(self, audio: Tensor, work: Any) -> Tensor:
+        for transform, part in zip(self.transforms, work, strict=True):
+            audio = transform.perform(audio, part)
+        return audio
+
+    def _both(self, choice: Tensor, chosen: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Rows touched and parameters of all candidates together."""
+        applied = torch.stack([d.applied for d in chosen]).any(0)
+        which = torch.where(applied, choice.float(), torch.nan)[:, None]
+        return applied, torch.cat([which, *(d.parameters for d in chosen)], 1)
+
     def choice(self, key: Tensor) -> Tensor:
         """``[N]`` int64: the position of the candidate of each row."""
         u = uniform(clip_key(key) if self.shared_choices else key, "choice")[:, 0]
         return (u * len(self.transforms)).long()
-
-
-def check(audio: Tensor, key: Tensor) -> None:
-    """Refuse what no transform can take.
-
-    Raises:
-        ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not int64 ``[N]``.
-    """
-    if audio.ndim != 3 or not audio.is_floating_point() or audio.shape[1] == 0 or audio.shape[2] == 0:
-        raise ValueError(f"augmentations take floating-point audio [N, C, T] with C, T > 0, got {audio.dtype} {list(audio.shape)}")
-    if key.shape != audio.shape[:1] or key.dtype != torch.int64:
-        raise ValueError(f"augmentations take one int64 key a row, got {key.dtype} {list(key.shape)} for {len(audio)} rows")

@@ -41,3 +41,15 @@ def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block
             list(pool.map(run, blocks))
     finally:
         torch.set_num_threads(threads)
+
+
+def check(audio: Tensor, key: Tensor) -> None:
+    """Refuse what no transform can take.
+
+    Raises:
+        ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not int64 ``[N]``.
+    """
+    if audio.ndim != 3 or not audio.is_floating_point() or audio.shape[1] == 0 or audio.shape[2] == 0:
+        raise ValueError(f"augmentations take floating-point audio [N, C, T] with C, T > 0, got {audio.dtype} {list(audio.shape)}")
+    if key.shape != audio.shape[:1] or key.dtype != torch.int64:
+        raise ValueError(f"augmentations take one int64 key a row, got {key.dtype} {list(key.shape)} for {len(audio)} rows")

@@ -7,6 +7,7 @@ clip at a time (-16.5 dB); beyond 1.2 it is silence. Before and after a clip lie
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -190,3 +191,15 @@ class OneFilterOf(OneOf):
         in_blocks(work, applied.nonzero()[:, 0], audio, self.block_samples)
         which = torch.where(applied, choice.float(), torch.nan)[:, None]
         return audio, applied, torch.cat([which, *(parameters for _, parameters in draws)], 1)
+
+    def perform(self, audio: Tensor, work: Any) -> Tensor:
+        chosen = [(transform, part) for transform, part in zip(self.transforms, work, strict=True) if part is not None]
+        if chosen:
+            size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
+            rows = torch.cat([part["rows"] for _, part in chosen])
+            gain = torch.cat([transform.gain(size, part["arguments"]["parameters"]) for transform, part in chosen])
+            x = audio.index_select(0, rows)
+            audio.index_copy_(0, rows, filtered(x.to(torch.promote_types(x.dtype, torch.float32)), size, gain).to(x.dtype))
+        return audio
+
+    decide = OneOf.decide

@@ -1,6 +1,7 @@
 """Time stretch by phase vocoder, and the shift of all frequencies by a number of Hz."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class TimeStretch(Transform):
     """
 
     parameter_names = ("rate",)
+    cost = 4.0
 
     def __init__(
         self,
@@ -46,9 +48,12 @@ class TimeStretch(Transform):
     def draw(self, key: Tensor, samples: int) -> Tensor:
         return uniform_between(key, "rate", *self.range).round(decimals=self.decimals)[:, None]
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        return {"between": (parameters.min().item(), parameters.max().item())}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, between: tuple[float, float] | None = None) -> Tensor:
         rate = parameters[:, 0]
-        stretched = phase_vocoder(audio, rate, self.n_fft)
+        stretched = phase_vocoder(audio, rate, self.n_fft, between)
         samples = audio.shape[-1]
         length = (samples / rate.double()).round().long().clamp(min=1)[:, None]
         place = torch.arange(samples, device=audio.device)
@@ -57,10 +62,13 @@ class TimeStretch(Transform):
         return stretched.gather(-1, (place % length)[:, None].expand_as(stretched))
 
 
-def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int) -> Tensor:
-    """Rows ``[n, C, T]`` at their own speeds ``rate [n]``; the first T samples of the result, silence where it is shorter."""
+def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float, float] | None = None) -> Tensor:
+    """Rows ``[n, C, T]`` at their own speeds ``rate [n]``; the first T samples of the result, silence where it is shorter.
+
+    ``between`` holds the slowest and the fastest rate, where they are known.
+    """
     channels, samples, hop = audio.shape[1], audio.shape[-1], n_fft // 4
-    slowest, fastest = rate.min().item(), rate.max().item()
+    slowest, fastest = between or (rate.min().item(), rate.max().item())
     heard = min(samples, math.ceil((samples + n_fft) / slowest) + n_fft)  # after which all that is left is silence
     hops = -(-heard // hop) + 3
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
@@ -79,8 +87,11 @@ def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int) -> Tensor:
     fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
     # Only phases modulo a turn matter, so the advance from frame to frame is a product of unit phasors, and its sum a running product of those.
     phase = torch.cat([phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1)
-    for i in range(1, hops):
-        phase[:, i] *= phase[:, i - 1]
+    if phase.device.type == "cpu":
+        for i in range(1, hops):
+            phase[:, i] *= phase[:, i - 1]
+    else:
+        phase = phase.cumprod(1)
     torch.view_as_real(phase).mul_(torch.lerp(magnitude[row, before], magnitude[row, before + 1], fraction)[..., None])
     frames = irfft(phase, n_fft).mul_(window)
 

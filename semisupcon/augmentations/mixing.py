@@ -1,10 +1,13 @@
 """Mixing with another clip of the batch: the one transform that depends on a row's neighbours."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.plans import Decision
 from semisupcon.random import clip_key, uniform, uniform_between
 
 
@@ -29,6 +32,11 @@ class Mix(Transform):
         self.range = (min_weight, max_weight)
 
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        decision = self.decide(key, audio.shape[-1], among)
+        audio = self.perform(audio, decision.work)
+        return audio, decision.applied, decision.parameters
+
+    def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
         clip = clip_key(key)
         others = (clip[:, None] != clip).cumsum(1)  # the n-th other clip is where this count reaches n
         count = others[:, -1] if len(key) else clip
@@ -36,6 +44,10 @@ class Mix(Transform):
         nth = (uniform(key, "partner")[:, 0] * count).long() + 1
         partner = (others < nth[:, None]).sum(1)[applied]
         weight = torch.where(applied, uniform_between(key, "weight", *self.range), torch.nan)
-        share = weight[applied][:, None, None].to(audio.dtype)
-        audio[applied] = audio[applied] * share + audio[partner] * (1 - share)
-        return audio, applied, weight[:, None]
+        work = {"rows": applied.nonzero()[:, 0], "partner": partner, "weight": weight[applied]}
+        return Decision(applied, weight[:, None], work)
+
+    def perform(self, audio: Tensor, work: Any) -> Tensor:
+        share = work["weight"][:, None, None].to(audio.dtype)
+        mixed = audio[work["rows"]] * share + audio[work["partner"]] * (1 - share)
+        return audio.index_copy_(0, work["rows"], mixed)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 
 # aug_list of SemiSupCon and of version 0.1; operators of the chains of CLMR and MT-SLVR in version 0.1.
 OLD_NAMES = {
@@ -21,3 +22,8 @@ def current_name(name: str) -> str:
         return name
     log.warning("The augmentation %s is now called %s. The old name still works in this version.", name, OLD_NAMES[name])
     return OLD_NAMES[name]
+
+
+def snake_case(name: str) -> str:
+    """``time_stretch`` of ``TimeStretch``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

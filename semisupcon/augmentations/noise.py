@@ -6,6 +6,8 @@ repeats that; ours is as long as the clip. Noise is made where it is shaped: ind
 over tens of thousands of them are normal. The coefficients come from an integer hash, so CPU and GPU make the same noise.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -15,9 +17,12 @@ from semisupcon.augmentations.level import check_range
 from semisupcon.random import derive, uniform_between
 
 
-def hashed_noise(key: Tensor, n: int) -> Tensor:
-    """White, uniform draws ``[N, n]`` float32 in [-1, 1), 16 bits each, two from a 32-bit hash of key and position (xor-shift-multiply)."""
-    seed = derive(key, "noise")
+def hashed_noise(key: Tensor, n: int, seed: Tensor | None = None) -> Tensor:
+    """White, uniform draws ``[N, n]`` float32 in [-1, 1), 16 bits each, two from a 32-bit hash of key and position (xor-shift-multiply).
+
+    ``seed [N]`` is `noise_seed` of the keys, where it is known.
+    """
+    seed = noise_seed(key) if seed is None else seed
     # The two halves of the key enter at different places, so no row is another one from a later position.
     low, high = seed.to(torch.int32)[:, None], (seed >> 32).to(torch.int32)[:, None]
     x = torch.arange(-(-n // 2), dtype=torch.int32, device=key.device) * -1640531527 + low  # 2^32 / golden ratio, as a signed number
@@ -34,11 +39,16 @@ def hashed_noise(key: Tensor, n: int) -> Tensor:
     return x.view(torch.int16)[:, :n].float().mul_(2.0**-15)
 
 
-def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor) -> Tensor:
-    """Noise ``[N, samples]`` of unit root mean square, with spectral decay exponents ``decay [N]``."""
+def noise_seed(key: Tensor) -> Tensor:
+    """What `hashed_noise` computes from keys ``[N]``: int64 of the same shape."""
+    return derive(key, "noise")
+
+
+def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor, seed: Tensor | None = None) -> Tensor:
+    """Noise ``[N, samples]`` of unit root mean square, with spectral decay exponents ``decay [N]``; ``seed`` as in `hashed_noise`."""
     size = fast_size(samples)
     bins = size // 2 + 1
-    spectrum = torch.view_as_complex(hashed_noise(key, 2 * bins).view(len(key), bins, 2))
+    spectrum = torch.view_as_complex(hashed_noise(key, 2 * bins, seed).view(len(key), bins, 2))
     nyquist = sample_rate / 2
     ramp = torch.linspace(1, nyquist**0.5, bins, device=key.device).log()
     shape = torch.exp(ramp * -decay[:, None])
@@ -87,9 +97,12 @@ class AddColoredNoise(Transform):
     def draw(self, key: Tensor, samples: int) -> Tensor:
         return torch.stack([uniform_between(key, "snr", *self.snr), uniform_between(key, "decay", *self.decay)], 1)
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        return {"seed": noise_seed(key)}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor) -> Tensor:
         snr, decay = parameters.unbind(1)
-        noise = colored_noise(key, audio.shape[-1], self.sample_rate, decay)[:, None]
+        noise = colored_noise(key, audio.shape[-1], self.sample_rate, decay, seed)[:, None]
         return torch.addcmul(audio, noise.to(audio.dtype), rms(audio) * 10 ** (-snr[:, None, None] / 20))
 
 
@@ -112,7 +125,10 @@ class AddNoise(Transform):
     def draw(self, key: Tensor, samples: int) -> Tensor:
         return uniform_between(key, "ratio", *self.ratio)[:, None]
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        noise = colored_noise(key, audio.shape[-1], 2, torch.zeros(len(key), device=key.device))[:, None].to(audio.dtype)
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        return {"seed": noise_seed(key)}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor) -> Tensor:
+        noise = colored_noise(key, audio.shape[-1], 2, torch.zeros(len(key), device=key.device), seed)[:, None].to(audio.dtype)
         deviation = rms(audio - audio.mean(-1, keepdim=True))
         return torch.addcmul(audio, noise, deviation * parameters[:, :, None])

@@ -8,13 +8,16 @@ octave there).
 from fractions import Fraction
 from functools import lru_cache
 from math import log2
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from semisupcon.augmentations.base import Transform
-from semisupcon.augmentations.fourier import change_rate
+from semisupcon.augmentations.chirp import change_rates
+from semisupcon.augmentations.fourier import change_rate, resampling_sizes
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.plans import Plan
 from semisupcon.augmentations.wsola import hop_size, stretch
 from semisupcon.errors import ConfigError
 from semisupcon.random import integers, uniform_between
@@ -28,9 +31,15 @@ def published_ratios(sample_rate: int, min_semitones: float, max_semitones: floa
     return tuple(sorted({Fraction(a, b) for a in divisors for b in divisors if low <= a / b <= high and a != b}))
 
 
+NEAR = 0.3  # relative change of speed up to which pieces are searched for within half a hop
+
+
 def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
     """Rows of ``audio [n, C, T]`` with all frequencies multiplied by their ``ratios``, at the old length, within half a cent or so."""
     samples = audio.shape[-1]
+    if audio.device.type != "cpu":
+        plan = Plan(shift_plan(ratios, samples)).to(audio.device)
+        return shift_on_device(audio, sample_rate, **plan.decisions)
     played: dict[int, Tensor] = {}
     step = audio.new_empty(len(ratios))
     for ratio in set(ratios):
@@ -45,10 +54,55 @@ def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
         batch[row, :, : signal.shape[-1]] = signal
     # Small shifts drift little from hop to hop and need no far search; which a row gets depends on its own ratio alone.
     hop, output = hop_size(sample_rate), torch.empty_like(audio)
-    near = (step - 1).abs() <= 0.3
+    near = (step - 1).abs() <= NEAR
     for chosen, reach in ((near, hop // 2), (~near, hop)):
         if chosen.any():
             output[chosen] = stretch(batch[chosen], step[chosen], samples, hop, reach)
+    return output
+
+
+def shift_plan(ratios: list[float], samples: int) -> dict[str, Any]:
+    """The arguments of `shift_on_device` for rows of so many samples; computed on the host."""
+    sizes = [resampling_sizes(samples + min(samples, 64), ratio) for ratio in ratios]
+    n, m = torch.tensor(sizes).unbind(1)
+    step = torch.tensor([1 / (before / after) for before, after in sizes])
+    near = (step - 1).abs() <= NEAR
+    return {
+        "sizes": (n, m),
+        "step": step,
+        "longest": int(m.max()),
+        "bins": int(torch.minimum(n, m).max()) // 2 + 1,
+        "groups": [mask.nonzero()[:, 0] for mask in (near, ~near)],
+    }
+
+
+def shift_on_device(
+    audio: Tensor,
+    sample_rate: int,
+    sizes: tuple[Tensor, Tensor],
+    step: Tensor,
+    longest: int,
+    bins: int,
+    groups: list[Tensor],
+) -> Tensor:
+    """`shift_pitch` in few kernels: all rows change their rate at once, and walk in two groups.
+
+    Args:
+        audio: ``[n, C, T]``.
+        sample_rate: Hz.
+        sizes: ``[n]`` each, the two sizes that `resampling_sizes` gives for each row.
+        step: ``[n]``, the second divided by the first.
+        longest: largest of the second.
+        bins: see `change_rates`.
+        groups: rows whose pieces are searched for within half a hop, and within a hop.
+    """
+    n, m = sizes
+    hop, samples = hop_size(sample_rate), audio.shape[-1]
+    faster = change_rates(audio.float(), n, m, longest, bins).to(audio.dtype)
+    step, output = step.to(audio.dtype), torch.empty_like(audio)
+    for rows, reach in zip(groups, (hop // 2, hop), strict=True):
+        if len(rows):
+            output.index_copy_(0, rows, stretch(faster[rows], step[rows], samples, hop, reach))
     return output
 
 
@@ -68,6 +122,7 @@ class PitchShift(Transform):
 
     parameter_names = ("semitones",)
     block_samples = 1 << 22
+    cost = 6.0
 
     def __init__(
         self, sample_rate: int, min_semitones: float = -4.0, max_semitones: float = 4.0, ratios: str = "continuous", p: float = 1.0
@@ -91,5 +146,11 @@ class PitchShift(Transform):
         semitones = torch.tensor([12 * log2(r) for r in self.ratios], device=key.device)
         return semitones[integers(key, "ratio", 0, len(self.ratios) - 1)][:, None]
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        return shift_pitch(audio, [2 ** (s / 12) for s in parameters[:, 0].tolist()], self.sample_rate)
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        ratios = [2 ** (s / 12) for s in parameters[:, 0].tolist()]
+        return {"ratios": ratios, "plan": shift_plan(ratios, samples)}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, ratios: list[float], plan: dict[str, Any]) -> Tensor:
+        if audio.device.type == "cpu":
+            return shift_pitch(audio, ratios, self.sample_rate)
+        return shift_on_device(audio, self.sample_rate, **plan)

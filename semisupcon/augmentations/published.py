@@ -1,11 +1,11 @@
 """The chains of CLMR and MT-SLVR."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Chain, Transform, check, operator_key
+from semisupcon.augmentations.base import Chain, Transform, operator_key
 from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.filters import HighPass, LowPass, OneFilterOf
 from semisupcon.augmentations.frequency import TimeStretch
@@ -76,35 +76,34 @@ class RandomSubset(Chain):
             raise ConfigError(f"A random subset of {len(transforms)} operators cannot have {self.steps[0]} to {self.steps[1]} steps.")
         self.with_replacement = with_replacement
 
-    def plan(self, key: Tensor) -> Tensor:
+    def order(self, key: Tensor) -> Tensor:
         """``[N, steps]`` int64: the operator of each step, -1 after the last."""
         clip, most, operators = clip_key(key), self.steps[1], len(self.transforms)
         if self.with_replacement:
-            plan = (uniform(clip, "operators", most) * operators).long()
+            order = (uniform(clip, "operators", most) * operators).long()
         else:
-            plan = uniform(clip, "operators", operators).argsort(dim=1, stable=True)[:, :most]
+            order = uniform(clip, "operators", operators).argsort(dim=1, stable=True)[:, :most]
         count = integers(clip, "steps", *self.steps)
-        return plan.masked_fill(torch.arange(most, device=key.device) >= count[:, None], -1)
+        return order.masked_fill(torch.arange(most, device=key.device) >= count[:, None], -1)
 
-    def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        check(audio, key)
-        audio, plan = audio.clone(), torch.nn.functional.pad(self.plan(key), (0, 1), value=-1)
-        applied = [torch.zeros_like(key, dtype=torch.bool) for _ in self.transforms]
-        parameters = [torch.full((len(key), len(names)), torch.nan, device=audio.device) for names in self.parameter_names]
-        # Rows do not wait for each other: what most of them need next runs on those, so that few calls have many rows each.
-        step = torch.zeros_like(key)
+    def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The order of work for keys ``[N]`` on the CPU: an operator, its keys ``[N]``, and the rows ``[N]`` bool that it works on.
+
+        Rows do not wait for each other: the operator that most rows need next runs on those, so that few calls have many rows each. Rows with
+        more steps left count more, and expensive operators are put off until more rows need them.
+        """
+        order = torch.nn.functional.pad(self.order(key), (0, 1), value=-1)
+        step, left = torch.zeros_like(key), (order >= 0).sum(1)
+        cost = torch.tensor([t.cost for t in self.transforms], dtype=torch.float64, device=key.device).sqrt()
         while True:
-            following = plan.gather(1, step[:, None])[:, 0]
-            waiting = torch.bincount(following + 1, minlength=len(self.transforms) + 1)[1:]
-            k = int(waiting.argmax())
+            following = order.gather(1, step[:, None])[:, 0]
+            waiting = torch.bincount(following + 1, (left - step).double(), minlength=len(self.transforms) + 1)[1:]
+            k = int((waiting / cost).argmax())
             if not waiting[k]:
-                break
+                return
             among = following == k
-            audio, touched, values = self.transforms[k].modify(audio, operator_key(key, step), among)
-            step += among
-            applied[k] |= touched
-            parameters[k] = torch.where(touched[:, None], values, parameters[k])  # those of the last time, when one comes twice
-        return audio, torch.stack(applied, 1), self.stack(parameters)
+            yield k, operator_key(key, step), among
+            step = step + among
 
 
 class MTSLVRChain(RandomSubset):

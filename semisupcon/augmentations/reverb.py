@@ -44,6 +44,8 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
     scale = (0.1 + 0.9 * room_size / 100) * (sample_rate / 44100)
 
     loop = feedback * (1 - damp) / (1 - damp * _delay(torch.ones_like(scale), size))  # a low-pass filter in the feedback path
+    if scale.device.type != "cpu":
+        return _all_at_once(scale, loop, size, sample_rate)
     total = torch.zeros((), device=scale.device)
     for length in COMBS:
         echo = _delay((scale * length).round(), size)
@@ -52,6 +54,16 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
         echo = _delay(torch.full_like(scale, length * sample_rate / 44100).round(), size)
         total = total * (1.5 * echo - 1) / (1 - 0.5 * echo)
     return total
+
+
+def _all_at_once(scale: Tensor, loop: Tensor, size: int, sample_rate: int) -> Tensor:
+    """The combs and all-passes of `_network` in few operations, for a device where each is a kernel."""
+    # As products with numbers: a tensor of constants would be one more copy that the device waits for.
+    lags = [scale * length for length in COMBS] + [torch.full_like(scale, length * sample_rate / 44100) for length in ALLPASSES]
+    echoes = _delay(torch.stack(lags, 1).round().flatten(), size).unflatten(0, (len(scale), -1))
+    echo, passed = echoes[:, : len(COMBS)], echoes[:, len(COMBS) :]
+    total = (echo / (1 - loop[:, None] * echo)).sum(1)
+    return total * ((1.5 * passed - 1) / (1 - 0.5 * passed)).prod(1)
 
 
 def _delay(samples: Tensor, size: int) -> Tensor:

@@ -1,6 +1,7 @@
 """What happens to a clip in time: fades, masks, shifts, reversal and cuts."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.gather import pieces
 from semisupcon.augmentations.level import check_range
-from semisupcon.augmentations.noise import colored_noise, rms
+from semisupcon.augmentations.noise import colored_noise, noise_seed, rms
 from semisupcon.errors import ConfigError
 from semisupcon.random import integers, uniform
 
@@ -41,6 +42,10 @@ class Fade(Transform):
         samples = audio.shape[-1]
         fade_in, fade_out, shape = parameters.unbind(1)
         begin, end = (int(f * samples) for f in self.longest)
+        if audio.device.type != "cpu":
+            both, shapes = torch.cat([fade_in, fade_out]), torch.cat([shape, shape])
+            rise, fall = self.curve(both, shapes, samples, samples)[:, None].to(audio.dtype).chunk(2)
+            return audio.mul_(rise).mul_(fall.flip(-1))
         audio[..., :begin] *= self.curve(fade_in, shape, samples, begin)[:, None].to(audio.dtype)
         audio[..., samples - end :] *= self.curve(fade_out, shape, samples, end).flip(-1)[:, None].to(audio.dtype)
         return audio
@@ -52,6 +57,10 @@ class Fade(Transform):
         place = torch.arange(first, device=fraction.device)
         gain = torch.where(place < length, place / (length - 1).clamp(min=1), 1.0)
         logarithmic, exponential = shape == 1, shape == 2
+        if gain.device.type != "cpu":  # masks in place of lists of rows, for which the host would wait
+            risen = (1 + torch.log10(0.1 + gain)).clamp(0, 1)
+            bent = gain * torch.exp((gain - 1) * math.log(2))
+            return torch.where(logarithmic[:, None], risen, torch.where(exponential[:, None], bent, gain))
         gain[logarithmic] = (1 + torch.log10(0.1 + gain[logarithmic])).clamp(0, 1)
         gain[exponential] *= torch.exp((gain[exponential] - 1) * math.log(2))  # `exp2` and `pow` round by the place in the tensor
         return gain
@@ -80,14 +89,17 @@ class TimeMask(Transform):
         start = (uniform(key, "start")[:, 0] * (samples - width + 1)).floor()
         return torch.stack([start, width], 1) / samples
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        return {"seed": noise_seed(key)} if self.fill == "noise" else {}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor | None = None) -> Tensor:
         samples = audio.shape[-1]
         start, width = (parameters * samples).round().long()[:, :, None].unbind(1)
         place = torch.arange(samples, device=audio.device)
         inside = ((place >= start) & (place < start + width))[:, None]
         if self.fill == "silence":
             return audio.masked_fill(inside, 0)
-        white = colored_noise(key, samples, 2, torch.zeros(len(key), device=key.device))[:, None].to(audio.dtype)
+        white = colored_noise(key, samples, 2, torch.zeros(len(key), device=key.device), seed)[:, None].to(audio.dtype)
         return torch.where(inside, white * rms(audio), audio)
 
 
@@ -146,9 +158,11 @@ class SpliceOut(Transform):
     def draw(self, key: Tensor, samples: int) -> Tensor:
         return self.halves(key, samples).sum(1, keepdim=True) * (1000 / self.sample_rate)
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
+    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
+        return {"halves": self.halves(key, samples), "start": uniform(key, "start", self.splices)}
+
+    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, halves: Tensor, start: Tensor) -> Tensor:
         samples = audio.shape[-1]
-        halves, start = self.halves(key, samples), uniform(key, "start", self.splices)
         left = torch.full_like(key, samples)
         place = torch.arange(samples, device=audio.device)
         longest = samples // 2

@@ -5,6 +5,9 @@ near where the rate says the input should be: the one most like the natural cont
 are kept, nothing is out of tune, and the walk jumps where the sound is quiet or repeats itself, not across an attack. All rows walk together.
 """
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -58,6 +61,8 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tens
     # Over pieces that are on time, not over the row: how far it is filled up with silence depends on its neighbours.
     typical = torch.linalg.vector_norm(continuations[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True).square()
     penalty = PUNCTUALITY / nominal.shape[1] * typical * late
+    if mono.device.type != "cpu" and 2 * reach >= 256 and (kernel := _kernel()) is not None:
+        return kernel(mono.float(), penalty.float(), nominal, hop, reach)
 
     places = [torch.full_like(row, reach)]
     # Where to search is known beforehand, several hops at once; what to look for, the continuation of the last piece, only when that is chosen.
@@ -71,6 +76,16 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tens
         energies = (total[..., hop:] - total[..., : 2 * reach]).add_(penalty[:, None])
         places += _walk(continuations, spectra, energies, starts, places[-1], hop, reach)
     return torch.stack(places, 1)
+
+
+@cache
+def _kernel() -> Callable[..., Tensor] | None:
+    """The walk as one kernel; None where Triton is not installed."""
+    try:
+        from semisupcon.augmentations.wsola_kernel import walk
+    except ImportError:
+        return None
+    return walk
 
 
 # A hop is a dozen operations on a few kilobytes: as a script they cost half as much, and threads do not wait for each other's interpreter.

@@ -17,6 +17,7 @@ from semisupcon.data.draws import Draws, check_shares, divide, hide_labels
 from semisupcon.data.loader import EndlessLoader, batches
 from semisupcon.data.packed.on_device import PlacedBatch, Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
+from semisupcon.data.planned import planned
 from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
 from semisupcon.data.sources import gather
 from semisupcon.data.trainer_settings import settings_of
@@ -222,7 +223,8 @@ class AudioDataModule(L.LightningDataModule):
             self.seed,
             *self._rank(),
         )
-        return EndlessLoader(self._loaded(self.clips), sampler, self._batches_done, self._fingerprint(), self.num_workers, self._on_gpu())
+        clips = planned(self._loaded(self.clips), self.chain, self._on_gpu())
+        return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), self.num_workers, self._on_gpu())
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
@@ -250,13 +252,17 @@ class AudioDataModule(L.LightningDataModule):
             return batch
         audio = batch["audio"]
         self.chain.to(audio.device)
-        augmented, applied, parameters = self.chain(audio.flatten(0, 1), batch["key"].flatten())
-        views = batch["key"].shape
+        views, plan = batch["key"].shape, batch.get("plan")
+        if plan is None:
+            augmented, applied, parameters = self.chain(audio.flatten(0, 1), batch["key"].flatten())
+        else:
+            augmented, applied, parameters = self.chain.run(audio.flatten(0, 1), plan)
         audio = augmented.unflatten(0, views)
         if self.clips.leaves_padding:
             # What an augmentation adds to the padding (noise, echoes) is no audio.
             audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
-        return {**batch, "audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
+        changed = {"audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
+        return cast("Batch", {name: value for name, value in batch.items() if name != "plan"} | changed)
 
     def _audio(self) -> Samples:
         table = self._drawn().table

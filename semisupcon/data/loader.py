@@ -18,6 +18,7 @@ import numpy as np
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, as_is
 from semisupcon.data.packed.on_device import PlacedBatch, Places
+from semisupcon.data.planned import Planned
 from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.data.workers import Processes, quiet_worker
 
@@ -33,7 +34,7 @@ class Sequenced(Protocol):
 
 
 def batches(
-    clips: Clips | Places,
+    clips: Clips | Places | Planned,
     sequence: Sequenced,
     num_workers: int,
     pin_memory: bool,
@@ -67,7 +68,7 @@ class ReadAhead:
 
     depth = 4
 
-    def __init__(self, clips: Clips | Places, sequence: Sequenced, pin_memory: bool = False):
+    def __init__(self, clips: Clips | Places | Planned, sequence: Sequenced, pin_memory: bool = False):
         self.clips, self.sequence = clips, sequence
         clips.pin_memory = pin_memory
 
@@ -76,7 +77,7 @@ class ReadAhead:
 
     def __iter__(self) -> Iterator[Batch | PlacedBatch]:
         items = iter(self.sequence)
-        waiting: deque[Future[Batch | PlacedBatch]] = deque()
+        waiting: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
             try:
                 for item in items:
@@ -109,7 +110,7 @@ class EndlessLoader:
 
     def __init__(
         self,
-        clips: Clips | Places,
+        clips: Clips | Places | Planned,
         sequence: MixedBatchSampler,
         batches_done: Callable[[], int],
         fingerprint: str,

@@ -18,7 +18,7 @@ def shares(plan, operators):
 def test_each_operator_of_mtslvr_is_present_in_four_sevenths(keys):
     chain = MTSLVRChain()
     assert chain.operators == SEVEN
-    plan = chain.plan(keys(DRAWS))
+    plan = chain.order(keys(DRAWS))
     assert (shares(plan, 7) - 4 / 7).abs().max() < 0.025  # five standard errors
     count = (plan >= 0).sum(1)
     assert (torch.bincount(count, minlength=8)[1:] / DRAWS - 1 / 7).abs().max() < 0.018
@@ -28,7 +28,7 @@ def test_each_operator_of_mtslvr_is_present_in_four_sevenths(keys):
 
 
 def test_with_replacement_an_operator_is_rarer(keys):
-    plan = MTSLVRChain(with_replacement=True).plan(keys(DRAWS))
+    plan = MTSLVRChain(with_replacement=True).order(keys(DRAWS))
     expected = sum(1 - (6 / 7) ** k for k in range(1, 8)) / 7
     assert expected == pytest.approx(0.434, abs=1e-3)
     assert (shares(plan, 7) - expected).abs().max() < 0.025
@@ -38,7 +38,7 @@ def test_with_replacement_an_operator_is_rarer(keys):
 
 def test_views_share_operators_and_order_but_not_parameters(keys):
     chain, key = MTSLVRChain(), keys(40, 2)
-    plan = chain.plan(key)
+    plan = chain.order(key)
     assert torch.equal(plan[::2], plan[1::2])
     assert len({tuple(row) for row in plan[::2].tolist()}) > 15
     x = torch.randn(40, 1, 4000, generator=torch.Generator().manual_seed(0))
@@ -55,7 +55,7 @@ def test_operators_run_in_the_order_of_the_plan(keys):
     chain = RandomSubset([Gain(20, 20), Square(), PolarityInversion()], min_steps=3)
     key = keys(64)
     y = chain(torch.full((64, 1, 1), 2.0), key)[0].flatten().tolist()
-    for value, plan in zip(y, chain.plan(key).tolist(), strict=True):
+    for value, plan in zip(y, chain.order(key).tolist(), strict=True):
         expected = 2.0
         for operator in plan:
             expected = (expected * 10, expected**2, -expected)[operator]
