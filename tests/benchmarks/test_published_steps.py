@@ -12,7 +12,8 @@ def test_a_row_a_recipe(capsys):
     assert [line[0].removeprefix("| ") for line in lines] == recipes
     assert all(float(line[4]) > 0 and float(line[5]) > 0 for line in lines)
     assert float(lines[0][3]) > 0
-    assert float(lines[1][3]) == 0, "no augmentation, no time"
+    assert lines[1][3] == "", "no augmentation, no time"
+    assert 0 < float(lines[0][5].rstrip("%")) < 100
 
 
 def test_a_batch_is_labelled_as_the_recipe_has_it(tmp_path):
