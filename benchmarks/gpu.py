@@ -48,7 +48,7 @@ PARTS: dict[str, Callable[[Setting], dict[str, Any]]] = {
 BESIDE = ("tests", "resume")  # wait for other processes, so that they run beside ``train``
 BUDGET = 240
 UNTIMED_SECONDS = 40  # of the last three parts, beside the seconds of training
-OTHER_TIMED_SECONDS = 40  # of ``peers`` and ``end_to_end``
+OTHER_TIMED_SECONDS = 60  # of ``peers`` and ``end_to_end``
 PACKAGES = (
     *("pytorch-lightning", "torchaudio", "numpy", "triton"),
     *("torch-audiomentations", "lightly", "pytorch-metric-learning"),

@@ -144,7 +144,7 @@ def losses(setting: Setting) -> list[dict[str, Any]]:
     """Forward and backward of the contrastive loss, time and peak memory over the inputs, a row a size."""
     from benchmarks import loss
 
-    cases = loss.OURS | {"dense log-softmax": dense, "compiled": torch.compile(dense)} | loss.PEERS
+    cases = loss.OURS | {"dense log-softmax": dense, "compiled": torch.compile(dense, dynamic=False)} | loss.PEERS
     rows = []
     for n in (64, 128) if setting.tiny else (4096, 16384):
         given = loss.inputs(n, setting.device)

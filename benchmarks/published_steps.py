@@ -223,11 +223,14 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--compile", action="store_true", help="also the compiled step")
+    parser.add_argument("--batch_size", type=int, help="clips; by default the recipe's")
     given = parser.parse_args(args)
     speak_plainly()
+    more = ("--data.batch_size", str(given.batch_size)) if given.batch_size else ()
     rows: list[list[str]] = [HEADER]
     for recipe in given.only:
-        rows.append(row(record(recipe, given.device, given.repeats, given.small, given.compile)))
+        found = record(recipe, given.device, given.repeats, given.small, given.compile, more=more)
+        rows.append(row(found))
         print(rows[-1], flush=True)
         release(given.device)
     name = torch.cuda.get_device_name() if given.device != "cpu" else f"CPU, {torch.get_num_threads()} threads"

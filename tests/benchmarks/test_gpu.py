@@ -15,7 +15,7 @@ from semisupcon.commands.pretrain import main as pretrain
 def in_process(monkeypatch):
     """Commands run in this process, in turn: starting Python and torch again takes longer than they do."""
 
-    def run(commands, setting):
+    def run(commands, setting, fine=(0,)):
         said = []
         for command in commands:
             if "pytest" in command:
@@ -77,10 +77,11 @@ def test_without_a_gpu_it_says_so(monkeypatch, capsys):
 
 def test_counts_of_tests_are_read(monkeypatch):
     text = "FAILED tests/devices/a.py::test_b - RuntimeError\n1 failed, 20 passed, 2 errors in 3.1s"
-    monkeypatch.setattr(gpu_parts, "side_by_side", lambda *_: [text])
+    monkeypatch.setattr(gpu_parts, "side_by_side", lambda *_, **__: [text])
     setting = gpu_parts.Setting("cpu", True, None, 0, 0)
     found = gpu_parts.tests(setting)
     assert (found["passed"], found["failed"]) == (20, 3)
+    assert found["error"] == "3 tests failed"
     assert found["broken"] == ["tests/devices/a.py::test_b"]
 
 
