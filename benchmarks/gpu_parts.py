@@ -147,10 +147,12 @@ def train(setting: Setting) -> dict[str, Any]:
     where += ["--resamples", "50"] if setting.tiny else []
     results = probe(list(tasks), {"trained": run}, setting.folder / "probe", 0, where)
     values = results.set_index(["task", "metric", "checkpoint"])[["value", "low", "high"]]
+    paired = pd.read_csv(setting.folder / "probe" / "comparisons.csv")
+    paired = paired.set_index(["task", "metric", "ours"])[["difference", "low", "high"]]
     probes: dict[str, Any] = {}
     for task, metric in tasks.items():
         rows = {name: values.loc[(task, metric, name)].tolist() for name in ("random", "trained")}
-        probes[task] = {"metric": metric, **rows, "gain": rows["trained"][0] - rows["random"][0]}
+        probes[task] = {"metric": metric, **rows, "gain": paired.loc[(task, metric, "trained")].tolist()}
     found = {"steps": done, "seconds_of_training": taken, "first_loss": losses[0], "last_loss": losses[-1]}
     finite = all(map(math.isfinite, losses))
     error = None if finite else "a loss is not finite"
