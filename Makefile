@@ -1,10 +1,10 @@
-# make install | demo | lint | test-fast | test | test-slow | docs | evidence | evidence-check | evidence-quick
+# make install | demo | gpu | lint | test-fast | test | test-slow | docs | evidence | evidence-check | evidence-quick
 # Everything happens in .venv, which a second call leaves as it is.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test test-fast test-slow lint format docs mutants evidence evidence-check evidence-quick
+.PHONY: install demo gpu test test-fast test-slow lint format docs mutants evidence evidence-check evidence-quick
 
 install: $(STAMP)
 
@@ -16,6 +16,10 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks.demo
+
+# Checks and figures on one GPU, in about four minutes. See docs/gpu.md.
+gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu --out build/gpu.json $(ARGS)
 
 # All tests but the slow ones, in two processes; a file stays in one process.
 test: $(STAMP)

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import augment_published as published
 from benchmarks.bars import Bar, all_met
+from benchmarks.host_keys import augment
 from semisupcon.augmentations import Chain, build_chain
 from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass
 from semisupcon.augmentations.level import Gain, PolarityInversion
@@ -47,9 +48,10 @@ class PerClip(Dataset):
         return self.augment(self.audio[index])
 
 
-def in_workers(audio: Tensor, augment: Callable[[Tensor], Tensor]) -> Callable[[], None]:
-    """One pass over all clips by two workers that are already running."""
-    loader = DataLoader(PerClip(audio, augment), batch_size=8, num_workers=2, persistent_workers=True)
+def in_workers(audio: Tensor, augment: Callable[[Tensor], Tensor], workers: int = 2) -> Callable[[], None]:
+    """One pass over all clips by workers that are already running."""
+    clips = max(1, min(8, len(audio) // workers))
+    loader = DataLoader(PerClip(audio, augment), batch_size=clips, num_workers=workers, persistent_workers=True)
 
     def run() -> None:
         for _ in loader:
@@ -73,10 +75,10 @@ def interleaved(sides: dict[str, Callable[[], object]], repeats: int, device: st
 
 
 def batch(sample_rate: int, clips: int = CLIPS, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Audio ``[clips, V, 1, T]`` (noise: no operator cares) and keys ``[clips, V]``."""
+    """Audio ``[clips, V, 1, T]`` on the device (noise: no operator cares) and keys ``[clips, V]`` on the host."""
     audio = torch.randn(clips, VIEWS, 1, int(SECONDS * sample_rate), generator=torch.Generator().manual_seed(0)) * 0.1
     keys = make_keys(0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 1, VIEWS)
-    return audio.to(device), keys.to(device)
+    return audio.to(device), keys
 
 
 class Ours:
@@ -87,7 +89,7 @@ class Ours:
 
     def __call__(self) -> None:
         self.turn += 1
-        self.chain(self.audio, self.keys + (self.turn << 8))
+        augment(self.chain, self.audio, self.keys + (self.turn << 8))
 
 
 def chains(repeats: int, clips: int) -> list[Bar]:

@@ -1,25 +1,34 @@
 """What a training step of each recipe takes at its published batch size: milliseconds, steps a second, and peak memory of the device.
 
 Encoder, criterion, optimizer, batch, views and length of the YAML, in bf16; clips are noise that lies on the device, so that nothing is read. The
-step is forward, backward and optimizer; augmentation of the same batch stands beside it. Run
-``python -m benchmarks.published_steps --device cuda``; a recipe that does not fit says so. ``--small`` takes the overlays, which a CPU can do.
+step is forward, backward and optimizer; augmentation of the same batch stands beside it, its share is augmentation / (augmentation + step). Run
+``python -m benchmarks.published_steps --device cuda``; a recipe that does not fit says so. ``--small`` takes the overlays, which a CPU can do,
+``--compile`` also measures the step with ``torch.compile``. `record` measures one recipe.
 """
 
 import argparse
 import gc
+import logging
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.host_keys import augment, draws_on_host
 from benchmarks.recipes import ROOT, markdown
+from semisupcon.batch import DataFacts
 from semisupcon.commands.pretrain import PretrainCLI, configured, speak_plainly
+from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.datasets.synthesis import INSTRUMENTS, TAGS
 from semisupcon.frontends import fit_statistics
+from semisupcon.objectives.base import Encode
 from semisupcon.training.optimization import parameter_groups
 
 RECIPES = (
@@ -37,26 +46,56 @@ RECIPES = (
     "supervised",
 )
 RECIPES += ("mtslvr/predictive", "mtslvr/contrastive_simclr", "mtslvr/split_simclr", "mtslvr/series_simclr", "mtslvr/parallel_simclr")
-HEADER = ["recipe", "encoder", "clips x views x seconds", "augmentation, ms", "step, ms", "steps a second", "peak memory, GiB"]
+LABELS = {
+    "synthetic_tags": (tuple(TAGS), "multilabel"),
+    "synthetic_instrument": (tuple(INSTRUMENTS), "multiclass"),
+}
+COLUMNS = {
+    "recipe": "{}",
+    "encoder": "{}",
+    "batch": "{}",
+    "augmentation_ms": "{:.1f}",
+    "step_ms": "{:.1f}",
+    "share": "{:.0%}",
+    "compiled_ms": "{:.1f}",
+    "peak_gib": "{:.2f}",
+}
+HEADER = ["recipe", "encoder", "clips x views x seconds", "augmentation, ms", "step, ms"]
+HEADER += ["share of augmentation", "compiled step, ms", "peak memory, GiB"]
 WARM = 3
 
 
-def build(recipe: str, small: bool, folder: Path) -> PretrainCLI:
-    """The recipe on the embedded set, set up but not trained."""
+def facts_of(data: AudioDataModule) -> DataFacts:
+    """What the criterion may know of the embedded set, without rendering or reading it."""
+    classes, kind = LABELS.get(data.sources[0] or "", ((), None))
+    return DataFacts(
+        classes=classes,
+        kind=kind,
+        operators=data.chain.operators if data.chain else (),
+        parameter_names=data.chain.parameter_names if data.chain else (),
+        train_targets=np.tile(np.eye(len(classes), dtype=np.float32), (20, 1)) if classes else None,
+    )
+
+
+def build(recipe: str, small: bool, folder: Path, more: Sequence[str] = ()) -> PretrainCLI:
+    """The recipe with options, connected to the facts of the embedded set; its data module reads nothing."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]
     configs += [ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"] if small else []
     args = [part for config in configs for part in ("--config", str(config))]
     quiet = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.logger", "false", "--log", "false"]
-    cli = configured([*args, *quiet, "--trainer.enable_model_summary", "false", "--ckpt_path", str(folder), "--data.num_workers", "0"])
-    cli.datamodule.setup()
-    cli.model.criterion.prepare(cli.datamodule.facts)
+    cli = configured(
+        [*args, *quiet, "--trainer.enable_model_summary", "false", "--ckpt_path", str(folder), "--data.num_workers", "0", *more]
+    )
+    cli.model.criterion.prepare(facts_of(cli.datamodule))
     fit_statistics(cli.model, [torch.randn(1000)])
     return cli
 
 
 def noise_batch(cli: PretrainCLI, device: str) -> dict[str, Tensor]:
     """A batch of the recipe's size on the device; half of it labelled where the recipe has labels, all of it where it is fully supervised."""
-    data, classes = cli.datamodule, len(cli.datamodule.facts.classes)
+    data, classes = cli.datamodule, len(facts_of(cli.datamodule).classes)
     clips, views, samples = data.batch_size, data.views, data.samples or cli.model.encoder.segment_samples
     if data.view_options["policy"] == "gapped":
         samples = max(int(samples * data.view_options["crop_fraction"]), cli.model.encoder.min_samples)
@@ -72,43 +111,68 @@ def noise_batch(cli: PretrainCLI, device: str) -> dict[str, Tensor]:
     }
 
 
-def augmented(cli: PretrainCLI, batch: dict[str, Tensor], device: str) -> dict[str, Tensor]:
-    """The batch after the recipe's augmentations, if it has any."""
+def augmented(cli: PretrainCLI, batch: dict[str, Tensor], keys: Tensor) -> dict[str, Tensor]:
+    """The batch after the recipe's augmentations, if it has any; ``keys`` are those of the batch, on the host."""
     if cli.datamodule.chain is None:
         return batch
     shape = batch["key"].shape
-    audio, applied, parameters = cli.datamodule.chain.to(device)(batch["audio"].flatten(0, 1), batch["key"].flatten())
+    audio, applied, parameters = augment(cli.datamodule.chain, batch["audio"].flatten(0, 1), keys.flatten())
     parts = {"audio": audio, "applied": applied, "parameters": parameters}
-    return batch | {name: part.unflatten(0, shape) for name, part in parts.items()}
+    return batch | {name: part.to(audio.device).unflatten(0, shape) for name, part in parts.items()}
 
 
-def median_ms(work: Callable[[], object], repeats: int, device: str) -> float:
+def median_ms(work: Callable[[], object], repeats: int, device: str, warm: int = WARM) -> float:
     """Of calls after the first few."""
     taken = []
-    for _ in range(WARM + repeats):
+    for _ in range(warm + repeats):
         began = time.perf_counter()
         work()
         if device != "cpu":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(taken[WARM:])
+    return 1e3 * statistics.median(taken[warm:])
 
 
-def measure(recipe: str, small: bool, device: str, repeats: int) -> list[object]:
-    """A row of the table."""
+def record(
+    recipe: str,
+    device: str,
+    repeats: int,
+    small: bool = False,
+    compiled: bool = False,
+    warm: int = WARM,
+    more: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What a step of a recipe takes.
+
+    Args:
+        recipe: one of `RECIPES`.
+        device: cpu or cuda.
+        repeats: timed calls, of which the median counts.
+        small: with the overlay.
+        compiled: also measure the step with ``torch.compile``.
+        warm: calls before the timed ones.
+        more: options of `pretrain`.
+
+    Returns:
+        ``recipe``, ``encoder``, ``batch``, ``augmentation_ms`` (None without augmentations), ``plan_ms`` (the part of it
+        that is drawn on the host, where a chain separates it), ``step_ms``, ``share``, ``peak_gib`` (None on a CPU);
+        with ``compiled`` also ``compiled_ms`` and ``compile_seconds``; ``error`` when the recipe does not fit.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        cli = build(recipe, small, Path(folder))
-    model = cli.model.to(device).train()
+        cli = build(recipe, small, Path(folder), more)
+    model, chain = cli.model.to(device).train(), cli.datamodule.chain
     optimizer = model.make_optimizer(parameter_groups(model, [(n, p) for n, p in model.named_parameters() if p.requires_grad]))
     raw = noise_batch(cli, device)
+    keys = raw["key"].cpu()
     clips, views, _, samples = raw["audio"].shape
-    row = [recipe, type(model.encoder).__name__, f"{clips} x {views} x {samples / model.encoder.sample_rate:.2f}"]
+    found: dict[str, Any] = {"recipe": recipe, "encoder": type(model.encoder).__name__}
+    found["batch"] = f"{clips} x {views} x {samples / model.encoder.sample_rate:.2f}"
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
 
     def step() -> Tensor:
         with torch.autocast(device, dtype=torch.bfloat16):
-            loss = model.criterion.losses(batch, model.encode)["loss"]
+            loss = model.criterion.losses(batch, encode)["loss"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -116,15 +180,39 @@ def measure(recipe: str, small: bool, device: str, repeats: int) -> list[object]
         return loss
 
     try:
-        chain = median_ms(lambda: augmented(cli, raw, device), repeats, device) if cli.datamodule.chain else 0.0
-        batch = augmented(cli, raw, device)
-        ms = median_ms(step, repeats, device)
+        found["augmentation_ms"] = None
+        if chain is not None:
+            chain.to(device)
+            found["augmentation_ms"] = median_ms(lambda: augmented(cli, raw, keys), repeats, device, warm)
+            if draws_on_host(chain):
+                found["plan_ms"] = median_ms(lambda: chain.plan(keys.flatten(), samples), repeats, "cpu", warm)
+        batch, encode = augmented(cli, raw, keys), model.encode
+        found["step_ms"] = median_ms(step, repeats, device, warm)
+        found["share"] = (found["augmentation_ms"] or 0.0) / ((found["augmentation_ms"] or 0.0) + found["step_ms"])
+        found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if device != "cpu" else None
         if not step().isfinite():
-            raise SystemExit(f"{recipe}: the loss of a step is not finite")
+            found["error"] = "the loss of a step is not finite"
+        if compiled:
+            encode, began = Encode(model.encoder, compiled=True), time.perf_counter()
+            step()
+            found["compile_seconds"] = time.perf_counter() - began
+            found["compiled_ms"] = median_ms(step, repeats, device, warm)
     except torch.cuda.OutOfMemoryError:
-        return [*row, "", "does not fit", "", ""]
-    peak = f"{torch.cuda.max_memory_allocated() / 2**30:.2f}" if device != "cpu" else ""
-    return [*row, f"{chain:.1f}", f"{ms:.1f}", f"{1e3 / ms:.2f}", peak]
+        found["error"] = "does not fit"
+    return found
+
+
+def release(device: str) -> None:
+    """Free what a recipe took, so that the next one starts anew."""
+    gc.collect()
+    if device != "cpu":
+        torch.cuda.empty_cache()
+
+
+def row(found: dict[str, Any]) -> list[str]:
+    """A row of the table under `HEADER`; what was not measured is empty."""
+    cells = [form.format(found[name]) if found.get(name) is not None else "" for name, form in COLUMNS.items()]
+    return [*cells[:-1], found["error"]] if found.get("error") else cells
 
 
 def main(args: list[str] | None = None) -> int:
@@ -134,15 +222,17 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="with the overlays")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--compile", action="store_true", help="also the compiled step")
+    parser.add_argument("--batch_size", type=int, help="clips; by default the recipe's")
     given = parser.parse_args(args)
     speak_plainly()
-    rows = [HEADER]
+    more = ("--data.batch_size", str(given.batch_size)) if given.batch_size else ()
+    rows: list[list[str]] = [HEADER]
     for recipe in given.only:
-        rows.append(measure(recipe, given.small, given.device, given.repeats))
+        found = record(recipe, given.device, given.repeats, given.small, given.compile, more=more)
+        rows.append(row(found))
         print(rows[-1], flush=True)
-        gc.collect()
-        if given.device != "cpu":
-            torch.cuda.empty_cache()
+        release(given.device)
     name = torch.cuda.get_device_name() if given.device != "cpu" else f"CPU, {torch.get_num_threads()} threads"
     print(f"\n{name}, bf16, torch {torch.__version__}, median of {given.repeats}\n\n{markdown(rows)}")
     return 0

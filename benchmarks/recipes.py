@@ -32,12 +32,20 @@ REAL = {
 }
 
 
-def pretrain(recipe: str, folder: Path, name: str, seed: int, more: Sequence[str] = ()) -> Path:
-    """Pretrain by a recipe and its overlay, anew; returns the run folder."""
+def pretrain(
+    recipe: str,
+    folder: Path,
+    name: str,
+    seed: int,
+    more: Sequence[str] = (),
+    small: bool = True,
+) -> Path:
+    """Pretrain by a recipe and, if ``small``, its overlay, anew; returns the run folder."""
     from semisupcon.commands.pretrain import main as pretrain_main  # Lightning, which writing tables does without
 
     shutil.rmtree(folder / name, ignore_errors=True)
-    configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
+    configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]
+    configs += [ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"] if small else []
     args = [part for config in configs for part in ("--config", str(config))]
     args += ["--seed_everything", str(seed), "--model.seed", str(seed), "--data.seed", str(seed)]
     args += ["--ckpt_path", str(folder), "--run_name", name, "--trainer.enable_model_summary", "false", *more]

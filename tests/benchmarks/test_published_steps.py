@@ -7,12 +7,14 @@ from benchmarks import published_steps
 
 def test_a_row_a_recipe(capsys):
     recipes = ["pretrain_smsl", "mfcl", "cpc", "mtslvr/parallel_simclr"]
-    assert published_steps.main(["--device", "cpu", "--small", "--repeats", "1", "--only", *recipes]) == 0
+    few = ["--repeats", "1", "--batch_size", "4"]
+    assert published_steps.main(["--device", "cpu", "--small", *few, "--only", *recipes]) == 0
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
     assert [line[0].removeprefix("| ") for line in lines] == recipes
-    assert all(float(line[4]) > 0 and float(line[5]) > 0 for line in lines)
+    assert all(float(line[4]) > 0 for line in lines)
     assert float(lines[0][3]) > 0
-    assert float(lines[1][3]) == 0, "no augmentation, no time"
+    assert lines[1][3] == "", "no augmentation, no time"
+    assert 0 < float(lines[0][5].rstrip("%")) < 100
 
 
 def test_a_batch_is_labelled_as_the_recipe_has_it(tmp_path):

@@ -138,7 +138,9 @@ def test_contrastive_loss(n, device):
     own = torch.arange(n)
 
     def loss(z, tags, own):
-        near = lambda rows: shared_labels(tags[rows], tags)
+        def near(rows):
+            return shared_labels(tags[rows], tags)
+
         return contrastive_loss(z, z, near, own, 0.1).loss
 
     here, there = loss(z, tags, own), loss(far, tags.to(device), own.to(device))
