@@ -1,8 +1,7 @@
 """A GPU without a GPU: tensors that report ``cuda:0`` and compute on the CPU, and a recorder of what a GPU would have had to do for them.
 
-What decides the speed of a training step on a GPU, beside arithmetic, can be counted without one: how many kernels are launched, how often the
-host waits for the device, and whether tensors of two devices meet. A test puts modules and batches on the pretended device and runs them
-forward and backward::
+What slows a training step on a GPU, beside arithmetic, can be counted without one: kernels, waits of the host, tensors of two devices that
+meet. A test puts modules and batches on the pretended device and runs them forward and backward::
 
     with Recorder() as recorder:
         losses = criterion.losses(to_pretended(batch), Encode(encoder))
@@ -13,8 +12,7 @@ How it counts:
     - An operator of ATen that runs on the device is one launch; views and allocations are none; the backward pass of a convolution is one for
       each gradient. CUDA may split an operator into more kernels (sums over long rows, sorts) or fuse none: this is a measure, not a trace.
     - A recurrent layer is one launch for each time step forwards and two backwards, as cuDNN does without its persistent algorithms.
-    - A copy between host and device that may block is a synchronisation; a non-blocking copy to the device is counted in ``copies``. Whether
-      its source is pinned is not seen.
+    - A copy between host and device that may block is a synchronisation; a non-blocking one to the device is not, pinned or not.
     - Each is reported with the line of the package that asks for it, or ``autograd`` in the backward pass.
 
 Compiled kernels (Triton) cannot run here: `standing_in` replaces the Python function that launches one.
@@ -67,8 +65,8 @@ class Pretended(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "Pretended":
-        shape = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype, "layout": held.layout}
-        tensor = torch.Tensor._make_wrapper_subclass(cls, held.shape, device=torch.device("meta"), **shape)
+        layout = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
+        tensor = torch.Tensor._make_wrapper_subclass(cls, held.shape, device=torch.device("meta"), **layout)
         tensor.held = held
         return tensor
 
@@ -99,7 +97,7 @@ def wrapped(tree: Any) -> Any:
 
 
 def to_pretended(x: Any) -> Any:
-    """A tensor, or a tree of tensors such as a batch, on the pretended device; a module is moved in place. Nothing of it is counted."""
+    """A tensor or a tree of them (a batch) on the pretended device; a module is moved in place. Nothing of it is counted."""
     if not isinstance(x, nn.Module):
         return wrapped(x)
     seen: dict[int, nn.Parameter] = {}
@@ -163,11 +161,7 @@ class Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.launches = 0
-        self.syncs: collections.Counter = collections.Counter()
-        self.mismatches: collections.Counter = collections.Counter()
-        self.copies: collections.Counter = collections.Counter()
-        self.operators: collections.Counter = collections.Counter()
-        self.lines: collections.Counter = collections.Counter()
+        self.syncs, self.mismatches, self.copies, self.operators, self.lines = (collections.Counter() for _ in range(5))
         self._within_kernel = False
 
     def __enter__(self) -> "Recorder":
@@ -190,8 +184,7 @@ class Recorder(TorchDispatchMode):
         """Count one operator."""
         if self._within_kernel:
             return
-        there = [x for x in tensors if isinstance(x, Pretended)]
-        here = [x for x in tensors if not isinstance(x, Pretended)]
+        there, here = ([x for x in tensors if isinstance(x, Pretended) is side] for side in (True, False))
         if there or on_device:
             if wait := self._waits(func, name, args, kwargs, there, here, on_device):
                 self.syncs[wait, asked_at()] += 1
@@ -277,7 +270,7 @@ def _made_on_host(make: Callable[..., Tensor], data: Any, *args: Any, device: An
 
 
 class _Recurrent(torch.autograd.Function):
-    """A recurrent layer on the numbers. PyTorch would take it apart into cells that exist on CUDA alone."""
+    """A recurrent layer, which PyTorch would otherwise take apart into cells."""
 
     @staticmethod
     def forward(ctx: Any, compute: Callable, steps: int, *tensors: Tensor) -> tuple[Tensor, ...]:
