@@ -149,25 +149,25 @@ class _TiledSoftmax(torch.autograd.Function):
         m = len(queries)
         needs = [flag and differentiate for flag in ctx.needs_input_grad[:2]]
         grad_queries, grad_keys = (torch.zeros_like(x) if need else None for x, need in zip((queries, keys), needs, strict=True))
-        losses, nearest = queries.new_empty(m), queries.new_empty(m)
+        attraction, top, total = (queries.new_empty(m) for _ in range(3))
+        found, once = torch.empty_like(answers), queries.new_full((m, 1), -1 / max(m, 1))
         for tile in _tiles(queries, len(keys)):
+            # What has one number a row is written in place: a tile costs a dozen launches.
             logits, answer = queries[tile] @ keys.T, answers[tile, None]
-            attraction = logits.gather(1, answer)[:, 0]
-            top, where = logits.max(dim=1)
-            nearest[tile] = (where == answers[tile]).to(logits.dtype)
-            total = logits.sub_(top[:, None]).exp_().sum(dim=1)
-            losses[tile] = total.log() + top - attraction
+            torch.gather(logits, 1, answer, out=attraction[tile, None])
+            torch.max(logits, dim=1, out=(top[tile], found[tile]))
+            torch.sum(logits.sub_(top[tile, None]).exp_(), dim=1, out=total[tile])
             if any(needs):
-                slope = logits.mul_((1 / total / m)[:, None])
-                slope.scatter_add_(1, answer, slope.new_full(answer.shape, -1 / m))
+                slope = logits.mul_((1 / total[tile] / m)[:, None])
+                slope.scatter_add_(1, answer, once[tile])
                 if grad_queries is not None:
                     torch.mm(slope, keys, out=grad_queries[tile])
                 if grad_keys is not None:
                     grad_keys.addmm_(slope.T, queries[tile])
         ctx.save_for_backward(grad_queries, grad_keys)
-        masses = queries.new_ones(m)
+        masses, nearest = queries.new_ones(m), (found == answers).to(queries.dtype)
         ctx.mark_non_differentiable(masses, nearest)
-        return losses.sum() / max(m, 1), masses, nearest
+        return (total.log() + top - attraction).sum() / max(m, 1), masses, nearest
 
     @staticmethod
     @once_differentiable
