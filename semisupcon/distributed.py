@@ -67,6 +67,18 @@ class Share:
         """The mean of ``values [n]``, so weighted that its average over ranks (and that of its gradient) is the mean of the whole batch."""
         return values.sum() / max(len(values), 1) * self.weight
 
+    def mean_of(self, values: Tensor, chosen: Tensor) -> Tensor:
+        """`mean` over those elements of ``values`` (of any shape) that ``chosen``, bool of that shape, picks; 0 where no rank has one.
+
+        Unlike a selection it does not wait for the device. Elements that are not chosen get no gradient; they must be finite.
+        Where W ranks share the rows, every rank must call it.
+        """
+        total, count = torch.where(chosen, values, 0.0).sum(), chosen.sum()
+        if len(self.sizes) == 1:
+            return total / count.clamp(min=1)
+        dist.all_reduce(count)
+        return total * len(self.sizes) / count.clamp(min=1)
+
 
 def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
     """Agree with the other ranks on who holds how many rows; every rank must call it.

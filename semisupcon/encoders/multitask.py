@@ -19,6 +19,7 @@ from semisupcon.encoders.resnet import (
     Dimensions,
     convolution,
     fitting_frontend,
+    halved,
     initialise,
     resnet_trunk,
     resolved_rate,
@@ -150,7 +151,7 @@ class AdapterBlock(nn.Module):
         super().__init__()
         self.first = TaskConv(kind, dims, channels_in, channels, stride, sets)
         self.second = TaskConv(kind, dims, channels, channels, 1, sets)
-        self.average_to = dims.average_to
+        self.avg_pool = dims.avg_pool
 
     def forward(self, streams: list[Tensor], sets: list[int]) -> list[Tensor]:
         hidden = [relu(y) for y in self.first(streams, sets)]
@@ -159,7 +160,7 @@ class AdapterBlock(nn.Module):
     def shortcut(self, x: Tensor, like: Tensor) -> Tensor:
         if x.shape == like.shape:
             return x
-        x = self.average_to(x, like.shape[2:])
+        x = halved(x, self.avg_pool) if x.shape[2:] != like.shape[2:] else x
         return nn.functional.pad(x, (0, 0) * (x.dim() - 2) + (0, like.shape[1] - x.shape[1]))
 
 

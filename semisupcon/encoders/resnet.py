@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool1d, adaptive_avg_pool2d, relu
+from torch.nn.functional import avg_pool1d, avg_pool2d, relu
 
 from semisupcon.encoders.base import Encoder, needs_spectrogram, needs_waveform
 from semisupcon.encoders.pooling import Pool
@@ -26,20 +26,30 @@ class Dimensions:
     conv: type[nn.Module]
     norm: type[nn.Module]
     max_pool: type[nn.Module]
-    average_to: Callable[..., Tensor]
+    avg_pool: Callable[..., Tensor]
     kernel: int
     stem_kernel: int
     stem_pool: int
     min_samples: int  # fewest frames that stem and pooling take
 
 
-ONE = Dimensions(nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, adaptive_avg_pool1d, kernel=9, stem_kernel=49, stem_pool=9, min_samples=55)
-TWO = Dimensions(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, adaptive_avg_pool2d, kernel=3, stem_kernel=7, stem_pool=3, min_samples=1)
+ONE = Dimensions(nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, avg_pool1d, kernel=9, stem_kernel=49, stem_pool=9, min_samples=55)
+TWO = Dimensions(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, avg_pool2d, kernel=3, stem_kernel=7, stem_pool=3, min_samples=1)
 
 
 def convolution(dims: Dimensions, channels_in: int, channels_out: int, stride: int = 1) -> nn.Module:
     """The convolution of the blocks: no bias, length kept but for the stride."""
     return dims.conv(channels_in, channels_out, dims.kernel, stride, dims.kernel // 2, bias=False)
+
+
+def halved(x: Tensor, avg_pool: Callable[..., Tensor]) -> Tensor:
+    """``[N, C, ...]`` averaged to half of each length, rounded up: what a convolution by stride 2 leaves.
+
+    Equal to adaptive average pooling, whose backward pass has no deterministic implementation on CUDA: windows of two, of three where the length is
+    odd, and so they overlap.
+    """
+    odd = [length % 2 for length in x.shape[2:]]
+    return avg_pool(x, [2 + o for o in odd], 2, odd, count_include_pad=False)
 
 
 def stem(dims: Dimensions, channels_in: int, width: int) -> nn.Sequential:

@@ -105,8 +105,8 @@ class AugmentationPrediction(ViewCriterion):
             self._remember(where.gather(values))
         deviation = (self.squares / self.count.clamp(min=1)).sqrt()
         standardised = (values - self.mean) / torch.where(deviation > 0, deviation, 1.0)
-        errors = (predicted - standardised.to(predicted.dtype))[known] ** 2
-        return share(len(errors), errors.device).mean(errors)
+        errors = (predicted - standardised.to(predicted.dtype).nan_to_num()) ** 2
+        return where.mean_of(errors, known)
 
     @torch.no_grad()
     def _remember(self, values: Tensor) -> None:

@@ -77,8 +77,12 @@ class Criterion(Recorded):
     Subclasses set ``views`` (and ``most_views``, where more than so many make no sense), ``in_batch_negatives`` where an anchor is compared with
     the other clips of its batch, ``predicts_augmentation`` where validation must augment too, and write ``losses``; the other methods have
     useful defaults.
+
+    Attributes:
+        logs: whether what `losses` gives beside the loss is logged. Where it is False, that may be left out.
     """
 
+    logs: bool = True
     views: int = 2
     most_views: int | None = None
     in_batch_negatives: bool = False
@@ -102,11 +106,17 @@ class Criterion(Recorded):
         """Take what depends on the data (classes, scales of regression targets), at set-up, before weights are restored."""
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
-        """The scalar ``loss`` of a batch, and what else is logged, as tensors on the batch's device.
+        """The scalar ``loss`` of a batch, and, where ``logs`` is set, what else is logged, as tensors on the batch's device.
 
         In evaluation mode values may also be `Scored`: metrics of all validation clips are computed from them.
         """
         raise TypeError(f"{type(self).__name__} defines no losses(batch, encode)")
+
+    def log_values(self, wanted: bool) -> None:
+        """Set ``logs`` here and in the criteria inside this one: the trainer asks for values at the steps that it logs, and in validation."""
+        for part in self.modules():
+            if isinstance(part, Criterion):
+                part.logs = wanted
 
     def after_step(self, encoder: Encoder) -> None:
         """Called after every optimizer step: momentum encoders move here."""

@@ -49,6 +49,7 @@ class BYOL(Criterion):
         self.predictor = predictor if predictor is not None else Predictor(4096)
         self.start, self.momentum_steps = momentum, momentum_steps
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._known: tuple[Tensor | None, int, int] = (None, -1, 0)
 
     def connect(self, encoder: Encoder) -> None:
         width = self.projector.complete(encoder.embedding_dim)
@@ -62,7 +63,15 @@ class BYOL(Criterion):
         """Of the next move of the target network (Grill et al. 2020, section 3.2)."""
         if self.momentum_steps is None:
             return self.start
-        return 1 - (1 - self.start) * (math.cos(math.pi * min(self.steps.item() / self.momentum_steps, 1)) + 1) / 2
+        return 1 - (1 - self.start) * (math.cos(math.pi * min(self._made() / self.momentum_steps, 1)) + 1) / 2
+
+    def _made(self) -> int:
+        """The number in ``steps``. The device is asked once, and again only after others have written to the buffer (a checkpoint was read)."""
+        buffer, version, count = self._known
+        if buffer is not self.steps or version != self.steps._version:
+            count = int(self.steps)
+            self._known = (self.steps, self.steps._version, count)
+        return count
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         views = list(zip(batch["audio"].unbind(dim=1), batch["length"].unbind(dim=1), strict=True))
@@ -72,11 +81,15 @@ class BYOL(Criterion):
             z1, z2 = (self.slow_projector(self.slow_encoder(x, length=n)) for x, n in views)
         where = share(len(z1), z1.device)
         losses = 4 + 2 * (negative_cosine(p1, z2) + negative_cosine(p2, z1))
-        return {"loss": where.mean(losses), "spread": spread(z1), "momentum": losses.new_tensor(self.momentum())}
+        if not self.logs:
+            return {"loss": where.mean(losses)}
+        return {"loss": where.mean(losses), "spread": spread(z1), "momentum": losses.new_full((), self.momentum())}
 
     def after_step(self, encoder: Encoder) -> None:
         """Move the target network."""
         momentum = self.momentum()
         follow(self.slow_encoder, encoder, momentum)
         follow(self.slow_projector, self.projector, momentum)
+        made = self._made()
         self.steps += 1
+        self._known = (self.steps, self.steps._version, made + 1)

@@ -130,17 +130,15 @@ class COLA(Criterion):
         with torch.autocast(anchors.device.type, enabled=False):
             queries, keys = self.similarity(at_least_float32(anchors), at_least_float32(positives))
         where = share(len(queries), queries.device, self.gather_negatives)
-        own, places = where.columns(queries.device)[:, None], torch.arange(where.total, device=queries.device)
-
-        def diagonal(rows: slice) -> Tensor:
-            return own[rows] == places
-
-        contrast = cross_entropy_of_products(queries, where.gather(keys), diagonal)
+        own = where.columns(queries.device)
+        contrast = cross_entropy_of_products(queries, where.gather(keys), own)
         loss = contrast.loss
         if self.symmetric:
-            loss = (loss + cross_entropy_of_products(keys, where.gather(queries), diagonal).loss) / 2
-        logged = {"top1": where.mean(contrast.nearest), "negatives": loss.new_tensor(where.total - 1)}
-        return {"loss": loss * where.weight} | logged
+            loss = (loss + cross_entropy_of_products(keys, where.gather(queries), own).loss) / 2
+        losses = {"loss": loss * where.weight}
+        if self.logs:
+            losses |= {"top1": where.mean(contrast.nearest), "negatives": loss.new_full((), where.total - 1)}
+        return losses
 
     def _on_positives(self, features: Tensor, key: Tensor) -> Tensor:
         """SpecAugment on the rows that are second views."""

@@ -11,7 +11,7 @@ from semisupcon.distributed import share
 from semisupcon.encoders.base import Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import NoNormalization
-from semisupcon.losses import Contrast, cross_entropy_of_products
+from semisupcon.losses import cross_entropy_of_products
 from semisupcon.objectives.base import Criterion, Encode
 from semisupcon.objectives.views import ViewCriterion
 from semisupcon.random import integers, uniform
@@ -69,22 +69,16 @@ class CPC(Criterion):
         state, _ = self.context(z)
         where = share(rows, z.device, self.gather_negatives)
         everything = where.gather(z).flatten(0, 1)
-        first = where.columns(z.device)[:, None] * frames
+        places = where.columns(z.device)[:, None] * frames + torch.arange(frames, device=z.device)
         contrasts = [
-            _among(predict(state[:, :-k]).flatten(0, 1), everything, (first + torch.arange(k, frames, device=z.device)).flatten())
+            cross_entropy_of_products(predict(state[:, :-k]).flatten(0, 1), everything, places[:, k:].flatten())
             for k, predict in enumerate(self.predictors, start=1)
         ]
-        return {
-            "loss": torch.stack([c.loss for c in contrasts]).mean() * where.weight,
-            "top1": torch.stack([where.mean(c.nearest.view(rows, -1).mean(dim=1)) for c in contrasts]).mean(),
-            "negatives": z.new_tensor(len(everything) - 1),
-        }
-
-
-def _among(predictions: Tensor, candidates: Tensor, answers: Tensor) -> Contrast:
-    """Cross-entropy of finding the candidate ``answers [M]`` for each of ``predictions [M, D]`` by inner product."""
-    places = torch.arange(len(candidates), device=answers.device)
-    return cross_entropy_of_products(predictions, candidates, lambda rows: answers[rows, None] == places)
+        losses = {"loss": torch.stack([c.loss for c in contrasts]).mean() * where.weight}
+        if self.logs:
+            top1 = torch.stack([where.mean(c.nearest.view(rows, -1).mean(dim=1)) for c in contrasts]).mean()
+            losses |= {"top1": top1, "negatives": z.new_full((), len(everything) - 1)}
+        return losses
 
 
 def _frames_of(encoder: Encoder) -> int:
@@ -161,5 +155,7 @@ class EmbeddingCPC(ViewCriterion):
         scores = predictions[..., None] * torch.cat([answers[..., None], wrong.expand(-1, -1, self.steps, -1)], dim=-1)
         flat = scores.flatten(0, 2)
         losses = cross_entropy(flat, flat.new_zeros(len(flat), dtype=torch.int64), reduction="none").view(len(keys), -1).mean(dim=1)
+        if not self.logs:
+            return {"loss": where.mean(losses)}
         hits = (scores.argmax(dim=-1) == 0).float().flatten(1).mean(dim=1)
         return {"loss": where.mean(losses), "top1": where.mean(hits)}

@@ -78,4 +78,4 @@ class MFCL(Criterion):
             crop, length, key = (batch[part][rows, view] for part in ("audio", "length", "key"))
             augment = self.spec_augment if name == "spectrogram" and self.training else None
             embeddings.append(self.projectors[name](encode(crop, length=length, task=name, augment=augment, key=key)))
-        return nt_xent(torch.stack(embeddings, dim=1), batch, self.temperature, self.gather_negatives)
+        return nt_xent(torch.stack(embeddings, dim=1), batch, self.temperature, self.gather_negatives, self.logs)

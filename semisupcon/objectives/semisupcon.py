@@ -70,7 +70,10 @@ class SemiSupCon(ViewCriterion):
         where = share(len(items), items.clips.device, self.gather_negatives)
         everyone = items.gather(where)
         contrast = compare(items, everyone, where, self.near, self.temperature)
-        loss, mass = contrast.loss * where.weight, where.mean(contrast.mass)
+        loss = contrast.loss * where.weight
+        if not self.logs:  # What follows must wait to know how many items are labelled.
+            return {"loss": loss}
+        mass = where.mean(contrast.mass)
         logged = {"semisl_loss": loss.detach(), "sparsity_semisl": 1 - mass / len(everyone)}
         logged |= {"top1": where.mean(contrast.nearest), "negatives": len(everyone) - 1 - mass}
         with torch.no_grad():

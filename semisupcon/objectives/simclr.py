@@ -49,4 +49,4 @@ class SimCLR(ViewCriterion):
         return {"projection": self.projector}
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        return nt_xent(each_view(self.projector, embeddings, self.together), batch, self.temperature, self.gather_negatives)
+        return nt_xent(each_view(self.projector, embeddings, self.together), batch, self.temperature, self.gather_negatives, self.logs)

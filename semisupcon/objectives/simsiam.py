@@ -44,4 +44,5 @@ class SimSiam(ViewCriterion):
         z1, z2 = z.detach().unbind(dim=1)
         p1, p2 = p.unbind(dim=1)
         where = share(len(z), z.device)
-        return {"loss": where.mean((negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2), "spread": spread(z1)}
+        loss = where.mean((negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2)
+        return {"loss": loss, "spread": spread(z1)} if self.logs else {"loss": loss}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from semisupcon.batch import Batch, DataFacts, Scored, labelled
+from semisupcon.batch_norm import batch_norms
 from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, LinearHead
@@ -60,19 +61,28 @@ class Supervised(ViewCriterion):
             self.register_buffer("scale", torch.where(scale > 0, scale, 1.0).to(device))
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        known = labelled(batch["targets"])
-        rows = embeddings[known].flatten(0, 1)
-        targets = batch["targets"][known].repeat_interleave(embeddings.shape[1], dim=0)
-        where = share(len(rows), rows.device)
-        outputs = self.head(rows)
-        loss = where.mean(self._errors(outputs, targets.to(outputs.dtype)))
-        logged: dict[str, Any] = {"loss": loss}
+        # Unlabelled rows are computed and count nothing: to leave them out, the host would have to wait to know which they are.
+        views, known = embeddings.shape[1], labelled(batch["targets"])
+        outputs, chosen = self._outputs(embeddings, known), known.repeat_interleave(views)
+        targets = torch.where(known[:, None], batch["targets"], 0.0).repeat_interleave(views, dim=0)
+        where = share(len(outputs), outputs.device)
+        logged: dict[str, Any] = {"loss": where.mean_of(self._errors(outputs, targets.to(outputs.dtype)), chosen)}
         if not self.training:
-            logged["labels"] = self._scored(outputs.detach(), known, batch["targets"], embeddings.shape[1])
-        elif self._label.decisions is not None and "accuracy" in self._label.metrics:
+            logged["labels"] = self._scored(outputs.detach(), chosen, batch["targets"], views)
+        elif self.logs and self._label.decisions is not None and "accuracy" in self._label.metrics:
             right = (self._label.decisions(outputs) == targets).all(dim=1)
-            logged["accuracy"] = where.mean(right.float())
+            logged["accuracy"] = where.mean_of(right.float(), chosen)
         return logged
+
+    def _outputs(self, embeddings: Tensor, known: Tensor) -> Tensor:
+        """The head's outputs ``[B V, C]`` of embeddings ``[B, V, D]``; of unlabelled clips they have no meaning."""
+        if not batch_norms(self.head):
+            return self.head(embeddings.flatten(0, 1))
+        # Batch norm takes its statistics from labelled clips alone, so here the host waits.
+        heard = self.head(embeddings[known].flatten(0, 1))
+        outputs = heard.new_zeros(*embeddings.shape[:2], heard.shape[1])
+        outputs[known] = heard.unflatten(0, (-1, embeddings.shape[1]))
+        return outputs.flatten(0, 1)
 
     def _known_kind(self) -> str:
         assert self.kind is not None  # since prepare()
@@ -82,12 +92,11 @@ class Supervised(ViewCriterion):
     def _label(self) -> LabelKind:
         return KINDS[self._known_kind()]
 
-    def _scored(self, outputs: Tensor, known: Tensor, targets: Tensor, views: int) -> Scored:
+    def _scored(self, outputs: Tensor, chosen: Tensor, targets: Tensor, views: int) -> Scored:
         """The outputs of all views of the batch, NaN where a clip has no label."""
         if self.kind == "regression":
             outputs = outputs * self.scale + self.mean
-        scores = outputs.new_full((len(targets), views, outputs.shape[1]), torch.nan)
-        scores[known] = outputs.unflatten(0, (-1, views))
+        scores = torch.where(chosen[:, None], outputs, torch.nan).unflatten(0, (-1, views))
         return Scored(scores, targets[:, None].expand(-1, views, -1), self._known_kind())
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:

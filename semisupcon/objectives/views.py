@@ -111,21 +111,20 @@ def each_view(head: nn.Module, x: Tensor, together: bool) -> Tensor:
     return torch.stack([head(view) for view in x.unbind(dim=1)], dim=1)
 
 
-def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool) -> dict[str, Tensor]:
+def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool, logs: bool = True) -> dict[str, Tensor]:
     """NT-Xent (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``: the other views of a clip against all views of all other clips.
 
     Returns:
-        ``loss``; ``top1``, how often the nearest view is of the same clip; ``negatives``, views that an anchor repels.
+        ``loss``; with ``logs`` also ``top1``, how often the nearest view is of the same clip, and ``negatives``, views that an anchor repels.
     """
     items = lay_out(projections, batch)
     where = share(len(items), items.clips.device, gather_negatives)
     everyone = items.gather(where)
     contrast = compare(items, everyone, where, lambda _rows, rows, _columns, columns: rows[:, None] == columns, temperature)
-    return {
-        "loss": contrast.loss * where.weight,
-        "top1": where.mean(contrast.nearest),
-        "negatives": len(everyone) - 1 - where.mean(contrast.mass),
-    }
+    losses = {"loss": contrast.loss * where.weight}
+    if logs:
+        losses |= {"top1": where.mean(contrast.nearest), "negatives": len(everyone) - 1 - where.mean(contrast.mass)}
+    return losses
 
 
 def spread(projections: Tensor) -> Tensor:

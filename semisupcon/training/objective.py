@@ -217,12 +217,14 @@ class Objective(L.LightningModule):
             self.encoder.train(not self._warms_up())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        logs = (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0
+        self.criterion.log_values(logs)
         if self.searching:  # A search for a learning rate goes on until the loss diverges.
             return self.criterion.losses(batch, self.encode)["loss"]
         self.finite.before(self)
         losses = self.criterion.losses(batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
-        if (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0:
+        if logs:
             skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
             rates = {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]} if self.trainer.optimizers else {}
             self.log_dict({name: value.detach() for name, value in losses.items()} | rates | skipped)
@@ -247,12 +249,12 @@ class Objective(L.LightningModule):
         if self.criterion.predicts_augmentation and augment is not None:
             shown = augment(batch)
         shown = measures.first_views(shown, self.criterion.views)
+        self.criterion.log_values(True)
         losses = self.criterion.losses(shown, self.encode)
         losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
         self._scored.append(measures.take_scored(losses))
-        self.log_dict(
-            {f"val_{name}": value for name, value in losses.items()}, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"])
-        )
+        values = {f"val_{name}": value for name, value in losses.items()}
+        self.log_dict(values, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"]))
         two = measures.first_views(batch, 2)
         embeddings = self.encoder(two["audio"].flatten(0, 1), length=two["length"].flatten())
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
@@ -273,8 +275,7 @@ class Objective(L.LightningModule):
         self.log("val_rank", measures.effective_rank(views[:, 0]))
         # One metric of all clips: the mean over batches is another number.
         for parts in zip(*self._scored, strict=True):
-            found = measures.metrics_of_all(self, parts, len(clips), once)
-            self.log_dict({f"val_{k}": v for k, v in found.items()})
+            self.log_dict({f"val_{k}": v for k, v in measures.metrics_of_all(self, parts, len(clips), once).items()})
         self._scored.clear()
 
     # -- checkpoints ------------------------------------------------------------------------------------------------

@@ -157,3 +157,17 @@ def test_the_whole_matrix_never_exists():
 def test_refuses_a_temperature_of_zero():
     with pytest.raises(ValueError, match="temperature must be positive"):
         contrastive_loss(torch.ones(2, 2), torch.ones(2, 2), torch.eye(2), torch.arange(2), temperature=0)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100])
+def test_the_column_of_the_one_positive_is_a_matrix_of_zeros_and_ones(rows, monkeypatch):
+    monkeypatch.setitem(contrastive.TILE_ELEMENTS, "cpu", rows * 30)
+    answers = torch.randint(30, (20,), generator=torch.Generator().manual_seed(1))
+    both = []
+    for targets in (answers, answers[:, None] == torch.arange(30)):
+        generator = torch.Generator().manual_seed(0)
+        queries, keys = (torch.randn(n, 5, generator=generator, requires_grad=True) for n in (20, 30))
+        found = cross_entropy_of_products(queries, keys, targets)
+        found.loss.backward()
+        both.append([*found, queries.grad, keys.grad])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*both, strict=True))

@@ -23,11 +23,13 @@ class PlacedBatch(TypedDict):
     Keys:
         place: ``[B, V]`` int64, first sample of each view in the concatenated shards.
         length: ``[B, V]`` int64, samples of it that exist.
+        longest: samples of the longest view, a number that need not be asked of the device.
         targets, clip, key: as in `Batch`.
     """
 
     place: Tensor
     length: Tensor
+    longest: int
     targets: Tensor
     clip: Tensor
     key: Tensor
@@ -61,7 +63,8 @@ class Places(Dataset):
             start = torch.where(joint[:, None], start[:, :1] + steps, start)
             span = torch.where(joint[:, None], clips.view_samples, span)
         place = self.origin[rows][:, None] + start
-        return {"place": place, "length": span, "targets": clips.targets[rows], "clip": clips.clip[rows], "key": keys}
+        longest = clips.longest(span)
+        return {"place": place, "length": span, "longest": longest, "targets": clips.targets[rows], "clip": clips.clip[rows], "key": keys}
 
 
 class Resident:
@@ -85,7 +88,7 @@ class Resident:
     def cut(self, batch: PlacedBatch, clips: Clips) -> Batch:
         """The batch with ``audio [B, V, 1, T]`` int16 in place of ``place``, as `Clips` would have made it."""
         place, length = (x.to(self.samples.device) for x in (batch["place"], batch["length"]))
-        longest = clips.longest(length)
+        longest = batch["longest"]
         time = torch.arange(longest, device=self.samples.device)
         within = time % length[..., None] if clips.repeats else torch.minimum(time, length[..., None] - 1)
         audio = self.samples[place[..., None] + within]
@@ -93,7 +96,7 @@ class Resident:
             length = torch.full_like(length, longest)
         elif clips.leaves_padding:
             audio = audio * (time < length[..., None])
-        rest = {name: value for name, value in batch.items() if name != "place"}
+        rest = {name: value for name, value in batch.items() if name not in ("place", "longest")}
         return cast("Batch", {**rest, "audio": audio[:, :, None], "length": length})
 
 
