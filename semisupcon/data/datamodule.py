@@ -3,6 +3,7 @@
 import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 import pytorch_lightning as L
 import torch
@@ -161,6 +162,7 @@ class AudioDataModule(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Draw the clips of the run and make the augmentations; raises what `gather`, `divide` and `Clips` raise."""
+        self._processes: WeakSet = WeakSet()  # those of an earlier run are not this one's
         if self.drawn is not None:
             return
         if self.sample_rate is None:
@@ -224,7 +226,8 @@ class AudioDataModule(L.LightningDataModule):
             *self._rank(),
         )
         clips = planned(self._loaded(self.clips), self.chain, self._on_gpu())
-        return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), self.num_workers, self._on_gpu())
+        where = self.num_workers, self._on_gpu()
+        return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes)
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
@@ -236,9 +239,10 @@ class AudioDataModule(L.LightningDataModule):
             self.seed,
             *self._rank(),
         )
-        return (
-            batches(self._loaded(self.validation_clips), sequence, self.num_workers, self._on_gpu(), keep_workers=True) if sequence else []
-        )
+        if not sequence:
+            return []
+        where = self.num_workers, self._on_gpu()
+        return batches(self._loaded(self.validation_clips), sequence, *where, keep_workers=True, run=self._processes)
 
     def on_after_batch_transfer(self, batch: Batch | PlacedBatch, dataloader_idx: int) -> Batch:
         """Scale int16 to [-1, 1) and, in training, augment every view."""

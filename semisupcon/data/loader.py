@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 
@@ -39,6 +40,7 @@ def batches(
     num_workers: int,
     pin_memory: bool,
     keep_workers: bool = False,
+    run: WeakSet | None = None,
 ) -> Iterable[Batch | PlacedBatch]:
     """An iterable over the batches of a sequence, read ahead; the order is that of the sequence.
 
@@ -48,10 +50,11 @@ def batches(
         num_workers: processes that read; 0 reads in a thread.
         pin_memory: whether batches lie in page-locked memory, for a device to copy from.
         keep_workers: whether processes stay when the sequence ends, for the next time it is gone through.
+        run: shared by the loaders of a run, see `Processes`.
     """
     if num_workers == 0:
         return ReadAhead(clips, sequence, pin_memory)
-    return Processes(
+    loader = Processes(
         clips,
         batch_sampler=sequence,  # type: ignore[arg-type]  # arrays do as well as lists
         collate_fn=as_is,
@@ -61,6 +64,8 @@ def batches(
         prefetch_factor=4,
         persistent_workers=keep_workers,
     )
+    loader.run = run
+    return loader
 
 
 class ReadAhead:
@@ -101,6 +106,7 @@ class EndlessLoader:
         fingerprint: of what decides the sequence; stored in checkpoints, and compared when one is resumed.
         num_workers: see `batches`.
         pin_memory: see `batches`.
+        run: see `batches`.
 
     Attributes:
         failed: whether an exception came from here, so that the run stands between two steps.
@@ -116,9 +122,10 @@ class EndlessLoader:
         fingerprint: str,
         num_workers: int = 0,
         pin_memory: bool = False,
+        run: WeakSet | None = None,
     ):
         self.sequence, self.batches_done, self.fingerprint = sequence, batches_done, fingerprint
-        self.loader = batches(clips, sequence, num_workers, pin_memory)
+        self.loader = batches(clips, sequence, num_workers, pin_memory, run=run)
         # The trainer shuts down the workers of an attribute of this name.
         self._iterator: Iterator[Batch | PlacedBatch] | None = None
         self._next = 0

@@ -5,16 +5,18 @@ batch is asked for (at once, or within a second where the training process waits
 """
 
 import atexit
+import inspect
 import logging
 import pickle
 import signal
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet, ref
 
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling as torch_signals
 from torch.utils.data.dataloader import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter
 
 from semisupcon.audio.quiet import without_decoder_notes
@@ -25,6 +27,7 @@ LOOK = 1.0  # seconds between two looks at workers that are waited for
 WARN_AFTER, GIVE_UP_AFTER = 60.0, 600.0  # seconds without a batch
 log = logging.getLogger(__name__)
 _for_life = ExitStack()  # of a worker
+_running: WeakSet = WeakSet()  # iterators of this process
 
 
 class WorkerError(UserError):
@@ -43,16 +46,22 @@ class _Workers(_MultiProcessingDataLoaderIter):
     _asked: float | None = None  # when the batch was asked for that has not come
     _kill, _hung = False, ""
 
-    def __init__(self, loader: DataLoader):
-        before = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-        super().__init__(loader)
-        if before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGCHLD, before)
+    def __init__(self, loader: "Processes"):
+        self._run: WeakSet = WeakSet() if loader.run is None else loader.run
+        before = _without_torch(signal.getsignal(signal.SIGCHLD)) if hasattr(signal, "SIGCHLD") else None
+        try:
+            super().__init__(loader)
+        finally:
+            if before is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGCHLD, before)
+        self._run.add(self)
+        _running.add(self)
         threading.Thread(target=_watch, args=(ref(self),), daemon=True, name="watch-workers").start()
 
     def __next__(self) -> Batch:
-        for workers in list(Processes._running):  # Those of validation too, while there is a step to save.
-            workers._check()
+        for workers in list(self._run):  # Those of validation too, while there is a step to save.
+            if workers is self or not workers._kill:
+                workers._check()
         self._asked = time.monotonic()
         try:
             return super().__next__()
@@ -110,6 +119,13 @@ class _Workers(_MultiProcessingDataLoaderIter):
                 worker.kill()
 
 
+def _without_torch(handler: Any) -> Any:
+    """A handler of SIGCHLD; in place of torch's, which stays after a plain `DataLoader` and raises within a step, the one before it."""
+    if getattr(handler, "__module__", None) != torch_signals.__name__:
+        return handler
+    return inspect.getclosurevars(handler).nonlocals.get("previous_handler") or signal.SIG_DFL
+
+
 def _ended(worker: Any) -> str:
     code, told = worker.exitcode, f"Loader worker {worker.pid} (a process that reads audio)"
     if code is None or code >= 0:
@@ -131,18 +147,20 @@ def _watch(workers: ref) -> None:
 
 
 class Processes(DataLoader):
-    """A loader whose workers are told to end before the interpreter does: they do not listen to its signals, see `quiet_worker`."""
+    """A loader whose workers are ended before the interpreter: they ignore its signals, see `quiet_worker`.
 
-    _running: ClassVar[WeakSet] = WeakSet()
+    Attributes:
+        run: iterators of all loaders of the run. Each of them reports a dead worker of any. None: those of this loader alone.
+    """
+
+    run: WeakSet | None = None
 
     def _get_iterator(self) -> _BaseDataLoaderIter:
         self.check_worker_number_rationality()
-        iterator = _Workers(self)
-        self._running.add(iterator)
-        return iterator
+        return _Workers(self)
 
 
 @atexit.register
 def _end_workers() -> None:
-    for iterator in list(Processes._running):
+    for iterator in list(_running):
         iterator._shutdown_workers()
