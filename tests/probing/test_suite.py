@@ -153,6 +153,12 @@ def test_projections_keep_clusters_apart(method):
     assert min(np.linalg.norm(means[a] - means[b]) for a, b in [(0, 1), (0, 2), (1, 2)]) > 2 * within
 
 
+def test_a_projection_is_that_of_seed_0():
+    embeddings = np.random.default_rng(0).standard_normal((12, 4))
+    assert np.array_equal(project(embeddings), project(embeddings, seed=0))
+    assert not np.array_equal(project(embeddings), project(embeddings, seed=1))
+
+
 def test_robustness_curves_start_clean(out):
     rows = [r for r in read(out / "out" / "robustness.csv") if r["metric"] == "accuracy"]
     clean = {r["checkpoint"]: r["value"] for r in rows if r["detail"] == "severity/0" and r["method"].startswith("linear")}

@@ -42,7 +42,6 @@ class ForeignEncoder(Encoder):
         segment_samples = segment_samples or getattr(module, "segment_samples", None)
         if sample_rate is None or segment_samples is None:
             raise ConfigError(f"{name} does not say its sample_rate and segment_samples; name them in a YAML file (docs/probing.md).")
-        self._channels = True
         answer = self._try(module, name, segment_samples)
         super().__init__(module, width=answer.shape[1], dims=answer.shape[1], sample_rate=sample_rate, segment_samples=segment_samples)
 

@@ -54,7 +54,7 @@ def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.n
     return UMAP(metric="cosine", n_neighbors=min(15, len(embeddings) - 1), random_state=seed, n_jobs=1).fit_transform(embeddings)
 
 
-def make_map(subject: Subject, features: Features, method: str, colour_by: str | None = None, seed: int = 0, identity: str = "") -> Map:
+def make_map(subject: Subject, features: Features, method: str, colour_by: str | None = None, identity: str = "") -> Map:
     """The test tracks of a task, at most 1000 evenly spread ones, coloured by class, first value, or any column of the annotations.
 
     Raises:
@@ -71,7 +71,7 @@ def make_map(subject: Subject, features: Features, method: str, colour_by: str |
         if colour_by not in columns:
             raise ConfigError(f"The annotations of '{task.name}' have no column '{colour_by}'; they have: {', '.join(columns)}.")
         labels, label = [str(v) for v in columns[colour_by]], colour_by
-    points = project(test.chunks.mean()[rows], method, seed)
+    points = project(test.chunks.mean()[rows], method)
     name = subject.name if subject.representation == "embedding" else f"{subject.name} ({subject.representation})"
     return Map(task.name, name, method, label, [test.paths[i] for i in rows], labels, np.round(points.astype(float), 3).tolist(), identity)
 
