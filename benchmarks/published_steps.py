@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.host_keys import augment, draws_on_host
+from benchmarks.host_keys import augment, augmentation
 from benchmarks.recipes import ROOT, markdown
 from semisupcon.batch import DataFacts
 from semisupcon.commands.pretrain import PretrainCLI, configured, speak_plainly
@@ -54,13 +54,14 @@ COLUMNS = {
     "recipe": "{}",
     "encoder": "{}",
     "batch": "{}",
+    "plan_ms": "{:.1f}",
     "augmentation_ms": "{:.1f}",
     "step_ms": "{:.1f}",
     "share": "{:.0%}",
     "compiled_ms": "{:.1f}",
     "peak_gib": "{:.2f}",
 }
-HEADER = ["recipe", "encoder", "clips x views x seconds", "augmentation, ms", "step, ms"]
+HEADER = ["recipe", "encoder", "clips x views x seconds", "plan (host), ms", "augmentation, ms", "step, ms"]
 HEADER += ["share of augmentation", "compiled step, ms", "peak memory, GiB"]
 WARM = 3
 
@@ -154,8 +155,8 @@ def record(
         more: options of `pretrain`.
 
     Returns:
-        ``recipe``, ``encoder``, ``batch``, ``augmentation_ms`` (None without augmentations), ``plan_ms`` (the part of it
-        that is drawn on the host, where a chain separates it), ``step_ms``, ``share``, ``peak_gib`` (None on a CPU);
+        ``recipe``, ``encoder``, ``batch``, ``augmentation_ms`` (None without augmentations), ``plan_ms`` (its plan,
+        which the loader makes on the host, ahead of the step), ``step_ms``, ``share``, ``peak_gib`` (None on a CPU);
         with ``compiled`` also ``compiled_ms`` and ``compile_seconds``; ``error`` when the recipe does not fit.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -183,9 +184,9 @@ def record(
         found["augmentation_ms"] = None
         if chain is not None:
             chain.to(device)
-            found["augmentation_ms"] = median_ms(lambda: augmented(cli, raw, keys), repeats, device, warm)
-            if draws_on_host(chain):
-                found["plan_ms"] = median_ms(lambda: chain.plan(keys.flatten(), samples), repeats, "cpu", warm)
+            work = augmentation(chain, raw["audio"].flatten(0, 1), keys.flatten())
+            found["augmentation_ms"] = median_ms(work, repeats, device, warm)
+            found["plan_ms"] = median_ms(lambda: chain.plan(keys.flatten(), samples), repeats, "cpu", warm)
         batch, encode = augmented(cli, raw, keys), model.encode
         found["step_ms"] = median_ms(step, repeats, device, warm)
         found["share"] = (found["augmentation_ms"] or 0.0) / ((found["augmentation_ms"] or 0.0) + found["step_ms"])

@@ -225,7 +225,8 @@ class AudioDataModule(L.LightningDataModule):
             self.seed,
             *self._rank(),
         )
-        clips, where = planned(self._loaded(self.clips), self.chain, self._on_gpu()), (self.num_workers, self._on_gpu())
+        clips = planned(self._loaded(self.clips), self.chain, self._on_gpu())
+        where = self.num_workers, self._on_gpu()
         return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes)
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
