@@ -162,6 +162,7 @@ def record(
     with tempfile.TemporaryDirectory() as folder:
         cli = build(recipe, small, Path(folder), more)
     model, chain = cli.model.to(device).train(), cli.datamodule.chain
+    model.criterion.log_values(False)  # as most steps
     optimizer = model.make_optimizer(parameter_groups(model, [(n, p) for n, p in model.named_parameters() if p.requires_grad]))
     raw = noise_batch(cli, device)
     keys = raw["key"].cpu()

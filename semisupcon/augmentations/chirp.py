@@ -20,39 +20,37 @@ def chirp(t: Tensor, size: Tensor) -> Tensor:
     return torch.polar(torch.ones_like(angle), angle)
 
 
-def _convolved(x: Tensor, size: Tensor, outputs: int) -> Tensor:
-    """``y[j] = sum over k of x[k] / chirp(j - k)`` for j below ``outputs``; ``x [n, C, K]`` complex."""
-    inputs = x.shape[-1]
-    length = fast_size(inputs + outputs)
+def _convolved(x: Tensor, size: Tensor, which: Tensor, outputs: int) -> Tensor:
+    """``y[j] = sum over k of x[k] / chirp(j - k)`` for j below ``outputs``; ``x [R, C, K]`` complex."""
+    length = fast_size(x.shape[-1] + outputs)
     t = torch.arange(length, device=x.device)
-    kernel = chirp(torch.where(t < outputs, t, length - t), size).conj()
-    product = torch.fft.fft(x, length) * torch.fft.fft(kernel)[:, None]
+    kernel = torch.fft.fft(chirp(torch.where(t < outputs, t, length - t), size).conj())
+    product = torch.fft.fft(x, length).mul_(kernel[which, None])
     return torch.fft.ifft(product)[..., :outputs]
 
 
-def transformed(x: Tensor, size: Tensor, bins: int) -> Tensor:
-    """The first ``bins`` of the discrete Fourier transform of ``x [n, C, T]``, zero-padded to ``size [n]``."""
-    longest = max(x.shape[-1], bins)
-    wave = chirp(torch.arange(longest, device=x.device), size)[:, None]
-    return _convolved(x * wave[..., : x.shape[-1]], size, bins) * wave[..., :bins]
+def transformed(x: Tensor, size: Tensor, which: Tensor, bins: int) -> Tensor:
+    """The first ``bins`` of the discrete Fourier transform of ``x [R, C, T]``, zero-padded to ``size[which] [R]``."""
+    wave = chirp(torch.arange(max(x.shape[-1], bins), device=x.device), size)[which, None]
+    return _convolved(x * wave[..., : x.shape[-1]], size, which, bins).mul_(wave[..., :bins])
 
 
-def restored(spectrum: Tensor, size: Tensor, samples: int) -> Tensor:
-    """``Re(sum over k of spectrum[k] exp(2 pi i j k / size))`` for j below ``samples``; ``spectrum [n, C, K]``."""
-    longest = max(spectrum.shape[-1], samples)
-    # The conjugate of the forward transform of the conjugate.
-    wave = chirp(torch.arange(longest, device=spectrum.device), size)[:, None]
-    rotated = _convolved(spectrum.conj() * wave[..., : spectrum.shape[-1]], size, samples)
-    return (rotated * wave[..., :samples]).real
+def restored(spectrum: Tensor, size: Tensor, which: Tensor, samples: int) -> Tensor:
+    """``Re(sum over k of spectrum[k] exp(2 pi i j k / size[which]))`` for j below ``samples``; ``spectrum [R, C, K]``."""
+    wave = chirp(torch.arange(max(spectrum.shape[-1], samples), device=spectrum.device), size)[which, None]
+    # The conjugate of the forward transform of the conjugate, of which the real part is the same.
+    rotated = _convolved(spectrum.conj() * wave[..., : spectrum.shape[-1]], size, which, samples)
+    return rotated.mul_(wave[..., :samples]).real
 
 
-def change_rates(x: Tensor, n: Tensor, m: Tensor, longest: int, bins: int) -> Tensor:
+def change_rates(x: Tensor, n: Tensor, m: Tensor, which: Tensor, longest: int, bins: int) -> Tensor:
     """`change_rate` of rows ``x [R, C, T]`` that are each played as m samples of n.
 
     Args:
         x: real signals.
-        n: ``[R]`` int64, size of the forward transform of each row, at least T.
-        m: ``[R]`` int64, size of the inverse transform, the samples of the result.
+        n: ``[S]`` int64, sizes of the forward transform, at least T.
+        m: ``[S]`` int64, sizes of the inverse transform, the samples of the result.
+        which: ``[R]`` int64, the pair of sizes of each row.
         longest: largest m.
         bins: largest ``min(n, m) // 2 + 1``.
 
@@ -61,16 +59,16 @@ def change_rates(x: Tensor, n: Tensor, m: Tensor, longest: int, bins: int) -> Te
     """
     rows = max(1, ELEMENTS // (x.shape[1] * fast_size(x.shape[-1] + longest)))
     if len(x) > rows:
-        parts = zip(x.split(rows), n.split(rows), m.split(rows), strict=True)
-        return torch.cat([change_rates(*part, longest, bins) for part in parts])
-    kept = torch.minimum(n, m) // 2 + 1
+        parts = zip(x.split(rows), which.split(rows), strict=True)
+        return torch.cat([change_rates(part, n, m, own, longest, bins) for part, own in parts])
+    kept = torch.minimum(n, m)[:, None] // 2 + 1
     k = torch.arange(bins, device=x.device)
-    taper = (kept // 50).clamp(min=1)[:, None]
+    taper = (kept // 50).clamp(min=1)
     # 1 up to the taper, then from 1 to 0 in `taper` bins.
-    place = (kept[:, None] - 1 - k) / (taper - 1).clamp(min=1)
+    place = (kept - 1 - k) / (taper - 1).clamp(min=1)
     weight = (place.clamp(0, 1) * (torch.pi / 2)).sin().square()
-    weight = torch.where(taper > 1, weight, 1.0) * (k < kept[:, None])
+    weight = torch.where(taper > 1, weight, 1.0) * (k < kept)
     # A bin stands for itself and for its mirror image, but for the first one and that at the new Nyquist frequency.
     weight = weight * torch.where((k == 0) | (2 * k == m[:, None]), 1.0, 2.0) / n[:, None]
-    y = restored(transformed(x, n, bins) * weight[:, None], m, longest)
-    return y * (torch.arange(longest, device=x.device) < m[:, None])[:, None]
+    y = restored(transformed(x, n, which, bins).mul_(weight[which, None]), m, which, longest)
+    return y * (torch.arange(longest, device=x.device) < m[:, None])[which, None]

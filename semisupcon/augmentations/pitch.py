@@ -64,11 +64,13 @@ def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
 def shift_plan(ratios: list[float], samples: int) -> dict[str, Any]:
     """The arguments of `shift_on_device` for rows of so many samples; computed on the host."""
     sizes = [resampling_sizes(samples + min(samples, 64), ratio) for ratio in ratios]
-    n, m = torch.tensor(sizes).unbind(1)
+    distinct = {pair: index for index, pair in enumerate(dict.fromkeys(sizes))}
+    n, m = torch.tensor(list(distinct)).unbind(1)
     step = torch.tensor([1 / (before / after) for before, after in sizes])
     near = (step - 1).abs() <= NEAR
     return {
         "sizes": (n, m),
+        "which": torch.tensor([distinct[pair] for pair in sizes]),
         "step": step,
         "longest": int(m.max()),
         "bins": int(torch.minimum(n, m).max()) // 2 + 1,
@@ -80,6 +82,7 @@ def shift_on_device(
     audio: Tensor,
     sample_rate: int,
     sizes: tuple[Tensor, Tensor],
+    which: Tensor,
     step: Tensor,
     longest: int,
     bins: int,
@@ -90,15 +93,15 @@ def shift_on_device(
     Args:
         audio: ``[n, C, T]``.
         sample_rate: Hz.
-        sizes: ``[n]`` each, the two sizes that `resampling_sizes` gives for each row.
-        step: ``[n]``, the second divided by the first.
+        sizes: the pairs that `resampling_sizes` gives, ``[S]`` each.
+        which: ``[n]`` int64, the pair of each row.
+        step: ``[n]``, the second size divided by the first.
         longest: largest of the second.
         bins: see `change_rates`.
         groups: rows whose pieces are searched for within half a hop, and within a hop.
     """
-    n, m = sizes
     hop, samples = hop_size(sample_rate), audio.shape[-1]
-    faster = change_rates(audio.float(), n, m, longest, bins).to(audio.dtype)
+    faster = change_rates(audio.float(), *sizes, which, longest, bins).to(audio.dtype)
     step, output = step.to(audio.dtype), torch.empty_like(audio)
     for rows, reach in zip(groups, (hop // 2, hop), strict=True):
         if len(rows):

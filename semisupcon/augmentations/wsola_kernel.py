@@ -51,7 +51,7 @@ def _walk(  # type: ignore[no-untyped-def]  # arguments of a kernel are pointers
         t += 1
 
 
-def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) -> Tensor:
+def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int, tile: int = 32, depth: int = 64, warps: int = 4) -> Tensor:
     """Where each piece starts.
 
     Args:
@@ -60,6 +60,9 @@ def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) ->
         starts: ``[n, hops]`` int64; the candidates of a hop are the ``2 * reach`` places after its start.
         hop: samples of a piece, a power of two and at least 32.
         reach: ``hop`` or ``hop / 2``.
+        tile: K, columns of the products; halved for few candidates.
+        depth: samples that one step of a product sums over.
+        warps: of a program.
 
     Returns:
         ``[n, hops]`` int64; the first is ``reach``.
@@ -76,8 +79,8 @@ def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) ->
         starts.shape[1],
         HOP=hop,
         CANDIDATES=candidates,
-        K=32 if candidates >= 512 else 16,
-        DEPTH=32 if candidates >= 512 else 16,
-        num_warps=4,
+        K=tile if candidates >= 16 * tile else candidates // 16,
+        DEPTH=depth,
+        num_warps=warps,
     )
     return places

@@ -10,6 +10,7 @@ from itertools import pairwise
 from torch import nn
 
 from semisupcon.encoders.base import Encoder, needs_waveform
+from semisupcon.encoders.channels_last import BatchNorm1d, ChannelsLast, Conv1d, MaxPool1d
 from semisupcon.encoders.pooling import Pool
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import Frontend, Normalization
@@ -19,8 +20,8 @@ def conv_block(
     channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, padding: int = 1, pool: int | None = None
 ) -> nn.Sequential:
     """Convolution with bias, batch norm, ReLU and, with ``pool``, a max-pooling over that many frames."""
-    layers = [nn.Conv1d(channels_in, channels_out, kernel, stride, padding), nn.BatchNorm1d(channels_out), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool1d(pool)) if pool else nn.Sequential(*layers)
+    layers = [Conv1d(channels_in, channels_out, kernel, stride, padding), BatchNorm1d(channels_out), nn.ReLU()]
+    return nn.Sequential(*layers, MaxPool1d(pool)) if pool else nn.Sequential(*layers)
 
 
 class SampleCNN(Encoder):
@@ -47,7 +48,7 @@ class SampleCNN(Encoder):
         needs_waveform(type(self).__name__, frontend)
         first, *_, last = self.widths
         super().__init__(
-            nn.Sequential(
+            ChannelsLast(
                 conv_block(1, first, stride=3, padding=0),
                 *(conv_block(a, b, pool=3) for a, b in pairwise(self.widths[:-1])),
                 conv_block(self.widths[-2], last),
@@ -97,7 +98,7 @@ class SampleCNNSmall(Encoder):
             raise ConfigError(f"SampleCNNSmall needs two or more positive widths and a positive stem, got {widths} and {stem}.")
         *body, last = widths
         super().__init__(
-            nn.Sequential(
+            ChannelsLast(
                 conv_block(1, widths[0], kernel=3 * stem, stride=stem, padding=stem),
                 *(conv_block(a, b, pool=3) for a, b in pairwise(body)),
                 conv_block(body[-1], last),

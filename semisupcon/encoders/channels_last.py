@@ -1,0 +1,55 @@
+"""One-dimensional layers that compute channels last on a GPU.
+
+cuDNN's convolutions on Hopper and Ampere want channels last, and PyTorch has that memory format for images only: a waveform
+network in ``[N, C, T]`` transposes around every convolution, and its batch norm and pooling are slow there. These layers
+also take ``[N, C, 1, T]``, and `ChannelsLast` hands them that on a GPU. Parameters, state and results are those of
+`torch.nn`'s layers but for rounding; on a CPU they are those layers.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Conv1d(nn.Conv1d):
+    """`torch.nn.Conv1d` of ``[N, C, T]`` or ``[N, C, 1, T]``; padding with zeros."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim == 3:
+            return super().forward(input)
+        options = ((1, n) for n in (self.stride[0], int(self.padding[0]), self.dilation[0]))
+        stride, (_, padding), dilation = options
+        return F.conv2d(input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d` of ``[N, C]``, ``[N, C, T]`` or ``[N, C, 1, T]``."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim != 4:
+            super()._check_input_dim(input)
+
+
+class MaxPool1d(nn.MaxPool1d):
+    """`torch.nn.MaxPool1d` of ``[N, C, T]`` or ``[N, C, 1, T]``, without padding and dilation."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim == 3:
+            return super().forward(input)
+        return F.max_pool2d(input, (1, self.kernel_size), (1, self.stride))  # type: ignore[arg-type]  # numbers here
+
+
+class ChannelsLast(nn.Sequential):
+    """Layers of this module one after the other, ``[N, C, T]`` to ``[N, C', T']``; on a GPU channels last.
+
+    The memory format is set behind the first layer: with one input channel it means nothing.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cuda":
+            return super().forward(input)
+        first, *rest = self
+        x = first(input.unsqueeze(2)).contiguous(memory_format=torch.channels_last)
+        for layer in rest:
+            x = layer(x)
+        return x.squeeze(2)
