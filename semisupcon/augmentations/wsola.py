@@ -6,7 +6,6 @@ are kept, nothing is out of tune, and the walk jumps where the sound is quiet or
 """
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -61,31 +60,45 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tens
     # Over pieces that are on time, not over the row: how far it is filled up with silence depends on its neighbours.
     typical = torch.linalg.vector_norm(continuations[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True).square()
     penalty = PUNCTUALITY / nominal.shape[1] * typical * late
-    if mono.device.type != "cpu" and 2 * reach >= 256 and (kernel := _kernel()) is not None:
+    if (kernel := _kernel(mono.device, hop, reach)) is not None:
         return kernel(mono.float(), penalty.float(), nominal, hop, reach)
 
     places = [torch.full_like(row, reach)]
     # Where to search is known beforehand, several hops at once; what to look for, the continuation of the last piece, only when that is chosen.
-    at_once = max(1, WINDOWS // n)
+    on_cpu = mono.device.type == "cpu"
+    at_once = max(1, WINDOWS // n) if on_cpu else nominal.shape[1]
     for i in range(1, nominal.shape[1], at_once):
         starts = nominal[:, i : i + at_once]
         searched = regions[row[:, None], starts]
         spectra = by_rows(rfft(searched, size))
         # The squared distance of two pieces: their energies (the continuation's is the same for all candidates), minus twice their product.
-        total = searched.square_().cumsum(-1)
-        energies = (total[..., hop:] - total[..., : 2 * reach]).add_(penalty[:, None])
+        if on_cpu:
+            total = searched.square_().cumsum(-1)
+            energies = (total[..., hop:] - total[..., : 2 * reach]).add_(penalty[:, None])
+        else:
+            energies = _energies(searched, hop)[..., 1:] + penalty[:, None]
         places += _walk(continuations, spectra, energies, starts, places[-1], hop, reach)
     return torch.stack(places, 1)
 
 
-@cache
-def _kernel() -> Callable[..., Tensor] | None:
-    """The walk as one kernel; None where Triton is not installed."""
+def _energies(x: Tensor, hop: int) -> Tensor:
+    """``[..., L - hop + 1]``: energies of all pieces of ``hop`` samples, a power of two; by doubling, as sums in parallel are not repeatable."""
+    sums, width = x.square(), 1
+    while width < hop:
+        sums = sums[..., :-width] + sums[..., width:]
+        width *= 2
+    return sums
+
+
+def _kernel(device: torch.device, hop: int, reach: int) -> Callable[..., Tensor] | None:
+    """The walk as one kernel, on a GPU for which Triton makes a right one; else None."""
+    if device.type != "cuda":
+        return None
     try:
-        from semisupcon.augmentations.wsola_kernel import walk
+        from semisupcon.augmentations import wsola_kernel
     except ImportError:
         return None
-    return walk
+    return wsola_kernel.walk if wsola_kernel.works(device, hop, reach) else None
 
 
 # A hop is a dozen operations on a few kilobytes: as a script they cost half as much, and threads do not wait for each other's interpreter.

@@ -1,14 +1,18 @@
 """The walk of `semisupcon.augmentations.wsola` as one kernel: a program a row, all hops in it (Triton).
 
-At each hop the piece to continue, w (``HOP`` samples), is compared with all candidates of the input.
-Their products ``sum over j of w[j] x[c + j]``, with ``c = K a + b``, are one matrix product: rows a hold
-the input from K a on, columns b hold w delayed by b.
+At each hop the piece to continue is compared with all candidates at once, a sample at a time: the candidates lie side by
+side in memory, so their samples are one load. Sums are float32, without tensor cores.
 """
+
+import logging
+from functools import cache
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 
 @triton.jit
@@ -21,66 +25,84 @@ def _walk(  # type: ignore[no-untyped-def]  # arguments of a kernel are pointers
     hops,
     HOP: tl.constexpr,
     CANDIDATES: tl.constexpr,
-    K: tl.constexpr,
-    DEPTH: tl.constexpr,
+    UNROLL: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     x = mono + row * mono_stride
-    a = tl.arange(0, CANDIDATES // K)[:, None] * K
-    b = tl.arange(0, K)[None, :]
-    candidate = a + b
+    candidate = tl.arange(0, CANDIDATES)
     late = tl.load(penalty + row * CANDIDATES + candidate)
     place = tl.load(places + row * hops)
     t = 1
     while t < hops:  # Triton's interpreter has no ranges over arguments with NumPy 2
         first = tl.load(starts + row * hops + t) + 1
-        products = tl.zeros((CANDIDATES // K, K), dtype=tl.float32)
-        energies = tl.zeros((CANDIDATES // K, K), dtype=tl.float32)
-        for begin in range(0, HOP + K, DEPTH):
-            u = begin + tl.arange(0, DEPTH)
-            searched = tl.load(x + first + a + u[None, :])
-            lag = u[:, None] - b
-            inside = (lag >= 0) & (lag < HOP)
-            wanted = tl.load(x + place + HOP + lag, mask=inside, other=0.0)
-            products += tl.dot(searched, wanted, input_precision="tf32x3")
-            energies += tl.dot(searched * searched, inside.to(tl.float32), input_precision="tf32x3")
+        searched = x + first + candidate
+        wanted = x + place + HOP
+        products = tl.zeros((CANDIDATES,), dtype=tl.float32)
+        energies = tl.zeros((CANDIDATES,), dtype=tl.float32)
+        for j in range(0, HOP, UNROLL):
+            for k in tl.static_range(UNROLL):
+                sample = tl.load(searched + j + k)
+                products += sample * tl.load(wanted + j + k)
+                energies += sample * sample
         distance = energies + late - 2 * products
         distance = tl.where(candidate < place - first, float("inf"), distance)
-        place = first + tl.argmin(tl.reshape(distance, (CANDIDATES,)), 0)
+        place = first + tl.argmin(distance, 0)
         tl.store(places + row * hops + t, place)
         t += 1
 
 
-def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int, tile: int = 32, depth: int = 64, warps: int = 4) -> Tensor:
+def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) -> Tensor:
     """Where each piece starts.
 
     Args:
         mono: ``[n, L]`` float32.
         penalty: ``[n, 2 * reach]``, cost of each candidate.
         starts: ``[n, hops]`` int64; the candidates of a hop are the ``2 * reach`` places after its start.
-        hop: samples of a piece, a power of two and at least 32.
-        reach: ``hop`` or ``hop / 2``.
-        tile: K, columns of the products; halved for few candidates.
-        depth: samples that one step of a product sums over.
-        warps: of a program.
+        hop: samples of a piece, a multiple of 8.
+        reach: half the number of candidates, a power of two.
 
     Returns:
         ``[n, hops]`` int64; the first is ``reach``.
     """
     places = torch.full_like(starts, reach)
     mono, penalty, starts = (x.contiguous() for x in (mono, penalty, starts))
-    candidates = 2 * reach
-    _walk[(len(mono),)](
-        mono,
-        mono.stride(0),
-        penalty,
-        starts,
-        places,
-        starts.shape[1],
-        HOP=hop,
-        CANDIDATES=candidates,
-        K=tile if candidates >= 16 * tile else candidates // 16,
-        DEPTH=depth,
-        num_warps=warps,
-    )
+    grid, options = (len(mono),), {"HOP": hop, "CANDIDATES": 2 * reach, "UNROLL": 8}
+    _walk[grid](mono, mono.stride(0), penalty, starts, places, starts.shape[1], **options)
     return places
+
+
+@cache
+def works(device: torch.device, hop: int, reach: int) -> bool:
+    """Whether the kernel chooses the best pieces on this device, tried once on noise: a compiler can be wrong. If not, a warning says so."""
+    generator, hops = torch.Generator().manual_seed(0), 8
+    mono = torch.randn(2, (hops + 4) * hop + 2 * reach, generator=generator)
+    starts = (torch.arange(hops) * hop)[None].repeat(2, 1)
+    penalty = torch.rand(2, 2 * reach, generator=generator)
+    try:
+        places = walk(mono.to(device), penalty.to(device), starts.to(device), hop, reach).cpu()
+    except Exception as error:
+        log.warning("The WSOLA kernel does not run on %s (%s: %s); a slower way is used.", device, type(error).__name__, error)
+        return False
+    if best(mono, penalty, starts, places, hop, reach):
+        return True
+    log.warning("The WSOLA kernel gives wrong results on %s with Triton %s; a slower way is used.", device, triton.__version__)
+    return False
+
+
+def best(mono: Tensor, penalty: Tensor, starts: Tensor, places: Tensor, hop: int, reach: int) -> bool:
+    """Whether each of ``places [n, hops]`` costs no more than any other candidate, but for rounding; arguments as `walk`, on the CPU."""
+    x, first = mono.double(), starts + 1
+    if not bool((places[:, 0] == reach).all()):
+        return False
+    for row in range(len(x)):
+        for t in range(1, starts.shape[1]):
+            begin, before = int(first[row, t]), int(places[row, t - 1])
+            wanted = x[row, before + hop : before + 2 * hop]
+            pieces = x[row, begin : begin + 2 * reach + hop - 1].unfold(0, hop, 1)
+            cost = pieces.square().sum(1) + penalty[row].double() - 2 * pieces @ wanted
+            cost[: max(0, before - begin)] = torch.inf
+            chosen = int(places[row, t]) - begin
+            scale = wanted.square().sum() + pieces.square().sum(1).mean()
+            if not 0 <= chosen < 2 * reach or cost[chosen] > cost.min() + 1e-4 * scale:
+                return False
+    return True

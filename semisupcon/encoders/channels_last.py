@@ -19,7 +19,9 @@ class Conv1d(nn.Conv1d):
             return super().forward(input)
         options = ((1, n) for n in (self.stride[0], int(self.padding[0]), self.dilation[0]))
         stride, (_, padding), dilation = options
-        return F.conv2d(input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups)
+        output = F.conv2d(input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups)
+        # One input channel has no memory format that the output could follow.
+        return output.contiguous(memory_format=torch.channels_last) if self.in_channels == 1 else output
 
 
 class BatchNorm1d(nn.BatchNorm1d):
@@ -40,16 +42,9 @@ class MaxPool1d(nn.MaxPool1d):
 
 
 class ChannelsLast(nn.Sequential):
-    """Layers of this module one after the other, ``[N, C, T]`` to ``[N, C', T']``; on a GPU channels last.
-
-    The memory format is set behind the first layer: with one input channel it means nothing.
-    """
+    """Layers of this module one after the other, ``[N, C, T]`` to ``[N, C', T']``; on a GPU channels last."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.device.type != "cuda":
             return super().forward(input)
-        first, *rest = self
-        x = first(input.unsqueeze(2)).contiguous(memory_format=torch.channels_last)
-        for layer in rest:
-            x = layer(x)
-        return x.squeeze(2)
+        return super().forward(input.unsqueeze(2)).squeeze(2)
