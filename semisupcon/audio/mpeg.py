@@ -40,8 +40,7 @@ class Header(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """The frame with counts before the audio: its byte range, and counts of frames and bytes or
-    0."""
+    """The frame with counts before the audio: byte range, and numbers of frames and bytes or 0."""
 
     start: int
     stop: int
