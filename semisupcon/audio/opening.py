@@ -96,7 +96,7 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
     )
     if file.frames < SHORTEST * file.samplerate:
         file.close()
-        raise unusable(path, f"no audio to speak of ({file.frames} samples)")
+        raise unusable(path, f"too short ({file.frames} samples)")
     return file
 
 
@@ -127,14 +127,14 @@ def _plan(path: str | Path, place: bytes) -> _Plan:
             cut = claims_more_than_it_holds(place)
             raise unusable(
                 path,
-                "truncated: it promises more than it holds" if cut else _no_audio(place, error),
+                "truncated: shorter than its header states" if cut else _no_audio(place, error),
             ) from error
         sound = _sound(place, pieces)
     with sound:
         form = sound.format, sound.subtype, sound.samplerate, sound.channels
     kind, subtype, rate, channels = form
     if not RATES[0] <= rate <= RATES[1] or channels > MOST_CHANNELS:
-        raise unusable(path, f"a header that no audio has ({rate} Hz, {channels} channels)")
+        raise unusable(path, f"an impossible header ({rate} Hz, {channels} channels)")
     slack = rate // 100
     if subtype.startswith("MPEG"):
         span = data_of_wav(place) if kind == "WAV" else (0, None)
@@ -142,7 +142,7 @@ def _plan(path: str | Path, place: bytes) -> _Plan:
             return _Plan([_mpeg(path, place, walk, sound.frames)], max(slack, 2304))
     pieces = pieces or with_length(place)
     if pieces is None and claims_more_than_it_holds(place):
-        raise unusable(path, "truncated: it promises more than it holds")
+        raise unusable(path, "truncated: shorter than its header states")
     if kind == "OGG" and len(links := chains.links(place)) > 1:
         return _Plan([([link], _length(path, place, [link], form)) for link in links], slack)
     return _Plan(

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 _BEGINNINGS = (
-    (b"version https://git-lfs", "a pointer of Git LFS, its content was not fetched"),
+    (b"version https://git-lfs", "a Git LFS pointer, its content was not downloaded"),
     (b"fLaC", "FLAC that is damaged"),
     (b"wvpk", "WavPack"),
     (b"MAC ", "Monkey's Audio"),

@@ -35,7 +35,7 @@ def problem_of(samples: np.ndarray) -> str:
     if peak <= LIMIT:
         return ""
     if not peak < np.inf:
-        return "infinite samples" if peak == np.inf else "samples that are not numbers"
+        return "infinite samples" if peak == np.inf else "NaN samples"
     scale = " (samples in the scale of integers?)" if peak <= 1 << 31 else ""
     return f"samples of magnitude {peak:.3g}, where full scale is 1{scale}"
 

@@ -67,14 +67,14 @@ def librispeech_speaker(
     if by not in ("utterance", "chapter"):
         raise ConfigError(f"by is 'utterance' or 'chapter', got '{by}'.")
     if folds is not None and by == "chapter":
-        raise ConfigError("folds are of utterances; leave folds out, or by.")
+        raise ConfigError("folds divide utterances; leave out folds or by.")
     prefix = f"LibriSpeech/{subset}" if (root / "LibriSpeech" / subset).is_dir() else subset
     files = audio_files(root / prefix) if (root / prefix).is_dir() else []
     if not files:
         raise DatasetNotFoundError(
             f"LibriSpeech's {subset}",
             root / prefix,
-            f"Download it from {URL}; another subset is chosen by subset.",
+            f"Download it from {URL}; the option subset selects another one.",
         )
     rows = []
     for file in files:

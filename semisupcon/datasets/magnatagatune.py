@@ -97,7 +97,7 @@ def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.n
     kept = table["split"].notna().to_numpy()
     if not kept.any():
         raise ConfigError(
-            "None of the listed clips is in the annotation file; are the lists those of MagnaTagATune?",
+            "None of the listed clips is in the annotation file; check that the lists belong to MagnaTagATune.",
         )
     return table[kept], kept
 

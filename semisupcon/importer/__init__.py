@@ -124,7 +124,7 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
     for name, head in heads.items():
         if not isinstance(head, Head):
             raise CheckpointError(
-                f"{folder} holds damaged heads: what it describes as {name!r} is none.",
+                f"{folder} holds damaged heads: {name!r} does not describe a head.",
             )
         load_weights(head, _below(weights, name), folder / HEADS).eval()
     return heads

@@ -118,7 +118,7 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_no_rows(embed, audio, tmp_p
     soundfile.write(audio / "11.wav", np.zeros((4000, 2)), 8000)
     assert embed(audio, "--per", "second") == 0
     told = capsys.readouterr().err
-    assert "10.wav: samples that are not numbers" in told
+    assert "10.wav: NaN samples" in told
     assert "11.wav: silence only" in told
     names = (tmp_path / "out.csv").read_text()
     assert "09.wav" in names
