@@ -1,1 +1,1 @@
-"""Audio files: decoding, container formats, and a scan of every file before training."""
+"""Audio files: decoding, container formats, and a scan of all files before training."""

@@ -1,6 +1,7 @@
-"""Audio as mono blocks at the rate asked for: decoded, averaged and resampled a block at a time.
+"""Read audio in mono blocks at a given sample rate: decoded, averaged and resampled block by block.
 
-Memory does not grow with the length of a file. The blocks, joined, are the samples that `semisupcon.audio.reading.read` gives, bit for bit.
+Memory use does not depend on the length of the file. The concatenated blocks are bit-identical to
+the result of `semisupcon.audio.reading.read`.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import soxr
 from semisupcon.audio.opening import open_audio
 from semisupcon.audio.reading import mono_blocks
 
-BLOCK = 1 << 18  # samples of a block at most, after resampling
+BLOCK = 1 << 18  # maximum samples per block, after resampling
 
 
 def read_blocks(
@@ -21,25 +22,26 @@ def read_blocks(
     frames: int | None = None,
     silent: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[np.ndarray]:
-    """A whole file as blocks of mono float32.
+    """Iterate over a whole file in blocks of mono float32.
 
     Args:
         path: any file that `open_audio` opens.
-        sample_rate: Hz of the blocks; None keeps the file's own.
-        frames: number of samples to read, at the file's own rate; None reads to the end.
-        silent: called at the end of a file that is silence, with the reason that `semisupcon.audio.values.silence` gives.
+        sample_rate: Hz of the blocks; None keeps the sample rate of the file.
+        frames: number of samples to read, at the sample rate of the file; None reads to the end.
+        silent: called at the end of a silent file, with the reason from
+            `semisupcon.audio.values.silence`.
 
     Yields:
-        ``[n]`` float32, n about `BLOCK` at most; never empty.
+        ``[n]`` float32 with n at most about `BLOCK`; never empty.
 
     Raises:
-        AudioError: if the file cannot be used, or ends before ``frames`` do.
+        AudioError: if the file cannot be used, or has fewer than ``frames`` samples.
     """
     with open_audio(path, frames) as file:
         own_rate, stream = file.samplerate, None
         if sample_rate not in (None, own_rate):
             stream = soxr.ResampleStream(own_rate, sample_rate, 1, dtype="float32")
-        # A block may become longer by resampling.
+        # Resampling can make a block longer.
         most = max(1, BLOCK * own_rate // (sample_rate or own_rate))
         for mono in mono_blocks(file, frames):
             for i in range(0, len(mono), most):

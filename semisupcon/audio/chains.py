@@ -1,23 +1,26 @@
-"""Ogg streams one after the other in one file (RFC 3533, section 4), as internet radio is recorded: libsndfile (1.2.2) decodes the first."""
+"""Chained Ogg streams in one file (RFC 3533, section 4), as in recordings of internet radio.
+
+libsndfile (1.2.2) decodes only the first stream.
+"""
 
 import os
 from pathlib import Path
 
-_BEGINS = 2  # the flag of a page that begins a stream
+_BEGINS = 2  # flag of the first page of a stream
 
 
 def links(path: str | bytes | Path) -> list[tuple[int, int]]:
-    """The ranges of bytes ``(start, stop)`` of the streams that follow each other."""
+    """Return the byte ranges ``(start, stop)`` of the chained streams."""
     size = os.path.getsize(path)
     starts, at, in_headers = [], 0, False
     with open(path, "rb") as file:
         while at + 27 <= size:
             file.seek(at)
-            head = file.read(27 + 255)  # with the buffer of the file, a page is one read
+            head = file.read(27 + 255)  # the file buffer makes this one read per page
             if head[:4] != b"OggS":
                 break
             begins = bool(head[5] & _BEGINS)
-            # Several streams that begin together are played together.
+            # Streams that begin together are multiplexed: they form one link.
             if begins and not in_headers:
                 starts.append(at)
             in_headers = begins

@@ -1,18 +1,20 @@
-"""What containers say of themselves that libsndfile does not tell: whether a wav or ogg file was cut off, and where the last page of an ogg
-file begins."""
+"""Facts about wav, aiff and ogg files that libsndfile does not report.
+
+These are: whether a file is cut off, and where the last page of an ogg file begins.
+"""
 
 import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
-_STREAMED = 0x7FFF0000  # writers that cannot seek back leave about 2 or 4 GiB, or nothing, as length
-_SLACK = 1024  # bytes; some writers count their header as data
+_STREAMED = 0x7FFF0000  # writers that cannot seek back leave a length of about 2 or 4 GiB, or 0
+_SLACK = 1024  # bytes; some writers include the header in the data length
 _OGG_PAGE = 27 + 255 + 255 * 255
 
 
 def claims_more_than_it_holds(path: str | bytes | Path) -> bool:
-    """Whether the data of a wav or aiff file, or the last page of an ogg file, are longer than what is left of the file."""
+    """Whether the data of a wav or aiff file, or the last page of an ogg file, exceed the file."""
     with open(path, "rb") as file:
         kind = file.read(12)
         if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
@@ -43,7 +45,7 @@ def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
 
 
 def last_ogg_page(path: str | bytes | Path) -> int:
-    """The sample at which the last page of an ogg file begins; 0 where that cannot be told."""
+    """Return the sample at which the last page of an ogg file begins; 0 if unknown."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 2 * _OGG_PAGE))
@@ -52,7 +54,7 @@ def last_ogg_page(path: str | bytes | Path) -> int:
     before = end.rfind(b"OggS", 0, max(last, 0))
     if before < 0 or len(end) < before + 27 or before + _page_length(end, before) != last:
         return 0
-    # A page on which no packet ends has no position (-1).
+    # A page on which no packet ends has position -1.
     return max(0, struct.unpack_from("<q", end, before + 6)[0])
 
 

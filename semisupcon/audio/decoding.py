@@ -1,8 +1,9 @@
-"""An open audio file: sound streams one after the other, read like one, with values that audio can have and exact seeking.
+"""An open audio file: chained streams read as one, exact seeking, checked sample values.
 
-Seeking decodes from a little before the sample, and drops that: in mp3 a frame borrows bits from those before it and overlaps with them, in
-Opus predictors need time to settle, in Vorbis libsndfile (1.2.2) seeks a block off inside the last page of a file. Formats without seeking (GSM
-6.10, G.721) are decoded from their beginning.
+Seeking starts decoding before the target sample and drops the extra samples. An mp3 frame uses bits
+of earlier frames and overlaps with them. Opus predictors need time to settle. For Vorbis,
+libsndfile (1.2.2) seeks to a wrong block inside the last page of a file. Formats without seeking
+(GSM 6.10, G.721) are decoded from the beginning.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,43 +18,46 @@ from semisupcon.audio.containers import last_ogg_page
 from semisupcon.errors import AudioError
 from semisupcon.files import system_path
 
-MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: at low bit rates the reservoir spans that many
-OPUS_PREROLL = 2  # seconds; the 80 ms of its specification leave errors of 1e-3
+MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: the span of the bit reservoir at low bit rates
+OPUS_PREROLL = 2  # seconds; the 80 ms of the Opus specification leave errors of 1e-3
 _VORBIS_BLOCK = 8192
-_DECODED = 1 << 19  # samples of all channels together that are decoded at once
+_DECODED = 1 << 19  # samples decoded at once, over all channels
 
 
 class Sound(sf.SoundFile):
-    """A sound file that is read on and on. soundfile seeks after each read, from which mp3 decoders come back inexact."""
+    """A sound file that is read sequentially.
+
+    soundfile seeks after each read, and mp3 decoders are not exact after a seek.
+    """
 
     def seekable(self) -> bool:
-        """No, so that soundfile does not; see ``can_seek``."""
+        """Return False, so that soundfile does not seek; see ``can_seek``."""
         return False
 
     @property
     def can_seek(self) -> bool:
-        """Whether its format can be decoded from the middle."""
+        """Whether the format can be decoded from the middle."""
         return super().seekable()
 
 
 class Part(NamedTuple):
-    """One stream of a file: how it is opened, and its length in samples."""
+    """One stream of a file: a function that opens it, and its length in samples."""
 
     open: Callable[[], Sound]
     frames: int
 
 
 class AudioFile:
-    """An open audio file, to be read like `soundfile.SoundFile`.
+    """An open audio file with the interface of `soundfile.SoundFile`.
 
     Attributes:
         path: the file.
-        frames: samples a channel, as many as can be decoded of a sound file.
+        frames: samples per channel that can be decoded.
         samplerate: Hz, 1,000 to 768,000.
         channels: 1 to 64.
-        format: as libsndfile calls it: WAV, FLAC, MP3, ...
-        subtype: as libsndfile calls it: PCM_16, FLOAT, VORBIS, ...
-        block: samples a channel of a block that takes 2 MiB as float32.
+        format: name in libsndfile: WAV, FLAC, MP3, ...
+        subtype: name in libsndfile: PCM_16, FLOAT, VORBIS, ...
+        block: samples per channel of a block of 2 MiB of float32.
     """
 
     def __init__(self, path: str | Path, parts: list[Part], slack: int = 0):
@@ -81,16 +85,16 @@ class AudioFile:
             self._file = None
 
     def tell(self) -> int:
-        """The sample that is read next."""
+        """Return the position of the next sample to be read."""
         return self._at
 
     @property
     def silence(self) -> str:
-        """What `values.silence` says of all that was read: "" once anything was heard."""
+        """Result of `values.silence` for all samples read so far: "" if any sound was found."""
         return "" if self._heard else values.silence(*self._power)
 
     def seek(self, frame: int) -> int:
-        """Make ``frame`` the next sample to be read, exactly."""
+        """Move exactly to sample ``frame`` and return it."""
         begin = 0
         for number, part in enumerate(self._parts):
             if frame < begin + part.frames or number == len(self._parts) - 1:
@@ -103,10 +107,12 @@ class AudioFile:
         return frame
 
     def read(self, frames: int = -1, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
-        """The next samples ``[n, channels]``, or ``[n]`` of one channel without ``always_2d``; fewer only at the end of the file.
+        """Read the next samples ``[n, channels]``, or ``[n]`` for mono without ``always_2d``.
+
+        Returns fewer samples only at the end of the file.
 
         Raises:
-            AudioError: if the file ends before its length, or holds values that no audio has.
+            AudioError: if the file ends before its length, or has impossible sample values.
         """
         left = max(0, self.frames - self._at)
         wanted = left if frames < 0 else min(frames, left)
@@ -117,12 +123,18 @@ class AudioFile:
         audio = found[0] if len(found) == 1 else np.concatenate(found)
         self._at += len(audio)
         if len(audio) < wanted and self.frames - self._at > self._slack:
-            raise unusable(self.path, f"truncated: {self._at} of {self.frames} samples can be decoded")
+            raise unusable(
+                self.path,
+                f"truncated: {self._at} of {self.frames} samples can be decoded",
+            )
         self._judge(audio)
         return audio if always_2d or self.channels > 1 else audio[:, 0]
 
     def blocks(self, frames: int | None = None) -> Iterator[np.ndarray]:
-        """The rest of the file, or its next ``frames`` samples, ``[n, channels]`` at a time, n at most ``block``; raises as `read`."""
+        """Iterate over the rest of the file, or its next ``frames`` samples, in blocks.
+
+        Blocks are ``[n, channels]`` with n at most ``block``. Raises the errors of `read`.
+        """
         left = self.frames - self._at if frames is None else frames
         while left > 0 and len(block := self.read(min(left, self.block))):
             yield block
@@ -137,7 +149,7 @@ class AudioFile:
 
     @property
     def _present(self) -> Sound:
-        assert self._file is not None  # nothing is read after close()
+        assert self._file is not None  # close() was not called before
         return self._file
 
     def _open(self, number: int) -> None:
@@ -174,7 +186,7 @@ class AudioFile:
         return unusable(self.path, "truncated or damaged: it cannot be decoded to its end")
 
     def _preroll(self, frame: int) -> int:
-        """How many samples before ``frame`` decoding must begin to be exact from there on."""
+        """Number of samples to decode before ``frame`` for exact samples from there on."""
         if self.subtype.startswith("MPEG"):
             return min(frame, MP3_PREROLL)
         if self.subtype == "OPUS":
@@ -185,11 +197,14 @@ class AudioFile:
 
 
 def unusable(path: str | Path, problem: str) -> AudioError:
-    """The error for a file that no command uses."""
-    return AudioError(f"The audio file cannot be used: {problem}.\nIn: {path}\nReplace or remove it.", problem)
+    """Return the error for a file that no command can use."""
+    return AudioError(
+        f"The audio file cannot be used: {problem}.\nIn: {path}\nReplace or remove it.",
+        problem,
+    )
 
 
 def reason(error: Exception) -> str:
-    """What libsndfile or the system says, in lower case and without a full stop."""
+    """Return the message of libsndfile or the system, in lower case and without a full stop."""
     text = getattr(error, "error_string", str(error))
     return text.strip().rstrip(".").lower() or "its data are damaged"

@@ -1,6 +1,7 @@
-"""Containers that do not say how long their audio is, because their writer died or wrote into a pipe: the length is found and put in.
+"""Repair the length of containers whose writer died or wrote into a pipe.
 
-libsndfile (1.2.2) takes a length of 0 in wav, rf64 and au for no audio, refuses caf of unknown length, and cannot seek in such FLAC.
+libsndfile (1.2.2) reads a length of 0 in wav, rf64 and au as no audio, rejects caf of unknown
+length, and cannot seek in FLAC of unknown length.
 """
 
 import os
@@ -9,14 +10,22 @@ from pathlib import Path
 
 from semisupcon.audio.streams import Piece
 
-_FLAC_SYNC = (b"\xff\xf8", b"\xff\xf9")  # blocks of one size, which frames count; of several, where samples are counted
-_FLAC_BLOCKS = {1: 192, **{i: 576 << (i - 2) for i in range(2, 6)}, **{i: 256 << (i - 8) for i in range(8, 16)}}
-_FLAC_LOOK = 1 << 18  # bytes at the end of a file in which its last frames are looked for, at first
-_UNKNOWN = (0, 0xFFFFFFFF)  # what writers into pipes leave as length
+# fixed block size, frames are numbered; variable block size, samples are numbered
+_FLAC_SYNC = (b"\xff\xf8", b"\xff\xf9")
+_FLAC_BLOCKS = {
+    1: 192,
+    **{i: 576 << (i - 2) for i in range(2, 6)},
+    **{i: 256 << (i - 8) for i in range(8, 16)},
+}
+_FLAC_LOOK = 1 << 18  # bytes at the end of a file that are first searched for the last frames
+_UNKNOWN = (0, 0xFFFFFFFF)  # length left by a writer into a pipe
 
 
 def with_length(path: str | bytes | Path) -> list[Piece] | None:
-    """The pieces of a file with its length put in; None for a file that says it, or whose format is another."""
+    """Return the pieces of a file with the length inserted.
+
+    Returns None if the file states its length, or has another format.
+    """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(1 << 16)
@@ -38,7 +47,7 @@ def with_length(path: str | bytes | Path) -> list[Piece] | None:
 
 
 def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
-    """Data of length 0 that reach to the end of the file: as other writers say it that do not know their length."""
+    """Position and value of the length to insert, if the stated length is 0 or unknown."""
     at, sizes = 12, 0
     while at + 8 <= len(head):
         name, length = struct.unpack_from("<4sI", head, at)
@@ -48,7 +57,7 @@ def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
             left = size - at - 8
             if sizes and left > 0:
                 return sizes, struct.pack("<Q", left)
-            # A chunk that follows says that there is indeed nothing.
+            # If a chunk follows, the data chunk is really empty.
             ends = length == 0 and left > 0 and not head[at + 8 : at + 12].isalpha()
             return (at + 4, struct.pack("<I", min(left, 0xFFFFFFFE))) if ends and head[:4] == b"RIFF" else None
         at += 8 + length + length % 2
@@ -69,7 +78,7 @@ def _caf(head: bytes, size: int) -> tuple[int, bytes] | None:
 
 
 def data_of_wav(path: str | bytes | Path) -> tuple[int, int] | None:
-    """Where the data chunk of a wav file lies, ``(start, stop)`` in bytes; None if it has none."""
+    """Return the byte range ``(start, stop)`` of the data chunk of a wav file, or None."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         file.seek(12)
@@ -83,9 +92,10 @@ def data_of_wav(path: str | bytes | Path) -> tuple[int, int] | None:
 
 
 def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
-    """Samples a channel of a FLAC file, from the number that its last whole frame has; 0 if none is found.
+    """Return the samples per channel of a FLAC file, from the number in its last complete frame.
 
-    Frames are found by their header's checksum (CRC-8) and confirmed by that over all of their bytes (CRC-16).
+    Returns 0 if no frame is found. Frames are found by the checksum of their header (CRC-8) and
+    confirmed by the checksum of all their bytes (CRC-16).
     """
     fixed = int.from_bytes(head[8:10], "big")
     look = _FLAC_LOOK
@@ -103,7 +113,7 @@ def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
         starts.sort()
         ends = [at for at, _ in starts[1:]] + [len(end)]
         for number, (at, samples) in reversed(list(enumerate(starts))):
-            # What looks like a header may lie inside a frame.
+            # Bytes inside a frame can look like a header.
             if any(_crc(end[at:stop], 0x8005, 16) == 0 for stop in ends[number : number + 3]):
                 return samples
         if look >= min(size, 1 << 24):
@@ -112,11 +122,12 @@ def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
 
 
 def _flac_frame(data: bytes, at: int, fixed: int) -> int:
-    """The number of the sample after the frame that begins here; 0 if none does."""
+    """Number of the sample after the frame that begins at ``at``; 0 if no frame begins there."""
     if len(data) < at + 16:
         return 0
     lead, code = data[at + 4], data[at + 2] >> 4
-    extra = 0 if lead < 0x80 else 8 - (lead ^ 0xFF).bit_length() - 1  # bytes of the number after its first, as in UTF-8
+    # further bytes of the number, coded as in UTF-8
+    extra = 0 if lead < 0x80 else 8 - (lead ^ 0xFF).bit_length() - 1
     if code == 0 or extra < 0 or (lead >= 0x80 and not 1 <= extra <= 6):
         return 0
     number = lead if lead < 0x80 else lead & (0x3F >> extra)
@@ -133,7 +144,7 @@ def _flac_frame(data: bytes, at: int, fixed: int) -> int:
 
 
 def _crc(data: bytes, polynomial: int, bits: int) -> int:
-    """A checksum of bytes, most significant bit first, from 0."""
+    """Checksum of bytes, most significant bit first, with initial value 0."""
     top, mask, value = 1 << (bits - 1), (1 << bits) - 1, 0
     table = _tables.get(polynomial)
     if table is None:

@@ -1,7 +1,8 @@
-"""Which audio files a folder holds, the same for all commands: what is taken, and what is left out for which reason.
+"""List the audio files of a folder, in the same way for all commands.
 
-A folder that is reached by several ways, through links, is listed once, by its own name where it has one under the root. Hidden files
-and the ``._`` files of macOS are left out, so are hidden folders. Names that are not UTF-8 are given as `semisupcon.files.text_of` writes them.
+A folder that can be reached by several paths is listed once, by its path without links if it has
+one below the root. Hidden files (also the ``._`` files of macOS) and hidden folders are left out.
+Names that are not UTF-8 are returned as `semisupcon.files.text_of` writes them.
 """
 
 import logging
@@ -22,15 +23,16 @@ _NAMED = 3
 
 @dataclass
 class Listing:
-    """What `list_audio` found under ``root``; all paths are relative to it, with forward slashes.
+    """Result of `list_audio` for ``root``; all paths are relative to it, with forward slashes.
 
     Attributes:
         root: the folder.
-        files: audio, sorted.
-        hidden: how many audio files and folders are hidden.
-        undecodable: audio, or video that may hold audio, of formats that libsndfile does not decode, and which does not lie there in another.
-        closed: folders that may not be read.
-        repeated: links to folders that are listed already, or that lie above the root.
+        files: audio files, sorted.
+        hidden: number of hidden audio files and folders.
+        undecodable: audio, or video that may contain audio, in formats that libsndfile does not
+            decode, without a decodable file of the same name beside it.
+        closed: folders without read permission.
+        repeated: links to folders that are already listed, or that lie above the root.
         special: pipes, sockets and devices with the name of an audio file.
     """
 
@@ -43,42 +45,50 @@ class Listing:
     special: list[str] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """What a user would miss, a sentence for each reason."""
+        """One sentence for each reason to leave out files that a user may miss."""
         found = []
         if self.undecodable:
             counts = Counter(os.path.splitext(path)[1].lower() for path in self.undecodable)
             kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
             first = os.path.join(self.root, self.undecodable[0])
             command = f"ffmpeg -i {shlex.quote(first)} {shlex.quote(os.path.splitext(first)[0] + '.flac')}"
-            found.append(f"left out files of formats that cannot be decoded ({kinds}). Convert each: {command}")
+            found.append(
+                f"left out files of formats that cannot be decoded ({kinds}). Convert each: {command}",
+            )
         if self.closed:
             found.append(f"passed over {_some(self.closed, 'folder')} that may not be read")
         if self.special:
-            found.append(f"left out {_some(self.special, 'pipe, socket or device', 'pipes, sockets or devices')}")
+            found.append(
+                f"left out {_some(self.special, 'pipe, socket or device', 'pipes, sockets or devices')}",
+            )
         return [f"In {self.root}: {sentence}" for sentence in found]
 
     def notes(self) -> list[str]:
-        """What is left out on purpose, a sentence for each reason."""
+        """One sentence for each kind of file that is left out on purpose."""
         found = []
         if self.hidden:
-            found.append(f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} or folder{'s' * (self.hidden != 1)}")
+            found.append(
+                f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} or folder{'s' * (self.hidden != 1)}",
+            )
         if self.repeated:
-            found.append(f"did not follow {_some(self.repeated, 'link')} to folders that are listed already, or that lie above")
+            found.append(
+                f"did not follow {_some(self.repeated, 'link')} to folders that are listed already, or that lie above",
+            )
         return [f"In {self.root}: {sentence}" for sentence in found]
 
 
 def list_audio(root: str | Path) -> Listing:
-    """The audio under a folder, at any depth.
+    """List the audio files under a folder, at any depth.
 
     Raises:
-        UserError: if the folder itself may not be read.
+        UserError: if the folder itself cannot be read.
     """
     root = text_of(root)
     listing, seen, other = Listing(root), _above(root), []
     folders: list[str] = [""]
     links: list[str] = []
     while folders or links:
-        # Links last: what they lead to may lie under the root by its own name.
+        # Links last, because their target may also lie under the root.
         at = folders.pop() if folders else links.pop(0)
         if (identity := _identity(os.path.join(root, at))) in seen:
             listing.repeated.append(at)
@@ -89,7 +99,9 @@ def list_audio(root: str | Path) -> Listing:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             if not at:
-                raise UserError(f"The folder may not be read ({error.strerror}).\nIn: {root}") from error
+                raise UserError(
+                    f"The folder may not be read ({error.strerror}).\nIn: {root}",
+                ) from error
             listing.closed.append(at)
             continue
         for entry in entries:
@@ -100,7 +112,7 @@ def list_audio(root: str | Path) -> Listing:
             elif _is(entry.is_dir):
                 (links if entry.is_symlink() else folders).append(path)
             elif suffix in AUDIO_SUFFIXES:
-                # A link to nothing is a file that is not there: whoever reads it says so.
+                # A broken link is listed as a missing file; reading it raises the error.
                 taken = _is(entry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))
                 (listing.files if taken else listing.special).append(path)
             elif suffix in OTHER_AUDIO_SUFFIXES:
@@ -113,8 +125,11 @@ def list_audio(root: str | Path) -> Listing:
 
 
 def tell(listing: Listing) -> None:
-    """Log what a listing leaves out, each sentence once in a process."""
-    for level, sentences in ((logging.WARNING, listing.warnings()), (logging.INFO, listing.notes())):
+    """Log the files that a listing leaves out, each sentence once per process."""
+    for level, sentences in (
+        (logging.WARNING, listing.warnings()),
+        (logging.INFO, listing.notes()),
+    ):
         for sentence in sentences:
             if sentence not in _told:
                 _told.add(sentence)
@@ -122,12 +137,15 @@ def tell(listing: Listing) -> None:
 
 
 def audio_files(inputs: Iterable[str | Path]) -> tuple[list[str], list[Listing]]:
-    """The audio files among files and folders, every file once, and the listings of the folders.
+    """Find the audio files among files and folders.
 
-    A file that is named is taken whatever its name; folders are listed by `list_audio`.
+    A file given by name may have any suffix. Folders are listed by `list_audio`.
+
+    Returns:
+        Every file once, and the listings of the folders.
 
     Raises:
-        UserError: for a path that does not exist, or when there is no audio at all.
+        UserError: for a path that does not exist, or if there is no audio.
     """
     found: dict[str, None] = {}
     listings = []
@@ -146,14 +164,14 @@ def audio_files(inputs: Iterable[str | Path]) -> tuple[list[str], list[Listing]]
 
 
 def no_audio(listings: list[Listing]) -> str:
-    """The message for folders without audio, with the reason where there is one."""
+    """Return the message for folders without audio, with the reason if it is known."""
     told = [sentence for listing in listings for sentence in (*listing.warnings(), *listing.notes())]
     remedy = told[0] if told else f"Audio files end in {', '.join(AUDIO_SUFFIXES[:8])}, ..., at any depth."
     return f"The folder holds no audio.\nLooked in: {', '.join(listing.root for listing in listings)}\n{remedy}"
 
 
 def _above(root: str) -> set[tuple[int, int]]:
-    """The folders above a folder."""
+    """Identities of all parent folders of a folder."""
     path = os.path.realpath(system_path(root))
     found = set()
     while (parent := os.path.dirname(path)) != path:
@@ -173,7 +191,7 @@ def _identity(path: str | bytes) -> tuple[int, int]:
 def _is(question: Callable[[], bool]) -> bool:
     try:
         return question()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link to itself
         return False
 
 

@@ -1,8 +1,9 @@
-"""MPEG audio (mp1, mp2, mp3) as it lies in a file: every frame counted, in about 1 ms for 20 s of audio.
+"""MPEG audio (mp1, mp2, mp3): count all frames of a file, in about 1 ms for 20 s of audio.
 
-libsndfile (1.2.2) believes the frame count of a Xing or VBRI tag, and guesses from the size of the first frames where there is none. It then
-stops there, although the audio goes on: files of variable bit rate that were written into a pipe, files with a wrong tag, files joined from
-others. Headers as in ISO/IEC 11172-3, 2.4.1.3, and 13818-3.
+libsndfile (1.2.2) trusts the frame count of a Xing or VBRI tag. Without a tag it guesses the count
+from the size of the first frames. It stops there even if more audio follows: in files of variable
+bit rate written into a pipe, files with a wrong tag, and joined files. Headers follow ISO/IEC
+11172-3, 2.4.1.3, and 13818-3.
 """
 
 import mmap
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from semisupcon.audio.streams import Piece
 
-TRIMMED = 4095 + 4095 + 529 + 1152  # samples that a tag can ask the decoder to leave out at both ends
+TRIMMED = 4095 + 4095 + 529 + 1152  # maximum samples that a tag can remove at both ends
 _KBPS = {  # (MPEG-1, layer), and (MPEG-2 and 2.5, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -22,11 +23,15 @@ _KBPS = {  # (MPEG-1, layer), and (MPEG-2 and 2.5, layer)
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_IN_A_ROW = 3  # headers that must follow each other where a run begins
+_IN_A_ROW = 3  # consecutive headers that mark the beginning of a run
 
 
 class Header(NamedTuple):
-    """A frame header: which headers may follow it (version, layer, rate, mono), bytes and samples of the frame, rate in Hz."""
+    """A frame header.
+
+    ``kind`` (version and layer, rate index, mono) is equal in all frames of a run. ``size`` is in
+    bytes, ``samples`` per frame, ``sample_rate`` in Hz.
+    """
 
     kind: tuple[int, int, bool]
     size: int
@@ -35,7 +40,7 @@ class Header(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """The frame before the audio that counts what follows: its range in the file, and its counts of frames and bytes (0 for none)."""
+    """The frame with counts before the audio: byte range, and numbers of frames and bytes or 0."""
 
     start: int
     stop: int
@@ -44,7 +49,10 @@ class Tag(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What an MPEG file holds: ``frames`` of ``samples`` each, the runs of bytes ``(start, stop)`` that they fill, and its tag."""
+    """Contents of an MPEG file.
+
+    ``frames`` frames of ``samples`` samples each, their byte runs ``(start, stop)``, and the tag.
+    """
 
     frames: int
     samples: int
@@ -56,28 +64,32 @@ class Walk(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Samples a channel, before those are left out that the encoder added."""
+        """Samples per channel, including encoder delay and padding."""
         return self.frames * self.samples
 
     @property
     def cut(self) -> bool:
-        """Whether the tag counts frames that the file has lost. A tag whose count of bytes is right has a wrong count of frames."""
+        """Whether the tag counts frames that are missing from the file.
+
+        If the byte count of a tag is right, its frame count is wrong instead.
+        """
         if self.tag is None or self.tag.frames <= self.frames:
             return False
         return not 0 < self.tag.bytes <= self.end - self.tag.start
 
     def pieces(self, data: bytes) -> list[Piece]:
-        """The stream that decodes whole: a tag with the right count, then all frames.
+        """Return pieces that libsndfile decodes completely: a tag with the right count, all frames.
 
-        Without a tag libsndfile guesses from size; zeros at the end make it guess enough, and are not read.
+        Without a tag libsndfile guesses the length from the size. Zeros at the end make the guess
+        large enough; they are not decoded.
 
         Args:
-            data: the tag, or the first frame header where there is none.
+            data: the tag, or the first frame header if there is no tag.
         """
         at = max(data.find(b"Xing", 0, 64), data.find(b"Info", 0, 64)) if self.tag is not None else -1
         if at < 0 or not data[at + 7] & 1:
             first = header(data[:4])
-            assert first is not None  # a frame begins where `walk` found one
+            assert first is not None  # `walk` found a frame here
             return [*self.runs, 2 * self.frames * first.size]
         new = bytearray(data)
         new[at + 8 : at + 12] = self.frames.to_bytes(4, "big")
@@ -87,7 +99,10 @@ class Walk(NamedTuple):
 
 
 def header(four: bytes) -> Header | None:
-    """Read the four bytes of a frame header; None for others, and for the free format."""
+    """Parse the four bytes of a frame header.
+
+    Returns None for other bytes and for the free format.
+    """
     if len(four) < 4 or four[0] != 0xFF or four[1] & 0xE0 != 0xE0:
         return None
     version, layer = four[1] >> 3 & 3, 4 - (four[1] >> 1 & 3)
@@ -95,20 +110,27 @@ def header(four: bytes) -> Header | None:
     if version == 1 or layer == 4 or rate_index == 3 or kbps_index in (0, 15):
         return None
     first = version == 3
-    kbps, rate, padding = _KBPS[first, layer][kbps_index - 1], _RATES[version][rate_index], four[2] >> 1 & 1
+    kbps, rate, padding = (
+        _KBPS[first, layer][kbps_index - 1],
+        _RATES[version][rate_index],
+        four[2] >> 1 & 1,
+    )
     samples = 384 if layer == 1 else 576 if layer == 3 and not first else 1152
     size = (12000 * kbps // rate + padding) * 4 if layer == 1 else samples // 8 * 1000 * kbps // rate + padding
     return Header((four[1] & 0xFE, rate_index, four[3] >> 6 == 3), size, samples, rate)
 
 
 def tag_offset(four: bytes) -> int:
-    """Where in its frame a Xing or Info tag begins: after the side information."""
+    """Offset of a Xing or Info tag in its frame: after the side information."""
     mono = four[3] >> 6 == 3
     return 4 + ((17 if mono else 32) if four[1] >> 3 & 3 == 3 else (9 if mono else 17))
 
 
 def walk(path: str | bytes, start: int = 0, stop: int | None = None) -> Walk | None:
-    """Count the frames between two bytes of a file; None if there are none, or they are in the free format."""
+    """Count the frames between two bytes of a file.
+
+    Returns None if there are none, or if they are in the free format.
+    """
     size = os.path.getsize(path)
     stop = size if stop is None else min(stop, size)
     if stop - start < 4:
@@ -129,7 +151,7 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
         size = sizes.get(data[at + 1] << 8 | data[at + 2], 0) if at + 4 <= stop and data[at] == 0xFF else 0
         if size and at + size <= stop and (data[at + 3] >> 6 == 3) == mono:
             if size > 54 and (data[at + offset] in b"IX" or data[at + 36] == 86) and (found := _tag(data, at, size, offset)):
-                # A tag of a file that was joined on is no audio; decoders stop at it.
+                # The tag of a joined file is not audio; decoders stop at it.
                 tag = found if at == first else tag
                 runs.append((begin, at))
                 begin = at + size
@@ -145,11 +167,19 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
             mixed = _sync(data, at, stop, None) >= 0
             break
         begin = at = after
-    return Walk(count, head.samples, head.sample_rate, tuple(run for run in runs if run[0] < run[1]), tag, mixed, stop)
+    return Walk(
+        count,
+        head.samples,
+        head.sample_rate,
+        tuple(run for run in runs if run[0] < run[1]),
+        tag,
+        mixed,
+        stop,
+    )
 
 
 def _sizes(first: int, kind: tuple[int, int, bool]) -> Iterator[tuple[int, int]]:
-    """Bytes of a frame by the second and third byte of its header, for all headers of a kind."""
+    """Frame size by the second and third header byte, for all headers of a kind."""
     for protection in (0, 1):
         for third in range(256):
             second = kind[0] | protection
@@ -159,7 +189,10 @@ def _sizes(first: int, kind: tuple[int, int, bool]) -> Iterator[tuple[int, int]]
 
 
 def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | None) -> int:
-    """Where the next frames begin, those of a kind or of any; -1 for nowhere. Tags with a length are passed over."""
+    """Position of the next frames of a kind (None: of any kind); -1 if there are none.
+
+    Tags with a length are skipped.
+    """
     while 0 <= at < stop - 4:
         if data[at : at + 3] == b"ID3":
             at += 10 + sum(byte << shift for byte, shift in zip(data[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
@@ -175,12 +208,12 @@ def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | Non
 
 
 def _next(data: mmap.mmap, at: int, stop: int) -> int:
-    """The next byte that a frame or tag can begin with; only frames are looked for inside other data."""
+    """Next byte with which a frame can begin; tags inside other data are ignored."""
     return data.find(b"\xff", at, stop)
 
 
 def _row(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | None) -> bool:
-    """Whether frames of one kind follow each other from here on, up to the end if that comes sooner."""
+    """Whether consecutive frames of one kind begin here, or reach the end of the data."""
     for number in range(_IN_A_ROW):
         found = header(data[at : at + 4])
         if found is None or (kind is not None and found.kind != kind) or at + found.size > stop:

@@ -1,9 +1,11 @@
-"""Opening audio so that its length is true, its samples are numbers, and seeking is exact; everything that reads audio goes through `open_audio`.
+"""Open audio with a correct length, checked samples and exact seeking.
 
-Lengths that libsndfile (1.2.2) guesses or does not know are found: mp3 by walking its frame headers (`semisupcon.audio.mpeg`), FLAC, wav, au
-and caf of writers that died or wrote into a pipe (`semisupcon.audio.lengths`), Ogg streams one after the other (`semisupcon.audio.chains`).
+All code reads audio through `open_audio`. Lengths that libsndfile (1.2.2) guesses or does not know
+are determined: of mp3 by counting frame headers (`semisupcon.audio.mpeg`), of FLAC, wav, au and caf
+whose writer died or wrote into a pipe (`semisupcon.audio.lengths`), and of chained Ogg streams
+(`semisupcon.audio.chains`).
 
-What is opened is an `AudioFile`, whose samples are judged as they are read (`semisupcon.audio.values`).
+The result is an `AudioFile`, which checks samples as they are read (`semisupcon.audio.values`).
 """
 
 import contextlib
@@ -23,22 +25,26 @@ from semisupcon.audio.sniffing import CONVERTIBLE, content_of, why_no_file
 from semisupcon.audio.streams import Piece, stream_of
 from semisupcon.files import system_path
 
-RATES, MOST_CHANNELS = (1_000, 768_000), 64  # Hz; other headers are damaged, and would take a resampler minutes
-SHORTEST = 0.001  # seconds; less is a header without audio
-_UNKNOWN = 1 << 62  # libsndfile's largest count stands for a length that it does not know
+# Hz; other headers are damaged, and resampling from such rates would take minutes
+RATES, MOST_CHANNELS = (1_000, 768_000), 64
+SHORTEST = 0.001  # seconds; a shorter file is a header without audio
+_UNKNOWN = 1 << 62  # libsndfile reports an unknown length as its largest count
 
 
 @contextlib.contextmanager
 def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFile]:
-    """An open file whose ``frames`` are true.
+    """Open a file with the correct ``frames``.
 
     Args:
-        path: any file that libsndfile decodes, told by content and not by name.
-        frames: what an earlier look found, where the file has not changed since; spares the search for its length.
+        path: any file that libsndfile decodes; the format is detected from the content, not the
+            name.
+        frames: length from an earlier scan, if the file has not changed since; skips the search for
+            the length.
 
     Raises:
-        AudioError: naming the file, if it is missing, no audio, cut off, or says a sample rate or number of channels that no audio has; also
-            for what libsndfile complains of while it is in use. Its ``problem`` is the reason alone.
+        AudioError: names the file, if it is missing, not audio, cut off, or has an impossible
+            sample rate or number of channels; also for errors of libsndfile while the file is in
+            use. Its ``problem`` is the reason alone.
     """
     try:
         with _open(path, frames) as file:
@@ -46,17 +52,24 @@ def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFil
     except sf.SoundFileError as error:
         raise unusable(path, f"its data cannot be decoded ({reason(error)})") from error
     except OSError as error:
-        raise unusable(path, f"it cannot be read ({(error.strerror or str(error)).lower()})") from error
+        raise unusable(
+            path,
+            f"it cannot be read ({(error.strerror or str(error)).lower()})",
+        ) from error
 
 
 class _Plan(NamedTuple):
-    """How a file is opened: its streams, as pieces (None for the file itself) with their lengths, and how many samples may lack at its end."""
+    """How to open a file.
+
+    ``streams`` are pieces (None for the file itself) with lengths. ``slack`` is the number of
+    samples that may be missing at the end.
+    """
 
     streams: list[tuple[list[Piece] | None, int]]
     slack: int = 0
 
 
-# Training opens a file once a crop: what was found out is kept as long as the file stays the same.
+# Training opens a file for every crop, so plans are cached while the file is unchanged.
 _plans: dict[tuple[bytes, int, int], _Plan] = {}
 _MOST_PLANS = 4096
 
@@ -76,15 +89,19 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
             _plans.clear()
         _plans[stamp] = _plan(path, place)
     plan = _plans[stamp]
-    file = AudioFile(path, [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams], plan.slack)
+    file = AudioFile(
+        path,
+        [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams],
+        plan.slack,
+    )
     if file.frames < SHORTEST * file.samplerate:
         file.close()
-        raise unusable(path, f"no audio to speak of ({file.frames} samples)")
+        raise unusable(path, f"too short ({file.frames} samples)")
     return file
 
 
 def _as_it_is(place: bytes, known: int) -> Sound | None:
-    """The file as libsndfile opens it, where that reaches to its known length."""
+    """The file as libsndfile opens it, if it reaches its known length; None otherwise."""
     try:
         sound = _sound(place)
     except sf.SoundFileError:
@@ -96,7 +113,7 @@ def _as_it_is(place: bytes, known: int) -> Sound | None:
 
 
 def _first(sound: Sound, place: bytes) -> Callable[[], Sound]:
-    """A function that gives an open file, and opens it anew when called again."""
+    """Return a function that gives the open file first, and opens it again on later calls."""
     held = [sound]
     return lambda: held.pop() if held else _sound(place)
 
@@ -108,13 +125,16 @@ def _plan(path: str | Path, place: bytes) -> _Plan:
     except sf.SoundFileError as error:
         if (pieces := with_length(place)) is None:
             cut = claims_more_than_it_holds(place)
-            raise unusable(path, "truncated: it promises more than it holds" if cut else _no_audio(place, error)) from error
+            raise unusable(
+                path,
+                "truncated: shorter than its header states" if cut else _no_audio(place, error),
+            ) from error
         sound = _sound(place, pieces)
     with sound:
         form = sound.format, sound.subtype, sound.samplerate, sound.channels
     kind, subtype, rate, channels = form
     if not RATES[0] <= rate <= RATES[1] or channels > MOST_CHANNELS:
-        raise unusable(path, f"a header that no audio has ({rate} Hz, {channels} channels)")
+        raise unusable(path, f"an impossible header ({rate} Hz, {channels} channels)")
     slack = rate // 100
     if subtype.startswith("MPEG"):
         span = data_of_wav(place) if kind == "WAV" else (0, None)
@@ -122,10 +142,13 @@ def _plan(path: str | Path, place: bytes) -> _Plan:
             return _Plan([_mpeg(path, place, walk, sound.frames)], max(slack, 2304))
     pieces = pieces or with_length(place)
     if pieces is None and claims_more_than_it_holds(place):
-        raise unusable(path, "truncated: it promises more than it holds")
+        raise unusable(path, "truncated: shorter than its header states")
     if kind == "OGG" and len(links := chains.links(place)) > 1:
         return _Plan([([link], _length(path, place, [link], form)) for link in links], slack)
-    return _Plan([(pieces, sound.frames if pieces is None else _length(path, place, pieces, form))], slack)
+    return _Plan(
+        [(pieces, sound.frames if pieces is None else _length(path, place, pieces, form))],
+        slack,
+    )
 
 
 def _length(path: str | Path, place: bytes, pieces: list[Piece], form: tuple) -> int:
@@ -135,7 +158,12 @@ def _length(path: str | Path, place: bytes, pieces: list[Piece], form: tuple) ->
         return sound.frames
 
 
-def _mpeg(path: str | Path, place: bytes, walk: mpeg.Walk, found: int) -> tuple[list[Piece] | None, int]:
+def _mpeg(
+    path: str | Path,
+    place: bytes,
+    walk: mpeg.Walk,
+    found: int,
+) -> tuple[list[Piece] | None, int]:
     if walk.cut and walk.tag is not None:
         raise unusable(path, f"truncated: {walk.frames} of {walk.tag.frames} mp3 frames are there")
     if walk.mixed:

@@ -1,7 +1,8 @@
-"""mp3 decoding without a line on the terminal for every seek.
+"""Silence the messages of the mp3 decoder.
 
-libmpg123 writes to the process's standard error that a frame lacks bits whenever decoding begins in the middle of a file. That is so by design
-(those samples are dropped, see `semisupcon.audio.reading`), and libsndfile offers no way to tell it so.
+libmpg123 writes to standard error that a frame lacks bits whenever decoding begins in the middle of
+a file. This is expected (those samples are dropped, see `semisupcon.audio.reading`), and libsndfile
+has no option to turn the message off.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ _NOTES = re.compile(
 
 @contextlib.contextmanager
 def without_decoder_notes() -> Iterator[int]:
-    """Pass everything on that is written to standard error, but for libmpg123's notes; gives a descriptor of the real one."""
+    """Forward standard error without libmpg123's messages; yields a descriptor of the real one."""
     real, (source, sink) = os.dup(2), os.pipe()
     os.dup2(sink, 2)
     os.close(sink)
@@ -33,7 +34,7 @@ def without_decoder_notes() -> Iterator[int]:
     try:
         yield real
     finally:
-        os.dup2(real, 2)  # the last writer lets go: the thread ends
+        os.dup2(real, 2)  # closes the last writer, which ends the thread
         thread.join()
         os.close(source)
         os.close(real)

@@ -1,6 +1,7 @@
-"""Reading audio: any format of libsndfile, any span of it, as mono float32 at the rate asked for.
+"""Read any span of an audio file as mono float32 at a given sample rate.
 
-A span is read by seeking, without decoding what lies before it, and equals the same samples of the decoded file.
+A span is read by seeking, without decoding the audio before it, and equals the same samples of the
+fully decoded file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from semisupcon.errors import AudioError
 
 
 class AudioInfo(NamedTuple):
-    """What a file holds: frames (samples a channel), sample rate in Hz, channels."""
+    """Frames (samples per channel), sample rate in Hz, and channels of a file."""
 
     frames: int
     sample_rate: int
@@ -24,39 +25,56 @@ class AudioInfo(NamedTuple):
 
 
 def probe_file(path: str | Path) -> AudioInfo:
-    """Length and form of a file, without decoding it.
+    """Return length, sample rate and channels of a file without decoding it.
 
     Raises:
-        AudioError: if the file is missing or no audio.
+        AudioError: if the file is missing or not audio.
     """
     with open_audio(path) as file:
         return AudioInfo(file.frames, file.samplerate, file.channels)
 
 
-def read(path: str | Path, start: int = 0, frames: int | None = None, sample_rate: int | None = None) -> np.ndarray:
-    """A span of a file: mean of its channels, float32, in about [-1, 1].
+def read(
+    path: str | Path,
+    start: int = 0,
+    frames: int | None = None,
+    sample_rate: int | None = None,
+) -> np.ndarray:
+    """Read a span of a file: mean over channels, float32, in about [-1, 1].
 
     Args:
-        path: wav, flac, ogg, mp3 and whatever else libsndfile knows; told by content, not by name.
-        start: first sample, at the file's own rate.
-        frames: number of samples at the file's own rate; None reads to the end.
-        sample_rate: resample to this rate; None keeps the file's own.
+        path: wav, flac, ogg, mp3 or another format of libsndfile; detected from the content, not
+            the name.
+        start: first sample, at the sample rate of the file.
+        frames: number of samples at the sample rate of the file; None reads to the end.
+        sample_rate: resample to this rate; None keeps the sample rate of the file.
 
     Returns:
-        ``[frames]``, or about ``frames * sample_rate / own rate`` samples when resampled.
+        ``[frames]``, or about ``frames * sample_rate / own rate`` samples after resampling.
 
     Raises:
-        AudioError: if the file is missing, no audio or damaged, holds values that no audio has, or ends before the span does.
+        AudioError: if the file is missing, not audio or damaged, has impossible sample values, or
+            ends before the span does.
     """
     (audio,), own_rate = read_spans(path, [(start, frames)])
     return resample(audio, own_rate, sample_rate or own_rate)
 
 
-def read_spans(path: str | Path, spans: Sequence[tuple[int, int | None]], length: int | None = None) -> tuple[list[np.ndarray], int]:
-    """Several spans ``(start, frames)`` of one file, opened once: mono arrays at the file's own rate, and that rate; raises as `read`.
+def read_spans(
+    path: str | Path,
+    spans: Sequence[tuple[int, int | None]],
+    length: int | None = None,
+) -> tuple[list[np.ndarray], int]:
+    """Read several spans ``(start, frames)`` of one file, which is opened once.
 
     Args:
-        length: samples of the file where a scan has found them; spares looking for them again.
+        length: samples of the file from a scan; skips the search for the length.
+
+    Returns:
+        Mono arrays at the sample rate of the file, and that rate in Hz.
+
+    Raises:
+        AudioError: as `read`.
     """
     with open_audio(path, length) as file:
         return [_read_span(file, start, frames) for start, frames in spans], file.samplerate
@@ -72,10 +90,12 @@ def _read_span(file: AudioFile, start: int, frames: int | None) -> np.ndarray:
 
 
 def mono_blocks(file: AudioFile, frames: int | None = None) -> Iterator[np.ndarray]:
-    """The rest of an open file, or its next ``frames`` samples, averaged over channels: blocks ``[n]``.
+    """Iterate over the rest of an open file, or its next ``frames`` samples, in blocks ``[n]``.
+
+    Channels are averaged.
 
     Raises:
-        AudioError: if there are fewer, or values that no audio has.
+        AudioError: if there are fewer samples, or impossible sample values.
     """
     start, found = file.tell(), 0
     for block in file.blocks(frames):
@@ -88,11 +108,17 @@ def mono_blocks(file: AudioFile, frames: int | None = None) -> Iterator[np.ndarr
         )
 
 
-def resample(audio: np.ndarray, own_rate: int, sample_rate: int, samples: int | None = None) -> np.ndarray:
-    """Band-limited resampling (soxr, HQ) of ``[n]`` float32 at ``own_rate`` Hz.
+def resample(
+    audio: np.ndarray,
+    own_rate: int,
+    sample_rate: int,
+    samples: int | None = None,
+) -> np.ndarray:
+    """Resample ``[n]`` float32 at ``own_rate`` Hz with a band-limited filter (soxr, HQ).
 
     Args:
-        samples: exact length of the result, cut or continued with zeros by the sample or two that rounding leaves; None takes it as it comes.
+        samples: exact length of the result; a difference of one or two samples from rounding is cut
+            or padded with zeros. None keeps the length.
     """
     if own_rate != sample_rate and len(audio):
         audio = soxr.resample(audio, own_rate, sample_rate)
@@ -101,4 +127,13 @@ def resample(audio: np.ndarray, own_rate: int, sample_rate: int, samples: int | 
     return np.ascontiguousarray(audio, dtype=np.float32)
 
 
-__all__ = ["MP3_PREROLL", "AudioInfo", "mono_blocks", "open_audio", "probe_file", "read", "read_spans", "resample"]
+__all__ = [
+    "MP3_PREROLL",
+    "AudioInfo",
+    "mono_blocks",
+    "open_audio",
+    "probe_file",
+    "read",
+    "read_spans",
+    "resample",
+]

@@ -1,8 +1,9 @@
-"""What every file of a table really holds, found out before training and remembered.
+"""Check all files of a table before training, and cache the results.
 
-A training run must not meet an unreadable file in its third day, so each is looked at once when the table is made: the header, the last samples
-(a truncated file has none), the first ones that can be heard (a silent file has none) and, of float files, whether all samples are values that
-audio can have. The answers are kept in a cache by path, size and time of change.
+An unreadable file must not stop a run on its third day. Each file is therefore checked when the
+table is made: its header, its last samples (missing in a truncated file), its first audible samples
+(missing in a silent file) and, in float files, the values of all samples. The results are cached by
+path, size and modification time.
 """
 
 import logging
@@ -28,11 +29,11 @@ log = logging.getLogger(__name__)
 COLUMNS = ["frames", "sample_rate", "channels", "problem"]
 _TAIL = 4096
 _ANY_VALUE = ("FLOAT", "DOUBLE")
-_MANY = 2000  # files from which a progress bar is worth its line
+_MANY = 2000  # number of files from which a progress bar is shown
 
 
 class FileFacts(NamedTuple):
-    """Frames that can be decoded, sample rate in Hz, channels, and why the file is no use (empty when it is)."""
+    """Decodable frames, sample rate in Hz, channels, and the problem of the file ("" if usable)."""
 
     frames: int
     sample_rate: int
@@ -41,7 +42,7 @@ class FileFacts(NamedTuple):
 
 
 def examine(path: str) -> FileFacts:
-    """Look at one file; never raises for what is wrong with it."""
+    """Check one file. Problems of the file are returned, never raised."""
     frames = rate = channels = 0
     try:
         with open_audio(path) as file:
@@ -58,14 +59,14 @@ def examine(path: str) -> FileFacts:
 
 
 def _decodable(file: AudioFile) -> int:
-    """How many samples there are, of which the last few of an mp3 may be missing; raises if more are."""
+    """Number of decodable samples, within the last few of an mp3; raises if more are missing."""
     tail = min(file.frames, _TAIL)
     file.seek(file.frames - tail)
     return file.frames - tail + len(file.read(tail))
 
 
 def scan(paths: Sequence[str]) -> pd.DataFrame:
-    """Facts of files, from the cache where they have not changed.
+    """Return the facts of files, from the cache if they have not changed.
 
     Args:
         paths: absolute paths.
@@ -83,7 +84,11 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
         unknown = fresh["problem"].isna()
         if unknown.any():
             todo = fresh.loc[unknown, "path"].tolist()
-            fresh.loc[unknown, COLUMNS] = pd.DataFrame(_examine_all(todo, pool), columns=COLUMNS, index=fresh.index[unknown])
+            fresh.loc[unknown, COLUMNS] = pd.DataFrame(
+                _examine_all(todo, pool),
+                columns=COLUMNS,
+                index=fresh.index[unknown],
+            )
             _save(pd.concat([known[~known["path"].isin(fresh["path"])], fresh]), store)
     facts = fresh.set_index("path").loc[list(paths), COLUMNS].reset_index(drop=True)
     return facts.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64})
@@ -92,7 +97,16 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
 def _examine_all(paths: list[str], pool: ThreadPoolExecutor) -> list[FileFacts]:
     with without_decoder_notes() as real, os.fdopen(os.dup(real), "w") as terminal:
         hidden = None if len(paths) > _MANY else True
-        return list(tqdm(pool.map(examine, paths), total=len(paths), desc="Scanning audio", unit="file", file=terminal, disable=hidden))
+        return list(
+            tqdm(
+                pool.map(examine, paths),
+                total=len(paths),
+                desc="Scanning audio",
+                unit="file",
+                file=terminal,
+                disable=hidden,
+            )
+        )
 
 
 def _stamp(path: str) -> str:
@@ -107,7 +121,7 @@ def _load(store: Path) -> pd.DataFrame:
     columns = ["path", "stamp", *COLUMNS]
     try:
         return pd.read_parquet(store)[columns]
-    except Exception as error:  # whatever is wrong with a cache, it can be made again
+    except Exception as error:  # a damaged cache is computed again
         if os.path.exists(store):
             log.warning("The scan cache %s cannot be read (%s); scanning again.", store, error)
         return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
@@ -116,22 +130,27 @@ def _load(store: Path) -> pd.DataFrame:
 def _save(table: pd.DataFrame, store: Path) -> None:
     try:
         with atomic_path(store) as partial:
-            table.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64}).to_parquet(partial)
+            table.astype(
+                {"frames": np.int64, "sample_rate": np.int64, "channels": np.int64},
+            ).to_parquet(partial)
     except UserError as error:
-        log.warning("%s It is a cache, which SEMISUPCON_CACHE places elsewhere: the next run scans the audio again.", error)
+        log.warning(
+            "%s The cache is not saved, so the next run scans the audio again. SEMISUPCON_CACHE sets another folder for it.",
+            error,
+        )
 
 
 def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str) -> np.ndarray:
-    """Which files may be used ``[n]`` bool; those that may not are reported.
+    """Return which files can be used as ``[n]`` bool, and log the others.
 
     Args:
-        names: what to call the files.
-        facts: what `scan` found.
-        max_bad: greatest share of bad files, 0 to 1; one bad file is always allowed.
+        names: names of the files for messages.
+        facts: the result of `scan`.
+        max_bad: maximum share of bad files, 0 to 1; one bad file is always allowed.
         where: the folder, for the message.
 
     Raises:
-        UserError: if more are bad, with their number and the first five.
+        UserError: if more files are bad, with their number and the first five.
     """
     bad = (facts["problem"] != "").to_numpy()
     if not bad.any():
@@ -140,7 +159,9 @@ def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str
     first = "; ".join(listed[:5]) + ("; ..." if len(listed) > 5 else "")
     told = f"{len(listed)} of {len(bad)} audio files cannot be used: {first}"
     if len(listed) > max(1, math.floor(max_bad * len(bad))):
-        raise UserError(f"{told}\nIn: {where}\nReplace or remove them, or allow a greater share than {max_bad:g} with data.max_bad.")
+        raise UserError(
+            f"{told}\nIn: {where}\nReplace or remove them, or allow a greater share than {max_bad:g} with data.max_bad.",
+        )
     log.warning("%s (in %s). They are left out.", told, where)
     for line in listed[5:]:
         log.info("Left out: %s", line)

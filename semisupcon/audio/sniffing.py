@@ -1,11 +1,11 @@
-"""What a file is that cannot be decoded as audio, told by its first bytes."""
+"""Identify a file that cannot be decoded as audio by its first bytes."""
 
 import os
 import stat
 from pathlib import Path
 
 _BEGINNINGS = (
-    (b"version https://git-lfs", "a pointer of Git LFS, its content was not fetched"),
+    (b"version https://git-lfs", "a Git LFS pointer, its content was not downloaded"),
     (b"fLaC", "FLAC that is damaged"),
     (b"wvpk", "WavPack"),
     (b"MAC ", "Monkey's Audio"),
@@ -37,7 +37,7 @@ CONVERTIBLE = (
 
 
 def content_of(path: str | bytes | Path) -> str:
-    """What the file seems to be, such as "a web page (HTML)"; "" where that cannot be told.
+    """Return what the file seems to be, such as "a web page (HTML)"; "" if unknown.
 
     Raises:
         OSError: if it cannot be read.
@@ -89,10 +89,10 @@ def _after_id3(path: str | bytes | Path, head: bytes) -> str:
 
 
 def why_no_file(path: str | bytes | Path) -> str:
-    """Why a path cannot be read as a file: "not there", a link to nothing, a folder, a pipe; "" for a file.
+    """Return why a path is not a readable file: "not there", "a folder", ...; "" for a file.
 
     Raises:
-        OSError: if its folder may not be searched.
+        OSError: if its folder cannot be searched.
     """
     try:
         mode = os.stat(path).st_mode

@@ -1,4 +1,4 @@
-"""A file as a decoder should see it: some of its bytes, in their order, with others put in between."""
+"""A read-only stream made of parts of a file and of other bytes, as input for a decoder."""
 
 import io
 import os
@@ -14,11 +14,11 @@ Piece = bytes | int | tuple[int, int]
 
 
 class Pieces(io.RawIOBase):
-    """A read-only stream of pieces: bytes, ranges ``(start, stop)`` of a file, and numbers of zeros.
+    """A read-only stream of bytes, ranges ``(start, stop)`` of a file, and numbers of zero bytes.
 
     Args:
         path: the file.
-        pieces: what the stream holds, in order.
+        pieces: contents of the stream, in order.
 
     Raises:
         OSError: if the file cannot be opened.
@@ -45,13 +45,13 @@ class Pieces(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a byte, as in any file."""
+        """Move to a byte and return the position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._begins[-1]}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill a buffer as far as the present piece goes; 0 at the end."""
+        """Fill a buffer up to the end of the current piece; returns 0 at the end of the stream."""
         if self._at >= self._begins[-1]:
             return 0
         target = memoryview(buffer).cast("B")
@@ -70,7 +70,7 @@ class Pieces(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the file as well."""
+        """Close the stream and the file."""
         self._file.close()
         super().close()
 
@@ -80,5 +80,5 @@ def _size(piece: Piece) -> int:
 
 
 def stream_of(path: str | bytes | Path, pieces: Sequence[Piece]) -> io.BufferedReader:
-    """`Pieces` with a buffer, as libsndfile reads a few bytes at a time."""
+    """Return buffered `Pieces`: libsndfile reads a few bytes at a time."""
     return io.BufferedReader(Pieces(path, pieces), 1 << 16)

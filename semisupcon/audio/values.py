@@ -1,8 +1,10 @@
-"""Whether decoded samples can be audio, and whether anything is left of them once channels are averaged. One answer for all commands.
+"""Check whether decoded samples can be audio, and whether they are silent after averaging channels.
 
-Full scale is 1. A float file can go above it: field recorders keep some 24 dB in reserve, and a sum of a hundred tracks at full scale
-reaches 40 dB. What lies beyond `LIMIT` (40 dB, a magnitude of 100) is no level but another scale (8-bit samples reach 128, 16-bit ones
-32,768) or damage (1e29). One such sample makes the loss finite, the running variance of batch norm infinite, and all embeddings equal.
+Full scale is 1. A float file can exceed it: field recorders keep some 24 dB of headroom, and a sum
+of a hundred tracks at full scale reaches 40 dB. Values beyond `LIMIT` (40 dB, a magnitude of 100)
+have another scale (8-bit samples reach 128, 16-bit samples 32,768) or are damaged (1e29). One such
+sample leaves the loss finite, but makes the running variance of batch norm infinite and all
+embeddings equal.
 """
 
 import numpy as np
@@ -10,8 +12,13 @@ import numpy as np
 from semisupcon.errors import AudioError
 
 LIMIT = 100.0
-CANCELLED = 1e-4  # of the channels' power; two unrelated channels keep half of it, an inverted copy after lossy coding some 1e-5
-SILENT, OPPOSITE = "silence only", "silence once its channels are averaged: they have opposite phase"
+# share of the channels' power; two unrelated channels keep half of it, an inverted copy after lossy
+# coding about 1e-5
+CANCELLED = 1e-4
+SILENT, OPPOSITE = (
+    "silence only",
+    "silence once its channels are averaged: they have opposite phase",
+)
 _SCALES = {
     np.dtype(np.int16): (0, 1 << 15),
     np.dtype(np.int32): (0, 1 << 31),
@@ -21,20 +28,20 @@ _SCALES = {
 
 
 def problem_of(samples: np.ndarray) -> str:
-    """Why samples of any shape, full scale being 1, cannot be audio; "" if they can."""
+    """Return why samples of any shape (full scale 1) cannot be audio; "" if they can."""
     if not samples.size:
         return ""
     peak = max(float(samples.max()), -float(samples.min()))
     if peak <= LIMIT:
         return ""
     if not peak < np.inf:
-        return "infinite samples" if peak == np.inf else "samples that are not numbers"
+        return "infinite samples" if peak == np.inf else "NaN samples"
     scale = " (samples in the scale of integers?)" if peak <= 1 << 31 else ""
     return f"samples of magnitude {peak:.3g}, where full scale is 1{scale}"
 
 
 def power(samples: np.ndarray) -> tuple[float, float]:
-    """The sum of squares of ``[n, channels]``: of the mean of the channels, and of the channels, averaged."""
+    """Return the sum of squares of the channel mean of ``[n, channels]``, and of a mean channel."""
     if samples.shape[1] == 1:
         flat = samples[:, 0]
         return (both := float(np.dot(flat, flat))), both
@@ -43,21 +50,22 @@ def power(samples: np.ndarray) -> tuple[float, float]:
 
 
 def silence(of_mean: float, of_channels: float) -> str:
-    """`SILENT`, `OPPOSITE`, or "" for what can be heard, from the sums that `power` gives."""
+    """Return `SILENT`, `OPPOSITE`, or "" for audible sound, from the sums of `power`."""
     if of_channels == 0:
         return SILENT
     return OPPOSITE if of_mean < CANCELLED * of_channels else ""
 
 
 def waveform(samples: np.ndarray, name: str) -> np.ndarray:
-    """A waveform ``[T]`` that a program passes, as float32: integers of 8, 16 and 32 bits are scaled to [-1, 1), floats stay.
+    """Convert a waveform ``[T]`` to float32: integers are scaled to [-1, 1), floats are kept.
 
     Args:
-        samples: of int8, int16, int32, uint8 (128 is zero, as in wav), or floating point with full scale 1.
-        name: what to call it in messages.
+        samples: int8, int16, int32, uint8 (128 is zero, as in wav), or floating point with full
+            scale 1.
+        name: name for messages.
 
     Raises:
-        AudioError: for another shape or type, no samples, or values that no audio has.
+        AudioError: for another shape or type, no samples, or impossible values.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1:
@@ -73,5 +81,7 @@ def waveform(samples: np.ndarray, name: str) -> np.ndarray:
             "Give floating point in [-1, 1], or int16, int32, int8 or uint8 as audio files have them."
         )
     if problem := problem_of(samples):
-        raise AudioError(f"{name} cannot be used: {problem}.\nGive floating point in [-1, 1], or int16 as it is.")
+        raise AudioError(
+            f"{name} cannot be used: {problem}.\nGive floating point in [-1, 1], or int16 as it is.",
+        )
     return samples.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""From files and annotations to batches."""
+"""From annotations and audio files to batches."""
 
 from semisupcon.batch import Batch, DataFacts, labelled
 

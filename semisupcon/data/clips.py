@@ -1,4 +1,7 @@
-"""From rows of the table to tensors: reads exactly the samples that a batch shows, resamples them, and makes short clips long enough."""
+"""Turn rows of the table into tensors.
+
+Reads exactly the samples of the views, resamples them, and pads or repeats short clips.
+"""
 
 import os
 import time
@@ -13,7 +16,16 @@ from torch.utils.data import Dataset
 
 from semisupcon.audio.reading import read_spans, resample
 from semisupcon.batch import Batch
-from semisupcon.data.crops import Crops, Policy, adjacent, check_policy, gapped, independent, parts, whole
+from semisupcon.data.crops import (
+    Crops,
+    Policy,
+    adjacent,
+    check_policy,
+    gapped,
+    independent,
+    parts,
+    whole,
+)
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.random import view_of
@@ -23,46 +35,48 @@ T = TypeVar("T")
 
 
 class Samples(Protocol):
-    """Where the samples of a table's rows come from."""
+    """Source of the samples of a table's rows."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the samples: float32, or int16."""
+        """Type of the samples: float32 or int16."""
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Mono samples of spans ``(start, frames)``."""
+        """Return mono samples of spans ``(start, frames)``."""
 
     def name(self, row: int) -> str:
-        """What to call the clip."""
+        """Return the name of the clip for messages."""
 
 
 class FileAudio:
-    """Audio of a table's rows, read from its files.
+    """Audio of the rows of a table, read from files.
 
     Args:
-        rows: column ``path``, and ``frames`` where a scan has found them.
+        rows: column ``path``, and ``frames`` if a scan has found them.
     """
 
     dtype = torch.float32
-    patience = 1.0  # seconds before a file that cannot be read is tried once more
+    patience = 1.0  # seconds to wait before a file that cannot be read is read again
 
     def __init__(self, rows: pd.DataFrame):
-        # Arrays, not lists: workers share them without copying, as no reference count in them changes.
+        # Arrays, not lists: forked workers share them without copying, because reading an array
+        # does not change reference counts.
         self.paths = np.array([os.fsencode(path) for path in rows["path"]])
         self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Mono float32 of spans ``(start, frames)`` at the file's own rate; raises as `read`."""
+        """Return mono float32 of ``(start, frames)`` at the file's own rate; raises as `read`."""
         path, length = self.name(row), None if self.frames is None else int(self.frames[row])
         try:
             return read_spans(path, spans, length)[0]
         except AudioError:
-            # The scan found the file sound: network file systems stumble, and a run of days should not end for that.
+            # The scan could read the file. Network file systems fail now and then; that should not
+            # end a long run.
             time.sleep(self.patience)
             return read_spans(path, spans, length)[0]
 
     def name(self, row: int) -> str:
-        """What to call the clip."""
+        """Return the path of the clip."""
         return os.fsdecode(self.paths[row])
 
 
@@ -78,24 +92,28 @@ class ViewOptions(TypedDict):
 class Clips(Dataset):
     """The clips of a table as views of waveforms.
 
-    An item is ``(row, key)``; a list of them (what a batch sampler yields) gives a whole `Batch` at once through ``__getitems__``, so a loader
-    needs no collating of its own: ``DataLoader(clips, batch_sampler=..., collate_fn=as_is)``.
+    An item is ``(row, key)``. ``__getitems__`` takes a list of items (as a batch sampler yields)
+    and returns a `Batch`, so the loader must not collate:
+    ``DataLoader(clips, batch_sampler=..., collate_fn=as_is)``.
 
     Args:
         clips: with the columns ``path``, ``clip``, ``frames`` and ``sample_rate``.
         sample_rate: Hz of the waveforms.
-        samples: length of a view; None with the policies ``gapped``, ``parts`` and ``whole``, whose views are as long as their clips make
-            them (a number then limits the clip to a random stretch of that length, to which ``whole`` also fills shorter ones).
+        samples: length of a view. With the policies ``gapped``, ``parts`` and ``whole`` it may be
+            None: the views are then as long as their clips make them. A number limits the clip to a
+            random stretch of that length; ``whole`` also fills shorter clips up to it.
         views: number of views, V.
-        policy: how they are cut, see `semisupcon.data.crops`.
-        short_clips: what becomes of clips shorter than a view: repeated from their beginning (circular), followed by zeros (zero), or refused.
-        crop_fraction: of ``gapped``.
-        crop_overlap: of ``gapped``.
-        min_samples: batches of unequal views are padded with zeros to their longest, and to no less than this.
-        audio: where the samples come from; the files of the clips by default.
+        policy: how views are cut, see `semisupcon.data.crops`.
+        short_clips: treatment of clips shorter than a view: repeated from the beginning (circular),
+            padded with zeros (zero), or an error (refuse).
+        crop_fraction: for ``gapped``.
+        crop_overlap: for ``gapped``.
+        min_samples: batches of unequal views are padded with zeros to their longest view, and to at
+            least this length.
+        audio: source of the samples; the files of the clips by default.
 
     Raises:
-        ConfigError: for settings that do not go together.
+        ConfigError: for settings that do not fit each other.
         AudioError: with ``refuse``, for the first clip that is too short.
     """
 
@@ -114,16 +132,26 @@ class Clips(Dataset):
     ):
         check_policy(policy, views, crop_fraction, crop_overlap)
         if short_clips not in get_args(ShortClips):
-            raise ConfigError(f"data.short_clips must be one of {', '.join(get_args(ShortClips))}, got '{short_clips}'.")
+            raise ConfigError(
+                f"data.short_clips must be one of {', '.join(get_args(ShortClips))}, got '{short_clips}'.",
+            )
         self.fixed = policy in ("adjacent", "independent")
-        self.filled = self.fixed or (policy == "whole" and samples is not None)  # every view is `samples` long, whatever its clip is
+        # every view has `samples` samples
+        self.filled = self.fixed or (policy == "whole" and samples is not None)
         if self.fixed and (samples is None or samples < 1):
-            raise ConfigError(f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).")
-        self.sample_rate, self.samples, self.views, self.policy = sample_rate, samples, views, policy
+            raise ConfigError(
+                f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).",
+            )
+        self.sample_rate, self.samples, self.views, self.policy = (
+            sample_rate,
+            samples,
+            views,
+            policy,
+        )
         self.fraction, self.overlap, self.min_samples = crop_fraction, crop_overlap, min_samples
-        self.repeats = self.filled and short_clips == "circular"  # what fills them
+        self.repeats = self.filled and short_clips == "circular"  # repeated clips fill the views
         self.leaves_padding = not self.filled or short_clips == "zero"
-        self.pin_memory = False  # the loader sets it where batches are made in the process that trains
+        self.pin_memory = False  # set by the loader if batches are made in the training process
         self.audio: Samples = FileAudio(clips.table) if audio is None else audio
         columns = (clips.table[name].to_numpy(np.int64, copy=True) for name in ("clip", "frames", "sample_rate"))
         self.clip, self.frames, self.rates = map(torch.from_numpy, columns)
@@ -133,7 +161,7 @@ class Clips(Dataset):
 
     @property
     def view_samples(self) -> int:
-        """Samples of a view, where all views have the same number."""
+        """Number of samples of a view, if all views have the same number."""
         assert self.samples is not None
         return self.samples
 
@@ -151,7 +179,10 @@ class Clips(Dataset):
         return len(self.clip)
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
-        """One clip, without the batch dimension: audio ``[V, 1, T]``, length ``[V]``, targets ``[C]``, clip ``[]``, key ``[V]``."""
+        """Return one clip without the batch dimension.
+
+        Audio is ``[V, 1, T]``, length ``[V]``, targets ``[C]``, clip ``[]``, key ``[V]``.
+        """
         batch = self.__getitems__([item])
         return Batch(
             audio=batch["audio"][0],
@@ -162,25 +193,37 @@ class Clips(Dataset):
         )
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
-        """The batch of ``(row, key)`` pairs, ``[B, 2]``; keys as `make_keys` gives them for the first view."""
+        """Return the batch of ``(row, key)`` pairs ``[B, 2]``; keys are those of the first view."""
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
         keys = base[:, None] + torch.arange(self.views)
         crops = self.crops(rows, keys)
         starts, spans, joint = (part.tolist() for part in crops)
         views = [self._read(row, *crop) for row, *crop in zip(rows.tolist(), starts, spans, joint, strict=True)]
         audio, length = self._stack(views)
-        return Batch(audio=audio, length=length, targets=self.targets[rows], clip=self.clip[rows], key=keys)
+        return Batch(
+            audio=audio,
+            length=length,
+            targets=self.targets[rows],
+            clip=self.clip[rows],
+            key=keys,
+        )
 
     def crops(self, rows: Tensor, keys: Tensor) -> Crops:
-        """What a batch of ``rows [B]`` with ``keys [B, V]`` reads, in samples at each file's own rate."""
+        """Return the crops of ``rows [B]`` with ``keys [B, V]``, in samples at the file's rate."""
         frames, rates = self.frames[rows], self.rates[rows]
         if self.fixed:
             cut = adjacent if self.policy == "adjacent" else independent
             return cut(frames, rates, keys, self.view_samples, self.sample_rate)
         if self.samples is None:
             return self._inside(frames, keys)
-        # The clip is a random stretch of the allowed length, the same for all views.
-        stretch = independent(frames, rates, (keys - view_of(keys))[:, :1], self.samples, self.sample_rate)
+        # Cut a random stretch of the allowed length from the clip, the same for all views.
+        stretch = independent(
+            frames,
+            rates,
+            (keys - view_of(keys))[:, :1],
+            self.samples,
+            self.sample_rate,
+        )
         inside = self._inside(stretch.span[:, 0], keys)
         return inside._replace(start=inside.start + stretch.start)
 
@@ -190,7 +233,7 @@ class Clips(Dataset):
         return parts(frames, keys) if self.policy == "parts" else whole(frames, keys)
 
     def _read(self, row: int, starts: list[int], spans: list[int], joint: bool) -> list[np.ndarray]:
-        """The views of a clip at the target rate, each as long as it is."""
+        """Views of a clip at the target rate, each with its own length."""
         rate = int(self.rates[row])
         if joint:
             (stretch,) = self.audio.spans(row, [(starts[0], spans[0])])
@@ -207,14 +250,20 @@ class Clips(Dataset):
         return min(available, self.samples) if self.samples is not None else available
 
     def longest(self, length: Tensor) -> int:
-        """Samples T of a batch whose views hold ``length [B, V]``."""
+        """Return the samples T of a batch whose views have ``length [B, V]``."""
         return self.view_samples if self.filled else max(int(length.max()), self.min_samples)
 
     def _stack(self, views: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
-        """Audio ``[B, V, 1, T]`` and lengths ``[B, V]`` of views ``[B][V]`` of arrays."""
+        """Stack views ``[B][V]`` of arrays into audio ``[B, V, 1, T]`` and lengths ``[B, V]``."""
         length = torch.tensor([[len(view) for view in clip] for clip in views])
         longest = self.longest(length)
-        audio = torch.empty(*length.shape, 1, longest, dtype=self.audio.dtype, pin_memory=self.pin_memory)
+        audio = torch.empty(
+            *length.shape,
+            1,
+            longest,
+            dtype=self.audio.dtype,
+            pin_memory=self.pin_memory,
+        )
         out = audio.numpy()
         for b, clip in enumerate(views):
             for v, view in enumerate(clip):
@@ -225,5 +274,5 @@ class Clips(Dataset):
 
 
 def as_is(batch: T) -> T:
-    """What `Clips` returns needs no collating."""
+    """Return the batch unchanged: the collate function for `Clips`."""
     return batch

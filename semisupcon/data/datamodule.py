@@ -1,4 +1,4 @@
-"""The data of a run, from names of data sets to augmented batches on the device."""
+"""The LightningDataModule: from names of data sets to augmented batches on the device."""
 
 import hashlib
 from functools import partial
@@ -33,32 +33,36 @@ class AudioDataModule(L.LightningDataModule):
     """Labelled and unlabelled clips, mixed in every batch, as augmented views.
 
     Args:
-        sl_task: data set whose labels supervise (``python -m semisupcon data list``), or the import path of your own; null for none.
-        ssl_task: data set whose audio is the unlabelled pool; null for the audio under data_dir.
-        data_dir: folder of the audio, and of the data sets named, unless their kwargs hold root. With neither task nor folder the embedded
-            synthetic set is used.
-        sl_kwargs: root and options of sl_task (which published split, the original rule).
+        sl_task: data set of the labels (``semisupcon data list``), or your own import path; null:
+            none.
+        ssl_task: data set of the unlabelled pool; null for the audio under data_dir.
+        data_dir: folder of the audio, and of the named data sets unless their kwargs hold root.
+            Without tasks and folder the embedded synthetic set is used.
+        sl_kwargs: root and options of sl_task (for example its split).
         ssl_kwargs: root and options of ssl_task.
-        batch_size: clips a batch and process; each gives ``views`` views.
+        batch_size: clips per batch and process; each gives ``views`` views.
         num_workers: processes that read; 0 reads in the training process.
-        val_split: share of the training clips used for validation, in sources without validation clips of their own.
+        val_split: share of training clips for validation, in sources without validation clips.
         supervised_data_p: share of the labelled training clips that keep their label (p_s).
-        intrabatch_supervised_p: share of a batch that is labelled (b_s); 0 hides all labels, 1 uses labelled clips only.
+        intrabatch_supervised_p: labelled share of a batch (b_s); 0 hides labels, 1 uses only
+            labelled.
         fully_supervised: same as 1 for both shares, without any unlabelled clip.
-        aug_list: names of augmentations, or their class paths with arguments; null for none.
-        severity_modifier: how strong the named augmentations are; 0 leaves the audio as it is, 2 is the published strength.
-        target_length: length of a view in seconds; by default the encoder's.
-        target_sample_rate: Hz; by default the encoder's, which it may not differ from.
-        views: views a clip; by default as many as the objective needs.
-        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.crops`. Validation of whole is by parts: two views of
-            it would be the same.
-        short_clips: what becomes of clips shorter than a view: circular, zero or refuse.
-        crop_fraction: of view_policy gapped: length of a crop as a share of the clip.
-        crop_overlap: of view_policy gapped: crops apart (false), overlapping (true), or one after the other (null).
-        max_bad: greatest share of files that may be unusable; they are left out and named.
-        packed: folder that ``python -m semisupcon pack`` made; the clips are read from there, without decoding.
-        device_resident: keep the packed clips in the memory of the device, where they fit, and cut the views there.
-        seed: of validation and label subsets, order, crops and augmentations; None is 123, and in ``pretrain`` the run's ``seed_everything``.
+        aug_list: names of augmentations, or class paths with arguments; null for none.
+        severity_modifier: strength of named augmentations; 0 is no change, 2 the published
+            strength.
+        target_length: length of a view in seconds; by default that of the encoder.
+        target_sample_rate: Hz; by default that of the encoder; another rate is an error.
+        views: views per clip; by default the number that the objective needs.
+        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.crops`. For
+            whole, validation uses parts: two whole views would be equal.
+        short_clips: treatment of clips shorter than a view: circular, zero or refuse.
+        crop_fraction: for view_policy gapped: length of a crop as a share of the clip.
+        crop_overlap: for view_policy gapped: false for a gap, true for overlap, null for neither.
+        max_bad: maximum share of unusable files; they are left out and named.
+        packed: folder written by ``semisupcon pack``; clips are read from it without decoding.
+        device_resident: keep packed clips in device memory if they fit, and cut the views there.
+        seed: seed of validation and label subsets, order, crops and augmentations; None is 123, and
+            in ``pretrain`` the run's ``seed_everything``.
     """
 
     clips_type = Clips
@@ -111,21 +115,21 @@ class AudioDataModule(L.LightningDataModule):
         }
         self.packed, self.device_resident = packed, device_resident
         if device_resident and packed is None:
-            raise ConfigError("data.device_resident needs data.packed: make it with python -m semisupcon pack.")
+            raise ConfigError("data.device_resident needs data.packed: make it with semisupcon pack.")
         self.drawn: LabelledClips | None = None
         self.resident: Resident | None = None
         self.chain: Chain | None = None
 
     def bind(self, encoder: Any, views: int, most_views: int | None = None) -> None:
-        """Take from the model what was left open.
+        """Set the options that are left to the model.
 
         Args:
-            encoder: gives sample rate, shortest input, and the length of a view.
-            views: how many the objective needs; ``views`` may ask for more.
-            most_views: how many it can use; None is any number.
+            encoder: gives sample rate, shortest input, and length of a view.
+            views: number of views that the objective needs; the option ``views`` may be larger.
+            most_views: maximum number of views of the objective; None is any number.
 
         Raises:
-            ConfigError: for another sample rate, views that are too short for the encoder, or another number than the objective can use.
+            ConfigError: for another sample rate, too short views, or a wrong number of views.
         """
         if self.sample_rate is None:
             self.sample_rate = encoder.sample_rate
@@ -138,9 +142,9 @@ class AudioDataModule(L.LightningDataModule):
         if self.views < views:
             raise ConfigError(f"The objective compares {views} views of a clip, data.views is {self.views}.")
         if most_views is not None and self.views > most_views:
-            raise ConfigError(f"The objective compares {most_views} views of a clip and no more, data.views is {self.views}.")
+            raise ConfigError(f"The objective compares at most {most_views} views of a clip, data.views is {self.views}.")
         self.min_samples = encoder.min_samples
-        # Mistakes in the augmentations are told before files are scanned.
+        # Report mistakes in the augmentations before files are scanned.
         self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
         if self.target_length is None and self.view_options["policy"] in ("adjacent", "independent"):
             self.samples = encoder.segment_samples
@@ -151,7 +155,7 @@ class AudioDataModule(L.LightningDataModule):
             )
 
     def prepare_data(self) -> None:
-        """Of several processes, let one do first what is then remembered: render the synthetic set, scan files, check packed ones."""
+        """Do cached work in one process first: render synthetic audio, scan, check packed sets."""
         if self.trainer is not None and self.trainer.world_size > 1:
             self._found()
 
@@ -161,15 +165,15 @@ class AudioDataModule(L.LightningDataModule):
         return gather(*self.sources, max_bad=self.max_bad)
 
     def setup(self, stage: str | None = None) -> None:
-        """Draw the clips of the run and make the augmentations; raises what `gather`, `divide` and `Clips` raise."""
-        self._processes: WeakSet = WeakSet()  # those of an earlier run are not this one's
+        """Draw the clips and build the augmentations; raises as `gather`, `divide` and `Clips`."""
+        self._processes: WeakSet = WeakSet()  # one set a run
         if self.drawn is not None:
             return
         if self.sample_rate is None:
-            raise ConfigError("data.target_sample_rate is not given, and no encoder says it.")
+            raise ConfigError("data.target_sample_rate is not given, and no encoder sets it.")
         if self.target_length is not None:
             self.samples = round(self.target_length * self.sample_rate)
-        # Settings that cannot be are told before thousands of files are scanned.
+        # Report impossible settings before thousands of files are scanned.
         check_shares(self.draws["val_split"], self.draws["supervised_data_p"])
         share_out(self.batch_size, self.intrabatch_supervised_p, True, False)
         self.drawn = divide(self._found(), **self.draws, seed=self.seed)
@@ -185,7 +189,8 @@ class AudioDataModule(L.LightningDataModule):
             audio=audio,
         )
         self.clips = make(views=self.views or 2, **self.view_options)
-        # Retrieval between two views is measured whatever the objective needs, and without augmentation they must differ.
+        # Validation measures retrieval between two views for every objective. Without augmentation
+        # the two views must be different crops.
         apart: ViewOptions = {**self.view_options}
         if apart["policy"] == "whole":
             apart["policy"] = "parts"
@@ -197,12 +202,12 @@ class AudioDataModule(L.LightningDataModule):
             self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
 
     def _drawn(self) -> LabelledClips:
-        assert self.drawn is not None  # since setup()
+        assert self.drawn is not None  # set by setup()
         return self.drawn
 
     @property
     def facts(self) -> DataFacts:
-        """What criteria may know of the data; after `setup`."""
+        """Facts about the data for criteria; available after `setup`."""
         drawn = self._drawn()
         return DataFacts(
             classes=drawn.classes,
@@ -214,7 +219,7 @@ class AudioDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> EndlessLoader:
-        """Batches of training clips; begins where the trainer's count of batches stands."""
+        """Return the loader of training batches; it starts at the trainer's count of batches."""
         drawn = self._drawn()
         sampler = MixedBatchSampler(
             drawn.rows("train", source="labelled"),
@@ -230,7 +235,7 @@ class AudioDataModule(L.LightningDataModule):
         return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes)
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
-        """Every validation clip once, as two different crops, without augmentation; no loader where there are no such clips."""
+        """Loader of validation clips: two different crops each, not augmented; [] if none."""
         drawn = self._drawn()
         sequence = validation_batches(
             drawn.rows("val"),
@@ -251,7 +256,7 @@ class AudioDataModule(L.LightningDataModule):
         return self.augmented(heard) if training else heard
 
     def augmented(self, batch: Batch) -> Batch:
-        """A batch on its device with every view augmented, and with ``applied`` and ``parameters``."""
+        """Augment every view of a batch on its device, and add ``applied`` and ``parameters``."""
         if self.chain is None:
             return batch
         audio = batch["audio"]
@@ -263,7 +268,7 @@ class AudioDataModule(L.LightningDataModule):
             augmented, applied, parameters = self.chain.run(audio.flatten(0, 1), plan)
         audio = augmented.unflatten(0, views)
         if self.clips.leaves_padding:
-            # What an augmentation adds to the padding (noise, echoes) is no audio.
+            # Remove what augmentations add to the padding (noise, echoes).
             audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
         changed = {"audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
         return cast("Batch", {name: value for name, value in batch.items() if name != "plan"} | changed)
@@ -279,7 +284,7 @@ class AudioDataModule(L.LightningDataModule):
         if self.trainer is None or settings_of(self.trainer).overfit_batches:
             return 0
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
-        return cast("_ProcessedTracker", progress).processed  # of batches, always
+        return cast("_ProcessedTracker", progress).processed  # batches, for every type of progress
 
     def _loaded(self, clips: Clips) -> Clips | Places:
         return Places(clips) if self.resident is not None else clips
@@ -288,7 +293,7 @@ class AudioDataModule(L.LightningDataModule):
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _fingerprint(self) -> str:
-        """Of whatever decides which clips batch t holds and how they are cropped."""
+        """Digest of everything that determines the clips of batch t and their crops."""
         settings = (self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate, self.samples, self.views, self._rank()[1])
         digest = hashlib.blake2b(repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8)
         table = self._drawn().table[["clip", "frames", "split", "source"]]

@@ -1,10 +1,12 @@
-"""Which clips are trained on, with and without labels: validation and label subsets drawn from the clips found.
+"""Draw validation clips and label subsets from the clips of the sources.
 
-A clip that keeps its label is not in the unlabelled pool; one whose label ``supervised_data_p`` took away is. When every clip of the pool keeps
-its label, the pool is those clips with their labels hidden, so that ``intrabatch_supervised_p`` holds.
+A clip that keeps its label is not in the unlabelled pool; a clip that loses its label
+(``supervised_data_p``) is. If every clip of the pool keeps its label, the pool consists of the same
+clips with hidden labels, so that ``intrabatch_supervised_p`` holds.
 
-What differs from the published code (SemiSupCon's own splitter): ``supervised_data_p`` acts once and on training labels only; subsets are a
-function of seed and file names alone, and nested; no label is needed for self-supervision; no test clip is trained on by default or otherwise.
+Differences from the published code (SemiSupCon's splitter): ``supervised_data_p`` is applied once
+and only to training labels; subsets are nested and depend only on seed and file names;
+self-supervision needs no labels; test clips are never trained on.
 """
 
 import logging
@@ -31,24 +33,32 @@ class Draws(TypedDict):
 
 
 def divide(
-    clips: LabelledClips, val_split: float = 0.1, supervised_data_p: float = 1.0, fully_supervised: bool = False, seed: int = 123
+    clips: LabelledClips,
+    val_split: float = 0.1,
+    supervised_data_p: float = 1.0,
+    fully_supervised: bool = False,
+    seed: int = 123,
 ) -> LabelledClips:
-    """Draw validation and labels.
+    """Draw validation clips and labels.
 
     Args:
-        clips: what `gather` found.
-        val_split: share of the training clips that become validation, 0 <= p < 1, in sources without validation of their own.
-        supervised_data_p: share of the labelled training clips that keep their label; a smaller share lies inside a greater one.
-        fully_supervised: only labelled clips, all of them.
-        seed: of both draws.
+        clips: result of `gather`.
+        val_split: share of the training clips that become validation clips, 0 <= p < 1, in sources
+            without validation clips.
+        supervised_data_p: share of the labelled training clips that keep their label; smaller
+            shares are subsets of greater ones.
+        fully_supervised: use only labelled clips, and all of them.
+        seed: seed of both draws.
 
     Returns:
-        The clips of a run, sorted by source and path. Columns as those of ``clips``, with ``source`` (labelled or unlabelled) and ``split`` (train or
-        val) as drawn. Targets of unlabelled clips are NaN.
+        The clips of a run, sorted by source and path. Columns of ``clips``, with ``source``
+        (labelled or unlabelled) and ``split`` (train or val) as drawn. Targets of unlabelled clips
+        are NaN.
 
     Raises:
-        ConfigError: for a share out of its range, or labels asked for where there are none.
-        UserError: if no training clip is left, or the labelled source labels none.
+        ConfigError: for a share out of range, or if labels are required but there are none.
+        UserError: if no training clip is left, or the labelled source has no labelled training
+            clip.
     """
     check_shares(val_split, supervised_data_p)
     if fully_supervised and clips.kind is None:
@@ -57,7 +67,7 @@ def divide(
     if clips.kind is not None and not (clips.table["labelled"].astype(bool) & listed).any():
         raise UserError(
             f"data.sl_task '{clips.name}' labels no training clip; {int(listed.sum())} clips would be trained on without labels.\n"
-            f"In: {clips.root}\nCheck its layout with python -m semisupcon data check {clips.name}, or give no data.sl_task."
+            f"In: {clips.root}\nCheck its layout with semisupcon data check {clips.name}, or give no data.sl_task."
         )
     files = clips.table.assign(split=_with_validation(clips.table, val_split, seed))
     keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
@@ -65,11 +75,18 @@ def divide(
     training = (files["split"] == "train").to_numpy()
     parts = [(np.flatnonzero(keeps_label), "labelled"), (np.flatnonzero(unlabelled), "unlabelled")]
     if not fully_supervised and (keeps_label & training).any() and not (unlabelled & training).any():
-        log.info("data: every training clip is labelled; as unlabelled clips the same ones serve with their labels hidden.")
+        log.info(
+            "data: every training clip is labelled; the unlabelled clips are the same clips with hidden labels.",
+        )
         parts.append((np.flatnonzero(keeps_label & training), "unlabelled"))
-    rows = pd.concat([files.iloc[index].assign(source=source) for index, source in parts], ignore_index=True)
+    rows = pd.concat(
+        [files.iloc[index].assign(source=source) for index, source in parts],
+        ignore_index=True,
+    )
     if not (rows["split"] == "train").any():
-        raise UserError(f"No training clips are left.\nIn: {clips.root}\nLower data.val_split, or check the splits of the task.")
+        raise UserError(
+            f"No training clips are left.\nIn: {clips.root}\nLower data.val_split, or check the splits of the task.",
+        )
     targets = clips.targets[np.concatenate([index for index, _ in parts])]
     targets[rows["source"] == "unlabelled"] = np.nan
     _tell(rows, clips)
@@ -77,26 +94,36 @@ def divide(
 
 
 def hide_labels(clips: LabelledClips) -> LabelledClips:
-    """The clips of a run, each once, as unlabelled ones; classes and kind stay."""
+    """Return the clips of a run, each once, as unlabelled clips; classes and kind are kept."""
     table = clips.table.drop_duplicates("path").assign(source="unlabelled").sort_values("path", kind="stable")
-    return replace(clips, table=table, targets=np.full((len(table), len(clips.classes)), np.nan, np.float32))
+    return replace(
+        clips,
+        table=table,
+        targets=np.full((len(table), len(clips.classes)), np.nan, np.float32),
+    )
 
 
 def check_shares(val_split: float, supervised_data_p: float) -> None:
-    """Refuse shares out of their range; raises ConfigError."""
+    """Check the range of shares; raises ConfigError."""
     if not 0 <= val_split < 1:
         raise ConfigError(f"data.val_split must be at least 0 and below 1, got {val_split:g}.")
     if not 0 <= supervised_data_p <= 1:
-        raise ConfigError(f"data.supervised_data_p must lie between 0 and 1, got {supervised_data_p:g}.")
+        raise ConfigError(
+            f"data.supervised_data_p must lie between 0 and 1, got {supervised_data_p:g}.",
+        )
 
 
 def _ranks(clips: pd.Series, seed: int, purpose: str) -> np.ndarray:
-    """A seeded order of clips that depends on nothing but their names."""
-    return derive(torch.from_numpy(clips.to_numpy(dtype=np.int64, copy=True)), seed, purpose).numpy()
+    """Seeded order of clips that depends only on their names."""
+    return derive(
+        torch.from_numpy(clips.to_numpy(dtype=np.int64, copy=True)),
+        seed,
+        purpose,
+    ).numpy()
 
 
 def _first(rank: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
-    """Mask of the ``round(share * n)`` clips of lowest rank among n, at least one where the share is not zero."""
+    """Mask of the ``round(share * n)`` lowest ranks among n clips; at least one if share > 0."""
     candidates = np.flatnonzero(among)
     count = int(share * len(candidates) + 0.5)
     count = max(count, 1) if share > 0 and len(candidates) else count
@@ -106,7 +133,7 @@ def _first(rank: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
 
 
 def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Series:
-    """The split of every clip; sources without validation clips of their own give a share of their training clips."""
+    """Split of every clip; a source without validation clips gives some training clips."""
     split = files["split"].copy()
     rank = _ranks(files["clip"], seed, "validation")
     for members in (files["listed"], ~files["listed"]):
@@ -117,7 +144,7 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
         if group[training].is_unique:
             split[_first(rank, training, val_split)] = "val"
             continue
-        # Whole groups, in seeded order, until the share is reached.
+        # Take whole groups in seeded order until the share is reached.
         sizes = pd.Series(rank[training]).groupby(group[training].to_numpy()).agg(["min", "size"]).sort_values("min")
         taken = sizes.index[: max(1, int((sizes["size"].cumsum() <= val_split * training.sum() + 0.5).sum()))]
         if len(taken) < len(sizes):
@@ -126,18 +153,32 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
 
 
 def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
-    """Which clips are labelled in this run: all of validation, and a share of training."""
+    """Mask of labelled clips in this run: all of validation, and a share of training."""
     labelled = files["labelled"].to_numpy(bool)
     training = labelled & (files["split"] == "train").to_numpy()
-    return (labelled & ~training) | _first(_ranks(files["clip"], seed, "supervised"), training, share)
+    return (labelled & ~training) | _first(
+        _ranks(files["clip"], seed, "supervised"),
+        training,
+        share,
+    )
 
 
 def _tell(rows: pd.DataFrame, clips: LabelledClips) -> None:
     count = rows.groupby(["split", "source"]).size()
 
     def told(split: str) -> str:
-        labelled, unlabelled = count.get((split, "labelled"), 0), count.get((split, "unlabelled"), 0)
-        parts = [f"{labelled} clips labelled by {clips.name}"] * bool(labelled) + [f"{unlabelled} unlabelled clips"] * bool(unlabelled)
+        labelled, unlabelled = (
+            count.get((split, "labelled"), 0),
+            count.get((split, "unlabelled"), 0),
+        )
+        parts = [f"{labelled} clips labelled by {clips.name}"] * bool(labelled) + [
+            f"{unlabelled} unlabelled clips",
+        ] * bool(unlabelled)
         return " and ".join(parts) or "no clips"
 
-    log.info("data: training on %s, validating on %s (in %s).", told("train"), told("val"), clips.root)
+    log.info(
+        "data: training on %s, validating on %s (in %s).",
+        told("train"),
+        told("val"),
+        clips.root,
+    )

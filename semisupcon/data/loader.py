@@ -1,10 +1,11 @@
-"""The training loader: endless, and able to begin at any batch.
+"""The training loader: endless, and able to start at any batch.
 
-What has been trained on is counted by the trainer, not by the loader, which reads ahead: every time an iterator is asked for, the loader
-continues at the number of batches done, and goes on across the end of an epoch without stopping to read ahead.
+The loader reads ahead, so the trainer counts the trained batches. Each new iterator continues at
+this count. Reading ahead does not stop at the end of an epoch.
 
-Processes read ahead where decoding is the work; with no processes, a thread does, which is faster for packed audio: nothing crosses from one
-process to another, and samples go straight into the memory that the device copies from.
+Worker processes read ahead if decoding takes the time. Without workers a thread reads ahead. This
+is faster for packed audio: no data crosses between processes, and samples are written directly to
+pinned memory.
 """
 
 import logging
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Sequenced(Protocol):
-    """Rows and keys ``[B, 2]`` of batch after batch."""
+    """Rows and keys ``[B, 2]`` of consecutive batches."""
 
     def __iter__(self) -> Iterator[np.ndarray]: ...
 
@@ -42,21 +43,22 @@ def batches(
     keep_workers: bool = False,
     run: WeakSet | None = None,
 ) -> Iterable[Batch | PlacedBatch]:
-    """An iterable over the batches of a sequence, read ahead; the order is that of the sequence.
+    """Return an iterable over the batches of a sequence, read ahead and in its order.
 
     Args:
         clips: takes an element of the sequence in ``__getitems__``.
-        sequence: rows and keys ``[B, 2]`` of batch after batch; may be endless.
+        sequence: rows and keys ``[B, 2]`` of consecutive batches; may be endless.
         num_workers: processes that read; 0 reads in a thread.
-        pin_memory: whether batches lie in page-locked memory, for a device to copy from.
-        keep_workers: whether processes stay when the sequence ends, for the next time it is gone through.
+        pin_memory: whether batches are in page-locked memory, for copies to a device.
+        keep_workers: whether worker processes stay alive after the end of the sequence, for the
+            next iteration.
         run: shared by the loaders of a run, see `Processes`.
     """
     if num_workers == 0:
         return ReadAhead(clips, sequence, pin_memory)
     loader = Processes(
         clips,
-        batch_sampler=sequence,  # type: ignore[arg-type]  # arrays do as well as lists
+        batch_sampler=sequence,  # type: ignore[arg-type]  # arrays work like lists
         collate_fn=as_is,
         num_workers=num_workers,
         pin_memory=pin_memory,
@@ -69,7 +71,7 @@ def batches(
 
 
 class ReadAhead:
-    """Batches read by a thread, a few ahead of the one that is used; arguments as `batches`."""
+    """Batches read by a thread, a few ahead of the consumer; arguments as `batches`."""
 
     depth = 4
 
@@ -97,19 +99,21 @@ class ReadAhead:
 
 
 class EndlessLoader:
-    """Batches of a sampler, an epoch's worth for each ``iter``, in one sequence over all epochs.
+    """Batches of a sampler in one sequence over all epochs; each ``iter`` yields one epoch.
 
     Args:
         clips: see `batches`.
-        sequence: of all batches, from its ``start`` on.
-        batches_done: how many batches have been trained on so far, in the whole run; asked whenever an iterator is.
-        fingerprint: of what decides the sequence; stored in checkpoints, and compared when one is resumed.
+        sequence: sampler of all batches, beginning at its ``start``.
+        batches_done: returns the number of batches trained so far in the whole run; called for each
+            new iterator.
+        fingerprint: digest of everything that determines the sequence; stored in checkpoints, and
+            compared on resume.
         num_workers: see `batches`.
         pin_memory: see `batches`.
         run: see `batches`.
 
     Attributes:
-        failed: whether an exception came from here, so that the run stands between two steps.
+        failed: whether an exception was raised here, that is, between two training steps.
     """
 
     failed = False
@@ -126,18 +130,18 @@ class EndlessLoader:
     ):
         self.sequence, self.batches_done, self.fingerprint = sequence, batches_done, fingerprint
         self.loader = batches(clips, sequence, num_workers, pin_memory, run=run)
-        # The trainer shuts down the workers of an attribute of this name.
+        # The trainer shuts down the workers of an attribute with this name.
         self._iterator: Iterator[Batch | PlacedBatch] | None = None
         self._next = 0
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches per epoch."""
         return len(self.sequence)
 
     def __iter__(self) -> Iterator[Batch | PlacedBatch]:
         done = self.batches_done()
         if self._iterator is None or self._next != done:
-            self._iterator = None  # its workers, if any, end with it
+            self._iterator = None  # ends its workers
             self.sequence.start = self._next = done
             self._iterator = iter(self.loader)
         for _ in range(len(self)):
@@ -150,10 +154,12 @@ class EndlessLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of the data; the position itself is the trainer's count."""
+        """State for checkpoints; the position is the trainer's count."""
         return {"batches_done": self.batches_done(), "fingerprint": self.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Compare the checkpoint's data with this run's, and say so where they differ."""
+        """Compare the data of the checkpoint with this run, and warn if they differ."""
         if state.get("batches_done", 1) and state.get("fingerprint") != self.fingerprint:
-            log.warning("data: clips, batch size, seed or number of processes differ from the run that is resumed; it goes on with these.")
+            log.warning(
+                "data: clips, batch size, seed or number of processes differ from the resumed run; it continues with the new ones.",
+            )

@@ -1,10 +1,12 @@
-"""How labelled and unlabelled clips share a batch, and what an epoch is.
+"""Sample batches of labelled and unlabelled clips, and define the length of an epoch.
 
-Each source is an endless sequence of slots: slot j of a source of n clips holds element j mod n of the permutation of pass j div n. Batch t
-takes the next slots of both sources, in their fixed proportion. So every clip is seen once a pass, nothing is dropped where one pass or epoch
-meets the next, and a batch is a function of its number alone: a resumed run continues with the very batch that would have come next.
+Each source is an endless sequence of slots: slot j of a source of n clips is element j mod n of the
+permutation of pass j div n. Batch t takes the next slots of both sources, in fixed proportion.
+Every clip is therefore seen once per pass, no clip is dropped between passes or epochs, and a batch
+depends only on its number: a resumed run continues with the next batch.
 
-An epoch is the number of batches in which the source with the longer pass is gone through once; the other one is gone through several times.
+An epoch is the number of batches in which the source with the longer pass is seen once; the other
+source is seen several times.
 """
 
 import math
@@ -20,15 +22,16 @@ from semisupcon.random import make_keys, permutation
 class Source:
     """An endless shuffled sequence of the rows of one source.
 
-    A clip is not twice in a batch where one pass ends and the next begins inside it, as long as the source has a batch's worth of clips; with
-    fewer, clips must repeat, and do so in another pass (so cropped and augmented in another way).
+    A clip does not occur twice in a batch that contains the end of a pass, if the source has at
+    least a batch's worth of clips. With fewer clips they must repeat, in different passes and
+    therefore with different crops and augmentations.
 
     Args:
         rows: row numbers in the table.
-        clips: their stable hashes.
-        share: slots of this source in a batch, all ranks together.
-        seed: of the permutations and keys.
-        name: labelled or unlabelled; another sequence for each.
+        clips: stable hashes of the clips.
+        share: slots of this source per batch, over all ranks.
+        seed: seed of permutations and keys.
+        name: labelled or unlabelled; each has its own sequence.
     """
 
     def __init__(self, rows: np.ndarray, clips: np.ndarray, share: int, seed: int, name: str):
@@ -40,21 +43,25 @@ class Source:
         return len(self.rows)
 
     def slots(self, first: int, count: int) -> np.ndarray:
-        """Rows and keys ``[count, 2]`` of the slots from ``first`` on."""
+        """Return rows and keys ``[count, 2]`` of the slots starting at ``first``."""
         slots = np.arange(first, first + count)
         passes = slots // len(self)
-        position = np.concatenate([self.order(int(p))[slots[passes == p] % len(self)] for p in np.unique(passes)])
-        # Passes of the two sources are counted apart, so that a clip in both is not cropped the same way.
+        position = np.concatenate(
+            [self.order(int(p))[slots[passes == p] % len(self)] for p in np.unique(passes)],
+        )
+        # Count the passes of the two sources separately, so that a clip in both gets different
+        # crops.
         counted = torch.from_numpy(passes) + ((self.name == "unlabelled") << 32)
         keys = make_keys(self.seed, counted, torch.from_numpy(self.clips[position]), views=1)[:, 0]
         return np.stack([self.rows[position], keys.numpy()], axis=1)
 
     def order(self, number: int) -> np.ndarray:
-        """The permutation of a pass."""
+        """Return the permutation of a pass."""
         if number not in self._orders:
             order = self._raw(number)
             if number > 0 and len(self) >= self.share:
-                # In a source of three shares or more nothing near the end of a pass is ever moved: its raw order says what its last clips are.
+                # With three shares or more, clips near the end of a pass are never moved, so the
+                # raw order gives its last clips.
                 before = self._raw(number - 1) if len(self) >= 3 * self.share else self._chained(number - 1)
                 order = self._apart(order, before, number)
             self._orders[number] = order
@@ -66,7 +73,7 @@ class Source:
         return permutation(len(self), self.seed, self.name, number).numpy()
 
     def _chained(self, number: int) -> np.ndarray:
-        """The order of a pass of a small source, where each depends on the one before: forward from the latest one known."""
+        """Order of a pass of a small source, computed forward from the latest known pass."""
         known = max((p for p in self._orders if p <= number), default=0)
         order = self._orders[known] if known in self._orders else self._raw(0)
         for p in range(known + 1, number + 1):
@@ -74,8 +81,8 @@ class Source:
         return order
 
     def _apart(self, order: np.ndarray, before: np.ndarray, number: int) -> np.ndarray:
-        """``order`` with those clips moved back that the batch across the boundary already holds from the pass before."""
-        taken = number * len(self) % self.share  # slots of the shared batch that the pass before fills
+        """Move clips of ``order`` back that the shared batch already has from the previous pass."""
+        taken = number * len(self) % self.share  # slots of the shared batch from the previous pass
         if not taken:
             return order
         taken_clips = before[-taken:]
@@ -87,22 +94,25 @@ class Source:
 
 
 class MixedBatchSampler:
-    """Batches of labelled then unlabelled clips.
+    """Batches of labelled, then unlabelled clips.
 
     Args:
         labelled: rows of labelled clips ``[n]``, may be empty.
         unlabelled: rows of unlabelled clips ``[m]``, may be empty.
         clips: stable hash of every row of the table.
-        batch_size: clips a batch and rank.
-        intrabatch_supervised_p: share of labelled clips in a batch, rounded down as published, but at least one of each strictly between
-            0 and 1. A source that is empty gives its share to the other.
-        seed: of order and keys.
-        rank: this process, 0 <= rank < world_size; ranks take disjoint, equal shares of every source.
+        batch_size: clips per batch and rank.
+        intrabatch_supervised_p: share of labelled clips in a batch, rounded down as published;
+            strictly between 0 and 1 at least one clip of each source. If a source is empty, the
+            other gets its share.
+        seed: seed of order and keys.
+        rank: this process, 0 <= rank < world_size; ranks take disjoint, equal shares of every
+            source.
         world_size: number of processes.
-        start: number of the first batch that iteration yields.
+        start: number of the first batch of an iteration.
 
     Raises:
-        ConfigError: for a share outside 0..1, a batch too small to hold both, or labelled clips asked for where there are none.
+        ConfigError: for a share outside 0..1, a batch too small for both sources, or if labelled
+            clips are required but there are none.
     """
 
     def __init__(
@@ -117,21 +127,34 @@ class MixedBatchSampler:
         world_size: int = 1,
         start: int = 0,
     ):
-        shares = share_out(batch_size, intrabatch_supervised_p, len(labelled) > 0, len(unlabelled) > 0)
+        shares = share_out(
+            batch_size,
+            intrabatch_supervised_p,
+            len(labelled) > 0,
+            len(unlabelled) > 0,
+        )
         clips = np.asarray(clips)
-        self.batch_size, self.rank, self.world_size, self.start = batch_size, rank, world_size, start
+        self.batch_size, self.rank, self.world_size, self.start = (
+            batch_size,
+            rank,
+            world_size,
+            start,
+        )
         self.sources = [
             Source(rows, clips[rows], share * world_size, seed, name)
-            for rows, share, name in ((labelled, shares[0], "labelled"), (unlabelled, shares[1], "unlabelled"))
+            for rows, share, name in (
+                (labelled, shares[0], "labelled"),
+                (unlabelled, shares[1], "unlabelled"),
+            )
             if share
         ]
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches per epoch."""
         return max(math.ceil(len(source) / source.share) for source in self.sources)
 
     def batch(self, number: int) -> np.ndarray:
-        """Rows and keys ``[B, 2]`` of this rank's share of a batch."""
+        """Return rows and keys ``[B, 2]`` of this rank's part of a batch."""
         parts = []
         for source in self.sources:
             own = source.share // self.world_size
@@ -139,15 +162,20 @@ class MixedBatchSampler:
         return np.concatenate(parts)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Batches without end, from ``start`` on."""
+        """Yield batches without end, beginning at ``start``."""
         number = self.start
         while True:
             yield self.batch(number)
             number += 1
 
 
-def share_out(batch_size: int, intrabatch_supervised_p: float, has_labelled: bool, has_unlabelled: bool) -> tuple[int, int]:
-    """How many labelled and unlabelled clips a batch holds; raises as `MixedBatchSampler`."""
+def share_out(
+    batch_size: int,
+    intrabatch_supervised_p: float,
+    has_labelled: bool,
+    has_unlabelled: bool,
+) -> tuple[int, int]:
+    """Return the numbers of labelled and unlabelled clips; raises as `MixedBatchSampler`."""
     p = intrabatch_supervised_p
     if not 0 <= p <= 1:
         raise ConfigError(f"data.intrabatch_supervised_p must lie between 0 and 1, got {p:g}.")
@@ -161,23 +189,31 @@ def share_out(batch_size: int, intrabatch_supervised_p: float, has_labelled: boo
         only_labelled = p > 0 and has_labelled and (p == 1 or not has_unlabelled)
         return (batch_size, 0) if only_labelled else (0, batch_size)
     if batch_size < 2:
-        raise ConfigError("A batch of one clip cannot hold a labelled and an unlabelled one; raise data.batch_size.")
+        raise ConfigError(
+            "A batch of one clip cannot hold a labelled and an unlabelled clip; raise data.batch_size.",
+        )
     labelled = min(max(1, math.floor(batch_size * p + 1e-9)), batch_size - 1)
     return labelled, batch_size - labelled
 
 
 def validation_batches(
-    rows: np.ndarray, clips: np.ndarray, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    rows: np.ndarray,
+    clips: np.ndarray,
+    batch_size: int,
+    seed: int,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> list[np.ndarray]:
-    """Batches ``[B, 2]`` of rows and keys that go through validation clips once, in a fixed mixed order, in nearly equal batches.
+    """Return batches ``[B, 2]`` of rows and keys with all validation clips, in a fixed mixed order.
 
-    Every rank has equally many batches of equal sizes; where the clips do not divide evenly, the last ranks see a few of the first ones again.
+    Batches are nearly equal in size. Every rank has the same number of batches of the same sizes.
+    If the clips do not divide evenly, the last ranks repeat a few of the first clips.
     """
     if not len(rows):
         return []
     rows = np.asarray(rows)[permutation(len(rows), seed, "validation").numpy()]
     rows = rows[np.arange(math.ceil(len(rows) / world_size) * world_size) % len(rows)][rank::world_size]
     hashes = torch.from_numpy(np.asarray(clips)[rows])
-    # Pass -1: no training pass has that number.
+    # Pass -1 is never a training pass.
     keys = make_keys(seed, torch.full_like(hashes, -1), hashes, views=1)[:, 0].numpy()
     return np.array_split(np.stack([rows, keys], axis=1), math.ceil(len(rows) / batch_size))

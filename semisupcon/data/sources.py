@@ -1,9 +1,10 @@
-"""Which files there are to train on: ``sl_task``, ``ssl_task`` and ``data_dir`` made into one list, before anything is drawn.
+"""Combine ``sl_task``, ``ssl_task`` and ``data_dir`` into one table of files.
 
-A source is the clips of a task, a plain folder, or the embedded synthetic set. The labelled clips come from ``sl_task``. The unlabelled
-pool is ``ssl_task`` if named, else all audio under ``data_dir``, else what ``sl_task`` itself lists; with nothing given it is the embedded
-synthetic set. Files identify clips where sources overlap: a validation or test file of any task named is never trained on, nor is audio in
-folders that hold held-out clips only.
+A source is the clips of a task, a plain folder, or the embedded synthetic set. The labelled clips
+come from ``sl_task``. The unlabelled pool is ``ssl_task`` if given, otherwise all audio under
+``data_dir``, otherwise the clips of ``sl_task``. Without any of them it is the embedded synthetic
+set. If sources overlap, clips are identified by their files: a validation or test file of any named
+task is never trained on, nor is audio in folders with only held-out clips.
 """
 
 import logging
@@ -30,19 +31,20 @@ from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
 EMBEDDED_TASK = "synthetic_tags"
-FEW = 5  # files whose absence from the pool is told without a warning
+FEW = 5  # up to this number, left-out files are logged without a warning
 
 
 def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str) -> LabelledClips:
-    """The clips of a task.
+    """Load the clips of a task.
 
     Args:
         task: name or import path.
-        data_dir: its root, unless ``options`` hold ``root``. The synthetic tasks render themselves and take only the latter.
-        options: ``root``, and what the data set itself understands.
+        data_dir: root of the task, unless ``options`` hold ``root``. Synthetic tasks are rendered
+            and ignore it.
+        options: ``root``, and the options of the data set.
         argument: sl_task or ssl_task, for messages.
     """
-    find_task(task)  # a wrong name is told before anything is rendered or looked for
+    find_task(task)  # raises for a wrong name before anything is rendered or searched
     options = dict(options)
     root = options.pop("root", None if is_synthetic(task) else data_dir)
     if root is None and is_synthetic(task):
@@ -58,17 +60,17 @@ def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any],
 
 
 def is_synthetic(task: str) -> bool:
-    """Whether the project renders the clips of a task itself."""
+    """Whether the package renders the clips of a task."""
     return task.rsplit(".", 1)[-1].startswith("synthetic_")
 
 
 def embedded_source() -> LabelledClips:
-    """The synthetic set that the project renders itself."""
+    """Return the synthetic set that the package renders."""
     return task_source(EMBEDDED_TASK, None, {}, "ssl_task")
 
 
 def audio_in(folder: str | Path) -> LabelledClips:
-    """All audio under a folder, sorted, for training (hidden files and folders are none).
+    """List all audio under a folder as training clips, sorted and without hidden files and folders.
 
     Raises:
         DatasetNotFoundError: if there is no such folder.
@@ -87,9 +89,10 @@ def audio_in(folder: str | Path) -> LabelledClips:
 
 
 def located(clips: LabelledClips) -> pd.DataFrame:
-    """The clips of a source by their files. Columns path (absolute, links of folders followed), name, clip, split, group.
+    """Return the clips of a source with absolute paths.
 
-    ``clip`` is a hash of the name, which says nothing of where the source lies: it is the same after the source was moved or linked.
+    Columns: path (absolute, folder links resolved), name, clip, split, group. ``clip`` is a hash of
+    the name only, so it stays the same if the source is moved or linked.
     """
     drawn_from = portable(clips.table.get("listed_as", clips.table["path"]).astype(str).tolist())
     folder = cache(os.path.realpath)
@@ -106,7 +109,10 @@ def located(clips: LabelledClips) -> pd.DataFrame:
 
 
 def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
-    """Those of ``paths`` under the root of a task that it neither lists for training nor leaves free for self-supervision."""
+    """Return those of ``paths`` under the root of a task that may not be used for training.
+
+    These are files that the task neither lists for training nor leaves free for self-supervision.
+    """
     paths, table = set(paths), located(source)
     held_out = set(table.loc[table["split"] != "train", "path"]) & paths
     if not any(path.startswith(source.root + os.sep) for path in paths):
@@ -118,13 +124,13 @@ def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
 
 
 def _files(source: LabelledClips, names: list[str]) -> list[str]:
-    """Absolute paths of files under the root of a source, as `located` gives them."""
+    """Absolute paths of files under the root of a source, as in `located`."""
     table = pd.DataFrame({"path": names, "split": "train"})
     return located(LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=source.root))["path"].tolist()
 
 
 def _tell_left_out(root: str, beside: list[str], copies: list[str]) -> None:
-    """Say what is not in the pool, and why: as a warning where that is more than a few files."""
+    """Log the files that are left out of the pool and the reason; a warning for more than a few."""
     said = [
         f"{len(files)} {what} ({', '.join(os.path.relpath(path, root) for path in files[:3])}{', ...' * (len(files) > 3)})"
         for files, what in ((beside, "lie among held-out clips"), (copies, "are copies of listed clips by folder and name"))
@@ -143,20 +149,23 @@ def gather(
     ssl_kwargs: dict[str, Any] | None = None,
     max_bad: float = 0.01,
 ) -> LabelledClips:
-    """Find every file that may be trained or validated on, and look at it.
+    """Find and scan all files for training and validation.
 
     Args:
-        sl_task: data set whose labels supervise; None for self-supervision.
-        ssl_task: data set whose audio is the unlabelled pool; its labels are not looked at.
-        data_dir: root of both unless their kwargs hold ``root``; without ``ssl_task`` all audio under it is the pool.
+        sl_task: data set of the labels; None for self-supervision.
+        ssl_task: data set of the unlabelled pool; its labels are ignored.
+        data_dir: root of both unless their kwargs hold ``root``; without ``ssl_task`` the pool is
+            all audio under it.
         sl_kwargs: ``root``, and options of the labelled data set.
-        ssl_kwargs: the same of the pool's.
-        max_bad: greatest share of files that may be unusable; they are left out and named.
+        ssl_kwargs: ``root``, and options of the pool.
+        max_bad: maximum share of unusable files; they are left out and named.
 
     Returns:
-        Each file once, sorted by path. Columns: ``path`` (absolute), ``name`` (relative to its root), ``clip`` (63-bit hash of the name), ``group``,
-        ``split`` (train or val as the sources say), ``in_pool``, ``labelled``, ``frames``, ``sample_rate``, ``listed`` (by sl_task). Targets,
-        classes and kind are those of sl_task; a file without label has a NaN row.
+        Each file once, sorted by path. Columns: ``path`` (absolute), ``name`` (relative to its
+            root), ``clip`` (63-bit hash of the name), ``group``, ``split`` (train or val as in the
+            sources), ``in_pool``, ``labelled``, ``frames``, ``sample_rate``, ``listed`` (by
+            sl_task). Targets, classes and kind are those of sl_task; a file without label has a NaN
+            row.
 
     Raises:
         ConfigError: for an unknown task or option.
@@ -186,7 +195,7 @@ def _sources(
     sl_kwargs: dict[str, Any],
     ssl_kwargs: dict[str, Any],
 ) -> tuple[LabelledClips | None, LabelledClips]:
-    """The labelled source and the pool, as named or by default."""
+    """Labelled source and pool, as given or by default."""
     labelled = task_source(sl_task, data_dir, sl_kwargs, "sl_task") if sl_task else None
     if labelled is not None and ssl_task == sl_task and not ssl_kwargs:
         return labelled, labelled
@@ -201,16 +210,18 @@ def _sources(
 
 
 def _keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFrame:
-    """Every file that may be used, once, with what it may be used for.
+    """Table of all usable files, each once, with their use.
 
-    Columns: path, name, clip, group, split (train or val), in_pool, labelled, row (of ``labelled``, else NaN).
+    Columns: path, name, clip, group, split (train or val), in_pool, labelled, row (of ``labelled``,
+    else NaN).
     """
     table = located(pool).assign(in_pool=True, labelled=False, row=np.nan)
     if labelled is not None:
         listed = located(labelled)
         listed["row"] = np.arange(len(listed), dtype=float)
         listed["labelled"] = labelled.labelled
-        # Where both list a file the labelled source's name and split hold; but what the pool holds out is not trained on either.
+        # If both list a file, name and split of the labelled source are used. A file that the pool
+        # holds out is not trained on either.
         split_in_pool = listed["path"].map(dict(zip(table["path"], table["split"], strict=True)))
         training = listed["split"] == "train"
         listed["in_pool"] = split_in_pool.notna() & ~(training & (split_in_pool != "train"))
@@ -221,9 +232,10 @@ def _keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataF
 
 
 def without_copies(files: pd.DataFrame, labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFrame:
-    """The files without those that are the same recording as another, see `semisupcon.datasets.parsing.copies`.
+    """Remove copies of a recording, see `semisupcon.datasets.parsing.copies`.
 
-    A file that ``labelled`` lists stays. Of other copies the one stays that is held out: a test clip, or else a validation clip.
+    Files listed by ``labelled`` are kept. Of other copies a held-out one is kept: a test clip, or
+    else a validation clip.
     """
     others = pd.concat([located(source) for source in (labelled, pool) if source is not None]).drop_duplicates("path")
     others = others[~others["path"].isin(files["path"]) & (others["split"] != "train")].assign(split="test")
@@ -241,7 +253,7 @@ def without_copies(files: pd.DataFrame, labelled: LabelledClips | None, pool: La
 
 
 def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
-    """Files of two roots that happen to have the same relative path are two clips."""
+    """Give different clip hashes to files of two roots with the same relative path."""
     same, clip = table["clip"].isin(listed["clip"]).to_numpy(), table["clip"].to_numpy(copy=True)
     clip[same] = [stable_hash(f"unlabelled/{spelling(name)}") for name in table["name"][same]]
     return table.assign(clip=clip)

@@ -1,12 +1,14 @@
-"""Training from object storage: a packed set in LitData's chunks, of which only the samples that a batch shows are fetched.
+"""Train from object storage: fetch only the samples of the views, from LitData chunks.
 
-LitData keeps each clip whole in a chunk and serves any stretch of it by one range request (`TemporalArrayLoader`, `read_window`; natively from
-S3 and R2, elsewhere by keeping the chunk). Which clips and stretches those are stays with our sampler, so that everything that holds for audio
-on disk holds here: the mixture of labelled and unlabelled clips, a shuffle over the whole set, each rank and worker fetching nothing but its own
-batches, and a resume bit for bit with any number of workers. All windows of a batch are fetched at once, to hide how far away they are.
+LitData keeps each clip whole in a chunk and reads any stretch of it with one range request
+(`TemporalArrayLoader`, `read_window`; directly from S3 and R2, from other storage by caching the
+chunk). The sampler of this package chooses clips and stretches, so streaming has the same
+properties as audio on disk: the mixture of labelled and unlabelled clips, a shuffle over the whole
+set, each rank and worker fetches only its own batches, and resuming is bit-exact for any number of
+workers. All windows of a batch are fetched concurrently to hide latency.
 
-``python -m semisupcon stream PACKED OUT`` writes the folder; it goes to a bucket as it is, and trains with
-``--data.class_path StreamedDataModule --data.stream s3://bucket/folder``.
+``semisupcon stream PACKED OUT`` writes the folder from a packed set. Upload it unchanged to a
+bucket and train with ``--data.class_path StreamedDataModule --data.stream s3://bucket/folder``.
 """
 
 import asyncio
@@ -36,8 +38,8 @@ from semisupcon.files import atomic_path, disk_errors, leftovers, sync
 from semisupcon.locks import LOCK, folder_lock
 
 CHUNK_BYTES = 1 << 26
-CHUNKS = "index.json"  # LitData's own index
-# How `write_stream` writes clips. LitData can also store pickles, and its index can name classes to import.
+CHUNKS = "index.json"  # index of LitData
+# Format of `write_stream`. LitData also supports pickles, and its index can name classes to import.
 _FORM = {"compression": None, "encryption": None, "data_format": ["bytes"], "item_loader": "TemporalArrayLoader"}
 _FIELDS = {
     "version": 1,
@@ -45,11 +47,11 @@ _FIELDS = {
     "field_order": ["audio"],
     "groups": [["audio"]],
 }
-# What `write_stream` writes before the header.
+# Files that `write_stream` writes before the header.
 _OF_A_STREAM = re.compile(r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock")
 _LEAF = [1, {"type": None, "context": None, "children_spec": []}]
 Stretch = tuple[int, int, int]  # row, start and frames
-AT_ONCE = 64  # requests under way a process
+AT_ONCE = 64  # concurrent requests per process
 log = logging.getLogger(__name__)
 
 
@@ -57,19 +59,20 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
     """Copy a packed set into chunks that LitData can stream.
 
     Args:
-        packed: what ``python -m semisupcon pack`` made.
-        out: a new folder: chunks, LitData's ``index.json``, and the index of the packed set.
-        chunk_bytes: size of a chunk, at least; clips are not cut in two.
+        packed: folder written by ``semisupcon pack``.
+        out: a new folder for the chunks, LitData's ``index.json``, and the index of the packed set.
+        chunk_bytes: minimum size of a chunk; clips are not split.
 
     Raises:
-        UserError: if the folder is not empty, the packed set is not sound, or the disk is full or read-only.
+        UserError: if the folder is not empty, the packed set is damaged, or the disk is full or
+            read-only.
     """
     packed, out = Path(packed), Path(out)
     files = Packed(packed).clips.table
     if out.exists() and not out.is_dir():
-        raise UserError(f"The output is a file and no folder.\nIn: {out}\nGive a new folder.")
+        raise UserError(f"The output is a file, not a folder.\nIn: {out}\nGive a new folder.")
     with folder_lock(out, "stream", "give another folder"):
-        # Without the header it is what a killed stream left.
+        # Without a header, these files were left by an interrupted stream.
         begun = [path for path in out.iterdir() if _OF_A_STREAM.fullmatch(path.name)] if not (out / HEADER).exists() else []
         if set(out.iterdir()) - {out / LOCK, *begun, *leftovers(out)}:
             raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
@@ -98,16 +101,20 @@ def _write_chunks(packed: Path, out: Path, files: pd.DataFrame, chunk_bytes: int
         writer.merge()
         for path in out.iterdir():
             sync(path)
-    for name in (INDEX, TARGETS, HEADER):  # The header last: without it the set is not complete.
+    # Write the header last: without it the set is incomplete.
+    for name in (INDEX, TARGETS, HEADER):
         with atomic_path(out / name) as partial:
             shutil.copyfile(packed / name, partial)
 
 
 class StreamedSet(Packed):
-    """The index of a set in object storage; attributes and errors as `Packed`. Each clip's ``record`` is its number in the chunks.
+    """The index of a set in object storage; attributes and errors as `Packed`.
+
+    The ``record`` of a clip is its number in the chunks.
 
     Args:
-        url: where `write_stream`'s folder lies: a path, or ``s3://``, ``r2://``, ``gs://``, ``azure://``, as LitData has it.
+        url: location of the folder from `write_stream`: a path, or ``s3://``, ``r2://``, ``gs://``,
+            ``azure://``, as in LitData.
     """
 
     def __init__(self, url: str):
@@ -123,14 +130,15 @@ class StreamedSet(Packed):
         self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
 
     def _check_shards(self, files: pd.DataFrame) -> None:
-        """The chunks are far away; a window that cannot be read whole is an error when it is asked for."""
+        """Skip the check: the chunks are remote. Reading a damaged window raises an error."""
 
 
 def check_chunks(index: Path, url: str) -> None:
-    """Refuse an index of chunks that `write_stream` cannot have written, before LitData reads it.
+    """Check that `write_stream` can have written an index of chunks, before LitData reads it.
 
     Raises:
-        UserError: for another layout than arrays of 16-bit samples, or a chunk whose name leads out of the folder.
+        UserError: for a layout other than arrays of 16-bit samples, or a chunk name that leads out
+            of the folder.
     """
     problem = None
     try:
@@ -156,17 +164,17 @@ def _download(url: str, name: str, folder: Path) -> None:
         raise DatasetNotFoundError(
             "A streamed set",
             f"{url}/{name}",
-            f"({' '.join(str(error).split())[:200]}) Make it with: python -m semisupcon stream PACKED OUT",
+            f"({' '.join(str(error).split())[:200]}) Make it with: semisupcon stream PACKED OUT",
         ) from error
 
 
 class StreamedAudio:
-    """Audio of a table's rows, fetched by stretches.
+    """Audio of the rows of a table, fetched in stretches.
 
     Args:
         url: see `StreamedSet`.
         rows: columns ``record`` and ``name``.
-        cache_dir: where storages without range requests keep their chunks; None is LitData's own.
+        cache_dir: cache of chunks for storage without range requests; None is LitData's default.
     """
 
     dtype = torch.int16
@@ -178,10 +186,10 @@ class StreamedAudio:
         self._source: Any = None
 
     def fetch(self, wanted: Sequence[Stretch]) -> dict[Stretch, np.ndarray]:
-        """int16 samples of each ``(row, start, frames)``, all fetched at once.
+        """Return int16 samples of each ``(row, start, frames)``, fetched concurrently.
 
         Raises:
-            AudioError: naming the clip, for a stretch that cannot be had.
+            AudioError: names the clip of a stretch that cannot be fetched.
         """
         if self._source is None:
             from litdata import StreamingDataset
@@ -191,7 +199,7 @@ class StreamedAudio:
         return asyncio.run(self._fetch(wanted))
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """int16 samples of spans ``(start, frames)`` of one clip; raises as `fetch`."""
+        """Return int16 samples of spans ``(start, frames)`` of one clip; raises as `fetch`."""
         wanted = [(row, start, frames) for start, frames in spans]
         found = self.fetch(wanted)
         return [found[stretch] for stretch in wanted]
@@ -211,7 +219,7 @@ class StreamedAudio:
         return dict(zip(wanted, await asyncio.gather(*(window(*which) for which in wanted)), strict=True))
 
     def name(self, row: int) -> str:
-        """What to call the clip."""
+        """Return the name of the clip for messages."""
         return self.names[row].decode()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -219,7 +227,7 @@ class StreamedAudio:
 
 
 class _Fetched:
-    """The stretches of one batch, in the place of the audio that they came from."""
+    """The stretches of one batch as source of samples."""
 
     dtype = torch.int16
 
@@ -235,7 +243,7 @@ class _Fetched:
 
 
 class StreamedClips(Clips):
-    """`Clips` over `StreamedAudio`: fetches the stretches of a batch together, then cuts as ever."""
+    """`Clips` over `StreamedAudio`: fetches the stretches of a batch at once, then cuts views."""
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
@@ -261,10 +269,10 @@ class StreamedDataModule(AudioDataModule):
     Args:
         stream: see `StreamedSet`.
         cache_dir: see `StreamedAudio`.
-        options: those of `AudioDataModule`, but for ``packed`` and ``device_resident``.
+        options: options of `AudioDataModule` except ``packed`` and ``device_resident``.
 
     Raises:
-        ConfigError: for an option that is about audio on disk.
+        ConfigError: for an option for audio on disk.
     """
 
     clips_type = StreamedClips
@@ -272,11 +280,11 @@ class StreamedDataModule(AudioDataModule):
     def __init__(self, stream: str, cache_dir: str | None = None, **options: Any):
         super().__init__(**options)
         if self.packed is not None:
-            raise ConfigError("data.stream and data.packed are two places for the same audio; give one of them.")
+            raise ConfigError("data.stream and data.packed are both sources of the audio; give only one of them.")
         self.stream, self.cache_dir = stream, cache_dir
 
     def prepare_data(self) -> None:
-        """Nothing: the set is made."""
+        """Do nothing: the set exists."""
 
     def _found(self) -> LabelledClips:
         return StreamedSet(self.stream).check_request(*self.sources[:2], self.sample_rate)

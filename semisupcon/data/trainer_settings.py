@@ -1,10 +1,10 @@
-"""Settings of Lightning's Trainer that its connectors set, where a type checker does not see them."""
+"""Typed access to settings of Lightning's Trainer that its connectors set at run time."""
 
 from typing import Any, Protocol, cast
 
 
 class TrainerSettings(Protocol):
-    """Attributes of ``pytorch_lightning.Trainer``, by the names of its arguments."""
+    """Attributes of ``pytorch_lightning.Trainer`` with the names of its arguments."""
 
     fast_dev_run: bool | int
     overfit_batches: int | float
@@ -13,5 +13,5 @@ class TrainerSettings(Protocol):
 
 
 def settings_of(trainer: object) -> TrainerSettings:
-    """The same trainer."""
+    """Return the trainer, typed as `TrainerSettings`."""
     return cast("TrainerSettings", trainer)

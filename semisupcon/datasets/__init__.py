@@ -1,4 +1,4 @@
-"""Data sets by name, one file each."""
+"""Data sets by name, one file per data set."""
 
 import importlib
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from semisupcon.datasets.parsing.returned import checked
 from semisupcon.datasets.parsing.splits import group_split, stratified_folds, stratified_split
 from semisupcon.errors import ConfigError, nearest
 
-# module -> its tasks, functions from a root folder to LabelledClips; a module is imported when one of its tasks is asked for.
+# module -> its tasks, functions from a root folder to LabelledClips. A module is imported when one
+# of its tasks is requested.
 MODULES: dict[str, tuple[str, ...]] = {
     "any_table": ("csv",),
     "audiomnist": ("audiomnist_digit", "audiomnist_speaker"),
@@ -37,7 +38,13 @@ MODULES: dict[str, tuple[str, ...]] = {
     "mtg_jamendo": ("mtg_genre", "mtg_instr", "mtg_mood", "mtg_top50"),
     "nsynth": ("nsynth_instr", "nsynth_instr_family", "nsynth_pitch", "nsynth_qualities"),
     "speech_commands": ("speech_commands",),
-    "synthetic": ("synthetic_affect", "synthetic_instrument", "synthetic_pitch", "synthetic_polyphony", "synthetic_tags"),
+    "synthetic": (
+        "synthetic_affect",
+        "synthetic_instrument",
+        "synthetic_pitch",
+        "synthetic_polyphony",
+        "synthetic_tags",
+    ),
     "vocalset": ("vocalset_singer", "vocalset_technique"),
     "voxceleb": ("voxceleb1",),
 }
@@ -45,28 +52,38 @@ TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks i
 
 
 def find_task(task: str) -> Callable[..., LabelledClips]:
-    """The function of a task by its name, or by its import path (``my.module.function``).
+    """Return the function of a task by its name or import path (``my.module.function``).
 
     Raises:
-        ConfigError: for a name that is unknown, with the nearest known one, or an import path that leads nowhere.
+        ConfigError: for an unknown name, with the most similar known one, or a path that cannot be
+            imported.
     """
     path = TASKS.get(task, task)
     module, _, function = path.rpartition(".")
     if not module:
-        raise ConfigError(f"Unknown task '{task}'.{nearest(task, TASKS)}\nKnown tasks: python -m semisupcon data list")
+        raise ConfigError(
+            f"Unknown task '{task}'.{nearest(task, TASKS)}\nKnown tasks: semisupcon data list",
+        )
     try:
         found = getattr(importlib.import_module(module), function)
     except (ModuleNotFoundError, AttributeError) as error:
-        if task in TASKS:  # A package is missing.
+        if task in TASKS:  # a package is missing
             raise
-        raise ConfigError(f"Task '{task}' names no function that can be imported: {error}") from error
+        raise ConfigError(
+            f"Task '{task}' names no function that can be imported: {error}",
+        ) from error
     if not callable(found):
-        raise ConfigError(f"Task '{task}' is {type(found).__name__}, not a function from a folder to LabelledClips.")
+        raise ConfigError(
+            f"Task '{task}' is {type(found).__name__}, not a function from a folder to LabelledClips.",
+        )
     return found
 
 
 def read_annotations(task: str, root: str | Path | None, **options: Any) -> LabelledClips:
-    """What the annotation files of a task say, wherever its clips are. Arguments and errors as `load_annotations`, but for absent clips."""
+    """Read the annotations of a task without looking for its clips.
+
+    Arguments and errors as `load_annotations`, except for missing clips.
+    """
     function = find_task(task)
     options = typed_options(task, function, options)
     root = Path(root).expanduser() if root is not None else None
@@ -89,17 +106,18 @@ def load_annotations(
 
     Args:
         task: name or import path.
-        root: folder of the data set; the synthetic tasks render themselves when it is None.
-        max_missing: greatest share of listed clips that may be absent; fewer are dropped with a warning.
-        options: what this data set alone understands (which published split, the original rule).
+        root: folder of the data set; None for synthetic tasks, which are rendered.
+        max_missing: maximum share of listed clips that may be missing; missing clips are dropped
+            with a warning.
+        options: options of this data set (for example its split).
 
     Returns:
-        Clips whose every ``path`` exists under ``root``, whatever the extension that the official list gives it.
+        Clips whose ``path`` exists under ``root``, with any extension.
 
     Raises:
         ConfigError: for an unknown task or option.
-        DatasetNotFoundError: if the root, or a file in it, is missing, or too many clips are.
-        AnnotationError: if an annotation file says something that cannot be read.
+        DatasetNotFoundError: if the root or an annotation file is missing, or too many clips are.
+        AnnotationError: if an annotation file cannot be read.
     """
     clips = replace(read_annotations(task, root, **options), name=task)
     return clips if root is None else resolve(clips, Path(root).expanduser(), max_missing)

@@ -1,4 +1,4 @@
-"""Any table of clips: one row a clip, columns for its path, its labels, and, where there are any, its split and its group."""
+"""Any table of clips: one row per clip, with path and labels, and optionally split and group."""
 
 import logging
 import re
@@ -19,12 +19,19 @@ from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from semisupcon.kinds import KINDS
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # Not nan and inf, which have no place in an order or are words.
+# without nan and inf: they have no order, or are words
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 log = logging.getLogger(__name__)
 NO_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"})
 
 
-@card(kind="any", classes=None, split="a column, or seeded and stratified", metric="by kind", licence="yours")
+@card(
+    kind="any",
+    classes=None,
+    split="a column, or seeded and stratified",
+    metric="by kind",
+    licence="yours",
+)
 def csv(
     root: Path,
     file: str | None = None,
@@ -46,28 +53,33 @@ def csv(
 
     Args:
         root: folder that the paths are relative to.
-        file: the table, relative to ``root`` or absolute; None takes the only .csv or .tsv in ``root``.
-        kind: what the labels are. An empty field is a clip without label. ``binary`` gives one column of targets.
-        path: column of the paths; extensions may differ from those on disk, or be left out.
-        label: column of the labels. Several columns are several values of ``regression``, or the 0/1 columns of ``multilabel``.
-        split: column of the split (train, val, test and their usual synonyms; dev and eval mean what the other words leave them to mean,
-            see `semisupcon.datasets.parsing.split_words`). None takes ``split`` if there is one, and otherwise draws a seeded split:
-            stratified by class, by rarest label, or by tenths of the first value; over groups where ``group`` is given.
-        group: column of what must not be in two splits (artist, speaker); a clip with an empty field is a group of its own.
-        separator: between fields; None means tabs in a .tsv and commas elsewhere.
-        label_separator: between the labels of a ``multilabel`` column; cells that hold another separator are refused, unless ``classes`` are
-            given.
-        classes: the classes in the order wanted; None sorts those found (as numbers if all are).
+        file: the table, relative to ``root`` or absolute; None takes the only .csv or .tsv in
+            ``root``.
+        kind: label kind. A clip with an empty field is unlabelled. ``binary`` gives one column of
+            targets.
+        path: column of the paths; extensions may be missing or differ from those on disk.
+        label: column of the labels. Several columns are several values of ``regression``, or the
+            0/1 columns of ``multilabel``.
+        split: column of the split: train, val, test and their usual synonyms (for dev and eval see
+            `semisupcon.datasets.parsing.split_words`). None takes ``split`` if it exists, and
+            otherwise draws a seeded split: stratified by class, by rarest label, or by tenths of
+            the first value; over groups if ``group`` is given.
+        group: column of groups that must stay in one split (artist, speaker); a clip with an empty
+            field is a group of its own.
+        separator: separator of fields; None means tabs in a .tsv and commas in other files.
+        label_separator: separator of the labels of a ``multilabel`` column; cells with another
+            separator are an error, unless ``classes`` are given.
+        classes: the classes in order; None sorts the classes found (as numbers if all are numbers).
         prefix: folder before every path.
         folds: without a split column, the number of seeded folds; None splits by ``fractions``.
-        fold: which fold is test, from 1; the next one validates.
+        fold: the test fold, from 1; the next fold is used for validation.
         fractions: without a split column and folds, the share of each split.
-        seed: of folds and fractions.
+        seed: seed of folds and fractions.
 
     Raises:
         DatasetNotFoundError: if there is no table.
-        AnnotationError: for whatever in it cannot be read, with file and line.
-        ConfigError: for options that do not go together.
+        AnnotationError: for content that cannot be read, with file and line.
+        ConfigError: for options that do not fit each other.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind is one of {', '.join(KINDS)}; got '{kind}'.")
@@ -75,7 +87,9 @@ def csv(
     source = _only_table(root) if file is None else Path(root, file)
     separator = separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
     rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator)
-    rows = rows.assign(**{name: rows[name].map(composed) for name in {*columns, *filter(None, (split, group))} - {path}})
+    rows = rows.assign(
+        **{name: rows[name].map(composed) for name in {*columns, *filter(None, (split, group))} - {path}},
+    )
     if len(set(columns)) < len(columns):
         raise ConfigError(f"label names a column twice: {', '.join(columns)}.")
     written = [p if not prefix or is_absolute(p) else f"{prefix}/{p}" for p in rows[path]]
@@ -106,24 +120,35 @@ def _only_table(root: Path) -> Path:
 def _refuse_repetitions(paths: pd.Series) -> None:
     repeated = np.flatnonzero(paths.duplicated())
     if len(repeated):
-        raise AnnotationError(*place(paths, repeated[0]), f"'{paths.iloc[repeated[0]]}' is listed twice.", "Keep one row a clip.")
+        raise AnnotationError(
+            *place(paths, repeated[0]),
+            f"'{paths.iloc[repeated[0]]}' is listed twice.",
+            "Keep one row per clip.",
+        )
 
 
 def _refuse_empty(paths: pd.Series) -> None:
     if len(empty := np.flatnonzero(paths == "")):
-        raise AnnotationError(*place(paths, empty[0]), f"The path in column '{paths.name}' is empty.", "Name the file, or remove the line.")
+        raise AnnotationError(
+            *place(paths, empty[0]),
+            f"The path in column '{paths.name}' is empty.",
+            "Name the file, or remove the line.",
+        )
 
 
 def _read_splits(values: pd.Series) -> list[str]:
     for row, value in enumerate(values):
         if value.lower() not in WORDS:
-            problem = f"'{value}' is no split." if value else f"Column '{values.name}' is empty."
+            problem = f"'{value}' is not a split." if value else f"Column '{values.name}' is empty."
             raise AnnotationError(*place(values, row), problem, f"Splits are {', '.join(WORDS)}.")
     try:
         found = meaning(values)
     except ConfigError as error:
         raise AnnotationError(
-            place(values, 0)[0], None, f"Column '{values.name}': {error}", "Or name another column with split."
+            place(values, 0)[0],
+            None,
+            f"Column '{values.name}': {error}",
+            "Or name another column with split.",
         ) from error
     if sentence := told(found):
         log.info("data: column '%s' of %s. %s", values.name, place(values, 0)[0], sentence)
@@ -145,16 +170,26 @@ def _read_labels(
     label_separator: str,
     classes: Sequence[str] | None,
 ) -> tuple[np.ndarray, tuple[str, ...], list]:
-    """Targets, class names, and what to stratify a split by."""
+    """Targets, class names, and the strata of a drawn split."""
     if kind == "regression" or (kind == "multilabel" and len(columns) > 1):
         bounds = (0, 1) if kind == "multilabel" else (None, None)
         values = np.stack([numbers(rows[column], *bounds) for column in columns], axis=1)
         values[np.isnan(values).any(axis=1)] = np.nan
         if kind == "regression":
-            return values, tuple(columns), pd.Series(values[:, 0]).rank(method="first", pct=True).mul(10).round().tolist()
-        return values, tuple(columns), _rarest([[c for c, v in zip(columns, row, strict=True) if v == 1] for row in values])
+            return (
+                values,
+                tuple(columns),
+                pd.Series(values[:, 0]).rank(method="first", pct=True).mul(10).round().tolist(),
+            )
+        return (
+            values,
+            tuple(columns),
+            _rarest([[c for c, v in zip(columns, row, strict=True) if v == 1] for row in values]),
+        )
     if len(columns) > 1:
-        raise ConfigError(f"{len(columns)} label columns make sense for multilabel and regression only, not for {kind}.")
+        raise ConfigError(
+            f"{len(columns)} label columns make sense for multilabel and regression only, not for {kind}.",
+        )
     labels = rows[columns[0]]
     if kind == "multilabel":
         sets = label_sets(labels, label_separator, check=classes is None)
@@ -165,7 +200,9 @@ def _read_labels(
     if kind == "multiclass":
         return one_hot(labels, names), names, labels.tolist()
     if len(names) != 2:
-        raise ConfigError(f"A binary label has two values; column '{columns[0]}' has {len(names)}: {', '.join(names[:5])}.")
+        raise ConfigError(
+            f"A binary label has two values; column '{columns[0]}' has {len(names)}: {', '.join(names[:5])}.",
+        )
     positive = columns[0] if {name.lower() for name in names} in NO_YES else names[1]
     return one_hot(labels, names)[:, 1:], (positive,), labels.tolist()
 

@@ -1,11 +1,15 @@
 """AudioMNIST: English digits, 60 speakers x 10 digits x 50 takes, 48 kHz (Becker et al. 2018).
 
-Where: https://github.com/soerenab/AudioMNIST. Licence: MIT. Files: ``data/NN/{digit}_{speaker}_{take}.wav``. Metric: accuracy.
+Where: https://github.com/soerenab/AudioMNIST. Licence: MIT. Files:
+``data/NN/{digit}_{speaker}_{take}.wav``. Metric: accuracy.
 
-* ``audiomnist_digit``: by speaker, 20 of 60 for test and a fifth of the others for validation, seeded; speakers are the groups. MFCL draws
-  its 20 test speakers from the directory as it happens to be listed, and validates on speakers that it trains on: ``original_split`` does
-  so with a sorted listing and numpy's generator seeded with 322, and stratifies the validation by speaker and digit, as it meant to.
-* ``audiomnist_speaker``: every speaker is in all splits (80 / 10 / 10 % of the takes of every digit, seeded).
+* ``audiomnist_digit``: seeded split by speaker, with 20 of 60 for test and a fifth of the others
+  for validation; speakers are the groups. MFCL draws its 20 test speakers from an unsorted
+  directory listing, and validates on training speakers. ``original_split`` does the same with a
+  sorted listing and numpy's generator seeded with 322, and stratifies the validation by speaker and
+  digit as intended there.
+* ``audiomnist_speaker``: every speaker is in all splits (80 / 10 / 10 % of the takes of every
+  digit, seeded).
 
 Classes: digits, or speakers by number (01 to 60).
 """
@@ -37,12 +41,21 @@ def _recordings(root: Path) -> pd.DataFrame:
     folder = root / "data"
     files = audio_files(folder) if folder.is_dir() else []
     if not files:
-        raise DatasetNotFoundError("The recordings of AudioMNIST", folder, f"They can be had from {URL}.")
+        raise DatasetNotFoundError(
+            "The recordings of AudioMNIST",
+            folder,
+            f"Download them from {URL}.",
+        )
     rows = []
     for file in files:
         match = NAME.fullmatch(stem(file))
         if not match:
-            raise AnnotationError(folder / file, None, "The name is not {digit}_{speaker}_{take}.", "Rename the file, or move it away.")
+            raise AnnotationError(
+                folder / file,
+                None,
+                "The name is not {digit}_{speaker}_{take}.",
+                "Rename the file, or move it away.",
+            )
         rows.append({"path": f"data/{file}", **match.groupdict()})
     return located(pd.DataFrame(rows), [folder / file for file in files])
 
@@ -53,16 +66,16 @@ def _strata(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 @card(classes=10, split="seeded, by speaker", **_ABOUT)
 def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
-    """Which digit is spoken.
+    """The spoken digit.
 
     Args:
         root: folder that holds ``data/NN/*.wav``.
-        seed: of the split.
-        original_split: the rule of MFCL; no groups are declared then.
+        seed: seed of the split.
+        original_split: use the rule of MFCL, without groups.
 
     Raises:
         DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file whose name says no digit, speaker and take.
+        AnnotationError: for a file name without digit, speaker and take.
     """
     table = _recordings(root)
     speakers = sorted(table["speaker"].unique())
@@ -71,16 +84,37 @@ def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) ->
         table["split"] = "test"
         rest = ~table["speaker"].isin(test).to_numpy()
         names = table["path"][rest].map(stem).tolist()
-        table.loc[rest, "split"] = stratified_split(names, _strata(table[rest]), {"train": 0.8, "val": 0.2}, seed)
+        table.loc[rest, "split"] = stratified_split(
+            names,
+            _strata(table[rest]),
+            {"train": 0.8, "val": 0.2},
+            seed,
+        )
     else:
-        table["split"] = group_split(table["speaker"].tolist(), {"train": 8 / 15, "val": 2 / 15, "test": 1 / 3}, seed)
+        table["split"] = group_split(
+            table["speaker"].tolist(),
+            {"train": 8 / 15, "val": 2 / 15, "test": 1 / 3},
+            seed,
+        )
         table["group"] = table["speaker"]
-    return LabelledClips(table, one_hot(table["digit"], DIGITS), DIGITS, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(table["digit"], DIGITS),
+        DIGITS,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 @card(classes=60, split="seeded, by take", **_ABOUT)
 def audiomnist_speaker(root: Path, seed: int = 0) -> LabelledClips:
-    """Who speaks; arguments and errors as `audiomnist_digit`."""
+    """The speaker; arguments and errors as `audiomnist_digit`."""
     table = _recordings(root)
     table["split"] = stratified_split(table["path"].map(stem).tolist(), _strata(table), seed=seed)
-    return LabelledClips(table, one_hot(table["speaker"], SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(table["speaker"], SPEAKERS),
+        SPEAKERS,
+        kind="multiclass",
+        metric="accuracy",
+    )

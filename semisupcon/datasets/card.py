@@ -1,4 +1,4 @@
-"""The line a data set has in ``python -m semisupcon data list``: what it is before any of it is on disk."""
+"""The card of a data set: its line in ``semisupcon data list``, without any file on disk."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from semisupcon.datasets.base import Kind, LabelledClips
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a task without reading it; a test holds it against what the function returns.
+    """Facts about a task; a test compares them with the clips that its function returns.
 
     Attributes:
-        kind: what the targets are.
-        classes: number of classes (of regression: of values); None where the files decide.
+        kind: label kind.
+        classes: number of classes (for regression: of values); None if it depends on the files.
         split: the split rule, in a few words.
-        metric: what the field reports.
-        licence: of the audio, in a few words.
-        source: where it can be had.
-        archives: official archives whose checksum is published; empty where there are none.
+        metric: usual metric of the task.
+        licence: licence of the audio, in a few words.
+        source: address of the data set.
+        archives: official archives with a published checksum; may be empty.
     """
 
     kind: Kind | str
@@ -32,7 +32,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Archive:
-    """An official archive: its address, bytes, and checksum as ``algorithm:hexadecimal``."""
+    """An official archive: address, bytes, and checksum as ``algorithm:hexadecimal``."""
 
     url: str
     bytes: int
@@ -47,7 +47,7 @@ Function = TypeVar("Function", bound=Callable[..., LabelledClips])
 
 
 def card(**fields: Any) -> Callable[[Function], Function]:
-    """Give a data-set function its `Card`, as the attribute ``card``."""
+    """Decorate the function of a task with its `Card`, as the attribute ``card``."""
 
     def attach(function: Function) -> Function:
         cast("_WithCard", function).card = Card(**fields)
@@ -57,5 +57,5 @@ def card(**fields: Any) -> Callable[[Function], Function]:
 
 
 def card_of(function: Callable[..., LabelledClips]) -> Card:
-    """The card of one of our data-set functions."""
+    """Return the card of a function of this package."""
     return cast("_WithCard", function).card

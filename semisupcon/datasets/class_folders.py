@@ -1,7 +1,8 @@
-"""Any collection laid out as one folder a class.
+"""Any collection with one folder per class.
 
-It serves sets that come without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...) and the few-shot sets of MT-SLVR (Heggan et
-al. 2023), whose splits are lists of classes: the classes met in test were never seen in training.
+For sets without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...) and the few-shot
+sets of MT-SLVR (Heggan et al. 2023), whose splits are lists of classes: test classes are not seen
+in training.
 """
 
 import logging
@@ -25,7 +26,13 @@ REST = "rest"
 log = logging.getLogger(__name__)
 
 
-@card(kind="multiclass", classes=None, split="lists of classes, or seeded and stratified", metric="accuracy", licence="yours")
+@card(
+    kind="multiclass",
+    classes=None,
+    split="lists of classes, or seeded and stratified",
+    metric="accuracy",
+    licence="yours",
+)
 def class_folders(
     root: Path,
     train: Sequence[str] | str | None = None,
@@ -37,52 +44,80 @@ def class_folders(
     seed: int = 0,
     ignore: Sequence[str] = (),
 ) -> LabelledClips:
-    """The class of a clip is the first folder of its path; classes are in alphabetical order.
+    """The first folder of each path is the class; classes are in alphabetical order.
 
     Args:
-        root: folder that holds one folder a class; audio may lie deeper in it. Folders whose name starts with ``_`` or ``.`` are no classes.
-        train: classes whose clips are all for training (few-shot protocols), as a list or with commas between; ``"rest"`` means those that
-            no other list names.
-        val: likewise for validation.
-        test: likewise for test.
-        folds: without lists of classes, the number of seeded stratified folds; None splits by ``fractions``.
-        fold: which fold is test, from 1; the next one validates.
+        root: folder that holds one folder per class; audio may lie deeper in it. Folders whose name
+            starts with ``_`` or ``.`` are not classes.
+        train: training classes (few-shot protocols), as a list or separated by commas; ``"rest"``
+            means all classes that are in no other list.
+        val: validation classes.
+        test: test classes.
+        folds: without lists of classes, the number of seeded stratified folds; None splits by
+            ``fractions``.
+        fold: the test fold, from 1; the next fold is used for validation.
         fractions: without lists and folds, the share of each split.
-        seed: of folds and fractions.
-        ignore: folders that are no classes.
+        seed: seed of folds and fractions.
+        ignore: folders that are not classes.
 
     Raises:
         DatasetNotFoundError: if there is no folder with audio.
-        ConfigError: for a class or a folder to ignore that does not exist, a class in two lists, or in none.
+        ConfigError: for a class or ignored folder that does not exist, or a class in two lists or
+            in none.
     """
     ignored = {composed(name) for name in (_listed(ignore) or ())}
     files = [(file, composed(file.split("/", 1)[0])) for file in (audio_files(root) if root.is_dir() else []) if "/" in file]
-    if unknown := sorted(ignored - {name for _, name in files} - {composed(path.name) for path in root.glob("*/")}):
-        raise ConfigError(f"There is no folder '{unknown[0]}' to ignore.{nearest(unknown[0], {name for _, name in files})}")
+    if unknown := sorted(
+        ignored - {name for _, name in files} - {composed(path.name) for path in root.glob("*/")},
+    ):
+        raise ConfigError(
+            f"There is no folder '{unknown[0]}' to ignore.{nearest(unknown[0], {name for _, name in files})}",
+        )
     rows = [(file, name) for file, name in files if name not in ignored and not name.startswith("_")]
     if not rows:
-        raise DatasetNotFoundError("A folder a class, with audio in it,", root, "Lay the clips out as <class>/<clip>.wav.")
+        raise DatasetNotFoundError(
+            "A folder per class, with audio in it,",
+            root,
+            "Lay the clips out as <class>/<clip>.wav.",
+        )
     table = _without_copies(root, pd.DataFrame(rows, columns=["path", "label"]))
     classes = tuple(sorted(table["label"].unique()))
     lists = {"train": _listed(train), "val": _listed(val), "test": _listed(test)}
     if any(names is not None for names in lists.values()):
         table["split"] = table["label"].map(_split_of_class(classes, lists))
     else:
-        table["split"] = seeded_split(table["path"].tolist(), table["label"].tolist(), None, folds, fold, fractions, seed)
-    return LabelledClips(table, one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
+        table["split"] = seeded_split(
+            table["path"].tolist(),
+            table["label"].tolist(),
+            None,
+            folds,
+            fold,
+            fractions,
+            seed,
+        )
+    return LabelledClips(
+        table,
+        one_hot(table["label"], classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
-    """One class alone, or several with commas between, as a list."""
+    """Convert a single class, or several separated by commas, to a list."""
     return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) and names != REST else names
 
 
 def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Every recording of a class once: else one copy could be trained on and the other be tested."""
+    """Keep each recording of a class once; copies could otherwise be in two splits."""
     names = table["path"].tolist()
-    paths, apart = [os.path.join(os.path.realpath(root), name) for name in names], table["label"].tolist()
+    paths, apart = (
+        [os.path.join(os.path.realpath(root), name) for name in names],
+        table["label"].tolist(),
+    )
     used, left_out = one_of_each(paths, names, apart=apart)
-    # A file that cannot be used takes the place of none, and stays to be named by the command.
+    # An unusable file does not replace another, and is kept so that the command can name it.
     involved = sorted({i for pair in left_out for i in pair})
     problems = scan([paths[i] for i in involved])["problem"].tolist()
     if broken := [i for i, problem in zip(involved, problems, strict=True) if problem]:
@@ -94,18 +129,27 @@ def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table[used].reset_index(drop=True)
 
 
-def _split_of_class(classes: tuple[str, ...], lists: dict[str, Sequence[str] | str | None]) -> dict[str, str]:
+def _split_of_class(
+    classes: tuple[str, ...],
+    lists: dict[str, Sequence[str] | str | None],
+) -> dict[str, str]:
     split_of: dict[str, str] = {}
     for split, names in lists.items():
         for name in map(composed, names if names not in (None, REST) else ()):
             if name not in classes:
-                raise ConfigError(f"There is no folder for the {split} class '{name}'.{nearest(name, classes)}")
+                raise ConfigError(
+                    f"There is no folder for the {split} class '{name}'.{nearest(name, classes)}",
+                )
             if split_of.setdefault(name, split) != split:
-                raise ConfigError(f"The class '{name}' is in the lists of both {split_of[name]} and {split}; leave it in one.")
+                raise ConfigError(
+                    f"The class '{name}' is in the lists of both {split_of[name]} and {split}; leave it in one.",
+                )
     takers = [split for split, names in lists.items() if names == REST]
     left = [name for name in classes if name not in split_of]
     if len(takers) > 1:
-        raise ConfigError(f"Only one split can take the rest of the classes, not both {takers[0]} and {takers[1]}.")
+        raise ConfigError(
+            f"Only one split can take the rest of the classes, not both {takers[0]} and {takers[1]}.",
+        )
     if left and not takers:
         raise ConfigError(
             f"{len(left)} classes are in no list ({', '.join(left[:5])}, ...); name them, ignore them, or give one split 'rest'."

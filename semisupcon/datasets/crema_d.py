@@ -1,9 +1,10 @@
 """CREMA-D: 7,442 sentences acted with six emotions by 91 actors (Cao et al. 2014).
 
 Where: https://github.com/CheyneyComputerScience/CREMA-D. Licence: ODbL 1.0. Files:
-``AudioWAV/{actor}_{sentence}_{emotion}_{intensity}.wav``. Split: none official; 80 / 10 / 10 % of the actors, seeded; actors are the
-groups. Metric: accuracy. Classes: the emotions' codes in alphabetical order. MT-SLVR uses all of it as few-shot test set: ``class_folders``
-does that with one folder an emotion.
+``AudioWAV/{actor}_{sentence}_{emotion}_{intensity}.wav``. Split: none official; 80 / 10 / 10 % of
+the actors, seeded; actors are the groups. Metric: accuracy. Classes: the codes of the emotions in
+alphabetical order. MT-SLVR uses the whole set for few-shot test; for that, use ``class_folders``
+with one folder per emotion.
 """
 
 import re
@@ -22,33 +23,58 @@ from semisupcon.errors import AnnotationError, DatasetNotFoundError
 
 URL = "https://github.com/CheyneyComputerScience/CREMA-D"
 EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
-NAME = re.compile(r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})")
+NAME = re.compile(
+    r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})",
+)
 
 
-@card(kind="multiclass", classes=6, split="seeded, by actor", metric="accuracy", licence="ODbL 1.0", source=URL)
+@card(
+    kind="multiclass",
+    classes=6,
+    split="seeded, by actor",
+    metric="accuracy",
+    licence="ODbL 1.0",
+    source=URL,
+)
 def crema_d(root: Path, seed: int = 0) -> LabelledClips:
     """The acted emotion.
 
     Args:
         root: folder that holds ``AudioWAV/``.
-        seed: of the split.
+        seed: seed of the split.
 
     Raises:
         DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file whose name says no actor, sentence, emotion and intensity, or an unknown emotion.
+        AnnotationError: for a file name without actor, sentence, emotion and intensity, or an
+            unknown emotion.
     """
     folder = root / "AudioWAV"
     files = audio_files(folder) if folder.is_dir() else []
     if not files:
-        raise DatasetNotFoundError("The recordings of CREMA-D", folder, f"They can be had from {URL}.")
+        raise DatasetNotFoundError(
+            "The recordings of CREMA-D",
+            folder,
+            f"Download them from {URL}.",
+        )
     rows = []
     for file in files:
         match = NAME.fullmatch(stem(file))
         if not match:
             raise AnnotationError(
-                folder / file, None, "The name is not actor_sentence_EMOTION_intensity.", "Rename the file, or move it away."
+                folder / file,
+                None,
+                "The name is not actor_sentence_EMOTION_intensity.",
+                "Rename the file, or move it away.",
             )
-        rows.append({"path": f"AudioWAV/{file}", "group": match["actor"], "emotion": match["emotion"]})
+        rows.append(
+            {"path": f"AudioWAV/{file}", "group": match["actor"], "emotion": match["emotion"]},
+        )
     table = located(pd.DataFrame(rows), [folder / file for file in files])
     table["split"] = group_split(table["group"].tolist(), seed=seed)
-    return LabelledClips(table, one_hot(table["emotion"], EMOTIONS), EMOTIONS, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(table["emotion"], EMOTIONS),
+        EMOTIONS,
+        kind="multiclass",
+        metric="accuracy",
+    )

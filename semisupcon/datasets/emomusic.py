@@ -1,9 +1,12 @@
-"""EmoMusic: 744 song excerpts of 45 s with arousal and valence (Soleymani et al. 2013, "1000 Songs", without its duplicates).
+"""EmoMusic: 744 song excerpts of 45 s with arousal and valence (Soleymani et al. 2013).
 
-Where: https://cvml.unige.ch/databases/emoMusic/. Licence: CC, by song (Free Music Archive); annotations for research. Split: the songs of
-the 2013 evaluation set are test (125); of the development set, artists are training or validation by the SHA-1 of their names (504 / 115
-songs, as in jukemir, Castellon et al. 2021). 52 artists are in both sets, so no group is declared. Metric: R2, mean of both values. Values:
-arousal, valence, as rated from 1 to 9 (the original z-scores them over training and validation; R2 does not change with that).
+It is the "1000 Songs" set without duplicates. Where: https://cvml.unige.ch/databases/emoMusic/.
+Licence: CC, by song (Free Music Archive); annotations for research. Split: the songs of the 2013
+evaluation set are test (125). Artists of the development set are assigned to training or validation
+by the SHA-1 of their names (504 / 115 songs, as in jukemir, Castellon et al. 2021). 52 artists are
+in both sets, so no group is declared. Metric: R2, mean of both values. Values: arousal and valence,
+rated from 1 to 9 (the original z-scores them over training and validation, which does not change
+R2).
 """
 
 import hashlib
@@ -30,30 +33,61 @@ def _is_validation(artist: str) -> bool:
     return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 10 >= 8
 
 
-@card(kind="regression", classes=2, split="2013 evaluation set; artists by hash", metric="r2", licence="CC, by song", source=URL)
+@card(
+    kind="regression",
+    classes=2,
+    split="2013 evaluation set; artists by hash",
+    metric="r2",
+    licence="CC, by song",
+    source=URL,
+)
 def emomusic(root: Path) -> LabelledClips:
     """Mean arousal and valence of whole excerpts.
 
     Args:
-        root: folder that holds ``songs_info.csv``, ``static_annotations.csv`` (or both in ``annotations/``) and ``clips_45seconds/<id>.mp3``.
+        root: folder that holds ``songs_info.csv``, ``static_annotations.csv`` (or both in
+            ``annotations/``) and ``clips_45seconds/<id>.mp3``.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
         AnnotationError: for a song without values, values outside 1..9, or an unknown set.
     """
     songs = read_table(_find(root, "songs_info"), ["song_id", "Artist", SET_COLUMN])
-    ratings = read_table(_find(root, "static_annotations"), ["song_id", *(f"mean_{name}" for name in VALUES)])
+    ratings = read_table(
+        _find(root, "static_annotations"),
+        ["song_id", *(f"mean_{name}" for name in VALUES)],
+    )
     values = np.stack([numbers(ratings[f"mean_{name}"], 1, 9) for name in VALUES], axis=1)
     row_of = {song: row for row, song in enumerate(ratings["song_id"])}
     splits = []
-    for row, (song, artist, part) in enumerate(zip(songs["song_id"], songs["Artist"], songs[SET_COLUMN], strict=True)):
+    for row, (song, artist, part) in enumerate(
+        zip(songs["song_id"], songs["Artist"], songs[SET_COLUMN], strict=True),
+    ):
         if song not in row_of or np.isnan(values[row_of[song]]).any():
-            raise AnnotationError(*place(songs, row), f"Song {song} has no arousal and valence.", f"Take both tables from {URL}.")
+            raise AnnotationError(
+                *place(songs, row),
+                f"Song {song} has no arousal and valence.",
+                f"Take both tables from {URL}.",
+            )
         if part not in ("development", "evaluation"):
-            raise AnnotationError(*place(songs, row), f"'{part}' is no {SET_COLUMN}.", "It is 'development' or 'evaluation'.")
-        splits.append("test" if part == "evaluation" else "val" if _is_validation(artist) else "train")
-    table = pd.DataFrame({"path": songs["song_id"].map(lambda song: f"clips_45seconds/{song}.mp3"), "split": splits})
-    return LabelledClips(table, values[[row_of[song] for song in songs["song_id"]]], VALUES, kind="regression", metric="r2")
+            raise AnnotationError(
+                *place(songs, row),
+                f"'{part}' is not a {SET_COLUMN}.",
+                "It is 'development' or 'evaluation'.",
+            )
+        splits.append(
+            "test" if part == "evaluation" else "val" if _is_validation(artist) else "train",
+        )
+    table = pd.DataFrame(
+        {"path": songs["song_id"].map(lambda song: f"clips_45seconds/{song}.mp3"), "split": splits},
+    )
+    return LabelledClips(
+        table,
+        values[[row_of[song] for song in songs["song_id"]]],
+        VALUES,
+        kind="regression",
+        metric="r2",
+    )
 
 
 def _find(root: Path, name: str) -> Path:

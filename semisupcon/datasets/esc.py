@@ -1,8 +1,10 @@
-"""ESC-50 and ESC-10: 5 s environmental sounds, 2,000 clips of 50 classes, or the 400 of 10 classes (Piczak 2015).
+"""ESC-50 and ESC-10: 5 s environmental sounds (Piczak 2015).
 
-Where: https://github.com/karolpiczak/ESC-50. Licence: CC BY-NC 3.0 (ESC-10: CC BY 3.0). Split: five official folds; one is test, the next
-one validates, three train (``original_split``: four train and none validates). Four recordings (``src_file``) were cut into clips of two
-folds, so no group is declared. Metric: accuracy, mean of the five folds. Classes: in the order of ``target``.
+2,000 clips of 50 classes, or the 400 clips of 10 classes. Where:
+https://github.com/karolpiczak/ESC-50. Licence: CC BY-NC 3.0 (ESC-10: CC BY 3.0). Split: five
+official folds; one is test, the next is validation, three are training (``original_split``: four
+are training, none validation). Four recordings (``src_file``) were cut into clips of two folds, so
+no group is declared. Metric: accuracy, mean of the five folds. Classes: in the order of ``target``.
 """
 
 from pathlib import Path
@@ -26,26 +28,48 @@ def _read(root: Path, fold: int, original_split: bool, only_esc10: bool) -> Labe
     if only_esc10:
         rows = rows[rows["esc10"].str.lower() == "true"]
     if rows.empty:
-        raise AnnotationError(file, None, "No row has esc10=True.", f"Fetch it again from {URL}.")
+        raise AnnotationError(
+            file,
+            None,
+            "No row has esc10=True.",
+            f"Download it again from {URL}.",
+        )
     folds, targets = numbers(rows["fold"], 1, FOLDS), numbers(rows["target"], 0, 49)
     names: dict[float, str] = {}
     for row, (target, category) in enumerate(zip(targets, rows["category"], strict=True)):
         if names.setdefault(target, category) != category:
             problem = f"Target {target:g} is '{category}' here and '{names[target]}' further up."
-            raise AnnotationError(*place(rows, row), problem, f"Fetch the file again from {URL}.")
+            raise AnnotationError(
+                *place(rows, row),
+                problem,
+                f"Download the file again from {URL}.",
+            )
     classes = tuple(names[target] for target in sorted(names))
     table = pd.DataFrame({"path": "audio/" + rows["filename"], "src_file": rows["src_file"]})
     table["split"] = split_of_folds(folds.astype(int), fold, FOLDS, validation=not original_split)
-    return LabelledClips(table, one_hot(rows["category"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(rows["category"], classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
-@card(kind="multiclass", classes=50, split="5 official folds", metric="accuracy", licence="CC BY-NC 3.0", source=URL)
+@card(
+    kind="multiclass",
+    classes=50,
+    split="5 official folds",
+    metric="accuracy",
+    licence="CC BY-NC 3.0",
+    source=URL,
+)
 def esc50(root: Path, fold: int = 1, original_split: bool = False) -> LabelledClips:
     """All 50 classes.
 
     Args:
         root: folder that holds ``meta/esc50.csv`` and ``audio/``.
-        fold: the fold that is test, 1 to 5; the next one (1 after 5) validates.
+        fold: the test fold, 1 to 5; the next one (1 after 5) is used for validation.
         original_split: train on four folds, without validation.
 
     Raises:
@@ -56,7 +80,14 @@ def esc50(root: Path, fold: int = 1, original_split: bool = False) -> LabelledCl
     return _read(root, fold, original_split, only_esc10=False)
 
 
-@card(kind="multiclass", classes=10, split="5 official folds", metric="accuracy", licence="CC BY 3.0", source=URL)
+@card(
+    kind="multiclass",
+    classes=10,
+    split="5 official folds",
+    metric="accuracy",
+    licence="CC BY 3.0",
+    source=URL,
+)
 def esc10(root: Path, fold: int = 1, original_split: bool = False) -> LabelledClips:
-    """The clips marked ``esc10``; arguments and errors as `esc50`."""
+    """The clips with the mark ``esc10``; arguments and errors as `esc50`."""
     return _read(root, fold, original_split, only_esc10=True)

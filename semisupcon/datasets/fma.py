@@ -1,10 +1,12 @@
-"""FMA: tracks of the Free Music Archive with their genres (Defferrard et al. 2017), 30 s clips: small 8,000, medium 25,000, large 106,574.
+"""FMA: tracks of the Free Music Archive with genres (Defferrard et al. 2017), as 30 s clips.
 
-Where: https://github.com/mdeff/fma. Licence: Creative Commons, by track (metadata CC BY 4.0). Split: official (80 / 10 / 10 %, stratified
-by genre, artists apart, who are the groups). The subsets are nested: medium holds small, so rows marked ``small`` belong to it (8,000 +
-17,000). Metric: accuracy. Classes: the top genres of the subset in alphabetical order, 8 in small, 16 in medium; a track without top genre
-(most of large) is unlabelled. SemiSupCon pretrains on medium without labels and draws training and validation from all of it, test
-included; here its test tracks are held out.
+Subsets: small 8,000, medium 25,000, large 106,574. Where: https://github.com/mdeff/fma. Licence:
+Creative Commons, by track (metadata CC BY 4.0). Split: official (80 / 10 / 10 %, stratified by
+genre and separated by artist; artists are the groups). The subsets are nested: medium contains
+small, so rows marked ``small`` belong to it (8,000 + 17,000). Metric: accuracy. Classes: the top
+genres of the subset in alphabetical order, 8 in small, 16 in medium; a track without top genre
+(most of large) is unlabelled. SemiSupCon pretrains on medium without labels and draws training and
+validation from all of it, including test; this package holds out its test tracks.
 """
 
 from itertools import islice
@@ -21,12 +23,26 @@ from semisupcon.errors import AnnotationError, ConfigError
 
 URL = "https://github.com/mdeff/fma"
 ARCHIVES = (
-    Archive("https://os.unil.cloud.switch.ch/fma/fma_metadata.zip", 358_412_441, "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733"),
-    Archive("https://os.unil.cloud.switch.ch/fma/fma_medium.zip", 23_825_005_356, "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b"),
+    Archive(
+        "https://os.unil.cloud.switch.ch/fma/fma_metadata.zip",
+        358_412_441,
+        "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
+    ),
+    Archive(
+        "https://os.unil.cloud.switch.ch/fma/fma_medium.zip",
+        23_825_005_356,
+        "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b",
+    ),
 )
 SUBSETS = ("small", "medium", "large")
 SPLITS = {"training": "train", "validation": "val", "test": "test"}
-COLUMNS = {"id": "track_id", "artist": "artist.id", "split": "set.split", "subset": "set.subset", "genre": "track.genre_top"}
+COLUMNS = {
+    "id": "track_id",
+    "artist": "artist.id",
+    "split": "set.split",
+    "subset": "set.subset",
+    "genre": "track.genre_top",
+}
 
 
 @card(
@@ -56,32 +72,59 @@ def fma(root: Path, subset: str = "medium") -> LabelledClips:
     for column, known in (("subset", SUBSETS), ("split", tuple(SPLITS))):
         wrong = np.flatnonzero(~rows[column].isin(known))
         if wrong.size:
-            problem = f"'{rows[column].iloc[wrong[0]]}' is no {column}."
-            raise AnnotationError(*place(rows, wrong[0]), problem, f"It is one of {', '.join(known)}; fetch the file again from {URL}.")
+            problem = f"'{rows[column].iloc[wrong[0]]}' is not a {column}."
+            raise AnnotationError(
+                *place(rows, wrong[0]),
+                problem,
+                f"It is one of {', '.join(known)}; download the file again from {URL}.",
+            )
     rows = rows[rows["subset"].isin(SUBSETS[: SUBSETS.index(subset) + 1])]
     genres = rows["genre"].where(rows["genre"] != "", None)
     classes = tuple(sorted(genres.dropna().unique()))
     paths = rows["id"].str.zfill(6).map(lambda name: f"fma_{subset}/{name[:3]}/{name}.mp3")
-    table = pd.DataFrame({"path": paths, "split": rows["split"].map(SPLITS), "group": rows["artist"]})
-    return LabelledClips(table, one_hot(genres, classes), classes, kind="multiclass", metric="accuracy")
+    table = pd.DataFrame(
+        {"path": paths, "split": rows["split"].map(SPLITS), "group": rows["artist"]},
+    )
+    return LabelledClips(
+        table,
+        one_hot(genres, classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 def _read(file: Path) -> pd.DataFrame:
-    """The five columns needed of the fifty; three lines of header name them together."""
+    """Read the five needed columns of about fifty; three header lines name them together."""
     lines = read_rows(file)
     heads = [fields for _, fields in islice(lines, 3)]
     names = [".".join(filter(None, parts)) for parts in zip(*heads, strict=False)] if len(heads) == 3 else []
     for column in COLUMNS.values():
         if column not in names:
             problem = f"The three header lines name no column '{column.replace('.', ' / ')}'."
-            raise AnnotationError(file, 3, problem, f"Fetch the file again from {URL}; fields are separated by commas.")
+            raise AnnotationError(
+                file,
+                3,
+                problem,
+                f"Download the file again from {URL}; fields are separated by commas.",
+            )
     wanted = [names.index(column) for column in COLUMNS.values()]
     rows, numbers = [], []
     for line, fields in lines:
         if len(fields) != len(names):
-            raise AnnotationError(file, line, f"{len(fields)} fields where {len(names)} are expected.", f"Fetch the file again from {URL}.")
+            raise AnnotationError(
+                file,
+                line,
+                f"{len(fields)} fields where {len(names)} are expected.",
+                f"Download the file again from {URL}.",
+            )
         rows.append([fields[i] for i in wanted])
         numbers.append(line)
     if not rows:
-        raise AnnotationError(file, None, "The table has no rows.", f"Fetch the file again from {URL}.")
+        raise AnnotationError(
+            file,
+            None,
+            "The table has no rows.",
+            f"Download the file again from {URL}.",
+        )
     return located(pd.DataFrame(rows, columns=list(COLUMNS), dtype=object), file, numbers)

@@ -1,8 +1,9 @@
-"""FSD50K: 51,197 Freesound clips of 0.3 to 30 s with 200 kinds of sound (Fonseca et al. 2022).
+"""FSD50K: 51,197 Freesound clips of 0.3 to 30 s with 200 sound classes (Fonseca et al. 2022).
 
-Where: https://zenodo.org/record/4060432. Licence: CC BY 4.0 (clips: CC0 to CC BY-NC). Split: official: the column ``split`` of ``dev.csv``
-(36,796 training, 4,170 validation) and ``eval.csv`` (10,231 test). The files do not name uploaders, so no group is declared. Metric: mAP.
-Classes: in the order of ``vocabulary.csv``, which is alphabetical.
+Where: https://zenodo.org/record/4060432. Licence: CC BY 4.0 (clips: CC0 to CC BY-NC). Split:
+official: the column ``split`` of ``dev.csv`` (36,796 training, 4,170 validation) and ``eval.csv``
+(10,231 test). The files do not name uploaders, so no group is declared. Metric: mAP. Classes: in
+the order of ``vocabulary.csv``, which is alphabetical.
 """
 
 from pathlib import Path
@@ -19,12 +20,20 @@ from semisupcon.errors import AnnotationError
 URL = "https://zenodo.org/record/4060432"
 
 
-@card(kind="multilabel", classes=200, split="official", metric="mAP", licence="CC BY 4.0", source=URL)
+@card(
+    kind="multilabel",
+    classes=200,
+    split="official",
+    metric="mAP",
+    licence="CC BY 4.0",
+    source=URL,
+)
 def fsd50k(root: Path) -> LabelledClips:
     """All 200 classes.
 
     Args:
-        root: folder that holds ``FSD50K.ground_truth/``, ``FSD50K.dev_audio/`` and ``FSD50K.eval_audio/``.
+        root: folder that holds ``FSD50K.ground_truth/``, ``FSD50K.dev_audio/`` and
+            ``FSD50K.eval_audio/``.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
@@ -35,12 +44,22 @@ def fsd50k(root: Path) -> LabelledClips:
     dev = read_table(_find(root, "dev.csv"), ["fname", "labels", "split"])
     unknown = np.flatnonzero(~dev["split"].isin(["train", "val"]))
     if unknown.size:
-        raise AnnotationError(*place(dev, unknown[0]), f"'{dev['split'].iloc[unknown[0]]}' is no split.", "It is 'train' or 'val'.")
+        raise AnnotationError(
+            *place(dev, unknown[0]),
+            f"'{dev['split'].iloc[unknown[0]]}' is not a split.",
+            "It is 'train' or 'val'.",
+        )
     test = read_table(_find(root, "eval.csv"), ["fname", "labels"]).assign(split="test")
     parts = {"FSD50K.dev_audio": dev, "FSD50K.eval_audio": test}
     table = pd.concat(rows[["labels", "split"]].assign(path=f"{folder}/" + rows["fname"] + ".wav") for folder, rows in parts.items())
     targets = multi_hot(table["labels"].str.split(","), classes)
-    return LabelledClips(table[["path", "split"]], targets, classes, kind="multilabel", metric="mAP")
+    return LabelledClips(
+        table[["path", "split"]],
+        targets,
+        classes,
+        kind="multilabel",
+        metric="mAP",
+    )
 
 
 def _find(root: Path, name: str) -> Path:

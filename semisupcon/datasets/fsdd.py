@@ -1,9 +1,10 @@
-"""Free Spoken Digit Dataset (Jackson and contributors 2016): English digits spoken by six speakers, 8 kHz.
+"""Free Spoken Digit Dataset (Jackson et al. 2016): English digits by six speakers, 8 kHz.
 
 Where: https://github.com/Jakobovski/free-spoken-digit-dataset. Licence: CC BY-SA 4.0. Files:
-``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0-4 are the official test set; of the rest, a seeded tenth of every
-speaker's every digit is validation. All speakers are in all splits, so no group is declared. Metric: accuracy. Classes: the digits 0 to 9,
-or the speakers in alphabetical order.
+``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0-4 are the official test set;
+of the rest, a seeded tenth of each digit of each speaker is validation. All speakers are in all
+splits, so no group is declared. Metric: accuracy. Classes: the digits 0 to 9, or the speakers in
+alphabetical order.
 """
 
 import re
@@ -38,13 +39,16 @@ def _recordings(root: Path, seed: int, validation: float) -> pd.DataFrame:
     folder = root / "recordings"
     files = audio_files(folder) if folder.is_dir() else []
     if not files:
-        raise DatasetNotFoundError("The recordings of FSDD", folder, f"They can be had from {URL}.")
+        raise DatasetNotFoundError("The recordings of FSDD", folder, f"Download them from {URL}.")
     rows = []
     for file in files:
         match = NAME.fullmatch(stem(file))
         if not match:
             raise AnnotationError(
-                folder / file, None, "The name is not {digit}_{speaker}_{repetition}.", "Rename the file, or move it away."
+                folder / file,
+                None,
+                "The name is not {digit}_{speaker}_{repetition}.",
+                "Rename the file, or move it away.",
             )
         rows.append({"path": f"recordings/{file}", **match.groupdict()})
     table = located(pd.DataFrame(rows), [folder / file for file in files])
@@ -53,29 +57,46 @@ def _recordings(root: Path, seed: int, validation: float) -> pd.DataFrame:
     strata = list(zip(rest["speaker"], rest["digit"], strict=True))
     shares = {"train": 1 - validation, "val": validation}
     table["split"] = "test"
-    table.loc[~is_test, "split"] = stratified_split(rest["path"].map(stem).tolist(), strata, shares, seed)
+    table.loc[~is_test, "split"] = stratified_split(
+        rest["path"].map(stem).tolist(),
+        strata,
+        shares,
+        seed,
+    )
     return table
 
 
 @card(classes=10, **_ABOUT)
 def fsdd_digit(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledClips:
-    """Which digit is spoken.
+    """The spoken digit.
 
     Args:
         root: folder that holds ``recordings/``.
-        seed: of the validation split.
-        validation: share of the training repetitions that validates.
+        seed: seed of the validation split.
+        validation: share of the training repetitions used for validation.
 
     Raises:
         DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file whose name says no digit, speaker and repetition.
+        AnnotationError: for a file name without digit, speaker and repetition.
     """
     table = _recordings(root, seed, validation)
-    return LabelledClips(table, one_hot(table["digit"], DIGITS), DIGITS, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(table["digit"], DIGITS),
+        DIGITS,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 @card(classes=6, **_ABOUT)
 def fsdd_speaker(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledClips:
-    """Who speaks; arguments and errors as `fsdd_digit`."""
+    """The speaker; arguments and errors as `fsdd_digit`."""
     table = _recordings(root, seed, validation)
-    return LabelledClips(table, one_hot(table["speaker"], SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(table["speaker"], SPEAKERS),
+        SPEAKERS,
+        kind="multiclass",
+        metric="accuracy",
+    )

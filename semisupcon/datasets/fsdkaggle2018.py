@@ -1,9 +1,10 @@
 """FSDKaggle2018: 11,073 Freesound clips of 0.3 to 30 s, 41 classes (Fonseca et al. 2018).
 
-Where: https://zenodo.org/record/2552860. Licence: CC BY 4.0 (clips CC0 or CC BY). Split: official training (9,473) and test (1,600) tables;
-a seeded tenth of the training clips, stratified by class, validates. Training labels are partly unverified (``verified_only`` leaves those
-out). The tables name no uploaders, so no group is declared. Metric: accuracy (the challenge's was MAP@3). Classes: alphabetical. MT-SLVR
-cuts it into 5 s pieces and splits classes instead: ``class_folders``.
+Where: https://zenodo.org/record/2552860. Licence: CC BY 4.0 (clips CC0 or CC BY). Split: official
+training (9,473) and test (1,600) tables; a seeded tenth of the training clips, stratified by class,
+is validation. Some training labels are unverified (``verified_only`` excludes them). The tables do
+not name uploaders, so no group is declared. Metric: accuracy (the challenge used MAP@3). Classes:
+alphabetical. MT-SLVR cuts it into 5 s pieces and splits classes instead: ``class_folders``.
 """
 
 from pathlib import Path
@@ -20,19 +21,33 @@ URL = "https://zenodo.org/record/2552860"
 TRAIN, TEST = "train_post_competition.csv", "test_post_competition_scoring_clips.csv"
 
 
-@card(kind="multiclass", classes=41, split="official; seeded validation", metric="accuracy", licence="CC BY 4.0", source=URL)
-def fsdkaggle2018(root: Path, verified_only: bool = False, seed: int = 0, validation: float = 0.1) -> LabelledClips:
+@card(
+    kind="multiclass",
+    classes=41,
+    split="official; seeded validation",
+    metric="accuracy",
+    licence="CC BY 4.0",
+    source=URL,
+)
+def fsdkaggle2018(
+    root: Path,
+    verified_only: bool = False,
+    seed: int = 0,
+    validation: float = 0.1,
+) -> LabelledClips:
     """All 41 classes.
 
     Args:
-        root: folder that holds ``FSDKaggle2018.meta/``, ``FSDKaggle2018.audio_train/`` and ``FSDKaggle2018.audio_test/``.
+        root: folder that holds ``FSDKaggle2018.meta/``, ``FSDKaggle2018.audio_train/`` and
+            ``FSDKaggle2018.audio_test/``.
         verified_only: train on verified labels only.
-        seed: of the validation split.
-        validation: share of the training clips that validates.
+        seed: seed of the validation split.
+        validation: share of the training clips used for validation.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
-        AnnotationError: for a row that cannot be read, or a test label that is no training label.
+        AnnotationError: for a row that cannot be read, or a test label that is not a training
+            label.
     """
     train = read_table(_find(root, TRAIN), ["fname", "label", "manually_verified"])
     verified = flags(train[["manually_verified"]])[:, 0] == 1
@@ -41,10 +56,18 @@ def fsdkaggle2018(root: Path, verified_only: bool = False, seed: int = 0, valida
         train = train[verified]
     test = read_table(_find(root, TEST), ["fname", "label"]).assign(split="test")
     shares = {"train": 1 - validation, "val": validation}
-    train = train.assign(split=stratified_split(train["fname"].tolist(), train["label"].tolist(), shares, seed))
+    train = train.assign(
+        split=stratified_split(train["fname"].tolist(), train["label"].tolist(), shares, seed),
+    )
     parts = {"FSDKaggle2018.audio_train": train, "FSDKaggle2018.audio_test": test}
     table = pd.concat(rows[["label", "split"]].assign(path=f"{folder}/" + rows["fname"]) for folder, rows in parts.items())
-    return LabelledClips(table[["path", "split"]], one_hot(table["label"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table[["path", "split"]],
+        one_hot(table["label"], classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 def _find(root: Path, name: str) -> Path:

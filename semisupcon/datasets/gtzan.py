@@ -1,9 +1,10 @@
 """GTZAN genres: 30 s clips of 10 genres (Tzanetakis and Cook 2002).
 
-Where: http://marsyas.info/downloads/datasets.html (the lists: https://github.com/jongpillee/music_dataset_split). Licence: none stated;
-research use. Split: the fault-filtered lists (Kereliuk et al. 2015): 443 training, 197 validation, 290 test clips of the original 1,000,
-without repetitions, distortions and artists on both sides (the lists name no artists, so no group is declared). Metric: accuracy. Classes:
-alphabetical.
+Where: http://marsyas.info/downloads/datasets.html (the lists:
+https://github.com/jongpillee/music_dataset_split). Licence: none stated; research use. Split: the
+fault-filtered lists (Kereliuk et al. 2015): 443 training, 197 validation, 290 test clips of the
+original 1,000, without repetitions, distortions and artists in two splits (the lists do not name
+artists, so no group is declared). Metric: accuracy. Classes: alphabetical.
 """
 
 from pathlib import Path
@@ -16,22 +17,51 @@ from semisupcon.datasets.parsing.labels import one_hot
 from semisupcon.datasets.parsing.reading import read_lines
 
 URL = "https://github.com/jongpillee/music_dataset_split"
-GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
-LISTS = {"train": "train_filtered.txt", "val": "val*_filtered.txt", "test": "test_filtered.txt"}  # val_ and valid_ are both in use
+GENRES = (
+    "blues",
+    "classical",
+    "country",
+    "disco",
+    "hiphop",
+    "jazz",
+    "metal",
+    "pop",
+    "reggae",
+    "rock",
+)
+# val_ and valid_ are both common
+LISTS = {"train": "train_filtered.txt", "val": "val*_filtered.txt", "test": "test_filtered.txt"}
 
 
-@card(kind="multiclass", classes=10, split="fault-filtered lists", metric="accuracy", licence="none stated", source=URL)
+@card(
+    kind="multiclass",
+    classes=10,
+    split="fault-filtered lists",
+    metric="accuracy",
+    licence="none stated",
+    source=URL,
+)
 def gtzan(root: Path) -> LabelledClips:
     """Read the three lists beside the ``genres/`` folder.
 
     Args:
-        root: folder that holds ``genres/<genre>/<genre>.NNNNN.wav`` and the lists, one ``genre/file`` a line.
+        root: folder that holds ``genres/<genre>/<genre>.NNNNN.wav`` and the lists, one
+            ``genre/file`` per line.
 
     Raises:
-        DatasetNotFoundError: if a list is missing, saying where it is looked for and where it can be had.
-        AnnotationError: if a line names none of the ten genres, with file and line number.
+        DatasetNotFoundError: if a list is missing, with the searched path and the source.
+        AnnotationError: for a line without one of the ten genres, with file and line number.
     """
     table = pd.concat(
-        pd.DataFrame({"path": read_lines(root, pattern, prefix="genres", source=URL), "split": split}) for split, pattern in LISTS.items()
+        pd.DataFrame(
+            {"path": read_lines(root, pattern, prefix="genres", source=URL), "split": split},
+        )
+        for split, pattern in LISTS.items()
     )
-    return LabelledClips(table, one_hot(table["path"].map(lambda p: Path(p).parent.name), GENRES), GENRES, "multiclass", "accuracy")
+    return LabelledClips(
+        table,
+        one_hot(table["path"].map(lambda p: Path(p).parent.name), GENRES),
+        GENRES,
+        "multiclass",
+        "accuracy",
+    )

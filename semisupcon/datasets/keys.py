@@ -1,6 +1,7 @@
-"""Musical keys and pitches as classes, and how near they are: distance on the circle of fifths, and of pitch classes.
+"""Musical keys and pitches as classes, and their similarities.
 
-`key_similarity` and `pitch_class_similarity` give the matrix that `semisupcon.targets.ClassSimilarity` takes.
+`key_similarity` (circle of fifths) and `pitch_class_similarity` (semitones) return the matrix for
+`semisupcon.targets.ClassSimilarity`.
 """
 
 import re
@@ -13,81 +14,96 @@ KEYS = tuple(f"{tonic} {mode}" for mode in ("major", "minor") for tonic in PITCH
 _NATURAL = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTAL = {"": 0, "b": -1, "♭": -1, "#": 1, "♯": 1}
 _PITCH = re.compile(r"(?P<letter>[A-Ga-g])(?P<accidental>[b#♭♯]?)(?P<octave>-?\d+)?")
-_FIFTH_STEPS = 6.5  # half the circle, and the step between the modes
+_FIFTH_STEPS = 6.5  # half the circle plus the step between the modes
 
 
 def pitch_class(name: str) -> int:
-    """Semitones above C, 0 to 11, of a note name (``Db``, ``c#``, ``F♯4``) or a MIDI number (``60``).
+    """Return semitones above C, 0 to 11, of a note name (``Db``, ``c#``, ``F♯4``) or MIDI number.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: for any other text.
     """
     if name.isdigit():
         return int(name) % 12
     match = _PITCH.fullmatch(name.strip())
     if not match:
-        raise ValueError(f"'{name}' is no note")
+        raise ValueError(f"'{name}' is not a note")
     return (_NATURAL[match["letter"].upper()] + _ACCIDENTAL[match["accidental"]]) % 12
 
 
 def parse_key(text: str) -> tuple[int, str]:
-    """Tonic (semitones above C) and mode (``major`` or ``minor``) of a key such as ``F# minor``.
+    """Return tonic (semitones above C) and mode (major or minor) of a key such as ``F# minor``.
 
     Raises:
-        ValueError: if it is no key.
+        ValueError: if it is not a key.
     """
     tonic, _, mode = text.strip().partition(" ")
     if mode.strip().lower() not in ("major", "minor"):
-        raise ValueError(f"'{text}' is no key")
+        raise ValueError(f"'{text}' is not a key")
     return pitch_class(tonic), mode.strip().lower()
 
 
 def canonical_key(text: str) -> str:
-    """The name of a key as it stands in `KEYS`: sharps become flats (``A# major`` is ``Bb major``). Raises as `parse_key`."""
+    """Return the name of a key in `KEYS`, with sharps as flats (``A# major`` is ``Bb major``).
+
+    Raises as `parse_key`.
+    """
     tonic, mode = parse_key(text)
     return f"{PITCH_CLASSES[tonic]} {mode}"
 
 
 def midi_name(midi: int) -> str:
-    """The scientific name of a MIDI note, 60 is ``C4``."""
+    """Return the scientific name of a MIDI note; 60 is ``C4``."""
     return f"{PITCH_CLASSES[midi % 12]}{midi // 12 - 1}"
 
 
 def _round_distance(positions: np.ndarray) -> np.ndarray:
-    """Steps between positions on a circle of twelve, the shorter way, ``[n, n]``."""
+    """Shortest distances ``[n, n]`` between positions on a circle of twelve."""
     steps = np.abs(positions[:, None] - positions) % 12
     return np.minimum(steps, 12 - steps).astype(float)
 
 
 def key_similarity(classes: Sequence[str] = KEYS, reach: float = _FIFTH_STEPS) -> np.ndarray:
-    """How near keys are on the circle of fifths, where a minor key lies half a step beside its relative major.
+    """Similarity of keys on the circle of fifths.
 
-    The distance of two keys is the number of accidentals in which they differ, the shorter way round (0 to 6), plus 0.5 if one is major and the other
-    minor; the similarity falls linearly from 1 at distance 0 to 0 at ``reach``.
+    A minor key lies half a step from its relative major. The distance of two keys is the difference
+    in accidentals on the shorter way round (0 to 6), plus 0.5 if one is major and the other minor.
+    The similarity falls linearly from 1 at distance 0 to 0 at ``reach``.
 
     Args:
         classes: C names of keys.
-        reach: positive; 6.5 spans the whole circle, 2 leaves only fifths, relatives and their neighbours near.
+        reach: positive; 6.5 spans the whole circle. With 2, only fifths, relatives and their
+            neighbours are similar.
 
     Returns:
         ``[C, C]`` in [0, 1], symmetric, with ones on the diagonal.
     """
     keys = [parse_key(name) for name in classes]
     is_minor = np.array([mode == "minor" for _, mode in keys])
-    # A minor key has the accidentals of the major key three semitones above; a fifth is seven semitones.
+    # A minor key has the accidentals of the major key three semitones above; a fifth is seven
+    # semitones.
     signature = np.array([(tonic + 3 * (mode == "minor")) * 7 % 12 for tonic, mode in keys])
     distance = _round_distance(signature) + 0.5 * (is_minor[:, None] != is_minor)
     return np.clip(1 - distance / reach, 0, 1)
 
 
-def pitch_class_similarity(classes: Sequence[str] = PITCH_CLASSES, reach: float = 6.0) -> np.ndarray:
-    """How near pitches are when octaves count for nothing: 1 for the same pitch class, falling linearly to 0 at ``reach`` semitones.
+def pitch_class_similarity(
+    classes: Sequence[str] = PITCH_CLASSES,
+    reach: float = 6.0,
+) -> np.ndarray:
+    """Similarity of pitches regardless of octave.
+
+    It is 1 for the same pitch class and falls linearly to 0 at ``reach`` semitones.
 
     Args:
         classes: C names of notes (octaves allowed) or MIDI numbers.
-        reach: positive; 6 is the tritone, as far as pitch classes can be.
+        reach: positive; 6 is the tritone, the largest distance of pitch classes.
 
     Returns:
         ``[C, C]`` in [0, 1], symmetric, with ones on the diagonal.
     """
-    return np.clip(1 - _round_distance(np.array([pitch_class(name) for name in classes])) / reach, 0, 1)
+    return np.clip(
+        1 - _round_distance(np.array([pitch_class(name) for name in classes])) / reach,
+        0,
+        1,
+    )

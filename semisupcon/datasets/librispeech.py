@@ -1,10 +1,12 @@
-"""LibriSpeech: read English, 16 kHz, as a task of telling its speakers apart (Panayotov et al. 2015).
+"""LibriSpeech: read English, 16 kHz, as speaker identification (Panayotov et al. 2015).
 
-Where: https://www.openslr.org/12. Licence: CC BY 4.0. Files: ``<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac``. Split:
-the official subsets have no speaker in common, so the split lies within one of them (``train-clean-100``: 251 speakers, the one COLA and
-CPC report): seeded, 80 / 10 / 10 % of every speaker's utterances, or, with ``by="chapter"``, of the chapters, which are then the groups; a
-speaker of a single chapter is only trained on. A small subset is better cross-validated (``folds``). Metric: accuracy. Classes: the
-speakers that have audio, by number.
+Where: https://www.openslr.org/12. Licence: CC BY 4.0. Files:
+``<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac``. Split: the official subsets
+have no common speakers, so the split is drawn within one of them (``train-clean-100``: 251
+speakers, reported by COLA and CPC). It is seeded: 80 / 10 / 10 % of the utterances of every speaker
+or, with ``by="chapter"``, of the chapters, which are then the groups. A speaker with a single
+chapter is in training only. For a small subset use cross-validation (``folds``). Metric: accuracy.
+Classes: the speakers with audio, by number.
 """
 
 import re
@@ -21,7 +23,11 @@ from semisupcon.datasets.parsing.splits import group_split, seeded_split
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
 
 URL = "https://www.openslr.org/12"
-ARCHIVE = Archive("https://www.openslr.org/resources/12/train-clean-100.tar.gz", 6_387_309_499, "md5:2a93770f6d5c6c964bc36631d331a522")
+ARCHIVE = Archive(
+    "https://www.openslr.org/resources/12/train-clean-100.tar.gz",
+    6_387_309_499,
+    "md5:2a93770f6d5c6c964bc36631d331a522",
+)
 NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
 
 
@@ -35,47 +41,68 @@ NAME = re.compile(r"(?P<speaker>\d+)-(?P<chapter>\d+)-\d+")
     archives=(ARCHIVE,),
 )
 def librispeech_speaker(
-    root: Path, subset: str = "train-clean-100", by: str = "utterance", folds: int | None = None, fold: int = 1, seed: int = 0
+    root: Path,
+    subset: str = "train-clean-100",
+    by: str = "utterance",
+    folds: int | None = None,
+    fold: int = 1,
+    seed: int = 0,
 ) -> LabelledClips:
-    """Who reads.
+    """The speaker.
 
     Args:
         root: folder that holds the subset (or ``LibriSpeech/<subset>``).
         subset: name of an official subset.
-        by: what is split: ``utterance`` or ``chapter``.
-        folds: of utterances, stratified by speaker, for cross-validation of a small subset; None splits 80 / 10 / 10 %.
-        fold: which fold is test, from 1; the next one validates.
-        seed: of the split.
+        by: unit of the split: ``utterance`` or ``chapter``.
+        folds: number of folds of utterances, stratified by speaker, for cross-validation of a small
+            subset; None splits 80 / 10 / 10 %.
+        fold: the test fold, from 1; the next fold is used for validation.
+        seed: seed of the split.
 
     Raises:
         DatasetNotFoundError: if the subset is missing.
-        AnnotationError: for a file whose name says no speaker, chapter and utterance.
+        AnnotationError: for a file name without speaker, chapter and utterance.
         ConfigError: for another ``by``, folds of chapters, or a fold that does not exist.
     """
     if by not in ("utterance", "chapter"):
         raise ConfigError(f"by is 'utterance' or 'chapter', got '{by}'.")
     if folds is not None and by == "chapter":
-        raise ConfigError("folds are of utterances; leave folds out, or by.")
+        raise ConfigError("folds divide utterances; leave out folds or by.")
     prefix = f"LibriSpeech/{subset}" if (root / "LibriSpeech" / subset).is_dir() else subset
     files = audio_files(root / prefix) if (root / prefix).is_dir() else []
     if not files:
         raise DatasetNotFoundError(
-            f"LibriSpeech's {subset}", root / prefix, f"It can be had from {URL}; another subset is chosen by subset."
+            f"LibriSpeech's {subset}",
+            root / prefix,
+            f"Download it from {URL}; the option subset selects another one.",
         )
     rows = []
     for file in files:
         match = NAME.fullmatch(stem(file))
         if not match:
             raise AnnotationError(
-                root / prefix / file, None, "The name is not speaker-chapter-utterance.", "Rename the file, or move it away."
+                root / prefix / file,
+                None,
+                "The name is not speaker-chapter-utterance.",
+                "Rename the file, or move it away.",
             )
         rows.append({"path": f"{prefix}/{file}", **match.groupdict()})
     table = pd.DataFrame(rows)
     classes = tuple(sorted(table["speaker"].unique(), key=int))
     targets = one_hot(table["speaker"], classes)
     if by == "utterance":
-        table["split"] = seeded_split(table["path"].map(stem).tolist(), table["speaker"].tolist(), folds=folds, fold=fold, seed=seed)
+        table["split"] = seeded_split(
+            table["path"].map(stem).tolist(),
+            table["speaker"].tolist(),
+            folds=folds,
+            fold=fold,
+            seed=seed,
+        )
     else:
         table["group"] = table["speaker"] + "-" + table["chapter"]
-        table["split"] = group_split(table["group"].tolist(), seed=seed, labels=table["speaker"].tolist())
+        table["split"] = group_split(
+            table["group"].tolist(),
+            seed=seed,
+            labels=table["speaker"].tolist(),
+        )
     return LabelledClips(table, targets, classes, kind="multiclass", metric="accuracy")

@@ -1,19 +1,20 @@
-"""MagnaTagATune: 25,863 clips of 29 s with 188 tags given in a game (Law et al. 2009).
+"""MagnaTagATune: 25,863 clips of 29 s with 188 tags from a game (Law et al. 2009).
 
-Where: https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset. Licence: CC BY-NC-SA (audio of Magnatune). Metrics: macro ROC-AUC and
-mAP.
+Where: https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset. Licence: CC BY-NC-SA (audio of
+Magnatune). Metrics: macro ROC-AUC and mAP.
 
 Two splits are published:
 
-* ``folders`` (Dieleman and Schrauwen 2014; SemiSupCon, CLMR, musicnn): by the first character of the path, 0-b train, c validation, d-f
-  test: 18,709 / 1,825 / 5,329 clips.
-* ``filtered`` (Lee et al. 2017): the same folders, but only clips with a top-50 tag and 29.1 s of audio, by the three lists
-  ``{train,valid,test}_list_pub.txt``: 15,244 / 1,529 / 4,332 clips.
+* ``folders`` (Dieleman and Schrauwen 2014; SemiSupCon, CLMR, musicnn): by the first character of
+  the path, 0-b train, c validation, d-f test: 18,709 / 1,825 / 5,329 clips.
+* ``filtered`` (Lee et al. 2017): the same folders, but only clips with a top-50 tag and 29.1 s of
+  audio, by the three lists ``{train,valid,test}_list_pub.txt``: 15,244 / 1,529 / 4,332 clips.
 
-In both, the clips of one song stay together, so songs are the groups; artists do not. Where the original of SemiSupCon moves clips without
-a top-50 tag into training, whatever their folder, they stay where they are here: unlabelled, or (``untagged="negative"``) labelled with no
-tag, as CLMR and musicnn have it. Top-50 classes: the 50 commonest tags in falling order of their counts, as published (counts tie, so they
-are listed here).
+In both, the clips of one song stay together, so songs are the groups; artists are not. SemiSupCon's
+original code moves clips without a top-50 tag into training, from any folder. Here they stay in
+their split: unlabelled, or (``untagged="negative"``) labelled without tags, as in CLMR and musicnn.
+Top-50 classes: the 50 most frequent tags in descending order of their counts, as published (counts
+tie, so they are listed here).
 """
 
 import re
@@ -26,7 +27,13 @@ from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import flags, vectors
 from semisupcon.datasets.parsing.names import stem
-from semisupcon.datasets.parsing.reading import find_file, optional_file, place, read_lines, read_table
+from semisupcon.datasets.parsing.reading import (
+    find_file,
+    optional_file,
+    place,
+    read_lines,
+    read_table,
+)
 from semisupcon.errors import AnnotationError, ConfigError
 
 URL = "https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset"
@@ -34,7 +41,11 @@ LISTS_URL = "https://github.com/jongpillee/music_dataset_split"
 INDEX_URL = "https://github.com/jordipons/musicnn-training"
 CSV = ("annotations_final.csv", "*/annotations_final.csv")
 INDEX = ("index_mtt.tsv", "*/index_mtt.tsv")
-SPLIT_OF_FOLDER = {**dict.fromkeys("0123456789ab", "train"), "c": "val", **dict.fromkeys("def", "test")}
+SPLIT_OF_FOLDER = {
+    **dict.fromkeys("0123456789ab", "train"),
+    "c": "val",
+    **dict.fromkeys("def", "test"),
+}
 TOP50 = (
     "guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock", "fast", "piano",
     "ambient", "beat", "violin", "vocal", "synth", "female", "indian", "opera", "male", "singing",
@@ -52,15 +63,21 @@ _ABOUT = {
 
 
 def _split_by_folder(paths: pd.Series) -> pd.Series:
-    splits = paths.map(lambda path: SPLIT_OF_FOLDER.get(path.split("/", 1)[0]) if "/" in path else None)
+    splits = paths.map(
+        lambda path: SPLIT_OF_FOLDER.get(path.split("/", 1)[0]) if "/" in path else None,
+    )
     if (wrong := np.flatnonzero(splits.isna())).size:
         problem = f"'{paths.iloc[wrong[0]]}' lies in none of the folders 0-9 and a-f."
-        raise AnnotationError(*place(paths, wrong[0]), problem, f"Fetch the file again from {URL}.")
+        raise AnnotationError(
+            *place(paths, wrong[0]),
+            problem,
+            f"Download the file again from {URL}.",
+        )
     return splits
 
 
 def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Clips with split and song, and which of ``paths`` they are ``[n]`` bool."""
+    """Clips with split and song, and the mask ``[n]`` of ``paths`` that they are."""
     songs = paths.map(lambda path: re.sub(r"-\d+-\d+$", "", stem(path)))
     table = pd.DataFrame({"path": paths, "split": _split_by_folder(paths), "group": songs})
     if split == "folders":
@@ -69,12 +86,19 @@ def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.n
         raise ConfigError(f"split is 'folders' or 'filtered', got '{split}'.")
     split_of: dict[str, str] = {}
     for name, part in {"train": "train", "val": "valid", "test": "test"}.items():
-        listed = read_lines(root, f"{part}_list_pub.txt", f"*/{part}_list_pub.txt", source=LISTS_URL)
+        listed = read_lines(
+            root,
+            f"{part}_list_pub.txt",
+            f"*/{part}_list_pub.txt",
+            source=LISTS_URL,
+        )
         split_of |= dict.fromkeys(listed.map(lambda path: path.rsplit(".", 1)[0]), name)
     table["split"] = paths.map(lambda path: split_of.get(path.rsplit(".", 1)[0]))
     kept = table["split"].notna().to_numpy()
     if not kept.any():
-        raise ConfigError("None of the listed clips is in the annotation file; are the lists those of MagnaTagATune?")
+        raise ConfigError(
+            "None of the listed clips is in the annotation file; check that the lists belong to MagnaTagATune.",
+        )
     return table[kept], kept
 
 
@@ -87,8 +111,12 @@ def _read_csv(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple[s
 
 
 def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]:
-    """The tables of musicnn: clip ids with paths, and with top-50 tags as lists of numbers."""
-    index = read_table(find_file(root, *INDEX, source=INDEX_URL), separator="\t", names=["id", "path"])
+    """Read the tables of musicnn: clip ids with paths, and with top-50 tags as lists of numbers."""
+    index = read_table(
+        find_file(root, *INDEX, source=INDEX_URL),
+        separator="\t",
+        names=["id", "path"],
+    )
     _split_by_folder(index["path"])
     path_of = dict(zip(index["id"], index["path"], strict=True))
     files = [find_file(root, f"{part}_gt_mtt.tsv", f"*/{part}_gt_mtt.tsv", source=INDEX_URL) for part in ("train", "val", "test")]
@@ -96,20 +124,25 @@ def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple
     paths = rows["id"].map(path_of)
     if (lost := np.flatnonzero(paths.isna())).size:
         problem = f"Clip {rows['id'].iloc[lost[0]]} is not in index_mtt.tsv."
-        raise AnnotationError(*place(rows, lost[0]), problem, f"Take both files from the same release ({INDEX_URL}).")
+        raise AnnotationError(
+            *place(rows, lost[0]),
+            problem,
+            f"Take both files from the same release ({INDEX_URL}).",
+        )
     table, kept = _table(paths, root, split)
     return table, vectors(rows["tags"], len(TOP50))[kept], TOP50
 
 
 @card(classes=50, **_ABOUT)
 def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled") -> LabelledClips:
-    """The 50 commonest tags.
+    """The 50 most frequent tags.
 
     Args:
-        root: folder that holds ``annotations_final.csv`` and the clips (``0/`` to ``f/``); without that file, the tables of musicnn that CLMR
-            trains from are read (``index_mtt.tsv``, ``{train,val,test}_gt_mtt.tsv``).
+        root: folder that holds ``annotations_final.csv`` and the clips (``0/`` to ``f/``); without
+            that file, the tables of musicnn and CLMR are read (``index_mtt.tsv``,
+            ``{train,val,test}_gt_mtt.tsv``).
         split: ``folders`` or ``filtered``.
-        untagged: what clips without any of the 50 tags are: ``unlabelled`` or ``negative``.
+        untagged: treatment of clips without any of the 50 tags: ``unlabelled`` or ``negative``.
 
     Raises:
         DatasetNotFoundError: if the annotation file is missing.
@@ -122,7 +155,10 @@ def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled")
     read = _read_index if file is None and optional_file(root, *INDEX) else _read_csv
     table, targets, tags = read(root, split)
     if missing := [tag for tag in TOP50 if tag not in tags]:
-        problem, remedy = f"There is no column '{missing[0]}'.", f"Fetch the file again from {URL}."
+        problem, remedy = (
+            f"There is no column '{missing[0]}'.",
+            f"Download the file again from {URL}.",
+        )
         raise AnnotationError(file or root, 1, problem, remedy)
     targets = targets[:, [tags.index(tag) for tag in TOP50]]
     if untagged == "unlabelled":
@@ -132,6 +168,9 @@ def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled")
 
 @card(classes=188, **_ABOUT)
 def mtat_all(root: Path, split: str = "folders") -> LabelledClips:
-    """All 188 tags, in the order of their columns; a clip without tags is labelled with none. Arguments and errors as `mtat_top50`."""
+    """All 188 tags, in the order of their columns; a clip may have no tags.
+
+    Arguments and errors as `mtat_top50`.
+    """
     table, targets, tags = _read_csv(root, split)
     return LabelledClips(table, targets, tags, "multilabel", "roc_auc, mAP")

@@ -1,11 +1,14 @@
-"""MedleyDB: multitracks with the instrument of every stem and raw track (Bittner et al. 2014, 2016).
+"""MedleyDB: multitracks with the instrument of every stem and raw track.
 
-Where: audio https://medleydb.weebly.com, metadata https://github.com/marl/medleydb. Licence: CC BY-NC-SA 4.0. Split: none official. The
-original splits clips at random after giving every instrument of a stem a row of its own, so that one file is in training and test with
-contradicting labels; here the target is multilabel, one row a file, and artists are kept apart, with the instruments balanced as far as
-that allows (``original_split``: stratified by a stem's first instrument, whatever the artist). Metrics: macro ROC-AUC and mAP. Classes: the
-commonest instruments of the versions chosen (20 of stems, 40 of raw tracks) in falling order of their counts, then alphabetical, without
-the four labels that name no instrument; files without any of them are left out.
+Bittner et al. 2014, 2016. Where: audio https://medleydb.weebly.com, metadata
+https://github.com/marl/medleydb. Licence: CC BY-NC-SA 4.0. Split: none official. The original gives
+every instrument of a stem its own row and splits rows at random, so one file is in training and
+test with contradicting labels. Here the target is multilabel with one row per file, and the split
+is by artist, with instruments balanced as far as possible (``original_split``: stratified by the
+first instrument of a stem, regardless of artist). Metrics: macro ROC-AUC and mAP. Classes: the most
+frequent instruments of the chosen versions (20 of stems, 40 of raw tracks) in descending order of
+their counts, then alphabetical, without the four labels that are not instruments; files without any
+of them are left out.
 """
 
 from collections import Counter
@@ -24,19 +27,33 @@ from semisupcon.errors import AnnotationError, DatasetNotFoundError, UserError, 
 URL = "https://github.com/marl/medleydb"
 NO_INSTRUMENT = ("fx/processed sound", "Unlabeled", "auxiliary percussion", "Main System")
 FRACTIONS = {"train": 0.81, "val": 0.09, "test": 0.1}
-_ABOUT = {"kind": "multilabel", "split": "seeded, by artist", "metric": "roc_auc, mAP", "licence": "CC BY-NC-SA 4.0", "source": URL}
+_ABOUT = {
+    "kind": "multilabel",
+    "split": "seeded, by artist",
+    "metric": "roc_auc, mAP",
+    "licence": "CC BY-NC-SA 4.0",
+    "source": URL,
+}
 
 
 def _songs(root: Path, versions: Sequence[str]) -> list[Path]:
-    """The metadata files of the songs that the track lists of the versions name."""
+    """Metadata files of the songs in the track lists of the versions."""
     files: list[Path] = []
     for version in versions:
-        for song in read_lines(root, *(f"{folder}tracklist_{version}.txt" for folder in ("resources/", "*/resources/", "")), source=URL):
+        for song in read_lines(
+            root,
+            *(f"{folder}tracklist_{version}.txt" for folder in ("resources/", "*/resources/", "")),
+            source=URL,
+        ):
             name = f"{song}_METADATA.yaml"
             found = (next(root.glob(place + name), None) for place in ("data/Metadata/", "Metadata/", "*/data/Metadata/", ""))
             file = next(filter(None, found), None)
             if file is None:
-                raise DatasetNotFoundError(f"The metadata of {song}", root / "data/Metadata" / name, f"It can be had from {URL}.")
+                raise DatasetNotFoundError(
+                    f"The metadata of {song}",
+                    root / "data/Metadata" / name,
+                    f"Download it from {URL}.",
+                )
             files.append(file)
     return files
 
@@ -47,16 +64,27 @@ def _load(file: Path) -> dict:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         song = yaml.load(read_text(file), Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # Numbers and dates that are none are ValueErrors.
+    # invalid numbers and dates are ValueErrors
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
         problem = getattr(error, "problem", None) or first_line(error, 160)
-        raise AnnotationError(file, line, f"Not YAML: {problem}.", f"Fetch it again from {URL}.") from None
+        raise AnnotationError(
+            file,
+            line,
+            f"Not YAML: {problem}.",
+            f"Download it again from {URL}.",
+        ) from None
     missing = [key for key in ("artist", "stem_dir", "raw_dir", "stems") if not isinstance(song, dict) or key not in song]
     if missing:
-        raise AnnotationError(file, None, f"There is no '{missing[0]}'.", f"Fetch it again from {URL}.")
+        raise AnnotationError(
+            file,
+            None,
+            f"There is no '{missing[0]}'.",
+            f"Download it again from {URL}.",
+        )
     return song
 
 
@@ -71,39 +99,75 @@ def _tracks(file: Path, raw: bool) -> Iterator[dict]:
             instruments = entry["instrument"] if isinstance(entry["instrument"], list) else [entry["instrument"]]
             if any(isinstance(part, list | dict) for part in (*instruments, entry["filename"], song["artist"])):
                 raise TypeError
-            yield {"path": f"Audio/{title}/{folder}/{entry['filename']}", "group": song["artist"], "instruments": instruments, "file": file}
+            yield {
+                "path": f"Audio/{title}/{folder}/{entry['filename']}",
+                "group": song["artist"],
+                "instruments": instruments,
+                "file": file,
+            }
     except (KeyError, AttributeError, TypeError) as error:
         problem = f"A {'raw track' if raw else 'stem'} lacks {error if isinstance(error, KeyError) else 'its entries'}."
-        raise AnnotationError(file, None, problem, f"Fetch it again from {URL}.") from None
+        raise AnnotationError(file, None, problem, f"Download it again from {URL}.") from None
 
 
-def _read(root: Path, raw: bool, count: int, versions: Sequence[str], seed: int, original_split: bool) -> LabelledClips:
+def _read(
+    root: Path,
+    raw: bool,
+    count: int,
+    versions: Sequence[str],
+    seed: int,
+    original_split: bool,
+) -> LabelledClips:
     table = pd.DataFrame([track for file in _songs(root, versions) for track in _tracks(file, raw)])
     table = located(table.drop(columns="file"), table["file"].tolist())
     counts = Counter(name for names in table["instruments"] for name in names if name not in NO_INSTRUMENT)
     classes = tuple(sorted(counts, key=lambda name: (-counts[name], name))[:count])
-    table["instruments"] = table["instruments"].map(lambda names: [name for name in names if name in classes])
+    table["instruments"] = table["instruments"].map(
+        lambda names: [name for name in names if name in classes],
+    )
     table = table[table["instruments"].map(len) > 0]
     targets = multi_hot(table["instruments"], classes)
     if original_split:
         table["split"] = stratified_split(
-            table["path"].tolist(), table["instruments"].map(lambda names: names[0]).tolist(), FRACTIONS, seed
+            table["path"].tolist(),
+            table["instruments"].map(lambda names: names[0]).tolist(),
+            FRACTIONS,
+            seed,
         )
-        return LabelledClips(table.drop(columns=["instruments", "group"]), targets, classes, "multilabel", "roc_auc, mAP")
+        return LabelledClips(
+            table.drop(columns=["instruments", "group"]),
+            targets,
+            classes,
+            "multilabel",
+            "roc_auc, mAP",
+        )
     table["split"] = balanced_group_split(table["group"].tolist(), targets, FRACTIONS, seed)
-    return LabelledClips(table.drop(columns="instruments"), targets, classes, "multilabel", "roc_auc, mAP")
+    return LabelledClips(
+        table.drop(columns="instruments"),
+        targets,
+        classes,
+        "multilabel",
+        "roc_auc, mAP",
+    )
 
 
 @card(classes=20, **_ABOUT)
-def medleydb(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> LabelledClips:
+def medleydb(
+    root: Path,
+    versions: Sequence[str] = ("v1", "v2"),
+    seed: int = 0,
+    original_split: bool = False,
+) -> LabelledClips:
     """Instruments of stems.
 
     Args:
-        root: folder that holds ``data/Metadata/<song>_METADATA.yaml`` and ``resources/tracklist_<version>.txt`` of the repository, and the audio as
+        root: folder that holds ``data/Metadata/<song>_METADATA.yaml`` and
+            ``resources/tracklist_<version>.txt`` of the repository, and the audio as
             ``Audio/<song>/<song>_STEMS/*.wav``.
-        versions: whose songs to take: v1 (122 songs) and v2 (74) can be had with audio; extra and bach10 have lists of their own.
-        seed: of the split.
-        original_split: split files by instrument, whatever the artist; no groups are declared then.
+        versions: versions of the data set: v1 (122 songs) and v2 (74) are available with audio;
+            extra and bach10 have their own lists.
+        seed: seed of the split.
+        original_split: split files by instrument regardless of artist, without groups.
 
     Raises:
         DatasetNotFoundError: if a track list, or the metadata of a song, is missing.

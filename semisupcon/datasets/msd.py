@@ -1,13 +1,16 @@
-"""Million Song Dataset: 30 s previews with the 50 commonest Last.fm tags (Bertin-Mahieux et al. 2011), in the split of Pons et al. (2018) that
-CLMR used.
+"""Million Song Dataset: 30 s previews with the 50 most frequent Last.fm tags.
 
-Where: http://millionsongdataset.com (no audio); tables: https://github.com/jordipons/musicnn-training. Licence: research use; the audio can
-only be had privately. Split: ``{train,val,test}_gt_msd.tsv``: 201,680 / 11,774 / 28,435 tracks. The tables name no artists, so no group is
-declared. Metrics: macro ROC-AUC and mAP. Classes: the 50 tags as ``output_labels_msd.txt`` has them, in falling order of counts.
+Bertin-Mahieux et al. 2011, in the split of Pons et al. (2018) that CLMR used. Where:
+http://millionsongdataset.com (no audio); tables: https://github.com/jordipons/musicnn-training.
+Licence: research use; the audio is only available privately. Split:
+``{train,val,test}_gt_msd.tsv``: 201,680 / 11,774 / 28,435 tracks. The tables do not name artists,
+so no group is declared. Metrics: macro ROC-AUC and mAP. Classes: the 50 tags of
+``output_labels_msd.txt``, in descending order of counts.
 
-A track ``TRAAAAK128F9318786`` is looked for as ``A/A/A/TRAAAAK128F9318786.mp3`` or anywhere by that name. CLMR names its files by 7digital
-ids, which it takes from a pickle; pickles are not read here: give such a map as a text file ``msd_to_7digital.tsv`` (track id, tab,
-7digital id), and files are looked for as ``<7digital id>.clip.mp3``.
+The audio of track ``TRAAAAK128F9318786`` is ``A/A/A/TRAAAAK128F9318786.mp3``, or a file of that
+name in any folder. CLMR names its files by 7digital ids, which it reads from a pickle. Pickles are
+not read here: provide the map as a text file ``msd_to_7digital.tsv`` (track id, tab, 7digital id);
+the file is then ``<7digital id>.clip.mp3``.
 """
 
 from pathlib import Path
@@ -32,30 +35,51 @@ TAGS = (
 PARTS = ("train", "val", "test")
 
 
-@card(kind="multilabel", classes=50, split="official lists of CLMR", metric="roc_auc, mAP", licence="research use", source=URL)
+@card(
+    kind="multilabel",
+    classes=50,
+    split="official lists of CLMR",
+    metric="roc_auc, mAP",
+    licence="research use",
+    source=URL,
+)
 def msd_top50(root: Path) -> LabelledClips:
-    """The 50 commonest tags.
+    """The 50 most frequent tags.
 
     Args:
-        root: folder that holds the three tables (or ``processed_annotations/`` with them), and the previews.
+        root: folder that holds the three tables (or ``processed_annotations/`` with them), and the
+            previews.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
-        AnnotationError: for a row that is no track id and list of 50 zeros and ones, or a track that the 7digital map lacks.
+        AnnotationError: for a row without a track id and a list of 50 zeros and ones, or a track
+            that the 7digital map lacks.
     """
     parts = []
     for part in PARTS:
         name = f"{part}_gt_msd.tsv"
-        rows = read_table(find_file(root, name, f"*/{name}", source=URL), separator="\t", names=["track", "tags"])
+        rows = read_table(
+            find_file(root, name, f"*/{name}", source=URL),
+            separator="\t",
+            names=["track", "tags"],
+        )
         parts.append(rows.assign(split=part))
     rows = pd.concat(parts)
     wrong = np.flatnonzero(~rows["track"].str.fullmatch(r"TR[A-Z]{5}[0-9A-F]{11}"))
     if wrong.size:
         raise AnnotationError(
-            *place(rows, wrong[0]), f"'{rows['track'].iloc[wrong[0]]}' is no track id.", f"Fetch the file again from {URL}."
+            *place(rows, wrong[0]),
+            f"'{rows['track'].iloc[wrong[0]]}' is not a track id.",
+            f"Download the file again from {URL}.",
         )
     table = pd.DataFrame({"path": _paths(root, rows), "split": rows["split"]})
-    return LabelledClips(table, vectors(rows["tags"], len(TAGS)), TAGS, kind="multilabel", metric="roc_auc, mAP")
+    return LabelledClips(
+        table,
+        vectors(rows["tags"], len(TAGS)),
+        TAGS,
+        kind="multilabel",
+        metric="roc_auc, mAP",
+    )
 
 
 def _paths(root: Path, rows: pd.DataFrame) -> pd.Series:

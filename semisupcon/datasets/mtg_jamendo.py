@@ -1,8 +1,10 @@
-"""MTG-Jamendo: 55,000 full tracks tagged by their makers (Bogdanov et al. 2019): top 50 tags, 87 genres, 40 instruments, 56 moods and themes.
+"""MTG-Jamendo: 55,000 full tracks with tags by their makers (Bogdanov et al. 2019).
 
-Where: https://github.com/MTG/mtg-jamendo-dataset. Licence: Creative Commons, by track (metadata CC BY-NC-SA 4.0). Split: the official
-lists, of which there are five (``split`` 0 to 4; 0 is the one papers report); no artist is in two of its parts, so artists are the groups.
-Metrics: macro ROC-AUC and mAP. Classes: the tags of the three lists with their category (``genre---rock``), in alphabetical order.
+Tasks: top 50 tags, 87 genres, 40 instruments, 56 moods and themes. Where:
+https://github.com/MTG/mtg-jamendo-dataset. Licence: Creative Commons, by track (metadata CC
+BY-NC-SA 4.0). Split: one of five official splits (``split`` 0 to 4; papers report 0). No artist is
+in two of its parts, so artists are the groups. Metrics: macro ROC-AUC and mAP. Classes: the tags of
+the three lists with their category (``genre---rock``), in alphabetical order.
 """
 
 from pathlib import Path
@@ -18,7 +20,13 @@ from semisupcon.errors import AnnotationError, ConfigError
 URL = "https://github.com/MTG/mtg-jamendo-dataset"
 COLUMNS = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 PARTS = {"train": "train", "val": "validation", "test": "test"}
-_ABOUT = {"kind": "multilabel", "split": "official split 0 of 5", "metric": "roc_auc, mAP", "licence": "CC, by track", "source": URL}
+_ABOUT = {
+    "kind": "multilabel",
+    "split": "official split 0 of 5",
+    "metric": "roc_auc, mAP",
+    "licence": "CC, by track",
+    "source": URL,
+}
 
 
 def _read(root: Path, subset: str, split: int, low_quality: bool) -> LabelledClips:
@@ -28,27 +36,48 @@ def _read(root: Path, subset: str, split: int, low_quality: bool) -> LabelledCli
     for name, part in PARTS.items():
         list_name = f"splits/split-{split}/autotagging_{subset}-{part}.tsv"
         # Rows are ragged: all fields from TAGS on are tags.
-        rows = read_table(find_file(root, f"data/{list_name}", list_name, source=URL), COLUMNS, "\t", ragged=True)
-        tags = pd.Series([[t, *filter(None, more)] if t else [] for t, more in zip(rows["TAGS"], rows["rest"], strict=True)], rows.index)
+        rows = read_table(
+            find_file(root, f"data/{list_name}", list_name, source=URL),
+            COLUMNS,
+            "\t",
+            ragged=True,
+        )
+        tags = pd.Series(
+            [[t, *filter(None, more)] if t else [] for t, more in zip(rows["TAGS"], rows["rest"], strict=True)],
+            rows.index,
+        )
         for row, (path, found) in enumerate(zip(rows["PATH"], tags, strict=True)):
             if not found or not path:
                 raise AnnotationError(
-                    *place(rows, row), f"A track without {'tags' if path else 'path'}.", f"Fetch the list again from {URL}."
+                    *place(rows, row),
+                    f"A track without {'tags' if path else 'path'}.",
+                    f"Download the list again from {URL}.",
                 )
         paths = rows["PATH"].str.removesuffix(".mp3") + (".low.mp3" if low_quality else ".mp3")
-        parts.append(pd.DataFrame({"path": "audio/" + paths, "split": name, "group": rows["ARTIST_ID"], "tags": tags}))
+        parts.append(
+            pd.DataFrame(
+                {"path": "audio/" + paths, "split": name, "group": rows["ARTIST_ID"], "tags": tags},
+            )
+        )
     table = pd.concat(parts)
     classes = tuple(sorted({tag for tags in table["tags"] for tag in tags}))
-    return LabelledClips(table.drop(columns="tags"), multi_hot(table["tags"], classes), classes, "multilabel", "roc_auc, mAP")
+    return LabelledClips(
+        table.drop(columns="tags"),
+        multi_hot(table["tags"], classes),
+        classes,
+        "multilabel",
+        "roc_auc, mAP",
+    )
 
 
 @card(classes=50, **_ABOUT)
 def mtg_top50(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
-    """The 50 commonest tags.
+    """The 50 most frequent tags.
 
     Args:
-        root: folder that holds ``data/splits/`` (or ``splits/``) of the repository, and the audio as ``audio/NN/<track>.mp3``.
-        split: which of the five official splits.
+        root: folder that holds ``data/splits/`` (or ``splits/``) of the repository, and the audio
+            as ``audio/NN/<track>.mp3``.
+        split: number of the official split, 0 to 4.
         low_quality: the audio is the official low-quality release (``<track>.low.mp3``).
 
     Raises:

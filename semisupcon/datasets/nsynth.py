@@ -1,10 +1,12 @@
 """NSynth: 305,979 notes of 4 s at 16 kHz, of 1,006 instruments (Engel et al. 2017).
 
-Where: https://magenta.tensorflow.org/datasets/nsynth. Licence: CC BY 4.0. Files: ``nsynth-{train,valid,test}/examples.json`` and
-``.../audio``. Split: the three folders (289,205 / 12,678 / 4,096 notes). Training instruments are in neither of the others, but validation
-and test share theirs, so no group is declared; for the same reason no classifier of ``nsynth_instr`` can be tested on this split: it is for
-pretraining and few-shot episodes. Classes: pitches by MIDI number (9 to 120, named, 60 is C4), families and qualities in the order of their
-numbers, instruments by number.
+Where: https://magenta.tensorflow.org/datasets/nsynth. Licence: CC BY 4.0. Files:
+``nsynth-{train,valid,test}/examples.json`` and ``.../audio``. Split: the three folders (289,205 /
+12,678 / 4,096 notes). Training instruments are not in validation or test, but these two share
+instruments, so no group is declared. For the same reason this split cannot test a classifier of
+``nsynth_instr``: the task is for pretraining and few-shot episodes. Classes: pitches by MIDI number
+(9 to 120, named, 60 is C4), families and qualities in the order of their numbers, instruments by
+number.
 """
 
 import json
@@ -24,7 +26,19 @@ URL = "https://magenta.tensorflow.org/datasets/nsynth"
 PARTS = {"train": "train", "val": "valid", "test": "test"}
 PITCHES = range(9, 121)
 PITCH_NAMES = tuple(midi_name(pitch) for pitch in PITCHES)
-FAMILIES = ("bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string", "synth_lead", "vocal")
+FAMILIES = (
+    "bass",
+    "brass",
+    "flute",
+    "guitar",
+    "keyboard",
+    "mallet",
+    "organ",
+    "reed",
+    "string",
+    "synth_lead",
+    "vocal",
+)
 QUALITIES = (
     "bright", "dark", "distortion", "fast_decay", "long_release", "multiphonic", "nonlinear_env", "percussive", "reverb", "tempo-synced",
 )  # fmt: skip
@@ -32,77 +46,145 @@ _ABOUT = {"split": "official folders", "licence": "CC BY 4.0", "source": URL}
 
 
 def _notes(root: Path, *fields: str) -> pd.DataFrame:
-    """Path, split and fields of every note, those of a split sorted by name."""
+    """Path, split and fields of every note, sorted by name within a split."""
     parts = []
     for split, part in PARTS.items():
         file = find_file(root, f"*-{part}/examples.json", f"{part}/examples.json", source=URL)
         try:
             notes = json.loads(read_text(file))
         except json.JSONDecodeError as error:
-            raise AnnotationError(file, error.lineno, f"Not JSON: {error.msg}.", f"Fetch it again from {URL}.") from None
-        except (ValueError, RecursionError) as error:  # Numbers of thousands of digits, thousands of brackets.
+            raise AnnotationError(
+                file,
+                error.lineno,
+                f"Not JSON: {error.msg}.",
+                f"Download it again from {URL}.",
+            ) from None
+        # numbers with thousands of digits, thousands of brackets
+        except (ValueError, RecursionError) as error:
             if isinstance(error, UserError):
                 raise
-            raise AnnotationError(file, None, f"Not JSON: {first_line(error, 160)}.", f"Fetch it again from {URL}.") from None
+            raise AnnotationError(
+                file,
+                None,
+                f"Not JSON: {first_line(error, 160)}.",
+                f"Download it again from {URL}.",
+            ) from None
         if not isinstance(notes, dict) or not notes:
-            raise AnnotationError(file, None, "It holds no notes.", f"Fetch it again from {URL}.")
+            raise AnnotationError(
+                file,
+                None,
+                "It holds no notes.",
+                f"Download it again from {URL}.",
+            )
         for name, note in notes.items():
             if lacking := [field for field in fields if not isinstance(note, dict) or field not in note]:
-                raise AnnotationError(file, None, f"The note '{name}' has no '{lacking[0]}'.", f"Fetch it again from {URL}.")
+                raise AnnotationError(
+                    file,
+                    None,
+                    f"The note '{name}' has no '{lacking[0]}'.",
+                    f"Download it again from {URL}.",
+                )
         names = sorted(notes)
-        rows = pd.DataFrame({"path": [f"{file.parent.name}/audio/{name}.wav" for name in names], "split": split})
-        parts.append(located(rows.assign(**{field: [notes[name][field] for name in names] for field in fields}), file))
+        rows = pd.DataFrame(
+            {"path": [f"{file.parent.name}/audio/{name}.wav" for name in names], "split": split},
+        )
+        parts.append(
+            located(
+                rows.assign(**{field: [notes[name][field] for name in names] for field in fields}),
+                file,
+            )
+        )
     return pd.concat(parts)
 
 
 @card(kind="multiclass", classes=112, metric="accuracy", **_ABOUT)
 def nsynth_pitch(root: Path) -> LabelledClips:
-    """The pitch of the note; `keys.pitch_class_similarity` of its classes tells which are octaves of each other.
+    """The pitch of the note; `keys.pitch_class_similarity` relates pitches across octaves.
 
     Args:
         root: folder that holds ``nsynth-train``, ``nsynth-valid`` and ``nsynth-test``.
 
     Raises:
-        DatasetNotFoundError: if one of the ``examples.json`` is missing.
-        AnnotationError: for one that is no JSON, lacks a field, or has a pitch outside 9..120.
+        DatasetNotFoundError: if an ``examples.json`` is missing.
+        AnnotationError: for a file that is not JSON, lacks a field, or has a pitch outside 9..120.
     """
     table = _notes(root, "pitch")
     names = table["pitch"].map(lambda pitch: midi_name(pitch) if pitch in PITCHES else str(pitch))
-    return LabelledClips(table[["path", "split"]], one_hot(names, PITCH_NAMES), PITCH_NAMES, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table[["path", "split"]],
+        one_hot(names, PITCH_NAMES),
+        PITCH_NAMES,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 @card(kind="multiclass", classes=11, metric="accuracy", **_ABOUT)
 def nsynth_instr_family(root: Path) -> LabelledClips:
     """The family of the instrument; arguments and errors as `nsynth_pitch`."""
     table = _notes(root, "instrument_family")
-    names = table["instrument_family"].map(lambda i: FAMILIES[i] if i in range(len(FAMILIES)) else str(i))
-    return LabelledClips(table[["path", "split"]], one_hot(names, FAMILIES), FAMILIES, kind="multiclass", metric="accuracy")
+    names = table["instrument_family"].map(
+        lambda i: FAMILIES[i] if i in range(len(FAMILIES)) else str(i),
+    )
+    return LabelledClips(
+        table[["path", "split"]],
+        one_hot(names, FAMILIES),
+        FAMILIES,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 @card(kind="multiclass", classes=1006, metric="accuracy", **_ABOUT)
 def nsynth_instr(root: Path) -> LabelledClips:
-    """The very instrument, for pretraining and few-shot episodes only; arguments and errors as `nsynth_pitch`."""
+    """The individual instrument, for pretraining and few-shot episodes only.
+
+    Arguments and errors as `nsynth_pitch`.
+    """
     table = _notes(root, "instrument", "instrument_str")
-    for (file, _), number, name in zip(table.index, table["instrument"], table["instrument_str"], strict=True):
+    for (file, _), number, name in zip(
+        table.index,
+        table["instrument"],
+        table["instrument_str"],
+        strict=True,
+    ):
         if not isinstance(number, int) or not isinstance(name, str):
             raise AnnotationError(
-                file, None, f"The instrument {number!r} ({name!r}) is no number with a name."[:300], f"Fetch it again from {URL}."
+                file,
+                None,
+                f"The instrument {number!r} ({name!r}) is not a number with a name."[:300],
+                f"Download it again from {URL}.",
             )
     name_of = dict(sorted(zip(table["instrument"], table["instrument_str"], strict=True)))
     classes = tuple(name_of.values())
-    return LabelledClips(table[["path", "split"]], one_hot(table["instrument_str"], classes), classes, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table[["path", "split"]],
+        one_hot(table["instrument_str"], classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
 @card(kind="multilabel", classes=10, metric="mAP", **_ABOUT)
 def nsynth_qualities(root: Path) -> LabelledClips:
-    """Ten qualities of the sound, any number of which may hold; arguments and errors as `nsynth_pitch`."""
+    """Ten qualities of the sound, several per note; arguments and errors as `nsynth_pitch`."""
     table = _notes(root, "qualities")
     targets = np.zeros((len(table), len(QUALITIES)), np.float32)
     for row, values in enumerate(table["qualities"]):
         if not isinstance(values, list) or len(values) != len(QUALITIES) or any(value not in (0, 1) for value in values):
             file, path = table.index[row][0], table["path"].iloc[row]
             raise AnnotationError(
-                file, None, f"The qualities of '{path}' are no list of ten zeros and ones.", f"Fetch it again from {URL}."
+                file,
+                None,
+                f"The qualities of '{path}' are not a list of ten zeros and ones.",
+                f"Download it again from {URL}.",
             )
         targets[row] = values
-    return LabelledClips(table[["path", "split"]], targets, QUALITIES, kind="multilabel", metric="mAP")
+    return LabelledClips(
+        table[["path", "split"]],
+        targets,
+        QUALITIES,
+        kind="multilabel",
+        metric="mAP",
+    )

@@ -1,10 +1,12 @@
-"""Speech Commands: one-second utterances of single words (Warden 2018): 30 words in version 1 (64,727 clips), 35 in version 2 (105,829).
+"""Speech Commands: one-second utterances of single words (Warden 2018).
 
-Where: http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz. Licence: CC BY 4.0. Split: ``validation_list.txt`` and
-``testing_list.txt`` (6,798 / 6,835 clips in version 1, 9,981 / 11,005 in version 2); everything else is training. The lists are made by
-speaker (the part of the name before ``_nohash_``), so speakers are the groups. ``_background_noise_`` holds no words. Metric: accuracy.
-Classes: the words in alphabetical order; with ``words="commands"`` the ten commands and, last, ``unknown`` for all others (the 11 classes
-that COLA reports on version 1).
+Version 1 has 30 words (64,727 clips), version 2 has 35 (105,829). Where:
+http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz. Licence: CC BY 4.0. Split:
+``validation_list.txt`` and ``testing_list.txt`` (6,798 / 6,835 clips in version 1, 9,981 / 11,005
+in version 2); all other clips are training. The lists are by speaker (the part of the name before
+``_nohash_``), so speakers are the groups. ``_background_noise_`` contains no words. Metric:
+accuracy. Classes: the words in alphabetical order; with ``words="commands"`` the ten commands and,
+last, ``unknown`` for all others (the 11 classes that COLA reports on version 1).
 """
 
 from pathlib import Path
@@ -25,10 +27,22 @@ WORDS_V1 = (
     "bed", "bird", "cat", "dog", "down", "eight", "five", "four", "go", "happy", "house", "left", "marvin", "nine", "no",
     "off", "on", "one", "right", "seven", "sheila", "six", "stop", "three", "tree", "two", "up", "wow", "yes", "zero",
 )  # fmt: skip
-WORDS = {1: WORDS_V1, 2: tuple(sorted((*WORDS_V1, "backward", "follow", "forward", "learn", "visual")))}
-ARCHIVE = Archive(URL, 2_428_923_189, "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58")
+WORDS = {
+    1: WORDS_V1,
+    2: tuple(sorted((*WORDS_V1, "backward", "follow", "forward", "learn", "visual"))),
+}
+ARCHIVE = Archive(
+    URL,
+    2_428_923_189,
+    "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+)
 LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
-_ABOUT = {"kind": "multiclass", "split": "official lists, by speaker", "metric": "accuracy", "licence": "CC BY 4.0"}
+_ABOUT = {
+    "kind": "multiclass",
+    "split": "official lists, by speaker",
+    "metric": "accuracy",
+    "licence": "CC BY 4.0",
+}
 
 
 def _read(root: Path, version: int, words: str) -> LabelledClips:
@@ -36,7 +50,7 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
         raise ConfigError(f"words is 'all' or 'commands', got '{words}'.")
     listed = {split: read_lines(root, name, source=URL) for split, name in LISTS.items()}
     held_out = {path.rsplit(".", 1)[0] for paths in listed.values() for path in paths}
-    # Kaggle's copy has the words in audio/, which the lists do not say.
+    # Kaggle's copy has the words in audio/, unlike the paths in the lists.
     below = "audio/" if (root / "audio").is_dir() else ""
     files = [path.removeprefix(below) for path in audio_files(root)]
     spoken = [path for path in files if path.count("/") == 1]
@@ -47,7 +61,11 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
     table = pd.concat(pd.DataFrame({"path": paths, "split": split}) for split, paths in parts.items())
     for row, path in enumerate(table["path"]):
         if path.count("/") != 1 or "_nohash_" not in path:
-            raise AnnotationError(*place(table, row), f"'{path}' is not word/speaker_nohash_take.wav.", "Mend or remove it.")
+            raise AnnotationError(
+                *place(table, row),
+                f"'{path}' is not word/speaker_nohash_take.wav.",
+                "Correct or remove it.",
+            )
     table["group"] = table["path"].map(lambda path: stem(path).split("_nohash_")[0])
     labels = table["path"].map(lambda path: path.split("/")[0])
     targets = one_hot(labels, WORDS[version])
@@ -55,22 +73,26 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
         return LabelledClips(table, targets, WORDS[version], kind="multiclass", metric="accuracy")
     classes = (*COMMANDS, "unknown")
     return LabelledClips(
-        table, one_hot(labels.where(labels.isin(COMMANDS), "unknown"), classes), classes, kind="multiclass", metric="accuracy"
+        table,
+        one_hot(labels.where(labels.isin(COMMANDS), "unknown"), classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
     )
 
 
 @card(classes=35, source=URL, archives=(ARCHIVE,), **_ABOUT)
 def speech_commands(root: Path, version: int = 2, words: str = "all") -> LabelledClips:
-    """Which word is said.
+    """The spoken word.
 
     Args:
-        root: folder that holds the lists and one folder a word.
+        root: folder that holds the lists and one folder per word.
         version: 1 or 2.
         words: ``all``, or ``commands`` for the ten commands and ``unknown``.
 
     Raises:
         DatasetNotFoundError: if a list is missing.
-        AnnotationError: for a line that names none of the words.
+        AnnotationError: for a line without one of the words.
         ConfigError: for another version or choice of words.
     """
     if version not in WORDS:

@@ -1,7 +1,8 @@
-"""The embedded synthetic set as five tasks, of every label kind (see `semisupcon.datasets.synthesis`).
+"""The embedded synthetic set as five tasks, of every label kind (`semisupcon.datasets.synthesis`).
 
-Files: ``audio/NNNN.wav`` and ``labels.csv``; without a root they are rendered into, or read from, the cache. Split: fixed by the number of
-the clip; of 600 clips 400 train, 80 validate and 120 test, the same number of each instrument. No tag names an instrument or a pitch.
+Files: ``audio/NNNN.wav`` and ``labels.csv``; without a root they are rendered into, or read from,
+the cache. Split: fixed by the number of the clip; 400 of 600 clips are training, 80 validation and
+120 test, with the same number of each instrument. No tag names an instrument or a pitch.
 """
 
 from pathlib import Path
@@ -17,15 +18,19 @@ from semisupcon.datasets.synthesis import INSTRUMENTS, LABELS, PITCHES, TAGS, re
 from semisupcon.errors import DatasetNotFoundError
 
 AFFECT = ("brightness", "activity")
-_ABOUT = {"split": "fixed: 400, 80, 120 clips", "licence": "MIT, as this project", "source": "rendered when asked for"}
+_ABOUT = {
+    "split": "fixed: 400, 80, 120 clips",
+    "licence": "MIT, as this project",
+    "source": "rendered when asked for",
+}
 
 
 @card(kind="multiclass", classes=len(INSTRUMENTS), metric="accuracy", **_ABOUT)
 def synthetic_instrument(root: Path | None = None) -> LabelledClips:
-    """Which of ten instruments plays; chance is 10 %.
+    """The instrument, one of ten; chance is 10 %.
 
     Args:
-        root: folder of a rendered set; None is the cache, rendered if need be.
+        root: folder of a rendered set; None is the cache, rendered if needed.
 
     Raises:
         DatasetNotFoundError: if a given root holds no labels.
@@ -39,7 +44,10 @@ def synthetic_instrument(root: Path | None = None) -> LabelledClips:
 
 @card(kind="multiclass", classes=len(PITCHES), metric="accuracy", **_ABOUT)
 def synthetic_pitch(root: Path | None = None) -> LabelledClips:
-    """Which of twelve pitch classes is the tonic, which sounds most; chance is 8.3 %. Argument and errors as `synthetic_instrument`."""
+    """Pitch class of the tonic, the most frequent one of twelve; chance is 8.3 %.
+
+    Argument and errors as `synthetic_instrument`.
+    """
     folder, labels = _labels(root, "pitch")
     targets = one_hot(labels["pitch"], PITCHES)
     return LabelledClips(labels, targets, PITCHES, "multiclass", "accuracy", root=folder)
@@ -47,7 +55,7 @@ def synthetic_pitch(root: Path | None = None) -> LabelledClips:
 
 @card(kind="multilabel", classes=len(TAGS), metric="roc_auc", **_ABOUT)
 def synthetic_tags(root: Path | None = None) -> LabelledClips:
-    """What the clip sounds like, in fourteen tags. Argument and errors as `synthetic_instrument`."""
+    """Fourteen tags of the sound. Argument and errors as `synthetic_instrument`."""
     folder, labels = _labels(root, *TAGS)
     table, targets = labels[["path", "split"]], _values(labels, TAGS)
     return LabelledClips(table, targets, TAGS, "multilabel", "roc_auc", root=folder)
@@ -55,7 +63,7 @@ def synthetic_tags(root: Path | None = None) -> LabelledClips:
 
 @card(kind="binary", classes=1, metric="accuracy", **_ABOUT)
 def synthetic_polyphony(root: Path | None = None) -> LabelledClips:
-    """Whether chords are played, rather than one note at a time. Argument and errors as `synthetic_instrument`."""
+    """Whether chords or single notes are played. Argument and errors as `synthetic_instrument`."""
     folder, labels = _labels(root, "polyphonic")
     targets = _values(labels, ("polyphonic",))
     return LabelledClips(labels, targets, ("polyphonic",), "binary", "accuracy", root=folder)
@@ -63,8 +71,12 @@ def synthetic_polyphony(root: Path | None = None) -> LabelledClips:
 
 @card(kind="regression", classes=len(AFFECT), metric="r2", **_ABOUT)
 def synthetic_affect(root: Path | None = None) -> LabelledClips:
-    """Brightness (octaves from the tonic up to the spectral centroid of what is played, before room and recording) and activity (base-2
-    logarithm of the onsets a second). Argument and errors as `synthetic_instrument`."""
+    """Brightness and activity.
+
+    Brightness: octaves from the tonic to the spectral centroid of the played sound, before room and
+    recording. Activity: base-2 logarithm of the onsets per second. Argument and errors as
+    `synthetic_instrument`.
+    """
     folder, labels = _labels(root, *AFFECT)
     return LabelledClips(labels, _values(labels, AFFECT), AFFECT, "regression", "r2", root=folder)
 
@@ -73,7 +85,11 @@ def _labels(root: Path | None, *columns: str) -> tuple[str, pd.DataFrame]:
     root = render() if root is None else Path(root)
     file = root / LABELS
     if not file.is_file():
-        raise DatasetNotFoundError("The labels of the synthetic set", file, "Give no folder, and the set renders itself into the cache.")
+        raise DatasetNotFoundError(
+            "The labels of the synthetic set",
+            file,
+            "Without a folder, the set is rendered into the cache.",
+        )
     columns = ("path", "split", *columns)
     return str(root), read_table(file, columns)[list(columns)]
 

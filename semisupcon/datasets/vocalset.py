@@ -1,14 +1,16 @@
 """VocalSet: 3,500 recordings of 20 singers and 17 techniques (Wilkins et al. 2018).
 
-Where: https://zenodo.org/record/1193957. Licence: CC BY 4.0. Files: ``data_by_singer`` and ``data_by_technique``, the same recordings
-twice, named ``<singer>_<exercise>_<technique>_<vowel>.wav``. Metric: accuracy.
+Where: https://zenodo.org/record/1193957. Licence: CC BY 4.0. Files: ``data_by_singer`` and
+``data_by_technique``, the same recordings twice, named
+``<singer>_<exercise>_<technique>_<vowel>.wav``. Metric: accuracy.
 
-* ``vocalset_singer``: no official split. The original draws files at random, so that the five vowels of one exercise, which differ in
-  nothing else, are in training and test; here the vowels of an exercise stay together (they are the groups), drawn with a seed, stratified
-  by singer. Classes: f1 to f9, m1 to m11.
-* ``vocalset_technique``: official lists of 15 training and 5 test singers; a seeded singer of each sex validates. Singers are the groups.
-  The original validates on a tenth of the training files, whose singers it was trained on (``original_split``). Classes: the folders, in
-  alphabetical order.
+* ``vocalset_singer``: no official split. The original draws files at random, so the five vowels of
+  one exercise, which differ in nothing else, are in training and test. Here the vowels of an
+  exercise stay together (they are the groups); the split is seeded and stratified by singer.
+  Classes: f1 to f9, m1 to m11.
+* ``vocalset_technique``: official lists of 15 training and 5 test singers; one seeded singer of
+  each sex is validation. Singers are the groups. The original validates on a tenth of the training
+  files, of the same singers (``original_split``). Classes: the folders, in alphabetical order.
 """
 
 import re
@@ -33,52 +35,86 @@ LISTS = {"train": "train_singers_technique.txt", "test": "test_singers_technique
 
 
 def _recordings(root: Path, folder: str) -> pd.DataFrame:
-    where = next((path for path in (root / folder, *sorted(root.glob(f"*/{folder}"))) if path.is_dir()), root / folder)
+    where = next(
+        (path for path in (root / folder, *sorted(root.glob(f"*/{folder}"))) if path.is_dir()),
+        root / folder,
+    )
     files = audio_files(where) if where.is_dir() else []
     if not files:
-        raise DatasetNotFoundError(f"VocalSet's {folder}", where, f"It can be had from {URL}.")
+        raise DatasetNotFoundError(f"VocalSet's {folder}", where, f"Download it from {URL}.")
     paths = [f"{where.relative_to(root).as_posix()}/{file}" for file in files]
     rows = pd.DataFrame(
-        {"path": paths, "singer": [stem(file).split("_")[0] for file in files], "folder": [file.split("/")[0] for file in files]}
+        {
+            "path": paths,
+            "singer": [stem(file).split("_")[0] for file in files],
+            "folder": [file.split("/")[0] for file in files],
+        }
     )
     return located(rows, [root / path for path in paths])
 
 
-@card(kind="multiclass", classes=20, split="seeded; vowels of an exercise together", metric="accuracy", licence="CC BY 4.0", source=URL)
+@card(
+    kind="multiclass",
+    classes=20,
+    split="seeded; vowels of an exercise together",
+    metric="accuracy",
+    licence="CC BY 4.0",
+    source=URL,
+)
 def vocalset_singer(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
-    """Who sings.
+    """The singer.
 
     Args:
         root: folder that holds ``data_by_singer/``.
-        seed: of the split.
-        original_split: draw files, whatever their exercise; no groups are declared then.
+        seed: seed of the split.
+        original_split: draw files regardless of exercise, without groups.
 
     Raises:
         DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file whose name begins with none of the singers.
+        AnnotationError: for a file name that does not begin with a singer.
     """
     table = _recordings(root, "data_by_singer")
     targets = one_hot(table["singer"], SINGERS)
     if original_split:
         table["split"] = stratified_split(table["path"].tolist(), [""] * len(table), seed=seed)
     else:
-        table["group"] = table["path"].map(lambda path: re.sub(r"_[aeiou](\(\d+\))?$", "", stem(path)))
-        table["split"] = group_split(table["group"].tolist(), seed=seed, labels=table["singer"].tolist())
-    return LabelledClips(table.drop(columns=["singer", "folder"]), targets, SINGERS, kind="multiclass", metric="accuracy")
+        table["group"] = table["path"].map(
+            lambda path: re.sub(r"_[aeiou](\(\d+\))?$", "", stem(path)),
+        )
+        table["split"] = group_split(
+            table["group"].tolist(),
+            seed=seed,
+            labels=table["singer"].tolist(),
+        )
+    return LabelledClips(
+        table.drop(columns=["singer", "folder"]),
+        targets,
+        SINGERS,
+        kind="multiclass",
+        metric="accuracy",
+    )
 
 
-@card(kind="multiclass", classes=17, split="official, by singer; seeded validation", metric="accuracy", licence="CC BY 4.0", source=URL)
+@card(
+    kind="multiclass",
+    classes=17,
+    split="official, by singer; seeded validation",
+    metric="accuracy",
+    licence="CC BY 4.0",
+    source=URL,
+)
 def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
-    """How it is sung.
+    """The singing technique.
 
     Args:
         root: folder that holds ``data_by_technique/`` and the two lists of singers.
-        seed: of the validation split.
-        original_split: validate on a tenth of the training files instead of on singers; no groups are declared then.
+        seed: seed of the validation split.
+        original_split: validate on a tenth of the training files instead of on singers, without
+            groups.
 
     Raises:
         DatasetNotFoundError: if there are no recordings, or a list is missing.
-        AnnotationError: for a line that names none of the singers, or a singer in both lists.
+        AnnotationError: for a line that is not a singer, or a singer in both lists.
     """
     split_of: dict[str, str] = {}
     for split, name in LISTS.items():
@@ -86,8 +122,12 @@ def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) 
         for row, line in enumerate(lines):
             singer = line.lower().replace("female", "f").replace("male", "m")
             if singer not in SINGERS or split_of.setdefault(singer, split) != split:
-                problem = f"'{line}' is {'in both lists' if singer in SINGERS else 'none of the singers'}."
-                raise AnnotationError(*place(lines, row), problem, f"Singers are female1-9 and male1-11; fetch the list again from {URL}.")
+                problem = f"'{line}' is {'in both lists' if singer in SINGERS else 'not one of the singers'}."
+                raise AnnotationError(
+                    *place(lines, row),
+                    problem,
+                    f"Singers are female1-9 and male1-11; download the list again from {URL}.",
+                )
     table = _recordings(root, "data_by_technique")
     table = table[table["singer"].isin(split_of)]
     classes = tuple(sorted(table["folder"].unique()))
@@ -95,13 +135,29 @@ def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) 
     training = (table["split"] == "train").to_numpy()
     shares = {"train": 0.9, "val": 0.1}
     if original_split:
-        drawn = stratified_split(table["path"][training].tolist(), [""] * training.sum(), shares, seed)
+        drawn = stratified_split(
+            table["path"][training].tolist(),
+            [""] * training.sum(),
+            shares,
+            seed,
+        )
         table = table.drop(columns="group")
     else:
         singers = sorted(set(table["singer"][training]))
-        held_out = {min((s for s in singers if s[0] == sex), key=lambda s: stable_hash(f"{seed}/{s}"), default="") for sex in "fm"}
+        held_out = {
+            min(
+                (s for s in singers if s[0] == sex),
+                key=lambda s: stable_hash(f"{seed}/{s}"),
+                default="",
+            )
+            for sex in "fm"
+        }
         drawn = np.where(table["singer"][training].isin(held_out), "val", "train")
     table.loc[training, "split"] = drawn
     return LabelledClips(
-        table.drop(columns=["singer", "folder"]), one_hot(table["folder"], classes), classes, kind="multiclass", metric="accuracy"
+        table.drop(columns=["singer", "folder"]),
+        one_hot(table["folder"], classes),
+        classes,
+        kind="multiclass",
+        metric="accuracy",
     )

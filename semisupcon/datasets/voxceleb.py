@@ -1,8 +1,10 @@
-"""VoxCeleb1: 153,516 utterances of 1,251 celebrities, from videos (Nagrani et al. 2017), as speaker identification.
+"""VoxCeleb1: 153,516 utterances of 1,251 celebrities from videos (Nagrani et al. 2017).
 
-Where: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/ (``meta/iden_split.txt``). Licence: metadata CC BY 4.0; the audio belongs to its
-makers. Split: the official identification list: 1 training, 2 validation, 3 test (138,361 / 6,904 / 8,251 utterances). Every speaker is in
-all parts; the list says nothing of other groups, so none is declared. Metric: accuracy. Classes: speaker ids (id10001 to id11251) in order.
+The task is speaker identification. Where: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/
+(``meta/iden_split.txt``). Licence: metadata CC BY 4.0; the audio belongs to its makers. Split: the
+official identification list: 1 training, 2 validation, 3 test (138,361 / 6,904 / 8,251 utterances).
+Every speaker is in all parts and the list names no other groups, so none is declared. Metric:
+accuracy. Classes: speaker ids (id10001 to id11251) in order.
 """
 
 from pathlib import Path
@@ -21,22 +23,43 @@ SPEAKERS = tuple(f"id{number}" for number in range(10001, 11252))
 SPLITS = {"1": "train", "2": "val", "3": "test"}
 
 
-@card(kind="multiclass", classes=1251, split="official identification list", metric="accuracy", licence="of its makers", source=URL)
+@card(
+    kind="multiclass",
+    classes=1251,
+    split="official identification list",
+    metric="accuracy",
+    licence="of its makers",
+    source=URL,
+)
 def voxceleb1(root: Path) -> LabelledClips:
-    """Who speaks.
+    """The speaker.
 
     Args:
         root: folder that holds ``iden_split.txt`` and ``wav/<speaker>/<video>/<utterance>.wav``.
 
     Raises:
         DatasetNotFoundError: if the list is missing.
-        AnnotationError: for a line that is no split and path, or names none of the speakers.
+        AnnotationError: for a line that is not split and path, or names an unknown speaker.
     """
-    rows = read_table(find_file(root, "iden_split.txt", "meta/iden_split.txt", source=URL), separator=" ", names=["split", "path"])
+    rows = read_table(
+        find_file(root, "iden_split.txt", "meta/iden_split.txt", source=URL),
+        separator=" ",
+        names=["split", "path"],
+    )
     wrong = np.flatnonzero(~rows["split"].isin(list(SPLITS)) | (rows["path"].str.count("/") != 2))
     if wrong.size:
-        problem = f"'{' '.join(rows.iloc[wrong[0]])}' is no split and path."
-        raise AnnotationError(*place(rows, wrong[0]), problem, "Lines read '1 id10003/na8-QEFmj44/00003.wav', with 1, 2 or 3 first.")
+        problem = f"'{' '.join(rows.iloc[wrong[0]])}' is not a split and a path."
+        raise AnnotationError(
+            *place(rows, wrong[0]),
+            problem,
+            "Lines read '1 id10003/na8-QEFmj44/00003.wav', with 1, 2 or 3 first.",
+        )
     table = pd.DataFrame({"path": "wav/" + rows["path"], "split": rows["split"].map(SPLITS)})
     speakers = rows["path"].map(lambda path: path.split("/")[0])
-    return LabelledClips(table, one_hot(speakers, SPEAKERS), SPEAKERS, kind="multiclass", metric="accuracy")
+    return LabelledClips(
+        table,
+        one_hot(speakers, SPEAKERS),
+        SPEAKERS,
+        kind="multiclass",
+        metric="accuracy",
+    )

@@ -1,7 +1,8 @@
-"""From audio to embeddings with a frozen encoder: clips are cut into segments, batched across clips, and embedded once.
+"""Embed audio with a frozen encoder: clips are cut into segments and batched across clips.
 
-Audio is decoded, resampled, cut and embedded as it comes, so that memory does not grow with the length of a file. Nothing in this folder
-imports more than torch, numpy and the audio reader: this is what a person who only wants embeddings installs.
+Audio is decoded, resampled, cut and embedded in pieces, so memory does not grow with the length of
+a file. This folder imports only torch, numpy and the audio reader, the packages of an installation
+for embedding only.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,12 @@ from torch import Tensor, nn
 from semisupcon.audio.values import waveform
 from semisupcon.embedding.ahead import WORKERS, Piece, pieces_ahead, read_ahead
 from semisupcon.embedding.batches import BREAK, default_batch, embed_pieces, embed_segments, whole
-from semisupcon.embedding.cutting import cut, segments_of_blocks, windows_of_blocks, windows_per_second
+from semisupcon.embedding.cutting import (
+    cut,
+    segments_of_blocks,
+    windows_of_blocks,
+    windows_per_second,
+)
 from semisupcon.embedding.progress import Progress, progress
 from semisupcon.errors import AudioError, ConfigError
 
@@ -44,7 +50,7 @@ __all__ = [
 
 
 class Form(Protocol):
-    """What is asked of an encoder before it is run; see `semisupcon.encoders.base.Encoder`."""
+    """Attributes of an encoder needed before it runs; see `semisupcon.encoders.base.Encoder`."""
 
     sample_rate: int
     segment_samples: int
@@ -53,7 +59,10 @@ class Form(Protocol):
 
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Run modules in eval mode without gradients, then give every submodule its own mode back; parameters and buffers stay as they are."""
+    """Run modules in eval mode without gradients, then restore the mode of every submodule.
+
+    Parameters and buffers do not change.
+    """
     modes = [(part, part.training) for module in modules for part in module.modules()]
     for module in modules:
         module.eval()
@@ -73,26 +82,30 @@ def embed(
     batch_size: int | None = None,
     workers: int = WORKERS,
 ) -> np.ndarray | list[np.ndarray]:
-    """Embeddings of audio files or waveforms, where the encoder is (CPU or GPU); what ``encoder.embed`` calls.
+    """Embed audio files or waveforms on the device of the encoder; called by ``encoder.embed``.
 
     Args:
         encoder: an `Encoder`.
-        clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at the encoder's sample rate: floating point
-            with full scale 1, or int8, int16, int32, uint8, which are scaled.
-        per: "file" for one embedding a clip (the mean over its segments), "second" for one a second.
-        task: the part of the embedding of one task, in encoders that have several.
-        batch_size: segments a forward pass; None is 32 on a GPU, and on a CPU as many as hold 400,000 samples, at most 32.
+        clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at
+            the encoder's sample rate: floating point with full scale 1, or int8, int16, int32,
+            uint8, which are scaled.
+        per: "file" for one embedding per clip (the mean over its segments), "second" for one per
+            second.
+        task: part of the embedding that belongs to one task, in encoders with several.
+        batch_size: segments per forward pass; None is 32 on a GPU, and on a CPU the number that
+            holds 400,000 samples, at most 32.
         workers: threads that read ahead.
 
     Returns:
         ``[n, D]`` float32 per file, or a list of ``[seconds, D]`` per second.
 
     Raises:
-        AudioError: for a file or waveform that cannot be used (`semisupcon.audio.values`), with its name or position.
+        AudioError: for a file or waveform that cannot be used (`semisupcon.audio.values`), with its
+            name or position.
     """
     clips = [clips] if isinstance(clips, str | Path) else list(clips)
     if per not in ("file", "second"):
-        raise ConfigError(f"Embeddings are per file or second, not per '{per}'.")
+        raise ConfigError(f"per must be 'file' or 'second', got '{per}'.")
     device = next((p.device for p in encoder.parameters()), "cpu")
     form = cast("Form", encoder)
     batch_size = batch_size or default_batch(form.segment_samples, device)
@@ -104,15 +117,17 @@ def embed(
         for _, values, error in whole(done) if per == "second" else mean_rows(done):
             if error is not None:
                 raise error
-            assert values is not None  # a clip without an error has rows
+            assert values is not None  # rows exist if there is no error
             rows.append(values)
     if per == "second":
         return rows
     return np.stack(rows) if rows else np.zeros((0, form.embedding_dim), np.float32)
 
 
-def mean_rows(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray | None, BaseException | None]]:
-    """Pieces of embeddings averaged as they come: item, mean of its rows ``[D]`` (None without rows), and its error."""
+def mean_rows(
+    pieces: Iterable[Piece],
+) -> Iterator[tuple[int, np.ndarray | None, BaseException | None]]:
+    """Average the rows of each item: yields item, mean ``[D]`` (None without rows), error."""
     total, count = None, 0
     for piece in pieces:
         if not piece.last:
@@ -130,9 +145,9 @@ def load_pieces(
     per: str = "file",
     silent: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[np.ndarray]:
-    """Read one clip, and cut it as the encoder needs it, as it comes: pieces ``[k, segment]``; raises as `embed`.
+    """Read one clip and cut it for the encoder, in pieces ``[k, segment]``; raises as `embed`.
 
-    ``silent`` is called with the reason at the end of a file that is silence.
+    ``silent`` is called with the reason at the end of a silent file.
     """
     from semisupcon.audio.blocks import read_blocks
 
@@ -161,10 +176,10 @@ def load_segments(
     encoder: Form,
     per: str = "file",
 ) -> np.ndarray:
-    """One clip cut as the encoder needs it, whole: ``[n, segment]``; raises as `embed`."""
+    """Return one clip cut for the encoder, ``[n, segment]``; raises as `embed`."""
     return np.concatenate(list(load_pieces(position, clip, encoder, per)))
 
 
 def first_segment(clip: str | Path, encoder: Form) -> np.ndarray:
-    """The first segment of a clip, ``[1, segment]``; no more is decoded than it needs. Raises as `embed`."""
+    """Return the first segment of a clip, ``[1, segment]``; decodes no more. Raises as `embed`."""
     return next(load_pieces(0, clip, encoder))[:1]

@@ -1,17 +1,20 @@
-"""Reading ahead in threads, in order and within a budget of bytes (decoding and resampling release the interpreter)."""
+"""Read ahead in threads, in order and within a memory budget.
+
+Decoding and resampling release the interpreter lock.
+"""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-BUDGET = 64 << 20  # bytes that wait to be used
+BUDGET = 64 << 20  # bytes that are read ahead
 WORKERS = 2
 ITEMS_A_WORKER = 16
 
 
 class Piece(NamedTuple):
-    """Some rows of an item. The last piece of an item has None for rows, and an error where the item broke off."""
+    """Some rows of an item. The last piece of an item has rows None, and an error or None."""
 
     item: int
     rows: Any
@@ -25,16 +28,18 @@ def pieces_ahead(
     workers: int = WORKERS,
     budget: int = BUDGET,
 ) -> Iterator[Piece]:
-    """The pieces of ``produce(item)`` for every item, items numbered from 0 and in order, some of them made ahead.
+    """Yield the pieces of ``produce(item)`` for every item, in order, some of them computed ahead.
 
     Args:
-        produce: gives the arrays of an item; runs in a thread.
-        items: what it is given.
+        produce: yields the arrays of an item; runs in a thread.
+        items: its arguments, numbered from 0.
         workers: threads.
-        budget: bytes of arrays that wait; the item in use may always have one waiting, however large.
+        budget: bytes of arrays that may wait; the current item may always have one waiting array of
+            any size.
 
     Yields:
-        The pieces of the first item and its last, then those of the second. What ``produce`` raises is the error of the last.
+        The pieces of the first item up to its last, then those of the second, and so on. An
+        exception of ``produce`` is the error of the last piece.
     """
     line = _Line(iter(items), budget, ITEMS_A_WORKER * workers)
     threads = [threading.Thread(target=line.work, args=(produce,), name="reading", daemon=True) for _ in range(workers)]
@@ -55,7 +60,7 @@ def read_ahead(
     workers: int = WORKERS,
     budget: int = BUDGET,
 ) -> Iterator[Any]:
-    """``function(item)`` for every item, in order, some ahead; what it raises is raised when its turn comes."""
+    """Yield ``function(item)`` of every item, in order, some ahead; raises its errors in order."""
     for piece in pieces_ahead(lambda item: [function(item)], items, workers, budget):
         if piece.error is not None:
             raise piece.error
@@ -64,7 +69,7 @@ def read_ahead(
 
 
 class _Line:
-    """The pieces that wait, by item. One condition guards all of it."""
+    """Waiting pieces by item, guarded by one condition."""
 
     def __init__(self, items: Iterator[Any], budget: int, most: int):
         self._items, self._budget, self._most = items, budget, most
@@ -74,7 +79,7 @@ class _Line:
         self._exhausted = self._stopped = False
 
     def get(self) -> Piece | None:
-        """The next piece, as soon as there is one; None after the last."""
+        """Wait for the next piece; None after the last."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting.get(self._current) or self._done())
             if self._done():
@@ -88,13 +93,13 @@ class _Line:
         return piece
 
     def stop(self) -> None:
-        """Let the threads end."""
+        """Stop the threads."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def work(self, produce: Callable[[Any], Iterable[Any]]) -> None:
-        """Make the pieces of item after item; what a thread does."""
+        """Produce the pieces of one item after another; runs in a thread."""
         while (taken := self._take()) is not None:
             number, item = taken
             error = None
@@ -111,7 +116,9 @@ class _Line:
 
     def _take(self) -> tuple[int, Any] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended() or self._started < self._current + self._most)
+            self._changed.wait_for(
+                lambda: self._ended() or self._started < self._current + self._most,
+            )
             if self._ended():
                 return None
             number = self._started
@@ -135,7 +142,7 @@ class _Line:
         return self._exhausted or self._stopped
 
     def _put(self, piece: Piece) -> bool:
-        """Add a piece when there is room for it; False when nobody wants it any more."""
+        """Add a piece when there is room; returns False after `stop`."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._has_room(piece))
             if self._stopped:

@@ -1,4 +1,4 @@
-"""Embedding segments in batches that run across clips."""
+"""Embed segments in batches that span clips."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,11 +9,14 @@ from torch import Tensor
 from semisupcon.embedding.ahead import Piece
 
 BATCH, CPU_SAMPLES = 32, 400_000
-BREAK = Piece(-1, None)  # among pieces: the batch ends here, full or not
+BREAK = Piece(-1, None)  # in a sequence of pieces: ends the batch here, full or not
 
 
 def default_batch(segment_samples: int, device: str | torch.device) -> int:
-    """Segments in a forward pass: 32 on a GPU; on a CPU fewer, because larger batches are no faster and take more memory."""
+    """Return the number of segments per forward pass: 32 on a GPU, fewer on a CPU.
+
+    On a CPU larger batches are not faster and take more memory.
+    """
     if torch.device(device).type != "cpu":
         return BATCH
     return max(1, min(BATCH, CPU_SAMPLES // segment_samples))
@@ -25,15 +28,17 @@ def embed_pieces(
     batch_size: int = 32,
     device: str | torch.device = "cpu",
 ) -> Iterator[Piece]:
-    """Embed the segments of clips that come in pieces; no more than a batch is kept.
+    """Embed the segments of clips that arrive in pieces; keeps at most one batch.
 
     Args:
         encode: ``[N, 1, segment]`` float32 on ``device`` to embeddings ``[N, D]``.
-        pieces: pieces whose rows are segments ``[k, segment]``, all of the same length; `BREAK` ends a batch.
-        batch_size: segments a forward pass.
+        pieces: pieces whose rows are segments ``[k, segment]`` of equal length; `BREAK` ends a
+            batch.
+        batch_size: segments per forward pass.
 
     Yields:
-        Pieces whose rows are embeddings ``[k, D]`` float32, cut otherwise but in the same order, with the ends and breaks between.
+        Pieces whose rows are embeddings ``[k, D]`` float32, in the same order but with other
+        boundaries; last pieces and breaks are kept.
     """
     batch: np.ndarray | None = None
     owners: list[Piece] = []
@@ -51,7 +56,7 @@ def embed_pieces(
             else:
                 yield owner
         owners.clear()
-        batch, filled = None, 0  # A new array: the embeddings may share the memory of the old one.
+        batch, filled = None, 0  # a new array: the embeddings may share the memory of the old one
 
     for piece in pieces:
         if piece.rows is None:
@@ -78,7 +83,7 @@ def embed_segments(
     batch_size: int = 32,
     device: str | torch.device = "cpu",
 ) -> Iterator[np.ndarray]:
-    """Embed the segments of clip after clip, each ``[n_i, segment]``: ``[n_i, D]`` float32 for every clip, in order."""
+    """Embed the segments ``[n_i, segment]`` of each clip; yields ``[n_i, D]`` float32 in order."""
 
     def pieces() -> Iterator[Piece]:
         for i, clip in enumerate(clips):
@@ -90,7 +95,7 @@ def embed_segments(
 
 
 def whole(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray, BaseException | None]]:
-    """Pieces of embeddings joined: item, all its rows ``[n, D]``, and the error that it broke off with."""
+    """Join the pieces of each item: yields item, its rows ``[n, D]``, and its error."""
     rows: list[np.ndarray] = []
     width = 0
     for piece in pieces:

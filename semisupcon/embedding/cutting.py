@@ -1,31 +1,42 @@
-"""How a clip is cut into the segments that an encoder is given: consecutive ones, or one a second.
+"""Cut a clip into segments for an encoder: consecutive segments, or one per second.
 
-A clip is cut into consecutive segments of the length the encoder was pretrained on. The last one is filled up with the clip's own beginning
-(circular padding, as short clips are padded in training), so that every sample counts and no silence is added.
+Segments have the length that the encoder was pretrained on. The last consecutive segment is filled
+up with the beginning of the clip (circular padding, as for short clips in training), so that all
+samples are used and no silence is added.
 
-The functions on blocks do the same for a clip that comes block by block; they keep no more than a few segments.
+The functions on blocks do the same for a clip that arrives in blocks. They keep only a few segments
+in memory.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-PIECE = 1 << 20  # samples of a piece at most, where a segment is not longer
+PIECE = 1 << 20  # maximum samples per piece, unless a segment is longer
 
 
 def cut(audio: np.ndarray, segment: int) -> np.ndarray:
-    """All consecutive segments ``[n, segment]`` of a clip ``[T]``, n = ceil(T / segment); the last continues with the clip's beginning."""
+    """Cut a clip ``[T]`` into consecutive segments ``[n, segment]``, n = ceil(T / segment).
+
+    The last segment continues with the beginning of the clip.
+    """
     return np.resize(audio, (-(-len(audio) // segment), segment))
 
 
 def windows_per_second(audio: np.ndarray, segment: int, sample_rate: int) -> np.ndarray:
-    """Segments ``[n, segment]`` centred on each of the n = ceil(T / sample_rate) seconds of a clip, moved inwards at its ends."""
+    """Return one segment per second of a clip, ``[n, segment]`` with n = ceil(T / sample_rate).
+
+    Segments are centred on the seconds, and moved inwards at the ends of the clip.
+    """
     pieces = windows_of_blocks([audio], segment, sample_rate)
     return np.concatenate([np.zeros((0, segment), audio.dtype), *pieces])
 
 
 def segments_of_blocks(blocks: Iterable[np.ndarray], segment: int) -> Iterator[np.ndarray]:
-    """`cut` for a clip that comes as blocks ``[n]``: pieces ``[k, segment]``, which joined are its segments; none for no samples."""
+    """Yield the segments of `cut` in pieces ``[k, segment]``, for a clip in blocks ``[n]``.
+
+    Yields nothing for a clip without samples.
+    """
     beginning = rest = np.zeros(0, np.float32)
     for block in blocks:
         if len(beginning) < segment:
@@ -35,11 +46,21 @@ def segments_of_blocks(blocks: Iterable[np.ndarray], segment: int) -> Iterator[n
             yield rest[:whole].reshape(-1, segment)
             rest = rest[whole:]
     if len(rest):
-        yield np.resize(np.concatenate([rest, beginning]) if len(beginning) == segment else rest, (1, segment))
+        yield np.resize(
+            np.concatenate([rest, beginning]) if len(beginning) == segment else rest,
+            (1, segment),
+        )
 
 
-def windows_of_blocks(blocks: Iterable[np.ndarray], segment: int, sample_rate: int) -> Iterator[np.ndarray]:
-    """`windows_per_second` for a clip that comes as blocks ``[n]``: pieces ``[k, segment]``; none for no samples."""
+def windows_of_blocks(
+    blocks: Iterable[np.ndarray],
+    segment: int,
+    sample_rate: int,
+) -> Iterator[np.ndarray]:
+    """Yield `windows_per_second` in pieces ``[k, segment]``, for a clip in blocks ``[n]``.
+
+    Yields nothing for a clip without samples.
+    """
     kept, first, total, second = np.zeros(0, np.float32), 0, 0, 0
     most = max(1, PIECE // segment)
 
@@ -54,7 +75,7 @@ def windows_of_blocks(blocks: Iterable[np.ndarray], segment: int, sample_rate: i
                 places.append(start(second) - first)
                 second += 1
             yield np.stack([kept[p : p + segment] for p in places])
-        # What windows to come may need: they lie within the last segment at the clip's end.
+        # Later windows lie within the last segment at the end of the clip, or after their start.
         unused = max(0, min(start(second), total - segment) - first)
         kept, first = kept[unused:], first + unused
     left = -(-total // sample_rate) - second

@@ -1,9 +1,11 @@
-"""Embeddings of many files, written as they come, in a folder beside the output: finished parts survive an interruption.
+"""Write embeddings of many files in parts beside the output, to survive an interruption.
 
-``NAME.unfinished/`` holds ``plan.json`` (what is embedded, by what) and parts: ``rows-NNNNN.f32``, embeddings one after the other, and
-``rows-NNNNN.json``, which files they belong to. An empty file ``writing`` says that the output itself was begun.
-A part without its ``.json`` is made again. Every part begins with a new batch, so that a run that was interrupted ends with the same bits
-as one that was not.
+``NAME.unfinished/`` holds ``plan.json`` (files, encoder and options) and parts: ``rows-NNNNN.f32``
+with consecutive embeddings, and ``rows-NNNNN.json`` with their files. An empty file ``writing``
+marks that writing of the output has begun.
+
+A part without its ``.json`` is computed again. Every part begins with a new batch, so that an
+interrupted run ends with the same bits as an uninterrupted one.
 """
 
 import contextlib
@@ -23,17 +25,17 @@ PLAN, WRITING, FORMAT = "plan.json", "writing", 1
 
 
 def folder_of(out: Path) -> Path:
-    """Where the parts of an output lie."""
+    """Return the folder of the parts of an output."""
     return out.with_name(f"{out.name}.unfinished")
 
 
 def being_written(out: Path) -> bool:
-    """Whether an interrupted run had begun to write the output itself."""
+    """Whether an interrupted run had begun to write the output."""
     return (folder_of(out) / WRITING).is_file()
 
 
 def with_breaks(pieces: Iterable[Piece], segments: int) -> Iterator[Piece]:
-    """End the batch, and with it the part, after the item with which ``segments`` segments are reached."""
+    """End the batch and the part after the item that reaches ``segments`` segments."""
     count = 0
     for piece in pieces:
         yield piece
@@ -47,15 +49,16 @@ class Parts:
     """The parts of one output.
 
     Args:
-        out: the output that they become.
-        plan: plain values on which the embeddings depend.
+        out: the output.
+        plan: plain values that determine the embeddings.
+        overwrite: remove parts of another plan.
 
     Attributes:
-        folder: where they lie.
-        done: how many files are in finished parts.
+        folder: folder of the parts.
+        done: number of files in finished parts.
 
     Raises:
-        UserError: if the folder holds parts of another plan, or something else.
+        UserError: if the folder holds parts of another plan, or other files.
     """
 
     def __init__(self, out: Path, plan: dict[str, Any], overwrite: bool = False):
@@ -74,16 +77,16 @@ class Parts:
 
     @property
     def width(self) -> int:
-        """Values of an embedding; 0 while there are none."""
+        """Dimension of the embeddings; 0 if there are none yet."""
         return max((content["width"] for _, content in self.finished), default=0)
 
     def sizes(self) -> Iterator[int]:
-        """How many embeddings each finished file has, in order; 0 for one that was left out."""
+        """Yield the number of embeddings of each finished file, in order; 0 for a left-out file."""
         for _, content in self.finished:
             yield from content["sizes"]
 
     def problems(self) -> dict[int, str]:
-        """Why files were left out, by position."""
+        """Return the reasons why files were left out, by position."""
         found: dict[int, str] = {}
         first = 0
         for _, content in self.finished:
@@ -92,7 +95,7 @@ class Parts:
         return found
 
     def rows(self, most: int) -> Iterator[np.ndarray]:
-        """All embeddings ``[n, D]`` in order, ``most`` rows at a time, whatever part they are in."""
+        """Yield all embeddings ``[n, D]`` in order, ``most`` rows at a time, across parts."""
         waiting, count = [], 0
         for file, content in self.finished:
             rows = sum(content["sizes"])
@@ -109,11 +112,11 @@ class Parts:
             yield np.concatenate(waiting)
 
     def write(self, pieces: Iterable[Piece], mean: bool) -> Iterator[Piece]:
-        """Write embeddings as they come, and pass the ends of files on.
+        """Write embeddings as they arrive, and yield the last pieces of files.
 
         Args:
-            pieces: of embeddings, the first file being number ``done``; breaks end a part.
-            mean: keep the mean over a file's embeddings, and not each.
+            pieces: pieces of embeddings, starting with file number ``done``; breaks end a part.
+            mean: keep only the mean over the embeddings of a file.
         """
         if not self.folder.exists():
             make_folders(self.folder)
@@ -132,11 +135,11 @@ class Parts:
             self.finished.append((path, index))
 
     def begin_writing(self) -> None:
-        """Remember that what lies at the output from now on was written by this command."""
+        """Mark that this command writes the output from now on."""
         write_text(self.folder / WRITING, "")
 
     def remove(self) -> None:
-        """Remove the parts and their folder; anything else in it stays."""
+        """Remove the parts, and their folder if nothing else is in it."""
         sweep(self.folder)
         for file in (*self.folder.glob("rows-*.f32"), *self.folder.glob("rows-*.json")):
             file.unlink()
@@ -149,7 +152,7 @@ class Parts:
         return self.folder / f"rows-{number:05d}.{suffix}"
 
     def _check(self, overwrite: bool) -> None:
-        """Refuse a folder of something else; with ``overwrite`` parts of another plan are removed."""
+        """Reject a folder with other contents; ``overwrite`` removes parts of another plan."""
         if not self.folder.exists():
             return
         plan = self.folder / PLAN
@@ -161,18 +164,20 @@ class Parts:
             return
         ours = isinstance(known, dict) and known.get("format") == FORMAT and "encoder" in known
         if not ours and set(self.folder.iterdir()) - set(leftovers(self.folder)):
-            raise UserError(f"{self.folder} holds something else than unfinished embeddings.\nMove it away, or give another --out.")
+            raise UserError(
+                f"{self.folder} holds other files than unfinished embeddings.\nMove it away, or give another --out.",
+            )
         if ours and not overwrite:
             differs = [name for name in self.plan if self.plan[name] != known.get(name)]
             raise UserError(
-                f"{self.folder} holds the unfinished embeddings of another run; different: {', '.join(differs)}.\n"
-                "Run that command again, give another --out, or --overwrite to begin anew."
+                f"{self.folder} holds unfinished embeddings of another run; different: {', '.join(differs)}.\n"
+                "Run that command again, give another --out, or start again with --overwrite."
             )
         self.remove()
 
 
 class _Part:
-    """What is known of the part being written."""
+    """State of the part that is being written."""
 
     def __init__(self, mean: bool):
         self.width = 0

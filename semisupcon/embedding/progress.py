@@ -1,20 +1,20 @@
-"""How far a command is: one line that is rewritten on a terminal, a plain line every so often elsewhere."""
+"""Show the progress of a command: an updated line on a terminal, else a line every 30 s."""
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-EVERY_TERMINAL, EVERY_LOG = 0.2, 30.0  # seconds between two lines
+EVERY_TERMINAL, EVERY_LOG = 0.2, 30.0  # seconds between two updates
 
 
 class Progress:
-    """Counts what is done and shows it on standard error.
+    """Counts finished items and shows them on standard error.
 
     Args:
-        total: how many there are.
-        label: what is being done.
-        done: how many are done already.
+        total: number of items.
+        label: name of the work.
+        done: number of items that are already finished.
     """
 
     def __init__(self, total: int, label: str, done: int = 0):
@@ -23,7 +23,7 @@ class Progress:
         self._seconds = 0.0
 
     def advance(self, count: int = 1, seconds: float = 0.0) -> None:
-        """Add what was done: how many, and seconds of audio where they are known."""
+        """Add finished items, and the seconds of audio if known."""
         self.count += count
         self._seconds += seconds
         now, on_terminal = time.monotonic(), sys.stderr.isatty()
@@ -34,9 +34,9 @@ class Progress:
 
     def _text(self, taken: float) -> str:
         here = self.count - self._first
-        parts = [f"{self.label}: {self.count}/{self.total}", f"{here / taken:.1f} a second"]
+        parts = [f"{self.label}: {self.count}/{self.total}", f"{here / taken:.1f} per second"]
         if self._seconds:
-            parts.append(f"{self._seconds / taken:.0f} s of audio a second")
+            parts.append(f"{self._seconds / taken:.0f} s of audio per second")
         if self.count == self.total:
             parts.append(f"{taken:.0f} s")
         elif here:
@@ -51,7 +51,7 @@ class Progress:
 
 
 def progress(items: Iterable[Any], total: int, label: str) -> Iterator[Any]:
-    """Pass items on and show how many of ``total`` are done, at what rate and for how long still."""
+    """Yield the items and show progress, rate and remaining time."""
     shown = Progress(total, label)
     for item in items:
         yield item

@@ -1,7 +1,9 @@
-"""Published checkpoints of other systems become ours: ``python -m semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``.
+"""Import published checkpoints of CLMR, SemiSupCon, MT-SLVR and PANNs.
 
-Files are read with ``weights_only=True`` and taken strictly: every tensor of ours must be there under its published name and in its shape, and
-every tensor of theirs must be used, but for those a system stores twice, or stores and never uses, which are dropped and reported.
+The command is ``semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``. Files are read
+with ``weights_only=True``. Loading is strict: every tensor of our model must be in the file under
+its published name and with its shape, and every tensor of the file must be used. Tensors that a
+system stores twice, or stores and never uses, are dropped and reported.
 """
 
 import json
@@ -21,8 +23,13 @@ from semisupcon.importer.reader import Imported, Reader, tensors
 from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 
-SYSTEMS = {"clmr": samplecnn.clmr, "semisupcon": samplecnn.semisupcon, "mtslvr": mtslvr.mtslvr, "panns": panns.panns}
-# Stored and never used: the last layer of SemiSupCon's encoders.
+SYSTEMS = {
+    "clmr": samplecnn.clmr,
+    "semisupcon": samplecnn.semisupcon,
+    "mtslvr": mtslvr.mtslvr,
+    "panns": panns.panns,
+}
+# Stored but never used: the last layer of SemiSupCon's encoders.
 DEAD = {"semisupcon": ("fc.weight", "fc.bias")}
 DROPPED = {"semisupcon": "never uses them", "clmr": "stores them twice"}
 HEADS, HEADS_CONFIG = "heads.safetensors", "heads.json"
@@ -33,13 +40,15 @@ def import_checkpoint(system: str, path: str | Path) -> Imported:
 
     Args:
         system: ``clmr``, ``semisupcon``, ``mtslvr`` or ``panns``.
-        path: the file: a training checkpoint, a bare state dictionary, or that of a single head.
+        path: a training checkpoint, a bare state dictionary, or the state dictionary of a single
+            head.
 
     Returns:
         Encoder and heads in evaluation mode.
 
     Raises:
-        CheckpointError: if the file is missing, damaged or unsafe, is not of this system, or has tensors missing or left over, listing all of them.
+        CheckpointError: if the file is missing, damaged, unsafe or of another system; or lists all
+            tensors that are missing or left over.
     """
     reader = Reader(path, tensors(path))
     imported = SYSTEMS[system](reader)
@@ -54,10 +63,10 @@ def import_checkpoint(system: str, path: str | Path) -> Imported:
 
 
 def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path:
-    """Write an encoder as `semisupcon.checkpoints.load_encoder` reads it, and heads as `load_heads` does.
+    """Write an encoder for `semisupcon.checkpoints.load_encoder`, and heads for `load_heads`.
 
     Raises:
-        UserError: if the folder cannot be made.
+        UserError: if the folder cannot be created.
     """
     with folder_lock(make_folder(folder), "import", "give another --out"):
         return _write(imported, Path(folder), about)
@@ -74,16 +83,21 @@ def _write(imported: Imported, folder: Path, about: dict[str, str]) -> Path:
         with atomic_open(folder / HEADS, "wb") as file:
             file.write(written)
         specs = {name: spec_of(head) for name, head in imported.heads.items()}
-        config = {"heads": specs, DIGEST: digest_of_json(json.loads(json.dumps(specs)), written), "about": about}
+        config = {
+            "heads": specs,
+            DIGEST: digest_of_json(json.loads(json.dumps(specs)), written),
+            "about": about,
+        }
         write_text(folder / HEADS_CONFIG, json.dumps(config, indent=2) + "\n")
     return folder
 
 
 def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]:
-    """The heads of an imported model by name, in evaluation mode; none is an empty dictionary.
+    """Return the heads of an imported model by name, in evaluation mode; {} if there are none.
 
     Raises:
-        CheckpointError: if the files are damaged, or name classes outside this package and ``trust``.
+        CheckpointError: if the files are damaged, or name classes outside this package and
+            ``trust``.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -96,12 +110,22 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
         specs = dict(config["heads"])
         if DIGEST in config and config[DIGEST] != digest_of_json(specs, folder / HEADS):
             raise ValueError("they are not what was written")
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise CheckpointError(f"{folder} holds damaged heads: {first_line(error, 160)}") from error
     heads: dict[str, Head] = {name: build(spec, trust) for name, spec in specs.items()}
     for name, head in heads.items():
         if not isinstance(head, Head):
-            raise CheckpointError(f"{folder} holds damaged heads: what it describes as {name!r} is none.")
+            raise CheckpointError(
+                f"{folder} holds damaged heads: {name!r} does not describe a head.",
+            )
         load_weights(head, _below(weights, name), folder / HEADS).eval()
     return heads
 
@@ -111,5 +135,5 @@ def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def describe(module: torch.nn.Module) -> str:
-    """Class and parameter count."""
+    """Return class name and parameter count."""
     return f"{type(module).__name__}, {sum(p.numel() for p in module.parameters()):,} parameters"

@@ -1,8 +1,16 @@
-"""Checkpoints of MT-SLVR: plain, split and adapter ResNets for waveforms and spectrograms, and its heads."""
+"""Import MT-SLVR: plain, split and adapter ResNets for waveforms and spectrograms, and heads."""
 
 from typing import Any
 
-from semisupcon.encoders import AdapterResNet1d, AdapterResNet2d, Encoder, ResNet1d, ResNet2d, SplitResNet1d, SplitResNet2d
+from semisupcon.encoders import (
+    AdapterResNet1d,
+    AdapterResNet2d,
+    Encoder,
+    ResNet1d,
+    ResNet2d,
+    SplitResNet1d,
+    SplitResNet2d,
+)
 from semisupcon.encoders.multitask import TASKS, Kind
 from semisupcon.encoders.resnet import BLOCKS
 from semisupcon.errors import CheckpointError
@@ -10,23 +18,38 @@ from semisupcon.frontends import DatasetStatistics, ThreeChannelMel, mtslvr_log_
 from semisupcon.heads import AugmentationPredictor, Head, Predictor, SimCLRHead, SimSiamProjector
 from semisupcon.importer.reader import Imported, Reader, Rules
 
-# Mean and standard deviation of the training waveforms; published file names begin with the data set's.
+# Mean and standard deviation of the training waveforms. Published file names begin with the name of
+# the data set.
 STATISTICS = {"AS_BAL": (-0.00029522, 0.11652075), "FSD50K": (-4.8055e-05, 0.068482772)}
 
 STEM: Rules = [(r"trunk\.stem\.0\.", lambda: "conv1."), (r"trunk\.stem\.1\.", lambda: "bn1.")]
-OUTPUTS: Rules = [(r"output\.(contrastive|predictive)\.", lambda task: f"fc_layers.{TASKS.index(task)}.")]
+OUTPUTS: Rules = [
+    (r"output\.(contrastive|predictive)\.", lambda task: f"fc_layers.{TASKS.index(task)}."),
+]
 RESNET: Rules = [
     *STEM,
-    (r"trunk\.stage(\d)\.(\d+)\.convs\.(\d)\.", lambda stage, block, i: f"layer{stage}.{block}.conv{i + 1}."),
-    (r"trunk\.stage(\d)\.(\d+)\.norms\.(\d)\.", lambda stage, block, i: f"layer{stage}.{block}.bn{i + 1}."),
-    (r"trunk\.stage(\d)\.(\d+)\.shortcut\.", lambda stage, block: f"layer{stage}.{block}.downsample."),
+    (
+        r"trunk\.stage(\d)\.(\d+)\.convs\.(\d)\.",
+        lambda stage, block, i: f"layer{stage}.{block}.conv{i + 1}.",
+    ),
+    (
+        r"trunk\.stage(\d)\.(\d+)\.norms\.(\d)\.",
+        lambda stage, block, i: f"layer{stage}.{block}.bn{i + 1}.",
+    ),
+    (
+        r"trunk\.stage(\d)\.(\d+)\.shortcut\.",
+        lambda stage, block: f"layer{stage}.{block}.downsample.",
+    ),
     *OUTPUTS,
     (r"output\.", lambda: "fc."),
 ]
 
 
 def adapter_rules(kind: Kind) -> Rules:
-    """Names in an adapter ResNet; the norm after a series adapter is the second of two, elsewhere it stands alone."""
+    """Names in an adapter ResNet.
+
+    The norm after a series adapter is the second of two; in other kinds it is the only one.
+    """
 
     def conv(stage: int, block: int, which: str) -> str:
         return f"layer{stage + 1}.{block}.{'conv1' if which == 'first' else 'conv2'}."
@@ -36,9 +59,18 @@ def adapter_rules(kind: Kind) -> Rules:
         *STEM,
         (at + r"conv\.", lambda s, b, c: f"{conv(s, b, c)}conv."),
         (at + r"norms\.(\d)\.", lambda s, b, c, task: f"{conv(s, b, c)}bns.{task}.{outer}"),
-        (at + r"parallel\.(\d)\.", lambda s, b, c, task: f"{conv(s, b, c)}parallel_conv.{task}.conv."),
-        (at + r"series\.(\d)\.norm\.", lambda s, b, c, task: f"{conv(s, b, c)}bns.{task}.0.conv.0."),
-        (at + r"series\.(\d)\.conv\.", lambda s, b, c, task: f"{conv(s, b, c)}bns.{task}.0.conv.1."),
+        (
+            at + r"parallel\.(\d)\.",
+            lambda s, b, c, task: f"{conv(s, b, c)}parallel_conv.{task}.conv.",
+        ),
+        (
+            at + r"series\.(\d)\.norm\.",
+            lambda s, b, c, task: f"{conv(s, b, c)}bns.{task}.0.conv.0.",
+        ),
+        (
+            at + r"series\.(\d)\.conv\.",
+            lambda s, b, c, task: f"{conv(s, b, c)}bns.{task}.0.conv.1.",
+        ),
         (r"trunk\.ends\.(\d)\.", lambda task: f"end_bns.{task}.0."),
         *OUTPUTS,
         (r"output\.", lambda: "fc_layers.0."),
@@ -46,21 +78,32 @@ def adapter_rules(kind: Kind) -> Rules:
 
 
 def mtslvr(reader: Reader) -> Imported:
-    """A backbone, or a single head.
+    """Import a backbone or a single head.
 
-    Spectrogram nets get the front end of their channels. Waveforms are normalised by the statistics of the data set that the file's name begins with,
-    and not at all when it begins with none.
+    Spectrogram encoders get the front end for their number of channels. Waveforms are normalised
+    with the statistics of the data set that the file name begins with, or not normalised if it
+    begins with none.
     """
     if not (reader.find("layer1.0.conv1.weight") or reader.find("layer1.0.conv1.conv.weight")):
         return Imported(heads=_head(reader))
     stem, series, parallel = (
-        reader.shape(name) for name in ("conv1.weight", "layer1.0.conv1.bns.0.1.weight", "layer1.0.conv1.parallel_conv.0.conv.weight")
+        reader.shape(name)
+        for name in (
+            "conv1.weight",
+            "layer1.0.conv1.bns.0.1.weight",
+            "layer1.0.conv1.parallel_conv.0.conv.weight",
+        )
     )
     plain = reader.shape("layer1.0.conv1.bns.0.weight")
     kind: Kind | None = "series" if series else "parallel" if parallel else "bn" if plain else None
     if len(stem) not in (3, 4):
-        raise CheckpointError(f"{reader.path} holds a ResNet without the convolution of its stem (conv1.weight).")
-    statistics = next((s for name, s in STATISTICS.items() if reader.path.name.startswith(name)), None)
+        raise CheckpointError(
+            f"{reader.path} holds a ResNet without its first convolution (conv1.weight).",
+        )
+    statistics = next(
+        (s for name, s in STATISTICS.items() if reader.path.name.startswith(name)),
+        None,
+    )
     splits = reader.count(r"fc_layers\.(\d)\.")
     width = (reader.shape("fc_layers.0.weight" if splits else "fc.weight") or (1000,))[0]
     encoder = _backbone(
@@ -73,14 +116,18 @@ def mtslvr(reader: Reader) -> Imported:
         frontend=None if len(stem) == 3 else mtslvr_log_mel() if stem[1] == 1 else ThreeChannelMel(),
         normalize=DatasetStatistics(*statistics) if statistics else None,
     )
-    # Statistics of the normalisation are ours, not the file's.
+    # The statistics of the normalisation are not in the file.
     reader.fill(encoder, adapter_rules(kind) if kind else RESNET, parts=("trunk.", "output."))
     return Imported(encoder)
 
 
 def _backbone(kind: Kind | None, splits: int, two: bool, **arguments: Any) -> Encoder:
     if kind:
-        return (AdapterResNet2d if two else AdapterResNet1d)(kind, num_splits=max(splits, 1), **arguments)
+        return (AdapterResNet2d if two else AdapterResNet1d)(
+            kind,
+            num_splits=max(splits, 1),
+            **arguments,
+        )
     if splits:
         return (SplitResNet2d if two else SplitResNet1d)(**arguments)
     return (ResNet2d if two else ResNet1d)(**arguments)
@@ -92,7 +139,9 @@ def _depth(reader: Reader) -> int:
     for depth, counts in BLOCKS.items():
         if counts == blocks and bottleneck == (depth >= 50):
             return depth
-    raise CheckpointError(f"{reader.path} holds a ResNet with stages of {blocks} blocks, which MT-SLVR does not have.")
+    raise CheckpointError(
+        f"{reader.path} holds a ResNet with stages of {blocks} blocks, which MT-SLVR does not have.",
+    )
 
 
 def _head(reader: Reader) -> dict[str, Head]:
@@ -109,12 +158,23 @@ def _head(reader: Reader) -> dict[str, Head]:
             ("1.0", "1.1", "2.0", "2.1", "3.0", "3.1", "4.0"),
         )
     elif reader.shape("layer3.0.weight"):
-        name, head, layers = "projection", SimSiamProjector(first[0], in_dim=first[1]), ("1.0", "1.1", "2.0", "2.1", "3.0", "3.1")
+        name, head, layers = (
+            "projection",
+            SimSiamProjector(first[0], in_dim=first[1]),
+            ("1.0", "1.1", "2.0", "2.1", "3.0", "3.1"),
+        )
     elif reader.shape("layer1.1.weight"):
         name, head, layers = "prediction", Predictor(first[0], in_dim=first[1]), ("1.0", "1.1", "2")
     else:
-        name, head, layers = "projection", SimCLRHead((reader.shape("layer2.weight") or (256,))[0], in_dim=first[1]), ("1.0", "2")
-    assert head.net is not None  # made with both widths
+        name, head, layers = (
+            "projection",
+            SimCLRHead((reader.shape("layer2.weight") or (256,))[0], in_dim=first[1]),
+            ("1.0", "2"),
+        )
+    assert head.net is not None  # the head has both widths
     with_weights = [i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None]
-    reader.fill(head, [(rf"net\.{i}\.", lambda theirs=theirs: f"layer{theirs}.") for i, theirs in zip(with_weights, layers, strict=True)])
+    reader.fill(
+        head,
+        [(rf"net\.{i}\.", lambda theirs=theirs: f"layer{theirs}.") for i, theirs in zip(with_weights, layers, strict=True)],
+    )
     return {name: head}

@@ -1,22 +1,31 @@
-"""Checkpoints of PANNs: Res1dNet31 and Res1dNet51, with their AudioSet classifier."""
+"""Import PANNs: Res1dNet31 and Res1dNet51, with their AudioSet classifier."""
 
 from semisupcon.encoders import Res1dNet31, Res1dNet51
 from semisupcon.errors import CheckpointError
 from semisupcon.heads import LinearHead
 from semisupcon.importer.reader import Imported, Reader, Rules
 
-# Places in the body and shortcut of a block, and their published names.
-PARTS = {"body.1": "conv1", "body.2": "bn1", "body.5": "conv2", "body.6": "bn2", "shortcut.1": "downsample.1", "shortcut.2": "downsample.2"}
+# Positions in the body and shortcut of a block, and their published names.
+PARTS = {
+    "body.1": "conv1",
+    "body.2": "bn1",
+    "body.5": "conv2",
+    "body.6": "bn2",
+    "shortcut.1": "downsample.1",
+    "shortcut.2": "downsample.2",
+}
 
 
 def panns(reader: Reader) -> Imported:
-    """Encoder, and the classifier of AudioSet's classes (logits; the original ends in a sigmoid)."""
+    """Import encoder and AudioSet classifier (logits; the original ends in a sigmoid)."""
     if not reader.find("conv0.weight"):
         return Imported()
     blocks = tuple(reader.count(rf"resnet\.layer{stage}\.(\d+)\.") for stage in range(1, 8))
     net = next((net for net in (Res1dNet31, Res1dNet51) if net.blocks == blocks), None)
     if net is None:
-        raise CheckpointError(f"{reader.path} holds a net with stages of {blocks} blocks, which is neither Res1dNet31 nor Res1dNet51.")
+        raise CheckpointError(
+            f"{reader.path} holds a net with stages of {blocks} blocks, which is neither Res1dNet31 nor Res1dNet51.",
+        )
     encoder = net(width=reader.shape("conv0.weight")[0])
     imported = Imported(encoder)
     reader.fill(encoder, _rules(blocks))
@@ -31,7 +40,7 @@ def _rules(blocks: tuple[int, ...]) -> Rules:
     return [
         (r"trunk\.0\.", lambda: "conv0."),
         (r"trunk\.1\.", lambda: "bn0."),
-        # The stem's two layers come first in our trunk.
+        # The trunk begins with the two layers of the stem.
         (r"trunk\.(\d+)\.(\w+\.\d)\.", lambda i, part: f"{places[i - 2]}.{PARTS[part]}."),
         (r"output\.1\.", lambda: "fc1."),
     ]

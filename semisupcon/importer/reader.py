@@ -1,4 +1,4 @@
-"""Taking tensors out of a published file, strictly, under their published names."""
+"""Take tensors out of a published file by their published names, strictly."""
 
 import argparse
 import re
@@ -16,44 +16,50 @@ from semisupcon.heads import Head, ProjectionHead
 
 
 class Placeholder:
-    """Stands where a file names a class whose objects we do not need; nothing of that class is imported or run."""
+    """Stands for an unneeded class that a file names; nothing of that class is imported or run."""
 
 
-# Before version 1.5 Lightning named the callbacks of a run, whose states it kept beside the weights, by their classes.
+# Lightning before 1.5 stored the states of callbacks beside the weights, under their classes.
 CALLBACKS = ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping")
 PLACEHOLDERS = [(type(path, (Placeholder,), {}), f"pytorch_lightning.callbacks.{path}") for path in CALLBACKS]
 
-# Beginnings of our tensor names, as patterns, and their published counterparts as functions of the groups (numbers as int).
+# Patterns for the beginnings of our tensor names, and functions from their groups (numbers as int)
+# to the published names.
 Rules = Sequence[tuple[str, Callable[..., str]]]
 
 
 @dataclass
 class Imported:
-    """What a file held: an encoder, heads by name, and the names of the tensors that were dropped."""
+    """Contents of a file: an encoder, heads by name, and the names of dropped tensors."""
 
     encoder: Encoder | None = None
     heads: dict[str, Head] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
 
     def modules(self) -> Iterator[nn.Module]:
-        """Encoder and heads."""
+        """Yield the encoder and the heads."""
         yield from (module for module in (self.encoder, *self.heads.values()) if module is not None)
 
 
 def tensors(path: str | Path) -> dict[str, Tensor]:
-    """The model's tensors by name, from a bare state dictionary or from a training checkpoint's ``state_dict`` or ``model``.
+    """Read the tensors of a model by name.
 
-    A ``module.`` that all names begin with is left out.
+    The file is a bare state dictionary, or a training checkpoint with ``state_dict`` or ``model``.
+    A ``module.`` at the beginning of all names is removed.
 
     Raises:
         CheckpointError: if the file is missing, damaged or unsafe.
     """
-    # Lightning kept CLMR's command line beside the weights as an argparse.Namespace, a bag of plain values.
+    # Lightning stored CLMR's command line beside the weights as an argparse.Namespace, which holds
+    # plain values.
     with torch.serialization.safe_globals([argparse.Namespace, *PLACEHOLDERS]):
         content = read_checkpoint(path)
-    content = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)), content)
+    content = next(
+        (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), dict)),
+        content,
+    )
     state = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    # DataParallel puts all that it wraps below `module`.
+    # DataParallel prefixes all names with `module`.
     wrapped = all(name.startswith("module.") for name in state)
     return {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
 
@@ -62,9 +68,9 @@ class Reader:
     """The tensors of a file, taken out one by one.
 
     Attributes:
-        state: what has not been taken yet, by published name.
-        prefix: what the encoder's names begin with in this file.
-        copies: names of the second copies that `drop_copies` took out.
+        state: tensors not yet taken, by published name.
+        prefix: prefix of the encoder's names in this file.
+        copies: names of the duplicates that `drop_copies` removed.
     """
 
     def __init__(self, path: str | Path, state: dict[str, Tensor]):
@@ -73,7 +79,7 @@ class Reader:
         self._missing: list[str] = []
 
     def drop_copies(self, kept: str, other: str) -> None:
-        """Take out the tensors below ``other`` that stand below ``kept`` too, if all of these are equal; else all stay."""
+        """Remove the tensors below ``other`` if they all equal those below ``kept``."""
         originals = {other + name.removeprefix(kept): value for name, value in self.state.items() if name.startswith(kept)}
         copies = [name for name in originals if name in self.state]
         if all(torch.equal(self.state[name], originals[name]) for name in copies):
@@ -82,10 +88,10 @@ class Reader:
             self.copies += copies
 
     def find(self, name: str) -> bool:
-        """Whether the encoder's tensor of that name is there under any prefix, which is kept.
+        """Whether an encoder tensor of that name exists under any prefix; sets ``prefix``.
 
         Raises:
-            CheckpointError: if it is there twice.
+            CheckpointError: if it exists twice.
         """
         found = [n for n in self.state if n == name or n.endswith(f".{name}")]
         if len(found) > 1:
@@ -95,22 +101,28 @@ class Reader:
         return bool(found)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of one of the encoder's tensors; empty when it is not there."""
+        """Return the shape of an encoder tensor; () if it is missing."""
         return tuple(self.state[self.prefix + name].shape) if self.prefix + name in self.state else ()
 
     def count(self, pattern: str) -> int:
-        """How many numbers stand in the group of a pattern that the encoder's names begin with."""
+        """Count the different numbers in the group of a pattern, over the encoder's names."""
         matches = (re.match(pattern, name.removeprefix(self.prefix)) for name in self.state)
         return len({m[1] for m in matches if m})
 
-    def fill(self, module: nn.Module, rules: Rules, parts: tuple[str, ...] = ("",), prefix: str | None = None) -> None:
-        """Load a module from the file; what is missing is remembered for `refuse_problems`.
+    def fill(
+        self,
+        module: nn.Module,
+        rules: Rules,
+        parts: tuple[str, ...] = ("",),
+        prefix: str | None = None,
+    ) -> None:
+        """Load a module from the file; missing tensors are recorded for `refuse_problems`.
 
         Args:
-            module: one of ours.
-            rules: from our names to theirs.
-            parts: beginnings of those of our names that the file holds.
-            prefix: before their names; None is the encoder's.
+            module: a module of this package.
+            rules: from our names to the published ones.
+            parts: beginnings of our names that the file contains.
+            prefix: prefix of the published names; None is that of the encoder.
         """
         prefix, weights = self.prefix if prefix is None else prefix, module.state_dict()
         for ours, value in weights.items():
@@ -121,33 +133,39 @@ class Reader:
             if found is None:
                 self._missing.append(theirs)
             elif found.shape != value.shape:
-                self._missing.append(f"{theirs} of shape {list(value.shape)} (found {list(found.shape)})")
+                self._missing.append(
+                    f"{theirs} of shape {list(value.shape)} (found {list(found.shape)})",
+                )
             else:
                 weights[ours] = found
         load_weights(module, weights, self.path)
 
     def take_mlp(self, prefix: str) -> ProjectionHead | None:
-        """Linear layers ``<prefix>0``, ``<prefix>2``, ... with ReLU between them; None when there are none."""
+        """Take linear layers ``<prefix>0``, ``<prefix>2``, ... with ReLU between, or None."""
         pattern = re.compile(rf"{re.escape(prefix)}(\d+)\.weight")
         shapes = {int(m[1]): value.shape for name, value in self.state.items() if (m := pattern.fullmatch(name))}
         if not shapes or any(len(shape) != 2 for shape in shapes.values()):
             return None
         ordered = [shapes[i] for i in sorted(shapes)]
-        head = ProjectionHead([shape[0] for shape in ordered], bias=f"{prefix}{min(shapes)}.bias" in self.state, in_dim=ordered[0][1])
+        head = ProjectionHead(
+            [shape[0] for shape in ordered],
+            bias=f"{prefix}{min(shapes)}.bias" in self.state,
+            in_dim=ordered[0][1],
+        )
         self.fill(head, [(r"net\.", lambda: "")], prefix=prefix)
         return head
 
     def refuse_problems(self, system: str, leftover: Sequence[str]) -> None:
-        """Raise a `CheckpointError` that lists all tensors that are missing or left over, if there are any."""
+        """Raise a `CheckpointError` with all missing and unused tensors, if there are any."""
         if self._missing or leftover:
             raise CheckpointError(
-                f"{self.path} is no checkpoint of {system} as we know it; nothing was written.\n"
+                f"{self.path} is not a known checkpoint of {system}; nothing was written.\n"
                 f"Missing: {', '.join(self._missing) or 'nothing'}\nUnknown: {', '.join(leftover) or 'nothing'}"
             )
 
 
 def translate(name: str, rules: Rules) -> str:
-    """Our tensor name in theirs, by the first rule whose pattern it begins with."""
+    """Translate our tensor name to the published one, with the first rule whose pattern matches."""
     for pattern, theirs in rules:
         if m := re.match(pattern, name):
             return theirs(*(int(group) if group.isdecimal() else group for group in m.groups())) + name[m.end() :]

@@ -1,4 +1,4 @@
-"""Checkpoints of CLMR and SemiSupCon: SampleCNN or TUNe+, with projection and probe heads."""
+"""Import CLMR and SemiSupCon: SampleCNN or TUNe+, with projection and probe heads."""
 
 from semisupcon.encoders import Encoder, SampleCNN, SampleCNNXL, TUNePlus
 from semisupcon.heads import LinearHead
@@ -14,29 +14,46 @@ TUNEPLUS: Rules = [
 
 
 def clmr(reader: Reader) -> Imported:
-    """CLMR, both generations of files: encoder, projector, and the classifier of a fine-tuned or supervised model.
+    """Import CLMR, both generations of files: encoder, projector, and a trained classifier.
 
-    Its Lightning modules keep the encoder as ``encoder`` and inside ``model`` (supervised: as ``model``), so that their files hold it twice.
+    Its Lightning modules store the encoder as ``encoder`` and inside ``model`` (supervised: as
+    ``model``), so the files contain it twice.
     """
     for other in ("model.encoder.", "model."):
         reader.drop_copies("encoder.", other)
     imported = Imported(_samplecnn(reader, 59049))
     if imported.encoder is not None and (shape := reader.shape("fc.weight")):
-        # Only supervised training keeps this layer: contrastive training removes it from the encoder.
+        # Only supervised training keeps this layer; contrastive training removes it.
         imported.heads["classifier"] = head = LinearHead(shape[0], in_dim=shape[1])
         reader.fill(head, [(r"net\.0\.", lambda: "fc.")])
-    _take_heads(reader, imported, {"projector.": "projection", "model.projector.": "projection", "model.": "classifier", "": "classifier"})
+    _take_heads(
+        reader,
+        imported,
+        {
+            "projector.": "projection",
+            "model.projector.": "projection",
+            "model.": "classifier",
+            "": "classifier",
+        },
+    )
     return imported
 
 
 def semisupcon(reader: Reader) -> Imported:
-    """SemiSupCon: pretraining and probing checkpoints."""
+    """Import SemiSupCon: pretraining and probing checkpoints."""
     imported = Imported(_samplecnn(reader, 59535))
     if imported.encoder is None and reader.find("conv1.layers.0.weight"):
-        width, out = reader.shape("conv1.layers.0.weight")[0], reader.shape("convDown9.layers.0.weight") or (512,)
+        width, out = (
+            reader.shape("conv1.layers.0.weight")[0],
+            reader.shape("convDown9.layers.0.weight") or (512,),
+        )
         imported.encoder = TUNePlus(width, out[0])
         reader.fill(imported.encoder, TUNEPLUS)
-    _take_heads(reader, imported, {"proj_head.": "projection", "semisupcon.proj_head.": "projection", "head.": "classifier"})
+    _take_heads(
+        reader,
+        imported,
+        {"proj_head.": "projection", "semisupcon.proj_head.": "projection", "head.": "classifier"},
+    )
     return imported
 
 

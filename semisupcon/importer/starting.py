@@ -1,8 +1,9 @@
-"""Weights to start from: a run, checkpoint or export of ours, a published checkpoint, or weights of timm.
+"""Initial weights: from a run, checkpoint or export, a published checkpoint, or timm.
 
-``--model.init_from`` and ``--finetune.init_from`` take a path, ``SYSTEM:FILE`` for a published checkpoint (clmr, semisupcon, mtslvr, panns),
-``timm:FILE`` for a state dict of the timm model that the encoder is, or ``timm`` for the weights that timm downloads. Files are data: nothing
-in them runs (docs/security.md).
+``--model.init_from`` and ``--finetune.init_from`` take a path, ``SYSTEM:FILE`` for a published
+checkpoint (clmr, semisupcon, mtslvr, panns), ``timm:FILE`` for a state dict of the encoder's timm
+model, or ``timm`` for weights that timm downloads. Files are data: no code in them runs
+(docs/security.md).
 """
 
 import hashlib
@@ -23,18 +24,23 @@ from semisupcon.importer import SYSTEMS, import_checkpoint
 log = logging.getLogger(__name__)
 
 
-def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = (), option: str = "--model") -> dict[str, Tensor]:
-    """Tensors by the names of an `Objective` (``encoder.trunk...``, ``criterion.projector...``).
+def read_weights(
+    source: str,
+    encoder: nn.Module,
+    trust: Sequence[str] = (),
+    option: str = "--model",
+) -> dict[str, Tensor]:
+    """Read tensors with the names of an `Objective` (``encoder.trunk...``, ``criterion...``).
 
     Args:
         source: see the module.
-        encoder: that the weights are for; tells the model of timm.
+        encoder: target of the weights; names the timm model.
         trust: modules outside this package whose classes the file may name.
         option: section of the options, for messages.
 
     Raises:
         CheckpointError: if there is no such file, or it is damaged or of another system.
-        ConfigError: for weights of timm and an encoder that is not from timm.
+        ConfigError: for timm weights and an encoder that is not from timm.
     """
     system, colon, file = source.partition(":")
     if system == "timm" and not Path(source).exists():
@@ -42,7 +48,9 @@ def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = (), opt
     if colon and system in SYSTEMS:
         imported = import_checkpoint(system, file)
         if imported.encoder is None:
-            raise CheckpointError(f"{option}.init_from {source}: the file holds heads and no encoder.")
+            raise CheckpointError(
+                f"{option}.init_from {source}: the file holds heads but no encoder.",
+            )
         heads = {f"criterion.{name}.{k}": v for name, head in imported.heads.items() for k, v in head.state_dict().items()}
         return {f"encoder.{k}": v for k, v in imported.encoder.state_dict().items()} | heads
     path = find_checkpoint(Path(source).expanduser())
@@ -53,18 +61,22 @@ def read_weights(source: str, encoder: nn.Module, trust: Sequence[str] = (), opt
 
 
 def digest(source: str) -> str:
-    """What identifies the weights of a source: a hash of its file, or its name where timm downloads them."""
+    """Return an identifier of the weights: a hash of the file, or the name if timm loads them."""
     system, colon, file = source.partition(":")
     if source == "timm" and not Path(source).exists():
         return source
     path = Path(file).expanduser() if colon and system in (*SYSTEMS, "timm") else find_checkpoint(Path(source).expanduser())
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files if f.is_file())).hexdigest()[:16]
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files if f.is_file()),
+    ).hexdigest()[:16]
 
 
 def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
     if not isinstance(encoder, TimmEncoder):
-        raise ConfigError(f"{option}.init_from timm needs an encoder from timm, and {type(encoder).__name__} is none.")
+        raise ConfigError(
+            f"{option}.init_from timm needs an encoder from timm, but {type(encoder).__name__} is not from timm.",
+        )
     if file:
         path = Path(file).expanduser()
         if path.suffix != ".safetensors":
@@ -76,12 +88,14 @@ def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{option}.init_from {path} cannot be read: {str(error).splitlines()[0][:160]}") from error
+            raise CheckpointError(
+                f"{option}.init_from {path} cannot be read: {str(error).splitlines()[0][:160]}",
+            ) from error
     import timm
 
     try:
         return timm.create_model(encoder.model_name, pretrained=True).state_dict()
-    except Exception as error:  # timm and its hub raise many kinds.
+    except Exception as error:  # timm and its hub raise many types of errors
         raise CheckpointError(
             f"timm could not fetch the weights of {encoder.model_name}: {' '.join(str(error).split())[:200]}\n"
             f"Give a local file: {option}.init_from timm:FILE"
@@ -96,21 +110,23 @@ def start_from(
     source: str,
     option: str = "--model",
 ) -> None:
-    """Copy the weights of some parts into a module, and say what was taken and left out.
+    """Copy the weights of some parts into a module, and log what is loaded and left out.
 
-    A first convolution for three channels is summed over them where the module has one (timm's rule for spectrograms).
+    A first convolution with three input channels is summed over them if the module has one channel
+    (timm's rule for spectrograms).
 
     Args:
         module: an `Objective`, or its encoder and criterion under these names.
-        weights: by the module's names, as `read_weights` gives them.
-        parts: names of submodules, such as ``encoder``, ``encoder.trunk`` or ``criterion.projector``.
-        strict: whether every tensor of these parts must be found in its shape.
-        source: where the weights are from, for messages.
+        weights: by the names of the module, as returned by `read_weights`.
+        parts: names of submodules, such as ``encoder``, ``encoder.trunk`` or
+            ``criterion.projector``.
+        strict: whether every tensor of these parts must be found with its shape.
+        source: origin of the weights, for messages.
         option: section of the options, for messages.
 
     Raises:
         ConfigError: for a part that the module does not have.
-        CheckpointError: where ``strict`` is not met, listing what is missing.
+        CheckpointError: if ``strict`` is violated; lists the missing tensors.
     """
     state = module.state_dict()
     known = {name for name, _ in module.named_modules()}
@@ -120,7 +136,7 @@ def start_from(
         )
     below = tuple(f"{part}." for part in parts)
     wanted = {name: value for name, value in state.items() if name.startswith(below)}
-    # Statistics of the inputs are a property of the data; where the file has none, they are those of the run's own.
+    # Input statistics are a property of the data; without them in the file, use those of this run.
     of_data = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Normalization))
     taken, problems, measured = {}, [], []
     for name, value in wanted.items():
@@ -144,21 +160,29 @@ def start_from(
     left = sorted(name for name in weights if name not in taken)
     if strict and problems:
         raise CheckpointError(
-            f"{len(problems)} of {len(wanted)} tensors of {', '.join(parts)} do not come from {source}: {_few(problems)}.\n"
-            f"Take what fits with {option}.init_strict false, or other parts with {option}.init_parts."
+            f"{len(problems)} of {len(wanted)} tensors of {', '.join(parts)} cannot be loaded from {source}: {_few(problems)}.\n"
+            f"Load the tensors that fit with {option}.init_strict false, or other parts with {option}.init_parts."
         )
     with torch.no_grad():
         for name, value in taken.items():
             state[name].copy_(value)
-    log.info("Started from %s: %d tensors taken for %s.", source, len(taken), ", ".join(parts))
-    told = {"kept as initialised": problems, "measured on the training clips": measured, "left out of the file": left}
+    log.info("Started from %s: %d tensors loaded for %s.", source, len(taken), ", ".join(parts))
+    told = {
+        "kept as initialised": problems,
+        "measured on the training clips": measured,
+        "left out of the file": left,
+    }
     for what, names in told.items():
         if names:
             log.info("  %d %s: %s", len(names), what, _few(names))
 
 
-def freeze_parts(module: nn.Module, names: Sequence[str], option: str = "--model") -> list[nn.Module]:
-    """Take submodules (``encoder``, ``encoder.trunk.0``) out of training; returns them, which are to stay in evaluation mode.
+def freeze_parts(
+    module: nn.Module,
+    names: Sequence[str],
+    option: str = "--model",
+) -> list[nn.Module]:
+    """Freeze submodules (``encoder``, ``encoder.trunk.0``); returns them, to be kept in eval mode.
 
     Raises:
         ConfigError: for a name that the module does not have.
@@ -166,7 +190,9 @@ def freeze_parts(module: nn.Module, names: Sequence[str], option: str = "--model
     modules = dict(module.named_modules())
     if unknown := [name for name in names if name not in modules]:
         below = sorted(name for name in modules if name.startswith("encoder.") and name.count(".") <= 2)
-        raise ConfigError(f"{option}.freeze names {unknown[0]}, which the model does not have. There are: encoder, {_few(below, 12)}.")
+        raise ConfigError(
+            f"{option}.freeze names {unknown[0]}, which the model does not have. There are: encoder, {_few(below, 12)}.",
+        )
     return [modules[name].requires_grad_(False).eval() for name in names]
 
 

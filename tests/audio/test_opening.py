@@ -96,6 +96,6 @@ def test_the_samples_beside_the_checkout(shared):
         facts = examine(str(folder / name))
         assert facts.problem == ""
         assert facts.frames / facts.sample_rate == pytest.approx(seconds, abs=0.06)
-    wrong = {"html.mp3": "web page", "c.m4a": "convert it: ffmpeg", "nan.wav": "not numbers", "float_1e29.wav": "magnitude 1e+29"}
+    wrong = {"html.mp3": "web page", "c.m4a": "convert it: ffmpeg", "nan.wav": "NaN samples", "float_1e29.wav": "magnitude 1e+29"}
     for name, words in wrong.items():
         assert words in examine(str(folder / name)).problem

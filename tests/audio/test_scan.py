@@ -52,7 +52,7 @@ def bad_files(write, tmp_path):
         "text.mp3": "not audio",
         "one.wav": "1 samples",
         "silent.flac": "silence",
-        "nan.wav": "not numbers",
+        "nan.wav": "NaN samples",
     }
 
 

@@ -11,7 +11,7 @@ from semisupcon.errors import AudioError
 
 def test_what_is_no_audio_and_what_is():
     assert problem_of(np.zeros((0, 1))) == problem_of(np.array([LIMIT, -LIMIT])) == ""
-    assert problem_of(np.array([0.1, np.nan, 1e30])) == "samples that are not numbers"
+    assert problem_of(np.array([0.1, np.nan, 1e30])) == "NaN samples"
     assert problem_of(np.array([0.1, -np.inf])) == "infinite samples"
     assert "magnitude 1e+29" in problem_of(np.array([0.1, -1e29], np.float32))
     assert "integers?" in problem_of(np.array([0.1, 32767.0]))
@@ -41,7 +41,7 @@ def test_integers_are_scaled(dtype):
         (np.zeros(5, bool), "type bool"),
         (np.zeros(5, complex), "type complex"),
         (np.full(5, 9000.0), "integers?"),
-        (np.full(5, np.nan, np.float16), "not numbers"),
+        (np.full(5, np.nan, np.float16), "NaN samples"),
         (np.zeros((2, 5)), "shape"),
         (np.zeros(0, np.int16), "no samples"),
     ],

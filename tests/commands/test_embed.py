@@ -118,7 +118,7 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_no_rows(embed, audio, tmp_p
     soundfile.write(audio / "11.wav", np.zeros((4000, 2)), 8000)
     assert embed(audio, "--per", "second") == 0
     told = capsys.readouterr().err
-    assert "10.wav: samples that are not numbers" in told
+    assert "10.wav: NaN samples" in told
     assert "11.wav: silence only" in told
     names = (tmp_path / "out.csv").read_text()
     assert "09.wav" in names
@@ -144,7 +144,7 @@ def test_unfinished_embeddings_of_something_else_are_kept(embed, audio, tmp_path
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
     assert embed(audio, "--overwrite") == 2
-    assert "something else than unfinished embeddings" in capsys.readouterr().err
+    assert "other files than unfinished embeddings" in capsys.readouterr().err
     (folder / "thesis.txt").unlink()
     (folder / "plan.json").write_text(json.dumps({"format": 1, "encoder": "another", "--per": "file"}))
     assert embed(audio) == 2
@@ -204,7 +204,7 @@ def test_progress_is_shown_off_a_terminal(embed, audio, monkeypatch, capsys):
     assert "0/12" in lines[0]
     assert len(lines) > 12
     assert "12/12" in lines[-1]
-    assert "s of audio a second" in lines[-1]
+    assert "s of audio per second" in lines[-1]
 
 
 def test_an_encoder_that_diverged_is_told(audio, tmp_path, capsys):

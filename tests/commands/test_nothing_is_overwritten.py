@@ -116,7 +116,7 @@ def test_an_archive_replaces_nothing_but_goes_on_where_it_was_interrupted(tmp_pa
     part.write_bytes(buffer.getvalue())
     (tmp_path / "set").mkdir()
     (tmp_path / "set/b.csv").write_text("mine")
-    with pytest.raises(UserError, match=r"1 of 2 files of the archive are there already, the first: set/b.csv"):
+    with pytest.raises(UserError, match=r"1 of 2 files of the archive already exist, the first: set/b.csv"):
         _unpack(part, tmp_path, False, begun)
     assert (tmp_path / "set/b.csv").read_text() == "mine"
     assert not (tmp_path / "set/a.csv").exists()

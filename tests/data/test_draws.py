@@ -147,7 +147,7 @@ def test_when_all_are_labelled_the_same_clips_serve_without(folder, caplog):
         drawn = draw_clips(TASK, TASK, data_dir=folder)
     assert names(drawn, "train", "labelled") == names(drawn, "train", "unlabelled")
     assert np.isnan(drawn.targets[drawn.rows("train", source="unlabelled")]).all()
-    assert "labels hidden" in caplog.text
+    assert "with hidden labels" in caplog.text
 
 
 def test_the_embedded_set_by_default(tmp_path, monkeypatch, caplog):

@@ -32,7 +32,7 @@ def test_rows_know_their_file_and_line(tmp_path):
 
 def test_an_unknown_label_is_named_with_its_place_and_the_nearest_class(tmp_path):
     write(tmp_path, "list.txt", "blues\njaz\n")
-    with pytest.raises(AnnotationError, match=r"'jaz' is none of the classes\.\nIn: .*list\.txt, line 2\n.*Did you mean 'jazz'"):
+    with pytest.raises(AnnotationError, match=r"'jaz' is not one of the classes\.\nIn: .*list\.txt, line 2\n.*Did you mean 'jazz'"):
         one_hot(read_lines(tmp_path, "list.txt"), ("blues", "jazz"))
     with pytest.raises(AnnotationError, match="row 1 of the table"):
         one_hot(["blues", "jaz"], ("blues", "jazz"))
@@ -72,10 +72,10 @@ def test_text_that_is_not_utf8_is_placed(tmp_path):
         ("path,label\n", {}, "has no rows"),
         ('path,label\na,"b\n', {}, "Not a table.*line 2"),
         ("path,label\na,b\na,c\n", {}, "'a' is listed twice.*line 3"),
-        ("path,label,split\na,b,trian\n", {}, "'trian' is no split.*line 2.*Splits are train"),
+        ("path,label,split\na,b,trian\n", {}, "'trian' is not a split.*line 2.*Splits are train"),
         ("path,label\na,x\n", {"kind": "regression"}, "'x' in column 'label' is not a number.*line 2"),
         ("path,label,more\na,0,2\n", {"kind": "multilabel", "label": ["label", "more"]}, "more is 2.*line 2.*must lie in 0..1"),
-        ("path,label\na,b\nc,d\n", {"classes": ["b"]}, "'d' is none of the classes.*line 3"),
+        ("path,label\na,b\nc,d\n", {"classes": ["b"]}, "'d' is not one of the classes.*line 3"),
     ],
 )
 def test_what_a_table_has_wrong_is_named(text, options, message, tmp_path):

@@ -118,7 +118,7 @@ def test_a_name_that_fits_several_files_is_said_to(tmp_path, capsys):
     noise(tmp_path, "a/1.wav", "b/1.wav", "a/2.wav")
     table(tmp_path, "path,label\n1.wav,x\na/2.wav,y\n")
     assert main(["data", "check", "csv", "--data_dir", str(tmp_path)]) == 1
-    with pytest.raises(DatasetNotFoundError, match=r"1 fit no file alone \(1.wav fits a/1.wav and b/1.wav\): write the folders"):
+    with pytest.raises(DatasetNotFoundError, match=r"1 are ambiguous \(1.wav fits a/1.wav and b/1.wav\): write the folders"):
         load_annotations("csv", tmp_path)
 
 

@@ -89,7 +89,7 @@ def test_what_is_wrong_with_files_is_told(world, capsys):
         "  2.wav = 3.wav (train)",
     ):
         assert line in text
-    assert "1 of 29 files cannot be read; at most 1% may be." in text
+    assert "1 of 29 files cannot be read; the maximum is 1%." in text
     assert run(capsys, "check", "csv", "--data_dir", world, "--max_unreadable", "0.1")[0] == 0
     assert run(capsys, "check", "csv", "--data_dir", world, "--max_unreadable", "0.1", "--max_missing", "0")[0] == 1
 

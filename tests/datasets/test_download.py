@@ -76,7 +76,7 @@ def test_an_archive_is_fetched_checked_unpacked_and_not_fetched_again(offer, ser
     assert not list((tmp_path / "new").glob("*.part"))
     fetch(archive, tmp_path / "new", said.append)
     assert server.asked == [None]
-    assert "before" in said[-1]
+    assert "already unpacked" in said[-1]
 
 
 def test_a_zip_is_unpacked_and_stays_inside_its_folder(offer, tmp_path):
@@ -102,7 +102,7 @@ def test_it_goes_on_where_it_broke_off(offer, server, tmp_path, ranges):
     content = tar(a=bytes(range(256)) * 200)
     archive = offer("set.tar.gz", content)
     server.stops_after = 100
-    with pytest.raises(UserError, match="broke off"):
+    with pytest.raises(UserError, match="Download stopped"):
         fetch(archive, tmp_path, lambda _: None)
     assert (tmp_path / "set.tar.gz.part").read_bytes() == content[:100]
     server.stops_after = None
@@ -119,7 +119,7 @@ def test_something_else_is_removed_and_named(offer, tmp_path):
 
 
 def test_a_server_that_does_not_have_it_is_named(server, tmp_path):
-    with pytest.raises(UserError, match=r"Fetching broke off: Not Found\.\nFrom: .*/absent\.zip"):
+    with pytest.raises(UserError, match=r"Download failed: Not Found\.\nFrom: .*/absent\.zip"):
         fetch(Archive(f"{server.address}/absent.zip", 10, "md5:0"), tmp_path, lambda _: None)
     with pytest.raises(UserError, match="Only http and https"):
         fetch(Archive("file:///absent.zip", 10, "md5:0"), tmp_path, lambda _: None)

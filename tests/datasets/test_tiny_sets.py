@@ -223,7 +223,7 @@ def test_librispeech_splits_utterances_or_chapters(build):
     by_chapter = load_annotations("librispeech_speaker", root, by="chapter").table
     assert by_chapter.groupby("group")["split"].nunique().max() == 1
     assert load_annotations("librispeech_speaker", root).classes == ("19", "100")
-    with pytest.raises(ConfigError, match="folds are of utterances"):
+    with pytest.raises(ConfigError, match="folds divide utterances"):
         load_annotations("librispeech_speaker", root, by="chapter", folds=2)
 
 

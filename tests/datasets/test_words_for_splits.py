@@ -115,7 +115,7 @@ def test_fractions_take_the_usual_names(tmp_path, capsys, words):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"train": 0.8, "vall": 0.2}, "'vall' is no split. Did you mean 'val'"),
+        ({"train": 0.8, "vall": 0.2}, "'vall' is not a split. Did you mean 'val'"),
         ({"train": 0.8, "valid": 0.1, "val": 0.1}, "two of train, valid, val mean one split"),
         ({"train": True, "val": 0.1}, "train takes a number"),
         ({"train": "most"}, "train takes a number"),

@@ -182,7 +182,7 @@ def test_lists_all_that_is_missing_and_unknown(write, samplecnn, tmp_path, capsy
     assert main(["import", "clmr", str(file), "--out", str(tmp_path / "ours")]) == 2
     error = capsys.readouterr().err
     for part in (
-        f"{file} is no checkpoint of clmr as we know it; nothing was written",
+        f"{file} is not a known checkpoint of clmr; nothing was written",
         "Missing: sequential.3.0.weight, sequential.4.0.bias of shape [256] (found [7]), sequential.9.1.bias",
         "Unknown: sequential.11.0.weight, stowaway",
     ):
@@ -194,7 +194,7 @@ def test_lists_all_that_is_missing_and_unknown(write, samplecnn, tmp_path, capsy
 @pytest.mark.parametrize("system", ["clmr", "semisupcon", "mtslvr", "panns"])
 def test_another_system_is_refused(write, samplecnn, system):
     state = published(ResNet1d(18, 12, width=4), RESNET) if system != "mtslvr" else samplecnn[1]
-    with pytest.raises(CheckpointError, match=f"is no checkpoint of {system}"):
+    with pytest.raises(CheckpointError, match=f"is not a known checkpoint of {system}"):
         import_checkpoint(system, write(state))
     with pytest.raises(CheckpointError, match="it has no tensors"):
         import_checkpoint(system, write({"epoch": 1}))

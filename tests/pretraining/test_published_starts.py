@@ -62,7 +62,7 @@ def test_a_file_of_another_shape_or_system_is_refused(digits, tmp_path, capsys):
     wide = ("--model.encoder", "Res1dNet31", "--model.encoder.width", "8", "--data.target_length", "0.5")
     for source, said in (
         (f"panns:{tmp_path / 'p.pth'}", "--model.init_strict false"),
-        (f"clmr:{tmp_path / 'p.pth'}", "no checkpoint of clmr"),
+        (f"clmr:{tmp_path / 'p.pth'}", "not a known checkpoint of clmr"),
     ):
         assert pretrain(digits, tmp_path / "runs", *ONE, *wide, "--model.init_from", source) == 2
         error = capsys.readouterr().err

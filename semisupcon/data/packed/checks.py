@@ -1,4 +1,4 @@
-"""Whether a packed set is what was written: its header, its index, its source files. The files may come from anywhere."""
+"""Check the header, index and source files of a packed set. The set may come from any source."""
 
 import os
 import re
@@ -16,20 +16,30 @@ from semisupcon.errors import DatasetNotFoundError, UserError
 from semisupcon.files import system_path
 from semisupcon.kinds import KINDS
 
-VERSION = 2  # 1 (version 0.1) kept digests of both ends of each source file, 2 keeps them of the whole file
+# version 1 (0.1) keeps digests of both ends of each source file, version 2 of the whole file
+VERSION = 2
 HEADER, INDEX, TARGETS = "packed.json", "clips.parquet", "targets.npy"
-_ENDS = 1 << 16  # bytes of a source file's beginning and end, in version 1
-# Columns of the index, by the kinds of their values (text, whole numbers, yes or no, any).
+_ENDS = 1 << 16  # bytes at each end of a source file, in version 1
+# Columns of the index by type of value (text, integer, boolean, any).
 _COLUMNS = {
     "text": ("path", "name", "split", "source_digest"),
-    "whole": ("clip", "shard", "offset", "frames", "sample_rate", "crc", "source_size", "source_changed"),
+    "whole": (
+        "clip",
+        "shard",
+        "offset",
+        "frames",
+        "sample_rate",
+        "crc",
+        "source_size",
+        "source_changed",
+    ),
     "flag": ("in_pool", "labelled", "listed"),
     "any": ("group",),
 }
 
 
 class SourceFile(NamedTuple):
-    """What tells whether a source file is still the one that was packed: size, time of change (ns), digest of its content."""
+    """State of a source file: size, modification time (ns), digest of the content."""
 
     size: int
     changed: int
@@ -37,7 +47,7 @@ class SourceFile(NamedTuple):
 
 
 def describe(path: str, version: int = VERSION) -> SourceFile:
-    """The present state of a file, as a packed set of that version keeps it; raises OSError if it is not there."""
+    """Return the state of a file in the format of a version; raises OSError if it is missing."""
     place = system_path(path)
     status = os.stat(place)
     if version >= 2:
@@ -50,27 +60,36 @@ def describe(path: str, version: int = VERSION) -> SourceFile:
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """The header of a packed set.
+    """Read the header of a packed set.
 
     Raises:
         DatasetNotFoundError: if there is none.
-        UserError: if it is damaged, or of another version.
+        UserError: if it is damaged, or has another version.
     """
     path = folder / HEADER
     if not path.exists():
         what = "The packed set is not complete, its header" if (folder / INDEX).exists() or any(folder.glob("audio-*")) else "A packed set"
-        raise DatasetNotFoundError(what, path, "Make it, or go on making it, with: python -m semisupcon pack --config ... --out DIR")
+        raise DatasetNotFoundError(
+            what,
+            path,
+            "Make or complete it with: semisupcon pack --config ... --out DIR",
+        )
     try:
         header = read_json(path)
     except (OSError, ValueError) as error:
         raise damaged(folder, f"{HEADER} cannot be used, {error}") from error
     version = header.get("version")
     if not isinstance(version, int) or version not in range(1, VERSION + 1):
-        raise UserError(f"The packed set has version {version}, this is version {VERSION}.\nIn: {folder}\nPack it again.")
+        raise UserError(
+            f"The packed set has version {version}, this is version {VERSION}.\nIn: {folder}\nPack it again.",
+        )
     if version >= 2 and not has_digest(path):
         raise damaged(folder, f"{HEADER} cannot be used, it is not what was written")
     # The fingerprint becomes part of a file name in the cache.
-    if not isinstance(fingerprint := header.get("fingerprint"), str) or not re.fullmatch("[0-9a-f]{32}", fingerprint):
+    if not isinstance(fingerprint := header.get("fingerprint"), str) or not re.fullmatch(
+        "[0-9a-f]{32}",
+        fingerprint,
+    ):
         raise damaged(folder, f"its fingerprint is {fingerprint!r}")
     sources, classes, kind = (header.get(name) for name in ("sources", "classes", "kind"))
     shards, rate = header.get("shards"), header.get("sample_rate")
@@ -97,10 +116,10 @@ def _is_word(value: Any) -> bool:
 
 
 def read_index(folder: Path, header: dict[str, Any]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The table of clips and their targets.
+    """Read the table of clips and their targets.
 
     Raises:
-        UserError: if it is damaged, or names places outside the shards of the header.
+        UserError: if it is damaged, or places clips outside the shards of the header.
     """
     try:
         if digest_of(folder / INDEX, folder / TARGETS) != header.get("index_digest"):
@@ -109,8 +128,11 @@ def read_index(folder: Path, header: dict[str, Any]) -> tuple[pd.DataFrame, np.n
         targets = np.load(folder / TARGETS, allow_pickle=False)
     except UserError:
         raise
-    except Exception as error:  # Parquet and NumPy raise many kinds for a file that is none of theirs.
-        raise damaged(folder, f"its index cannot be read ({(str(error).splitlines() or [type(error).__name__])[0][:200]})") from error
+    except Exception as error:  # Parquet and NumPy raise many types of errors for invalid files.
+        raise damaged(
+            folder,
+            f"its index cannot be read ({(str(error).splitlines() or [type(error).__name__])[0][:200]})",
+        ) from error
     if not isinstance(targets, np.ndarray) or targets.dtype.kind != "f":
         raise damaged(folder, f"{TARGETS} holds no array of numbers")
     if problem := _problem(files, header["shards"]):
@@ -143,23 +165,27 @@ def _problem(files: pd.DataFrame, shards: list[int]) -> str | None:
 
 
 def check_sources(folder: Path, files: pd.DataFrame, version: int, verify: bool) -> int:
-    """Compare the source files with what they were, where they are at hand; returns how many are.
+    """Compare the source files with their packed state, if they are available.
 
-    A file is taken to be unchanged while its size and time of change are the same; ``verify`` reads everything.
+    A file counts as unchanged if its size and modification time are unchanged; ``verify`` reads all
+    files.
+
+    Returns:
+        Number of available, unchanged source files.
 
     Raises:
-        UserError: naming those that have changed.
+        UserError: names the files that have changed.
     """
 
     def state(path: str, size: int, changed_at: int, digest: str) -> str:
         try:
             status = os.stat(system_path(path))
-            # The path is what a file says: a pipe or device in its place is not opened.
+            # The path comes from the index: do not open a pipe or device.
             if not stat.S_ISREG(status.st_mode):
                 return "absent"
             if not verify and (status.st_size, status.st_mtime_ns) == (size, changed_at):
                 return "same"
-            # Another time alone may be a copy's.
+            # A copy may differ in modification time only.
             return "same" if status.st_size == size and describe(path, version).digest == digest else "changed"
         except (OSError, ValueError):
             return "absent"
@@ -169,10 +195,14 @@ def check_sources(folder: Path, files: pd.DataFrame, version: int, verify: bool)
         states = list(pool.map(state, *columns))
     if stale := [name for name, found in zip(files["name"], states, strict=True) if found == "changed"]:
         first = ", ".join(stale[:5]) + (", ..." if len(stale) > 5 else "")
-        raise UserError(f"{len(stale)} source files have changed since they were packed: {first}\nIn: {folder}\nPack them again.")
+        raise UserError(
+            f"{len(stale)} source files have changed since they were packed: {first}\nIn: {folder}\nPack them again.",
+        )
     return states.count("same")
 
 
 def damaged(folder: Path, how: str) -> UserError:
-    """The error for a packed set that is damaged."""
-    return UserError(f"The packed set is damaged: {how}.\nIn: {folder}\nDelete the folder and pack again.")
+    """Return the error for a damaged packed set."""
+    return UserError(
+        f"The packed set is damaged: {how}.\nIn: {folder}\nDelete the folder and pack again.",
+    )

@@ -1,4 +1,4 @@
-"""Packed audio that lives on the device: the loader sends only where each view begins, and the views are cut there."""
+"""Packed audio in device memory: the loader sends the start of each view, the device cuts it."""
 
 import logging
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class PlacedBatch(TypedDict):
 
     Keys:
         place: ``[B, V]`` int64, first sample of each view in the concatenated shards.
-        length: ``[B, V]`` int64, samples of it that exist.
-        longest: samples of the longest view, a number that need not be asked of the device.
+        length: ``[B, V]`` int64, number of samples that exist.
+        longest: samples of the longest view; a number, so that the host need not wait for the device.
         targets, clip, key: as in `Batch`.
     """
 
@@ -36,7 +36,7 @@ class PlacedBatch(TypedDict):
 
 
 class Places(Dataset):
-    """Where the views of `Clips` lie in the concatenated shards, instead of their samples.
+    """Positions of the views of `Clips` in the concatenated shards, instead of their samples.
 
     Args:
         clips: over packed audio.
@@ -53,7 +53,7 @@ class Places(Dataset):
         return len(self.clips)
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> PlacedBatch:
-        """The batch of ``(row, key)`` pairs ``[B, 2]``."""
+        """Return the batch of ``(row, key)`` pairs ``[B, 2]``."""
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
         clips = self.clips
         keys = base[:, None] + torch.arange(clips.views)
@@ -68,11 +68,11 @@ class Places(Dataset):
 
 
 class Resident:
-    """All packed samples on a device, and views cut from them.
+    """All packed samples on a device, from which views are cut.
 
     Args:
         audio: the shards.
-        device: where they go.
+        device: target device.
     """
 
     def __init__(self, audio: PackedAudio, device: torch.device):
@@ -81,12 +81,12 @@ class Resident:
         begin = 0
         for shard in audio.maps:
             for part in np.array_split(shard, max(1, len(shard) >> 26)):
-                # A copy: torch does not take memory that must not be written to.
+                # Copy, because torch does not accept read-only memory.
                 self.samples[begin : begin + len(part)] = torch.from_numpy(part.copy()).to(device)
                 begin += len(part)
 
     def cut(self, batch: PlacedBatch, clips: Clips) -> Batch:
-        """The batch with ``audio [B, V, 1, T]`` int16 in place of ``place``, as `Clips` would have made it."""
+        """Replace ``place`` by ``audio [B, V, 1, T]`` int16, equal to the result of `Clips`."""
         place, length = (x.to(self.samples.device) for x in (batch["place"], batch["length"]))
         longest = batch["longest"]
         time = torch.arange(longest, device=self.samples.device)
@@ -101,11 +101,13 @@ class Resident:
 
 
 def waveforms(batch: Batch | PlacedBatch, clips: Clips | None, resident: Resident | None) -> Batch:
-    """The batch with ``audio [B, V, 1, T]`` float32 in [-1, 1), whatever its loader sent: float32, int16, or places in resident samples.
+    """Return the batch with ``audio [B, V, 1, T]`` float32 in [-1, 1).
+
+    The loader may send float32, int16, or positions of resident samples.
 
     Args:
         batch: from a loader, moved to the device.
-        clips: that the loader reads; asked for lengths when audio is resident.
+        clips: the clips of the loader; gives lengths if audio is resident.
         resident: all samples, if they are on the device.
     """
     if resident is not None:
@@ -116,12 +118,14 @@ def waveforms(batch: Batch | PlacedBatch, clips: Clips | None, resident: Residen
 
 
 def fits(audio: PackedAudio, device: torch.device) -> bool:
-    """Whether the shards take at most half of the memory that is free on a GPU; always true elsewhere."""
+    """Whether the shards take at most half of the free GPU memory; always True on other devices."""
     if device.type != "cuda":
         return True
     needed, free = 2 * sum(map(len, audio.maps)), torch.cuda.mem_get_info(device)[0]
     if needed > free // 2:
         log.warning(
-            "data: the packed set (%.1f GB) does not fit on the device (%.1f GB free); it is read from disk.", needed / 1e9, free / 1e9
+            "data: the packed set (%.1f GB) does not fit on the device (%.1f GB free); it is read from disk.",
+            needed / 1e9,
+            free / 1e9,
         )
     return needed <= free // 2

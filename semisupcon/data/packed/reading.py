@@ -1,11 +1,14 @@
-"""Packed audio: every clip decoded and resampled once, as 16-bit samples on disk that training reads without decoding anything.
+"""Read packed audio: every clip as 16-bit samples on disk, without decoding.
 
-A packed folder holds shards (``audio-NNNNN.pcm``: int16, little-endian, mono, clip after clip), ``clips.parquet`` (which clip lies where, its split,
-its checksum, and what its source file was), ``targets.npy``, and ``packed.json``, which is written last: a folder without it is not complete.
-The folder stands for itself; on the machine that trains, the source files need not be there. Where they are, they are compared.
+A packed folder holds shards (``audio-NNNNN.pcm``: int16, little-endian, mono, concatenated clips),
+``clips.parquet`` (position, split, checksum and source file of each clip), ``targets.npy``, and
+``packed.json``. The last is written at the end: a folder without it is incomplete. The folder is
+self-contained. The source files may be missing on the training machine; if they exist, they are
+compared.
 
-Header, index and the sizes of the shards are checked whenever a set is opened. A shard or source file is taken to be unchanged while its size and
-time of change are the same; ``verify`` reads everything. A shard that is new on a machine is read once.
+Header, index and shard sizes are checked whenever a set is opened. A shard or source file counts as
+unchanged if its size and modification time are unchanged; ``verify`` reads all of them. A shard
+that is new on a machine is read once.
 """
 
 import json
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def shard_name(number: int) -> str:
-    """File name of a shard."""
+    """Return the file name of a shard."""
     return f"audio-{number:05d}.pcm"
 
 
@@ -40,20 +43,21 @@ class Packed:
     """A packed folder, checked when it is opened.
 
     Args:
-        folder: what `pack` wrote.
-        verify: read all shards and all source files that are at hand, whatever their size and time of change say.
+        folder: folder written by `pack`.
+        verify: read all shards and all available source files, regardless of size and modification
+            time.
 
     Attributes:
         where: the folder, for messages.
         sample_rate: Hz.
-        sources: the tasks and folders that it was packed from, by their names in the data module.
-        clips: its clips, with the columns ``shard`` and ``offset`` (in samples) beside the usual ones; ``frames`` and ``sample_rate`` are those
-            of the packed audio.
-        sources_at_hand: how many of its source files are there, and unchanged.
+        sources: tasks and folders that it was packed from, by their names in the data module.
+        clips: its clips, with the additional columns ``shard`` and ``offset`` (in samples);
+            ``frames`` and ``sample_rate`` describe the packed audio.
+        sources_at_hand: number of available, unchanged source files.
 
     Raises:
         DatasetNotFoundError: if there is no complete packed set.
-        UserError: if it is damaged, of another version, or its source files have changed since.
+        UserError: if it is damaged, of another version, or its source files have changed.
     """
 
     def __init__(self, folder: str | Path, verify: bool = False):
@@ -72,7 +76,10 @@ class Packed:
             raise damaged(self.folder, str(error)) from error
 
     def _check_shards(self, files: pd.DataFrame) -> None:
-        """Compare the checksum of every clip, once on this machine as long as size and time of change of the shards are the same."""
+        """Verify the checksum of every clip, once per machine while the shards are unchanged.
+
+        Shards count as unchanged if size and modification time are the same.
+        """
         states = []
         for number, samples in enumerate(self.header["shards"]):
             path = self.folder / shard_name(number)
@@ -85,7 +92,11 @@ class Packed:
         try:
             known = read_json(seen) if seen.exists() else None
         except (OSError, ValueError) as error:
-            log.warning("%s cannot be used, %s. It is a cache: the packed audio is checked again.", seen, error)
+            log.warning(
+                "The cache %s cannot be used, %s. The packed audio is checked again.",
+                seen,
+                error,
+            )
             known = None
         if known == present and not self.verify:
             return
@@ -102,17 +113,36 @@ class Packed:
             return changed
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            bar = tqdm(pool.map(bad_in, groups), total=len(groups), desc="Checking packed audio", unit="shard", disable=None)
+            bar = tqdm(
+                pool.map(bad_in, groups),
+                total=len(groups),
+                desc="Checking packed audio",
+                unit="shard",
+                disable=None,
+            )
             bad = [name for names in bar for name in names]
         if bad:
-            raise damaged(self.folder, f"{len(bad)} clips are not what was packed, the first is {bad[0]}")
+            raise damaged(
+                self.folder,
+                f"{len(bad)} clips are not what was packed, the first is {bad[0]}",
+            )
         try:
             write_text(seen, json.dumps(with_digest(present)))
         except UserError as error:
-            log.warning("%s It is a cache, which SEMISUPCON_CACHE places elsewhere: the next run checks the packed audio again.", error)
+            log.warning(
+                "%s The cache is not saved, so the next run checks the packed audio again. SEMISUPCON_CACHE sets another folder for it.",
+                error,
+            )
 
-    def check_request(self, sl_task: str | None, ssl_task: str | None, sample_rate: int | None) -> LabelledClips:
-        """The clips, as far as a run asks for what was packed; labels are left out where it names no sl_task.
+    def check_request(
+        self,
+        sl_task: str | None,
+        ssl_task: str | None,
+        sample_rate: int | None,
+    ) -> LabelledClips:
+        """Return the clips for a run, after checking that its request fits the packed set.
+
+        Without sl_task the labels are left out.
 
         Raises:
             ConfigError: if it names another task, or needs another sample rate.
@@ -134,7 +164,7 @@ class Packed:
 
 
 class PackedAudio:
-    """Audio of a table's rows from packed shards, mapped into memory.
+    """Audio of the rows of a table from memory-mapped packed shards.
 
     Args:
         folder: the packed folder.
@@ -145,17 +175,20 @@ class PackedAudio:
 
     def __init__(self, folder: str | Path, rows: pd.DataFrame):
         self.folder = Path(folder)
-        self.shard, self.offset = rows["shard"].to_numpy(np.int64), rows["offset"].to_numpy(np.int64)
+        self.shard, self.offset = (
+            rows["shard"].to_numpy(np.int64),
+            rows["offset"].to_numpy(np.int64),
+        )
         self.names = np.array([os.fsencode(name) for name in rows["name"]])
         self.maps = [_map(self.folder, number) for number in range(int(self.shard.max()) + 1)]
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """int16 samples of spans ``(start, frames)``, without a copy."""
+        """Return int16 samples of spans ``(start, frames)`` without copying."""
         samples, offset = self.maps[self.shard[row]], int(self.offset[row])
         return [samples[offset + start : offset + start + frames] for start, frames in spans]
 
     def name(self, row: int) -> str:
-        """What to call the clip."""
+        """Return the name of the clip for messages."""
         return os.fsdecode(self.names[row])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -167,5 +200,5 @@ class PackedAudio:
 
 
 def _map(folder: Path, number: int) -> np.ndarray:
-    # A plain array over the map: slices of np.memmap cost ten times as much.
+    # A plain array over the map: slicing np.memmap is ten times slower.
     return np.asarray(np.memmap(folder / shard_name(number), dtype="<i2", mode="r"))

@@ -1,4 +1,4 @@
-"""Writing packed audio (`semisupcon.data.packed.reading`): parallel, and able to go on where it was interrupted."""
+"""Write packed audio (`semisupcon.data.packed.reading`) in parallel, with resume."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def lay_out(files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SAMPLES) -> pd.DataFrame:
-    """Where every clip will lie: ``frames`` at the new rate, ``shard`` and ``offset``; a clip is never cut in two."""
+    """Assign ``frames`` at the new rate, ``shard`` and ``offset`` to clips; no clip is split."""
     frames = np.maximum(1, files["frames"].to_numpy() * sample_rate // files["sample_rate"].to_numpy())
     shard, offset, number, used = np.zeros_like(frames), np.zeros_like(frames), 0, 0
     for i, count in enumerate(frames):
@@ -58,21 +58,23 @@ def pack(
 ) -> Path:
     """Decode, resample and store all clips.
 
-    An interrupted run is gone on with when called again with the same clips: complete shards stay, an incomplete one is made again.
+    Call it again with the same clips to continue an interrupted run: complete shards are kept, an
+    incomplete one is written again.
 
     Args:
-        clips: what `gather` found.
-        sources: tasks and folders that they come from, by their names in the data module.
+        clips: result of `gather`.
+        sources: tasks and folders of the clips, by their names in the data module.
         sample_rate: Hz.
-        out: the folder to make.
-        threads: how many clips are decoded at once; by default one a core.
-        shard_samples: samples of a shard at most, but for a longer clip.
+        out: the folder to write.
+        threads: number of clips decoded in parallel; one per core by default.
+        shard_samples: maximum samples per shard; a longer clip gets a shard of its own.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: if the folder holds another set, the disk is too small, or a clip cannot be decoded.
+        UserError: if the folder holds another set, the disk is too small, or a clip cannot be
+            decoded.
     """
     with folder_lock(out, "pack", "give another --out"):
         return _pack(clips, sources, sample_rate, Path(out), threads, shard_samples)
@@ -120,7 +122,7 @@ def _pack(
     for leftover in [out / PLAN, *out.glob("audio-*.json")]:
         leftover.unlink()
     if clipped:
-        log.warning("%d samples lay beyond full scale and were clipped.", clipped)
+        log.warning("%d samples were beyond full scale and were clipped.", clipped)
     return out
 
 
@@ -132,25 +134,25 @@ def _fingerprint(files: pd.DataFrame, clips: LabelledClips, sources: dict[str, A
 
 
 def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
-    """Make the folder ready; False if it holds this very set already."""
+    """Prepare the folder; returns False if it already holds this set."""
     if out.exists() and not out.is_dir():
-        raise UserError(f"--out is a file and no folder.\nIn: {out}\nGive a new folder.")
+        raise UserError(f"--out is a file, not a folder.\nIn: {out}\nGive a new folder.")
     for name in (HEADER, PLAN):
         if not (out / name).exists():
             continue
         if (found := _fingerprint_in(out, name)) is not None and found != fingerprint:
             raise UserError(
-                f"The folder holds another packed set, or one of an older version, or clips have changed since.\nIn: {out}\n"
+                f"The folder holds another packed set, or one of an older version, or clips have changed.\nIn: {out}\n"
                 "Give another folder, or delete this one."
             )
         if name == HEADER:
-            log.info("%s holds this set already.", out)
+            log.info("%s already holds this set.", out)
             return False
-        log.info("Going on with %s.", out)
+        log.info("Continuing %s.", out)
         sweep(out)
         return True
     if out.exists() and set(out.iterdir()) - {out / LOCK, *leftovers(out)}:
-        raise UserError(f"The folder is not empty, and holds no packed set.\nIn: {out}\nGive a new folder.")
+        raise UserError(f"The folder is not empty and holds no packed set.\nIn: {out}\nGive a new folder.")
     make_folder(out)
     sweep(out)
     needed, free = 2 * int(files["frames"].sum()), shutil.disk_usage(out).free
@@ -163,10 +165,12 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
 
 
 def _fingerprint_in(out: Path, name: str) -> Any:
-    """Which set a folder is of, by its header or plan. A damaged plan is left out with the shards made so far: None.
+    """Fingerprint of a folder, from its header or plan; None if the plan is damaged.
+
+    A damaged plan is ignored, together with the shards written so far.
 
     Raises:
-        UserError: for a header that is damaged, and for a header or plan that another program wrote.
+        UserError: for a damaged header, and for a header or plan written by another program.
     """
     foreign = UserError(f"{out / name} was not written by this command.\nGive another folder (--out).")
     try:
@@ -181,7 +185,7 @@ def _fingerprint_in(out: Path, name: str) -> Any:
     except (OSError, ValueError) as error:
         if not any(out.glob("audio-*")) and (out / PLAN).stat().st_size:
             raise foreign from error
-        log.warning("%s cannot be used, %s. All shards are made again.", out / PLAN, error)
+        log.warning("%s cannot be used, %s. All shards are written again.", out / PLAN, error)
         for notes in out.glob("audio-*.json"):
             notes.unlink()
         return None
@@ -191,7 +195,10 @@ def _fingerprint_in(out: Path, name: str) -> Any:
 
 
 def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | None:
-    """Checksum and clipped samples of each clip of a complete shard, ``[clips, 2]``; None where it is to be made (again)."""
+    """Checksum and clipped samples of each clip of a complete shard, ``[clips, 2]``.
+
+    Returns None if the shard must be written (again).
+    """
     path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
     if not (path.exists() and notes.exists()):
         return None
@@ -201,12 +208,12 @@ def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | Non
     except (OSError, ValueError, OverflowError, RecursionError):
         sound = False
     if not sound:
-        log.warning("%s or what is noted about it is damaged; it is made again.", path)
+        log.warning("%s or its notes are damaged; the shard is written again.", path)
     return found.astype(np.int64) if sound else None
 
 
 def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> tuple[np.ndarray, int]:
-    """All shards that are not there yet; gives the checksum of every clip, and how many samples were clipped."""
+    """Write all missing shards; returns all checksums and the number of clipped samples."""
     crc, clipped = np.zeros(len(files), np.int64), 0
     seconds = files["frames"].sum() / files["sample_rate"].iloc[0]
     with tqdm(total=round(float(seconds)), desc="Packing", unit="s", unit_scale=True, disable=None) as bar:
@@ -218,7 +225,7 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
                 rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
                 written_down = []
                 with atomic_path(path) as unfinished:
-                    # Closed in this order: no thread writes into a file that is closed.
+                    # Closed in this order, so that no thread writes to a closed file.
                     with _reserve(unfinished, samples) as store, closing(_ahead(pool, partial(_write_clip, store), rows)) as written:
                         for result, frames in zip(written, clips["frames"], strict=True):
                             written_down.append(result)
@@ -233,7 +240,7 @@ def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> t
 
 
 def _reserve(path: Path, samples: int) -> BinaryIO:
-    """A new file of int16 samples, its space taken at once: a full disk is noticed before anything is decoded."""
+    """Create a file of int16 samples and reserve its space, to detect a full disk early."""
     file = path.open("w+b")
     try:
         os.posix_fallocate(file.fileno(), 0, 2 * samples)
@@ -248,9 +255,10 @@ def _reserve(path: Path, samples: int) -> BinaryIO:
 
 
 def _write_clip(store: BinaryIO, path: str, own_rate: int, own_frames: int, sample_rate: int, frames: int, offset: int) -> tuple[int, int]:
-    """Write one clip at its place, block after block; gives its checksum, and how many samples were clipped.
+    """Write one clip block by block; returns its checksum and the number of clipped samples.
 
-    Rounding may leave it a sample or two longer or shorter than ``frames``: it is cut, or continued with zeros.
+    After rounding the clip may be a sample or two longer or shorter than ``frames``: it is cut, or
+    padded with zeros.
     """
     crc = clipped = done = 0
 
@@ -275,7 +283,7 @@ def _ahead(
     function: Callable[..., Result],
     items: Iterable[tuple],
 ) -> Generator[Result, None, None]:
-    """Results in order, with no more than a few clips in memory a thread."""
+    """Yield results in order, with only a few clips per thread in memory."""
     waiting = []
     try:
         for item in items:

@@ -1,1 +1,1 @@
-"""Checking, listing and downloading data sets."""
+"""Check, list and download data sets."""

@@ -1,7 +1,8 @@
-"""Is a data set fit for training? One look at its annotations and at every clip that they list.
+"""Check whether a data set is fit for training: its annotations and all listed clips.
 
-What makes it unfit: too many clips absent or unreadable, the same audio in two splits, groups (artist, speaker, singer) in two splits, no labelled
-training clips. What is only told: silent and clipped files, repeated audio within a split, classes without clips.
+A data set is unfit if too many clips are missing or unreadable, if the same audio or a group
+(artist, speaker, singer) is in two splits, or if there are no labelled training clips. Silent and
+clipped files, repeated audio within a split and classes without clips are only reported.
 """
 
 import os
@@ -27,20 +28,20 @@ from semisupcon.datasets.parsing.finding import find_clips
 from semisupcon.errors import AudioError, DatasetNotFoundError
 
 MAX_UNREADABLE = 0.01
-LISTENED_SECONDS, FINGERPRINT_SECONDS = 60, 4  # of longer files, this much from the middle
+LISTENED_SECONDS, FINGERPRINT_SECONDS = 60, 4  # seconds from the middle of longer files
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
-RUN = 3  # samples at full scale in a row that no recording has by chance
+RUN = 3  # consecutive samples at full scale that do not occur by chance
 _MANY = 2000
-_BLOCK = 1 << 20  # samples of all channels that are decoded at once
+_BLOCK = 1 << 20  # samples decoded at once, over all channels
 
 
 @dataclass
 class Findings:
-    """What `check` found. Paths are as listed, or as found on disk where they exist.
+    """Result of `check`. Paths are as listed, or as found on disk if they exist.
 
-    ``across`` and ``within`` hold files that are the same audio in two splits and in one; ``by_sound`` those of these pairs that are so by
-    their acoustic fingerprint, and not sample by sample.
+    ``across`` and ``within`` hold pairs of files with the same audio in two splits and in one.
+    ``by_sound`` holds the pairs of both that match by acoustic fingerprint, not sample by sample.
     """
 
     clips: LabelledClips
@@ -58,12 +59,12 @@ class Findings:
 
     @property
     def fit(self) -> bool:
-        """Whether it can be trained on and tested with."""
+        """Whether the data set can be used for training and test."""
         return not self.unfit
 
 
 class Heard(NamedTuple):
-    """What `listen` found: a digest of the samples, the share of them that is clipped, and an acoustic fingerprint."""
+    """Result of `listen`: digest of the samples, share of clipped samples, acoustic fingerprint."""
 
     digest: bytes
     clipped: float
@@ -71,10 +72,12 @@ class Heard(NamedTuple):
 
 
 def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard:
-    """Listen to a file, in blocks: memory grows neither with its length nor with its channels.
+    """Decode a file in blocks; memory does not depend on its length or channels.
 
-    The digest is of the decoded mono samples, so a wav and its flac are the same; of files longer than a minute, of their length and the minute
-    in their middle. A sample is clipped when it is at full scale with at least two neighbours. The fingerprint is of the four seconds in the middle.
+    The digest is of the decoded mono samples, so a wav and its flac have the same digest; of files
+    longer than a minute, it is of the length and the minute in the middle. A sample is clipped if
+    it is at full scale with at least two neighbours. The fingerprint is of the four seconds in the
+    middle.
     """
     span = min(frames, LISTENED_SECONDS * sample_rate)
     first = (frames - span) // 2
@@ -92,11 +95,18 @@ def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard
             clipped += count
             kept.append(audio[max(0, middle - start) : max(0, middle + wanted - start)].copy())
     clipped += run if run >= RUN else 0
-    return Heard(digest.digest(), clipped / max(1, span), fingerprint(np.concatenate(kept), sample_rate))
+    return Heard(
+        digest.digest(),
+        clipped / max(1, span),
+        fingerprint(np.concatenate(kept), sample_rate),
+    )
 
 
 def _clipped(loud: np.ndarray, run: int) -> tuple[int, int]:
-    """Samples in runs that end in this block, and the length of the run that is still open; ``run`` is that of the block before."""
+    """Samples in runs that end in this block, and the length of the run that is still open.
+
+    ``run`` is the length of the open run of the previous block.
+    """
     if not loud.any():
         return (run if run >= RUN else 0), 0
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(np.int8)))
@@ -118,30 +128,41 @@ def check(
     max_unreadable: float = MAX_UNREADABLE,
     **options: Any,
 ) -> Findings:
-    """Look at a data set.
+    """Check a data set.
 
     Args:
         task: name or import path of a task.
         root: its folder; None for the synthetic tasks.
-        max_missing: greatest share of listed clips that may be absent.
-        max_unreadable: greatest share of the clips that may be unreadable.
-        options: those of the task.
+        max_missing: maximum share of listed clips that may be missing.
+        max_unreadable: maximum share of clips that may be unreadable.
+        options: options of the task.
 
     Raises:
-        UserError: if the annotations themselves cannot be read.
+        UserError: if the annotations cannot be read.
     """
     listed = read_annotations(task, root, **options)
     root = listed.root if root is None else root
     if not Path(root).is_dir():
-        raise DatasetNotFoundError(f"The folder of '{task}'", root, "Give the folder that holds it (--data_dir).")
+        raise DatasetNotFoundError(
+            f"The folder of '{task}'",
+            root,
+            "Give the folder that holds it (--data_dir).",
+        )
     clips, missing = find_clips(listed, Path(root))
-    facts = scan([os.path.normpath(os.path.join(os.path.realpath(root), path)) for path in clips.paths])
+    facts = scan(
+        [os.path.normpath(os.path.join(os.path.realpath(root), path)) for path in clips.paths],
+    )
     findings = _listen_to_all(clips, facts, missing, len(listed))
     _judge(findings, max_missing, max_unreadable)
     return findings
 
 
-def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str], listed: int) -> Findings:
+def _listen_to_all(
+    clips: LabelledClips,
+    facts: pd.DataFrame,
+    missing: list[str],
+    listed: int,
+) -> Findings:
     paths, problems = clips.paths, facts["problem"].tolist()
     why = {path: problem for path, problem in zip(paths, problems, strict=True) if problem}
     silent = [path if problem == SILENT else f"{path} ({problem})" for path, problem in why.items() if problem in (SILENT, OPPOSITE)]
@@ -150,7 +171,10 @@ def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str]
 
     def hear(i: int) -> Heard | str:
         try:
-            return listen(str(clips.files[i]), *(int(facts[name].iloc[i]) for name in ("frames", "sample_rate", "channels")))
+            return listen(
+                str(clips.files[i]),
+                *(int(facts[name].iloc[i]) for name in ("frames", "sample_rate", "channels")),
+            )
         except AudioError as error:
             return error.problem
 
@@ -158,7 +182,13 @@ def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str]
     fingerprints: dict[int, np.ndarray] = {}
     clipped: dict[str, float] = {}
     with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as pool:
-        bar = tqdm(pool.map(hear, heard), total=len(heard), desc="Listening", unit="file", disable=None if len(heard) > _MANY else True)
+        bar = tqdm(
+            pool.map(hear, heard),
+            total=len(heard),
+            desc="Listening",
+            unit="file",
+            disable=None if len(heard) > _MANY else True,
+        )
         for i, answer in zip(heard, bar, strict=True):
             if isinstance(answer, str):
                 unreadable[paths[i]] = answer
@@ -186,8 +216,11 @@ def _listen_to_all(clips: LabelledClips, facts: pd.DataFrame, missing: list[str]
     )
 
 
-def _same_sound(by_digest: dict[bytes, list[int]], fingerprints: dict[int, np.ndarray]) -> list[list[int]]:
-    """Groups of files that are the same audio, two or more, in the order of the table."""
+def _same_sound(
+    by_digest: dict[bytes, list[int]],
+    fingerprints: dict[int, np.ndarray],
+) -> list[list[int]]:
+    """Groups of two or more files with the same audio, in the order of the table."""
     group_of = {same[0]: same for same in by_digest.values()}
     heard = sorted(fingerprints)
     for a, b, _ in match([fingerprints[i] for i in heard]):
@@ -200,15 +233,24 @@ def _same_sound(by_digest: dict[bytes, list[int]], fingerprints: dict[int, np.nd
 
 
 def _pairs(same: list[int], splits: list[str]) -> Iterator[tuple[int, int]]:
-    """Each of several files that sound the same, beside the first such file of each split: a pile of copies is not listed squared."""
+    """Pair each of several equal files with the first such file of each split.
+
+    The number of pairs grows linearly with the number of copies.
+    """
     firsts: dict[str, int] = {}
     for i in same:
         yield from ((first, i) for first in firsts.values())
         firsts.setdefault(splits[i], i)
 
 
-def _leaking_groups(table: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
-    """Of the declared groups, and of other columns that could be (where any is in several splits): which are in several, and in which."""
+def _leaking_groups(
+    table: pd.DataFrame,
+    classes: tuple[str, ...],
+) -> dict[str, dict[str, list[str]]]:
+    """Groups in several splits, with these splits, by column.
+
+    Columns other than ``group`` are included if they look like groups.
+    """
     leaking = {}
     for column in [name for name in ("group", "artist", "speaker", "singer", "src_file") if name in table]:
         splits = table[table[column].notna()].groupby(column)["split"].agg(lambda s: sorted(set(s), key=SPLITS.index))
@@ -219,14 +261,20 @@ def _leaking_groups(table: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, 
 
 
 def _judge(findings: Findings, max_missing: float, max_unreadable: float) -> None:
-    """Write down what makes the data set unfit, each in one sentence."""
+    """List the reasons why the data set is unfit, each in one sentence."""
     clips, unfit = findings.clips, findings.unfit
     if len(findings.missing) > max_missing * findings.listed:
-        unfit.append(f"{len(findings.missing)} of {findings.listed} listed clips are absent; at most {max_missing:.0%} may be.")
+        unfit.append(
+            f"{len(findings.missing)} of {findings.listed} listed clips are missing; the maximum is {max_missing:.0%}.",
+        )
     if len(findings.unreadable) > max_unreadable * len(clips):
-        unfit.append(f"{len(findings.unreadable)} of {len(clips)} files cannot be read; at most {max_unreadable:.0%} may be.")
+        unfit.append(
+            f"{len(findings.unreadable)} of {len(clips)} files cannot be read; the maximum is {max_unreadable:.0%}.",
+        )
     if findings.across:
-        unfit.append(f"Files that are the same audio as one of another split: {len(findings.across)}.")
+        unfit.append(
+            f"Files that are the same audio as one of another split: {len(findings.across)}.",
+        )
     if leaks := findings.groups.get("group"):
         unfit.append(f"Groups in more than one split: {len(leaks)}.")
     if not clips.labelled[clips.rows("train")].any():

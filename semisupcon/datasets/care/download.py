@@ -1,4 +1,4 @@
-"""Official archives of data sets, where their checksum is published: fetched on request only, resumed where they broke off, checked, unpacked."""
+"""Download official archives with a published checksum: on request, with resume and check."""
 
 import hashlib
 import shutil
@@ -24,32 +24,42 @@ TIMEOUT = 60
 CHUNK = 1 << 20
 
 
-def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str], None] = print, overwrite: bool = False) -> int:
-    """Say what a task's archives are, and, when confirmed, fetch and unpack them.
+def download_task(
+    task: str,
+    folder: Path,
+    confirmed: bool,
+    say: Callable[[str], None] = print,
+    overwrite: bool = False,
+) -> int:
+    """List the archives of a task and, if confirmed, download and unpack them.
 
     Args:
         task: name of a task.
         folder: where to unpack.
-        confirmed: fetch; otherwise only say what would be fetched.
-        say: where messages go.
+        confirmed: download; otherwise only list the archives.
+        say: prints messages.
         overwrite: replace files that are in the folder and in an archive.
 
     Raises:
-        ConfigError: for a task without official archives, saying which have some.
-        UserError: if fetching fails, or what was fetched is not what it should be.
+        ConfigError: for a task without official archives; names the tasks that have some.
+        UserError: if the download fails or is wrong.
     """
     card = card_of(find_task(task))
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--data_dir {folder} is a file and no folder. Give the folder to unpack into.")
+        raise UserError(
+            f"--data_dir {folder} is a file, not a folder. Give the folder to unpack into.",
+        )
     if not card.archives:
         others = ", ".join(name for name in sorted(TASKS) if card_of(find_task(name)).archives)
-        where = f" It can be had from {card.source}." if card.source else ""
-        raise ConfigError(f"'{task}' has no official archive with a published checksum.{where}\nTasks that have: {others}")
+        where = f" Download it from {card.source}." if card.source else ""
+        raise ConfigError(
+            f"'{task}' has no official archive with a published checksum.{where}\nTasks with one: {others}",
+        )
     say(f"{task}, licence: {card.licence} ({card.source})")
     for archive in card.archives:
         say(f"  {archive.url}  {archive.bytes / 1e9:.2f} GB")
     if not confirmed:
-        say(f"Nothing was fetched; add --yes to fetch this into {folder}.")
+        say(f"Nothing was downloaded; add --yes to download this into {folder}.")
         return 0
     is_new = not folder.exists()
     check_writable_folder(folder, "Give a folder that can be written to with --data_dir.")
@@ -59,22 +69,29 @@ def download_task(task: str, folder: Path, confirmed: bool, say: Callable[[str],
                 fetch(archive, folder, say, overwrite)
     finally:
         if is_new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # nothing came
+            folder.rmdir()  # nothing was downloaded
     return 0
 
 
-def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print, overwrite: bool = False) -> None:
-    """Fetch an archive, check it, unpack it into ``folder`` and remove it; one that was unpacked before is left alone.
+def fetch(
+    archive: Archive,
+    folder: Path,
+    say: Callable[[str], None] = print,
+    overwrite: bool = False,
+) -> None:
+    """Download an archive, check it, unpack it into ``folder`` and remove it; skip an unpacked one.
 
     Raises:
-        UserError: if there is too little space, the server fails, or size or checksum differ; what came is kept for resuming unless it is wrong;
-            or if a file of the archive is in the folder already, unless ``overwrite`` is set or an earlier unpacking was interrupted.
+        UserError: if space is missing, the server fails, or size or checksum differ; a partial
+            download is kept for resuming unless it is wrong. Also if a file of the archive is
+            already in the folder, unless ``overwrite`` is set or an earlier unpacking was
+            interrupted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = urlsplit(archive.url).path.rsplit("/", 1)[-1]
     done, part = folder / f".{name}.unpacked", folder / f"{name}.part"
     if done.exists() and done.read_text() == archive.checksum:
-        say(f"{name} was unpacked here before.")
+        say(f"{name} is already unpacked here.")
         return
     have = part.stat().st_size if part.exists() else 0
     needed = 2 * archive.bytes - have
@@ -95,11 +112,14 @@ def fetch(archive: Archive, folder: Path, say: Callable[[str], None] = print, ov
 
 def _receive(archive: Archive, part: Path, have: int) -> None:
     if urlsplit(archive.url).scheme not in ("http", "https"):
-        raise UserError(f"Only http and https are fetched, not {archive.url}.")
-    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
+        raise UserError(f"Only http and https are supported, not {archive.url}.")
+    request = urllib.request.Request(
+        archive.url,
+        headers={"Range": f"bytes={have}-"} if have else {},
+    )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            # A server that ignores the range sends everything, with status 200.
+            # A server that ignores the range sends the whole file, with status 200.
             resumed = response.status == 206
             bar = tqdm(
                 total=archive.bytes,
@@ -117,11 +137,11 @@ def _receive(archive: Archive, part: Path, have: int) -> None:
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
-            f"Fetching broke off: {reason}.\nFrom: {archive.url}\nRun it again; it goes on where it stopped ({part})."
+            f"Download failed: {reason}.\nFrom: {archive.url}\nRun the command again to resume ({part}).",
         ) from None
     if part.stat().st_size < archive.bytes:
         raise UserError(
-            f"Fetching broke off after {part.stat().st_size} of {archive.bytes} bytes.\nFrom: {archive.url}\nRun it again; it goes on there."
+            f"Download stopped after {part.stat().st_size} of {archive.bytes} bytes.\nFrom: {archive.url}\nRun the command again to resume."
         )
 
 
@@ -132,7 +152,8 @@ def _verify(archive: Archive, part: Path) -> None:
     if found != expected:
         part.unlink()
         raise UserError(
-            f"What came is not the official archive: its {algorithm} is {found}, not {expected}.\nFrom: {archive.url}\nIt was removed; run it again."
+            f"The download is not the official archive: its {algorithm} is {found}, not {expected}.\n"
+            f"From: {archive.url}\nIt was removed; run the command again."
         )
 
 
@@ -146,14 +167,16 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
                 names = [member.name for member in archive.getmembers() if not member.isdir()]
             if not overwrite and (there := [name for name in names if (folder / name).is_file()]):
                 raise UserError(
-                    f"{len(there)} of {len(names)} files of the archive are there already, the first: {there[0]}; nothing was unpacked.\n"
+                    f"{len(there)} of {len(names)} files of the archive already exist, the first: {there[0]}; nothing was unpacked.\n"
                     f"In: {folder}\nGive another --data_dir, or --overwrite to replace them (the archive is kept in {part.name})."
                 )
             write_text(begun, "")
             if isinstance(archive, zipfile.ZipFile):
-                # Leaves out "..", drives and leading slashes by itself.
+                # Rejects "..", drives and leading slashes.
                 archive.extractall(folder)
             else:
                 archive.extractall(folder, filter="data")
     except (zipfile.BadZipFile, tarfile.TarError, OSError) as error:
-        raise UserError(f"The archive cannot be unpacked: {error}.\nIn: {part}\nIs there room, and may you write there?") from None
+        raise UserError(
+            f"The archive cannot be unpacked: {error}.\nIn: {part}\nCheck free space and write permission.",
+        ) from None

@@ -1,4 +1,4 @@
-"""The findings of a check, and the list of tasks, as text."""
+"""The result of a check, and the list of tasks, as text."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from semisupcon.datasets.card import card_of
 from semisupcon.datasets.care.check import Findings
 
 SHOWN, MOST_SHOWN = 5, 100
-ALL_CLASSES = 12  # so many or fewer are listed one by one
+ALL_CLASSES = 12  # up to this number, classes are listed one by one
 
 
 def table_of(rows: Iterable[tuple], header: tuple[str, ...]) -> str:
-    """Columns under a header, numbers to the right."""
+    """Format columns under a header, numbers right-aligned."""
     rows = [tuple(map(str, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     is_number = [
@@ -30,24 +30,50 @@ def table_of(rows: Iterable[tuple], header: tuple[str, ...]) -> str:
 
 
 def list_of_tasks() -> str:
-    """One line a task: label kind, classes, split, metric, licence."""
+    """Return one line per task: label kind, classes, split, metric, licence."""
     rows = []
     for task in sorted(TASKS):
         card = card_of(find_task(task))
-        rows.append((task, card.kind, "-" if card.classes is None else card.classes, card.split, card.metric, card.licence))
+        rows.append(
+            (
+                task,
+                card.kind,
+                "-" if card.classes is None else card.classes,
+                card.split,
+                card.metric,
+                card.licence,
+            )
+        )
     return table_of(rows, ("task", "labels", "classes", "split", "metric", "licence"))
 
 
 def report(task: str, findings: Findings) -> str:
-    """Everything `check` found, for reading."""
-    parts = [f"{task}: {findings.clips.kind}, {len(findings.clips.classes)} classes", _sizes(findings), _balance(findings)]
+    """Return the full result of `check` as text."""
+    parts = [
+        f"{task}: {findings.clips.kind}, {len(findings.clips.classes)} classes",
+        _sizes(findings),
+        _balance(findings),
+    ]
     parts += [
         _some("Missing", findings.missing, findings.listed),
-        _some("Unreadable", [f"{path} ({why})" for path, why in findings.unreadable.items()], shown=MOST_SHOWN),
+        _some(
+            "Unreadable",
+            [f"{path} ({why})" for path, why in findings.unreadable.items()],
+            shown=MOST_SHOWN,
+        ),
         _some("Silent", findings.silent, shown=MOST_SHOWN),
-        _some("Clipped", [f"{path} ({share:.1%} of its samples)" for path, share in findings.clipped.items()]),
-        _some("Same audio in two splits", [f"{a} ({of_a}) = {b} ({of_b}){_how(findings, a, b)}" for a, of_a, b, of_b in findings.across]),
-        _some("Same audio twice in one split", [f"{a} = {b} ({split}){_how(findings, a, b)}" for a, b, split in findings.within]),
+        _some(
+            "Clipped",
+            [f"{path} ({share:.1%} of its samples)" for path, share in findings.clipped.items()],
+        ),
+        _some(
+            "Same audio in two splits",
+            [f"{a} ({of_a}) = {b} ({of_b}){_how(findings, a, b)}" for a, of_a, b, of_b in findings.across],
+        ),
+        _some(
+            "Same audio twice in one split",
+            [f"{a} = {b} ({split}){_how(findings, a, b)}" for a, b, split in findings.within],
+        ),
         *_groups(findings),
     ]
     verdict = "Fit for training." if findings.fit else "\n".join(["NOT fit for training:", *(f"  {reason}" for reason in findings.unfit)])
@@ -62,8 +88,13 @@ def _sizes(findings: Findings) -> str:
         mine = splits == split
         seconds = findings.seconds[mine]
         lengths = ("-", "-", "-") if not mine.any() else tuple(f"{q(seconds):.2f}" for q in (np.min, np.median, np.max))
-        rows.append((split, mine.sum(), (mine & labelled).sum(), f"{seconds.sum() / 3600:.2f}", *lengths))
-    return table_of(rows, ("split", "clips", "labelled", "hours", "shortest s", "median s", "longest s"))
+        rows.append(
+            (split, mine.sum(), (mine & labelled).sum(), f"{seconds.sum() / 3600:.2f}", *lengths),
+        )
+    return table_of(
+        rows,
+        ("split", "clips", "labelled", "hours", "shortest s", "median s", "longest s"),
+    )
 
 
 def _balance(findings: Findings) -> str:
@@ -104,4 +135,10 @@ def _groups(findings: Findings) -> list[str]:
 
 def _some(what: str, items: list[str], of: int | None = None, shown: int = SHOWN) -> str:
     count = f"{len(items)}{f' of {of}' if of is not None else ''}"
-    return "\n".join([f"{what}: {count}", *(f"  {item}" for item in items[:shown]), *(["  ..."] if len(items) > shown else [])])
+    return "\n".join(
+        [
+            f"{what}: {count}",
+            *(f"  {item}" for item in items[:shown]),
+            *(["  ..."] if len(items) > shown else []),
+        ]
+    )

@@ -1,1 +1,1 @@
-"""What the data sets share: reading tables, finding files, labels and splits."""
+"""Shared parts of the data sets: reading tables, finding files, labels and splits."""

@@ -1,7 +1,8 @@
-"""Files that are the same recording twice: links to one file, one name in several formats, the same bytes under another name.
+"""Find copies of a recording: links, one name in several formats, equal bytes under another name.
 
-Of such files one is used. Else the copy of a validation clip could be trained on, and copies would be each other's negatives. Copies that
-were encoded, cut or resampled anew under another name are found by ``data check`` (`semisupcon.audio.fingerprints`).
+One of the copies is used. Otherwise a copy of a validation clip could be trained on, and copies
+would be negatives of each other. ``data check`` also finds copies that were encoded, cut or
+resampled under another name (`semisupcon.audio.fingerprints`).
 """
 
 import os
@@ -15,17 +16,18 @@ import numpy as np
 from semisupcon.datasets.parsing.names import folded, place_of, stem
 from semisupcon.files import AUDIO_SUFFIXES, system_path
 
-_SAMPLE = 4096  # bytes from the middle of a file, compared before the whole
+_SAMPLE = 4096  # bytes from the middle of a file, compared before the whole file
 
 
 def copies(paths: Sequence[str]) -> np.ndarray:
-    """Which files are the same recording.
+    """Return which files are the same recording.
 
     Args:
-        paths: n absolute paths. Files that are not there, or may not be read, are compared by name only.
+        paths: n absolute paths. Missing or unreadable files are compared by name only.
 
     Returns:
-        ``[n]`` int: for each file the position of the first that is the same recording, its own where there is none before it.
+        ``[n]`` int: for each file the position of the first file with the same recording (its own
+            position if there is none before it).
     """
     first = np.arange(len(paths))
 
@@ -37,7 +39,11 @@ def copies(paths: Sequence[str]) -> np.ndarray:
 
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         facts = list(pool.map(_identity, paths))
-        join(_groups(enumerate(fact[:2] if fact else path for fact, path in zip(facts, paths, strict=True))))
+        join(
+            _groups(
+                enumerate(fact[:2] if fact else path for fact, path in zip(facts, paths, strict=True)),
+            ),
+        )
         join(_groups((i, os.path.splitext(path)[0]) for i, path in enumerate(paths)))
         join(_of_other_formats(group, paths) for group in _groups((i, _name(path)) for i, path in enumerate(paths)))
         alike: list[tuple[int, Hashable]]
@@ -51,22 +57,33 @@ def copies(paths: Sequence[str]) -> np.ndarray:
 
 
 def one_of_each(
-    paths: Sequence[str], names: Sequence[str], rank: Sequence[int] | None = None, apart: Sequence[Hashable] | None = None
+    paths: Sequence[str],
+    names: Sequence[str],
+    rank: Sequence[int] | None = None,
+    apart: Sequence[Hashable] | None = None,
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Which of the files to use, so that each recording is used once.
+    """Choose one file per recording.
 
     Args:
         paths: n absolute paths.
-        names: their paths relative to the data set, so that the choice does not depend on where it lies.
-        rank: of copies the file of the least rank is used; then the first format of `AUDIO_SUFFIXES`, the fewest folders, the first name.
-        apart: files that differ in this (their class) are no copies of each other.
+        names: paths relative to the data set, so that the choice does not depend on its location.
+        rank: of copies, the file of the lowest rank is used; then the first format of
+            `AUDIO_SUFFIXES`, the fewest folders, the first name.
+        apart: files that differ in this value (their class) are not copies of each other.
 
     Returns:
-        ``[n]`` bool, and for each file not used its position and that of the file that is used in its place.
+        ``[n]`` bool of the used files, and pairs of the positions of each unused file and the file
+        used instead.
     """
     best = [(rank[i] if rank is not None else 0, _format(name), name.count("/"), name, i) for i, name in enumerate(names)]
     kept: dict[Hashable, int] = {}
-    groups = list(zip(copies(paths).tolist(), apart if apart is not None else [None] * len(paths), strict=True))
+    groups = list(
+        zip(
+            copies(paths).tolist(),
+            apart if apart is not None else [None] * len(paths),
+            strict=True,
+        )
+    )
     for i, group in enumerate(groups):
         if group not in kept or best[i] < best[kept[group]]:
             kept[group] = i
@@ -77,7 +94,7 @@ def one_of_each(
 
 
 def told(left_out: Sequence[tuple[int, int]], names: Sequence[str], most: int = 3) -> str:
-    """The sentence about files that are copies."""
+    """Return a sentence about left-out copies."""
     shown = "; ".join(f"{names[i]} of {names[j]}" for i, j in left_out[:most]) + ("; ..." if len(left_out) > most else "")
     return f"{len(left_out)} file{'s are copies' if len(left_out) > 1 else ' is a copy'} of others and left out ({shown})."
 
@@ -89,7 +106,7 @@ def _root(first: np.ndarray, i: int) -> int:
 
 
 def _groups(items: Iterable[tuple[int, Hashable]], keep_fact: bool = False) -> list[list]:
-    """The positions that share a fact, two or more."""
+    """Groups of two or more positions that share a fact."""
     by_fact: dict[Hashable, list] = defaultdict(list)
     for i, fact in items:
         by_fact[fact].append((i, fact) if keep_fact else i)
@@ -97,12 +114,18 @@ def _groups(items: Iterable[tuple[int, Hashable]], keep_fact: bool = False) -> l
 
 
 def _name(path: str) -> tuple[tuple[str, ...], str]:
-    """The place and the name of a file without what says a format, as `semisupcon.datasets.parsing.finding` compares them."""
+    """Folder and name of a file without format words, for comparison.
+
+    See `semisupcon.datasets.parsing.finding`.
+    """
     return place_of(os.path.dirname(path)), folded(stem(path))
 
 
 def _of_other_formats(group: list[int], paths: Sequence[str]) -> list[int]:
-    """The group, where no two of its files have the same format: ``mp3/a.mp3`` and ``wav/a.wav``, but not ``A.wav`` and ``a.wav``."""
+    """Return the group if all its files have different formats, otherwise an empty list.
+
+    ``mp3/a.mp3`` and ``wav/a.wav`` are a group, ``A.wav`` and ``a.wav`` are not.
+    """
     return group if len({_format(paths[i]) for i in group}) == len(group) else []
 
 

@@ -1,4 +1,4 @@
-"""Where the clips lie on disk: found by stem whatever their extension, and counted where they are absent."""
+"""Find clips on disk by stem, whatever their extension, and count missing clips."""
 
 import logging
 import os
@@ -20,20 +20,27 @@ log = logging.getLogger(__name__)
 
 
 def audio_files(root: Path) -> list[str]:
-    """Every audio file under ``root``, relative with forward slashes, sorted, as `list_audio` has it; what is left out is logged."""
+    """List audio under ``root`` like `list_audio`: relative paths, sorted; logs left-out files."""
     listing = list_audio(root)
     tell(listing)
     return listing.files
 
 
 def _agreement(path: str, candidate: str) -> int:
-    """How many folders two paths share, counted from the file upwards."""
-    pairs = zip(PurePosixPath(folded(path)).parent.parts[::-1], PurePosixPath(folded(candidate)).parent.parts[::-1], strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(path.count("/"), candidate.count("/")))
+    """Number of folders that two paths share, counted from the file upwards."""
+    pairs = zip(
+        PurePosixPath(folded(path)).parent.parts[::-1],
+        PurePosixPath(folded(candidate)).parent.parts[::-1],
+        strict=False,
+    )
+    return next(
+        (i for i, (a, b) in enumerate(pairs) if a != b),
+        min(path.count("/"), candidate.count("/")),
+    )
 
 
 def _best(path: str, candidates: list[str], must_share_folder: bool) -> list[str]:
-    """The candidates that ``path`` may mean: one where that is clear, none where none fits, several where there is no telling which."""
+    """Candidates for ``path``: one for a unique match, none, or several if ambiguous."""
     scores = {candidate: _agreement(path, candidate) for candidate in candidates}
     highest = max(scores.values(), default=0)
     best = [candidate for candidate, score in scores.items() if score == highest]
@@ -41,35 +48,45 @@ def _best(path: str, candidates: list[str], must_share_folder: bool) -> list[str
         return []
     if len({place_of(os.path.dirname(candidate)) for candidate in best}) > 1:
         return sorted(best)
-    # wav and mp3 of one clip are the same clip: as listed, or else by the order of AUDIO_SUFFIXES.
+    # wav and mp3 of one clip are the same clip: prefer the listed extension, then the order of
+    # AUDIO_SUFFIXES.
     wanted = os.path.splitext(path)[1].lower()
     kinds = {candidate: os.path.splitext(candidate)[1].lower() for candidate in best}
     ranks = {candidate: (kind != wanted, AUDIO_SUFFIXES.index(kind)) for candidate, kind in kinds.items()}
     return sorted(candidate for candidate in best if ranks[candidate] == min(ranks.values()))
 
 
-def find_by_stem(root: Path, paths: Sequence[str], unclear: dict[str, list[str]] | None = None) -> list[str | None]:
-    """Where each listed path really is under ``root``, or None.
+def find_by_stem(
+    root: Path,
+    paths: Sequence[str],
+    unclear: dict[str, list[str]] | None = None,
+) -> list[str | None]:
+    """Find each listed path under ``root``; None if it is not found.
 
-    A path is taken as it stands when it exists; else the file of that path in other upper and lower case or with other accents (composed,
-    decomposed), where there is only one; else any audio file of the same stem, whatever its extension and folder, provided that it is the
-    only one or shares more of the listed folders than all others. Folders that differ in the name of a format only (AudioWAV, AudioMP3) hold
-    the same clips. Where several listed clips have the same stem (``video/00001.wav``), at least the innermost folder must agree. No file is
-    found for two listed paths.
+    A path that exists is used. Otherwise it is the only file whose path differs in case or accents
+    (composed, decomposed). Otherwise it is an audio file of the same stem, with any extension and
+    folder, if it is the only one or shares more of the listed folders than all others. Folders that
+    differ only in the name of a format (AudioWAV, AudioMP3) hold the same clips. If several listed
+    clips have the same stem (``video/00001.wav``), at least the innermost folder must match. No
+    file is used for two listed paths.
 
     Args:
         root: folder of the audio.
         paths: as listed.
-        unclear: is given the listed paths for which several files could be meant, with these.
+        unclear: filled with the ambiguous listed paths and their candidate files.
 
     Raises:
         DatasetNotFoundError: if there is no folder ``root``.
     """
     if not Path(root).is_dir():
-        raise DatasetNotFoundError("The data set's folder", root, "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).")
+        raise DatasetNotFoundError(
+            "The data set's folder",
+            root,
+            "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).",
+        )
     files = audio_files(root)
     present, listed = set(files), set(paths)
-    # A folder is listed once, by one of its names; a table may use another.
+    # A folder is listed under one of its names; a table may use another.
     present |= {path for path in listed - present if os.path.isfile(os.path.join(root, path))}
     if listed <= present:
         return list(paths)
@@ -87,7 +104,11 @@ def find_by_stem(root: Path, paths: Sequence[str], unclear: dict[str, list[str]]
         name = stem(path)
         files_of_name = by_stem.get(folded(name), [])
         exactly = [file for file in files_of_name if stem(file) == name]
-        return by_path.get(folded(path)) or _best(path, exactly or files_of_name, must_share_folder=stems[folded(name)] > 1)
+        return by_path.get(folded(path)) or _best(
+            path,
+            exactly or files_of_name,
+            must_share_folder=stems[folded(name)] > 1,
+        )
 
     found = {path: find(path) for path in listed}
     claims = Counter(files[0] for files in found.values() if len(files) == 1)
@@ -97,18 +118,24 @@ def find_by_stem(root: Path, paths: Sequence[str], unclear: dict[str, list[str]]
     return [clear[path] for path in paths]
 
 
-def find_clips(clips: LabelledClips, root: Path, unclear: dict[str, list[str]] | None = None) -> tuple[LabelledClips, list[str]]:
-    """Those clips whose audio is under ``root``, with the paths found there, and the listed paths of all others.
+def find_clips(
+    clips: LabelledClips,
+    root: Path,
+    unclear: dict[str, list[str]] | None = None,
+) -> tuple[LabelledClips, list[str]]:
+    """Return the clips with audio under ``root``, with found paths, and the other listed paths.
 
-    Where a file is spelt otherwise than its listed path (upper and lower case, accents), the column ``listed_as`` keeps what is listed, from
-    which is drawn.
+    If a found path is spelt differently (case, accents), the column ``listed_as`` keeps the listed
+    path, which is used for draws.
 
     Raises:
         DatasetNotFoundError: if there is no folder ``root``.
     """
     found = find_by_stem(root, clips.paths, unclear)
     present = [row for row, path in enumerate(found) if path is not None]
-    kept = replace(clips.select(present), root=str(root)).assign(path=[found[row] for row in present])
+    kept = replace(clips.select(present), root=str(root)).assign(
+        path=[found[row] for row in present],
+    )
     listed = [clips.paths[row] for row in present]
     spelt = [old if folded(old) == folded(new) else new for old, new in zip(listed, kept.paths, strict=True)]
     kept = kept.assign(listed_as=spelt) if tuple(spelt) != kept.paths else kept
@@ -116,15 +143,15 @@ def find_clips(clips: LabelledClips, root: Path, unclear: dict[str, list[str]] |
 
 
 def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) -> LabelledClips:
-    """The same clips with paths that exist; clips whose audio is absent are dropped and counted.
+    """Replace the paths of clips by existing ones; drop and count clips without audio.
 
     Args:
-        clips: as a data-set file gives them.
+        clips: as returned by a data set.
         root: folder of the audio.
-        max_missing: greatest share of clips that may be absent, 0 to 1.
+        max_missing: maximum share of clips that may be missing, 0 to 1.
 
     Raises:
-        DatasetNotFoundError: if more are absent, with their number and the first five.
+        DatasetNotFoundError: if more are missing, with their number and the first five.
     """
     unclear: dict[str, list[str]] = {}
     kept, absent = find_clips(clips, root, unclear)
@@ -133,14 +160,19 @@ def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) 
         told = f"{len(absent)} of {len(clips)} listed clips ({first})"
         why = _why_unclear(unclear)
         if len(absent) > max_missing * len(clips):
-            remedy = why or "fetch the rest, or allow more with max_missing."
-            raise DatasetNotFoundError(told, root, f"At most {max_missing:.0%} may be; {remedy}")
-        log.warning("%s are not under %s; they are left out.%s", told, root, f" Of these, {why}" if why else "")
+            remedy = why or "download the rest, or allow more with max_missing."
+            raise DatasetNotFoundError(told, root, f"The maximum is {max_missing:.0%}; {remedy}")
+        log.warning(
+            "%s are not under %s; they are left out.%s",
+            told,
+            root,
+            f" Of these, {why}" if why else "",
+        )
     return kept
 
 
 def _why_unclear(unclear: dict[str, list[str]]) -> str:
-    """Why listed paths have no file although files have their names; empty where there are none."""
+    """Explain listed paths with several possible files; empty if there are none."""
     if not unclear:
         return ""
     path, files = next(iter(unclear.items()))
@@ -149,11 +181,11 @@ def _why_unclear(unclear: dict[str, list[str]]) -> str:
         reason = f"{several[0]} and {several[1]} both fit {files[0]}"
     else:
         reason = f"{path} fits {' and '.join(files[:2])}{' and others' * (len(files) > 2)}"
-    return f"{len(unclear)} fit no file alone ({reason}): write the folders of each path as they are on disk."
+    return f"{len(unclear)} are ambiguous ({reason}): write the folders of each path as they are on disk."
 
 
 class Unlisted(NamedTuple):
-    """Audio under the root that no split lists, sorted: what is free, what lies among held-out clips, and copies of listed clips."""
+    """Sorted audio that no split lists: free, among held-out clips, or copies of listed clips."""
 
     free: list[str]
     beside: list[str]
@@ -161,12 +193,13 @@ class Unlisted(NamedTuple):
 
 
 def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
-    """Audio under ``root`` that no split lists, by whether it may be trained on.
+    """Sort the audio under ``root`` that no split lists by whether it may be trained on.
 
-    A folder that holds clips of validation or test is left out whole, with the folders below it, unless training clips lie in it as well:
-    what lies beside held-out clips only is held out too. A copy of a listed clip in another format is left out everywhere; a file is a copy if
-    it has the name of a listed clip and lies in the same folder, or in one that differs in the name of a format only (``AudioWAV/id1``,
-    ``mp3/id1``), or in a folder of that name in another place (``id1``, ``backup/id1``).
+    A folder with validation or test clips is left out, with its subfolders, unless it also holds
+    training clips: files beside only held-out clips are held out too. A copy of a listed clip in
+    another format is left out everywhere. A file is a copy if it has the name of a listed clip and
+    lies in the same folder, in one that differs only in the name of a format (``AudioWAV/id1``,
+    ``mp3/id1``), or in a folder of that name elsewhere (``id1``, ``backup/id1``).
     """
     folders: dict[str, set[str]] = defaultdict(set)
     for path, split in zip(clips.paths, clips.split, strict=True):
@@ -193,5 +226,5 @@ def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
 
 
 def unlisted(clips: LabelledClips, root: Path) -> list[str]:
-    """Audio under ``root`` that no split lists and that may be trained on, sorted, for self-supervision; see `sort_unlisted`."""
+    """Return unlisted audio under ``root`` that may be trained on, sorted; see `sort_unlisted`."""
     return sort_unlisted(clips, root).free

@@ -1,7 +1,7 @@
-"""Paths of clips as tables write them, and as different computers spell them.
+"""Normalise the paths of clips in tables across folders and operating systems.
 
-A path below the root is made relative, with forward slashes, right after it is read: whatever is drawn from names is then the same for a
-data set that was moved, linked, or written down with absolute paths.
+A path below the root is made relative, with forward slashes, directly after reading. Draws from
+names are then the same for a data set that was moved, linked, or listed with absolute paths.
 """
 
 import os
@@ -16,30 +16,32 @@ from pathlib import Path
 from semisupcon.files import AUDIO_SUFFIXES
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
-# Words in the names of folders that say how a copy was made and not what is recorded: AudioWAV, mp3, wav_16k.
-_FORMAT = re.compile(r"(?:audio|wave?|flac|mp3|mpeg|ogg|vorbis|opus|aiff?|aifc|m4a|aac|caf|pcm|mono|stereo|\d{1,3}k(?:hz)?|\d{4,6}hz)+")
+# Words in folder names that describe the format, not the recording: AudioWAV, mp3, wav_16k.
+_FORMAT = re.compile(
+    r"(?:audio|wave?|flac|mp3|mpeg|ogg|vorbis|opus|aiff?|aifc|m4a|aac|caf|pcm|mono|stereo|\d{1,3}k(?:hz)?|\d{4,6}hz)+",
+)
 _RATE = re.compile(r"8000|11025|16000|22050|24000|32000|44100|48000|96000")
 
 
 def stem(path: str) -> str:
-    """The name of a file without its audio extension; other dots belong to the name (``100066.LOFI.mp3`` gives ``100066.LOFI``)."""
+    """Return a file name without audio extension: ``1.LOFI`` for ``1.LOFI.mp3``."""
     name = path.rsplit("/", 1)[-1]
     head, dot, tail = name.rpartition(".")
     return head if dot and f".{tail.lower()}" in AUDIO_SUFFIXES else name
 
 
 def composed(text: str) -> str:
-    """The text with composed accents (NFC), as one name is one text whatever computer it comes from."""
+    """Return the text with composed accents (NFC), so that a name is equal on all systems."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> str:
-    """The text for comparisons: without differences of upper and lower case, or of composed and decomposed accents."""
+    """Return the text for comparison, without case and accent composition."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def spelling(name: str) -> str:
-    """The name from which is drawn: composed accents, and an audio extension in lower case."""
+    """Return the name used for draws: composed accents, and an audio extension in lower case."""
     name = composed(name)
     head, dot, tail = name.rpartition(".")
     return f"{head}.{tail.lower()}" if dot and f".{tail.lower()}" in AUDIO_SUFFIXES else name
@@ -47,7 +49,7 @@ def spelling(name: str) -> str:
 
 @cache
 def place_of(folder: str) -> tuple[str, ...]:
-    """The folders of a path, without the words in them that name a format: ``("id1",)`` of ``AudioWAV/id1`` and of ``mp3/id1``."""
+    """Return the folders of a path without format words: ``("id1",)`` for ``AudioWAV/id1``."""
     return tuple(filter(None, map(_without_format, folded(folder).split("/"))))
 
 
@@ -58,25 +60,29 @@ def _without_format(name: str) -> str:
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path with forward slashes starts at a root, of Windows too."""
+    """Whether a path with forward slashes is absolute, on Windows too."""
     return path.startswith("/") or bool(_DRIVE.match(path))
 
 
 def below(root: str | Path, paths: Sequence[str]) -> list[str]:
-    """Paths as written, relative to ``root`` where they lie below it.
+    """Return paths relative to ``root`` if they lie below it.
 
-    An absolute path of a folder that is no longer there counts as below ``root`` if its last folders are: the set was moved. Backslashes
-    become slashes, unless a file is named so; ``./`` and doubled slashes go; a leading ``~/`` is the home folder.
+    An absolute path in a folder that no longer exists counts as below ``root`` if its last folders
+    exist there: the set was moved. Backslashes become slashes, unless a file has that name; ``./``
+    and double slashes are removed; a leading ``~/`` is the home folder.
 
     Returns:
-        n paths, relative to ``root`` with forward slashes, or absolute for what lies elsewhere.
+        n paths, relative to ``root`` with forward slashes, or absolute if they lie elsewhere.
     """
     inside = _Inside(root)
     return [inside.relative(path) for path in paths]
 
 
 def portable(paths: Sequence[str]) -> list[str]:
-    """Names to draw from that do not say where the audio lies: relative paths as they are, others from the folder that they have in common."""
+    """Return names for draws that do not depend on the location of the audio.
+
+    Relative paths are unchanged; other paths are relative to their common folder.
+    """
     names = [spelling(path) for path in paths]
     if absolute := [name for name in names if is_absolute(name)]:
         common = posixpath.commonpath([posixpath.dirname(name) for name in absolute]) if len({n[0] for n in absolute}) == 1 else ""
@@ -86,7 +92,7 @@ def portable(paths: Sequence[str]) -> list[str]:
 
 
 class _Inside:
-    """The folder of a data set, by all its names."""
+    """The folder of a data set with all its names."""
 
     def __init__(self, root: str | Path):
         self.root = os.path.abspath(Path(root).expanduser())
@@ -110,7 +116,7 @@ class _Inside:
         return f"{found}/{name}" if found else name
 
     def _folder(self, folder: str) -> str | None:
-        """An absolute folder relative to the root; None where it does not lie below it."""
+        """Convert an absolute folder to a path relative to the root; None if it is not below it."""
         for given in (folder, os.path.realpath(folder)):
             for root in (self.root, self.real):
                 if given == root or given.startswith(root.rstrip("/") + "/"):
@@ -121,7 +127,10 @@ class _Inside:
             return min((link + real[len(target) :] for target, link in found), default=None)
         parts = folder.split("/")[1:]
         tails = ("/".join(parts[i:]) for i in range(len(parts)))
-        return next((tail for tail in tails if tail and os.path.isdir(os.path.join(self.root, tail))), None)
+        return next(
+            (tail for tail in tails if tail and os.path.isdir(os.path.join(self.root, tail))),
+            None,
+        )
 
     def _links(self) -> list[tuple[str, str]]:
         """Target and relative path of every linked folder below the root."""

@@ -1,4 +1,4 @@
-"""The options of a task as its function declares them: names as text, whatever YAML reads in them."""
+"""Read the options of a task by the type hints of its function; names stay text in YAML."""
 
 import inspect
 import re
@@ -11,14 +11,27 @@ from semisupcon.configuration import read_value
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.written import Scalar, at_home, resolved, unmarked
 
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 _LISTS = (list, tuple, set, frozenset, Iterable)
-COMMON = {"root": str | None, "max_missing": float}  # Options of every task.
-_NEITHER = object()  # Of a value that a type does not take.
+COMMON = {"root": str | None, "max_missing": float}  # options of every task
+_NEITHER = object()  # marks a value that a type does not accept
 
 
-def read_options(task: str, function: Callable | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """As `typed_options`, with the options that all tasks have; a function that is not known leaves the others as YAML reads them."""
+def read_options(
+    task: str,
+    function: Callable | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Apply `typed_options`, with the options that all tasks have.
+
+    Without a known function the other options stay as YAML reads them.
+    """
     own = {name: value for name, value in options.items() if name not in COMMON}
     common = {name: _typed(task, name, COMMON[name], value, None) for name, value in options.items() if name in COMMON}
     typed = typed_options(task, function, own) if function is not None else resolved(unmarked(own, read_value))
@@ -26,31 +39,38 @@ def read_options(task: str, function: Callable | None, options: Mapping[str, Any
 
 
 def typed_options(task: str, function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a task by the annotations of its function.
+    """Convert the options of a task by the type hints of its function.
 
     Args:
         task: its name, for messages.
         function: its first argument is the root; the others are its options.
-        options: values, `Scalar` or marked text (`semisupcon.written`) where the text is known that was written.
+        options: values, `Scalar` or marked text (`semisupcon.written`) if the written text is
+            known.
 
     Raises:
-        ConfigError: for an option that the function has not, or a value of another type.
+        ConfigError: for an unknown option, or a value of another type.
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"Task '{task}' is no function from a folder to LabelledClips: {error}") from error
+        raise ConfigError(
+            f"Task '{task}' is not a function from a folder to LabelledClips: {error}",
+        ) from error
     if not parameters:
-        raise ConfigError(f"The function of task '{task}' takes no argument; its first is the folder of the data set.")
+        raise ConfigError(
+            f"The function of task '{task}' takes no argument; its first is the folder of the data set.",
+        )
     parameters = parameters[1:]
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     try:
         hints = get_type_hints(function)
-    except Exception:  # Annotations that name what cannot be found.
+    except Exception:  # type hints with names that cannot be found
         hints = {}
     for name in options:
         if name not in known and len(known) == len(parameters):
-            raise ConfigError(f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}")
+            raise ConfigError(
+                f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}",
+            )
     defaults = {p.name: p.default for p in parameters}
     return {name: _typed(task, name, hints.get(name, Any), value, defaults.get(name)) for name, value in options.items()}
 
@@ -64,25 +84,30 @@ def _typed(task: str, name: str, hint: Any, given: Any, default: Any) -> Any:
             return None
         said = given.text if isinstance(given, Scalar) else value
         if get_origin(hint) is Literal:
-            raise ConfigError(f"{name} is one of {', '.join(map(str, get_args(hint)))}; got '{said}' (for task '{task}').")
+            raise ConfigError(
+                f"{name} is one of {', '.join(map(str, get_args(hint)))}; got '{said}' (for task '{task}').",
+            )
         quotes = (
             " Write names in quotes." if any(isinstance(item, bool) for item in (value if isinstance(value, list) else [value])) else ""
         )
-        raise ConfigError(f"Option '{name}' of task '{task}' does not take '{said}'. It takes {takes(hint)}.{quotes}")
+        raise ConfigError(
+            f"Option '{name}' of task '{task}' does not take '{said}'. It takes {takes(hint)}.{quotes}",
+        )
     return at_home(found)
 
 
 def takes(hint: Any) -> str:
-    """What a type takes, in words."""
+    """Describe the values that a type accepts."""
     parts = _members(hint)
     words = ("a mapping" if _is_mapping(part) else "a list" if _is_list(part) else _WORDS.get(part, str(part)) for part in parts)
     return " or ".join(dict.fromkeys(words))
 
 
 def read_as(hint: Any, given: Any) -> Any:
-    """A value as a type takes it; ``_NEITHER`` where it does not.
+    """Convert a value to a type; ``_NEITHER`` if the type does not accept it.
 
-    Text comes before numbers where a type takes both. One name for a list is a list of it; commas separate several.
+    If a type accepts text and numbers, text has priority. A single name for a list is a list of
+    one; commas separate several.
     """
     members = _members(hint)
     if Any in members or object in members or any(isinstance(member, str) for member in members):
@@ -115,12 +140,15 @@ def _is_mapping(hint: Any) -> bool:
 def _read_one(hint: Any, text: Any, value: Any, given: Any) -> Any:
     origin = get_origin(hint) or hint
     if origin is Literal:
-        return next((choice for choice in get_args(hint) if choice == text or (choice == value and type(choice) is type(value))), _NEITHER)
+        return next(
+            (choice for choice in get_args(hint) if choice == text or (choice == value and type(choice) is type(value))),
+            _NEITHER,
+        )
     if origin is bool:
         return value if isinstance(value, bool) else _NEITHER
     if origin is int:
         if isinstance(text, str):
-            return int(text) if re.fullmatch(r"[+-]?\d+", text) else _NEITHER  # YAML reads 010 as 8.
+            return int(text) if re.fullmatch(r"[+-]?\d+", text) else _NEITHER  # YAML reads 010 as 8
         return value if isinstance(value, Integral) and not isinstance(value, bool) else _NEITHER
     if origin is float:
         value = read_value(text) if isinstance(text, str) else value
@@ -131,7 +159,7 @@ def _read_one(hint: Any, text: Any, value: Any, given: Any) -> Any:
         return _read_mapping(hint, given)
     if hasattr(origin, "__fspath__"):
         return _NEITHER if _text(text) is _NEITHER else origin(_text(text))
-    return _NEITHER if origin in (str, type(None)) else value  # A class of the user's own.
+    return _NEITHER if origin in (str, type(None)) else value  # a user class
 
 
 def _read_list(hint: Any, given: Any) -> Any:
@@ -155,7 +183,10 @@ def _read_mapping(hint: Any, given: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Text as it is; whole numbers are names too (speaker 1089), but true, false and 1.0 are what YAML made of a name."""
+    """Return text unchanged, and whole numbers as names (speaker 1089).
+
+    true, false and 1.0 are rejected: YAML made them from a name.
+    """
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, Integral) and not isinstance(value, bool) else _NEITHER

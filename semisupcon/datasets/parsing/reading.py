@@ -1,7 +1,7 @@
-"""Reading lists and tables so that every value still knows where it was written.
+"""Read lists and tables with the file and line of every value.
 
-Whatever is read keeps its place of origin as the index levels ``file`` and ``line``; pandas carries them through ``map``, selection and
-``concat``, so that `one_hot`, far from the file, can say where a label that nobody knows stands.
+File and line are kept in the index levels ``file`` and ``line``; pandas carries them through
+``map``, selection and ``concat``. `one_hot` can therefore report the place of an unknown label.
 """
 
 import csv
@@ -20,28 +20,36 @@ csv.field_size_limit(1 << 24)
 
 
 def find_file(root: Path, *patterns: str, source: str = "") -> Path:
-    """The first file under ``root`` that one of the glob patterns names, tried in order.
+    """Return the first file under ``root`` that matches a glob pattern, in order of the patterns.
 
     Args:
         root: folder of the data set.
         patterns: relative glob patterns, the official place first.
-        source: where the file can be had; goes into the error.
+        source: address of the data set, for the error.
 
     Raises:
-        DatasetNotFoundError: if none exists.
+        DatasetNotFoundError: if no file matches.
     """
     if root is None or not Path(root).is_dir():
-        had = f"; it can be had from {source}" if source else ""
-        raise DatasetNotFoundError("The data set's folder", root, f"Give the folder that holds it{had}.")
+        had = f"; download it from {source}" if source else ""
+        raise DatasetNotFoundError(
+            "The data set's folder",
+            root,
+            f"Give the folder that holds it{had}.",
+        )
     if (found := optional_file(root, *patterns)) is not None:
         return found
     others = f" (or {', '.join(patterns[1:])})" if len(patterns) > 1 else ""
-    remedy = f"It can be had from {source}." if source else "Give the folder that holds it."
-    raise DatasetNotFoundError(f"The annotation file {Path(patterns[0]).name}", f"{Path(root) / patterns[0]}{others}", remedy)
+    remedy = f"Download it from {source}." if source else "Give the folder that holds it."
+    raise DatasetNotFoundError(
+        f"The annotation file {Path(patterns[0]).name}",
+        f"{Path(root) / patterns[0]}{others}",
+        remedy,
+    )
 
 
 def optional_file(root: Path, *patterns: str) -> Path | None:
-    """As `find_file`, but None when there is none."""
+    """Like `find_file`, but returns None if no file matches."""
     for pattern in patterns:
         if found := sorted(path for path in Path(root).glob(pattern) if path.is_file()):
             return found[0]
@@ -49,17 +57,22 @@ def optional_file(root: Path, *patterns: str) -> Path | None:
 
 
 def read_text(file: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark, line ends as they are.
+    """Return the text of a UTF-8 file, with or without byte-order mark; line ends are kept.
 
     Raises:
-        AnnotationError: naming the line of the first byte that is not UTF-8.
+        AnnotationError: with the line of the first byte that is not UTF-8.
     """
     data = Path(file).read_bytes()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise AnnotationError(file, line, f"Byte 0x{data[error.start]:02x} is not UTF-8 text.", "Convert the file to UTF-8.") from None
+        raise AnnotationError(
+            file,
+            line,
+            f"Byte 0x{data[error.start]:02x} is not UTF-8 text.",
+            "Convert the file to UTF-8.",
+        ) from None
 
 
 def located(
@@ -67,7 +80,7 @@ def located(
     files: Sequence[str | Path] | Path,
     lines: Sequence[int] | None = None,
 ) -> Values:
-    """``values`` with the file, or files, and lines they come from as index; no lines where a label is the name of a file."""
+    """Set files and lines as the index of ``values``; no lines if labels are file names."""
     if isinstance(files, str | Path):
         names = [str(files)] * len(values)
     else:
@@ -78,7 +91,10 @@ def located(
 
 
 def place(rows: pd.Series | pd.DataFrame | pd.Index, position: int) -> tuple[str, int | None]:
-    """File and line (None: the file as a whole) that row ``position`` was read from; the row number where it was not read from a file."""
+    """Return file and line of row ``position`` (line None: the whole file).
+
+    Returns the row number if the row was not read from a file.
+    """
     index = rows if isinstance(rows, pd.Index) else rows.index
     if list(index.names) != ["file", "line"]:
         return f"row {position} of the table", None
@@ -87,7 +103,7 @@ def place(rows: pd.Series | pd.DataFrame | pd.Index, position: int) -> tuple[str
 
 
 def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -> pd.Series:
-    """The lines of a list: stripped, without empty ones, each with ``prefix/`` before it where given.
+    """Return the stripped lines of a list without empty ones, with optional ``prefix/``.
 
     Raises:
         DatasetNotFoundError: if no file matches.
@@ -96,42 +112,74 @@ def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -
     file = find_file(root, *patterns, source=source)
     lines = [(number, line.strip()) for number, line in enumerate(read_text(file).splitlines(), start=1) if line.strip()]
     if not lines:
-        raise AnnotationError(file, None, "The list is empty.", "Fetch it again" + (f" from {source}." if source else "."))
+        raise AnnotationError(
+            file,
+            None,
+            "The list is empty.",
+            "Download it again" + (f" from {source}." if source else "."),
+        )
     values = pd.Series([f"{prefix}/{line}" if prefix else line for _, line in lines], dtype=object)
     return located(values, file, [number for number, _ in lines])
 
 
-def read_rows(file: Path, separator: str = ",", comment: str | None = None) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a table one by one: line number and fields, stripped; empty lines, and those that start with ``comment``, are skipped.
+def read_rows(
+    file: Path,
+    separator: str = ",",
+    comment: str | None = None,
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and stripped fields of each line of a table.
+
+    Empty lines, and lines that start with ``comment``, are skipped.
 
     Raises:
         DatasetNotFoundError: if the file does not exist.
-        AnnotationError: for text that is not UTF-8, or quotes that never end.
+        AnnotationError: for text that is not UTF-8, or unclosed quotes.
     """
     file = Path(file)
     if not file.is_file():
-        raise DatasetNotFoundError(f"The annotation file {file.name}", file, "Give the folder or file that holds it.")
+        raise DatasetNotFoundError(
+            f"The annotation file {file.name}",
+            file,
+            "Give the folder or file that holds it.",
+        )
     if len(separator) != 1:
-        raise ConfigError(f"separator is one character between fields, such as ',' or a tab; got '{separator}'.")
-    # Line ends are left to csv: a quoted field may hold one.
-    reader = csv.reader(io.StringIO(read_text(file), newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+        raise ConfigError(
+            f"separator is one character between fields, such as ',' or a tab; got '{separator}'.",
+        )
+    # csv handles line ends: a quoted field may contain one.
+    reader = csv.reader(
+        io.StringIO(read_text(file), newline=""),
+        delimiter=separator,
+        skipinitialspace=True,
+        strict=True,
+    )
     try:
         for row in reader:
             fields = list(map(str.strip, row))
             if any(fields) and not (comment and fields[0].startswith(comment)):
                 yield reader.line_num, fields
     except csv.Error as error:
-        raise AnnotationError(file, reader.line_num, f"Not a table: {error}.", "Check its quotes and separators.") from None
+        raise AnnotationError(
+            file,
+            reader.line_num,
+            f"Not a table: {error}.",
+            "Check its quotes and separators.",
+        ) from None
 
 
 def column(rows: pd.DataFrame, name: str) -> pd.Series:
-    """A column of a table.
+    """Return a column of a table.
 
     Raises:
-        AnnotationError: where two columns have the name.
+        AnnotationError: if two columns have this name.
     """
     if list(rows.columns).count(name) > 1:
-        raise AnnotationError(place(rows, 0)[0], None, f"Two columns are called '{name}'.", "Give each a name of its own.")
+        raise AnnotationError(
+            place(rows, 0)[0],
+            None,
+            f"Two columns are called '{name}'.",
+            "Give each a name of its own.",
+        )
     return rows[name]
 
 
@@ -143,19 +191,21 @@ def read_table(
     ragged: bool = False,
     comment: str | None = None,
 ) -> pd.DataFrame:
-    """A table of strings.
+    """Read a table of strings.
 
     Args:
         file: the file.
-        columns: names that must be among its columns.
-        separator: between fields.
-        names: the columns of a table without a header line.
-        ragged: rows may be longer than the header; what is too much goes, as a list, into the column ``rest``. Rows may also be shorter.
-        comment: lines that start with this are skipped.
+        columns: required column names.
+        separator: separator of fields.
+        names: column names of a table without a header line.
+        ragged: rows may be longer or shorter than the header; extra fields go, as a list, into the
+            column ``rest``.
+        comment: lines that start with this text are skipped.
 
     Raises:
         DatasetNotFoundError: if the file does not exist.
-        AnnotationError: for an empty file, a missing or repeated column, a wrong separator, a row of another length, or text that is not UTF-8.
+        AnnotationError: for an empty file, a missing or repeated column, a wrong separator, a row
+            of another length, or text that is not UTF-8.
     """
     lines_of_file = read_rows(file, separator, comment)
     if names is None:
@@ -170,27 +220,45 @@ def read_table(
             short = [""] * (len(names) - len(fields))
             row = [*fields[: len(names)], *short, fields[len(names) :]]
         elif len(fields) != len(names):
-            problem, remedy = f"{len(fields)} fields where {len(names)} are expected.", _separator_hint(fields, separator, len(names))
+            problem, remedy = (
+                f"{len(fields)} fields where {len(names)} are expected.",
+                _separator_hint(fields, separator, len(names)),
+            )
             raise AnnotationError(file, line, problem, remedy)
         rows.append(row)
         lines.append(line)
     if not rows:
-        raise AnnotationError(file, None, "The table has no rows.", "Fetch or write it again.")
-    return located(pd.DataFrame(rows, columns=[*names, "rest"] if ragged else list(names), dtype=object), file, lines)
+        raise AnnotationError(file, None, "The table has no rows.", "Download or write it again.")
+    return located(
+        pd.DataFrame(rows, columns=[*names, "rest"] if ragged else list(names), dtype=object),
+        file,
+        lines,
+    )
 
 
-def _check_header(file: Path, line: int, header: list[str], columns: Iterable[str], separator: str) -> None:
+def _check_header(
+    file: Path,
+    line: int,
+    header: list[str],
+    columns: Iterable[str],
+    separator: str,
+) -> None:
     for column in columns:
         if column not in header:
             known = f"Its columns are: {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}."
             hint = _separator_hint(header, separator, 2) if len(header) == 1 else known + nearest(column, header)
             raise AnnotationError(file, line, f"There is no column '{column}'.", hint)
         if header.count(column) > 1:
-            raise AnnotationError(file, line, f"Two columns are called '{column}'.", "Give each a name of its own.")
+            raise AnnotationError(
+                file,
+                line,
+                f"Two columns are called '{column}'.",
+                "Give each a name of its own.",
+            )
 
 
 def _separator_hint(row: list[str], separator: str, expected: int) -> str:
     for other, name in SEPARATOR_NAMES.items():
         if other != separator and len(row) < expected and any(other in field for field in row):
             return f"It looks separated by {name}; {SEPARATOR_NAMES.get(separator, repr(separator))} are expected."
-    return f"Fields are separated by {SEPARATOR_NAMES.get(separator, repr(separator))}; mend the line."
+    return f"Fields are separated by {SEPARATOR_NAMES.get(separator, repr(separator))}; correct the line."

@@ -1,4 +1,4 @@
-"""What a function from a folder to `LabelledClips` returned, checked before anything is done with it."""
+"""Check the return value of the function of a task."""
 
 import os
 from dataclasses import replace
@@ -11,26 +11,38 @@ from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.parsing.names import below
 from semisupcon.errors import ConfigError
 
-_REMEDY = "It returns LabelledClips(table, targets, classes, kind); see 'Your own data' in docs/datasets.md."
+_REMEDY = "It must return LabelledClips(table, targets, classes, kind); see 'Your own data' in docs/datasets.md."
 
 
 def checked(task: str, returned: Any, root: Path | None) -> LabelledClips:
-    """The clips that the function of a task returned, with paths relative to ``root`` where they lie below it.
+    """Return the clips from the function of a task, with paths relative to ``root`` if below it.
 
     Raises:
-        ConfigError: for another object, paths that are no text, or targets that cannot be of the label kind.
+        ConfigError: for another object, paths that are not text, or targets that do not fit the
+            label kind.
     """
     if not isinstance(returned, LabelledClips):
         what = f"{type(returned).__name__} of {len(returned)}" if isinstance(returned, tuple | list) else type(returned).__name__
-        raise ConfigError(f"The function of task '{task}' returned {what}, not LabelledClips.\n{_REMEDY}")
+        raise ConfigError(
+            f"The function of task '{task}' returned {what}, not LabelledClips.\n{_REMEDY}",
+        )
     paths = [os.fspath(path) if isinstance(path, str | os.PathLike) else path for path in returned.table["path"]]
-    if (wrong := next((row for row, path in enumerate(paths) if not isinstance(path, str) or not path), None)) is not None:
-        raise ConfigError(f"Task '{task}': the path of row {wrong} is '{paths[wrong]}', not the name of a file.\n{_REMEDY}")
+    if (
+        wrong := next(
+            (row for row, path in enumerate(paths) if not isinstance(path, str) or not path),
+            None,
+        )
+    ) is not None:
+        raise ConfigError(
+            f"Task '{task}': the path of row {wrong} is '{paths[wrong]}', not the name of a file.\n{_REMEDY}",
+        )
     targets, kind = returned.targets, returned.kind
     known = targets[~np.isnan(targets).any(axis=1)]
     if np.isinf(targets).any():
         raise ConfigError(f"Task '{task}': a target is infinite.\n{_REMEDY}")
     if kind not in (None, "regression") and known.size and (known.min() < 0 or known.max() > 1):
-        raise ConfigError(f"Task '{task}': targets of {kind} lie between 0 and 1, got {known.min():g} to {known.max():g}.\n{_REMEDY}")
+        raise ConfigError(
+            f"Task '{task}': targets of {kind} lie between 0 and 1, got {known.min():g} to {known.max():g}.\n{_REMEDY}",
+        )
     inside = paths if root is None else below(root, paths)
     return returned if inside == list(returned.paths) else replace(returned, table=returned.table.assign(path=inside))

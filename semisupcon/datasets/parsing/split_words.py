@@ -1,4 +1,4 @@
-"""What the words of a split column mean, and which fractions a user gave: train, val and test by all their usual names."""
+"""Interpret the words of a split column and of fractions: train, val, test and synonyms."""
 
 from collections.abc import Iterable, Mapping
 from numbers import Real
@@ -10,7 +10,7 @@ CERTAIN = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# What these mean depends on the other words beside them: the first split that no other word has.
+# The meaning of these words depends on the other words: the first split that no other word has.
 UNCERTAIN = {
     **dict.fromkeys(("eval", "evaluation"), ("test", "val")),
     **dict.fromkeys(("dev", "devel", "development"), ("train", "val", "test")),
@@ -20,18 +20,19 @@ NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def meaning(words: Iterable[str]) -> dict[str, str]:
-    """The split that each of the words found together means.
+    """Return the split of each of the words that occur together.
 
-    ``dev`` is validation beside ``train``, training beside ``test`` alone, and so on: a word means what the others leave.
+    ``dev`` is validation if ``train`` occurs, and training if only ``test`` occurs, and so on: a
+    word takes the split that the others leave.
 
     Args:
         words: in any case; each is one of `WORDS`.
 
     Returns:
-        train, val or test by the word as given.
+        train, val or test by the given word.
 
     Raises:
-        ConfigError: for words of which nobody can tell, such as train, val, test and dev.
+        ConfigError: for ambiguous words, such as train, val, test and dev.
     """
     words = list(dict.fromkeys(words))
     found = {word: CERTAIN[word.lower()] for word in words if word.lower() in CERTAIN}
@@ -41,32 +42,40 @@ def meaning(words: Iterable[str]) -> dict[str, str]:
         free = [split for split in UNCERTAIN[group[0]] if split not in found.values()]
         if not free:
             others = ", ".join(word for word in words if word not in members)
-            raise ConfigError(f"'{members[0]}' beside {others} may be any split. Name the splits train, val and test.")
+            raise ConfigError(
+                f"'{members[0]}' beside {others} may be any split. Name the splits train, val and test.",
+            )
         found |= dict.fromkeys(members, free[0])
     return found
 
 
 def told(found: Mapping[str, str]) -> str:
-    """Which word was taken for what, as a sentence; empty where the words are train, val and test themselves."""
+    """Return a sentence with the meaning of each word; empty for train, val and test."""
     taken = [f"'{word}' is {NAMES[split]}" for word, split in found.items() if word.lower() != split]
     certain = all(word.lower() in CERTAIN for word in found)
     return "" if certain or not taken else f"Splits: {', '.join(taken)}."
 
 
 def fractions_by_split(fractions: Mapping[str, float]) -> dict[str, float]:
-    """Fractions with their splits called train, val and test, in the order given.
+    """Rename the splits of fractions to train, val and test, in the given order.
 
     Raises:
-        ConfigError: for another word, two words for one split, or a fraction that is no number.
+        ConfigError: for another word, two words for one split, or a fraction that is not a number.
     """
     if not isinstance(fractions, Mapping):
-        raise ConfigError(f"fractions is a mapping such as {{train: 0.8, val: 0.1, test: 0.1}}, got '{fractions}'.")
+        raise ConfigError(
+            f"fractions is a mapping such as {{train: 0.8, val: 0.1, test: 0.1}}, got '{fractions}'.",
+        )
     for word, share in fractions.items():
         if str(word).lower() not in WORDS:
-            raise ConfigError(f"fractions: '{word}' is no split.{nearest(str(word), WORDS)} Splits are train, val and test.")
+            raise ConfigError(
+                f"fractions: '{word}' is not a split.{nearest(str(word), WORDS)} Splits are train, val and test.",
+            )
         if isinstance(share, bool) or not isinstance(share, Real):
             raise ConfigError(f"fractions: {word} takes a number from 0 to 1, got '{share}'.")
     found = meaning(fractions)
     if len(set(found.values())) < len(found):
-        raise ConfigError(f"fractions: two of {', '.join(fractions)} mean one split. Name them train, val and test.")
+        raise ConfigError(
+            f"fractions: two of {', '.join(fractions)} mean one split. Name them train, val and test.",
+        )
     return {found[word]: float(share) for word, share in fractions.items()}

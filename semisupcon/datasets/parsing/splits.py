@@ -1,7 +1,7 @@
-"""Splits where a data set brings none: seeded, and a function of names alone.
+"""Seeded splits for data sets without official ones, as a function of names only.
 
-Every clip or group is ranked by a hash of seed and name, so neither the order of a directory nor a global generator has a say, and the same
-names are drawn on every machine.
+Every clip or group is ranked by a hash of seed and name. The split is therefore the same on every
+machine, for any order of a directory and any state of a global generator.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -19,33 +19,44 @@ FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 def _ranked(names: Sequence[str], seed: int) -> np.ndarray:
     """Positions of ``names`` in their seeded order."""
     names = [spelling(str(name)) for name in names]
-    return np.array(sorted(range(len(names)), key=lambda i: (stable_hash(f"{seed}/{names[i]}"), names[i])), dtype=int)
+    return np.array(
+        sorted(range(len(names)), key=lambda i: (stable_hash(f"{seed}/{names[i]}"), names[i])),
+        dtype=int,
+    )
 
 
 def _checked(fractions: Mapping[str, float]) -> dict[str, float]:
     fractions = fractions_by_split(fractions)
     if any(f < 0 for f in fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-6:
-        raise ConfigError(f"The fractions of the splits must be positive and sum to 1, got {dict(fractions)}.")
+        raise ConfigError(
+            f"The fractions of the splits must be positive and sum to 1, got {dict(fractions)}.",
+        )
     return dict(fractions)
 
 
 def _every(n: int, share: float) -> np.ndarray:
-    """``share`` of the positions 0..n-1 as a mask ``[n]``: round(n * share) of them, evenly spaced (systematic sampling)."""
+    """Mask ``[n]`` of round(n * share) evenly spaced positions (systematic sampling)."""
     steps = np.floor(np.arange(n + 1) * min(share, 1.0) + 0.5)
     return np.diff(steps) > 0
 
 
-def stratified_split(names: Sequence[str], labels: Sequence, fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> np.ndarray:
-    """The split of each clip, drawn so that all splits have the balance of the whole.
+def stratified_split(
+    names: Sequence[str],
+    labels: Sequence,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Draw the split of each clip so that all splits have the class balance of the whole.
 
-    The clips are put in line label by label, in seeded order within a label, and every tenth (say) is taken: the sizes are exact over all clips and
-    within one of exact for each label. A label always has a clip in the first split; one that is heard once has its only clip there.
+    Clips are sorted by label, in seeded order within a label, and evenly spaced clips are taken.
+    Sizes are exact over all clips and within one of exact for each label. The first split has at
+    least one clip of each label, also of a label that occurs once.
 
     Args:
         names: n unique names of clips.
-        labels: n labels, or tuples of what to stratify by.
+        labels: n labels, or tuples of labels to stratify by.
         fractions: share of each split, summing to 1.
-        seed: another seed, another split.
+        seed: seed of the split.
 
     Returns:
         ``[n]`` strings out of ``fractions``.
@@ -56,7 +67,10 @@ def stratified_split(names: Sequence[str], labels: Sequence, fractions: Mapping[
         strata.setdefault(labels[i], []).append(i)
     (first, first_share), *others = fractions.items()
     result = np.full(len(names), first, dtype=object)
-    line = np.array([i for members in strata.values() if len(members) > 1 or not first_share for i in members], dtype=int)
+    line = np.array(
+        [i for members in strata.values() if len(members) > 1 or not first_share for i in members],
+        dtype=int,
+    )
     left = 1.0
     for split, share in others:
         chosen = _every(len(line), share / left if left > 1e-9 else 0.0)
@@ -70,32 +84,48 @@ def stratified_split(names: Sequence[str], labels: Sequence, fractions: Mapping[
 
 
 def group_split(
-    groups: Sequence[str], fractions: Mapping[str, float] = FRACTIONS, seed: int = 0, labels: Sequence | None = None
+    groups: Sequence[str],
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
+    labels: Sequence | None = None,
 ) -> np.ndarray:
-    """The split of each clip when no group (singer, artist) may be in two; every split gets about its share of the groups.
+    """Draw the split of each clip so that each group (singer, artist) is in one split.
+
+    Every split gets about its share of the groups.
 
     Args:
         groups: n names of groups.
         fractions: share of the groups in each split, summing to 1.
-        seed: another seed, another split.
-        labels: what to stratify the groups by, one a clip and constant within a group (the sex of a singer).
+        seed: seed of the split.
+        labels: labels to stratify the groups by, one per clip and constant within a group (such as
+            the sex of a singer).
 
     Returns:
         ``[n]`` strings out of ``fractions``.
     """
     label_of = dict(zip(groups, labels if labels is not None else [""] * len(groups), strict=True))
     names = sorted(label_of)
-    split_of = dict(zip(names, stratified_split(names, [label_of[name] for name in names], fractions, seed), strict=True))
+    split_of = dict(
+        zip(
+            names,
+            stratified_split(names, [label_of[name] for name in names], fractions, seed),
+            strict=True,
+        )
+    )
     return np.array([split_of[group] for group in groups], dtype=object)
 
 
 def balanced_group_split(
-    groups: Sequence[str], targets: np.ndarray, fractions: Mapping[str, float] = FRACTIONS, seed: int = 0
+    groups: Sequence[str],
+    targets: np.ndarray,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
 ) -> np.ndarray:
-    """The split of each clip when groups must stay whole but differ in size and in labels, so that their number alone would balance nothing.
+    """Draw the split of each clip so that groups stay whole and labels are balanced.
 
-    Groups are dealt out one by one, largest first, each to the split that still lacks most of what the group holds (iterative stratification after
-    Sechidis et al. 2011, over groups).
+    Use it for groups that differ in size and labels. Groups are assigned one by one, largest first,
+    each to the split that lacks most of its labels (iterative stratification after Sechidis et al.
+    2011, over groups).
 
     Args:
         groups: n names of groups.
@@ -118,22 +148,38 @@ def balanced_group_split(
     return np.array(list(fractions), dtype=object)[split_of[member]]
 
 
-def stratified_folds(names: Sequence[str], labels: Sequence, folds: int, seed: int = 0) -> np.ndarray:
-    """The fold, 1 to ``folds``, of each clip ``[n]``: clips of one label are dealt round, so that its folds differ by one at most."""
+def stratified_folds(
+    names: Sequence[str],
+    labels: Sequence,
+    folds: int,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return the fold of each clip, ``[n]`` in 1..``folds``; each label is spread evenly.
+
+    The numbers of clips of a label differ by at most one between folds.
+    """
     if folds < 2:
         raise ConfigError(f"folds must be at least 2, got {folds}.")
     result = np.zeros(len(names), int)
     dealt: dict[Hashable, int] = {}
     for i in _ranked(list(names), seed):
-        # Each label starts at another fold, or the first fold would collect every label's remainder.
+        # Start each label at another fold; otherwise the first fold would get the remainder of
+        # every label.
         offset = dealt.setdefault(labels[i], stable_hash(f"{seed}/{labels[i]}"))
         result[i] = offset % folds + 1
         dealt[labels[i]] = offset + 1
     return result
 
 
-def split_of_folds(fold_of: np.ndarray, fold: int, folds: int, validation: bool = True) -> np.ndarray:
-    """Splits ``[n]`` for one round of cross-validation: ``fold`` is test, the next one (1 after the last) validation, the rest training.
+def split_of_folds(
+    fold_of: np.ndarray,
+    fold: int,
+    folds: int,
+    validation: bool = True,
+) -> np.ndarray:
+    """Return the splits ``[n]`` of one round of cross-validation.
+
+    ``fold`` is test, the next one (1 after the last) validation, the rest training.
 
     Raises:
         ConfigError: for a fold that does not exist.
@@ -155,12 +201,14 @@ def seeded_split(
     fractions: Mapping[str, float] = FRACTIONS,
     seed: int = 0,
 ) -> np.ndarray:
-    """What the general parsers offer: fractions or folds, stratified over clips, or over groups where there are any; ``[n]`` splits."""
+    """Draw splits ``[n]`` by fractions or folds, stratified over clips, or over groups if given."""
     if groups is not None:
         unique = sorted(set(groups))
         if folds is None:
             return group_split(groups, fractions, seed)
-        fold_of = dict(zip(unique, stratified_folds(unique, [""] * len(unique), folds, seed), strict=True))
+        fold_of = dict(
+            zip(unique, stratified_folds(unique, [""] * len(unique), folds, seed), strict=True),
+        )
         return split_of_folds(np.array([fold_of[group] for group in groups]), fold, folds)
     if folds is None:
         return stratified_split(names, strata, fractions, seed)

@@ -1,8 +1,9 @@
-"""The embedded default: a small set of synthetic music that renders itself.
+"""The embedded data set: a small set of synthetic music, rendered on first use.
 
-600 clips of 6 s: ten instruments that make sound in ten ways, twelve pitch classes, tags, and two continuous values. All of it is drawn
-from a seed and the number of the clip. The set lies in a cache folder with its version in the name; it is written beside it and renamed, so
-that it is there in whole or not at all, also when two processes ask for it at once.
+600 clips of 6 s: ten instruments with ten methods of synthesis, twelve pitch classes, tags, and two
+continuous values. Everything is drawn from a seed and the number of the clip. The set is stored in
+a cache folder with its version in the name. It is written to a temporary folder and renamed, so
+that it is always complete, even if two processes render it at once.
 """
 
 import os
@@ -28,12 +29,12 @@ WAV_HEADER = 44  # bytes
 
 
 def synthetic_folder() -> Path:
-    """Where the set lies: in the cache folder, by its version."""
+    """Return the folder of the set: in the cache folder, by version."""
     return cache_folder() / VERSION
 
 
 def complete(folder: Path, clips: int, seconds: float) -> bool:
-    """Whether a folder holds the first ``clips`` clips, each of the right size, and their labels."""
+    """Whether a folder holds the first ``clips`` clips in full size, and their labels."""
     labels = folder / LABELS
     if not os.path.isfile(labels) or len(labels.read_text().splitlines()) <= clips:
         return False
@@ -43,16 +44,21 @@ def complete(folder: Path, clips: int, seconds: float) -> bool:
 
 
 def path_of(index: int) -> str:
-    """Path of a clip, relative to the folder of the set."""
+    """Return the path of a clip, relative to the folder of the set."""
     return f"audio/{index:04d}.wav"
 
 
-def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, progress: bool = True) -> Path:
-    """Render the set, unless it is there already.
+def render(
+    folder: Path | None = None,
+    clips: int = 600,
+    seconds: float = 6.0,
+    progress: bool = True,
+) -> Path:
+    """Render the set if it does not exist.
 
     Args:
-        folder: where to; `synthetic_folder` by default.
-        clips: how many; clip *i* is the same whatever their number.
+        folder: output folder; `synthetic_folder` by default.
+        clips: number of clips; clip *i* does not depend on it.
         seconds: length of a clip.
         progress: whether to show a progress bar.
 
@@ -89,7 +95,7 @@ def render(folder: Path | None = None, clips: int = 600, seconds: float = 6.0, p
         if folder != synthetic_folder():
             raise
         raise UserError(
-            f"{error}\nThe synthetic set is kept there; place it elsewhere with the environment variable SEMISUPCON_CACHE."
+            f"{error}\nThe synthetic set is stored there; set another folder with the environment variable SEMISUPCON_CACHE."
         ) from error
     finally:
         if scratch is not None:
@@ -105,9 +111,10 @@ def _write_clip(folder: Path, seconds: float, index: int) -> dict:
 
 
 def _publish(scratch: Path, folder: Path) -> None:
-    """Put a finished set in its place in one step, or, where another or a part of one lies there, file by file and the labels last.
+    """Move a finished set to its place in one step.
 
-    Every file is the same whoever wrote it, so that two processes that get here together leave the same whole set.
+    If a complete or partial set exists there, move file by file, the labels last. Files are equal
+    for every writer, so two processes that do this at once leave a complete set.
     """
     try:
         scratch.rename(folder)
@@ -121,4 +128,13 @@ def _publish(scratch: Path, folder: Path) -> None:
     sync(folder.parent)
 
 
-__all__ = ["INSTRUMENTS", "LABELS", "PITCHES", "SAMPLE_RATE", "TAGS", "synthetic_folder", "render", "render_clip"]
+__all__ = [
+    "INSTRUMENTS",
+    "LABELS",
+    "PITCHES",
+    "SAMPLE_RATE",
+    "TAGS",
+    "synthetic_folder",
+    "render",
+    "render_clip",
+]

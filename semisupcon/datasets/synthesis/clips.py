@@ -1,7 +1,8 @@
-"""One clip of the set: its instrument and pitch class follow from its number, all else from its number and the seed.
+"""Render one clip of the set.
 
-Clip *i* never depends on the others, nor on how many there are. Instruments and pitch classes go round evenly (every pair of them equally
-often), and of 15 clips of an instrument 10 are for training, 2 for validation and 3 for testing.
+Instrument and pitch class depend on its number, everything else on its number and the seed. Clip
+*i* never depends on the other clips or on their number. All pairs of instruments and pitch classes
+are equally frequent. Of 15 clips of an instrument 10 are training, 2 validation and 3 test.
 """
 
 import numpy as np
@@ -30,11 +31,15 @@ TAGS = (
     "swelling",
     "vibrato",
 )
-RELEASE = 0.06  # seconds in which a note that is let go fades
+RELEASE = 0.06  # seconds of fade after the end of a note
 
 
 def split_of(index: int) -> str:
-    """train, val or test; each instrument and, over 600 clips, each pitch class of an instrument is in the test split equally often."""
+    """Return train, val or test.
+
+    Instruments and, over 600 clips, the pitch classes of an instrument are equally frequent in
+    test.
+    """
     turn, instrument = divmod(index, len(INSTRUMENTS))
     place = (turn + instrument) % 15
     return "test" if place in (2, 7, 12) else "val" if place in (4, 11) else "train"
@@ -44,7 +49,7 @@ def render_clip(index: int, seconds: float = 6.0) -> tuple[np.ndarray, dict]:
     """Render clip number ``index``.
 
     Returns:
-        int16 ``[seconds * 22050]``, and a row of labels and of the settings they come from.
+        int16 ``[seconds * 22050]``, and a row with labels and the settings that they follow from.
     """
     turn, number = divmod(index, len(INSTRUMENTS))
     name, instrument = list(INSTRUMENTS.items())[number]
@@ -56,7 +61,9 @@ def render_clip(index: int, seconds: float = 6.0) -> tuple[np.ndarray, dict]:
     room = draw_room(rng, tonic)
     audio, centroid = record(perform(scene, instrument, patch, seconds), room, rng)
     brightness = float(np.log2(centroid / tonic))
-    activity = float(np.log2(len({n.onset for n in scene.notes if 0 <= n.onset < seconds}) / seconds))
+    activity = float(
+        np.log2(len({n.onset for n in scene.notes if 0 <= n.onset < seconds}) / seconds),
+    )
     holds = tags(scene, patch, room, brightness, activity)
     row = {
         "split": split_of(index),
@@ -79,17 +86,26 @@ def render_clip(index: int, seconds: float = 6.0) -> tuple[np.ndarray, dict]:
 
 
 def perform(scene: Scene, instrument: Instrument, patch: Patch, seconds: float) -> np.ndarray:
-    """The dry sound ``[T]`` float32 of a scene: every pitch is rendered once and cut to the length of each of its notes."""
+    """Return the dry sound ``[T]`` float32 of a scene.
+
+    Every pitch is rendered once and cut to the length of each of its notes.
+    """
     release = int(RELEASE * SAMPLE_RATE)
     fade = np.linspace(1, 0, release, dtype=np.float32) ** 2
     longest: dict[int, float] = {}
     for n in scene.notes:
         longest[n.semitones] = max(longest.get(n.semitones, 0), n.duration)
     sounds = {
-        semitones: note(instrument, patch, patch.tonic * 2 ** (semitones / 12), int(duration * SAMPLE_RATE) + release)
+        semitones: note(
+            instrument,
+            patch,
+            patch.tonic * 2 ** (semitones / 12),
+            int(duration * SAMPLE_RATE) + release,
+        )
         for semitones, duration in longest.items()
     }
-    before = -min(0, int(scene.notes[0].onset * SAMPLE_RATE) - 1)  # the first note may begin before the clip
+    # the first note may begin before the clip
+    before = -min(0, int(scene.notes[0].onset * SAMPLE_RATE) - 1)
     out = np.zeros(before + int(seconds * SAMPLE_RATE), dtype=np.float32)
     for n in scene.notes:
         start, held = before + round(n.onset * SAMPLE_RATE), int(n.duration * SAMPLE_RATE)
@@ -101,7 +117,7 @@ def perform(scene: Scene, instrument: Instrument, patch: Patch, seconds: float) 
 
 
 def tags(scene: Scene, patch: Patch, room: Room, brightness: float, activity: float) -> set[str]:
-    """Which of `TAGS` hold, from what was really rendered."""
+    """Return those of `TAGS` that describe the rendered clip."""
     holds = {
         "bright": brightness > 3.2,
         "dark": brightness < 1.4,

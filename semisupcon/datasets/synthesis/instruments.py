@@ -1,8 +1,9 @@
-"""Ten instruments, ten ways of making sound.
+"""Ten instruments, each with its own method of synthesis.
 
-Each instrument is a pure function of a *patch* (the settings of the one player of a clip), a pitch in Hz and a number of samples. All
-patches are drawn from the same ranges: instruments differ in how they sound, not in how their settings are distributed. What they share
-(detuned voices, breath, a metallic strike, the loudness envelope) is put on top by `players.note`.
+Each instrument is a pure function of a *patch* (the settings of the player of a clip), a pitch in
+Hz and a number of samples. All patches are drawn from the same ranges, so instruments differ in
+sound, not in the distribution of their settings. `players.note` adds common features (detuned
+voices, breath, a metallic strike, the loudness envelope).
 """
 
 from dataclasses import dataclass
@@ -10,27 +11,39 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE, fall, harmonics_below, modes, read_table, sine, smoothed, wavetable
+from semisupcon.datasets.synthesis.oscillators import (
+    SAMPLE_RATE,
+    fall,
+    harmonics_below,
+    modes,
+    read_table,
+    sine,
+    smoothed,
+    wavetable,
+)
 
-VOWELS = np.array([[800, 1150, 2900], [400, 1900, 2600], [450, 800, 2830]], dtype=np.float32)  # ah, eh, oh
+# ah, eh, oh
+VOWELS = np.array([[800, 1150, 2900], [400, 1900, 2600], [450, 800, 2830]], dtype=np.float32)
 BODY = np.array([280, 550, 1150, 2700, 4200])  # Hz: the resonances of a bowed instrument
-MEMBRANE = np.array([1, 1.594, 2.136, 2.296, 2.653, 2.918])  # zeros of the Bessel functions: an ideal drum head
+# zeros of the Bessel functions: an ideal drum head
+MEMBRANE = np.array([1, 1.594, 2.136, 2.296, 2.653, 2.918])
 
 
 @dataclass(frozen=True)
 class Patch:
-    """The settings of a clip's player; constant within the clip.
+    """Settings of the player of a clip; constant within the clip.
 
     Attributes:
         tonic: frequency of the tonic in Hz, as tuned.
         brightness: 0 (few overtones) to 1 (many).
-        shape: ``[16]`` numbers in [0, 1) that every instrument reads in its own way.
-        attack: seconds until a note is at its loudest.
-        ring: seconds until a note has fallen by 60 dB; infinite when it sounds as long as it is held.
-        seconds: ``[T]`` float32, the time since the beginning of a note.
-        warped: ``[T]`` float64, the same with the vibrato in it: a frequency times this is a phase in cycles.
+        shape: ``[16]`` numbers in [0, 1) with a meaning specific to each instrument.
+        attack: seconds until a note is loudest.
+        ring: seconds until a note has decayed by 60 dB; infinite if it sounds as long as it is
+            held.
+        seconds: ``[T]`` float32, time since the beginning of a note.
+        warped: ``[T]`` float64, the same with vibrato: a frequency times this is a phase in cycles.
         noise: ``[T]`` white noise of unit variance.
-        traits: which of `players.TRAITS` this player has.
+        traits: those of `players.TRAITS` that this player has.
     """
 
     tonic: float
@@ -45,7 +58,7 @@ class Patch:
 
 
 def organ(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Additive synthesis: drawbars over five or six pipes, and the click of the key."""
+    """Additive synthesis: drawbars over five or six pipes, and a key click."""
     order = harmonics_below(pitch)
     pipes = np.array([1, 3, 5, 7, 9]) if "hollow" in patch.traits else np.array([1, 2, 3, 4, 6, 8])
     pipes = pipes[pipes <= len(order)]
@@ -56,20 +69,33 @@ def organ(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def strings(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Additive synthesis: a bowed string (all harmonics, and noise once a period, when it slips) in a body of five resonances."""
+    """Additive synthesis of a bowed string in a body with five resonances.
+
+    The string has all harmonics, and slip noise once per period.
+    """
     order = harmonics_below(pitch)
     centres = BODY * (0.95 + 0.1 * patch.shape[:5])
-    spectrum = _rolloff(patch, order, 1.3, 0.7) * _resonances(order * pitch, centres, centres / 6, 0.12)
+    spectrum = _rolloff(patch, order, 1.3, 0.7) * _resonances(
+        order * pitch,
+        centres,
+        centres / 6,
+        0.12,
+    )
     cycles = pitch * patch.warped[:samples]
     bow = np.float32(0.12) * patch.noise[:samples] * (1 + sine(cycles))
     return read_table(wavetable(spectrum[None]), cycles) + bow
 
 
 def brass(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Additive synthesis whose spectrum opens with the loudness (Risset 1969): partials come in one after the other."""
+    """Additive synthesis whose bandwidth grows with loudness (Risset 1969)."""
     order = harmonics_below(pitch)
     steps = np.linspace(3.5, 1.2 - 0.8 * patch.brightness, 6)[:, None]
-    spectrum = order**-steps * _resonances(order * pitch, np.array([1300 + 200 * patch.shape[0]]), np.array([500.0]), 0.15)
+    spectrum = order**-steps * _resonances(
+        order * pitch,
+        np.array([1300 + 200 * patch.shape[0]]),
+        np.array([500.0]),
+        0.15,
+    )
     if "hollow" in patch.traits:
         spectrum[:, 1::2] *= 0.08
     time = patch.seconds[:samples]
@@ -79,31 +105,38 @@ def brass(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def choir(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Formant synthesis: a glottal pulse through the formants of a vowel, or of two, the one turning into the other."""
+    """Formant synthesis: a glottal pulse through the formants of one or two vowels."""
     order = harmonics_below(pitch)
     number = int(len(VOWELS) * patch.shape[1])
     first, second = VOWELS[number], VOWELS[number - 1 if "sweeping" in patch.traits else number]
     size = 0.95 + 0.15 * patch.shape[0]
     widths = np.array([70, 90, 140])
     glottis = _rolloff(patch, order, 1.4, 0.6)
-    spectrum = np.stack([glottis * _resonances(order * pitch, size * ((1 - w) * first + w * second), widths, 0.006) for w in (0, 0.5, 1)])
+    spectrum = np.stack(
+        [glottis * _resonances(order * pitch, size * ((1 - w) * first + w * second), widths, 0.006) for w in (0, 0.5, 1)],
+    )
     position = np.minimum(patch.seconds[:samples] * np.float32(4 + 4 * patch.shape[3]), 2)
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples], position)
 
 
 def flute(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Filtered noise: breath in narrow bands around a few harmonics (a slow noise times the tone), and a little of the tone itself."""
-    tone = read_table(wavetable(_rolloff(patch, harmonics_below(pitch), 3, 1.5)[None]), pitch * patch.warped[:samples])
+    """Filtered noise: narrow bands around a few harmonics, plus some tone."""
+    tone = read_table(
+        wavetable(_rolloff(patch, harmonics_below(pitch), 3, 1.5)[None]),
+        pitch * patch.warped[:samples],
+    )
     flutter = smoothed(patch.noise[:samples], 60 + int(120 * patch.shape[0]))
     return tone * (np.float32(0.4 + 0.2 * patch.shape[1]) + np.float32(0.7 + 0.3 * patch.shape[2]) * flutter)
 
 
 def lead(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Subtractive synthesis: a saw (or square) through a resonant low-pass of second order whose cutoff an envelope closes."""
+    """Subtractive synthesis: saw or square through a resonant low-pass with an envelope."""
     order = harmonics_below(pitch)
     ratio = order * pitch / np.geomspace(350, 7000, 10)[:, None]
     damping = 0.08 + 0.15 * patch.shape[0]
-    spectrum = _rolloff(patch, order, 1.0, 1.0) / np.sqrt((1 - ratio**2) ** 2 + (damping * ratio) ** 2)
+    spectrum = _rolloff(patch, order, 1.0, 1.0) / np.sqrt(
+        (1 - ratio**2) ** 2 + (damping * ratio) ** 2,
+    )
     closing = fall(patch.seconds[:samples], 0.3 + 1.2 * patch.shape[1])
     sweep = 3 + 2 * patch.shape[2] if "sweeping" in patch.traits else 0.5 + patch.shape[2]
     position = np.float32(0.3 + 3.5 * patch.brightness) + np.float32(sweep) * closing
@@ -111,7 +144,7 @@ def lead(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def bell(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """FM synthesis (Chowning 1973) with an irrational ratio: inharmonic partials that die away before the hum, which beats."""
+    """FM synthesis (Chowning 1973), irrational ratio: decaying partials and a beating hum."""
     cycles, time = pitch * patch.warped[:samples], patch.seconds[:samples]
     ratio = (1.414, 2.414, 3.5015)[int(3 * patch.shape[0])]
     index = np.float32((1.2 + 1.6 * patch.brightness) / (2 * np.pi)) * fall(time, 1.5 * patch.ring)
@@ -120,19 +153,27 @@ def bell(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def electric_piano(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """FM synthesis with whole ratios: a warm body (1:1, or 1:2 for odd harmonics) and a tine that rings shortly."""
+    """FM synthesis, integer ratios: a body (1:1, or 1:2 for odd harmonics) and a short tine."""
     cycles, time = pitch * patch.warped[:samples], patch.seconds[:samples]
     body_index = np.float32((0.3 + 0.9 * patch.brightness) / (2 * np.pi)) * fall(time, patch.ring)
     body = sine(cycles + body_index * sine((2 if "hollow" in patch.traits else 1) * cycles))
     tine = 14 if 16 * pitch < 0.45 * SAMPLE_RATE else 7
-    tine_index = np.float32((0.15 + 0.3 * patch.shape[0]) / (2 * np.pi)) * fall(time, 0.3 + 0.5 * patch.shape[1])
-    return body + np.float32(0.4 + 0.5 * patch.shape[2]) * sine(cycles + tine_index * sine(tine * cycles))
+    tine_index = np.float32((0.15 + 0.3 * patch.shape[0]) / (2 * np.pi)) * fall(
+        time,
+        0.3 + 0.5 * patch.shape[1],
+    )
+    return body + np.float32(0.4 + 0.5 * patch.shape[2]) * sine(
+        cycles + tine_index * sine(tine * cycles),
+    )
 
 
 def plucked_string(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """A string as a loop of delay and loss (Karplus and Strong 1983), solved on the frequency axis, so that any pitch is in tune."""
+    """A loop of delay and loss (Karplus and Strong 1983), solved in the frequency domain.
+
+    The frequency domain allows any pitch to be in tune.
+    """
     ring = min(patch.ring, 2.5)
-    # After the ring time the loop is 60 dB down, so that nothing to speak of wraps around.
+    # After the ring time the loop has decayed by 60 dB, so wrap-around is negligible.
     length = fft.next_fast_len(max(samples, int(ring * SAMPLE_RATE)), real=True)
     omega = np.arange(length // 2 + 1) * (2 * np.pi / length)
     period = SAMPLE_RATE / pitch
@@ -147,7 +188,7 @@ def plucked_string(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def drums(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Modal synthesis and noise: tonic notes are a tuned drum (modes of a membrane), the others a snare, a hat or another drum."""
+    """Modal synthesis and noise: a tuned drum for tonic notes, else snare, hat or other drum."""
     time, noise = patch.seconds[:samples], patch.noise[:samples]
     degree = round(12 * np.log2(pitch / patch.tonic)) % 12
     if degree % 3 == 1:
@@ -165,20 +206,28 @@ def drums(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def _rolloff(patch: Patch, order: np.ndarray, steep: float, shallow: float) -> np.ndarray:
-    """Harmonics ``[H]`` that fall off by a power between ``steep`` (dark) and ``shallow`` (bright); the even ones nearly gone if hollow."""
+    """Harmonics ``[H]`` that fall off by a power between ``steep`` (dark) and ``shallow`` (bright).
+
+    Even harmonics are almost removed for a hollow sound.
+    """
     spectrum = order ** -np.float32(steep + (shallow - steep) * patch.brightness)
     if "hollow" in patch.traits:
         spectrum[1::2] *= 0.08
     return spectrum
 
 
-def _resonances(frequencies: np.ndarray, centres: np.ndarray, widths: np.ndarray, floor: float) -> np.ndarray:
+def _resonances(
+    frequencies: np.ndarray,
+    centres: np.ndarray,
+    widths: np.ndarray,
+    floor: float,
+) -> np.ndarray:
     """Gains ``[H]`` of resonances at ``centres [M]`` Hz, ``widths [M]`` Hz wide, over a floor."""
     return floor + (1 / (1 + ((frequencies[:, None] - centres) / widths) ** 2)).sum(axis=1)
 
 
 def _delay(omega: np.ndarray, samples: float | np.floating) -> np.ndarray:
-    """Frequency response of a delay, whole or not, at angular frequencies ``[F]`` per sample."""
+    """Frequency response of a fractional delay at angular frequencies ``[F]`` per sample."""
     angle = (samples * omega).astype(np.float32)
     response = np.empty(len(omega), dtype=np.complex64)
     response.real, response.imag = np.cos(angle), -np.sin(angle)

@@ -1,7 +1,7 @@
-"""Oscillators that the instruments are built from: wavetables made of harmonics, struck modes, and noise around a pitch.
+"""Oscillators of the instruments: wavetables of harmonics, struck modes, and noise around a pitch.
 
-All of them take *warped time* (seconds with the vibrato already in it), so that a frequency times the time is a phase in cycles and
-nothing has to be integrated.
+All take *warped time* (seconds with vibrato), so that frequency times time is a phase in cycles
+without integration.
 """
 
 import numpy as np
@@ -13,14 +13,19 @@ MAX_HARMONICS = 200
 
 
 def harmonics_below(pitch: float) -> np.ndarray:
-    """The numbers ``[H]`` (1, 2, ...) of the harmonics of a pitch in Hz that lie safely below half the sample rate."""
-    return np.arange(1, min(MAX_HARMONICS, max(1, int(0.45 * SAMPLE_RATE / pitch))) + 1, dtype=np.float32)
+    """Return the harmonic numbers ``[H]`` of a pitch in Hz below half the sample rate."""
+    return np.arange(
+        1,
+        min(MAX_HARMONICS, max(1, int(0.45 * SAMPLE_RATE / pitch))) + 1,
+        dtype=np.float32,
+    )
 
 
 def wavetable(amplitudes: np.ndarray) -> np.ndarray:
-    """One period of unit power for each of S spectra: amplitudes ``[S, H]`` of harmonics 1..H to tables ``[S, TABLE + 1]`` float32.
+    """Return one period of unit power for each of S spectra, as tables ``[S, TABLE + 1]`` float32.
 
-    The phases are those of Schroeder (1970), the same for all spectra: low peaks, and neighbours in S blend without cancelling.
+    Input are amplitudes ``[S, H]`` of harmonics 1..H. The phases are those of Schroeder (1970), the
+    same for all spectra: peaks are low, and neighbouring spectra mix without cancelling.
     """
     order = np.arange(amplitudes.shape[1])
     phases = np.exp(-1j * np.pi * order * (order + 1) / amplitudes.shape[1])
@@ -31,9 +36,16 @@ def wavetable(amplitudes: np.ndarray) -> np.ndarray:
     return np.concatenate([period, period[:, :1]], axis=1)
 
 
-def read_table(tables: np.ndarray, cycles: np.ndarray, position: np.ndarray | None = None) -> np.ndarray:
-    """Play tables ``[S, TABLE + 1]`` at a phase ``[T]`` in cycles, between entries by straight lines (the error of harmonic 50 stays 60 dB
-    below it); ``position [T]`` in 0..S-1 blends neighbouring spectra."""
+def read_table(
+    tables: np.ndarray,
+    cycles: np.ndarray,
+    position: np.ndarray | None = None,
+) -> np.ndarray:
+    """Play tables ``[S, TABLE + 1]`` at a phase ``[T]`` in cycles with linear interpolation.
+
+    The error of harmonic 50 is 60 dB below it. ``position [T]`` in 0..S-1 mixes neighbouring
+    spectra.
+    """
     place = cycles * TABLE
     column = place.astype(np.int64)
     between = (place - column).astype(np.float32)
@@ -53,8 +65,18 @@ def _read_row(table: np.ndarray, column: np.ndarray, between: np.ndarray) -> np.
     return left + between * (table[1:].take(column, mode="clip") - left)
 
 
-def modes(cycles: np.ndarray, time: np.ndarray, ratios: np.ndarray, levels: np.ndarray, decays: np.ndarray, pitch: float) -> np.ndarray:
-    """A struck body: decaying sines at ``ratios [M]`` of the pitch, each 60 dB down after ``decays [M]`` seconds, ``[T]`` float32."""
+def modes(
+    cycles: np.ndarray,
+    time: np.ndarray,
+    ratios: np.ndarray,
+    levels: np.ndarray,
+    decays: np.ndarray,
+    pitch: float,
+) -> np.ndarray:
+    """Return decaying sines of a struck body, ``[T]`` float32.
+
+    They have ``ratios [M]`` of the pitch and decay by 60 dB in ``decays [M]`` seconds.
+    """
     out = np.zeros(len(cycles), dtype=np.float32)
     for ratio, level, decay in zip(ratios, levels, decays, strict=True):
         if ratio * pitch < 0.45 * SAMPLE_RATE:
@@ -63,17 +85,17 @@ def modes(cycles: np.ndarray, time: np.ndarray, ratios: np.ndarray, levels: np.n
 
 
 def sine(cycles: np.ndarray) -> np.ndarray:
-    """A sine of unit amplitude at a phase in cycles; the turns are taken off in float64, the rest is done in float32."""
+    """Return a unit sine at a phase in cycles, in float32 after reduction in float64."""
     return np.sin(((cycles - np.floor(cycles)) * (2 * np.pi)).astype(np.float32))
 
 
 def fall(time: np.ndarray, seconds: float) -> np.ndarray:
-    """Exponential decay from 1, 60 dB down after ``seconds``, float32."""
+    """Return an exponential decay from 1, by 60 dB in ``seconds``, float32."""
     return np.exp(time * np.float32(-6.908 / seconds))
 
 
 def smoothed(noise: np.ndarray, samples: int) -> np.ndarray:
-    """White noise ``[T]`` of unit variance through a moving average, brought back to unit variance."""
+    """Smooth white noise ``[T]`` of unit variance with a moving average; returns unit variance."""
     total = np.cumsum(noise, dtype=np.float64)
     out = np.empty_like(noise)
     out[:samples] = total[:samples]

@@ -1,7 +1,7 @@
-"""Who plays: what every instrument is capable of, a player drawn for a clip, and one note of theirs.
+"""Players: the abilities of each instrument, a player drawn for a clip, and one note.
 
-The traits that players may have (breath, detuned voices, ...) occur in all families, here more and there less often: they go with the
-instrument, but do not give it away.
+Traits of players (breath, detuned voices, ...) occur in all families with different frequency. They
+correlate with the instrument but do not identify it.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,21 @@ from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE, fall, modes, 
 
 BAR = np.array([2.756, 5.404, 8.933])  # modes of a free bar, without its fundamental
 DETUNED = (-8, 1, 9)  # cents
-TRAITS = ("breathy", "decaying", "ensemble", "hollow", "metallic", "sweeping", "swelling", "vibrato")
+TRAITS = (
+    "breathy",
+    "decaying",
+    "ensemble",
+    "hollow",
+    "metallic",
+    "sweeping",
+    "swelling",
+    "vibrato",
+)
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """An instrument, and how often its players have a trait.
+    """An instrument, and the frequency of traits among its players.
 
     Attributes:
         play: (patch, pitch in Hz, samples) to ``[T]`` float32.
@@ -48,8 +57,13 @@ INSTRUMENTS: dict[str, Instrument] = {
 }
 
 
-def draw_patch(rng: np.random.Generator, instrument: Instrument, tonic: float, seconds: float) -> Patch:
-    """Draw a player's settings.
+def draw_patch(
+    rng: np.random.Generator,
+    instrument: Instrument,
+    tonic: float,
+    seconds: float,
+) -> Patch:
+    """Draw the settings of a player.
 
     Args:
         tonic: frequency of the tonic in Hz.
@@ -65,7 +79,9 @@ def draw_patch(rng: np.random.Generator, instrument: Instrument, tonic: float, s
         tonic=tonic,
         brightness=float(rng.uniform()),
         shape=rng.uniform(size=16),
-        attack=float(0.002 * 5**attack if decaying else (0.05 if "swelling" in traits else 0.01) * 3**attack),
+        attack=float(
+            0.002 * 5**attack if decaying else (0.05 if "swelling" in traits else 0.01) * 3**attack,
+        ),
         ring=float(ring) if decaying else float("inf"),
         seconds=time.astype(np.float32),
         warped=time + wobble,
@@ -75,7 +91,10 @@ def draw_patch(rng: np.random.Generator, instrument: Instrument, tonic: float, s
 
 
 def note(instrument: Instrument, patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """One note ``[T]`` float32 of about unit power at its loudest: the instrument, what its traits add, and the loudness envelope."""
+    """Return one note ``[T]`` float32 with about unit power at its loudest.
+
+    It combines instrument, traits and loudness envelope.
+    """
     time = patch.seconds[:samples]
     cents = [c * (1 + patch.shape[15]) for c in DETUNED] if "ensemble" in patch.traits else [0]
     tone = np.asarray(sum(instrument.play(patch, pitch * 2 ** (c / 1200), samples) for c in cents))

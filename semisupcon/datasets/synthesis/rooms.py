@@ -1,7 +1,7 @@
-"""What stands between the player and the file: noise, the colour of the recording, a room, and the level.
+"""Recording conditions: noise, recording colour, room, and level.
 
-These are drawn independently of the instrument. In particular the recording is equalised to a spectral centroid that was drawn beforehand,
-and its peaks are rounded off to a crest factor that was: so neither says what is played.
+They are drawn independently of the instrument. The recording is equalised to a drawn spectral
+centroid, and its peaks are limited to a drawn crest factor, so neither reveals the instrument.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from scipy import fft
 
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE, fall
 
-TILTS = np.linspace(-1.5, 1.5, 61)  # exponents of frequency: 1 is 6 dB an octave
+TILTS = np.linspace(-1.5, 1.5, 61)  # exponents of frequency: 1 is 6 dB per octave
 BANDS = 96
 
 
 @dataclass(frozen=True)
 class Room:
-    """How a clip is recorded.
+    """Recording conditions of a clip.
 
     Attributes:
         decay: reverberation time in seconds (60 dB).
@@ -25,7 +25,7 @@ class Room:
         damping: exponent of the loss of high frequencies in the reverberation.
         noise: noise floor in dB below the music.
         hiss: colour of the noise, 0 (dull) to 1 (white).
-        centroid: spectral centroid in Hz that the recording is equalised to.
+        centroid: spectral centroid in Hz after equalisation.
         crest: ratio of the highest peaks to the root mean square.
         level: root mean square of the clip in dB of full scale.
     """
@@ -41,7 +41,7 @@ class Room:
 
 
 def draw_room(rng: np.random.Generator, pitch: float) -> Room:
-    """Draw a room; ``pitch`` in Hz of the tonic only keeps the colour from cutting the fundamental away."""
+    """Draw a room; with ``pitch`` (tonic, Hz) the colour does not remove the fundamental."""
     size = rng.uniform()
     noisy = rng.uniform() < 0.13
     return Room(
@@ -57,7 +57,7 @@ def draw_room(rng: np.random.Generator, pitch: float) -> Room:
 
 
 def centroid(magnitudes: np.ndarray) -> float:
-    """Spectral centroid in Hz of magnitudes ``[F]`` from 0 Hz to half the sample rate."""
+    """Return the spectral centroid in Hz of magnitudes ``[F]``, 0 Hz to half the sample rate."""
     frequencies = np.linspace(0, SAMPLE_RATE / 2, len(magnitudes), dtype=np.float32)
     return float((frequencies @ magnitudes) / (magnitudes.sum() + 1e-9))
 
@@ -66,10 +66,11 @@ def record(dry: np.ndarray, room: Room, rng: np.random.Generator) -> tuple[np.nd
     """Play ``dry [T]`` in a room and record it.
 
     Returns:
-        The recording ``[T]`` float32 in [-1, 1], and the centroid in Hz of the music alone, before the room.
+        The recording ``[T]`` float32 in [-1, 1], and the centroid in Hz of the music before the
+        room.
     """
     samples = len(dry)
-    # The reverberation of the end goes round to the beginning, as if the player had been playing before.
+    # The reverberation of the end wraps around to the beginning, as if music had preceded it.
     length = fft.next_fast_len(samples, real=True)
     tail = min(int(room.decay * SAMPLE_RATE), length)
     spectrum = fft.rfft(dry, length)
@@ -83,7 +84,7 @@ def record(dry: np.ndarray, room: Room, rng: np.random.Generator) -> tuple[np.nd
     spectrum *= _colour(np.abs(spectrum), frequencies, room.centroid)
     wet = fft.irfft(spectrum, length)[:samples]
 
-    for _ in range(2):  # the second time brings loud attacks down to the drawn crest, too
+    for _ in range(2):  # the second pass also limits loud attacks to the drawn crest
         wet *= np.float32(1 / (room.crest * np.sqrt(np.mean(wet * wet)) + 1e-9))
         wet = np.tanh(wet)
     edge = np.minimum(1, np.arange(samples, dtype=np.float32) / (0.005 * SAMPLE_RATE))
@@ -96,26 +97,40 @@ def _white(rng: np.random.Generator, samples: int) -> np.ndarray:
     return (rng.random(samples, dtype=np.float32) - 0.5) * np.float32(np.sqrt(12))
 
 
-def _reverberation(room: Room, tail: int, length: int, frequencies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Frequency response of direct sound, six early reflections, and a tail of decaying noise that is duller than the music."""
+def _reverberation(
+    room: Room,
+    tail: int,
+    length: int,
+    frequencies: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Frequency response of direct sound, six early reflections, and a damped noise tail."""
     time = np.arange(tail, dtype=np.float32) / SAMPLE_RATE
     response = _white(rng, tail) * fall(time, room.decay)
-    response[: int(0.01 * SAMPLE_RATE)] *= 0.2  # the walls answer later than the instrument
+    response[: int(0.01 * SAMPLE_RATE)] *= 0.2  # reflections arrive later than the direct sound
     response[(rng.uniform(0.003, 0.05, size=6) * room.decay**0.5 * SAMPLE_RATE).astype(int)] += rng.uniform(-8, 8, size=6)
     diffuse = fft.rfft(response, length) * (frequencies / 100 + 1) ** -np.float32(room.damping)
     energy = np.mean(np.abs(diffuse) ** 2)
     return 1 + np.float32(np.sqrt(room.wet / energy)) * diffuse
 
 
-def _noise(room: Room, spectrum: np.ndarray, frequencies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A noise floor that falls with frequency; real and imaginary parts are drawn where they are needed, on the frequency axis."""
+def _noise(
+    room: Room,
+    spectrum: np.ndarray,
+    frequencies: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Spectrum of a noise floor that falls with frequency."""
     noise = _white(rng, 2 * len(spectrum)).view(np.complex64) * (frequencies / 50 + 1) ** -np.float32(1 - 0.9 * room.hiss)
     power = np.vdot(spectrum, spectrum).real / np.vdot(noise, noise).real
     return noise * np.float32(np.sqrt(power) * 10 ** (-room.noise / 20))
 
 
 def _colour(magnitudes: np.ndarray, frequencies: np.ndarray, target: float) -> np.ndarray:
-    """The power of frequency that brings the centroid of ``magnitudes [F]`` to ``target`` Hz, as gains ``[F]``; flat below 60 Hz."""
+    """Gains ``[F]`` of a power of frequency that move the centroid to ``target`` Hz.
+
+    The gains are flat below 60 Hz.
+    """
     edges = np.unique(np.geomspace(1, len(magnitudes) - 1, BANDS).astype(int))
     bands = np.add.reduceat(magnitudes, edges)
     centres = np.maximum(frequencies[edges] * 1.04, 60)
@@ -123,5 +138,5 @@ def _colour(magnitudes: np.ndarray, frequencies: np.ndarray, target: float) -> n
     centroids = (gains * bands * centres).sum(axis=1) / (gains * bands).sum(axis=1)
     tilt = np.interp(np.log(target), np.log(centroids), TILTS)
     gains = np.maximum(frequencies, 60) ** np.float32(tilt)
-    gains *= np.minimum(1, frequencies / 30) ** 2  # nothing below what can be heard
+    gains *= np.minimum(1, frequencies / 30) ** 2  # remove inaudible low frequencies
     return gains

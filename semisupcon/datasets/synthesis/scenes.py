@@ -1,7 +1,8 @@
-"""What is played: short phrases over a tonic that is heard in every second of them.
+"""Scenes: short phrases over a tonic that sounds in every second.
 
-A phrase is a list of notes. Even steps of a melody are the tonic, an arpeggio returns to it every other step, and every chord contains it,
-so that the most sounded pitch class of any excerpt of a few seconds is the tonic.
+A phrase is a list of notes. Even steps of a melody are the tonic, an arpeggio returns to it every
+other step, and every chord contains it. The tonic is therefore the most frequent pitch class of any
+excerpt of a few seconds.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ import numpy as np
 
 TEXTURES = ("melody", "arpeggio", "chords")
 MODES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-CHORDS = {"major": ((0, 4, 7), (0, 5, 9), (-3, 0, 4), (0, 5, 7)), "minor": ((0, 3, 7), (0, 5, 8), (-4, 0, 3), (0, 5, 7))}  # I IV vi sus4
-CENTRE = 48  # MIDI number around which phrases lie
+# I IV vi sus4
+CHORDS = {
+    "major": ((0, 4, 7), (0, 5, 9), (-3, 0, 4), (0, 5, 7)),
+    "minor": ((0, 3, 7), (0, 5, 8), (-4, 0, 3), (0, 5, 7)),
+}
+CENTRE = 48  # MIDI number in the centre of the phrases
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Scene:
     Attributes:
         notes: the notes, in order of onset; the first may begin before the clip.
         tonic: MIDI number of the tonic.
-        rate: steps a second.
+        rate: steps per second.
         mode: major or minor.
         texture: one of `TEXTURES`.
     """
@@ -47,7 +52,7 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
     """Draw a phrase.
 
     Args:
-        pitch_class: of the tonic, 0 (C) to 11 (B).
+        pitch_class: pitch class of the tonic, 0 (C) to 11 (B).
         seconds: length of the clip.
         chords: whether the instrument can play several notes at once.
     """
@@ -59,7 +64,7 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
     gate = rng.uniform(0.55, 1.0)
     steps = _steps(rng, texture, mode, int(np.ceil(seconds * rate)) + 2)
     start = -rng.uniform(0, 1) / rate
-    bar = max(2, round(rng.uniform(0.8, 1.6) * rate))  # steps that stay in one octave
+    bar = max(2, round(rng.uniform(0.8, 1.6) * rate))  # steps in one octave
     octaves = 12 * rng.integers(0, 2, size=len(steps) // bar + 1)
     notes, step = [], 0
     while step < len(steps):
@@ -72,15 +77,20 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
 
 
 def _steps(rng: np.random.Generator, texture: str, mode: str, count: int) -> list[tuple[int, ...]]:
-    """The semitones above the tonic that sound at each of ``count`` steps."""
+    """Semitones above the tonic at each of ``count`` steps."""
     if texture == "chords":
-        length = int(rng.integers(1, 4))  # steps a chord stays
+        length = int(rng.integers(1, 4))  # steps per chord
         chosen = [CHORDS[mode][k] for k in rng.integers(0, 4, size=count // length + 1)]
         bass = int(rng.choice((-12, 0)))
         return [tuple(sorted({bass, 12, *chosen[k // length]})) for k in range(count)]
     if texture == "arpeggio":
         third, fifth = MODES[mode][2], MODES[mode][4]
-        figure = ((0, third, 12, fifth), (0, fifth, 12, third), (12, fifth, 0, third), (0, fifth, 0, 12 + third))[rng.integers(4)]
+        figure = (
+            (0, third, 12, fifth),
+            (0, fifth, 12, third),
+            (12, fifth, 0, third),
+            (0, fifth, 0, 12 + third),
+        )[rng.integers(4)]
         return [(figure[k % 4],) for k in range(count)]
     others = [*MODES[mode][1:], MODES[mode][4] - 12, MODES[mode][5] - 12]
     octave = rng.choice((0, 0, 0, 12), size=count)
