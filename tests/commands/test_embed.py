@@ -64,7 +64,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(embed, audio, tmp_path, sm
 
     monkeypatch.setattr(command, "load_pieces", breaks)
     assert embed(audio, "--per", per, out=out) == 130
-    assert "the same command goes on after" in capsys.readouterr().err
+    assert "the same command continues after" in capsys.readouterr().err
     unfinished = tmp_path / f"{out}.unfinished"
     done = sum(len(json.loads(file.read_text())["sizes"]) for file in unfinished.glob("rows-*.json"))
     assert 0 < done < 12
@@ -188,7 +188,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(embed,
     [
         (["--workers", "0"], "--workers must be at least 1"),
         (["--batch_size", "0"], "--batch_size must be at least 1"),
-        *[(["--device", name], f"--device {name} is no device") for name in ("cuda:77", "gpu", "meta", "hpu")],
+        *[(["--device", name], f"--device {name} is not available") for name in ("cuda:77", "gpu", "meta", "hpu")],
     ],
 )
 def test_mistakes_leave_nothing_behind(embed, audio, tmp_path, capsys, options, told):

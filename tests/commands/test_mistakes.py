@@ -72,7 +72,7 @@ EACH = {
 # Other kinds of mistake.
 MORE = {
     "embed a.wav --checkpoint x --out o.npy --batch_size many": "--batch_size takes a whole number, got 'many'.",
-    "embed a.wav --checkpoint x --out o.npy --zzz 3": "There is no option --zzz. See: python -m semisupcon embed --help",
+    "embed a.wav --checkpoint x --out o.npy --zzz 3": "There is no option --zzz. See: semisupcon embed --help",
     "data check csv --data_dir x --max_mising 0.3": "Did you mean --max_missing?",
     "data check csv --data_dir x --fiel y": "Did you mean --file?",
     "data check csv --data_dir x --zzz y": "Task 'csv' takes: --file,",

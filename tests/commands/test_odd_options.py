@@ -99,7 +99,7 @@ def test_numbers_that_cannot_be_meant_are_refused_before_any_work(world, capsys,
 def test_a_device_that_is_not_there_is_refused(world, capsys, command, device):
     refused(
         capsys,
-        f"--device {device} is no device that this machine has. Give auto, or one of: cpu",
+        f"--device {device} is not available on this machine. Give auto, or one of: cpu",
         *commands(world)[command],
         "--device",
         device,

@@ -174,7 +174,7 @@ class Broken(L.Callback):
 def test_a_defect_keeps_its_traceback(digits, tmp_path):
     with pytest.raises(KeyError, match="mine") as caught:
         pretrain(digits, tmp_path, "--trainer.callbacks+", f"{__name__}.Broken")
-    assert "Please report a defect" in caught.value.__notes__[0]
+    assert "Please report it" in caught.value.__notes__[0]
     assert failure_in_options(caught.value, []) is None
 
 

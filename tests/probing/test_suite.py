@@ -231,7 +231,7 @@ def test_invariance_of_every_operator(out):
         (["--projection=pca"], "No projection 'pca'"),
         (["--colour_by=mood"], "no column 'mood'"),
         (["--invariance=gian"], "gian"),
-        (["--head=x"], "belong together"),
+        (["--head=x"], "must be given together"),
         (["--way=9"], "9 are needed"),
         (["--checkpoints=[{0},x={0},x={0}]"], "Two checkpoints have one name"),
     ],

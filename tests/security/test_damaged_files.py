@@ -266,7 +266,7 @@ def test_content_of_the_same_size_and_time_is_found_by_verify(packing, tmp_path,
     folder = tmp_path / "packed"
     with caplog.at_level(logging.INFO):
         assert main([*packing, "--verify"]) == 0
-    assert "4 of their source files are at hand, and unchanged" in caplog.text
+    assert "4 of their source files exist and are unchanged" in caplog.text
     flip(folder / "audio-00000.pcm", 5001)
     refused(main([*packing, "--verify"]), capsys, "1 clips are not what was packed")
     flip(folder / "audio-00000.pcm", 5001)
