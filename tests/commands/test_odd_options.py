@@ -203,7 +203,7 @@ def test_knn_answers_where_all_training_clips_are_of_one_class_or_value(world, c
     args += ["--task_kwargs.csv.kind", "regression"] if label == "value" else []
     code, text = run(capsys, *args, "--resamples", "20")
     assert code == 0, text
-    assert "the training clips are all alike" in caplog.text
+    assert "all training clips have the same class or value" in caplog.text
 
 
 def test_a_head_that_diverges_says_so(world, capsys):

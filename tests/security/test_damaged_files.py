@@ -359,7 +359,7 @@ def test_damaged_embeddings_are_made_again(probing, caplog, harm):
     CACHES[harm](npy, npy.with_suffix(".json"))
     (out / "results.csv").unlink()
     assert probe(options) == 0
-    assert "damaged and removed" in caplog.text
+    assert "Removed damaged cached embeddings" in caplog.text
     without = [
         [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(text.splitlines())]
         for text in (before, (out / "results.csv").read_text())
@@ -404,11 +404,11 @@ def test_damaged_parts_of_results_are_left_out_or_made_again(probing, capsys, ca
     rows = predictions.read_text()
     predictions.write_text(rows[:200])
     capsys.readouterr()
-    refused(probe(options), capsys, "Delete it and run the same command again")
+    refused(probe(options), capsys, "Delete it and repeat the command")
     predictions.unlink()
     caplog.clear()
     assert probe(options) == 0
-    assert "1 predictions are gone" in caplog.text
+    assert "1 predictions are missing" in caplog.text
     assert predictions.read_text() == rows
 
 
