@@ -107,7 +107,7 @@ LAUNCHED = {
     "srun with --ntasks": ({"NTASKS": "2", "STEP_ID": "0"}, "1", "Give sbatch --ntasks-per-node"),
     "sbatch with --ntasks": ({"NTASKS": "2"}, "1", "Give sbatch --ntasks-per-node"),
     "more tasks than devices": ({"NTASKS": "2", "NTASKS_PER_NODE": "2", "STEP_ID": "0"}, "1", "SLURM started 2 processes"),
-    "more devices than tasks": ({"NTASKS": "1", "STEP_ID": "0"}, "2", "SLURM started 1 process, and the trainer is configured for 2"),
+    "more devices than tasks": ({"NTASKS": "1", "STEP_ID": "0"}, "2", "SLURM started 1 process, but the trainer is configured for 2"),
     "interactive": ({"NTASKS": "4", "STEP_ID": "0", "JOB_NAME": "bash"}, "1", None),
 }
 

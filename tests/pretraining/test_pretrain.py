@@ -56,7 +56,7 @@ def test_the_other_recipes_run_too(digits, tmp_path, recipe):
 def test_a_run_is_not_overwritten(digits, tmp_path, capsys):
     assert pretrain(digits, tmp_path, "--trainer.max_steps", "1", "--run_name", "b") == 0
     assert pretrain(digits, tmp_path, "--trainer.max_steps", "1", "--run_name", "b") == 2
-    assert "already holds a run" in capsys.readouterr().err
+    assert "already has a run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["tensorboard", "wandb", "false"])

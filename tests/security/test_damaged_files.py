@@ -179,7 +179,7 @@ def test_a_run_whose_files_are_damaged_is_resumed(digits, tmp_path, capsys, capl
     with caplog.at_level(logging.WARNING):
         assert pretrain(digits, runs, *resume) == 0
     assert "run.json is damaged" in caplog.text
-    assert "3 damaged rows are left out, the first is line 3" in caplog.text
+    assert "3 damaged rows are dropped, the first in line 3" in caplog.text
     with (run / "metrics.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["step"] for row in found[:2]] == [rows[1].split(",")[0], rows[2].split(",")[0]]
