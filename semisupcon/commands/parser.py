@@ -125,7 +125,7 @@ class Answers(_Mixed):
         if name in self.refused:
             return f"There is no option --{name}: {self.refused[name]}"
         if name in self.old_names:
-            return f"--{name} is called --{self.old_names[name]} here."
+            return f"--{name} is now --{self.old_names[name]}."
         meant = nearest_option(name, self.options())
         return f"There is no option {written}. " + (f"Did you mean --{meant}?" if meant else self.see_help())
 

@@ -52,7 +52,7 @@ log = logging.getLogger("semisupcon")
 
 
 class PretrainCLI(LightningCLI):
-    """LightningCLI without subcommands; adds run folder, loggers, checkpoints and error messages."""
+    """LightningCLI without subcommands; adds run folder, loggers, checkpoints and messages."""
 
     run: Run
     parser: Parser
@@ -247,7 +247,7 @@ def speak_plainly() -> None:
 
 
 def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> PretrainCLI:
-    """Build model, data module and trainer from a command line, without reading data or training."""
+    """Build model, data module and trainer from a command line; no data are read."""
     return cli(
         Objective,
         AudioDataModule,
@@ -264,7 +264,7 @@ def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> P
 
 
 def main(args: ArgsType = None) -> int:
-    """Pretrain an encoder; return 0, 2 (user error), or 143, 130, 138 (SIGTERM, SIGINT, requeue)."""
+    """Pretrain an encoder; return 0, 2 (user error), 143, 130 or 138 (SIGTERM, SIGINT, requeue)."""
     speak_plainly()
     end_with_parent()
     cli = None

@@ -50,7 +50,7 @@ def read_table() -> list[dict[str, Any]]:
 
 
 def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
-    """The option that was probably meant; None if the option exists or only the parser can decide."""
+    """The option that was probably meant; None if it exists or only the parser can decide."""
     name = plain_name(word)
     section = name.rpartition(".")[0]
     if name in table or section not in FIXED or name.endswith(".help") or name in ("print_config", *FIXED, "model", *READ_ELSEWHERE):
@@ -88,7 +88,7 @@ def _other_data(args: list[str]) -> bool:
 
 
 def _texts(given: str) -> list[str]:
-    """Text of a configuration file and of all files it builds on; empty if the file does not exist."""
+    """Text of a configuration file and of all its base files; empty if it does not exist."""
     try:
         paths, texts = [find_config(given)], []
     except ConfigError:

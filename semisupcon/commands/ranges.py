@@ -1,4 +1,4 @@
-"""Range checks of numeric options, made before any work begins; errors give the full option name."""
+"""Range checks of numeric options, before any work begins; errors give the option name."""
 
 import math
 from collections.abc import Mapping

@@ -111,7 +111,8 @@ class Typed(_Mixed):
     def answer(self, message: str) -> str:
         """Rephrase a jsonargparse message and suggest the most similar option, class or value."""
         message = self._of_chosen_class(unmarked_text(message))
-        if missing := re.search(r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message):  # Also for a class in a Union.
+        # Also for a class in a Union.
+        if missing := re.search(r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message):
             return super().answer(f"the following arguments are required: {missing[1]}")
         found, path = None, "".join(re.findall(r"^--(\S+)\.help: ", message))
         for found in re.finditer("|".join((_KEY, _OPTION, _CLASS, _OTHER)), message):

@@ -105,7 +105,7 @@ class Objective(L.LightningModule):
         return self.encoder(x, length=length)
 
     def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
-        """A function from waveforms to a representation: an ``embedding``, a task or a head, by name.
+        """A function from waveforms to a representation by name: ``embedding``, a task or a head.
 
         Raises:
             ConfigError: for an unknown name, with a list of the known ones.

@@ -82,7 +82,7 @@ MISTAKES = {
     "old spelling of resume": (["--resume_from_ckpt", "last"], "--resume_from_checkpoint"),
     "old spelling of severity": (["--data.aug_severity", "2"], "--data.severity_modifier"),
     "old spelling of rate": (["--data.target_sr", "8000"], "--data.target_sample_rate"),
-    "the test set": (["--data.use_test_set", "true"], "never trained on"),
+    "the test set": (["--data.use_test_set", "true"], "never used for training"),
     "old spelling of length": (["--data.target_len", "2"], "--data.target_length"),
     "old spelling of views": (["--data.n_augmentations", "3"], "--data.views"),
     "old place of temperature": (["--model.temperature", "0.1"], "--model.criterion.temperature"),

@@ -57,7 +57,7 @@ def page(
 
 
 def _results(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
-    note = """<p>Intervals are 95 %, by bootstrap over test clips (few-shot: 1.96 standard errors over episodes);
+    note = """<p>Intervals are 95 %, by bootstrap over test clips (few-shot: 1.96 standard errors);
     ± is the standard deviation over seeds. The verdict is from a paired bootstrap: "same" if the
     interval of the difference contains 0. * untrained, same architecture.</p>"""
     return note + table(HEADER, cells(lines, comparisons))

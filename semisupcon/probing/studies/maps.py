@@ -1,4 +1,4 @@
-"""2-D maps of embeddings by t-SNE (van der Maaten and Hinton 2008) or UMAP (McInnes et al. 2018)."""
+"""2-D maps of embeddings by t-SNE (van der Maaten, Hinton 2008) or UMAP (McInnes et al. 2018)."""
 
 import json
 import logging
