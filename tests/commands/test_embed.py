@@ -168,7 +168,7 @@ def test_an_interruption_while_the_output_is_written_is_gone_on_from(embed, audi
     ("out", "told"),
     [
         ("in/00.wav/x.npy", "00.wav is a file"),
-        ("folder.parquet", "must name a file"),
+        ("folder.parquet", "must be a file"),
         ("/proc/x.npy", "/proc/x.npy cannot be written"),
         ("x" * 300 + ".npy", "name too long"),
     ],
@@ -212,7 +212,7 @@ def test_an_encoder_that_diverged_is_told(audio, tmp_path, capsys):
     next(encoder.parameters()).data.fill_(float("nan"))
     model = export_encoder(encoder, tmp_path / "diverged")
     assert main(["embed", str(audio), "--checkpoint", str(model), "--out", str(tmp_path / "out.npy")]) == 2
-    assert "hold NaN or infinite values" in capsys.readouterr().err
+    assert "have NaN or infinite values" in capsys.readouterr().err
     assert not (tmp_path / "out.npy").exists()
     assert not (tmp_path / "out.npy.unfinished").exists()
 

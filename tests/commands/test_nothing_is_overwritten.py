@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_nothing_is_left(commands, tmp_
     before = sorted(tmp_path.rglob("*"))
     for out in (tmp_path / "in/a.wav", tmp_path / "in/a.wav/below", "/proc/none"):
         assert run(commands[name], out) == 2
-        assert f"--out names a folder, and none can be made at {out}" in capsys.readouterr().err
+        assert f"--out must be a folder, but it cannot be created: {out}" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 

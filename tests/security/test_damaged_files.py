@@ -97,14 +97,14 @@ def export(tmp_path):
 
 def test_a_changed_export_is_found(export, clip, capsys):
     flip(export / "model.safetensors", (export / "model.safetensors").stat().st_size - 30)
-    refused(embed(clip, export), capsys, "not what was exported")
+    refused(embed(clip, export), capsys, "changed after the export")
     flip(export / "model.safetensors", (export / "model.safetensors").stat().st_size - 30)
     config = json.loads((export / "config.json").read_text())
     (export / "config.json").write_text(json.dumps(config | {"about": {"note": "edited"}}))
     assert embed(clip, export) == 0
     config["encoder"]["init_args"]["segment_samples"] = 2001
     (export / "config.json").write_text(json.dumps(config))
-    refused(embed(clip, export), capsys, "not what was exported", 'remove its "digest"')
+    refused(embed(clip, export), capsys, "changed after the export", 'remove its "digest"')
     del config["digest"]  # As version 0.1 wrote it.
     (export / "config.json").write_text(json.dumps(config))
     assert embed(clip, export) == 0
@@ -132,7 +132,7 @@ def test_weights_that_are_not_finite_are_refused(clip, tmp_path, capsys, value, 
 def test_a_description_of_something_else_than_an_encoder(clip, tmp_path, capsys, spec):
     what = content()
     what["semisupcon"]["encoder"] = spec
-    refused(embed(clip, save(what, tmp_path / "run")), capsys, "where its encoder is described")
+    refused(embed(clip, save(what, tmp_path / "run")), capsys, "its encoder is described")
 
 
 PARTS = {

@@ -124,7 +124,7 @@ def test_results_of_somebody_else_name_no_file_outside_their_folder(probed, caps
     with watch() as seen:
         status = probe(options)
     assert status == 2
-    assert re.search("lies outside its folder|no results file", capsys.readouterr().err)
+    assert re.search("is outside its folder|not a results file", capsys.readouterr().err)
     assert not [what for event, what in seen if event == "open" and what.endswith(("secret.csv", "passwd", "/x"))]
 
 
