@@ -257,7 +257,7 @@ def test_a_flipped_bit_of_a_header_is_found(packing, tmp_path, capsys):
     file = tmp_path / "packed" / HEADER
     text = file.read_text()
     file.write_text(text.replace('"sample_rate": 8000', '"sample_rate": 8001'))
-    refused(main(packing), capsys, "not what was written")
+    refused(main(packing), capsys, "its content was changed")
     file.write_text(text.replace('"digest"', '"digesu"'))
     refused(main(packing), capsys, "not what was written")
 
