@@ -1,4 +1,4 @@
-"""Pretrain an audio encoder: `python pretrain.py --config config/pretraining/pretrain_ssl.yaml`."""
+"""Pretrain an audio encoder: ``python pretrain.py --config pretrain_ssl``."""
 
 import sys
 

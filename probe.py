@@ -1,4 +1,6 @@
-"""Measure what representations are worth: `python probe.py --tasks [synthetic_instrument] --checkpoints [runs/demo,random] --methods [linear]`."""
+"""Evaluate representations: ``python probe.py --tasks [synthetic_instrument] --checkpoints
+[runs/demo,random]``.
+"""
 
 import sys
 

@@ -115,7 +115,7 @@ def outcome(name: str, status: int, text: str) -> str:
     # Of a report, the line under which a file is named.
     headings = re.findall(r"^(\w[^\n:]*):", text[: found.start()] if found else "", re.MULTILINE)
     if found and headings[-1:] != ["Clipped"]:
-        counted = "count as they are" in text
+        counted = "are used unchanged" in text
         return f"{'counted' if counted else 'left out'}: {found[1]}"
     if re.search(rf"^Silent: \d+\n(?:  .*\n)*?  \S*{re.escape(name)}$", text, re.MULTILINE):
         return "left out: silence only"

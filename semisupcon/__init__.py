@@ -1,4 +1,6 @@
-"""Contrastive self-, semi- and fully supervised pretraining of audio encoders, and what the representations are worth."""
+"""Contrastive self-supervised, semi-supervised and supervised pretraining of audio encoders, and
+their evaluation.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,9 @@ __version__ = "0.1.0"
 
 
 def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":
-    """The encoder of a checkpoint, run folder or exported folder, ready to embed; see `semisupcon.checkpoints.load_encoder`."""
+    """Load the encoder of a checkpoint, run folder or exported folder; see
+    `semisupcon.checkpoints.load_encoder`.
+    """
     from semisupcon.checkpoints import load_encoder
 
     return cast("Encoder", load_encoder(path, trust))

@@ -1,4 +1,4 @@
-"""All commands: `python -m semisupcon <command> --help`."""
+"""All commands: ``semisupcon <command> --help`` or ``python -m semisupcon <command> --help``."""
 
 import importlib
 import sys
@@ -10,27 +10,33 @@ from semisupcon.errors import UserError, nearest
 
 COMMANDS = {
     "pretrain": ("semisupcon.commands.pretrain", "pretrain an encoder"),
-    "probe": ("semisupcon.commands.probe", "measure representations on labelled data sets"),
-    "embed": ("semisupcon.commands.embed", "embeddings of audio files, one a file or one a second"),
-    "data": ("semisupcon.commands.data", "list the data sets, check one, or download one"),
-    "pack": ("semisupcon.commands.pack", "decode and resample a data set once, for the fastest training"),
+    "probe": ("semisupcon.commands.probe", "evaluate representations on labelled data sets"),
+    "embed": ("semisupcon.commands.embed", "embed audio files: one embedding per file or per second"),
+    "data": ("semisupcon.commands.data", "list, check and download data sets"),
+    "pack": ("semisupcon.commands.pack", "decode and resample a data set once, for fast training"),
     "stream": ("semisupcon.commands.stream", "copy a packed data set into chunks for object storage"),
-    "import": ("semisupcon.commands.import_", "turn a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs into ours"),
+    "import": ("semisupcon.commands.import_", "convert a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs"),
     "export": ("semisupcon.commands.export", "write the encoder of a run as safetensors and JSON"),
-    "hear": ("semisupcon.commands.hear", "write augmented views of a file as wav, with a picture"),
+    "hear": ("semisupcon.commands.hear", "write augmented views of a file as wav files and spectrograms"),
 }
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run one of the commands; returns its exit status: 2 after a mistake in the input, else see `semisupcon.commands.ending`."""
+    """Run a command.
+
+    Returns the exit status: 2 after a user error, else see `semisupcon.commands.ending`.
+    """
     args = sys.argv[1:] if args is None else args
     return ended_well(lambda: run(args))
 
 
 def run(args: list[str]) -> int:
-    """Run a command; raises what it raises, but for a mistake in the input."""
+    """Run a command and return its exit status.
+
+    User errors are printed; other exceptions pass through.
+    """
     if not args or args[0] in ("-h", "--help"):
-        print("usage: python -m semisupcon <command> [options]\n")
+        print("usage: semisupcon <command> [options]\n")
         print("\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items()))
         return 0 if args else 2
     command, *rest = args

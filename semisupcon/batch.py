@@ -1,4 +1,6 @@
-"""The one batch that every loader yields and every criterion takes, and what is known of the data before the first of them."""
+"""The batch type of all loaders and criteria, and the facts of the data that are known before
+training.
+"""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NotRequired, TypedDict
@@ -12,14 +14,17 @@ class Batch(TypedDict):
     """B clips with V views each.
 
     Keys:
-        audio: ``[B, V, 1, T]`` float32 in about [-1, 1]; int16 until the device hook has scaled it.
-        length: ``[B, V]`` int64, samples that are audio; what follows is padding.
-        targets: ``[B, C]`` float32, a NaN row where unlabelled; an all-zero row is a labelled clip without tags; C may be 0.
-        clip: ``[B]`` int64, the stable 63-bit hash of the clip's relative path.
-        key: ``[B, V]`` int64, the randomness of each view (see `semisupcon.random`).
-        applied: ``[B, V, K]`` bool, which of K operators touched a view; after augmentation only.
-        parameters: ``[B, V, K, P]`` float32, with what parameters (NaN where an operator has fewer, or was not applied).
-        plan: what an accelerator will do to the views, decided by the loader; before augmentation only.
+        audio: ``[B, V, 1, T]`` float32 in about [-1, 1]; int16 until the batch is on the device.
+        length: ``[B, V]`` int64, number of samples without padding.
+        targets: ``[B, C]`` float32. A NaN row is unlabelled; an all-zero row is labelled without
+            tags. C may be 0.
+        clip: ``[B]`` int64, stable 63-bit hash of the clip's relative path.
+        key: ``[B, V]`` int64, random key of each view (see `semisupcon.random`).
+        applied: ``[B, V, K]`` bool, whether each of K operators changed a view; only after
+            augmentation.
+        parameters: ``[B, V, K, P]`` float32, parameters of the operators (NaN if not applied, or if
+            an operator has fewer).
+        plan: augmentations for an accelerator, drawn by the loader; only before augmentation.
     """
 
     audio: Tensor
@@ -33,13 +38,14 @@ class Batch(TypedDict):
 
 
 class Scored(NamedTuple):
-    """What a criterion predicts for the views of a batch, and what is true: metrics are computed over all of validation.
+    """Predictions of a criterion for the views of a batch, with targets, for metrics over the whole
+    validation set.
 
     Attributes:
         scores: ``[B, V, C]``, logits or values.
-        targets: ``[B, V, C]``; a NaN row where the truth is not known.
-        kind: of label, see `semisupcon.kinds`.
-        prefix: of the names of the metrics.
+        targets: ``[B, V, C]``; a NaN row is unknown.
+        kind: label kind, see `semisupcon.kinds`.
+        prefix: prefix of the metric names.
     """
 
     scores: Tensor
@@ -49,7 +55,7 @@ class Scored(NamedTuple):
 
 
 def labelled(targets: Tensor) -> Tensor:
-    """``[B]`` bool: which rows of ``targets [B, C]`` carry a label; none when there are no classes."""
+    """Mask ``[B]`` (bool) of the labelled rows of ``targets [B, C]``; all False if C is 0."""
     if targets.shape[1] == 0:
         return targets.new_zeros(len(targets), dtype=torch.bool)
     return ~targets.isnan().any(dim=1)
@@ -57,15 +63,16 @@ def labelled(targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a criterion may know of the data before training.
+    """Facts of the data that a criterion may use before training.
 
     Attributes:
         classes: names of the C target columns; empty without labels.
         kind: binary, multiclass, multilabel or regression; None without labels.
-        operators: names of the K augmentations that a view may undergo, in the order of ``applied``.
-        parameter_names: for each operator, the names of its parameters.
-        train_targets: ``[n, C]`` of the labelled training clips, after ``supervised_data_p``; None where a checkpoint is read without its data.
-        padding: whether views may end in padding.
+        operators: names of the K augmentations, in the order of ``applied``.
+        parameter_names: names of the parameters of each operator.
+        train_targets: targets ``[n, C]`` of the labelled training clips, after
+            ``supervised_data_p``; None for a checkpoint without its data.
+        padding: whether views may end with padding.
     """
 
     classes: tuple[str, ...] = ()
@@ -77,5 +84,5 @@ class DataFacts:
 
     @property
     def values(self) -> Tensor:
-        """``train_targets`` as a tensor, ``[0, C]`` where they are not known."""
+        """``train_targets`` as a tensor; ``[0, C]`` if they are unknown."""
         return torch.zeros(0, len(self.classes)) if self.train_targets is None else torch.as_tensor(self.train_targets)

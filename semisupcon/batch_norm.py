@@ -1,4 +1,6 @@
-"""Running statistics of batch norm (Ioffe and Szegedy 2015): left alone, learned apart from the network, or measured anew."""
+"""Running statistics of batch norm (Ioffe and Szegedy 2015): keep them, update only them, or
+measure them again.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,20 +10,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(*modules: nn.Module) -> list[_BatchNorm]:
-    """All batch-norm layers, also synchronised and lazy ones, in order."""
+    """All batch-norm layers, including synchronised and lazy ones, in order."""
     return [layer for module in modules for layer in module.modules() if isinstance(layer, _BatchNorm)]
 
 
 def tracking(*modules: nn.Module) -> list[_BatchNorm]:
-    """The batch-norm layers that keep running statistics."""
+    """The batch-norm layers with running statistics."""
     return [layer for layer in batch_norms(*modules) if layer.track_running_stats]
 
 
 @contextmanager
 def statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Training mode normalises by batch statistics in the block, and leaves the running ones as they are.
+    """In the block, training mode uses batch statistics and does not change the running statistics.
 
-    For a forward pass that is computed again and must count once.
+    For a forward pass that is computed twice and must count once.
     """
     layers = tracking(module)
     before = [(layer.momentum, _count(layer).clone()) for layer in layers]
@@ -37,7 +39,9 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def statistics_learned(*modules: nn.Module) -> Iterator[None]:
-    """Batch norm is in training mode in the block and in evaluation mode after it; other layers keep their mode."""
+    """Set batch norm to training mode in the block and to eval mode afterwards; other layers keep
+    their mode.
+    """
     layers = batch_norms(*modules)
     for layer in layers:
         layer.train()
@@ -50,7 +54,9 @@ def statistics_learned(*modules: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def statistics_measured(module: nn.Module) -> Iterator[None]:
-    """Running statistics become the averages over the batches of the block; batch norm is in evaluation mode after it."""
+    """Set running statistics to the averages over the batches of the block; batch norm is in eval
+    mode afterwards.
+    """
     layers = tracking(module)
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -65,7 +71,9 @@ def statistics_measured(module: nn.Module) -> Iterator[None]:
 
 
 def standardiser(mean: Tensor, scale: Tensor) -> nn.BatchNorm1d:
-    """A batch norm ``[N, D]`` without weights that starts at mean ``[D]`` and standard deviation ``[D]``; an infinite one becomes 1e6."""
+    """A batch norm ``[N, D]`` without weights, with initial mean ``[D]`` and standard deviation
+    ``[D]``; infinity becomes 1e6.
+    """
     layer = nn.BatchNorm1d(len(mean), affine=False)
     running_mean, running_var = _moments(layer)
     running_mean.copy_(mean)
@@ -74,13 +82,13 @@ def standardiser(mean: Tensor, scale: Tensor) -> nn.BatchNorm1d:
 
 
 def mean_and_scale(layer: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Mean ``[D]`` and standard deviation ``[D]`` by which a batch norm standardises in evaluation mode."""
+    """Mean ``[D]`` and standard deviation ``[D]`` that a batch norm uses in eval mode."""
     running_mean, running_var = _moments(layer)
     return running_mean.clone(), (running_var + layer.eps).sqrt()
 
 
 def _count(layer: _BatchNorm) -> Tensor:
-    assert layer.num_batches_tracked is not None  # a layer that tracks has all three
+    assert layer.num_batches_tracked is not None  # tracking layers have it
     return layer.num_batches_tracked
 
 

@@ -1,10 +1,13 @@
-"""YAML files, and how several are layered.
+"""Read YAML configurations and merge several of them.
 
-All commands that take ``--config`` use `layered`. A later file wins over an earlier one. Mappings merge, lists replace,
-null clears, and ``name+`` appends to the list ``name``. A file may name the files that it builds on:
-``builds_on: [../base/small.yaml]``, relative to itself. They are layered first, in order.
-Classes are written ``{class_path: NAME, init_args: {...}}``, as NAME alone, or as the bare ``init_args`` of the class below. A file
-that names another class keeps the options of the class below that the new class has.
+All commands with ``--config`` use `layered`. A later file overrides an earlier one. Mappings are
+merged, lists are replaced, null clears a value, and ``name+`` appends to the list ``name``. A file
+may list base files, relative to itself: ``builds_on: [../base/small.yaml]``. They are merged first,
+in order.
+
+A class is written as ``{class_path: NAME, init_args: {...}}``, as NAME, or as the ``init_args`` for
+the class of an earlier file. If a file names another class, options of the earlier class that the
+new class also has are kept.
 """
 
 import functools
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 Accepts = Callable[[str, str, Any], bool]
 BUILDS_ON = "builds_on"
 _SPEC = {"class_path", "init_args", "dict_kwargs"}
-# YAML 1.1 reads 1e-3 as text. This pattern and the absence of dates are those of jsonargparse, which reads the command line.
+# YAML 1.1 reads 1e-3 as text. As in jsonargparse, which parses the command line, this pattern reads
+# it as a number, and dates are text.
 _FLOAT = re.compile(
     r"""^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+][0-9]+)?
     |[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$""",
@@ -31,14 +35,16 @@ _FLOAT = re.compile(
 
 
 def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
-    """The mapping in a YAML file; ``{}`` for an empty file. A leading ``~/`` is the home folder, in the path and in the file.
+    """Read the mapping in a YAML file; ``{}`` for an empty file.
+
+    A leading ``~/`` in the path and in values is expanded.
 
     Args:
         path: the file.
-        scalars: keep what was written of plain scalars that are no text, as `Scalar`.
+        scalars: return plain scalars other than text as `Scalar`, with their text.
 
     Raises:
-        ConfigError: for a file that cannot be read, is no YAML, or holds no mapping.
+        ConfigError: if the file cannot be read, is not valid YAML, or does not hold a mapping.
     """
     import yaml
 
@@ -46,21 +52,23 @@ def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
         content = yaml.load(Path(path).expanduser().read_text(encoding="utf-8"), Loader=_scalar_loader() if scalars else _loader())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}.\nIn: {path}"
+            f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.\nIn: {path}"
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else path
         said = " ".join(problem.split())
-        wrong = said[0].upper() + said[1:] if "given twice" in said else f"The configuration is no YAML: {said}"
+        wrong = said[0].upper() + said[1:] if "given twice" in said else f"The configuration is not valid YAML: {said}"
         raise ConfigError(f"{wrong}.\nIn: {place}") from error
     if content is not None and not isinstance(content, dict):
-        raise ConfigError(f"The configuration is no mapping of names to values.\nIn: {path}")
+        raise ConfigError(f"The configuration is not a mapping of names to values.\nIn: {path}")
     return at_home(content or {})
 
 
 def read_scalars(text: str) -> Any:
-    """A value of the command line, with a `Scalar` for each plain scalar that is no text; a name is the text as typed."""
+    """Parse a command-line value as YAML, with a `Scalar` for every plain scalar that is not text;
+    text stays as typed.
+    """
     import yaml
 
     try:
@@ -69,13 +77,13 @@ def read_scalars(text: str) -> Any:
         return text
     if isinstance(content, list | dict) or text.lstrip()[:1] in ("'", '"'):
         return content
-    # YAML would take away a remark: "take #2".
+    # YAML would remove a comment, as in "take #2".
     value = content.value if isinstance(content, Scalar) else content
     return Scalar(text, value) if isinstance(content, Scalar) or (value is None and not text.strip()) else text
 
 
 def read_value(text: str) -> Any:
-    """A value of the command line: YAML where it is YAML, else the text itself."""
+    """Parse a command-line value as YAML; return the text itself if it is not valid YAML."""
     import yaml
 
     try:
@@ -87,15 +95,17 @@ def read_value(text: str) -> Any:
 def layered(
     paths: Iterable[str | Path], accepts: Accepts | None = None, read: Callable[[str | Path], dict[str, Any]] = read_yaml
 ) -> dict[str, Any]:
-    """YAML files as one mapping, each laid over those before it; ``{}`` for none.
+    """Merge YAML files into one mapping, each over the previous ones; ``{}`` for none.
 
     Args:
         paths: YAML files, in order.
-        accepts: whether a class, named as in the file, has an option that takes a value. None says yes to all.
-        read: reads one file.
+        accepts: function (class path, option, value) -> whether the class has an option that
+            accepts the value. None accepts all.
+        read: function that reads one file.
 
     Raises:
-        ConfigError: for a file that cannot be read, is no YAML, holds no mapping, or builds on itself.
+        ConfigError: for a file that cannot be read, is not valid YAML, does not hold a mapping, or
+            builds on itself.
     """
     merged: dict[str, Any] = {}
     for path in paths:
@@ -104,7 +114,7 @@ def layered(
 
 
 def _built(path: Path, accepts: Accepts | None, read: Callable[[str | Path], dict[str, Any]], above: tuple[Path, ...]) -> dict[str, Any]:
-    """One file over those that it builds on. ``above`` are the files that build on this one."""
+    """One file merged over its base files. ``above``: the files that build on this one."""
     if path.resolve() in above:
         raise ConfigError(f"{BUILDS_ON}: a configuration builds on itself.\nIn: {above[-1]}")
     content = dict(read(path))
@@ -121,7 +131,7 @@ def _built(path: Path, accepts: Accepts | None, read: Callable[[str | Path], dic
 
 
 def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:
-    """One configuration over another, by the rules of this module."""
+    """Merge one configuration over another, by the rules of this module."""
     below, above = _alike(below, above), _alike(above, below)
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
@@ -141,20 +151,21 @@ def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:
 
 
 def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The options of a section such as ``data``, given with or without ``class_path`` and ``init_args``.
+    """The options of a section such as ``data``, given with or without ``class_path`` and
+    ``init_args``.
 
     Raises:
-        ConfigError: if the section is no mapping.
+        ConfigError: if the section is not a mapping.
     """
     content = config.get(name)
     if content is not None and not isinstance(content, Mapping):
-        raise ConfigError(f"The section '{name}' of the configuration is no mapping of names to values.")
+        raise ConfigError(f"The section '{name}' of the configuration is not a mapping of names to values.")
     content = dict(content or {})
     return dict(content.get("init_args") or {}) if _SPEC & content.keys() else content
 
 
 def _alike(value: Any, other: Any) -> Any:
-    """A class given in a short form, written like the ``other`` one where that has the long form."""
+    """Convert a class in short form to the long form if ``other`` has the long form."""
     if not isinstance(other, Mapping) or not _SPEC & other.keys():
         return value
     if isinstance(value, str):
@@ -175,7 +186,7 @@ def _loader() -> "type[SafeLoader]":
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Numbers as on the command line; a name that is given twice is an error and not the second value."""
+        """Parses numbers as on the command line; a duplicate name is an error."""
 
         def compose_mapping_node(self, anchor: Any) -> Any:
             node = super().compose_mapping_node(anchor)
@@ -200,7 +211,7 @@ def _scalar_loader() -> "type[SafeLoader]":
     base: Any = _loader()
 
     class Loader(base):
-        """Plain scalars with their text."""
+        """Returns plain scalars with their text."""
 
     def construct(loader: Any, node: Any) -> Any:
         value = base.yaml_constructors[node.tag](loader, node)

@@ -1,6 +1,8 @@
-"""Digests by which files of ours are checked when they are read: a flipped bit or a cut file is found, not used.
+"""Digests of files that semisupcon writes, checked when they are read, to detect changed or
+truncated files.
 
-JSON files keep the digest of their own content under ``digest``; files without one, as version 0.1 wrote them, are read unchecked.
+JSON files store the digest of their content under ``digest``. Files without it (version 0.1) are
+read without a check.
 """
 
 import hashlib
@@ -19,10 +21,10 @@ _BLOCK = 1 << 20
 
 
 def digest_of(*parts: bytes | memoryview | Path) -> str:
-    """BLAKE2b of bytes and of the contents of files, one after the other: 32 hexadecimal digits.
+    """BLAKE2b digest of the concatenation of bytes and file contents: 32 hexadecimal digits.
 
     Raises:
-        OSError: for a file that cannot be read.
+        OSError: if a file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -36,26 +38,28 @@ def digest_of(*parts: bytes | memoryview | Path) -> str:
 
 
 def digest_of_json(content: Any, *parts: bytes | memoryview | Path) -> str:
-    """`digest_of` plain values, written in one way, and of further parts."""
+    """`digest_of` plain values in canonical JSON, and of further parts."""
     return digest_of(json.dumps(content, sort_keys=True).encode(), *parts)
 
 
 def digest_of_arrays(content: Any, arrays: Mapping[str, np.ndarray]) -> str:
-    """`digest_of_json` of plain values, with names, types, shapes and values of arrays."""
+    """`digest_of_json` of plain values, and of names, types, shapes and values of arrays."""
     about = [[name, str(array.dtype), list(array.shape)] for name, array in sorted(arrays.items())]
     values = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for _, array in sorted(arrays.items()) if array.size]
     return digest_of_json([content, about], *values)
 
 
 class Hash(Protocol):
-    """A hash of `hashlib`, of any kind."""
+    """Any hash object of `hashlib`."""
 
     def update(self, data: bytes | memoryview, /) -> None:
         """Add bytes."""
 
 
 def add_weights(digest: Hash, module: "nn.Module") -> None:
-    """Add the parameters and persistent buffers of a module: names, types, shapes and bytes."""
+    """Add the parameters and persistent buffers of a module to a hash: names, types, shapes and
+    bytes.
+    """
     import torch
 
     for name, value in module.state_dict().items():
@@ -64,30 +68,31 @@ def add_weights(digest: Hash, module: "nn.Module") -> None:
 
 
 def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values for a JSON file, with their digest."""
+    """The content of a JSON file with its digest."""
     plain = {name: value for name, value in json.loads(json.dumps(content)).items() if name != DIGEST}
     return plain | {DIGEST: digest_of_json(plain)}
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """The content of a JSON file that holds a dictionary, without its digest.
+    """Read a JSON file that holds a dictionary; the digest is checked and removed.
 
     Raises:
-        ValueError: if it is no JSON, no dictionary, or not what its digest says; the text says which.
-        OSError: if it cannot be read.
+        ValueError: if it is not valid JSON, not a dictionary, or does not match its digest; the
+            text names the reason.
+        OSError: if the file cannot be read.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError("it is no JSON") from error
+        raise ValueError("it is not valid JSON") from error
     if not isinstance(content, dict):
-        raise ValueError(f"it holds no dictionary but a {type(content).__name__}")
+        raise ValueError(f"it holds a {type(content).__name__} instead of a dictionary")
     written = content.pop(DIGEST, None)
     if written is not None and written != digest_of_json(content):
-        raise ValueError("it is not what was written")
+        raise ValueError("its content was changed")
     return content
 
 
 def has_digest(path: str | Path) -> bool:
-    """Whether a JSON file that `read_json` has read holds its digest; files of version 0.1 do not."""
+    """Whether a JSON file that `read_json` accepts has a digest; files of version 0.1 have none."""
     return DIGEST in json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,9 +1,10 @@
-"""Batches spread over ranks: gather with gradient, and means that are those of the whole batch. The only user of ``torch.distributed``.
+"""Batches distributed over ranks: gather with gradient, and means over the whole batch.
 
-Each rank compares its own rows with the columns of all ranks, so that the matrix of logits is M x N, not N x N. The gradient of a gathered
-column is the sum of what all ranks ask of it (a reduce-scatter in the backward pass); distributed data parallel then averages the gradients
-of the parameters. With a loss that is a `Share.mean`, that average equals the gradient of one process on the whole batch, however the rows
-are spread.
+This is the only module that uses ``torch.distributed``. Each rank compares its rows with the
+columns of all ranks, so the matrix of logits is M x N, not N x N. The gradient of a gathered column
+is the sum of the gradients on all ranks (a reduce-scatter in the backward pass). Distributed data
+parallel then averages the gradients of the parameters. If the loss is a `Share.mean`, this average
+equals the gradient of one process on the whole batch, for any distribution of rows.
 """
 
 from dataclasses import dataclass
@@ -16,17 +17,17 @@ from torch.autograd.function import once_differentiable
 
 
 def world_size() -> int:
-    """The number of ranks; 1 without distributed training."""
+    """Number of ranks; 1 without distributed training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 @dataclass(frozen=True)
 class Share:
-    """How the rows of a batch lie on the ranks.
+    """Distribution of the rows of a batch over the ranks.
 
     Attributes:
-        sizes: rows on each rank.
-        rank: whose share this is.
+        sizes: number of rows on each rank.
+        rank: rank of this process.
     """
 
     sizes: tuple[int, ...]
@@ -34,21 +35,25 @@ class Share:
 
     @property
     def total(self) -> int:
-        """Rows on all ranks together."""
+        """Number of rows on all ranks."""
         return sum(self.sizes)
 
     @property
     def offset(self) -> int:
-        """Where this rank's rows begin among the gathered ones."""
+        """Index of this rank's first row among the gathered rows."""
         return sum(self.sizes[: self.rank])
 
     @property
     def weight(self) -> float:
-        """What a mean over this rank's rows counts: 1 when all ranks hold as many, 0 for a rank without rows."""
+        """Weight of a mean over this rank's rows: 1 if all ranks have equally many rows, 0 for a
+        rank without rows.
+        """
         return len(self.sizes) * self.sizes[self.rank] / max(self.total, 1)
 
     def gather(self, x: Tensor) -> Tensor:
-        """The rows ``[total, ...]`` of all ranks, in the order of the ranks, from this rank's ``[n, ...]``; differentiable."""
+        """Gather the rows ``[total, ...]`` of all ranks, in rank order, from this rank's ``[n,
+        ...]``; differentiable.
+        """
         if len(self.sizes) == 1:
             return x
         if x.dtype == torch.bool:
@@ -56,15 +61,19 @@ class Share:
         return _Gather.apply(x, self)
 
     def select(self, chosen: Tensor) -> "Share":
-        """The share of a part of the rows: ``chosen [total]`` bool is a mask over the gathered rows."""
+        """The share of a subset of rows; ``chosen [total]`` (bool) is a mask over the gathered
+        rows.
+        """
         return Share(tuple(int(part.sum()) for part in chosen.split(self.sizes)), self.rank)
 
     def columns(self, device: torch.device) -> Tensor:
-        """``[n]`` int64: the places of this rank's rows among the gathered ones."""
+        """Indices ``[n]`` (int64) of this rank's rows among the gathered rows."""
         return torch.arange(self.offset, self.offset + self.sizes[self.rank], device=device)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of ``values [n]``, so weighted that its average over ranks (and that of its gradient) is the mean of the whole batch."""
+        """Mean of ``values [n]``, weighted so that its average over ranks (and the average
+        gradient) is the mean of the whole batch.
+        """
         return values.sum() / max(len(values), 1) * self.weight
 
     def mean_of(self, values: Tensor, chosen: Tensor) -> Tensor:
@@ -81,12 +90,13 @@ class Share:
 
 
 def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
-    """Agree with the other ranks on who holds how many rows; every rank must call it.
+    """Exchange the number of rows with the other ranks; every rank must call it.
 
     Args:
-        rows: how many rows this rank holds; the ranks may differ (the last batch of an epoch, labelled clips).
-        device: where the backend of the process group can work.
-        over_ranks: False for negatives and means of this rank alone.
+        rows: number of rows on this rank; ranks may differ (last batch of an epoch, labelled
+            clips).
+        device: a device that the process group supports.
+        over_ranks: False for negatives and means of this rank only.
     """
     if not over_ranks or world_size() == 1:
         return Share((rows,))
@@ -96,7 +106,9 @@ def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
 
 
 def gathered(x: Tensor) -> Tensor:
-    """``[W, ...]``: a tensor of the same shape from each of the W ranks, without gradient; every rank must call it."""
+    """Gather a tensor of equal shape from each of W ranks, ``[W, ...]``, without gradient; every
+    rank must call it.
+    """
     if world_size() == 1:
         return x.detach()[None]
     parts = x.new_empty(world_size(), *x.shape)
@@ -105,7 +117,9 @@ def gathered(x: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather forwards, reduce-scatter backwards, of parts padded to the largest."""
+    """All-gather in the forward pass, reduce-scatter in the backward pass, with parts padded to the
+    largest.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, where: Share) -> Tensor:

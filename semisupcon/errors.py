@@ -1,6 +1,7 @@
-"""What we say to a person: errors that name what was wrong, where, and what to do, in three lines at most.
+"""Errors for users: what was wrong, where, and what to do, in at most three lines.
 
-The entry points print these without a traceback and exit with status 2; anything else is a defect of ours and keeps its traceback.
+The commands print them without a traceback and exit with status 2. Other exceptions are defects of
+semisupcon and keep their traceback.
 """
 
 from collections.abc import Iterable
@@ -9,20 +10,20 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """A mistake the person at the keyboard can mend; its text is all they see."""
+    """An error that the user can fix. Commands print only its text."""
 
 
 class ConfigError(UserError):
-    """A setting, or a combination of settings, that cannot work."""
+    """An invalid setting, or an invalid combination of settings."""
 
 
 class DatasetNotFoundError(UserError):
-    """A data set, or a part of it, is not where it was looked for.
+    """A data set, or a part of it, is not at the given path.
 
     Args:
         what: the data set or file that is missing.
-        where: the path that was looked at.
-        remedy: what to do about it, as a sentence.
+        where: the path that was searched.
+        remedy: what to do, as a sentence.
     """
 
     def __init__(self, what: str, where: str | Path, remedy: str):
@@ -30,13 +31,13 @@ class DatasetNotFoundError(UserError):
 
 
 class AnnotationError(UserError):
-    """An annotation file says something we cannot read.
+    """An annotation file has content that cannot be read.
 
     Args:
         file: the file.
-        line: its line, counted from 1; None when the whole file is meant.
-        problem: what is wrong with it.
-        remedy: what to do about it, as a sentence.
+        line: line number, from 1; None for the whole file.
+        problem: what is wrong, as a sentence.
+        remedy: what to do, as a sentence.
     """
 
     def __init__(self, file: str | Path, line: int | None, problem: str, remedy: str):
@@ -45,11 +46,11 @@ class AnnotationError(UserError):
 
 
 class AudioError(UserError):
-    """An audio file that cannot be read, or is too short for what is asked of it.
+    """An audio file cannot be read, or is too short.
 
     Args:
-        message: what the user reads.
-        problem: the reason alone, for lists of files.
+        message: the whole message.
+        problem: only the reason, for lists of files.
     """
 
     def __init__(self, message: str, problem: str = ""):
@@ -62,18 +63,19 @@ class DiskError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged, unsafe, or of another model."""
+    """A checkpoint is missing, damaged, unsafe, or of another model."""
 
 
 def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The option that ``name`` was probably meant to be, or None.
+    """The option most similar to ``name``, or None.
 
-    Case, hyphens and underscores do not count. An option that begins with the name, or is its initials, comes before one that is spelt alike.
+    Case, hyphens and underscores are ignored. Options that begin with the name, or are its
+    initials, come before options with a similar spelling.
 
     Args:
-        name: what was written.
-        options: what there is; the first of equals wins.
-        cutoff: least similarity, 0 to 1, as `difflib.SequenceMatcher.ratio` gives it.
+        name: the given name.
+        options: valid options; the first of equally similar ones is returned.
+        cutoff: minimum similarity, 0 to 1, by `difflib.SequenceMatcher.ratio`.
     """
     plain: dict[str, str] = {}
     for option in options:
@@ -89,12 +91,16 @@ def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | Non
 
 
 def first_line(error: BaseException, most: int) -> str:
-    """The first line of what an exception says, at most so many letters; its type where it says nothing."""
+    """First line of an exception's text, at most ``most`` characters; the type name if there is no
+    text.
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
 
 
 def nearest(name: str, options: Iterable[str]) -> str:
-    """The sentence " Did you mean 'x'?" for the option closest to ``name``, or an empty string when none is close."""
+    """The sentence " Did you mean 'x'?" with the option most similar to ``name``; empty if none is
+    similar.
+    """
     found = closest(name, options)
     return f" Did you mean '{found}'?" if found is not None else ""
 

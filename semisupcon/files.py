@@ -1,11 +1,12 @@
-"""Files: ours complete or absent, where caches lie, which suffixes are audio, names that are no text, cells of CSV files.
+"""Files: atomic writing, cache folder, audio suffixes, paths that are not UTF-8, CSV cells.
 
-Every file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`). While it is written it lies beside its
-place as ``.NAME.PID-TOKEN.partial``; a process that is killed leaves that file, and `sweep` removes it. A command whose output exists
-already asks `semisupcon.outputs` first.
+A file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`).
+Until then it is ``.NAME.PID-TOKEN.partial`` in the same folder. A killed process leaves this file,
+and `sweep` removes it. Commands check for existing output with `semisupcon.outputs`.
 
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula. Names of files, classes and
-checkpoints come from anywhere, so such a cell gets an apostrophe before it; `plain_cell` takes it off again.
+Spreadsheets run a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a
+formula. Names of files, classes and checkpoints are untrusted, so an apostrophe is written before
+such a cell; `plain_cell` removes it.
 """
 
 import contextlib
@@ -21,13 +22,14 @@ from typing import IO, Any
 
 from semisupcon.errors import DiskError, UserError
 
-# What libsndfile decodes. The order is that of preference, where one clip lies in several formats side by side. Suffixes that other kinds of
-# files have too (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can be named one by one.
+# Formats that libsndfile decodes, in order of preference for clips with files in several formats.
+# Suffixes of other kinds of files (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can
+# be given one by one.
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".oga", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".bwf", ".wave"),
     *(".mp2", ".mp1", ".mpga", ".sph", ".nist", ".voc", ".avr", ".ircam", ".8svx", ".svx", ".paf", ".pvf", ".wve", ".xi", ".sds"),
 )
-# Audio, and video that may hold audio, which libsndfile does not decode.
+# Audio, and video that may hold audio, that libsndfile does not decode.
 OTHER_AUDIO_SUFFIXES = (
     *(".m4a", ".m4b", ".aac", ".mp4", ".wma", ".asf", ".webm", ".mka", ".mkv", ".3gp", ".amr", ".ac3", ".eac3", ".dts", ".ape", ".wv"),
     *(".tta", ".spx", ".dsf", ".dff", ".ra", ".rm"),
@@ -37,41 +39,44 @@ _FOREIGN = re.compile("[\uef80-\uefff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LEFTOVER = re.compile(
     r"\..+\.\d+(-[0-9a-f]{6})?\.partial"
-    # Version 0.1 had these spellings too: checkpoints and weights, figures, metrics and shards, the index of a packed set.
+    # Names of version 0.1: checkpoints and weights, figures, metrics and shards, index of a packed
+    # set.
     r"|\..+\.(ckpt|safetensors|json|csv|npy|npz|parquet|pcm|png|yaml)\.partial"
     r"|\.partial-.+\.png|(metrics|audio-\d{5,})\.partial"
     r"|(packed\.json|plan\.json|clips\.parquet|targets\.npy|audio-\d{5,}\.pcm\.json)\.\d+\.tmp"
 )
-# Tells apart processes of one number on several hosts, or in several containers, that share a disk.
+# Distinguishes processes with the same number on several hosts or containers that share a disk.
 _TOKEN = uuid.uuid4().hex[:6]
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# How file systems say that folders cannot be synced one by one, or not by this user.
+# Errors of file systems on which folders cannot be synced, or not by this user.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 
 
 def cache_folder() -> Path:
-    """Folder of files that can be computed again.
+    """Folder for files that can be computed again.
 
-    ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else ``~/.cache/semisupcon``. A leading ``~`` is the home folder.
+    ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else ``~/.cache/semisupcon``.
+    A leading ``~`` is expanded.
     """
     if own := os.environ.get("SEMISUPCON_CACHE"):
         return Path(os.path.expanduser(own))
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon"
-    except RuntimeError:  # The user has no home folder: nothing can be kept.
+    except RuntimeError:  # The user has no home folder, so nothing can be cached.
         return Path(os.devnull) / "semisupcon"
 
 
 def text_of(path: str | bytes | Path) -> str:
-    """A path as text that any table, hash or terminal takes: bytes that are not UTF-8 become letters of the private use area.
+    """Convert a path to valid text for tables, hashes and terminals; bytes that are not UTF-8
+    become private-use characters.
 
-    They are U+EF80 to U+EFFF for 0x80 to 0xFF. `system_path` is the way back.
+    Bytes 0x80 to 0xFF become U+EF80 to U+EFFF. `system_path` converts back.
     """
     return "".join(chr(ord(c) - 0xDC00 + 0xEF00) if "\udc80" <= c <= "\udcff" else c for c in os.fsdecode(path))
 
 
 def system_path(path: str | bytes | Path) -> bytes:
-    """The name of a file as the operating system has it, from what `text_of` gave (or from any path)."""
+    """The operating system's name of a file, from the output of `text_of` or from any path."""
     text = os.fsdecode(path)
     if _FOREIGN.search(text) and not os.path.lexists(text):
         text = _FOREIGN.sub(lambda m: chr(ord(m[0]) - 0xEF00 + 0xDC00), text)
@@ -80,17 +85,20 @@ def system_path(path: str | bytes | Path) -> bytes:
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
-    """Write a file through a library that takes a path; ``with atomic_path(path) as partial`` writes to ``partial``.
+    """Write a file atomically through a library that takes a path: ``with atomic_path(path) as
+    partial`` writes to ``partial``.
 
-    At the end of the block the partial file is synced, renamed to ``path``, and the folder is synced. An exception, a crash or a full disk
-    leaves an older file whole. Folders are made. Libraries that choose a format by the suffix need it said: the partial has another one.
+    At the end of the block, the partial file is synced and renamed to ``path``, and the folder is
+    synced. After an exception, a crash or a full disk, an older file is unchanged. Folders are
+    created. The partial file has another suffix, so give the format to libraries that derive it
+    from the suffix.
 
     Args:
-        path: of the file.
-        needed: bytes that it will hold, for the message of a full disk; 0 where that is not known.
+        path: path of the file.
+        needed: final size in bytes, for the message of a full disk; 0 if unknown.
 
     Raises:
-        DiskError: if the disk is full, read-only or broken, with the path, the reason of the operating system and the bytes needed.
+        DiskError: if the disk is full, read-only or broken, with path, reason and bytes needed.
     """
     path, partial = Path(path), partial_of(path)
     try:
@@ -107,19 +115,23 @@ def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None, needed: int = 0) -> Iterator[IO[Any]]:
-    """An open file, "w" or "wb", that appears as `atomic_path` says; raises the same."""
+    """An open file ("w" or "wb") that is written atomically, as with `atomic_path`; raises the same
+    errors.
+    """
     with atomic_path(path, needed) as partial, partial.open(mode, newline=newline) as file:
         yield file
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file as `atomic_path` says; raises the same."""
+    """Write a text file atomically, as with `atomic_path`; raises the same errors."""
     with atomic_open(path, needed=len(text)) as file:
         file.write(text)
 
 
 def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table with its header as CSV, text as `cell` gives it, as `atomic_path` says; raises the same."""
+    """Write a table with header as CSV (text by `cell`) atomically, as with `atomic_path`; raises
+    the same errors.
+    """
     with atomic_open(path, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(cells(columns))
@@ -127,7 +139,7 @@ def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, on disk."""
+    """Create a folder and its parents, and sync them."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
@@ -152,7 +164,7 @@ def sync(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: str | Path, needed: int = 0) -> Iterator[None]:
-    """Errors of the disk in the block become a DiskError that says which file or folder cannot be written, why, and the bytes ``needed``."""
+    """Convert disk errors in the block to a DiskError with path, reason and ``needed`` bytes."""
     try:
         yield
     except UserError:
@@ -173,12 +185,14 @@ def _size(path: Path) -> int:
 
 
 def amount_of(count: int) -> str:
-    """Bytes in words: ``3.1 MB``, ``0.4 kB``."""
+    """A number of bytes as text: ``3.1 MB``, ``0.4 kB``."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def _room(path: Path, needed: int, begun: int) -> str:
-    """`` It needs 3.1 MB, 0.2 MB are free.``; a size that is not known is judged by the older file, or by what was written."""
+    """`` It needs 3.1 MB, 0.2 MB are free.``; an unknown size is estimated from the older file or
+    the part written.
+    """
     amount = amount_of(needed) if needed >= begun else f"at least {amount_of(begun)}"
     try:
         place = next(folder for folder in path.parents if folder.is_dir())
@@ -190,11 +204,14 @@ def _room(path: Path, needed: int, begun: int) -> str:
 
 
 def _reason(error: Exception, path: Path) -> int | None:
-    """Why the operating system does not let us write; None if it does, and the error has another cause."""
+    """The operating system's error number if ``path`` cannot be written; None if the error has
+    another cause.
+    """
     named, partial = getattr(error, "filename", None), partial_of(path)
     if isinstance(error, OSError) and error.errno and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents)):
         return error.errno
-    # Torch, numpy and libsndfile drop the reason of a write that fails: write a little more, and see.
+    # Torch, numpy and libsndfile hide the reason of a failed write, so write a little more to get
+    # it.
     try:
         with partial.open("ab") as file:
             file.write(bytes(1 << 16))
@@ -209,41 +226,48 @@ def _reason(error: Exception, path: Path) -> int | None:
 
 
 def partial_of(path: str | Path) -> Path:
-    """Where a file lies while it is written."""
+    """Path of a file while it is written."""
     path = Path(path)
     return path.with_name(f".{path.name}.{os.getpid()}-{_TOKEN}.partial")
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """The partial files in a folder, of this version and of 0.1, sorted; none if there is no folder."""
+    """Partial files in a folder, of this version and of 0.1, sorted; empty if the folder does not
+    exist.
+    """
     return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)) if folder.is_dir() else []
 
 
 def sweep(folder: Path) -> None:
-    """Remove the partial files that killed processes have left in a folder; only for its only writer."""
+    """Remove the partial files of killed processes from a folder.
+
+    Call it only if no other process writes there.
+    """
     for partial in leftovers(folder):
         partial.unlink(missing_ok=True)
 
 
 def inside(folder: Path, name: str, what: str) -> Path:
-    """The path of a file that another file names, below its own folder.
+    """The path of a file that another file names, in the same folder or below.
 
     Raises:
-        UserError: for a name that leads out of the folder.
+        UserError: if the name leads out of the folder.
     """
     path = Path(name)
     if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise UserError(f"{what} names the file {name!r}, which lies outside its folder; it was not opened.\nIn: {folder}")
+        raise UserError(f"{what} names the file {name!r}, which is outside its folder; it was not opened.\nIn: {folder}")
     return folder / path
 
 
 def cell(value: Any) -> Any:
-    """A value for a CSV file: text that a spreadsheet would run gets an apostrophe; numbers and other values stay."""
+    """A value for a CSV file: an apostrophe is added to text that a spreadsheet would run; other
+    values are unchanged.
+    """
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) and not _is_number(value) else value
 
 
 def plain_cell(text: str) -> str:
-    """The text that `cell` was given."""
+    """The original text of a `cell`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 

@@ -1,7 +1,7 @@
-"""Layers on top of an embedding: projectors, predictors, probes, with the published widths as defaults.
+"""Heads on embeddings: projectors, predictors, probes, with the published widths as defaults.
 
-A head is made with its input width, or without it and then fitted by `Head.connect` to the encoder it will sit on; heads that answer a
-question about the data (classes, operators) also learn their output width there. Where no data will tell, `Head.complete` wants it at once.
+The input width of a head is given, or set by `Head.connect` from the encoder. Heads that predict
+classes or operators also get their output width there. For other heads, `Head.complete` needs it.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ from semisupcon.spec import Recorded
 
 
 class Head(Recorded):
-    """Base of all heads: ``[N, in_dim]`` to ``[N, out_dim]``. Subclasses write ``make(in_dim, out_dim)``.
+    """Base class of heads, ``[N, in_dim]`` to ``[N, out_dim]``.
+
+    Subclasses define ``make(in_dim, out_dim)``.
 
     Args:
         in_dim: width of the input; None until connected.
         out_dim: width of the output; None until connected.
-        hidden: widths of the layers between.
+        hidden: widths of the hidden layers.
 
     Raises:
         ConfigError: for a width below 1.
@@ -35,21 +37,23 @@ class Head(Recorded):
         self.connect()
 
     def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
-        """The layers for these widths."""
+        """Build the layers for these widths."""
         raise TypeError(f"{type(self).__name__} defines no make(in_dim, out_dim)")
 
     def connect(self, in_dim: int | None = None, out_dim: int | None = None) -> None:
-        """Tell the head its widths, or check them; the layers are built once both are known, and the widths kept in its spec.
+        """Set or check the widths.
+
+        The layers are built once both are known; the widths are stored in the spec.
 
         Raises:
-            ConfigError: when it was made for other widths.
+            ConfigError: if the head has other widths.
         """
         for side, given in (("in_dim", in_dim), ("out_dim", out_dim)):
             have = getattr(self, side)
             if given is not None and have not in (None, given):
                 other = f"has inputs of width {have}, but the embedding is {given} wide"
                 other = other if side == "in_dim" else f"has {have} outputs, but {given} are needed"
-                raise ConfigError(f"{type(self).__name__} {other}; leave {side} out to have it fitted.")
+                raise ConfigError(f"{type(self).__name__} {other}; leave {side} out to set it automatically.")
             if given is not None and have is None:
                 setattr(self, side, given)
                 self._init_args[side] = given
@@ -57,17 +61,17 @@ class Head(Recorded):
             self.net = self.make(self.in_dim, self.out_dim)
 
     def complete(self, in_dim: int, out_dim: int | None = None) -> int:
-        """Connect a projector or predictor, which must have all its layers after this: nothing else will tell it a width.
+        """Connect a projector or predictor and build all its layers.
 
         Returns:
             The width of its output.
 
         Raises:
-            ConfigError: when it was made for other widths, or does not know its output's.
+            ConfigError: if the head has other widths, or its output width is unknown.
         """
         self.connect(in_dim, out_dim)
         if self.net is None or self.out_dim is None:
-            raise ConfigError(f"{type(self).__name__} needs out_dim here: how wide its output is cannot be learned from the data.")
+            raise ConfigError(f"{type(self).__name__} needs out_dim: its output width does not follow from the data.")
         return self.out_dim
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +81,9 @@ class Head(Recorded):
 
 
 def mlp(widths: Sequence[int], bias: bool = True, norm: bool = False, norm_last: bool = False) -> nn.Sequential:
-    """Linear layers of these widths, input first, ReLU between them; batch norm before each ReLU (``norm``) and at the end (``norm_last``)."""
+    """Linear layers of these widths (input first) with ReLU between them; batch norm before each
+    ReLU (``norm``) and at the end (``norm_last``).
+    """
     layers: list[nn.Module] = []
     for i in range(1, len(widths)):
         last = i == len(widths) - 1
@@ -90,19 +96,20 @@ def mlp(widths: Sequence[int], bias: bool = True, norm: bool = False, norm_last:
 
 
 class ProjectionHead(Head):
-    """An MLP with ReLU between its layers; what contrastive losses compare.
+    """An MLP with ReLU between its layers. Contrastive losses compare its outputs.
 
-    SemiSupCon: widths 512, 128 without biases (327,680 parameters from 512-d); CLMR: 512, 64 (294,912).
+    SemiSupCon: widths 512, 128 without biases (327,680 parameters for 512-d embeddings); CLMR: 512,
+    64 (294,912).
 
     Args:
-        widths: of the layers, the last is the output.
+        widths: widths of the layers; the last one is the output.
         bias: whether the layers have biases.
         in_dim: width of the embedding; None until connected.
     """
 
     def __init__(self, widths: Sequence[int] = (512, 128), bias: bool = False, in_dim: int | None = None):
         if not widths:
-            raise ConfigError("ProjectionHead needs at least one width, that of its output; such as widths [512, 128].")
+            raise ConfigError("ProjectionHead needs at least the width of its output, such as widths [512, 128].")
         self.widths, self.bias = list(widths), bias
         super().__init__(in_dim, widths[-1], hidden=widths[:-1])
 
@@ -111,10 +118,11 @@ class ProjectionHead(Head):
 
 
 class SimCLRHead(Head):
-    """MT-SLVR's SimCLR projector: a hidden layer as wide as the embedding, ReLU, ``out_dim`` (1,257,256 parameters from 1000-d).
+    """MT-SLVR's SimCLR projector: a hidden layer as wide as the embedding, ReLU, ``out_dim``
+    (1,257,256 parameters for 1000-d).
 
     Args:
-        out_dim: 256 there.
+        out_dim: width of the output; 256 in MT-SLVR.
         in_dim: width of the embedding; None until connected.
     """
 
@@ -126,11 +134,12 @@ class SimCLRHead(Head):
 
 
 class SimSiamProjector(Head):
-    """Three linear layers, each with batch norm, ReLU after the first two (Chen and He 2021; 10,455,040 parameters from 1000-d).
+    """Three linear layers with batch norm, ReLU after the first two (Chen and He 2021; 10,455,040
+    parameters for 1000-d).
 
     Args:
         out_dim: width of all layers; 2048 in the paper and in MT-SLVR.
-        layers: how many; 3 there, 2 on small images.
+        layers: number of layers; 3 in the paper, 2 for small images.
         in_dim: width of the embedding; None until connected.
     """
 
@@ -145,7 +154,8 @@ class SimSiamProjector(Head):
 
 
 class Predictor(Head):
-    """A bottleneck with batch norm and ReLU, back to the input's width: SimSiam's and BYOL's predictor (2,100,736 parameters at 2048).
+    """Predictor of SimSiam and BYOL: bottleneck with batch norm and ReLU, output as wide as the
+    input (2,100,736 parameters at 2048).
 
     Args:
         hidden: width of the bottleneck; 512 in SimSiam.
@@ -166,14 +176,15 @@ class Predictor(Head):
 
 
 class COLAHead(Head):
-    """COLA's projection for the bilinear similarity: Linear, LayerNorm, tanh (Saeed et al. 2021; 656,896 parameters from 1280-d).
+    """COLA's projection for the bilinear similarity: Linear, LayerNorm, tanh (Saeed et al. 2021;
+    656,896 parameters for 1280-d).
 
-    Its cosine similarity follows the linear layer alone: `LinearHead`.
+    COLA's cosine similarity uses only the linear layer: `LinearHead`.
 
     Args:
-        out_dim: 512 there.
-        bias: of the linear layer; the JAX port has none.
-        epsilon: of the LayerNorm: 1e-3 in the TensorFlow original, 1e-6 in the JAX port.
+        out_dim: width of the output; 512 in COLA.
+        bias: whether the linear layer has biases; the JAX port has none.
+        epsilon: epsilon of the LayerNorm: 1e-3 in the TensorFlow original, 1e-6 in the JAX port.
         in_dim: width of the embedding; None until connected.
     """
 
@@ -186,11 +197,12 @@ class COLAHead(Head):
 
 
 class AugmentationPredictor(Head):
-    """MT-SLVR's prediction head: batch norm and ReLU after each hidden layer (274,535 parameters from 1000-d for 7 operators).
+    """MT-SLVR's prediction head: batch norm and ReLU after each hidden layer (274,535 parameters
+    for 1000-d, 7 operators).
 
     Args:
-        widths: of the hidden layers.
-        out_dim: operators, or parameters, to predict; None until connected.
+        widths: widths of the hidden layers.
+        out_dim: number of operators or parameters to predict; None until connected.
         in_dim: width of the embedding; None until connected.
     """
 
@@ -206,8 +218,8 @@ class LinearHead(Head):
     """One linear layer: the linear probe.
 
     Args:
-        out_dim: classes; None until connected.
-        bias: SemiSupCon's probes have none.
+        out_dim: number of classes; None until connected.
+        bias: whether the layer has biases; SemiSupCon's probes have none.
         in_dim: width of the embedding; None until connected.
     """
 
@@ -223,9 +235,9 @@ class MLPHead(Head):
     """One hidden layer with ReLU: the MLP probe.
 
     Args:
-        out_dim: classes; None until connected.
+        out_dim: number of classes; None until connected.
         hidden: width of the hidden layer; 512 in SemiSupCon and CLMR.
-        bias: SemiSupCon's probes have none.
+        bias: whether the layers have biases; SemiSupCon's probes have none.
         in_dim: width of the embedding; None until connected.
     """
 

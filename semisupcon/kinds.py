@@ -1,6 +1,8 @@
-"""The kinds of label, with the loss, activation, decisions, metrics and chance level of each; and what is averaged over segments.
+"""Label kinds with loss, activation, decisions, metrics and chance level; ways to aggregate over
+segments.
 
-The metrics are computed in `semisupcon.probing.scores.metrics`. Losses of regression compare standardised values.
+Metrics are computed in `semisupcon.probing.scores.metrics`. Regression losses compare standardised
+values.
 """
 
 from collections.abc import Callable
@@ -12,22 +14,25 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-# What a probe averages over the segments of a track.
+# What a probe averages over the segments of a clip.
 AGGREGATIONS = ("embedding", "logit", "probability", "vote")
 
 
 @dataclass(frozen=True)
 class LabelKind:
-    """What follows from the kind of label. N rows, C classes or values.
+    """Properties of a label kind. N rows, C classes or values.
 
     Attributes:
-        loss: outputs ``[N, C]`` (logits, or standardised values) and targets ``[N, C]`` to their mean loss; one of the losses of PyTorch.
-        loss_and_gradient: the same on NumPy arrays, and its gradient in the outputs ``[N, C]``.
-        activation: outputs to probabilities; values stay as they are.
-        decisions: logits ``[N, C]`` to answers of 0 and 1 ``[N, C]``; None for values.
-        metrics: names of the metrics, the main one first. ``mirex_weighted`` needs musical keys as classes.
-        shown: beginnings of the names of metrics that tables of results show.
-        chance: the main metric of the best answer that ignores the audio; None where it depends on the class frequencies.
+        loss: PyTorch loss: outputs ``[N, C]`` (logits or standardised values), targets ``[N, C]``
+            -> mean loss.
+        loss_and_gradient: the same on NumPy arrays, with the gradient for the outputs ``[N, C]``.
+        activation: outputs -> probabilities; values are unchanged.
+        decisions: logits ``[N, C]`` -> decisions 0 or 1 ``[N, C]``; None for values.
+        metrics: names of the metrics, the main one first. ``mirex_weighted`` needs musical keys as
+            classes.
+        shown: prefixes of the metric names that tables of results show.
+        chance: main metric of the best prediction without audio; None if it depends on the class
+            frequencies.
     """
 
     loss: Callable[..., "Tensor"]
@@ -40,11 +45,11 @@ class LabelKind:
 
     @property
     def main(self) -> str:
-        """The main metric, unless the data set names another."""
+        """The main metric, unless the data set gives another one."""
         return self.metrics[0]
 
     def losses(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """The loss of every row ``[N]``."""
+        """The loss of each row, ``[N]``."""
         each = self.loss(outputs, targets, reduction="none")
         return each.mean(dim=1) if each.ndim > 1 else each
 

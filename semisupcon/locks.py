@@ -1,9 +1,12 @@
-"""Locks on files and folders, so that no two processes write to one place at the same time.
+"""Locks on files and folders: only one process writes to a place at a time.
 
-The lock is a POSIX record lock (``fcntl.lockf``) on a hidden file: the kernel drops it when its process ends, however it ends, and the network
-file systems that have locks (NFS with lockd, or version 4) keep it between hosts. Processes that are forked do not inherit it. The file says who
-holds the lock (process, host, start), is removed at the end, and means nothing when a killed process leaves it behind. On file systems without
-locks the text of the file has to do: another process that still runs on this host is refused, and a process of another host is warned of.
+The lock is a POSIX record lock (``fcntl.lockf``) on a hidden file. The kernel releases it when the
+process ends for any reason; network file systems with locks (NFS with lockd, or version 4) hold it
+across hosts. Forked processes do not inherit it. The file has the holder (process, host, start) and
+is removed at the end. A file left by a killed process has no effect.
+
+On file systems without locks, only the content of the file is used: if its process still runs on
+this host, the lock is refused; for a process on another host, a warning is logged.
 """
 
 import contextlib
@@ -23,14 +26,14 @@ from semisupcon.files import make_folders
 
 try:
     import fcntl
-except ImportError:  # Windows: only the text of the file
+except ImportError:  # on Windows, only the content of the file is used
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"  # in a folder; `.NAME.lock` beside a file
 _BUSY = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _EVERY = 0.05  # seconds between two attempts
-# What this process holds, device and inode, and the thread that does: record locks do not hold between threads.
+# (device, inode) of the locks of this process -> thread: record locks do not work between threads.
 _held: dict[tuple[int, int], int] = {}
 _one_thread = threading.Lock()
 log = logging.getLogger(__name__)
@@ -38,16 +41,17 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def folder_lock(folder: str | Path, what: str, remedy: str, wait: float = 0.0) -> Iterator[None]:
-    """Be the only process that writes into a folder, which is made and, if it is still empty at the end, removed again.
+    """Lock a folder for writing. It is created, and removed if it is empty at the end.
 
     Args:
-        folder: to write into.
-        what: the work, such as "run" or "pack", for the message.
-        remedy: what else one could do than wait, such as "give another --out".
-        wait: seconds to wait for another process to end.
+        folder: folder to lock.
+        what: kind of work for the message, such as "run" or "pack".
+        remedy: alternative to waiting for the message, such as "give another --out".
+        wait: seconds to wait for another process.
 
     Raises:
-        UserError: if another process (or thread) holds the lock, saying which; or if the folder cannot be written to.
+        UserError: if another process (or thread) holds the lock, with its number; or if the folder
+            is not writable.
     """
     folder = Path(folder)
     with _lock(folder, folder / LOCK, what, remedy, wait):
@@ -56,7 +60,7 @@ def folder_lock(folder: str | Path, what: str, remedy: str, wait: float = 0.0) -
 
 @contextlib.contextmanager
 def file_lock(path: str | Path, what: str, remedy: str, wait: float = 0.0) -> Iterator[None]:
-    """Be the only process that writes one file; arguments and errors as `folder_lock`."""
+    """Lock one file for writing; arguments and errors as in `folder_lock`."""
     path = Path(path)
     with _lock(path, path.with_name(f".{path.name}.lock"), what, remedy, wait):
         yield
@@ -65,7 +69,8 @@ def file_lock(path: str | Path, what: str, remedy: str, wait: float = 0.0) -> It
 @contextlib.contextmanager
 def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Iterator[None]:
     present = _key_of(file)
-    if present is not None and _held.get(present) == threading.get_ident():  # This work is a part of that which holds it.
+    # The same thread already holds the lock.
+    if present is not None and _held.get(present) == threading.get_ident():
         yield
         return
     made = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
@@ -79,7 +84,7 @@ def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Itera
             except OSError as error:
                 raise UserError(f"{place} cannot be written: {error.strerror}.") from error
             if descriptor is None and time.monotonic() >= until:
-                raise UserError(f"{place} is in use by another {what}{_told(holder)}.\nWait until that one has ended, or {remedy}.")
+                raise UserError(f"{place} is in use by another {what}{_told(holder)}.\nWait until it has ended, or {remedy}.")
             if descriptor is None:
                 time.sleep(_EVERY)
         key = _key(os.fstat(descriptor))
@@ -94,13 +99,14 @@ def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Itera
         if descriptor is not None:
             os.close(descriptor)
         for folder in made:
-            with contextlib.suppress(OSError):  # Not empty, or of somebody else by now.
+            with contextlib.suppress(OSError):  # Not empty, or now used by another process.
                 folder.rmdir()
 
 
 def _take(file: Path) -> tuple[int | None, dict]:
-    """The descriptor of the locked file, or None and what the file says of the process that holds it."""
-    # Closing any descriptor of a file drops all record locks that this process has on it, so it is not opened again.
+    """The descriptor of the locked file; or None with the file's information on the holder."""
+    # Closing any descriptor of a file releases all record locks of this process on it, so do not
+    # open it again.
     if _key_of(file) in _held:
         return None, _me()
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
@@ -110,11 +116,11 @@ def _take(file: Path) -> tuple[int | None, dict]:
             os.close(descriptor)
             return None, holder
         key = _key(os.fstat(descriptor))
-        # The one before removes the file when it ends; a lock on a removed file would keep nobody out.
+        # The previous holder may have removed the file; a lock on a removed file has no effect.
         if _key_of(file) != key:
             os.close(descriptor)
             return _take(file)
-        with contextlib.suppress(OSError):  # A full disk: the lock holds without the text.
+        with contextlib.suppress(OSError):  # Disk full: the lock works without content.
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(_me()).encode(), 0)
     except OSError:
@@ -167,14 +173,14 @@ def _read(descriptor: int) -> dict:
 
 
 def _told(holder: dict) -> str:
-    """``: process 12 on HOST, since TIME``, as far as it is known."""
+    """``: process 12 on HOST, since TIME``; unknown parts are omitted."""
     parts = [f"process {holder['pid']}" if holder.get("pid") else "", f"on {holder['host']}" if holder.get("host") else ""]
     told = " ".join(filter(None, parts)) + (f", since {holder['since']}" if holder.get("since") else "")
     return f": {told}" if told else ""
 
 
 def _key_of(file: Path) -> tuple[int, int] | None:
-    """Device and inode of the file that has this name now."""
+    """Device and inode of the current file with this name; None if there is none."""
     try:
         return _key(file.stat())
     except OSError:

@@ -1,21 +1,23 @@
-"""Memory of the process on a CPU: what is freed is kept for the next step."""
+"""Memory allocation on a CPU: reuse freed memory."""
 
 import ctypes
 import os
 import sys
 
-M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of malloc.h
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # constants of malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to hand out freed memory again, instead of returning each large block to the system and asking for it anew.
+    """Make the C library reuse freed memory, instead of returning large blocks to the system and
+    requesting them again.
 
-    Activations are such blocks, and a fresh one costs a page fault for every 4 KiB: up to half of the time of a step of SampleCNN. In return the
-    process grows, up to twice as large; ``SEMISUPCON_KEEP_MEMORY=0`` in the environment leaves everything as it is. Not for processes that train
-    on a GPU, whose blocks are few.
+    Activations are large blocks, and a new block costs a page fault per 4 KiB: up to half of the
+    time of a SampleCNN step. In return, the process becomes up to twice as large.
+    ``SEMISUPCON_KEEP_MEMORY=0`` in the environment disables it. Not useful for training on a GPU,
+    which allocates few such blocks.
 
     Returns:
-        Whether it was done: only glibc (Linux) knows how.
+        Whether it was set; only glibc (Linux) supports it.
     """
     if not sys.platform.startswith("linux") or os.environ.get("SEMISUPCON_KEEP_MEMORY") == "0":
         return False

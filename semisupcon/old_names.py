@@ -1,12 +1,14 @@
 """Module names of version 0.1, which still work in this release.
 
-Version 0.2 moved many modules. An import of an old name gives the module of the new name, and a DeprecationWarning that names it. Both
-names then stand for the same module object, so classes, pickles and patches agree. The next release removes the old names.
+Version 0.2 moved many modules. Importing an old name gives the module of the new name, with a
+DeprecationWarning. Both names refer to the same module object, so classes, pickles and patches
+agree. The next release removes the old names.
 
-Three old modules are packages now and need no entry: ``semisupcon.data.packed``, ``semisupcon.probing.report`` and
-``semisupcon.probing.studies`` export the names that the modules had. ``semisupcon.probing.methods`` is a package as well; its table of
-methods is in ``semisupcon.probing.methods.by_name``. ``semisupcon.probing.svg`` gives ``semisupcon.plots``, whose functions have other
-names: ``draw_*`` and ``svg_text``.
+Three old modules are packages now and have no entry: ``semisupcon.data.packed``,
+``semisupcon.probing.report`` and ``semisupcon.probing.studies`` export the names that the modules
+had. ``semisupcon.probing.methods`` is also a package; its table of methods is in
+``semisupcon.probing.methods.by_name``. ``semisupcon.probing.svg`` gives ``semisupcon.plots``, with
+other function names: ``draw_*`` and ``svg_text``.
 """
 
 import importlib
@@ -109,7 +111,7 @@ OLD_MODULES: dict[str, str] = {
 
 
 class _Alias(Loader):
-    """Loads the module of the new name in place of the old one."""
+    """Loads the module of the new name instead of the old one."""
 
     def __init__(self, new: str):
         self.new = new
@@ -120,14 +122,14 @@ class _Alias(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.spec  # The import system has replaced it by the spec of the old name.
+        module.__spec__ = self.spec  # Undo the import system's change to the spec of the old name.
 
 
 class OldNames(MetaPathFinder):
     """Finds the modules of `OLD_MODULES`."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The spec of an old name; None for every other name."""
+        """The spec of an old name; None for other names."""
         new = OLD_MODULES.get(fullname)
         if new is None:
             return None
@@ -136,7 +138,7 @@ class OldNames(MetaPathFinder):
 
 
 def accept_old_names() -> None:
-    """Let old names be imported. A second call changes nothing."""
+    """Enable imports of old names. A second call has no effect."""
     if not any(isinstance(finder, OldNames) for finder in sys.meta_path):
-        # First, because the usual finder would find the submodules of an old package and load them a second time.
+        # First in the list: the usual finder would load the submodules of an old package again.
         sys.meta_path.insert(0, OldNames())

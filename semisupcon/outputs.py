@@ -1,4 +1,6 @@
-"""Outputs of commands: nothing of others is overwritten unasked, and what cannot be written is told before the work begins."""
+"""Checks of command outputs: refuse to overwrite files, and detect unwritable places before the
+work begins.
+"""
 
 import contextlib
 import os
@@ -13,45 +15,46 @@ def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = 
     """Refuse to replace files that exist.
 
     Args:
-        paths: files that are going to be written.
-        overwrite: what the user said with ``--overwrite``.
-        option: the option that names the output, for the message.
+        paths: files to be written.
+        overwrite: value of ``--overwrite``.
+        option: name of the output option, for the message.
 
     Raises:
-        UserError: naming the first that exists, and how many more do.
+        UserError: with the first existing file and the number of others.
     """
     existing = [] if overwrite else [path for path in map(Path, paths) if os.path.lexists(path)]
     if existing:
         more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UserError(
-            f"{existing[0]} exists already{more}; nothing was written.\nGive another {option}, or --overwrite to replace what is there."
+            f"{existing[0]} exists already{more}; nothing was written.\nGive another {option}, or --overwrite to replace existing files."
         )
 
 
 def check_writable(path: str | Path, option: str = "--out") -> None:
-    """See whether a file can be written, by writing one beside it; nothing is left behind.
+    """Check that a file can be written, by writing a temporary file beside it.
 
     Raises:
-        UserError: if ``path`` is a folder, or its folder cannot be made or written, with the reason of the operating system.
+        UserError: if ``path`` is a folder, or its folder cannot be created or written, with the
+            reason.
     """
     if os.path.isdir(path):
-        raise UserError(f"{option} must name a file, and {path} is a folder.")
+        raise UserError(f"{option} must be a file, but {path} is a folder.")
     if problem := _why_not(Path(path)):
         raise UserError(f"{option}: {path} cannot be written: {problem}.")
 
 
 def check_folder(folder: str | Path, option: str = "--out") -> None:
-    """See whether a folder can be made and written; nothing is left behind.
+    """Check that a folder can be created and written; nothing is left behind.
 
     Raises:
-        UserError: if it cannot, with the reason of the operating system.
+        UserError: if not, with the reason.
     """
     if problem := _why_not(Path(folder) / "file"):
-        raise UserError(f"{option} names a folder, and none can be made at {folder}: {problem}.")
+        raise UserError(f"{option} must be a folder, but it cannot be created: {folder}: {problem}.")
 
 
 def _why_not(path: Path) -> str | None:
-    """Why a file cannot be written, found out by writing one beside it; None if it can."""
+    """The reason why a file cannot be written, found by writing one beside it; None if it can."""
     missing = [place for place in path.parents if not place.exists()]
     for place in path.parents:
         if place.exists() and not place.is_dir():
@@ -75,10 +78,10 @@ def _why_not(path: Path) -> str | None:
 
 
 def check_writable_folder(folder: Path, remedy: str) -> None:
-    """See whether a folder can be made and files written into it; nothing is left behind.
+    """Check that a folder can be created and files written into it; nothing is left behind.
 
     Raises:
-        UserError: with the reason of the operating system and the remedy.
+        UserError: if not, with the reason and the remedy.
     """
     missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
     try:

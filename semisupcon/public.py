@@ -1,7 +1,8 @@
 """The classes and functions of this package that a file may name, by public name.
 
-A checkpoint, an export or a head is data from elsewhere. What it names is looked up here and nowhere else, so no string in a file
-can reach another class, a function or a module. The table holds modules as text: only the one that is asked for is imported.
+Checkpoints, exports and heads are untrusted data. Names in them are looked up only here, so no
+string in a file can reach another class, function or module. The table has module names as text, so
+only the needed module is imported.
 """
 
 import importlib
@@ -44,7 +45,7 @@ _MODULES = {
 }
 CLASSES: dict[str, str] = {name: module for module, names in _MODULES.items() for name in names}
 
-# Functions that checkpoints of version 0.1 name. Since then a target stores the values of its function.
+# Functions named in checkpoints of version 0.1. Now a target stores the values of its function.
 FUNCTIONS = {
     "semisupcon.data.annotations.keys.key_similarity": "semisupcon.datasets.keys.key_similarity",
     "semisupcon.data.annotations.keys.pitch_class_similarity": "semisupcon.datasets.keys.pitch_class_similarity",
@@ -52,62 +53,69 @@ FUNCTIONS = {
 
 
 def public_name(cls: type) -> str | None:
-    """The public name of a class of this package, or None for any other class."""
+    """Public name of a class of this package; None for any other class."""
     return cls.__name__ if CLASSES.get(cls.__name__) == cls.__module__ and "." not in cls.__qualname__ else None
 
 
 def is_ours(path: str) -> bool:
-    """Whether a name in a file means something of this package: a bare name, or an import path that begins with the package."""
+    """Whether a name in a file refers to this package: a name without dots, or an import path in
+    the package.
+    """
     return "." not in path or path.partition(".")[0] == PACKAGE
 
 
 def public_class(path: str) -> type:
-    """The class of a public name. Import paths, as version 0.1 stored them, are looked up by their last part.
+    """The class with a public name.
+
+    Import paths (stored by version 0.1) are looked up by their last part.
 
     Raises:
-        CheckpointError: for a name that is not in the table; nothing is imported.
+        CheckpointError: if the name is not in the table; nothing is imported.
     """
     name = path.rpartition(".")[2]
     if name not in CLASSES:
-        raise CheckpointError(f"The file asks for {path!r}, which is no public class of this version of {PACKAGE}; nothing was imported.")
+        raise CheckpointError(f"The file names {path!r}, which is not a public class of this version of {PACKAGE}; nothing was imported.")
     return getattr(importlib.import_module(CLASSES[name]), name)
 
 
 def trusted_roots(trust: Any) -> tuple[str, ...]:
-    """Modules outside this package whose classes a file may name, as given with ``--trust``.
+    """Check and return the modules given with ``--trust``, whose classes a file may name.
 
     Raises:
-        CheckpointError: for what is no module name, and for this package: its public classes need no trust, and the rest gets none.
+        CheckpointError: for an invalid module name, or for this package: its public classes need no
+            trust, and other objects cannot be trusted.
     """
     roots = (trust,) if isinstance(trust, str) else tuple(trust)
     for root in roots:
         if not isinstance(root, str) or not all(part.isidentifier() for part in root.split(".")):
-            raise CheckpointError(f"--trust takes the names of modules, such as my_package.encoders; got {root!r}.")
+            raise CheckpointError(f"--trust takes names of modules, such as my_package.encoders; got {root!r}.")
         if root.partition(".")[0] == PACKAGE:
             raise CheckpointError(
-                f"--trust names modules outside {PACKAGE}, got '{root}'.\n"
-                f"A file may name the public classes of {PACKAGE} without it, and nothing else of it."
+                f"--trust takes modules outside {PACKAGE}, got '{root}'.\n"
+                f"A file may name the public classes of {PACKAGE} without --trust, and no other objects of it."
             )
     return roots
 
 
 def lies_in(path: str, roots: tuple[str, ...]) -> bool:
-    """Whether an import path lies below one of these modules."""
+    """Whether an import path is inside one of these modules."""
     return any(path.startswith(f"{root}.") for root in roots)
 
 
 def trusted_object(path: str, trust: Any) -> Any:
     """The class or function at an import path outside this package.
 
-    The object must also be *defined* in a trusted module: a trusted module may import others, whose contents are not trusted with it.
+    The object must also be *defined* in a trusted module: objects that a trusted module imports are
+    not trusted.
 
     Raises:
-        CheckpointError: for a path outside ``trust``, before anything is imported; for one that cannot be imported, or leads elsewhere.
+        CheckpointError: for a path outside ``trust`` (before any import), or one that cannot be
+            imported or is defined elsewhere.
     """
     roots = trusted_roots(trust)
     if is_ours(path) or not lies_in(path, roots) or not all(part.isidentifier() for part in path.split(".")):
         raise CheckpointError(
-            f"The file asks for {path!r}, which lies outside {PACKAGE}.\n"
+            f"The file names {path!r}, which is outside {PACKAGE}.\n"
             f"If you know and trust it, allow its module with --trust; nothing was imported."
         )
     parts = path.split(".")
@@ -118,12 +126,12 @@ def trusted_object(path: str, trust: Any) -> Any:
         except ModuleNotFoundError as error:
             if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
                 continue
-            raise CheckpointError(f"The file asks for {path!r}, whose module needs {error.name}, which is not installed.") from error
+            raise CheckpointError(f"The file names {path!r}, whose module needs {error.name}, which is not installed.") from error
         for name in parts[cut:]:
             found = getattr(found, name, None)
         if found is None:
             break
         if not lies_in(f"{getattr(found, '__module__', None)}.", roots):
-            raise CheckpointError(f"The file asks for {path!r}, which is defined in {getattr(found, '__module__', None)}, outside --trust.")
+            raise CheckpointError(f"The file names {path!r}, which is defined in {getattr(found, '__module__', None)}, outside --trust.")
         return found
-    raise CheckpointError(f"The file asks for {path!r}, which cannot be imported.")
+    raise CheckpointError(f"The file names {path!r}, which cannot be imported.")

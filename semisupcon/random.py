@@ -1,8 +1,10 @@
 """Randomness without state: every draw is a function of (seed, pass, clip, view, operator).
 
-A *key* is an int64 that stands for one view of one clip in one pass over its source. Its low 8 bits hold the view, so that draws shared by
-all views of a clip use `clip_key(key)`. Nothing here reads or moves a global generator; the same key gives the same numbers on CPU and GPU,
-for any batch size, worker count or rank, and after a resume. The hash is the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+A *key* is an int64 that stands for one view of one clip in one pass over its source. Its low 8 bits
+hold the view, so that draws shared by all views of a clip use `clip_key(key)`. Nothing here reads
+or moves a global generator; the same key gives the same numbers on CPU and GPU, for any batch size,
+worker count or rank, and after a resume. The hash is the finaliser of SplitMix64 (Steele, Lea and
+Flood 2014).
 """
 
 import hashlib
@@ -49,7 +51,9 @@ def _mix_on_cpu(x: Tensor) -> Tensor:
 
 
 def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:
-    """A new key of the same shape for a named purpose; ``parts`` are operator names, positions, seeds or int64 tensors."""
+    """A new key of the same shape for a named purpose; ``parts`` are operator names, positions,
+    seeds or int64 tensors.
+    """
     for part in parts:
         value = stable_hash(part) if isinstance(part, str) else part
         key = mix((key ^ value) + _GOLDEN)
@@ -57,7 +61,8 @@ def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:
 
 
 def make_keys(seed: int, passes: Tensor, clips: Tensor, views: int) -> Tensor:
-    """Keys ``[B, V]`` of the views of clips ``[B]`` (their stable hashes), each in its pass ``[B]`` over its source.
+    """Keys ``[B, V]`` of the views of clips ``[B]`` (their stable hashes), each in its pass ``[B]``
+    over its source.
 
     Raises:
         ValueError: if there are more than 256 views.
@@ -84,7 +89,9 @@ def _stream(key: Tensor, name: int | str, n: int) -> Tensor:
 
 
 def uniform(key: Tensor, name: int | str, n: int = 1) -> Tensor:
-    """Float32 draws in [0, 1) of shape ``[*key.shape, n]``, 24 bits each, from the stream ``name`` of every key."""
+    """Float32 draws in [0, 1) of shape ``[*key.shape, n]``, 24 bits each, from the stream ``name``
+    of every key.
+    """
     return _shift_right(_stream(key, name, n), 40).float() / (1 << 24)
 
 
@@ -96,7 +103,8 @@ def uniform_between(key: Tensor, name: int | str, low: float, high: float) -> Te
 def integers(key: Tensor, name: int | str, low: int | Tensor, high: int | Tensor) -> Tensor:
     """One int64 draw in low..high inclusive a key, of the key's shape.
 
-    Bounds are numbers, or tensors of that shape. The bias of the modulo is below 2^-30 for ranges under 2^32.
+    Bounds are numbers, or tensors of that shape. The bias of the modulo is below 2^-30 for ranges
+    under 2^32.
     """
     return low + _shift_right(_stream(key, name, 1)[..., 0], 1) % (high - low + 1)
 

@@ -1,6 +1,7 @@
-"""The YAML files that come with the project, found by name: ``--config pretrain_ssl --config small/pretrain_ssl``.
+"""The YAML files of the project, found by name: ``--config pretrain_ssl --config
+small/pretrain_ssl``.
 
-They are the folder ``config/`` of a clone; an installed package has a copy of it at ``semisupcon/config``.
+They are in ``config/`` of a clone; an installed package has a copy in ``semisupcon/config``.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,12 @@ from semisupcon.errors import ConfigError, nearest
 
 _PACKAGE = Path(__file__).resolve().parent
 SUFFIXES = (".yaml", ".yml")
-PRETRAINING = ("pretraining", "overlays")  # folders where `pretrain`, `pack` and `hear` look
+PRETRAINING = ("pretraining", "overlays")  # folders for `pretrain`, `pack` and `hear`
 PROBING = ("probing",)
 
 
 def recipes_folder() -> Path:
-    """The folder of recipes: of the installed package, or of the clone."""
+    """The folder of recipes, of the installed package or of the clone."""
     installed = _PACKAGE / "config"
     return installed if installed.is_dir() else _PACKAGE.parent / "config"
 
@@ -28,12 +29,12 @@ def recipe_names(folders: Sequence[str]) -> list[str]:
 
 
 def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path:
-    """The file of a ``--config``: a path, or the name of a recipe.
+    """The file for a ``--config``: a path, or the name of a recipe.
 
-    A file of that path wins. ``config/...`` is also found from other working directories.
+    An existing file comes first. ``config/...`` is also found from other working directories.
 
     Args:
-        given: what the user gave.
+        given: value of the option.
         folders: folders of ``config/`` whose recipes may be given by name.
 
     Raises:
@@ -49,7 +50,7 @@ def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path
             if candidate.is_file() and candidate.suffix in SUFFIXES:
                 return candidate
     if path.suffix in SUFFIXES:
-        return path  # Reading it says that it is not there.
+        return path  # Reading it will report that it does not exist.
     raise ConfigError(
         f"--config {given} is neither a file nor the name of a recipe."
         f"{nearest(str(given), recipe_names(folders))}\nRecipes: {', '.join(recipe_names(folders[:1]))}."

@@ -1,8 +1,9 @@
-"""How a module is written into a file and built again: its public name and its arguments, as plain types.
+"""Specs: a module as its public name and arguments (plain types), and back.
 
-A subclass of `Recorded` remembers the arguments it was constructed with. `spec_of` turns it, and the modules among its arguments, into a
-nested dictionary ``{"class_path": ..., "init_args": {...}}`` for checkpoints and JSON. `build` makes the module again: classes of this
-package are looked up by public name (`semisupcon.public`), classes outside it need trust, functions are never named.
+A subclass of `Recorded` stores its constructor arguments. `spec_of` converts it, and the modules
+among its arguments, to a nested dictionary ``{"class_path": ..., "init_args": {...}}`` for
+checkpoints and JSON. `build` builds the module again: classes of this package are looked up by
+public name (`semisupcon.public`), other classes need trust, and functions cannot be named.
 """
 
 import functools
@@ -16,18 +17,20 @@ from torch import nn
 from semisupcon.errors import CheckpointError, ConfigError, UserError, first_line
 from semisupcon.public import CLASSES, FUNCTIONS, PACKAGE, is_ours, public_class, public_name, trusted_object, trusted_roots
 
-OPTIONAL = ("timm",)  # imported where they are used, and not among the packages that `pip install .` brings
+OPTIONAL = ("timm",)  # imported where they are used; not installed by `pip install .`
 
 
 class Recorded(nn.Module):
-    """A module that remembers how it was made; every encoder, front end, head, transform, target and criterion is one."""
+    """A module that stores its constructor arguments: base class of encoders, front ends, heads,
+    transforms, targets, criteria.
+    """
 
     _init_args: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            # Replaced on purpose, by one of the same signature.
+            # Replaced by a wrapper with the same signature.
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
 
@@ -36,7 +39,8 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def wrapper(self: Recorded, *args: Any, **kwargs: Any) -> None:
-        # The outermost constructor is the one to call again; those of base classes run inside it. Binding complains of wrong arguments.
+        # Only the outermost constructor is recorded; those of base classes run inside it. bind()
+        # raises an error for wrong arguments.
         if "_init_args" not in self.__dict__:
             bound = signature.bind(self, *args, **kwargs).arguments
             variadic = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
@@ -50,15 +54,15 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def class_path(cls: type) -> str:
-    """How files name a class: the public name of one of ours, the import path of any other."""
+    """Name of a class in files: public name for classes of this package, else import path."""
     return public_name(cls) or f"{cls.__module__}.{cls.__qualname__}"
 
 
 def spec_of(value: Any) -> Any:
-    """The plain form of a module or argument.
+    """Convert a module or argument to plain types.
 
     Raises:
-        TypeError: for an object that is neither a `Recorded` module nor made of plain types.
+        TypeError: if the object is neither a `Recorded` module nor of plain types.
     """
     if isinstance(value, Recorded):
         return {"class_path": class_path(type(value)), "init_args": {k: spec_of(v) for k, v in getattr(value, "_init_args", {}).items()}}
@@ -70,11 +74,13 @@ def spec_of(value: Any) -> Any:
         return {str(k): spec_of(v) for k, v in value.items()}
     if isinstance(value, Sequence):
         return [spec_of(v) for v in value]
-    raise TypeError(f"{type(value).__name__} cannot be written down as plain types; make it a Recorded module")
+    raise TypeError(f"{type(value).__name__} cannot be converted to plain types; make it a Recorded module")
 
 
 def with_modules(spec: Any) -> Any:
-    """The spec with import paths in place of public names, as version 0.1 wrote it; fingerprints of encoders are taken of this form."""
+    """The spec with import paths instead of public names, as in version 0.1; used for encoder
+    fingerprints.
+    """
     if isinstance(spec, Mapping):
         spec = {k: with_modules(v) for k, v in spec.items()}
         name = spec.get("class_path")
@@ -83,7 +89,10 @@ def with_modules(spec: Any) -> Any:
 
 
 def remake(value: Any) -> Any:
-    """A module made anew from the arguments of a living one, with new weights. No name is looked up."""
+    """Build a module again from the arguments of an instance, with new weights.
+
+    No name is looked up.
+    """
     if isinstance(value, Recorded):
         return type(value)(**{k: remake(v) for k, v in getattr(value, "_init_args", {}).items()})
     if isinstance(value, Mapping):
@@ -92,16 +101,16 @@ def remake(value: Any) -> Any:
 
 
 def build(spec: Any, trust: Sequence[str] = ()) -> Any:
-    """Make again what `spec_of` wrote down.
+    """Build a module from its spec.
 
     Args:
-        spec: a nested dictionary of class names and arguments.
+        spec: output of `spec_of`.
         trust: modules outside this package whose classes (and functions) may be imported.
 
     Raises:
-        CheckpointError: for a class that is neither public nor trusted, before anything is imported; for one that is no `Recorded` class;
-            for arguments from which it cannot be made.
-        ConfigError: for a module that needs a package that is not installed.
+        CheckpointError: for a class that is neither public nor trusted (before any import), is not
+            a `Recorded` class, or does not accept the arguments.
+        ConfigError: if a module needs a package that is not installed.
     """
     if isinstance(spec, Mapping):
         if set(spec) == {"class_path", "init_args"}:
@@ -115,9 +124,10 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
 def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
     cls = _class(path, trust)
     if not isinstance(init_args, Mapping) or not all(isinstance(name, str) for name in init_args):
-        raise CheckpointError(f"The file gives {path} no dictionary of arguments but {type(init_args).__name__}.")
+        raise CheckpointError(f"The arguments of {path} in the file must be a dictionary, got {type(init_args).__name__}.")
     arguments = {k: build(v, trust) for k, v in init_args.items()}
-    for name in getattr(cls, "import_paths", ()):  # Arguments that a configuration may give as the import path of a function.
+    # Arguments that may be the import path of a function.
+    for name in getattr(cls, "import_paths", ()):
         if isinstance(arguments.get(name), str):
             arguments[name] = _function(arguments[name], trust)
     try:
@@ -129,22 +139,22 @@ def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
         if package not in OPTIONAL:
             raise
         raise ConfigError(f"{cls.__name__} needs {package}, which is not installed: pip install {package}.") from error
-    except Exception as error:  # The arguments are a stranger's: any type, any size.
-        raise CheckpointError(f"{path} cannot be built from what the file says: {first_line(error, 300)}") from error
+    except Exception as error:  # Untrusted arguments may have any type and size.
+        raise CheckpointError(f"{path} cannot be built from the arguments in the file: {first_line(error, 300)}") from error
 
 
 def _class(path: Any, trust: Sequence[str]) -> type[Recorded]:
-    trusted_roots(trust)  # A mistake in --trust is answered even where nothing needs it.
+    trusted_roots(trust)  # Report a mistake in --trust even if it is not used.
     found = public_class(path) if isinstance(path, str) and is_ours(path) else trusted_object(str(path), trust)
     if not (isinstance(found, type) and issubclass(found, Recorded)):
-        raise CheckpointError(f"The file asks for {path!r}, which is no module that this version of {PACKAGE} can build.")
+        raise CheckpointError(f"The file names {path!r}, which is not a module that this version of {PACKAGE} can build.")
     return found
 
 
 def _function(path: str, trust: Sequence[str]) -> str:
-    """The import path of a function that a file may name: one of the short list, or one that is trusted."""
+    """Check the import path of a function in a file: it must be in `FUNCTIONS` or trusted."""
     if path not in FUNCTIONS:
         if is_ours(path):
-            raise CheckpointError(f"The file asks for the function {path!r}. Files may not name functions; nothing was imported.")
+            raise CheckpointError(f"The file names the function {path!r}. Files may not name functions; nothing was imported.")
         trusted_object(path, trust)
     return FUNCTIONS.get(path, path)

@@ -1,7 +1,9 @@
-"""What is near what: target matrices of contrastive learning, from two blocks of labels and clip ids (Guinot et al. 2024, section 3).
+"""Target matrices for contrastive learning, from two blocks of labels and clip ids (Guinot et al.
+2024, section 3).
 
-The functions take rows and columns apart, so that a loss can ask for the matrix tile by tile. Labels are ``[M, C]`` and ``[N, C]``; a row with a
-NaN is unlabelled and near nothing but its own clip. All return ``[M, N]`` float32 in [0, 1].
+The functions take rows and columns separately, so that a loss can build the matrix tile by tile.
+Labels are ``[M, C]`` and ``[N, C]``; a row with NaN is unlabelled, and positive only with its own
+clip. All functions return ``[M, N]`` float32 in [0, 1].
 """
 
 import importlib
@@ -20,51 +22,53 @@ MEDIAN_ROWS = 2048
 
 
 def same_clip(clips_rows: Tensor, clips_columns: Tensor) -> Tensor:
-    """1 where two items come from the same clip; ``clips_*`` are ``[M]`` and ``[N]`` int64."""
+    """1 if two items are from the same clip; ``clips_*`` are ``[M]`` and ``[N]`` int64."""
     return (clips_rows[:, None] == clips_columns).float()
 
 
 def common_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """How many labels two items share. Only an exact 1 is a label, so zeros and NaN share nothing."""
+    """Number of labels that two items share. Only an exact 1 counts; zeros and NaN do not."""
     return (labels_rows == 1).float() @ (labels_columns == 1).float().T
 
 
 def shared_labels(labels_rows: Tensor, labels_columns: Tensor, threshold: int = 1) -> Tensor:
-    """1 where two items share at least ``threshold`` labels: one rule for binary, multiclass and multilabel targets."""
+    """1 if two items share ``threshold`` labels or more; binary, multiclass, multilabel targets."""
     return common_labels(labels_rows, labels_columns).ge_(threshold)
 
 
 def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """Overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945): 1 for equal sets, 0 where nothing is shared."""
+    """Overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945); 0 for disjoint sets."""
     sizes_rows, sizes_columns = ((labels == 1).float().sum(dim=1) for labels in (labels_rows, labels_columns))
     return 2 * common_labels(labels_rows, labels_columns) / (sizes_rows[:, None] + sizes_columns).clamp(min=1)
 
 
 def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """1 where two labelled items agree in every column.
+    """1 if two labelled items are equal in every column.
 
-    Of one-hot rows this means the same class; of a single binary column it is symmetric: zeros are near zeros as ones are near ones.
+    For one-hot rows: the same class. For a single binary column: both zero or both one.
     """
     absent = (labels_rows == 0).float() @ (labels_columns == 0).float().T
     return (common_labels(labels_rows, labels_columns) + absent == labels_rows.shape[1]).float() * (labels_rows.shape[1] > 0)
 
 
 def gaussian_kernel(values_rows: Tensor, values_columns: Tensor, bandwidth: float | Tensor) -> Tensor:
-    """exp(-d^2 / (2 bandwidth^2)) of the Euclidean distance d of two rows of values (Rosenblatt 1956); 0 where either is NaN."""
+    """exp(-d^2 / (2 bandwidth^2)), d the Euclidean distance (Rosenblatt 1956); 0 if one is NaN."""
     known = (~values_rows.isnan().any(dim=1))[:, None] & ~values_columns.isnan().any(dim=1)
-    # Without the matrix product: it would lose the digits of small distances.
+    # The matrix product would lose precision for small distances.
     distance = torch.cdist(values_rows.nan_to_num(), values_columns.nan_to_num(), compute_mode="donot_use_mm_for_euclid_dist")
     return torch.exp(-0.5 * (distance / bandwidth) ** 2).float() * known
 
 
 class Target(Recorded):
-    """A target matrix that a YAML can name. Subclasses define ``forward`` on labels and clips, tile by tile."""
+    """Base class of target matrices. Subclasses define ``forward``, called tile by tile."""
 
     def prepare(self, facts: DataFacts) -> None:
-        """Take scales from the labelled training clips; called at set-up, again and again with the same result.
+        """Compute constants from the labelled training clips.
+
+        Called at set-up; repeated calls give the same result.
 
         Raises:
-            ConfigError: when the labels are of a kind this target cannot compare.
+            ConfigError: if the target does not support the label kind.
         """
 
     def forward(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
@@ -73,7 +77,7 @@ class Target(Recorded):
 
 
 class SameClip(Target):
-    """Views of one clip are near: self-supervision."""
+    """Views of the same clip are positives: self-supervision."""
 
     def forward(
         self,
@@ -86,16 +90,17 @@ class SameClip(Target):
 
 
 class SharedLabels(Target):
-    """Items that share enough labels are near (Guinot et al. 2024).
+    """Items that share enough labels are positives (Guinot et al. 2024).
 
     Args:
-        threshold: labels in common, at least 1; above 1 a one-hot target has no supervised positives.
+        threshold: minimum number of shared labels, at least 1; above 1, one-hot targets have no
+            supervised positives.
     """
 
     def __init__(self, threshold: int = 1):
         super().__init__()
         if threshold < 1:
-            raise ConfigError(f"threshold must be at least 1, got {threshold}: with 0 everything would be near everything")
+            raise ConfigError(f"threshold must be at least 1, got {threshold}: with 0, all pairs would be positives")
         self.threshold = threshold
 
     def prepare(self, facts: DataFacts) -> None:
@@ -112,7 +117,7 @@ class SharedLabels(Target):
 
 
 class Dice(Target):
-    """Items are as near as their label sets overlap (``weighted`` in SemiSupCon)."""
+    """The target is the overlap of the label sets (``weighted`` in SemiSupCon)."""
 
     def prepare(self, facts: DataFacts) -> None:
         _refuse_regression(self, facts)
@@ -128,7 +133,7 @@ class Dice(Target):
 
 
 class SameLabels(Target):
-    """Items with the same labels are near: the same class, or the same side of a binary label."""
+    """Items with equal labels are positives: the same class or value of a binary label."""
 
     def forward(
         self,
@@ -141,10 +146,11 @@ class SameLabels(Target):
 
 
 class Kernel(Target):
-    """Items are as near as their regression values: a Gaussian kernel on values z-scored by the labelled training clips.
+    """The target is a Gaussian kernel on z-scored regression values.
 
     Args:
-        bandwidth: in standard deviations; None takes the median distance between training clips (Gretton et al. 2012, of at most 2,048 of them).
+        bandwidth: bandwidth in standard deviations of the labelled training clips; None for the
+            median distance between at most 2,048 training clips (Gretton et al. 2012).
     """
 
     mean: Tensor | None
@@ -156,15 +162,16 @@ class Kernel(Target):
         if bandwidth is not None and bandwidth <= 0:
             raise ConfigError(f"bandwidth must be positive, got {bandwidth}")
         self.given = bandwidth
-        # Buffers, so that a checkpoint compares values as its training did. Their shape is that of the data, known at set-up.
+        # Buffers, so that checkpoints store them. Their shape depends on the data.
         for name in ("mean", "scale", "bandwidth"):
             self.register_buffer(name, None)
 
     def prepare(self, facts: DataFacts) -> None:
         if facts.kind != "regression":
-            raise ConfigError(f"the target Kernel compares regression values, and these labels are {facts.kind}.")
+            raise ConfigError(f"the target Kernel compares regression values, but the labels are {facts.kind}.")
         values = facts.values
-        if len(values) < 2:  # no labels (supervised_data_p 0, or a checkpoint read without its data), yet the same shapes.
+        # no labels (supervised_data_p 0, or a checkpoint without its data); keep the shapes
+        if len(values) < 2:
             values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
         mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)
         some = (values[permutation(len(values), "kernel")[:MEDIAN_ROWS]] - mean) / scale
@@ -173,7 +180,7 @@ class Kernel(Target):
         self.mean, self.scale, self.bandwidth = mean.to(device), scale.to(device), bandwidth.to(device)
 
     def _standardised(self, values: Tensor) -> Tensor:
-        assert self.mean is not None  # all three are known since prepare()
+        assert self.mean is not None  # set by prepare()
         assert self.scale is not None
         return (values - self.mean) / self.scale
 
@@ -190,12 +197,13 @@ class Kernel(Target):
 
 
 class ClassSimilarity(Target):
-    """Domain knowledge as a matrix: how near each class is to each other one (keys on the circle of fifths, instruments of a family).
+    """The target is a given similarity of classes, such as keys or instrument families.
 
     Args:
-        matrix: C rows of C numbers in [0, 1], in the order of the classes; or the import path of ``f(classes) -> [C, C]``, such as
-            ``semisupcon.datasets.keys.key_similarity``. Items with several labels get the mean over all pairs of them.
-            A checkpoint stores the numbers, never the path.
+        matrix: C rows of C numbers in [0, 1], in the order of the classes; or the import path of
+            ``f(classes) -> [C, C]``, such as ``semisupcon.datasets.keys.key_similarity``. For items
+            with several labels, the mean over all pairs is taken. A checkpoint stores the numbers,
+            not the path.
     """
 
     import_paths = ("matrix",)
@@ -204,7 +212,7 @@ class ClassSimilarity(Target):
     def __init__(self, matrix: Sequence[Sequence[float]] | str):
         super().__init__()
         self.matrix = matrix
-        # As large as the classes say, which a checkpoint need not repeat.
+        # Not persistent: the matrix is in the spec.
         self.register_buffer("similarity", None if isinstance(matrix, str) else _square(matrix), persistent=False)
 
     def prepare(self, facts: DataFacts) -> None:
@@ -223,18 +231,19 @@ class ClassSimilarity(Target):
         labels_columns: Tensor,
         clips_columns: Tensor,
     ) -> Tensor:
-        assert self.similarity is not None  # known since prepare()
+        assert self.similarity is not None  # set by prepare()
         rows, columns = ((labels == 1).float() for labels in (labels_rows, labels_columns))
         shares_rows, shares_columns = (x / x.sum(dim=1, keepdim=True).clamp(min=1) for x in (rows, columns))
         return shares_rows @ self.similarity @ shares_columns.T
 
 
 class Similarity(Target):
-    """Any function of yours.
+    """The target is given by a user function.
 
     Args:
-        function: import path of ``f(labels_rows [M, C], labels_columns [N, C]) -> [M, N]`` in [0, 1]; rows with NaN are masked for you.
-            A checkpoint stores the path; reading its heads needs ``--trust`` of the module.
+        function: import path of ``f(labels_rows [M, C], labels_columns [N, C]) -> [M, N]`` in [0,
+            1]; rows with NaN are masked. A checkpoint stores the path; loading its heads needs
+            ``--trust`` for the module.
     """
 
     import_paths = ("function",)
@@ -262,7 +271,7 @@ class Similarity(Target):
 def _refuse_regression(target: Target, facts: DataFacts) -> None:
     if facts.kind == "regression":
         raise ConfigError(
-            f"the target {type(target).__name__} compares labels, and these are regression values; use semisupcon.targets.Kernel."
+            f"the target {type(target).__name__} compares labels, but these are regression values; use semisupcon.targets.Kernel."
         )
 
 

@@ -1,4 +1,6 @@
-"""Files of ``torch.save``: written whole, read without executing anything, and compared with the checksums of their records."""
+"""Files of ``torch.save``: written atomically, read without executing code, and checked by the
+checksums of their records.
+"""
 
 import pickle
 import struct
@@ -13,7 +15,7 @@ from semisupcon.errors import CheckpointError
 from semisupcon.files import atomic_open
 
 _BLOCK = 1 << 20
-# What torch raises for a file that it cannot read.
+# Exceptions that torch raises for unreadable files.
 UNREADABLE = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
     *(MemoryError, RecursionError, AssertionError, ImportError, OverflowError, NotImplementedError, struct.error),
@@ -21,7 +23,7 @@ UNREADABLE = (
 
 
 def save_atomically(content: Any, path: str | Path) -> None:
-    """``torch.save`` that leaves an older file whole if the process crashes or the disk is full.
+    """``torch.save`` that keeps an older file if the process crashes or the disk is full.
 
     Raises:
         DiskError: if the disk is full or read-only.
@@ -31,7 +33,7 @@ def save_atomically(content: Any, path: str | Path) -> None:
 
 
 def _bytes_of(content: Any) -> int:
-    """What the tensors of a checkpoint take."""
+    """Bytes of all tensors of a checkpoint."""
     if isinstance(content, torch.Tensor):
         return content.nbytes
     parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
@@ -39,14 +41,14 @@ def _bytes_of(content: Any) -> int:
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """The content of a ``.ckpt`` file, tensors and plain types only.
+    """Read the content of a ``.ckpt`` file: tensors and plain types only.
 
     Args:
-        path: of the file.
-        map_location: where its tensors go, as `torch.load` takes it.
+        path: path of the file.
+        map_location: device of the tensors, as in `torch.load`.
 
     Raises:
-        CheckpointError: if it is missing, cut off or damaged, or holds anything that would have to be executed to be loaded.
+        CheckpointError: if the file is missing, truncated or damaged, or needs code to be executed.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,32 +57,33 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         if _is_archive(path):
             raise CheckpointError(f"{path} is a zip archive; unpack it first.")
         if problem := damaged_record(path):
-            raise CheckpointError(f"{path} is no checkpoint, or one that is cut off or damaged ({problem}).")
+            raise CheckpointError(f"{path} is not a checkpoint, or it is truncated or damaged ({problem}).")
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except UNREADABLE as error:
         said = str(error).lower()
-        # The word of torch for a class or call that is not plain data; "operand" it also says of any byte that begins no instruction.
+        # Torch says "unsupported" for classes and calls. With "operand", it may also mean an
+        # invalid byte.
         if "unsupported" in said and ("operand" not in said or _is_pickled(path)):
-            raise CheckpointError(f"{path} holds more than tensors and plain values; it was refused and nothing was run.") from error
+            raise CheckpointError(f"{path} has other objects than tensors and plain values; it was refused and no code was run.") from error
         reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-        raise CheckpointError(f"{path} is no checkpoint, or one that is cut off or damaged{reason}.") from error
+        raise CheckpointError(f"{path} is not a checkpoint, or it is truncated or damaged{reason}.") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no model but a {type(content).__name__}.")
+        raise CheckpointError(f"{path} holds a {type(content).__name__} instead of a model.")
     return content
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether it is a zip file, but not one as ``torch.save`` writes it."""
+    """Whether it is a zip file that ``torch.save`` did not write."""
     try:
         with zipfile.ZipFile(path) as archive:
             return not any(name.endswith("/data.pkl") for name in archive.namelist())
-    except Exception:  # A damaged directory of the archive; the many kinds that `zipfile` raises.
+    except Exception:  # `zipfile` raises many types for a damaged directory.
         return False
 
 
 def _is_pickled(path: Path) -> bool:
-    """Whether it begins as ``torch.save`` and ``pickle`` begin their files."""
+    """Whether the file begins like files of ``torch.save`` or ``pickle``."""
     with path.open("rb") as file:
         return file.read(1) == b"\x80" or _is_zip(path)
 
@@ -88,24 +91,26 @@ def _is_pickled(path: Path) -> bool:
 def _is_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # Its end says that it has more parts.
+    except zipfile.BadZipFile:  # The end of the file refers to further parts.
         return True
 
 
 def damaged_record(path: str | Path) -> str | None:
-    """What is wrong with a zip file as ``torch.save`` writes it, by the checksum of each record; None for a sound one.
+    """What is wrong with a zip file of ``torch.save``, by the checksum of each record; None if it
+    is valid.
 
-    Torch itself does not compare the checksums. A file whose checksums are all 0 was written without them, and is taken as it is.
+    Torch does not compare the checksums. A file whose checksums are all 0 was written without them
+    and is not checked.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             records = [record for record in archive.infolist() if record.file_size]
             names = archive.namelist()
             wrong = [record.filename for record in records if not _is_sound(archive, record)]
-    except Exception as error:  # The many kinds that `zipfile` raises for a damaged directory.
+    except Exception as error:  # `zipfile` raises many types for a damaged directory.
         return str(error) or type(error).__name__
     if len(set(names)) < len(names):
-        return "two records have one name"
+        return "two records have the same name"
     has_checksums = any(record.CRC for record in records)
     return f"the checksum of {wrong[0]} is wrong" if wrong and has_checksums else None
 

@@ -5,7 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """The version of each package that is installed, in their order; the others are left out."""
+    """Versions of the installed packages among ``packages``, in order; missing packages are left
+    out.
+    """
     found = {}
     for name in packages:
         try:

@@ -1,7 +1,8 @@
-"""Scalars of YAML with the text that was written: ``yes``, ``007`` and ``1e3`` may be names.
+"""YAML scalars with their original text: ``yes``, ``007`` and ``1e3`` may be names.
 
-YAML reads ``[yes, on, 007]`` as true, true and 7. Whether a value or a name is meant depends on the option, which is known later. Until
-then a scalar is a `Scalar`, or, where it passes through a parser that reads text as YAML once more, text after a mark (`marked`).
+YAML reads ``[yes, on, 007]`` as true, true and 7. Whether a value or a name is meant depends on the
+type of the option, which is known later. Until then, a scalar is a `Scalar`, or marked text
+(`marked`) if it passes through a parser that reads text as YAML again.
 """
 
 import os
@@ -12,29 +13,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-# What follows these is percent-encoded, so that nothing in it means something in YAML.
+# Marks before percent-encoded text, which has no characters with a meaning in YAML.
 QUOTED, PLAIN = "<text>", "<plain>"
 _HOME = re.compile(r"(?P<name>[^/=~]+=)?(?P<path>~[^/]*/.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """A plain scalar that YAML reads as something else than its text."""
+    """A plain scalar that YAML reads as another type than text."""
 
     text: str
     value: Any
 
 
 class Text(str):
-    """Text that YAML would read as something else, and that is not to be read as YAML again."""
+    """Text that YAML would read as another type, and that must not be parsed as YAML again."""
 
     __slots__ = ()
 
 
 def resolved(given: Any, scalar: Callable[[Scalar], Any] = lambda scalar: scalar.value) -> Any:
-    """Nested mappings and lists with what ``scalar`` makes of each `Scalar`, by default the value that YAML reads.
+    """Replace each `Scalar` in nested mappings and lists by ``scalar(it)``, by default its YAML
+    value.
 
-    Keys are names: of true, false and null they are the text. Those that YAML reads as numbers stay numbers.
+    Keys are names: keys that YAML reads as true, false or null become text. Numbers stay numbers.
     """
     if isinstance(given, Scalar):
         return scalar(given)
@@ -44,7 +46,7 @@ def resolved(given: Any, scalar: Callable[[Scalar], Any] = lambda scalar: scalar
 
 
 def as_text(given: Any) -> Any:
-    """The same with every `Scalar` as it was written, keys too; null stays null where it stands alone."""
+    """Replace each `Scalar` by its text, also in keys; null stays null unless it is in a list."""
     if isinstance(given, Scalar):
         return None if given.value is None else given.text
     if isinstance(given, list):
@@ -53,7 +55,9 @@ def as_text(given: Any) -> Any:
 
 
 def marked(given: Any) -> Any:
-    """The same with every scalar as marked text, which no parser reads as a number; what is marked stays."""
+    """Replace every scalar by marked text, which no parser reads as a number; marked text is
+    unchanged.
+    """
     if isinstance(given, Scalar):
         return PLAIN + quote(given.text, safe="")
     if isinstance(given, str):
@@ -66,7 +70,10 @@ def marked(given: Any) -> Any:
 
 
 def unmarked(given: Any, read: Callable[[str], Any]) -> Any:
-    """Marked text as `Scalar` where it was plain, else as text; ``read`` gives the value that YAML reads. Keys are text."""
+    """Convert marked text to `Scalar` (plain scalars) or text; ``read`` returns the YAML value.
+
+    Keys become text.
+    """
     if isinstance(given, str) and given.startswith((QUOTED, PLAIN)):
         text = _text(given)
         return Scalar(text, read(text)) if given.startswith(PLAIN) else text
@@ -78,7 +85,7 @@ def unmarked(given: Any, read: Callable[[str], Any]) -> Any:
 
 
 def unmarked_text(text: str) -> str:
-    """Text without marks, for messages."""
+    """Remove marks from a text, for messages."""
     return re.sub(f"(?:{QUOTED}|{PLAIN})[\\w.~%-]*", lambda found: _text(found[0]), text)
 
 
@@ -88,7 +95,7 @@ def _text(given: str) -> str:
 
 
 def at_home(given: Any) -> Any:
-    """The same with the home folder for a leading ``~/`` (also in ``NAME=~/...``), in nested mappings and lists."""
+    """Expand a leading ``~/`` (also in ``NAME=~/...``) in text, paths, mappings and lists."""
     if isinstance(given, Path):
         return type(given)(at_home(str(given)))
     if isinstance(given, str):

@@ -57,10 +57,10 @@ def test_files_are_layered_in_order(tmp_path):
     ("content", "message"),
     [
         (None, "The configuration cannot be read: No such file or directory.\nIn: "),
-        (b"\xff\xfe\x00", "The configuration cannot be read: it is no text.\nIn: "),
-        (b"a: [1\nb: 2", "The configuration is no YAML: "),
-        (b"- 1\n- 2", "The configuration is no mapping of names to values.\nIn: "),
-        (b"a: !!python/object/apply:os.system [ls]", "The configuration is no YAML: "),
+        (b"\xff\xfe\x00", "The configuration cannot be read: it is not text.\nIn: "),
+        (b"a: [1\nb: 2", "The configuration is not valid YAML: "),
+        (b"- 1\n- 2", "The configuration is not a mapping of names to values.\nIn: "),
+        (b"a: !!python/object/apply:os.system [ls]", "The configuration is not valid YAML: "),
     ],
 )
 def test_a_file_that_is_wrong_is_named(tmp_path, content, message):
@@ -87,7 +87,7 @@ def test_a_section_has_two_forms():
     assert section({"data": {"views": 2}}, "data") == {"views": 2}
     assert section({"data": {"class_path": "AudioDataModule", "init_args": {"views": 2}}}, "data") == {"views": 2}
     assert section({"data": {"class_path": "AudioDataModule"}}, "data") == section({"data": None}, "data") == section({}, "data") == {}
-    with pytest.raises(ConfigError, match="The section 'data' of the configuration is no mapping"):
+    with pytest.raises(ConfigError, match="The section 'data' of the configuration is not a mapping"):
         section({"data": [1]}, "data")
 
 

@@ -60,7 +60,7 @@ def test_counts_and_specs(head, in_dim, out_dim, count):
 
 def test_what_must_be_complete_knows_its_outputs():
     head, given = LinearHead(), LinearHead(10)
-    with pytest.raises(ConfigError, match="LinearHead needs out_dim here") as caught:
+    with pytest.raises(ConfigError, match="LinearHead needs out_dim: ") as caught:
         head.complete(8)
     assert "\n" not in str(caught.value)
     for ready, arguments in ((given, [8]), (LinearHead(), [8, 10]), (Predictor(4), [10, 10])):
@@ -73,7 +73,7 @@ def test_what_must_be_complete_knows_its_outputs():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: ProjectionHead([]), "at least one width"),
+        (lambda: ProjectionHead([]), "at least the width"),
         (lambda: ProjectionHead([512, 0]), "widths of at least 1, got hidden .512., out_dim 0"),
         (lambda: ProjectionHead([-4, 64]), "got hidden .-4., out_dim 64"),
         (lambda: AugmentationPredictor([16, 0]), "got hidden .16, 0."),

@@ -52,7 +52,7 @@ def test_a_second_process_is_told_and_a_killed_one_keeps_nobody_out(tmp_path, ki
     with held(kind, place) as process:
         told = rf"{place} is in use by another test: process {process.pid} on {socket.gethostname()}, since \d{{4}}-\d\d-\d\d .*"
         with (
-            pytest.raises(UserError, match=told + r"\nWait until that one has ended, or give another\."),
+            pytest.raises(UserError, match=told + r"\nWait until it has ended, or give another\."),
             lock(place, "test", "give another"),
         ):
             pass

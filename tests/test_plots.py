@@ -150,7 +150,7 @@ def test_cells_say_what_was_taken_for_what(classes):
     counts = np.zeros((classes, classes), dtype=int)
     counts[0, :2] = 3, 1
     said = titles(svg_text(draw_confusion(counts, [f"c{i}" for i in range(classes)])))
-    assert set(said) == {"c0 taken for c0: 3 of 4", "c0 taken for c1: 1 of 4"}
+    assert set(said) == {"c0 predicted as c0: 3 of 4", "c0 predicted as c1: 1 of 4"}
 
 
 def test_lines_and_cut_names_have_titles():
@@ -164,7 +164,7 @@ def test_names_are_text(name):
     points = draw_scatter(draw.random((4, 2)), [name, "b"] * 2, names=[name] * 4, label_title=name)
     cells = draw_confusion(np.eye(2, dtype=int), [name, "b"], name)
     lines = draw_lines([name, "b"], {name: [1, 2], "b": [2, 1]}, name)
-    for svg, title in ((svg_text(points), f"{name}: b"), (svg_text(cells), f"{name} taken for {name}: 1 of 1"), (svg_text(lines), name)):
+    for svg, title in ((svg_text(points), f"{name}: b"), (svg_text(cells), f"{name} predicted as {name}: 1 of 1"), (svg_text(lines), name)):
         assert "<script" not in svg
         assert "<img" not in svg
         assert title in titles(svg)

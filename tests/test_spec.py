@@ -36,13 +36,13 @@ def test_an_encoder_comes_back_the_same_shape():
 
 @pytest.mark.parametrize("path", ["os.system", "antigravity.Fly", "semisupconx.encoders.SampleCNN", 7, "semisupcon.nowhere.Thing"])
 def test_a_stranger_s_class_is_refused_before_any_import(path):
-    with pytest.raises(CheckpointError, match=r"lies outside semisupcon|is no public class"):
+    with pytest.raises(CheckpointError, match=r"is outside semisupcon|is not a public class"):
         build({"class_path": path, "init_args": {"command": "echo"}})
     assert "antigravity" not in sys.modules
 
 
 def test_a_function_of_the_package_is_no_module_either():
-    with pytest.raises(CheckpointError, match="is no public class"):
+    with pytest.raises(CheckpointError, match="is not a public class"):
         build({"class_path": "semisupcon.checkpoints.save_atomically", "init_args": {"content": 1, "path": "x"}})
 
 
@@ -52,5 +52,5 @@ def test_wrong_arguments_are_told_in_a_sentence():
 
 
 def test_what_is_not_plain_cannot_be_written_down():
-    with pytest.raises(TypeError, match="cannot be written down"):
+    with pytest.raises(TypeError, match="cannot be converted"):
         spec_of(Outer(Inner(), names=object()))

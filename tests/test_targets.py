@@ -108,7 +108,7 @@ def test_labels_are_not_compared_as_values(target):
 
 
 def test_values_are_not_compared_as_labels():
-    with pytest.raises(ConfigError, match="these labels are multiclass"):
+    with pytest.raises(ConfigError, match="the labels are multiclass"):
         Kernel().prepare(facts(np.eye(2), kind="multiclass"))
 
 
@@ -141,7 +141,7 @@ def test_a_function_of_the_user():
 
 def test_a_file_cannot_name_a_function_to_call():
     spec = spec_of(Similarity("os.removedirs"))
-    with pytest.raises(CheckpointError, match="lies outside semisupcon"):
+    with pytest.raises(CheckpointError, match="is outside semisupcon"):
         build(spec)
     assert build(spec_of(Similarity(f"{__name__}.close_pitches")), trust=[__name__]).path == f"{__name__}.close_pitches"
 
@@ -181,5 +181,5 @@ def test_a_similarity_of_classes_may_be_named_by_its_function():
     again = build(spec_of(target))
     again.prepare(facts)
     assert torch.equal(again(labels, clips, labels, clips), near)
-    with pytest.raises(CheckpointError, match="lies outside"):
+    with pytest.raises(CheckpointError, match="is outside"):
         build({"class_path": "semisupcon.targets.ClassSimilarity", "init_args": {"matrix": "os.system"}})

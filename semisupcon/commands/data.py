@@ -1,4 +1,4 @@
-"""``python -m semisupcon data list | check | download``."""
+"""``semisupcon data list | check | download``: list, check and download data sets."""
 
 import inspect
 import logging
@@ -14,21 +14,24 @@ from semisupcon.written import resolved
 
 
 def main(args: list[str]) -> int:
-    """Run one of the three; returns the exit status: 0, or 1 when a checked data set is not fit for training."""
-    parser = Parser(prog="python -m semisupcon data", description="Data sets: what there is, whether it is fit, where to get it.")
+    """Run ``list``, ``check`` or ``download``.
+
+    Returns the exit status: 0, or 1 if a checked data set is unfit for training.
+    """
+    parser = Parser(prog="semisupcon data", description="List, check and download data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="the tasks, with label kind, classes, split, metric, licence")
-    check = commands.add_parser("check", help="one report on a data set; exit status 0 when it is fit for training, else 1")
-    check.add_argument("task", help="name of a task, or import path of your own function")
-    check.add_argument("--data_dir", type=Path, help="folder of the data set (synthetic tasks need none)")
-    check.add_argument("--max_missing", type=float, default=0.05, help="share of listed clips that may be absent (%(default)s)")
-    check.add_argument("--max_unreadable", type=float, default=0.01, help="share of files that may be unreadable (%(default)s)")
-    check.epilog = "Options of the task itself follow as --name value: --fold 2, --subset test-other, --folds 5, --label instrument."
-    download = commands.add_parser("download", help="fetch official archives; without --yes only says what would be fetched")
+    commands.add_parser("list", help="list all tasks with label kind, classes, split, metric and licence")
+    check = commands.add_parser("check", help="report on a data set; exit status 0 if it is fit for training, else 1")
+    check.add_argument("task", help="name of a task, or import path of a function")
+    check.add_argument("--data_dir", type=Path, help="folder of the data set (not needed for synthetic tasks)")
+    check.add_argument("--max_missing", type=float, default=0.05, help="allowed share of listed clips without a file (%(default)s)")
+    check.add_argument("--max_unreadable", type=float, default=0.01, help="allowed share of unreadable files (%(default)s)")
+    check.epilog = "Add options of the task as --name value: --fold 2, --subset test-other, --folds 5, --label instrument."
+    download = commands.add_parser("download", help="download the official archives; without --yes, only list them")
     download.add_argument("task")
-    download.add_argument("--data_dir", type=Path, required=True, help="folder to unpack into")
-    download.add_argument("--yes", action="store_true", help="fetch it")
-    download.add_argument("--overwrite", action="store_true", help="replace files of the same names in that folder")
+    download.add_argument("--data_dir", type=Path, required=True, help="folder for the unpacked files")
+    download.add_argument("--yes", action="store_true", help="start the download")
+    download.add_argument("--overwrite", action="store_true", help="replace existing files with the same names in --data_dir")
     known, rest = parser.parse_known_args(args)
     if known.command == "check":
         check_numbers(vars(known), {"max_missing": SHARE, "max_unreadable": SHARE})
@@ -47,16 +50,16 @@ def main(args: list[str]) -> int:
 
 
 def task_options(rest: list[str]) -> dict:
-    """``["--fold", "2", "--classes=[a, b]"]`` as a dictionary; values are read as YAML.
+    """Parse ``["--fold", "2", "--classes=[a, b]"]`` into a dictionary; values are parsed as YAML.
 
     Raises:
-        ConfigError: for a name without a value, or a value without a name.
+        ConfigError: if a name has no value, or a value has no name.
     """
     return resolved(_task_options(rest))
 
 
 def _task_options(rest: list[str]) -> dict:
-    """The same with a `Scalar` for what YAML reads as something else than text."""
+    """As `task_options`, with a `Scalar` for every value that YAML does not read as text."""
     options, words = {}, list(rest)
     while words:
         name = words.pop(0)
@@ -83,11 +86,12 @@ def _check(known: Namespace, options: dict, of_command: list[str]) -> int:
             takes = f"Task '{known.task}' takes: {', '.join(f'--{o}' for o in of_task) or 'no options'}."
             raise ConfigError(f"There is no option --{name}. " + (f"Did you mean --{meant}?" if meant else takes))
     if known.data_dir is None and not known.task.rsplit(".", 1)[-1].startswith("synthetic_"):
-        raise ConfigError(f"Task '{known.task}' needs its folder: give it with --data_dir.")
+        raise ConfigError(f"Task '{known.task}' needs the folder of its data: give --data_dir.")
     if known.data_dir is not None and not os.path.isdir(known.data_dir):
-        what = "a file and no folder" if os.path.isfile(known.data_dir) else "not found"
-        raise ConfigError(f"--data_dir is {what}: {known.data_dir}\nGive the folder that holds the data set '{known.task}'.")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # Which word was taken for which split.
+        what = "a file, not a folder" if os.path.isfile(known.data_dir) else "not found"
+        raise ConfigError(f"--data_dir is {what}: {known.data_dir}\nGive the folder of the data set '{known.task}'.")
+    # Shows which word was read as which split.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     findings = check(known.task, known.data_dir, known.max_missing, known.max_unreadable, **options)
     print(report(known.task, findings))
     return 0 if findings.fit else 1

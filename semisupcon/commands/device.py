@@ -1,21 +1,24 @@
-"""The device of a command, from its ``--device``."""
+"""The device of a command, from ``--device``."""
 
 from semisupcon.errors import ConfigError
 
 
 def device_of(given: str) -> str:
-    """``cpu``, ``cuda``, ``cuda:N`` or another device of torch that is there; ``auto`` takes cuda where there is one.
+    """Return the device name if torch can use it: ``cpu``, ``cuda``, ``cuda:N`` or another.
+
+    ``auto`` is cuda if available, else cpu.
 
     Raises:
-        ConfigError: for a name that is no device, or a device that this machine does not have.
+        ConfigError: if the name is not a device, or this machine does not have the device.
     """
     import torch
 
     if given == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=torch.device(given)).cpu()  # "meta" holds no numbers.
-    except Exception as error:  # Each kind of device has its own.
+        # .cpu() fails for "meta", which holds no data.
+        torch.zeros(1, device=torch.device(given)).cpu()
+    except Exception as error:  # The exception type depends on the kind of device.
         there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise ConfigError(f"--device {given} is no device that this machine has. Give auto, or one of: {there}.") from error
+        raise ConfigError(f"--device {given} is not available on this machine. Give auto, or one of: {there}.") from error
     return given

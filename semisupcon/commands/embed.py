@@ -1,8 +1,8 @@
-"""`python -m semisupcon embed`: embeddings of any audio as a table or an array.
+"""``semisupcon embed``: write embeddings of audio files as a table or an array.
 
-``.parquet`` and ``.csv`` hold one row an embedding (file, second, and the values e0, e1, ...); ``.npy`` holds the array, with the names
-beside it in ``.csv``.
-Parquet needs pyarrow; everything else works with what embedding itself needs.
+``.parquet`` and ``.csv`` files have one row per embedding: file, second, and the values e0, e1, ...
+``.npy`` files have the array; a ``.csv`` file beside it has the names.
+Only ``.parquet`` needs an extra package (pyarrow).
 """
 
 import hashlib
@@ -43,33 +43,34 @@ if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
 
 BATCHES_A_PART = {"cpu": 32, "cuda": 256}
-GROUP_BYTES = 16 << 20  # of a row group
+GROUP_BYTES = 16 << 20  # size of a row group in parquet
 
 
 def parser() -> Parser:
-    """The options of the command."""
-    p = Parser(prog="python -m semisupcon embed", description="Embeddings of audio files, one a file or one a second.")
-    p.add_argument("audio", nargs="+", help="files, or folders that are searched for audio, of any format and sample rate")
+    """Return the parser of the command."""
+    p = Parser(prog="semisupcon embed", description="Embed audio files: one embedding per file or per second.")
+    p.add_argument("audio", nargs="+", help="audio files, or folders to search for audio; any format and sample rate")
     p.add_argument("--checkpoint", required=True, help="checkpoint, run folder or exported folder")
     p.add_argument(
-        "--out", required=True, type=Path, help="file that ends in .parquet, .npy or .csv; after an interruption the same command goes on"
+        "--out", required=True, type=Path, help="output file: .parquet, .npy or .csv; repeat the command to continue after an interruption"
     )
     p.add_argument(
-        "--per", choices=("file", "second"), default="file", help="one embedding a file (mean over its segments), or one a second"
+        "--per", choices=("file", "second"), default="file", help="one embedding per file (mean over its segments) or per second"
     )
-    p.add_argument("--task", help="the part of one task or format, in encoders that have several")
-    p.add_argument(
-        "--batch_size", type=int, help="segments in a forward pass; by default 32 on a GPU, on a CPU as many as hold 400,000 samples"
-    )
-    p.add_argument("--workers", type=int, help="threads that decode audio; by default 2 on a CPU, else one a core and 16 at most")
+    p.add_argument("--task", help="use only this task or format of the encoder; default: all of them, concatenated")
+    p.add_argument("--batch_size", type=int, help="segments per forward pass; default: 32 on a GPU, 400,000 samples in total on a CPU")
+    p.add_argument("--workers", type=int, help="threads that decode audio; default: 2 on a CPU, else one per core, at most 16")
     p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
-    p.add_argument("--overwrite", action="store_true", help="replace files of the output that exist")
-    p.add_argument("--trust", nargs="*", default=[], help="modules whose classes the checkpoint may name")
+    p.add_argument("--overwrite", action="store_true", help="replace existing output files")
+    p.add_argument("--trust", nargs="*", default=[], help="modules outside semisupcon whose classes the checkpoint may name")
     return p
 
 
 def main(args: list[str] | None = None) -> int:
-    """Embed; returns the exit status. Files that cannot be read are listed; it is a mistake only when none can."""
+    """Run the command and return the exit status.
+
+    Unreadable files are reported; it is an error only if no file is readable.
+    """
     given = parser().parse_args(args)
     if given.out.suffix not in (".parquet", ".npy", ".csv"):
         raise UserError(f"--out must end in .parquet, .npy or .csv, got '{given.out.name}'.")
@@ -87,7 +88,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def embed(given: Namespace) -> int:
-    """Embed what the options ask for; returns the exit status."""
+    """Embed the files given by the parsed options and return the exit status."""
     from semisupcon.checkpoints import load_encoder
 
     device = device_of(given.device)
@@ -111,7 +112,7 @@ def embed(given: Namespace) -> int:
     try:
         embed_files(encoder, files, parts, given.per, given.task, batch_size, device, workers)
     except KeyboardInterrupt:
-        print(f"interrupted; the same command goes on after {parts.done} of {len(files)} files", file=sys.stderr)
+        print(f"interrupted; the same command continues after {parts.done} of {len(files)} files", file=sys.stderr)
         return 130
     except UserError:
         if not parts.finished:
@@ -143,12 +144,15 @@ def embed_files(
     device: str,
     workers: int,
 ) -> None:
-    """Embed the files that are in no finished part; errors of single files are kept with the parts."""
+    """Embed the files that are in no finished part.
+
+    Errors of single files are stored with the parts.
+    """
     done = parts.done
     if done:
-        print(f"going on with {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
+        print(f"continuing {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
     told = Progress(len(files), "embedding", done)
-    # Of each segment, the seconds by which the next one starts later.
+    # Seconds between the starts of two segments.
     step = 1.0 if per == "second" else encoder.segment_samples / encoder.sample_rate
 
     def load(item: tuple[int, str]) -> Iterator[np.ndarray]:
@@ -182,7 +186,10 @@ def embed_files(
 
 
 def fingerprint(encoder: "Encoder") -> str:
-    """A hash of an encoder's written form and weights; modules with equal weights may still differ in their arguments."""
+    """Hash of an encoder's spec and weights.
+
+    Modules with equal weights may differ in their arguments.
+    """
     form = [spec_of(encoder), encoder.sample_rate, encoder.segment_samples]
     digest = hashlib.blake2b(json.dumps(form, sort_keys=True).encode(), digest_size=16)
     add_weights(digest, encoder)
@@ -190,7 +197,7 @@ def fingerprint(encoder: "Encoder") -> str:
 
 
 def digest_of_files(files: list[str]) -> str:
-    """A hash of names, sizes and times of change."""
+    """Hash of the names, sizes and modification times of files."""
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         try:
@@ -203,7 +210,9 @@ def digest_of_files(files: list[str]) -> str:
 
 
 def write(out: Path, files: list[str], parts: Parts) -> None:
-    """Write all parts as ``.parquet`` or ``.csv``, or as ``.npy`` with a ``.csv`` of names beside it."""
+    """Write all parts to ``out``: ``.parquet``, ``.csv``, or ``.npy`` with the names in a ``.csv``
+    beside it.
+    """
     names = ((file, second) for file, size in zip(files, parts.sizes(), strict=True) for second in range(size))
     most = max(1, GROUP_BYTES // (4 * parts.width))
     if out.suffix == ".npy":
@@ -217,7 +226,7 @@ def write(out: Path, files: list[str], parts: Parts) -> None:
     columns = ("file", "second", *(f"e{i}" for i in range(parts.width)))
     if out.suffix == ".csv":
         lines = ((*next(names), *(f"{v:.9g}" for v in row)) for rows in parts.rows(most) for row in rows)
-        write_csv(out, columns, lines)  # nine digits are the whole float32
+        write_csv(out, columns, lines)  # 9 digits represent float32 exactly
         return
     import pyarrow as pa
     from pyarrow import parquet

@@ -1,7 +1,8 @@
-"""How a command ends: by a signal or a closed pipe, quietly and with the status that other programs have.
+"""The end of a command after a signal or a closed pipe: no traceback, and the usual exit status.
 
-``semisupcon data list | head`` closes the pipe while the command still writes: it ends with 141 (128 and SIGPIPE), as ``cat`` does in a shell.
-SIGTERM and SIGHUP unwind the command, so that partial files and locks are removed, and end it with 143 and 129; Ctrl-C with 130.
+``semisupcon data list | head`` closes the pipe while the command still writes. The exit status is
+then 141 (128 + SIGPIPE), as for ``cat``. SIGTERM and SIGHUP raise SystemExit, so that partial files
+and locks are removed. The exit status is 143 or 129; after Ctrl-C it is 130.
 """
 
 import contextlib
@@ -18,10 +19,11 @@ _ENDING = ("SIGTERM", "SIGHUP")
 
 
 def ended_well(command: Callable[[], int]) -> int:
-    """Run a command; returns its exit status, or that of the signal or closed pipe that ended it.
+    """Run a command and return its exit status, or the status of the signal or closed pipe that
+    ended it.
 
     Args:
-        command: gives an exit status; a ``SystemExit`` of its own is raised again.
+        command: returns an exit status. A ``SystemExit`` that it raises is raised again.
     """
     before = _listen()
     try:
@@ -31,7 +33,7 @@ def ended_well(command: Callable[[], int]) -> int:
             raise SystemExit(_flushed(end.code)) from None
     except BrokenPipeError:
         if not any(map(_reader_gone, (sys.stdout, sys.stderr))):
-            raise  # Another pipe than that of the output.
+            raise  # Not the pipe of stdout or stderr.
         _discard_output()
         return PIPE
     except OSError as error:
@@ -48,7 +50,10 @@ def ended_well(command: Callable[[], int]) -> int:
 
 
 def _flushed(status: Any) -> int:
-    """The status, once what was printed is out; a message in the place of a status is printed, as Python would."""
+    """Flush stdout and return the exit status.
+
+    A message instead of a status is printed to stderr, as Python does.
+    """
     if status is not None and not isinstance(status, int):
         print(status, file=sys.stderr)
         status = 1
@@ -59,8 +64,8 @@ def _flushed(status: Any) -> int:
     except OSError as error:
         if error.errno != errno.EIO:
             return _unwritten(error)
-        _discard_output()  # The terminal is gone, and nobody reads.
-    except ValueError:  # It is closed.
+        _discard_output()  # The terminal is closed.
+    except ValueError:  # stdout is closed.
         pass
     return status or 0
 
@@ -83,7 +88,7 @@ def _refuses(stream: Any, number: int | None) -> bool:
 
 
 def _reader_gone(stream: Any) -> bool:
-    """Whether a stream is a pipe, or a socket, whose other end is closed."""
+    """Whether a stream is a pipe or socket whose other end is closed."""
     try:
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
@@ -93,7 +98,9 @@ def _reader_gone(stream: Any) -> bool:
 
 
 def _discard_output() -> None:
-    """Let what is still to be written go nowhere, so that Python does not complain at its end."""
+    """Redirect buffered output to the null device: else Python reports an error when it flushes at
+    exit.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -105,13 +112,16 @@ def _discard_output() -> None:
 
 
 def _listen() -> dict[int, Any]:
-    """Turn signals that would end the process at once into an exit; what is ignored (nohup) stays so."""
+    """Make SIGTERM and SIGHUP raise SystemExit.
+
+    Ignored signals (nohup) stay ignored. Returns the previous handlers.
+    """
     before: dict[int, Any] = {}
 
     def end(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
-    with contextlib.suppress(ValueError):  # Not the main thread: whoever runs us there handles signals.
+    with contextlib.suppress(ValueError):  # Signals can be set in the main thread only.
         for name in _ENDING:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:

@@ -1,4 +1,6 @@
-"""`python -m semisupcon export RUN --out FOLDER`: the encoder of a run as ``model.safetensors`` and ``config.json``."""
+"""``semisupcon export RUN --out FOLDER``: write the encoder of a run as ``model.safetensors`` and
+``config.json``.
+"""
 
 from pathlib import Path
 
@@ -8,11 +10,11 @@ from semisupcon.outputs import check_folder, refuse_existing
 
 
 def main(args: list[str] | None = None) -> int:
-    """Export; returns the exit status."""
-    parser = Parser(prog="python -m semisupcon export", description=__doc__)
+    """Export the encoder and return the exit status."""
+    parser = Parser(prog="semisupcon export", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace an export, or other files of these names, that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files with these names")
     parser.add_argument("--trust", action="append", default=[], help="module outside semisupcon whose classes the file may name")
     given = parser.parse_args(args)
     outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG)]

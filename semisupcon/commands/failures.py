@@ -1,8 +1,9 @@
-"""Which exceptions are a mistake in the options, and the sentence that says so.
+"""Recognise exceptions that are caused by option values, and turn them into error messages.
 
-A value that the user gave can reach Lightning, torch, wandb or timm before anything complains. Such an exception is told as a sentence with the full
-name of the option. It is recognised by where it was raised: in a library, called from a place here that hands over what the user gave. Anything
-else is a defect of this package, or of the user's own code, and keeps its traceback.
+An option value can reach Lightning, torch, wandb or timm before it causes an error. The message
+then gives the full name of the option. Such an exception is recognised by its place: raised in a
+library that was called from a place in this package that passes option values on. All other
+exceptions are defects of this package or of user code, and keep their traceback.
 """
 
 import re
@@ -16,7 +17,7 @@ import torch
 import semisupcon
 
 HERE = Path(semisupcon.__file__).parent
-# Files, and functions where only some, that hand values of the user to a library.
+# Files that pass option values to a library: all functions of a file (None), or those listed.
 HANDED_OVER: dict[str, tuple[str, ...] | None] = {
     "commands/pretrain.py": None,
     "training/objective.py": ("configure_optimizers", "_schedule", "_run_length", "optimizer_step"),
@@ -25,7 +26,7 @@ HANDED_OVER: dict[str, tuple[str, ...] | None] = {
     "data/loader.py": ("batches",),
     "encoders/vision.py": ("create",),
 }
-# Part of a library's path -> the option whose value it was given.
+# Part of a library path -> the option whose value is passed there.
 BY_PLACE = {
     "torch/optim/lr_scheduler": "model.scheduler",
     "torch/optim": "model.optimizer",
@@ -47,7 +48,7 @@ BY_PLACE = {
     "lightning_fabric/utilities/seed": "seed_everything",
     "wandb/": "log",
 }
-# Words of messages -> names of hyperparameters.
+# Words in messages -> names of hyperparameters.
 BY_WORD = {
     "learning rate": "lr",
     "beta parameter": "betas",
@@ -59,36 +60,42 @@ BY_WORD = {
 
 
 def failure_in_options(error: BaseException, options: Iterable[str]) -> str | None:
-    """The sentence for an exception that a value of the user caused; None for any other.
+    """Error message for an exception that an option value caused; None for any other exception.
 
     Args:
-        error: as it was caught.
+        error: the exception.
         options: full names of all options, such as ``trainer.val_check_interval``.
     """
     if isinstance(error, torch.OutOfMemoryError):
-        return f"{_first(error)}\nLower --data.batch_size, or give --model.chunk_size: views are then encoded in parts, with the same loss."
+        return (
+            f"{_first(error)}\nLower --data.batch_size, or give --model.chunk_size to encode the views in parts (the loss stays the same)."
+        )
     frames = list(_frames(error.__traceback__))
     restoring = next((i for i, frame in enumerate(frames) if _restores(*frame)), len(frames))
     if restoring < len(frames) and not any(place.startswith("user/") for place, _ in frames[restoring:]):
-        return f"--resume_from_checkpoint: the checkpoint does not fit this run, or is damaged: {type(error).__name__}: {_first(error)}"
+        return f"--resume_from_checkpoint: the checkpoint does not match this run, or is damaged: {type(error).__name__}: {_first(error)}"
     last_here = max((i for i, (place, _) in enumerate(frames) if place.startswith("semisupcon/")), default=-1)
     if last_here < 0 or last_here == len(frames) - 1 or not _hands_over(*frames[last_here]):
         return None
     if any(not _in_library(place) for place, _ in frames[last_here + 1 :]):
-        return None  # The user's own class.
+        return None  # Raised in user code.
     option = option_of(error, options)
     return f"--{option}: {_first(error)}" if option else f"The options do not work together: {_first(error)}"
 
 
 def option_of(error: BaseException, options: Iterable[str]) -> str | None:
-    """The option whose value an exception of a library is about, by the message or by the place where it was raised; None if neither tells."""
+    """The option that caused a library's exception, found by its message or by the place where it
+    was raised; else None.
+    """
     places = [place for place, _ in _frames(error.__traceback__)]
     last_here = max((i for i, place in enumerate(places) if place.startswith("semisupcon/")), default=-1)
     return _named_in(str(error), options) or _by_place(places[last_here + 1 :], str(error))
 
 
 def _frames(traceback: TracebackType | None) -> Iterable[tuple[str, str]]:
-    """File, relative to the package or to the library folder, and function of each frame, outermost first."""
+    """File (relative to the package or to the library folder) and function of each frame, outermost
+    first.
+    """
     while traceback is not None:
         code = traceback.tb_frame.f_code
         yield _place(code.co_filename), code.co_name
@@ -108,7 +115,7 @@ def _place(filename: str) -> str:
 
 
 def _restores(place: str, function: str) -> bool:
-    """Whether this is the part of Lightning that reads and restores a checkpoint."""
+    """Whether a frame is in the part of Lightning that restores a checkpoint."""
     return place.endswith("trainer/connectors/checkpoint_connector.py") and function.startswith(("restore", "_restore", "resume"))
 
 
@@ -123,7 +130,7 @@ def _hands_over(place: str, function: str) -> bool:
 
 
 def _named_in(message: str, options: Iterable[str]) -> str | None:
-    """The option of the trainer that a message names."""
+    """The trainer option that is named in a message, or None."""
     last = {option.rpartition(".")[2]: option for option in options if option.startswith("trainer.")}
     words = re.findall(r"[a-z]\w+", message)
     return next((last[word] for word in words if word in last and ("_" in word or f"`{word}" in message or f"{word}=" in message)), None)
@@ -149,14 +156,16 @@ NOTHING = ("trainer.max_steps", "trainer.max_epochs", "trainer.limit_train_batch
 
 
 def smallest(config: Mapping[str, Any]) -> str | None:
-    """A sentence for a number with which nothing works, or nothing is trained; None where there is none."""
+    """Error message for the first number that makes training impossible or empty; None if all are
+    valid.
+    """
     for name, value in config.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if name in LEAST and not value >= LEAST[name]:
             return f"--{name} must be at least {LEAST[name]}, got {value}."
         if name in NOTHING and value == 0:
-            return f"--{name} {value} trains nothing; leave it out, or give more."
+            return f"--{name} {value} trains nothing; leave it out, or give a larger number."
         if name == "trainer.val_check_interval" and value <= 0:
             return (
                 f"--{name} must be greater than 0, got {value}. For a run without validation: --trainer.limit_val_batches 0 --monitor null"
@@ -164,5 +173,5 @@ def smallest(config: Mapping[str, Any]) -> str | None:
     for unit in ("steps", "epochs"):
         least, most = (config.get(f"trainer.{bound}_{unit}") or 0 for bound in ("min", "max"))
         if 0 < most < least:
-            return f"--trainer.min_{unit} {least} is more than --trainer.max_{unit} {most}, which would end the run first."
+            return f"--trainer.min_{unit} {least} is more than --trainer.max_{unit} {most}, which ends the run first."
     return None

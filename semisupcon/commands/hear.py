@@ -1,4 +1,6 @@
-"""`python -m semisupcon hear`: what a configuration's augmentations do to a file, as wav to listen to and as spectrograms to look at."""
+"""``semisupcon hear``: apply a configuration's augmentations to a file and write wav files and
+spectrograms.
+"""
 
 import json
 from collections.abc import Mapping
@@ -39,27 +41,27 @@ DEFAULTS: dict[str, Any] = {"aug_list": None, "severity_modifier": 2.0, "target_
 
 
 def parser() -> Parser:
-    """The options of the command."""
-    p = Parser(prog="python -m semisupcon hear", description=__doc__.split(": ", 1)[1])
-    p.add_argument("file", type=Path, help="any audio file")
+    """Return the parser of the command."""
+    p = Parser(prog="semisupcon hear", description=__doc__.split(": ", 1)[1])
+    p.add_argument("file", type=Path, help="audio file")
     p.add_argument(
         "--config", type=Path, action="append", default=[], help="a pretraining recipe or YAML; a second one overrides the first"
     )
-    p.add_argument("--aug_list", nargs="+", help="names of augmentations, instead of the configuration's")
-    p.add_argument("--severity", type=float, help="0 to 5, instead of the configuration's")
-    p.add_argument("--sample_rate", type=int, help="Hz, instead of the configuration's")
+    p.add_argument("--aug_list", nargs="+", help="names of augmentations; overrides the configuration")
+    p.add_argument("--severity", type=float, help="0 to 5; overrides the configuration")
+    p.add_argument("--sample_rate", type=int, help="Hz; overrides the configuration")
     p.add_argument("--views", type=int, default=4)
-    p.add_argument("--start", type=float, default=0.0, help="seconds into the file")
+    p.add_argument("--start", type=float, default=0.0, help="start in the file, in seconds")
     p.add_argument("--seconds", type=float, default=10.0)
-    p.add_argument("--pass", type=int, default=0, dest="number", help="another pass over the file, other parameters")
+    p.add_argument("--pass", type=int, default=0, dest="number", help="number of the pass; every pass draws other parameters")
     p.add_argument("--seed", type=int, default=123)
-    p.add_argument("--out", type=Path, default=Path("hear"), help="folder for original.wav, view_1.wav, ... and spectrograms.png")
-    p.add_argument("--overwrite", action="store_true", help="replace files of these names that exist")
+    p.add_argument("--out", type=Path, default=Path("hear"), help="output folder for original.wav, view_1.wav, ... and spectrograms.png")
+    p.add_argument("--overwrite", action="store_true", help="replace existing files with these names")
     return p
 
 
 def main(args: list[str]) -> int:
-    """Write the files, and say what was done to each view."""
+    """Write the files and print which augmentations each view got. Returns the exit status."""
     options = parser().parse_args(args)
     configured = section(layered(map(find_config, options.config)), "data")
     settings = DEFAULTS | {name: configured[name] for name in DEFAULTS if configured.get(name) is not None}
@@ -71,7 +73,7 @@ def main(args: list[str]) -> int:
     chain = build_chain(settings["aug_list"], settings["severity_modifier"], sample_rate)
     if chain is None:
         raise ConfigError(
-            "There is nothing to hear: no augmentation is named, or the severity is 0.\nGive --config, or --aug_list gain delay ..."
+            "There is nothing to hear: no augmentation is given, or the severity is 0.\nGive --config, or --aug_list gain delay ..."
         )
     names = ["original.wav", *(f"view_{i + 1}.wav" for i in range(options.views)), "spectrograms.png"]
     own = written_before(options.out)
@@ -89,10 +91,10 @@ def main(args: list[str]) -> int:
 
 
 def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Tensor:
-    """``[T]``, mono.
+    """Read ``seconds`` of a file from ``start``, resampled to ``sample_rate`` (Hz): ``[T]``, mono.
 
     Raises:
-        AudioError: if the file is missing, is no audio, or ends before ``start``.
+        AudioError: if the file is missing, is not audio, or ends before ``start``.
     """
     from semisupcon.audio.reading import probe_file, read
 
@@ -104,7 +106,9 @@ def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Ten
 
 
 def augmented_views(audio: Tensor, chain: Chain, views: int, name: str, seed: int = 0, number: int = 0) -> tuple[Tensor, list[str]]:
-    """Views ``[V, T]`` of audio ``[T]``, drawn as in training for a clip of that name, and what was done to each in words."""
+    """Return views ``[V, T]`` of audio ``[T]``, drawn as in training for a clip called ``name``,
+    and one description per view.
+    """
     key = make_keys(seed, torch.tensor([number]), torch.tensor([stable_hash(name)]), views).flatten()
     augmented, applied, parameters = chain(audio.expand(views, 1, -1), key)
     stories = []
@@ -114,12 +118,12 @@ def augmented_views(audio: Tensor, chain: Chain, views: int, name: str, seed: in
             if acted:
                 settings = ", ".join(f"{n} {v:.4g}" for n, v in zip(names, numbers, strict=False) if v == v)
                 done.append(f"{operator} ({settings})" if settings else operator)
-        stories.append("; ".join(done) or "unchanged: so the probabilities would have it")
+        stories.append("; ".join(done) or "unchanged: no augmentation was drawn")
     return augmented[:, 0], stories
 
 
 def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
-    """One wav a clip (float samples, nothing clipped), and one picture of all."""
+    """Write one float wav file per clip (no clipping) and one picture of all clips."""
     import soundfile
 
     from semisupcon.plots import save_figure
@@ -133,7 +137,7 @@ def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
 
 
 def written_before(folder: Path) -> set[str]:
-    """Names of the files in a folder that this command wrote last time and nobody has changed since."""
+    """Names of the files in a folder that the last call wrote and that have not changed since."""
     try:
         known = dict(json.loads((folder / RECORD).read_text()))
     except (OSError, ValueError, TypeError):
@@ -142,20 +146,20 @@ def written_before(folder: Path) -> set[str]:
 
 
 def stamp(file: Path) -> list[int]:
-    """Size and time of change (ns)."""
+    """Size (bytes) and modification time (ns) of a file."""
     status = file.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
-    """``[bins, frames]``: magnitude in dB of full scale, a full-scale sine being 0 dB."""
+    """Spectrogram ``[bins, frames]`` in dB relative to a full-scale sine."""
     window = torch.hann_window(n_fft)
     magnitude = torch.stft(clip.float(), n_fft, n_fft // 4, window=window, return_complex=True, pad_mode="constant").abs()
     return (20 * torch.log10(magnitude * (2 / window.sum()) + 1e-10)).clamp(min=2 * FLOOR_DB).numpy()
 
 
 def draw_clips(clips: Mapping[str, Tensor], sample_rate: int, columns: int = 1) -> "Figure":
-    """Spectrograms of clips ``[T]`` by title, in ``columns`` columns filled row by row."""
+    """Spectrograms of clips ``[T]``, given by title, in ``columns`` columns filled row by row."""
     from semisupcon.plots import draw_spectrograms
 
     levels = {title: (spectrogram_db(clip), len(clip) / sample_rate) for title, clip in clips.items()}

@@ -1,4 +1,6 @@
-"""``python -m semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``: convert a published checkpoint."""
+"""``semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``: convert a published
+checkpoint.
+"""
 
 from pathlib import Path
 
@@ -11,12 +13,12 @@ from semisupcon.outputs import check_folder, refuse_existing
 
 
 def main(args: list[str] | None = None) -> int:
-    """Import; returns the exit status."""
-    parser = Parser(prog="python -m semisupcon import", description="Turn a published checkpoint into ours.")
-    parser.add_argument("system", choices=SYSTEMS, help="what made the file")
+    """Import the checkpoint and return the exit status."""
+    parser = Parser(prog="semisupcon import", description="Convert a published checkpoint to the format of semisupcon.")
+    parser.add_argument("system", choices=SYSTEMS, help="system that wrote the file")
     parser.add_argument("file", help="published checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace an import, or other files of these names, that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files with these names")
     given = parser.parse_args(args)
     outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG, HEADS, HEADS_CONFIG)]
     refuse_existing(outputs, given.overwrite)

@@ -1,4 +1,6 @@
-"""Write the table of `pretrain`'s options for `semisupcon.commands.quick`: ``python -m semisupcon.commands.option_table``."""
+"""Write the option table of `pretrain` for `semisupcon.commands.quick`: ``python -m
+semisupcon.commands.option_table``.
+"""
 
 import json
 import re
@@ -9,7 +11,7 @@ from semisupcon.commands.pretrain import PretrainCLI, configured
 from semisupcon.commands.quick import TABLE, TITLES
 from semisupcon.files import write_text
 
-# Options of the default optimizer; another class has others.
+# These options depend on the class of the optimizer and of the scheduler.
 NOT_FIXED = ("model.optimizer.", "model.scheduler.")
 ORDER = tuple(TITLES)
 
@@ -24,7 +26,7 @@ class _ParserOnly(PretrainCLI):
 
 
 def live_parser() -> Any:
-    """The parser of `pretrain` before any argument is read."""
+    """Build the parser of `pretrain` without reading any argument."""
     try:
         configured([], _ParserOnly)
     except _Parsed as found:
@@ -34,7 +36,9 @@ def live_parser() -> Any:
 
 
 def rows() -> list[dict[str, Any]]:
-    """Name, section, type, default and help of every option that does not depend on the configuration."""
+    """Name, section, type, default and help of every option that is independent of the
+    configuration.
+    """
     found = []
     for name, action in live_parser()._walk_options():
         section = name.rpartition(".")[0]
@@ -68,14 +72,14 @@ def _default(action: Any) -> Any:
 
 
 def _help(action: Any) -> str:
-    """The help in one paragraph, without the markup and the default that Lightning repeats."""
+    """The help as one paragraph, without markup and without the default that Lightning repeats."""
     text = re.sub(r"Default: ``.*", "", " ".join((action.help or "").split()))
     text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "").replace("`", "")
     return text.strip()
 
 
 def main() -> int:
-    """Write the table; returns the exit status."""
+    """Write the table and return the exit status."""
     write_text(TABLE, json.dumps(rows(), indent=1) + "\n")
     return 0
 

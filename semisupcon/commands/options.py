@@ -1,4 +1,6 @@
-"""Options of `semisupcon pretrain` beside model, data and trainer; what the original called them; and those of a resumed run."""
+"""Options of `semisupcon pretrain` other than model, data and trainer; old option names; arguments
+of a resumed run.
+"""
 
 import inspect
 import logging
@@ -13,7 +15,7 @@ from semisupcon.commands.typed import Typed, take_configs
 from semisupcon.training.runs import CONFIG, newest_checkpoint
 from semisupcon.written import at_home
 
-# What SemiSupCon's own README calls them -> the name in use.
+# Name in the README of SemiSupCon -> name in use.
 OLD_NAMES = {
     "resume_from_ckpt": "resume_from_checkpoint",
     "data.aug_severity": "data.severity_modifier",
@@ -32,36 +34,43 @@ log = logging.getLogger("semisupcon")
 
 
 class Parser(Typed, LightningArgumentParser):
-    """Lightning's parser, with the answers of all commands."""
+    """Lightning's parser with the error messages of all commands."""
 
     old_names = OLD_NAMES
-    refused = {"data.use_test_set": "test clips are never trained on."}
+    refused = {"data.use_test_set": "test clips are never used for training."}
 
 
 def add_run_options(parser: LightningArgumentParser) -> None:
-    """Add the options of the run itself."""
+    """Add the options of the run."""
     add = parser.add_argument
-    add("--log", type=bool | str, default="csv", help="Logger beside metrics.csv: wandb (also: true), tensorboard, csv or false.")
+    add("--log", type=bool | str, default="csv", help="Logger in addition to metrics.csv: wandb (or true), tensorboard, csv or false.")
     add("--project", type=str, default="semisupcon", help="Project of the wandb run.")
     add("--group", type=str | None, default=None, help="Group of the wandb run.")
     add("--tags", type=list[str], default=[], help="Tags of the wandb run: [a,b].")
-    add("--ckpt_path", type=str, default="runs", help="Folder of runs; this one writes <ckpt_path>/<run_name>/.")
-    add("--run_name", type=str | None, default=None, help="Name of the run; by default made of objective, encoder and time.")
-    add("--resume_from_checkpoint", type=str | None, default=None, help="Checkpoint, run folder, or 'last': continue in its folder.")
-    add("--resume_id", type=str | None, default=None, help="wandb run to continue; by default the one stored with the run.")
-    add("--monitor", type=str | None, default="val_top1", help="Value that chooses best.ckpt; null keeps the last only.")
+    add("--ckpt_path", type=str, default="runs", help="Folder of all runs; this run writes <ckpt_path>/<run_name>/.")
+    add("--run_name", type=str | None, default=None, help="Name of the run; default: objective, encoder and time.")
+    add(
+        "--resume_from_checkpoint",
+        type=str | None,
+        default=None,
+        help="Checkpoint, run folder, or 'last'; the run continues in the same folder.",
+    )
+    add("--resume_id", type=str | None, default=None, help="ID of the wandb run to continue; default: the ID stored with the run.")
+    add("--monitor", type=str | None, default="val_top1", help="Logged value that selects best.ckpt; null keeps last.ckpt only.")
     add(
         "--monitor_mode",
         type=Literal["min", "max"] | None,
         default=None,
-        help="Which way --monitor is better; by default its name tells.",
+        help="Whether a lower or higher --monitor is better; default: derived from its name.",
     )
-    add("--save_every", type=int, default=1000, help="Optimizer steps between two savings of last.ckpt.")
-    add("--draw_every", type=int, default=2000, help="Steps between two pictures of target and similarity matrix; 0 for none.")
+    add("--save_every", type=int, default=1000, help="Optimizer steps between two saves of last.ckpt.")
+    add("--draw_every", type=int, default=2000, help="Steps between two figures of the target and similarity matrices; 0 for none.")
 
 
 def small_overlay(configs: Any) -> str | None:
-    """The overlay that makes a recipe small, where one of the configurations is a recipe and the overlay is not given; None otherwise."""
+    """Path of the small overlay of the first recipe among the configurations; None if there is none
+    or it is already given.
+    """
     paths = [Path(str(path)) for path in configs or ()]
     for path in paths:
         parts = path.parts
@@ -74,12 +83,14 @@ def small_overlay(configs: Any) -> str | None:
 
 
 def option_names() -> list[str]:
-    """Full names of the trainer's options."""
+    """Full names of all trainer options."""
     return [f"trainer.{name}" for name in inspect.signature(L.Trainer).parameters]
 
 
 def resumed_configuration(args: ArgsType) -> ArgsType:
-    """The arguments, with the run's own configuration before them where a run is resumed and no ``--config`` is given."""
+    """Prepend the stored configuration to the arguments if they resume a run and contain no
+    ``--config``.
+    """
     if not isinstance(args, list) or take_configs(args, ("--config", "-c"))[0]:
         return args
     given = at_home(dict(pairwise(args)) | dict(a.split("=", 1) for a in args if "=" in a))
@@ -90,5 +101,5 @@ def resumed_configuration(args: ArgsType) -> ArgsType:
     written = sorted(folder.glob("run_config.resumed-*.yaml"))[-1:] or [folder / CONFIG]
     if not written[0].is_file():
         return args
-    log.info("The configuration is %s; the options of the command line override it.", written[0])
+    log.info("The configuration is %s; options on the command line override it.", written[0])
     return ["--config", str(written[0]), *args]

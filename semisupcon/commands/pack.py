@@ -1,6 +1,8 @@
-"""``python -m semisupcon pack --config ... --out DIR``: pack what a pretraining configuration trains on.
+"""``semisupcon pack --config ... --out DIR``: pack the training data of a pretraining
+configuration.
 
-The configuration is the one that `pretrain.py` takes; only its data are looked at, and its values can be overridden as there.
+Accepts the configurations of `semisupcon pretrain` and uses their data section; options override it
+in the same way.
 """
 
 import logging
@@ -26,7 +28,7 @@ from semisupcon.errors import ConfigError
 from semisupcon.outputs import check_folder
 from semisupcon.random import MAX_VIEWS
 
-# Also of what packing does not look at: the same configuration is trained from.
+# Includes options that packing does not use: training uses the same configuration.
 DATA = {
     "target_sample_rate": SAMPLE_RATE,
     "target_length": ABOVE_ZERO,
@@ -45,18 +47,18 @@ log = logging.getLogger(__name__)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run it; returns the exit status."""
+    """Pack or verify the data set and return the exit status."""
     args = args or []
-    parser = TypedParser(prog="python -m semisupcon pack", description="Decode and resample a data set once, for the fastest training.")
+    parser = TypedParser(prog="semisupcon pack", description="Decode and resample a data set once, for fast training.")
     parser.add_argument(
-        "--config", action="append", default=[], type=str, help="Pretraining recipe or YAML; a second one overrides the first."
+        "--config", action="append", default=[], type=str, help="Pretraining recipe or YAML file; a second one overrides the first."
     )
-    parser.add_argument("--out", type=str, required=True, help="Folder to make; a run that was interrupted is gone on with.")
-    parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at once; by default one a core.")
+    parser.add_argument("--out", type=str, required=True, help="Folder to write; an interrupted run is continued.")
+    parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at the same time; default: one per core.")
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="Pack nothing: read the whole packed set in --out, and its source files where they are, and say whether they are as they were.",
+        help="Do not pack: read the packed set in --out and its existing source files, and check that they are unchanged.",
     )
     parser.add_class_arguments(AudioDataModule, "data")
     paths, _ = take_configs(args)
@@ -76,7 +78,7 @@ def main(args: list[str] | None = None) -> int:
         packed = Packed(options.out, verify=True)
         count = len(packed.clips)
         log.info(
-            "All %d clips in %s are what was packed; %d of their source files are at hand, and unchanged.",
+            "All %d clips in %s are unchanged; %d of their source files exist and are unchanged.",
             count,
             options.out,
             packed.sources_at_hand,
@@ -85,7 +87,7 @@ def main(args: list[str] | None = None) -> int:
     sample_rate = options.data.target_sample_rate or section(section(config, "model"), "encoder").get("sample_rate")
     check_numbers({"model.encoder.sample_rate": sample_rate}, {"model.encoder.sample_rate": SAMPLE_RATE})
     if sample_rate is None:
-        raise ConfigError("The configuration does not say the sample rate.\nGive the encoder's: --data.target_sample_rate HZ")
+        raise ConfigError("The configuration does not give the sample rate.\nGive the rate of the encoder: --data.target_sample_rate HZ")
     sources = {name: options.data[name] for name in SOURCES}
     folder = pack(gather(**sources, max_bad=options.data.max_bad), sources, sample_rate, options.out, options.threads)
     header = Packed(folder).header

@@ -1,10 +1,11 @@
-"""Packages that `pip install .` does not bring, and what a command says when one is missing."""
+"""Optional packages, and the error message of a command that needs a missing one."""
 
 from importlib.util import find_spec
 
 from semisupcon.errors import UserError
 
-# Module -> what pip installs. Other modules are not ours to name: a typo in an import keeps its traceback.
+# Module -> pip requirement. Other missing modules keep their traceback: the cause may be a typo in
+# an import.
 PIP = {
     "jsonargparse": "'jsonargparse[signatures]'",
     "litdata": "'litdata>=0.2.76'",
@@ -25,7 +26,7 @@ PIP = {
     "wandb": "wandb",
     "yaml": "pyyaml",
 }
-# What a command needs in any case, so that one installation is enough.
+# All packages that a command needs, so that one pip command installs them.
 NEEDS = {
     "data": ("pandas", "scipy", "tqdm", "yaml"),
     "hear": ("matplotlib", "yaml"),
@@ -37,7 +38,9 @@ NEEDS = {
 
 
 def missing_package(command: str, error: ModuleNotFoundError) -> UserError | None:
-    """What to tell the user about a failed import; None when it is not about a package that pip installs."""
+    """Error that names the missing packages and the pip command; None if pip installs no package
+    for the failed import.
+    """
     package = (error.name or "").partition(".")[0]
     if package not in PIP:
         return None

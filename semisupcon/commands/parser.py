@@ -1,6 +1,9 @@
-"""The parser of all commands. A mistake is answered by ``error: ...`` in at most three lines on stderr, and exit status 2.
+"""The argument parser of all commands.
 
-`Answers` holds the answers. `Parser` is argparse with them; `semisupcon.commands.typed` adds them to jsonargparse.
+A user error prints ``error: ...`` (at most three lines, stderr) and exits with status 2.
+
+`Answers` builds the error messages. `Parser` adds them to argparse, `semisupcon.commands.typed` to
+jsonargparse.
 """
 
 import argparse
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from semisupcon.errors import closest, nearest
 from semisupcon.written import at_home
 
-# What `Answers` is mixed into; jsonargparse's parser is one of argparse too.
+# Base class of `Answers` for the type checker; jsonargparse's parser is a subclass of it.
 if TYPE_CHECKING:
     _Mixed = argparse.ArgumentParser
 else:
@@ -20,16 +23,17 @@ else:
 
 LINES, LETTERS = 3, 600
 SIMILAR = 0.6
-# Options that name a file or folder, by the last part of their names.
+# Last part of the names of options that take a file or folder.
 PATHS = ("out", "data_dir", "data_root", "cache_dir", "ckpt_path", "packed", "checkpoint", "checkpoints", "head", "resume_from_checkpoint")
 TYPES = {"int": "a whole number", "float": "a number"}
 
 
 def nearest_option(name: str, options: list[str]) -> str | None:
-    """The full name of the option that ``name`` was probably meant to be, without dashes; None when none is close.
+    """Full name, without dashes, of the option most similar to ``name``; None if no option is
+    similar.
 
-    The sections before the dots are kept where they exist, so ``data.bach_size`` is looked for in ``data`` only. Sections may be left out:
-    ``batch_size`` and ``model.lr`` are found where they are.
+    Existing sections are kept: ``data.bach_size`` is searched in ``data`` only. Missing sections
+    are added: ``batch_size`` becomes ``data.batch_size``.
     """
     parts = name.split(".")
     for cut in range(len(parts) - 1, -1, -1):
@@ -50,29 +54,29 @@ def nearest_option(name: str, options: list[str]) -> str | None:
                 if option.count(".") == depth:
                     ends.setdefault(".".join(end(option)), option)
             likest = closest(".".join(rest), ends, 0.0)
-            assert likest is not None  # the least likeness is none at all
+            assert likest is not None  # a cutoff of 0.0 always finds a match
             return ends[likest]
     return None
 
 
 def short(text: str) -> str:
-    """A message in at most three lines."""
+    """Cut a message to three lines and 600 characters."""
     lines = [re.sub(r"\s+", " ", line).strip() for line in text.splitlines()]
     text = "\n".join([line for line in lines if line][:LINES])
     return text if len(text) <= LETTERS else f"{text[:LETTERS]} ..."
 
 
 def listing(names: list[str]) -> str:
-    """``a, b or c``."""
+    """Join names as ``a, b or c``."""
     return " or ".join([", ".join(names[:-1])] * (len(names) > 1) + names[-1:])
 
 
 class Answers(_Mixed):
-    """Mixin of a parser: how it answers a mistake.
+    """Mixin that builds a parser's error messages.
 
     Attributes:
-        old_names: options of earlier versions and of the original systems, by the option in use.
-        refused: options that do not exist, by the reason.
+        old_names: option of an earlier version or of an original system -> option in use.
+        refused: option that does not exist -> reason.
         words: the command line.
     """
 
@@ -81,20 +85,22 @@ class Answers(_Mixed):
     words: list[str] = []
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the answer and exit with status 2."""
+        """Print the error message and exit with status 2."""
         sys.stderr.write(f"error: {short(self.answer(str(message)))}\n")
         raise SystemExit(2)
 
     def refuse_empty(self) -> None:
-        """End with status 2 where a path is empty, as a variable of the shell that is not set leaves it: it would mean the current folder."""
+        """Exit with status 2 if a path is empty, for example from an unset shell variable: it would
+        mean the current folder.
+        """
         for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
             name, equals, value = word.partition("=")
             is_path = name.startswith("--") and (plain_name(name).rpartition(".")[2] in PATHS or plain_name(name).startswith("data_dirs."))
             if is_path and not (value if equals else following).strip():
-                self.error(f"{name} is empty. Give a path; the current folder is written as .")
+                self.error(f"{name} is empty. Give a path; write . for the current folder")
 
     def answer(self, message: str) -> str:
-        """A message of argparse in words of ours, with the option or value that was probably meant."""
+        """Rephrase an argparse message and suggest the most similar option or value."""
         text = " ".join(message.split())
         if found := re.match("unrecognized arguments: (.*)", text):
             given = found[1].split(" ")
@@ -114,21 +120,23 @@ class Answers(_Mixed):
         return message
 
     def unknown(self, word: str) -> str:
-        """The answer to an option that does not exist."""
+        """Error message for an unknown option."""
         name, written = plain_name(word), word.partition("=")[0]
         if name in self.refused:
             return f"There is no option --{name}: {self.refused[name]}"
         if name in self.old_names:
-            return f"--{name} is called --{self.old_names[name]} here."
+            return f"--{name} is now --{self.old_names[name]}."
         meant = nearest_option(name, self.options())
         return f"There is no option {written}. " + (f"Did you mean --{meant}?" if meant else self.see_help())
 
     def options(self) -> list[str]:
-        """Every long option without dashes, those of the chosen subcommand included."""
+        """Names of all long options without dashes, including those of the chosen subcommand."""
         return [name for parser in self._chosen() for action in parser._actions for name in long_options(action)]
 
     def unknown_words(self) -> Iterator[str]:
-        """The words of the command line that look like options and are none, abbreviations apart."""
+        """Yield the words of the command line that look like options but are not; abbreviations are
+        accepted.
+        """
         known = [f"--{name}" for name in self.options()]
         for word in self.words:
             name = word.partition("=")[0]
@@ -136,18 +144,18 @@ class Answers(_Mixed):
                 yield word
 
     def without_value(self, names: list[str]) -> str:
-        """The option that lacks its value, as it was written."""
+        """The option that lacks a value, as written on the command line."""
         for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
             if following.startswith("--") and any(word == name or word.startswith(f"{name}.") for name in names):
                 return word
         return self.long_name("/".join(names))
 
     def long_name(self, names: str) -> str:
-        """``--checkpoint`` of ``-c/--checkpoint``; the name of a positional argument as it is."""
+        """``--checkpoint`` for ``-c/--checkpoint``; a positional argument's name unchanged."""
         return next((name for name in names.split("/") if name.startswith("--")), names)
 
     def dashed(self, names: str) -> str:
-        """Names of arguments, options with their sections and dashes."""
+        """Names of arguments joined by commas; options with sections and dashes."""
         options = self.options()
 
         def full(name: str) -> str | None:
@@ -156,7 +164,7 @@ class Answers(_Mixed):
         return ", ".join(f"--{full(name)}" if full(name) else name for name in names.split(", "))
 
     def see_help(self) -> str:
-        """Where the options are listed."""
+        """A pointer to the help of the command."""
         return f"See: {self.prog} --help"
 
     def _chosen(self) -> Iterator[Any]:
@@ -167,7 +175,7 @@ class Answers(_Mixed):
 
 
 class Parser(Answers, argparse.ArgumentParser):
-    """argparse, with the answers of this module."""
+    """argparse with the error messages of this module."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         self.words = list(sys.argv[1:] if args is None else args)
@@ -179,12 +187,16 @@ class Parser(Answers, argparse.ArgumentParser):
 
 
 def plain_name(word: str) -> str:
-    """The name in a word such as ``--trainer.callbacks+=X`` or ``--data.init_args.views``: no dashes, value or ``init_args``."""
+    """The name in a word such as ``--trainer.callbacks+=X`` or ``--data.init_args.views``, without
+    dashes, value and ``init_args``.
+    """
     return word.partition("=")[0].lstrip("-").rstrip("+").replace(".init_args.", ".").removesuffix(".class_path")
 
 
 def long_options(action: argparse.Action) -> Iterator[str]:
-    """The long names of an option without dashes; not ``x.help``, ``x+`` and ``print_shtab``, which jsonargparse adds to an option ``x``."""
+    """Yield the long names of an option without dashes, except ``x.help``, ``x+`` and
+    ``print_shtab``, which jsonargparse adds.
+    """
     for name in action.option_strings:
         if name.startswith("--") and not name.endswith((".help", "+", "print_shtab")):
             yield name[2:]

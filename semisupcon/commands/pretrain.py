@@ -1,6 +1,6 @@
-"""`pretrain.py`: a LightningCLI whose every value can be overridden, and the run around it.
+"""``semisupcon pretrain``: a LightningCLI that trains an encoder inside a run folder.
 
-Objective, encoder, optimizer, scheduler and data module are named by class path in YAML; names of this package need no path.
+Classes are given by path in YAML (those of semisupcon by name). Options override every value.
 """
 
 import logging
@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-# The classes of these modules are known by their bare names.
+# Importing these modules makes their classes known by name, without a path.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.commands.failures import failure_in_options, option_of, smallest
 from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
@@ -45,32 +45,32 @@ from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, only_process, open_run, sweep_run
 
-# Options that say where a run lies, not what it is.
+# Options that set the place of a run, not its content.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
 
 log = logging.getLogger("semisupcon")
 
 
 class PretrainCLI(LightningCLI):
-    """LightningCLI without subcommands, with what a run needs beside model, data and trainer."""
+    """LightningCLI without subcommands; adds run folder, loggers, checkpoints and messages."""
 
     run: Run
     parser: Parser
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Lightning's options; counts and shares stay apart."""
+        """Add Lightning's options; counts and shares keep their types."""
         super().add_core_arguments_to_parser(parser)
         numbers_as_written(parser)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The options of the run itself."""
+        """Add the options of the run."""
         add_run_options(parser)
-        # `RunProgress` says what the model and the data are.
+        # `RunProgress` logs the summary of model and data.
         parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}, "trainer.enable_model_summary": False})
         parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def before_instantiate_classes(self) -> None:
-        """Seeds that are not given follow ``seed_everything``; a resumed run has its weights already."""
+        """Set missing seeds to ``seed_everything``; ignore ``init_from`` on resume."""
         if self.config["resume_from_checkpoint"] is not None:
             self.config["model"]["init_from"] = None
         seed = self.config["seed_everything"]
@@ -79,7 +79,7 @@ class PretrainCLI(LightningCLI):
                 part["seed"] = 123 if isinstance(seed, bool) or seed is None else seed
 
     def instantiate_classes(self) -> None:
-        """Model and data first, then the run folder, then the trainer that writes there."""
+        """Build model and data, then the run folder, then the trainer that writes into it."""
         try:
             self.config_init = self.parser.instantiate_classes(self.config)
         except ValueError as error:
@@ -92,7 +92,7 @@ class PretrainCLI(LightningCLI):
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
         self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
         if (seconds := self.datamodule.target_length) is not None:
-            # Probes and `embed` cut by the length that the encoder was trained on.
+            # Probes and `embed` use segments of the length that the encoder was trained on.
             self.model.encoder.segment_samples = round(seconds * self.model.encoder.sample_rate)
             self.model.criterion.check(self.model.encoder)
         config = self.config
@@ -105,7 +105,7 @@ class PretrainCLI(LightningCLI):
         self.trainer = self.instantiate_trainer(resumed_step=step)
 
     def _resume(self, checkpoint: Path) -> int:
-        """Refuse what cannot be resumed with these options, and say what differs from the checkpoint; returns its optimizer step."""
+        """Check a checkpoint against the options and log all differences; return its step."""
         content = self.run.content
         check_resume(content, self.model, checkpoint)
         before = configuration_of(content, self.run.folder / CONFIG)
@@ -121,7 +121,7 @@ class PretrainCLI(LightningCLI):
         return content["global_step"]
 
     def instantiate_trainer(self, resumed_step: int | None = None, **kwargs: Any) -> L.Trainer:
-        """The trainer, with the callbacks and loggers of the run."""
+        """Build the trainer with the callbacks and loggers of the run."""
         config, run = self.config, self.run
         logger = make_logger(config["log"], run, config["project"], config["resume_id"], config["group"], config["tags"])
         self.end = EndWell(
@@ -145,9 +145,10 @@ class PretrainCLI(LightningCLI):
                 self.end,
             ],
             "plugins": [*several(given.get("plugins")), AtomicCheckpointIO(run.checkpoint, run.take_content())],
-            "max_time": None,  # `JobTimer` in its place
+            "max_time": None,  # replaced by `JobTimer`
             "default_root_dir": str(run.folder),
-            "use_distributed_sampler": False,  # Our sampler shares the clips between ranks itself.
+            # The sampler of the data module shares the clips among ranks.
+            "use_distributed_sampler": False,
         }
         trainer = super().instantiate_trainer(**kwargs)
         check_trainer(trainer, given)
@@ -155,29 +156,29 @@ class PretrainCLI(LightningCLI):
         return trainer
 
     def _check_negatives(self, trainer: L.Trainer) -> None:
-        """Refuse batches of one clip where the other clips are the negatives, and say what accumulation does not add."""
+        """Refuse batches of one clip if negatives come from the batch."""
         criterion, clips = self.model.criterion, self.datamodule.batch_size * trainer.world_size
         if not criterion.in_batch_negatives:
             return
         if clips < 2:
             raise ConfigError(
-                f"{type(criterion).__name__} compares each clip with the other clips of its batch, and --data.batch_size {clips} leaves none."
+                f"{type(criterion).__name__} needs negatives from the same batch: --data.batch_size {clips} has none. Give at least 2."
             )
         if trainer.accumulate_grad_batches > 1:
             log.info(
-                "trainer.accumulate_grad_batches adds no negatives: clips are compared within each batch of %d. "
+                "trainer.accumulate_grad_batches adds no negatives: negatives come from the same batch of %d clips. "
                 "For a larger batch in the same memory give --model.chunk_size.",
                 clips,
             )
 
     @staticmethod
     def _progress(given: Any) -> list[L.Callback]:
-        """The progress of the run, unless it is switched off or the user brings a bar."""
+        """The progress callback, unless progress is disabled or the user gives a progress bar."""
         own = any(isinstance(callback, ProgressBar) for callback in several(given.get("callbacks")))
         return [] if own or given.get("enable_progress_bar") is False else [RunProgress()]
 
     def fit(self) -> None:
-        """Train, keep what was asked for beside the checkpoints, and remember the wandb run."""
+        """Train the model; at most one process writes into the run folder."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         with only_process(self.run, writes=not settings_of(self.trainer).fast_dev_run):
@@ -192,14 +193,14 @@ class PretrainCLI(LightningCLI):
 
                 wandb.finish()
         if any((self.run.folder / "wandb").glob("offline-run-*")):
-            log.info("wandb logged offline. Send the run, with all times it was resumed: wandb sync %s", self.run.folder / "wandb")
+            log.info("wandb logged offline. To upload the run with all its resumptions: wandb sync %s", self.run.folder / "wandb")
 
     def _write_down(self) -> None:
-        """Called when training starts, so that an attempt that fails before leaves nothing that a later one could take for its own."""
+        """Write configuration and facts of the run; called when training starts."""
         sweep_run(self.run.folder)
         self.finders.record()
         text = self.parser.dump(self.config, skip_none=False)
-        # A resumed run keeps the configuration it began with; what it was resumed with stands beside it.
+        # A resumed run keeps its first configuration; the new one is written to a second file.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)
@@ -215,37 +216,38 @@ class PretrainCLI(LightningCLI):
 
 
 def several(given: Any) -> list[Any]:
-    """What an option of the trainer that takes one object or a list of them was given; true, false and null are no object."""
+    """A trainer option (None, bool, object or list of objects) as a list of objects."""
     if given is None or isinstance(given, bool):
         return []
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def sentence_within(error: ValueError) -> str | None:
-    """What a class said against its arguments, inside the parser's report of all that such an argument may be; None when nothing did."""
+    """The ConfigError text inside jsonargparse's Union report, or None."""
     if isinstance(error, UserError):
         return str(error)
     said = re.findall(r"^ *- (.+)$", str(error), re.MULTILINE) if "Does not validate against any of the Union" in str(error) else []
-    # That it is none of the other classes, nor null, goes without saying.
+    # Skip the messages about the other types of the Union.
     said = [sentence for sentence in said if not re.match("Import path|Expected a|Not a valid subclass", sentence)]
     return said[0] if said else None
 
 
 def speak_plainly() -> None:
-    """Our messages, and of Lightning's only those that a person can act on."""
+    """Set up logging and silence warnings of Lightning and torch that need no action."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     noise = ("litlogger", "`weights_only` was not set", "TPU available")
     for handler in (*logging.getLogger("pytorch_lightning").handlers, *logging.getLogger().handlers):
         handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("once", message=".*This DataLoader will create.*")
-    warnings.filterwarnings("ignore", message=r".*Found \d+ module\(s\) in eval mode.*")  # Momentum copies, frozen parts.
+    # Expected: momentum encoders and frozen parts.
+    warnings.filterwarnings("ignore", message=r".*Found \d+ module\(s\) in eval mode.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
 
 
 def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> PretrainCLI:
-    """Model, data module and trainer as a command line asks for them; nothing has been read or trained."""
+    """Build model, data module and trainer from a command line; no data are read."""
     return cli(
         Objective,
         AudioDataModule,
@@ -255,14 +257,14 @@ def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> P
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,
         parser_class=Parser,
-        parser_kwargs={"allow_abbrev": False, "prog": "python -m semisupcon pretrain"},
+        parser_kwargs={"allow_abbrev": False, "prog": "semisupcon pretrain"},
         run=False,
         args=args,
     )
 
 
 def main(args: ArgsType = None) -> int:
-    """Pretrain an encoder; returns the exit status (143, 130 or 138 after SIGTERM, SIGINT or a requeue, 2 after a mistake in the input)."""
+    """Pretrain an encoder; return 0, 2 (user error), 143, 130 or 138 (SIGTERM, SIGINT, requeue)."""
     speak_plainly()
     end_with_parent()
     cli = None
@@ -277,7 +279,7 @@ def main(args: ArgsType = None) -> int:
         print(f"error: {short(f'--{option}: {error}' if option else str(error))}", file=sys.stderr)
         return 2
     except SystemExit:
-        # A second Ctrl-C ends the run at once; Lightning then exits with 1.
+        # After a second Ctrl-C, Lightning exits at once with status 1.
         if cli is None or cli.end.received is None:
             raise
     except Exception as error:
@@ -285,7 +287,7 @@ def main(args: ArgsType = None) -> int:
             print(f"error: {cli.ranks.sentence()}", file=sys.stderr)
             return 2
         if os.environ.get("SEMISUPCON_TRACEBACK") or (sentence := failure_in_options(error, option_names())) is None:
-            error.add_note("This is a defect of semisupcon, or of a class of your own. Please report a defect with the lines above.")
+            error.add_note("This is a defect of semisupcon or of your own class. Please report it with the lines above.")
             raise
         print(f"error: {sentence}\n(SEMISUPCON_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
         return 2
@@ -293,5 +295,5 @@ def main(args: ArgsType = None) -> int:
         forget_name()
     if cli.end.received is not None:
         return cli.end.exit_status(cli.trainer)
-    log.info("Everything of this run is in %s", Path(cli.run.folder))
+    log.info("All files of this run are in %s", Path(cli.run.folder))
     return 0

@@ -1,4 +1,6 @@
-"""`probe.py`: tasks by checkpoints by methods, with one line of settings each; `python probe.py --help` lists them."""
+"""``semisupcon probe``: evaluate every encoder on every task with every method; ``semisupcon probe
+--help`` lists the options.
+"""
 
 import json
 import logging
@@ -32,11 +34,16 @@ Numbers = list[int] | int | str
 
 
 def parser(words: Sequence[str] = ()) -> TypedParser:
-    """The options of the command; ``--logger`` among them where the command line, or a file that it names, speaks of one."""
-    p = TypedParser(prog="python -m semisupcon probe", description="What a frozen representation is worth.")
+    """Return the parser of the command.
+
+    ``--logger`` is typed only if the command line or a file given there contains "logger".
+    """
+    p = TypedParser(prog="semisupcon probe", description="Evaluate representations on labelled data sets.")
     p.recipes = PROBING
-    p.add_argument("--config", action=ActionConfigFile, help="Protocol or YAML with any of these options; the command line wins.")
-    p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to call one otherwise.")
+    p.add_argument(
+        "--config", action=ActionConfigFile, help="Protocol or YAML file with any of these options; the command line overrides it."
+    )
+    p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to rename one.")
     p.add_argument(
         "--checkpoints",
         "--checkpoint",
@@ -44,16 +51,22 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         required=True,
         help="Checkpoints, run folders, exported models, class paths, random.",
     )
-    p.add_argument("--methods", "--method", type=Names, default="linear", help=f"{', '.join(METHODS)}, or the import path of your own.")
-    p.add_argument("--data_root", type=str | None, default=None, help="Folder that holds a folder of each task's name.")
-    p.add_argument("--data_dirs", type=dict[str, str], default={}, help="--data_dirs.TASK PATH: the folder of one task.")
-    p.add_argument("--task_kwargs", type=dict[str, Any], default={}, help="--task_kwargs.TASK.OPTION VALUE: a data set's own options.")
+    p.add_argument("--methods", "--method", type=Names, default="linear", help=f"{', '.join(METHODS)}, or an import path.")
+    p.add_argument("--data_root", type=str | None, default=None, help="Folder with one subfolder per task, called like the task.")
+    p.add_argument("--data_dirs", type=dict[str, str], default={}, help="--data_dirs.TASK PATH: folder of one task.")
+    p.add_argument("--task_kwargs", type=dict[str, Any], default={}, help="--task_kwargs.TASK.OPTION VALUE: option of one data set.")
     p.add_argument(
-        "--out", type=str, default="runs/probe", help="Folder of results.csv, predictions and heads; run again to go on where it stopped."
+        "--out",
+        type=str,
+        default="runs/probe",
+        help="Folder for results.csv, predictions and heads; repeat the command to continue an interrupted run.",
     )
-    p.add_argument("--overwrite", action="store_true", help="Replace files in --out that another program wrote under the same names.")
+    p.add_argument("--overwrite", action="store_true", help="Replace files with the same names in --out that other programs wrote.")
     p.add_argument(
-        "--cache_dir", type=str | None, default=None, help="Where embeddings are kept for all runs; by default in the user's cache."
+        "--cache_dir",
+        type=str | None,
+        default=None,
+        help="Folder of stored embeddings, shared by all runs; default: in the user's cache folder.",
     )
     p.add_argument(
         "--representations",
@@ -62,42 +75,60 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         default="embedding",
         help="embedding, projection, or a part of the encoder.",
     )
-    p.add_argument("--seeds", type=Numbers, default=[0], help="One probe each; random encoders are drawn anew.")
-    p.add_argument("--train_share", type=float, default=1.0, help="Share of the training clips (nested, every class kept).")
-    p.add_argument("--calibrate_random", type=bool, default=True, help="Give random encoders batch-norm statistics of the training clips.")
-    p.add_argument("--shuffle_labels", type=bool, default=False, help="Control: training labels dealt out anew must give chance.")
+    p.add_argument("--seeds", type=Numbers, default=[0], help="One probe per seed; random encoders are initialised with it.")
+    p.add_argument(
+        "--train_share",
+        type=float,
+        default=1.0,
+        help="Share of the training clips, in (0, 1]; smaller shares are subsets of larger ones, with clips of every class.",
+    )
+    p.add_argument(
+        "--calibrate_random", type=bool, default=True, help="Measure the batch-norm statistics of random encoders on the training clips."
+    )
+    p.add_argument(
+        "--shuffle_labels",
+        type=bool,
+        default=False,
+        help="Control experiment: with shuffled training labels, results must be at chance level.",
+    )
     p.add_class_arguments(Settings)
     p.add_class_arguments(FineTuning, "finetune")
-    p.add_argument("--projection", type=str, default="tsne", help="Map of the test embeddings in the report: tsne, umap or none.")
-    p.add_argument("--colour_by", type=str | None, default=None, help="Column of the annotations that colours it; by default the class.")
-    p.add_argument("--robustness", type=Names, default=[], help="Corrupt the test audio: severity, only, plus, tiers.")
-    p.add_argument("--invariance", type=Names, default=[], help="Operators whose effect on the embedding is measured.")
+    p.add_argument("--projection", type=str, default="tsne", help="2-D map of the test embeddings in the report: tsne, umap or none.")
+    p.add_argument("--colour_by", type=str | None, default=None, help="Annotation column that colours the map; default: the class.")
+    p.add_argument("--robustness", type=Names, default=[], help="Corruptions of the test audio: severity, only, plus, tiers.")
+    p.add_argument("--invariance", type=Names, default=[], help="Augmentations whose effect on the embedding is measured.")
     p.add_argument(
-        "--invariance_noise", type=float | None, default=None, help="White noise under both sides of that comparison, dB to full scale."
+        "--invariance_noise",
+        type=float | None,
+        default=None,
+        help="Level of white noise added to both audio signals of --invariance, in dB relative to full scale.",
     )
-    p.add_argument("--test_only", action="store_true", help="Train nothing: score the test clips with --head.")
-    p.add_argument("--head", type=str | None, default=None, help="A saved head (heads/*.safetensors of an earlier run).")
-    p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test tracks.")
+    p.add_argument("--test_only", action="store_true", help="Do not train: score the test clips with --head.")
+    p.add_argument("--head", type=str | None, default=None, help="Saved head (heads/*.safetensors of an earlier run).")
+    p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test clips.")
     p.add_argument(
         "--batch_size",
         type=int | None,
         default=None,
-        help="Segments in a forward pass of the encoder; by default 32 on a GPU, on a CPU as many as hold 400,000 samples.",
+        help="Segments per forward pass of the encoder; default: 32 on a GPU, 400,000 samples in total on a CPU.",
     )
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
-    p.add_argument("--on_error", type=str, default="fail", help="fail or skip: what to do with audio that cannot be read.")
+    p.add_argument("--on_error", type=str, default="fail", help="What to do with unreadable audio: fail or skip.")
     p.add_argument(
-        "--verify", type=bool, default=False, help="Read all audio to tell whether it has changed; else by size and time of change."
+        "--verify", type=bool, default=False, help="Detect changed audio by its content; by default by size and modification time."
     )
-    p.add_argument("--trust", type=Names, default=[], help="Modules whose classes a checkpoint may name.")
+    p.add_argument("--trust", type=Names, default=[], help="Modules outside semisupcon whose classes a checkpoint may name.")
     p.add_argument(
-        "--log", type=bool | str, default="csv", help="Where results go beside --out: wandb (also: true), tensorboard, csv or false."
+        "--log",
+        type=bool | str,
+        default="csv",
+        help="Logger in addition to the files in --out: wandb (or true), tensorboard, csv or false.",
     )
     p.add_argument("--project", type=str, default="semisupcon", help="Project of the wandb run.")
     p.add_argument("--group", type=str | None, default=None, help="Group of the wandb run.")
     p.add_argument("--tags", type=list[str], default=[], help="Tags of the wandb run: [a,b].")
-    about = "Lightning loggers by class path, one or several, with options: --logger CLASS --logger.OPTION VALUE."
-    if _speaks_of_loggers(words):  # Lightning takes seconds to import.
+    about = "One or several Lightning loggers by class path, with options: --logger CLASS --logger.OPTION VALUE."
+    if _speaks_of_loggers(words):  # Importing Lightning takes seconds.
         from pytorch_lightning.loggers import Logger
 
         p.add_argument("--logger", type=Logger | list[Logger] | None, default=None, help=about)
@@ -114,7 +145,7 @@ def _speaks_of_loggers(words: Sequence[str]) -> bool:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Probe; returns the exit status, 2 after a mistake in the input."""
+    """Run the probes. Returns the exit status: 0, or 2 after a user error."""
     args = sys.argv[1:] if args is None else args
     try:
         read = parser(args)
@@ -125,20 +156,20 @@ def main(args: list[str] | None = None) -> int:
         from semisupcon.probing.report.write import write_report
         from semisupcon.probing.suite import run, score_saved_head
 
-        # Now, and not after hours of probing.
+        # Check before hours of probing.
         require_matplotlib()
         check_output(Path(options.out), options.overwrite)
         built = read.instantiate(options)
         given = built.logger if isinstance(built.logger, list) else [built.logger]
         loggers = ProbeLoggers(options, [logger for logger in given if logger])
         suite = make_suite(options, built)
-        # Results, predictions, heads and report are of one suite at a time; embeddings are shared.
+        # One suite at a time writes results, predictions, heads and report; embeddings are shared.
         with folder_lock(suite.out, "probe suite", "give another --out"):
             results = score_saved_head(suite) if suite.head else run(suite)
             command, date = shlex.join(["probe.py", *args]), datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
             print(write_report(results.rows, suite.out, suite.resamples, command, date))
         loggers.log(results.rows, suite.resamples)
-        print(f"\nAll numbers, tables and pictures: {suite.out}")
+        print(f"\nAll numbers, tables and figures: {suite.out}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -146,10 +177,10 @@ def main(args: list[str] | None = None) -> int:
 
 
 def check_output(out: Path, overwrite: bool) -> None:
-    """See to it that results can be written, and that nothing of another program is replaced.
+    """Check that results can be written and that files of other programs are kept.
 
     Raises:
-        UserError: if the folder cannot be written, or files of these names are there that no probe wrote.
+        UserError: if the folder is not writable, or has files with these names that no probe wrote.
     """
     from semisupcon.probing.report.write import REPORTS
     from semisupcon.probing.scores.results import RESULTS, ROBUSTNESS, Results
@@ -158,7 +189,8 @@ def check_output(out: Path, overwrite: bool) -> None:
     known = False
     for file in (out / RESULTS, out / ROBUSTNESS):
         try:
-            # Also where all its predictions are gone, so that it counts for nothing.
+            # A results file also counts as ours if all its predictions are gone, so that no row is
+            # valid.
             known |= bool(Results(file).rows) or (file.is_file() and (out / "predictions").is_dir())
         except UserError:
             if not overwrite:
@@ -169,7 +201,9 @@ def check_output(out: Path, overwrite: bool) -> None:
 
 
 def gather_task_options(args: list[str]) -> list[str]:
-    """Several ``--task_kwargs.TASK.OPTION VALUE`` of one task as the one dictionary that the parser understands."""
+    """Join the options ``--task_kwargs.TASK.OPTION VALUE`` of each task into one dictionary
+    argument for the parser.
+    """
     rest: list[str] = []
     given: dict[str, dict[str, Any]] = {}
     args = list(args)
@@ -186,7 +220,9 @@ def gather_task_options(args: list[str]) -> list[str]:
 
 
 def make_suite(options: Any, built: Any) -> "Suite":
-    """The suite that the options describe; ``built`` holds their objects."""
+    """Build the suite from the parsed options; ``built`` holds the objects that the parser
+    instantiated.
+    """
     from semisupcon.commands.device import device_of
     from semisupcon.commands.probe_numbers import check_probe_numbers
     from semisupcon.commands.ranges import GREAT
@@ -212,10 +248,10 @@ def make_suite(options: Any, built: Any) -> "Suite":
         raise ConfigError(f"--seeds takes numbers of at most 15 digits, got {wrong[0]}.")
     for name in ("tasks", "checkpoints", "methods", "representations"):
         if not listed(getattr(options, name)):
-            raise ConfigError(f"--{name} names nothing.")
+            raise ConfigError(f"--{name} is empty.")
     if options.test_only != (options.head is not None):
-        raise ConfigError("--test_only and --head PATH belong together.")
-    check_writable_folder(cache, "Give a folder for embeddings that can be written to with --cache_dir.")
+        raise ConfigError("--test_only and --head PATH must be given together.")
+    check_writable_folder(cache, "Give a writable folder for embeddings with --cache_dir.")
     return Suite(
         tasks=listed(options.tasks),
         checkpoints=listed(options.checkpoints),
@@ -246,6 +282,6 @@ def make_suite(options: Any, built: Any) -> "Suite":
 
 
 def listed(given: Any) -> list:
-    """A list of what was given as a list, one value, or values with commas between."""
+    """A list, a single value, or comma-separated values, as a list."""
     items = given if isinstance(given, list) else [given]
     return [at_home(part) for item in items for part in (item.split(",") if isinstance(item, str) else [item]) if part != ""]

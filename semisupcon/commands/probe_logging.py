@@ -1,7 +1,8 @@
-"""Results of `probe` for wandb, TensorBoard and other loggers of Lightning: scores, the table, and the figures of the report.
+"""Send results of `probe` to wandb, TensorBoard and other Lightning loggers: scores, the result
+table and the figures.
 
-A score is called ``task/method/encoder/metric``. The run of wandb is remembered in ``wandb.json`` beside the results: the same command, run
-again, continues it.
+The name of a score is ``task/method/encoder/metric``. ``wandb.json`` beside the results stores the
+ID of the wandb run, so that a repeated command continues the run.
 """
 
 import json
@@ -21,14 +22,16 @@ REMEMBERED = "wandb.json"
 
 
 class ProbeLoggers:
-    """The loggers that a command asks for.
+    """The loggers of a `probe` command.
 
     Args:
-        options: of the command: ``log``, ``project``, ``group``, ``tags``, ``out``.
-        loggers: of the user, by class path.
+        options: options of the command; ``log``, ``project``, ``group``, ``tags`` and ``out`` are
+            read.
+        loggers: further loggers, given by class path.
 
     Raises:
-        ConfigError: for an unknown kind, or wandb without a login. Nothing is written and nobody is asked yet.
+        ConfigError: for an unknown kind of logger, or wandb without a login. Nothing has been
+            written or sent.
     """
 
     def __init__(self, options: Any, loggers: Sequence[Any] = ()):
@@ -45,10 +48,10 @@ class ProbeLoggers:
             self.loggers.insert(0, logger)
 
     def log(self, rows: Sequence[Row], resamples: int) -> None:
-        """Send everything; results on disk are complete by now.
+        """Send everything; the results on disk are complete.
 
         Raises:
-            UserError: when a logger fails, for whatever reason.
+            UserError: if a logger fails for any reason.
         """
         if not self.loggers:
             return
@@ -71,10 +74,10 @@ class ProbeLoggers:
                     elif hasattr(logger.experiment, "add_figure"):
                         logger.experiment.add_figure(name, picture.figure, close=False)
                 self._finish(logger)
-            except Exception as error:  # Loggers raise whatever their service does.
+            except Exception as error:  # Loggers raise exceptions of many types.
                 raise UserError(
                     f"{type(logger).__name__} failed: {first_line(error, 200)}\n"
-                    f"All results are in {self.out}; the same command, run again, sends them without computing anything."
+                    f"All results are in {self.out}; repeat the command to send them without computing them again."
                 ) from error
 
     def _scores(self, logger: Any, scores: dict[str, float]) -> None:
@@ -95,10 +98,10 @@ class ProbeLoggers:
 
 
 def of_task(rows: Sequence[Row], task: str) -> list[Row]:
-    """The rows of a task."""
+    """The rows of one task."""
     return [row for row in rows if row.task == task]
 
 
 def name_of(line: Line) -> str:
-    """``task/method/encoder/metric``."""
+    """The name of a score: ``task/method/encoder/metric``."""
     return "/".join((line.task, line.method, line.checkpoint, line.metric))

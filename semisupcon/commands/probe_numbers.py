@@ -1,11 +1,11 @@
-"""What the numeric options of `probe` may be."""
+"""Allowed ranges of the numeric options of `probe`."""
 
 from typing import Any
 
 from semisupcon.commands.ranges import ABOVE_ZERO, COUNT, FINITE, SHARE_ABOVE_ZERO, Range, check_numbers
 from semisupcon.errors import ConfigError
 
-_MANY = Range(1, 10_000_000)  # resamples, episodes: more take days and memory, and change no digit
+_MANY = Range(1, 10_000_000)  # resamples, episodes: more would take days and not change the result
 RANGES = {
     "batch_size": COUNT,
     "resamples": _MANY,
@@ -33,13 +33,13 @@ RANGES = {
 
 
 def check_probe_numbers(options: Any) -> None:
-    """Refuse numbers that cannot be meant, before anything is embedded.
+    """Check all numeric options before anything is embedded.
 
     Args:
-        options: the parsed options, nested as their names are.
+        options: the parsed options, nested like their names.
 
     Raises:
-        ConfigError: for the first that is outside its range, with its full name.
+        ConfigError: for the first number outside its range, with the full option name.
     """
     if not 0 < options.train_share <= 1:
         raise ConfigError(f"The share of training clips (--train_share) must lie in (0, 1], got {options.train_share:g}.")

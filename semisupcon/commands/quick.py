@@ -1,7 +1,8 @@
-"""Help and spelling mistakes of `pretrain`, answered from a stored table of its options before torch and Lightning are imported.
+"""Print the help and report misspelt options of `pretrain` before torch and Lightning are imported.
 
-``pretrain_options.json`` is made by ``python -m semisupcon.commands.option_table``; a test compares it with the live parser. What cannot be
-told from the table (options of a class, a data module of another class) is left to the parser.
+The options are read from ``pretrain_options.json``, which ``python -m
+semisupcon.commands.option_table`` writes; a test compares it with the live parser. The parser
+handles everything that is not in the table (options of a class, other data modules).
 """
 
 import json
@@ -21,14 +22,17 @@ HELP, HELP_ALL = ("-h", "--help"), "--help_all"
 FIXED = ("", "trainer", "data")
 TITLES = {
     "": "The run",
-    "data": "Data (those of another data module: --data.help CLASS)",
-    "model": "Model (those of a class: --model.encoder.help CLASS, --model.criterion.help CLASS)",
+    "data": "Data (other data modules: --data.help CLASS)",
+    "model": "Model (options of a class: --model.encoder.help CLASS, --model.criterion.help CLASS)",
     "trainer": "Lightning's Trainer",
 }
 
 
 def quick(args: list[str]) -> int | None:
-    """Answer ``--help`` and a misspelt option; returns the exit status, or None where the parser has to look."""
+    """Handle ``--help`` and misspelt options.
+
+    Returns the exit status, or None if the parser must handle the arguments.
+    """
     if any(word in HELP or word == HELP_ALL for word in args):
         print(help_text(read_table(), everything=HELP_ALL in args))
         return 0
@@ -41,24 +45,25 @@ def quick(args: list[str]) -> int | None:
 
 
 def read_table() -> list[dict[str, Any]]:
-    """The options, in the order of the help."""
+    """Read the options, in the order of the help."""
     return json.loads(TABLE.read_text())
 
 
 def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
-    """The option that was meant; None for one that exists, or that only the parser can judge."""
+    """The option that was probably meant; None if it exists or only the parser can decide."""
     name = plain_name(word)
     section = name.rpartition(".")[0]
     if name in table or section not in FIXED or name.endswith(".help") or name in ("print_config", *FIXED, "model", *READ_ELSEWHERE):
         return None
     if section == "data" and _other_data(args):
         return None
-    # Options of Lightning's that are classes have options of their own.
+    # Lightning options that take a class have further options, unknown here.
     meant = nearest_option(name, list(table))
     return meant if meant and meant.rpartition(".")[0] in FIXED else None
 
 
-# Answered with a sentence of their own by the parser: names of the original, and what there is not.
+# The parser has a special message for these: names of the original system, and options that do not
+# exist.
 READ_ELSEWHERE = frozenset(
     """
     resume_from_ckpt aug_severity target_sr target_len n_augmentations data.aug_severity data.target_sr data.target_len
@@ -68,7 +73,7 @@ READ_ELSEWHERE = frozenset(
 
 
 def _other_data(args: list[str]) -> bool:
-    """Whether the arguments, or the files that they name, may choose another data module."""
+    """Whether the arguments, or the files given there, may select another data module."""
     texts = []
     for word, following in zip(args, [*args[1:], ""], strict=True):
         if plain_name(word) == "data":
@@ -83,11 +88,11 @@ def _other_data(args: list[str]) -> bool:
 
 
 def _texts(given: str) -> list[str]:
-    """The text of a configuration and of those that it builds on; none where there is no such file."""
+    """Text of a configuration file and of all its base files; empty if it does not exist."""
     try:
         paths, texts = [find_config(given)], []
     except ConfigError:
-        return []  # The parser says so.
+        return []  # The parser reports it.
     for path in paths:
         if path.is_file():
             texts.append(path.read_text(errors="replace"))
@@ -97,8 +102,10 @@ def _texts(given: str) -> list[str]:
 
 
 def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:
-    """The options of the run, the data and the model; with ``everything`` also those of Lightning's Trainer."""
-    parts = ["usage: python -m semisupcon pretrain --config FILE [--config FILE ...] [--OPTION VALUE ...]"]
+    """The options of the run, the data and the model; with ``everything``, also those of
+    Lightning's Trainer.
+    """
+    parts = ["usage: semisupcon pretrain --config FILE [--config FILE ...] [--OPTION VALUE ...]"]
     for section, title in TITLES.items():
         rows = [row for row in table if row["section"] == section]
         if section == "trainer" and not everything:

@@ -1,4 +1,4 @@
-"""Numbers of the command line that cannot be meant, told by their full option names before any work begins."""
+"""Range checks of numeric options, before any work begins; errors give the option name."""
 
 import math
 from collections.abc import Mapping
@@ -6,20 +6,20 @@ from typing import Any, NamedTuple
 
 from semisupcon.errors import ConfigError
 
-GREAT = 2**53  # whole numbers up to here are exact in every format that they pass through
+GREAT = 2**53  # every whole number up to 2^53 is exact in float64
 
-MANY = 1_000_000  # ends from here on are not worth naming
+MANY = 1_000_000  # messages do not print bounds from here on
 
 
 class Range(NamedTuple):
-    """The numbers from ``least`` to ``most``, without the ends that are ``open``; None has no end there."""
+    """An interval from ``least`` to ``most``; None means no bound; ``open`` excludes the bounds."""
 
     least: float | None = None
     most: float | None = None
     open: tuple[bool, bool] = (False, False)
 
     def holds(self, value: float) -> bool:
-        """Whether a number lies within; one that is not finite lies in no range."""
+        """Whether a number is inside the interval; False for NaN and infinity."""
         if not math.isfinite(value):
             return False
         above = self.least is None or value > self.least or (value == self.least and not self.open[0])
@@ -44,14 +44,16 @@ FINITE = Range()
 
 
 def check_numbers(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> None:
-    """Refuse numbers outside their range; a value of None is not given, of a list each number is looked at.
+    """Check that numbers are inside their ranges.
+
+    None is skipped; in a list, every number is checked.
 
     Args:
-        values: by the full name of the option.
-        ranges: what each of them may be.
+        values: value by full option name.
+        ranges: allowed range by full option name.
 
     Raises:
-        ConfigError: for the first that is outside, with the option, the range and the value.
+        ConfigError: for the first number outside its range, with option, range and value.
     """
     for name, allowed in ranges.items():
         given = values.get(name)

@@ -1,4 +1,4 @@
-"""``python -m semisupcon stream PACKED OUT``: copy a packed data set into chunks for object storage."""
+"""``semisupcon stream PACKED OUT``: copy a packed data set into chunks for object storage."""
 
 import logging
 from pathlib import Path
@@ -8,16 +8,16 @@ from semisupcon.commands.ranges import GREAT, Range, check_numbers
 from semisupcon.data.streamed import CHUNK_BYTES, write_stream
 from semisupcon.outputs import check_folder
 
-LEAST_CHUNK = 1 << 10  # bytes: a chunk is a file and a request
+LEAST_CHUNK = 1 << 10  # bytes; each chunk is one file and one request
 log = logging.getLogger(__name__)
 
 
 def main(args: list[str] | None = None) -> int:
-    """``python -m semisupcon stream``; returns the exit status."""
-    parser = Parser(prog="python -m semisupcon stream", description="Copy a packed set into chunks for object storage.")
-    parser.add_argument("packed", type=Path, help="what python -m semisupcon pack made")
-    parser.add_argument("out", type=Path, help="a new folder, to be copied to a bucket as it is")
-    parser.add_argument("--chunk_bytes", type=int, default=CHUNK_BYTES, help="size of a chunk (default: %(default)s)")
+    """Write the chunks and return the exit status."""
+    parser = Parser(prog="semisupcon stream", description="Copy a packed set into chunks for object storage.")
+    parser.add_argument("packed", type=Path, help="folder written by semisupcon pack")
+    parser.add_argument("out", type=Path, help="new folder; copy it to a bucket unchanged")
+    parser.add_argument("--chunk_bytes", type=int, default=CHUNK_BYTES, help="bytes per chunk (default: %(default)s)")
     given = parser.parse_args(args)
     check_numbers(vars(given), {"chunk_bytes": Range(LEAST_CHUNK, GREAT)})
     check_folder(given.out, "out")

@@ -1,8 +1,9 @@
-"""Options that take names, as they were typed or written: ``[yes, on]`` is two words, and ``007`` is not 7.
+"""Keep the values of text options as typed: ``[yes, on]`` is two words, and ``007`` is not 7.
 
-jsonargparse reads every value as YAML before it looks at the type of the option, and text within ``dict[str, Any]`` once more each time.
-Values of options that take text alone are therefore quoted before it sees them, and the options of tasks are marked
-(`semisupcon.written`) and read by the annotations of the task's function afterwards.
+jsonargparse parses every value as YAML before it checks the type of the option, and parses text
+within ``dict[str, Any]`` repeatedly. Therefore values of options that take only text are quoted
+first. Task options are marked (`semisupcon.written`) and converted later by the annotations of the
+task's function.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +21,12 @@ from semisupcon.errors import ConfigError
 from semisupcon.written import Scalar, Text, as_text, at_home, marked, resolved, unmarked
 
 _HOLDERS = (list, tuple, set, dict, Sequence, Mapping)
-# Options that hold those of a task; the option beside them that names it.
+# Option that holds the options of a task -> option that names the task.
 OF_TASKS = {"sl_kwargs": "sl_task", "ssl_kwargs": "ssl_task", "task_kwargs": "tasks"}
 
 
 def takes_text(hint: Any) -> bool:
-    """Whether an option takes names, alone, in a list or in a mapping, and nothing that YAML tells from text but null."""
+    """Whether an option takes only text (or null), alone, in a list or in a mapping."""
     union = get_origin(hint) in (Union, UnionType)
     members = [m for m in (get_args(hint) if union else (hint,)) if m is not NoneType]
     return bool(members) and all(
@@ -34,7 +35,7 @@ def takes_text(hint: Any) -> bool:
 
 
 def quoted_words(words: Iterable[str], type_of: Callable[[str], Any]) -> list[str]:
-    """A command line whose names are quoted: lists and mappings of options that take text, and whatever is for a task."""
+    """A command line with quoted values of text options and of task options."""
     result, words = [], list(words)
     while words:
         word = words.pop(0)
@@ -58,7 +59,7 @@ def quoted_words(words: Iterable[str], type_of: Callable[[str], Any]) -> list[st
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that jsonargparse would read as a number: PyYAML leaves 1e3 without quotes."""
+    """Quotes text that jsonargparse would read as a number: PyYAML leaves 1e3 unquoted."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -69,12 +70,14 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def to_yaml(content: Any, flow: bool = False) -> str:
-    """YAML that jsonargparse reads back as it is; ``flow`` for one line."""
+    """YAML that jsonargparse reads back unchanged; on one line with ``flow``."""
     return yaml.dump(content, Dumper=_Dumper, default_flow_style=flow, allow_unicode=True, width=1 << 30, sort_keys=False).strip()
 
 
 def quoted_config(content: Any, type_of: Callable[[str], Any], prefix: str = "", of_task: bool = False) -> Any:
-    """A configuration with scalars as the types of its options take them: names as text, and whatever is for a task marked."""
+    """A configuration with scalars converted by option type: values of text options become text,
+    task options are marked.
+    """
     if of_task:
         return marked(content)
     if not isinstance(content, dict):
@@ -94,7 +97,7 @@ def _has_scalar(content: Any) -> bool:
 
 
 def lone_nulls(content: Any) -> Any:
-    """The same with null for scalars that clear an option; among the options of a task, and in lists, they stay as written."""
+    """Replace null scalars by None, except in task options and in lists."""
     if not isinstance(content, dict):
         return content
     return {
@@ -108,10 +111,11 @@ def _is_null(value: Any) -> bool:
 
 
 def read_task_options(parsed: Any) -> None:
-    """Give the options of tasks in a parsed configuration, in place, the types that the functions of the tasks declare.
+    """Convert task options in a parsed configuration, in place, to the types that the functions of
+    the tasks declare.
 
     Raises:
-        ConfigError: for a value of another type.
+        ConfigError: if a value has another type.
     """
     for name, value in list(_items(parsed)):
         if name not in OF_TASKS:
@@ -123,7 +127,7 @@ def read_task_options(parsed: Any) -> None:
 
 
 def at_home_everywhere(parsed: Any) -> Any:
-    """A parsed configuration with the home folder for a leading ``~/`` in every option."""
+    """Expand a leading ``~/`` in every option, in place, and return the configuration."""
     for name, value in list(_items(parsed)):
         if isinstance(value, Namespace):
             at_home_everywhere(value)
@@ -148,13 +152,13 @@ def _of_tasks(tasks: Any, options: dict) -> dict:
 def _of_task(task: str | None, options: dict) -> dict:
     try:
         function = find_task(task) if isinstance(task, str) and task else None
-    except (ConfigError, ImportError):  # Said where the task is read.
+    except (ConfigError, ImportError):  # Reported where the task is loaded.
         function = None
     return _kept(read_options(str(task), function, options))
 
 
 def _kept(value: Any) -> Any:
-    """Text that no parser reads as YAML."""
+    """Mark text that a parser would read as another YAML type."""
     if isinstance(value, str):
         return value if read_value(value) == value else Text(value)
     if isinstance(value, list):

@@ -1,4 +1,6 @@
-"""Options of Lightning's Trainer that a run of `pretrain` cannot honour: refused in a sentence, before and after the trainer is made."""
+"""Refuse options of Lightning's Trainer that `pretrain` cannot support, before and after the
+trainer is built.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -14,34 +16,34 @@ log = logging.getLogger("semisupcon")
 
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Refuse options that the run sets itself, and a launcher that Lightning does not understand.
+    """Refuse options that the run sets itself, and launchers that Lightning does not support.
 
     Raises:
-        ConfigError: naming the option.
+        ConfigError: with the option name.
     """
     if given.get("default_root_dir") is not None:
         raise ConfigError(
             "--trainer.default_root_dir has no effect: a run writes <ckpt_path>/<run_name>/.\nGive --ckpt_path and --run_name."
         )
     if given.get("barebones"):
-        raise ConfigError("--trainer.barebones leaves out checkpoints and logging, which a run needs; leave it out.")
+        raise ConfigError("--trainer.barebones disables checkpoints and logging, which a run needs; leave it out.")
     if given.get("enable_checkpointing") is False:
         raise ConfigError(
             "--trainer.enable_checkpointing false: a run always keeps last.ckpt; leave it out.\n"
             "--monitor null keeps no best.ckpt, --save_every 0 saves at validations and at the end only."
         )
-    if given.get("use_distributed_sampler"):  # Also in each run_config.yaml of version 0.1.
-        log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips between processes.")
+    if given.get("use_distributed_sampler"):  # Every run_config.yaml of version 0.1 has it.
+        log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips among processes.")
     check_slurm()
 
 
 def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
-    """Refuse what shows only when devices and processes are known.
+    """Refuse options that can only be checked once devices and processes are known.
 
     Raises:
-        ConfigError: for processes that know nothing of each other, or batch norm synchronised on CPUs.
+        ConfigError: for processes that are not connected, or synchronised batch norm on CPUs.
     """
-    # Under SLURM the trainer's own world size is that of SLURM, whatever it is configured for.
+    # Under SLURM, trainer.world_size is the number of SLURM tasks, whatever the options are.
     check_processes(trainer.num_nodes * trainer.num_devices)
     if given.get("sync_batchnorm") and isinstance(trainer.strategy, DDPStrategy) and trainer.strategy.root_device.type == "cpu":
         raise ConfigError("--trainer.sync_batchnorm true works on GPUs only; leave it out, or choose an encoder without batch norm.")

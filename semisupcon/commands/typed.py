@@ -1,4 +1,6 @@
-"""jsonargparse with the answers of `semisupcon.commands.parser`: typed options, classes by name, and layered ``--config`` files."""
+"""jsonargparse with the error messages of `semisupcon.commands.parser`: typed options, classes by
+name, layered ``--config`` files.
+"""
 
 import importlib
 import re
@@ -28,7 +30,7 @@ _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 def take_configs(words: list[str], names: tuple[str, ...] = ("--config",)) -> tuple[list[str], list[str]]:
-    """The files given as ``--config``, and the command line without them."""
+    """Split a command line into the files given as ``--config`` and the remaining words."""
     paths, rest, words = [], [], list(words)
     while words:
         name, equals, value = words.pop(0).partition("=")
@@ -48,10 +50,13 @@ else:
 
 
 class Typed(_Mixed):
-    """Mixin of a jsonargparse parser. All ``--config`` files are layered first; what the command line says wins."""
+    """Mixin of a jsonargparse parser.
+
+    All ``--config`` files are merged first; the command line overrides them.
+    """
 
     config: Mapping[str, Any] = {}
-    files: tuple[str, ...] = ()  # all files that were read, also those that others build on
+    files: tuple[str, ...] = ()  # all files that were read, including base files
     recipes: tuple[str, ...] = PRETRAINING
 
     def parse_args(self, args: Any = None, namespace: Any = None, *more: Any, **kwargs: Any) -> Any:
@@ -72,15 +77,15 @@ class Typed(_Mixed):
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
         groups = self.groups or {}
-        # A section that was cleared has its defaults.
+        # A section set to null keeps its defaults.
         given = {name: value for name, value in self.config.items() if value is not None or name not in groups}
         configs = [f"{action.option_strings[-1]}={to_yaml(given)}"] if given else []
         return super().parse_args([*configs, *quoted_words(rest, self._types().get)], *more, **kwargs)
 
     def read_files(self, given: list[str]) -> dict[str, Any]:
-        """The files given as ``--config``, by path or by name of a recipe, as one mapping.
+        """Merge the files given as ``--config`` (paths or recipe names) into one mapping.
 
-        Names are text, and the options of tasks are marked (`semisupcon.written`).
+        Values of text options are text; task options are marked (`semisupcon.written`).
         """
 
         def accepts(class_path: str, option: str, value: Any) -> bool:
@@ -91,21 +96,23 @@ class Typed(_Mixed):
             already, self.files = self.files, ()
             content = lay_over(content, layered([find_config(name, self.recipes)], accepts, self._read), accepts)
             self.files = (*already, *reversed(self.files))
-        self.config = resolved(content)  # It says which classes are chosen, and so which options there are.
+        self.config = resolved(content)  # The chosen classes decide which options exist.
         return quoted_config(content, self._types().get)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the answer and exit with status 2; the parser of a class reports to the parser of the command."""
+        """Print the error message and exit with status 2.
+
+        The parser of a class reports to the parser of the command.
+        """
         if not self.exit_on_error:
             ArgumentParser.error(self, message, ex)
         super().error(message, ex)
 
     def answer(self, message: str) -> str:
-        """A message of jsonargparse in words of ours, with the option, class or value that was probably meant."""
+        """Rephrase a jsonargparse message and suggest the most similar option, class or value."""
         message = self._of_chosen_class(unmarked_text(message))
-        if missing := re.search(
-            r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
-        ):  # Also of a class among several types.
+        # Also for a class in a Union.
+        if missing := re.search(r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message):
             return super().answer(f"the following arguments are required: {missing[1]}")
         found, path = None, "".join(re.findall(r"^--(\S+)\.help: ", message))
         for found in re.finditer("|".join((_KEY, _OPTION, _CLASS, _OTHER)), message):
@@ -133,7 +140,7 @@ class Typed(_Mixed):
         return super().answer(message)
 
     def _of_chosen_class(self, message: str) -> str:
-        """What was said about the class that was chosen, where one of several types was tried after the other."""
+        """The part of a Union error report that concerns the chosen class, or the whole message."""
         found = re.search(r"^    - Problem with given class_path.*\n((?: {8}.*\n?)+)", message, re.MULTILINE)
         if found is None or "Union" not in message.partition("Errors:")[0]:
             return message
@@ -141,7 +148,7 @@ class Typed(_Mixed):
         return f"{key[0]}:\n{found[1]}" if key else message
 
     def unknown(self, word: str) -> str:
-        """The answer to an option that does not exist, with the file that names it."""
+        """Error message for an unknown option, with the file that contains it."""
         name = plain_name(word)
         section = name.rpartition(".")[0]
         of_a_class = any(option.startswith(f"{section}.") for option in self.options())
@@ -150,11 +157,11 @@ class Typed(_Mixed):
         return super().unknown(word) + self._source(name)
 
     def options(self) -> list[str]:
-        """Every option, those of the chosen classes included."""
+        """Names of all options, including those of the chosen classes."""
         return list(dict.fromkeys(name for name, _ in self._walk(self, "")))
 
     def accepts(self, class_path: str, option: str, value: Any) -> bool:
-        """Whether a class has an option that takes a value; true for a class that is not known here."""
+        """Whether a class has an option that accepts a value; True for an unknown class."""
         if (cls := self._class(class_path)) is None:
             return True
         inner = self._class_parser(cls)
@@ -164,12 +171,16 @@ class Typed(_Mixed):
         try:
             with parser_context(lenient_check=False, load_value_mode=inner.parser_mode):
                 inner._check_value_key(action, value, option, Namespace())
-        except Exception:  # jsonargparse raises several; it drops such a value too.
+        except Exception:  # jsonargparse raises several types, and drops such a value too.
             return False
         return True
 
     def _read(self, path: str | Path) -> dict[str, Any]:
-        """A file, with the classes that it names as YAML files, which are relative to it."""
+        """Read a file.
+
+        Values that name YAML files of classes are replaced by the content; their paths are relative
+        to the file.
+        """
         content = lone_nulls(read_yaml(path, scalars=True))
         self.files = (*self.files, str(path))
         for action in self._actions:
@@ -183,7 +194,7 @@ class Typed(_Mixed):
         return content
 
     def _walk_options(self) -> Iterator[tuple[str, Any]]:
-        """Name and action of every option, those of the chosen classes included."""
+        """Yield name and action of every option, including those of the chosen classes."""
         return self._walk(self, "")
 
     def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -197,11 +208,11 @@ class Typed(_Mixed):
         return next((action for name, action in self._walk(self, "") if name == option), None)
 
     def _types(self) -> dict[str, Any]:
-        """The type of every option that has one."""
+        """Type hint of every option that has one."""
         return {name: action._typehint for name, action in self._walk(self, "") if hasattr(action, "_typehint")}
 
     def _chosen_class(self, name: str, action: Any) -> type | None:
-        """The class of an option: that of the command line, of the files, or the default."""
+        """The class of an option: from the command line, else from the files, else the default."""
         types = get_class_types(action._typehint)
         if not types:
             return None
@@ -223,7 +234,9 @@ class Typed(_Mixed):
         return value
 
     def _class(self, name: str, types: tuple[type, ...] = ()) -> type | None:
-        """A class by import path or, for one of ours and those of the parser's options, by its name alone."""
+        """A class by import path, or by name if it is a public class or fits one of the parser's
+        options; else None.
+        """
         module, _, last = name.rpartition(".")
         if not module and name in CLASSES:
             return public_class(name)
@@ -231,7 +244,7 @@ class Typed(_Mixed):
             if module:
                 found = getattr(importlib.import_module(module), last, None)
                 return found if isinstance(found, type) else None
-        except Exception:  # The parser says what is wrong with it.
+        except Exception:  # The parser reports the error.
             return None
         roots = types or (nn.Module, *(t for a in self._actions if isinstance(a, ActionTypeHint) for t in get_class_types(a._typehint)))
         paths = [path for root in roots for path in get_all_subclass_paths(root) if path.endswith(f".{name}")]
@@ -242,7 +255,7 @@ class Typed(_Mixed):
             return ActionTypeHint.get_class_parser(cls, dict(kwargs or {}))
 
     def _no_class(self, option: str, wrong: str, base: str | None) -> str:
-        """The answer to a class that does not exist, or does not fit the option."""
+        """Error message for a class that does not exist or does not fit the option."""
         action = self._action(option)
         paths = get_all_subclass_paths(action._typehint) if isinstance(action, ActionTypeHint) else []
         names = [name for name in (path.rpartition(".")[2] for path in paths) if not name.startswith("_")]
@@ -250,13 +263,13 @@ class Typed(_Mixed):
         return said + nearest(wrong.rpartition(".")[2], names) + self._source(option)
 
     def _source(self, name: str) -> str:
-        """The line that names the file an option is from; nothing for one of the command line."""
+        """A line with the file that sets an option; empty if the command line sets it."""
         if any(plain_name(word) == name for word in self.words):
             return ""
         return "".join([f"\nIn: {file}" for file in self.files if name in set(_names(read_yaml(file)))][-1:])
 
     def _expected(self, message: str) -> list[str]:
-        """What values an option takes, in words, without classes and null."""
+        """The value types that an option accepts, in words, without classes and null."""
         said: list[str] = []
         for expected in re.findall(r"Expected a (<class '[\w.]+'>|typing\.Literal\[.*?\])", message):
             if expected.startswith("typing"):
@@ -267,11 +280,11 @@ class Typed(_Mixed):
 
 
 class TypedParser(Typed, ArgumentParser):
-    """jsonargparse, with the answers of this module."""
+    """jsonargparse with the error messages of this module."""
 
 
 def _names(config: Any, prefix: str = "") -> Iterator[str]:
-    """Every name in a configuration, with its sections and without ``init_args``."""
+    """Yield all names in a configuration, with sections and without ``init_args``."""
     for name, value in config.items() if isinstance(config, Mapping) else ():
         yield plain_name(f"{prefix}{name}")
         yield from _names(value, prefix if name == "init_args" else f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""Types of options that need their own reading on the command line and in YAML."""
+"""Option types with special parsing on the command line and in YAML."""
 
 from enum import Enum
 from functools import reduce
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def read_augmentations(given: Any) -> AugmentationList:
-    """A list of augmentations from YAML or its text; one entry alone is a list of one."""
+    """Parse a list of augmentations from YAML or text; a single entry becomes a list of one."""
     value = read_value(given) if isinstance(given, str) else given
     return AugmentationList(value if isinstance(value, list | tuple) else [value])
 
 
 def register_types() -> None:
-    """Let entries of ``aug_list`` reach `build_chain` as they were written; the parser would make objects of class paths before that.
+    """Pass entries of ``aug_list`` to `build_chain` unchanged; else the parser would instantiate
+    class paths first.
 
-    Names that YAML would read as numbers or as true stay text.
+    Names that YAML would read as numbers or booleans stay text.
     """
     yaml.SafeDumper.add_representer(Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="'"))
     register_type(
@@ -40,18 +41,19 @@ def register_types() -> None:
         type_check=lambda value, _: isinstance(value, AugmentationList),
         fail_already_registered=False,
     )
-    # Defaults such as that of Lightning's Timer, whose type is plain text.
+    # For enum defaults, as in Lightning's Timer.
     yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 def numbers_as_written(parser: ArgumentParser) -> None:
-    """Keep 1 apart from 1.0 in options that take a count or a share, such as ``trainer.limit_train_batches``.
+    """Distinguish 1 from 1.0 in options that take a count or a share, such as
+    ``trainer.limit_train_batches``.
 
-    ``typing`` caches unions, so that Union[int, float] may come back as Union[float, int]; the first type that fits would then turn 1 batch
-    into 100 %.
+    ``typing`` caches unions, so Union[int, float] may become Union[float, int]. The parser takes
+    the first type that fits, and would turn 1 batch into 100 %.
     """
     for action in parser._actions:
-        hint = getattr(action, "_typehint", None)  # of an `ActionTypeHint` only
+        hint = getattr(action, "_typehint", None)  # set in `ActionTypeHint` only
         if get_origin(hint) in (Union, UnionType) and {int, float} <= set(get_args(hint)):
             first = [int, float]
             rest = [kind for kind in get_args(hint) if kind not in (*first, NoneType)]

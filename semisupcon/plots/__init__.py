@@ -1,4 +1,4 @@
-"""Figures by matplotlib, the one drawing library of the project. Each ``draw_*`` returns a Figure that belongs to no window."""
+"""Figures with matplotlib. Every ``draw_*`` function returns a Figure without a window."""
 
 from semisupcon.plots.lines import draw_lines
 from semisupcon.plots.matrices import draw_confusion, draw_matrix

@@ -1,4 +1,4 @@
-"""Lines over named positions: learning curves, a metric under growing corruption."""
+"""Line plots over named positions: learning curves, a metric over increasing corruption."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from semisupcon.plots.style import COLOURS, GRID, MARKERS, draws, hover, new_fig
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKED_UP_TO = 12  # Positions; a longer line has no markers.
+MARKED_UP_TO = 12  # positions; longer lines have no markers
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -22,15 +22,17 @@ def draw_lines(
     x: str = "",
     y: str = "",
 ) -> "Figure":
-    """One line a name.
+    """Draw one line per name.
 
     Args:
-        ticks: names of the n positions (epochs, severities, effects); whole numbers are placed by value, in ascending order.
-        lines: by name at most n values, or (value, low, high), which adds a band. NaN leaves a gap.
-        title, x, y: texts above the lines and beside the axes.
+        ticks: names of the n positions (epochs, severities, effects). Whole numbers must be
+            ascending and are placed by value.
+        lines: for each name, at most n values, or (value, low, high) to add a band. NaN leaves a
+            gap.
+        title, x, y: titles of the figure and of the axes.
 
     Raises:
-        ValueError: without ticks.
+        ValueError: if there are no ticks.
     """
     if not len(ticks):
         raise ValueError("Lines need at least one position.")
@@ -46,7 +48,7 @@ def draw_lines(
         middle = values[:, 0] if values.ndim == 2 else values
         at = positions[: len(values)]
         colour, dashes = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
-        # A lone value between gaps is seen by its marker only.
+        # A single value between gaps is visible only by its marker.
         marker = MARKERS[i % len(MARKERS)] if few else "." if _has_lone_value(middle) else None
         (line,) = axes.plot(
             at,

@@ -10,21 +10,23 @@ from semisupcon.plots.style import GRID, draws, hover, new_figure, printable, sh
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHARE_COLOUR = (0.10, 0.42, 0.71)  # Its opacity grows with the share, so a small share fades into a light and into a dark page.
-FAINTEST = 0.1  # Opacity of the smallest share.
-NUMBERS_UP_TO = 20  # Classes of a confusion matrix whose cells are large enough to write in.
+# The opacity is proportional to the share, for light and dark pages.
+SHARE_COLOUR = (0.10, 0.42, 0.71)
+FAINTEST = 0.1  # opacity of the smallest share
+NUMBERS_UP_TO = 20  # maximum number of classes with numbers in the cells
 
 
 @draws
 def draw_matrix(
     matrix: np.ndarray, title: str = "", rows: str = "anchor", columns: str = "candidate", limits: tuple[float, float] | None = None
 ) -> "Figure":
-    """Heat map of a target or similarity matrix ``[M, N]``.
+    """Draw a heat map of a target or similarity matrix ``[M, N]``.
 
     Args:
-        matrix: any real values; NaN stays white.
-        title, rows, columns: texts above and beside the matrix.
-        limits: of the colours; by default 0 to 1 for what lies there, -1 to 1 for cosines, else the range of the values.
+        matrix: real values; NaN is white.
+        title, rows, columns: titles of the figure and of the axes.
+        limits: range of the colours; default: 0 to 1 for values in [0, 1], -1 to 1 for cosines,
+            else the range of the values.
     """
     matrix = np.asarray(matrix, dtype=float)
     finite = matrix[np.isfinite(matrix)]
@@ -40,10 +42,12 @@ def draw_matrix(
 
 @draws
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], title: str = "") -> "Figure":
-    """Confusion matrix ``[C, C]`` of counts, row the true class: opacity grows with the share of the row, the numbers are counts.
+    """Draw a confusion matrix ``[C, C]`` of counts; rows are true classes.
 
-    Above `NUMBERS_UP_TO` classes the numbers are left out, and each row ends with the share on the diagonal. Every cell that is
-    not empty has a hover text.
+    The opacity is the share of the row.
+
+    Cells show counts. Above `NUMBERS_UP_TO` classes, cells have no numbers, and each row ends with
+    the share on the diagonal. Every cell with a count has a hover text.
     """
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
@@ -55,7 +59,7 @@ def draw_confusion(counts: np.ndarray, classes: Sequence[str], title: str = "") 
     side = max(4.0, (0.48 if few else 0.2) * n + 1.8)
     figure, axes = new_figure(side, side)
     cells = np.argwhere(counts > 0)
-    told = [hover(f"{classes[r]} taken for {classes[c]}: {counts[r, c]} of {totals[r]}") for r, c in cells]
+    told = [hover(f"{classes[r]} predicted as {classes[c]}: {counts[r, c]} of {totals[r]}") for r, c in cells]
     squares = [Rectangle((c - 0.5, r - 0.5), 1, 1) for r, c in cells]
     colours = [(*SHARE_COLOUR, FAINTEST + (1 - FAINTEST) * share[r, c]) for r, c in cells]
     axes.add_collection(PatchCollection(squares, facecolors=colours, linewidths=0, clip_on=False, urls=told))

@@ -1,4 +1,4 @@
-"""Figures as files, and as SVG text for an HTML page."""
+"""Write figures to files, and convert them to SVG text for HTML pages."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 _LINK = "{http://www.w3.org/1999/xlink}href"
-# Inherited by all elements. Text and filled shapes without a colour of their own take that of the page.
+# Inherited by all elements. Text and shapes without a colour get the colour of the page.
 _ROOT = {
     "xmlns": "http://www.w3.org/2000/svg",
     "fill": "currentColor",
@@ -27,7 +27,7 @@ _ROOT = {
 
 
 def save_figure(figure: "Figure", path: str | Path, dpi: int = 120) -> Path:
-    """Write a figure in the format of its suffix (png, svg, pdf); folders are made, and the file appears only when complete.
+    """Write a figure in the format of its suffix (png, svg, pdf), atomically. Folders are created.
 
     ``dpi`` is the resolution in dots per inch. An SVG file is the text of `svg_text`.
     """
@@ -44,14 +44,15 @@ def save_figure(figure: "Figure", path: str | Path, dpi: int = 120) -> Path:
 
 
 def svg_text(figure: "Figure", salt: str = "") -> str:
-    """A figure as an ``<svg>`` element to put into an HTML page; equal figures give equal text.
+    """Convert a figure to an ``<svg>`` element for an HTML page; equal figures give equal text.
 
-    The element has a viewBox and no width or height, so it takes the width of the element around it. The background is transparent
-    and black is ``currentColor``. Artists whose url is a `hover` text carry it as ``<title>``.
+    The element has a viewBox and no width or height, so it fills the width of its parent. The
+    background is transparent, and black is ``currentColor``. If the url of an artist is a `hover`
+    text, it becomes a ``<title>``.
 
     Args:
-        figure: any.
-        salt: part of the ids in the text. Equal figures on one page need different ones.
+        figure: a matplotlib figure.
+        salt: part of the ids in the text. Equal figures on one page need different salts.
     """
     require_matplotlib()
     from matplotlib import rc_context
@@ -63,7 +64,8 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
         "text.parse_math": False,
     }
     with rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # The page's reader has other fonts.
+        # The browser has other fonts.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
     digest = hashlib.sha256(salt.encode() + buffer.getvalue()).hexdigest()[:8]
     root = ElementTree.fromstring(buffer.getvalue())
@@ -78,15 +80,15 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
 
 
 def width_of(svg: str) -> float:
-    """Natural width of the text of `svg_text` in CSS pixels, at which 10 pt are 11.5 pixels."""
+    """Natural width of a text of `svg_text` in CSS pixels, at which 10 pt are 11.5 pixels."""
     found = re.search(r'viewBox="([^"]*)"', svg)
-    assert found is not None  # svg_text keeps it
+    assert found is not None  # svg_text keeps the viewBox
     _, _, width, _ = found.group(1).split()
     return float(width) * 1.15
 
 
 def _drop_globals(root: ElementTree.Element) -> None:
-    """Remove metadata, and the style sheet, which would apply to the whole page."""
+    """Remove metadata and the style sheet, which would apply to the whole page."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.endswith(("}metadata", "}style")):
@@ -94,14 +96,14 @@ def _drop_globals(root: ElementTree.Element) -> None:
 
 
 def _tidy(element: ElementTree.Element) -> None:
-    """Names without namespace, two decimals, colours and fonts of the page, hover texts."""
+    """Simplify an element: no namespaces, two decimals, colours and fonts of the page, titles."""
     element.tag = element.tag.rpartition("}")[2]
     if _LINK in element.attrib:
         element.set("href", element.attrib.pop(_LINK))
     for name, value in element.attrib.items():
         if name in ("d", "x", "y", "transform", "viewBox"):
             value = re.sub(r"-?\d+\.\d+", lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."), value)
-            value = re.sub(r"rotate\(-?0 [^)]*\)", "", value)  # Of every horizontal text.
+            value = re.sub(r"rotate\(-?0 [^)]*\)", "", value)  # present in every horizontal text
             element.set(name, " ".join(value.split()))
         elif name == "style":
             declared = [part.partition(":") for part in value.split(";") if part.strip()]
@@ -118,7 +120,7 @@ def _tidy(element: ElementTree.Element) -> None:
 
 
 def _rename_ids(root: ElementTree.Element, digest: str) -> None:
-    """Keep the ids that are used, short and different from those of other figures on a page."""
+    """Keep only the used ids, short and unique on a page."""
     used: dict[str, str] = {}
 
     def new(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Maps of embeddings in the plane."""
+"""2-D maps of embeddings."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND_ROWS = 22
-LEGEND_UP_TO = 80  # Styles repeat after that.
+LEGEND_UP_TO = 80  # styles repeat after this
 
 
 @draws
@@ -25,14 +25,15 @@ def draw_scatter(
     x: str = "",
     y: str = "",
 ) -> "Figure":
-    """Embeddings in the plane (t-SNE, UMAP), coloured by class or by a value.
+    """Draw a 2-D map of embeddings (t-SNE, UMAP), coloured by class or by value.
 
     Args:
         points: ``[n, 2]``.
-        labels: n names, one colour and marker a class, in natural order in the legend; or n numbers, shown by a colour bar.
-        title, label_title: texts above the plane and above the legend.
-        names: n names of clips for the hover texts; None gives points no hover text.
-        x, y: axis titles.
+        labels: n class names (one colour and marker per class, natural order in the legend), or n
+            numbers (with a colour bar).
+        title, label_title: titles of the figure and of the legend.
+        names: n clip names for the hover texts; None for no hover texts.
+        x, y: titles of the axes.
     """
     points, labels = np.asarray(points, dtype=float), np.asarray(labels)
     figure, axes = new_figure(6.4, 5.3)
@@ -57,7 +58,7 @@ def draw_scatter(
             drawn.append(dots(np.flatnonzero(labels == name), s=18, color=colour, marker=marker, alpha=0.85))
         shown = min(len(classes), LEGEND_UP_TO)
         heading = printable(label_title) + (f" ({shown} of {len(classes)})" if shown < len(classes) else "")
-        # Given explicitly, a name that begins with "_" is shown too.
+        # Explicit labels also show names that begin with "_".
         legend = axes.legend(
             drawn[:shown],
             [short(c) for c in classes[:shown]],
@@ -75,6 +76,6 @@ def draw_scatter(
 
 
 def _natural(name: object) -> tuple:
-    """Sorts 2 before 10."""
+    """Sort key that orders 2 before 10."""
     text = str(name)
     return (0, float(text), text) if text.replace(".", "", 1).isdigit() else (1, 0.0, text)

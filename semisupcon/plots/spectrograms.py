@@ -1,4 +1,4 @@
-"""Spectrograms of several clips on one scale of colours."""
+"""Spectrograms of several clips with a common colour scale."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,12 +15,13 @@ FLOOR_DB = -80.0
 
 @draws
 def draw_spectrograms(spectrograms: Mapping[str, tuple[np.ndarray, float]], sample_rate: int, columns: int = 1) -> "Figure":
-    """Spectrograms in ``columns`` columns, filled row by row.
+    """Draw spectrograms in ``columns`` columns, filled row by row.
 
     Args:
-        spectrograms: by title: levels ``[bins, frames]`` in dB of full scale, from 0 Hz to half the sample rate, and the length in seconds.
-        sample_rate: of the clips, in Hz.
-        columns: of the figure.
+        spectrograms: by title, levels ``[bins, frames]`` in dB relative to full scale (0 Hz to half
+            the sample rate), and the length in seconds.
+        sample_rate: sample rate of the clips in Hz.
+        columns: number of columns.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -40,5 +41,5 @@ def draw_spectrograms(spectrograms: Mapping[str, tuple[np.ndarray, float]], samp
         axis.set_xlabel("s", fontsize=7)
     for axis in axes[:, 0]:
         axis.set_ylabel("kHz", fontsize=7)
-    figure.colorbar(image, ax=axes, label="dB of full scale", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="dB re full scale", shrink=0.8)
     return figure

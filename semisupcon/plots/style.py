@@ -1,4 +1,4 @@
-"""What all figures share: colours, markers, text settings, hover texts."""
+"""Common style of all figures: colours, markers, text settings, hover texts."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-# Okabe and Ito (2008): distinct for every kind of colour vision.
+# Okabe and Ito (2008): distinguishable with every kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = "os^Dv<>PX*"
 GRID: dict[str, Any] = {"color": "black", "alpha": 0.12, "linewidth": 0.6}
@@ -29,7 +29,9 @@ def require_matplotlib() -> None:
 
 
 def draws(function: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
-    """Decorator of functions that return a figure: names that contain ``$`` are text, not formulas."""
+    """Decorator of functions that return a figure: checks for matplotlib and treats ``$`` in names
+    as text.
+    """
 
     @wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
@@ -43,7 +45,7 @@ def draws(function: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
 
 
 def new_figure(width: float, height: float, **kwargs: Any) -> tuple["Figure", "Axes"]:
-    """A figure of ``width`` by ``height`` inches with one pair of axes."""
+    """Create a figure of ``width`` by ``height`` inches with one pair of axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -53,35 +55,35 @@ def new_figure(width: float, height: float, **kwargs: Any) -> tuple["Figure", "A
 
 
 def class_style(index: int, classes: int) -> tuple[str, str]:
-    """Colour and marker of a class: pairs that differ for up to 80 classes."""
+    """Colour and marker of a class; unique for up to 80 classes."""
     if classes <= len(COLOURS):
         return COLOURS[index], "o"
     return COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) % len(MARKERS)]
 
 
 def short(name: object, most: int = 24) -> str:
-    """A name for a legend or an axis: on one line, at most ``most`` characters."""
+    """Shorten a name for a legend or an axis: one line of at most ``most`` characters."""
     text = printable(name)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def printable(name: object) -> str:
-    """Text without control characters and lone surrogates, which XML cannot hold."""
+    """Replace control characters and lone surrogates, which XML does not allow, by spaces."""
     return "".join(c if c.isprintable() else " " for c in str(name))
 
 
 def hover(text: str) -> str:
-    """The url of an artist that shows ``text`` under the pointer in `svg_text`. PNG ignores urls."""
+    """URL for an artist that shows ``text`` on hover in `svg_text`. PNG ignores URLs."""
     return _HOVER + printable(text)
 
 
 def hover_text(url: str) -> str | None:
-    """The text given to `hover`; None for another url."""
+    """The text given to `hover`; None for any other URL."""
     return url.removeprefix(_HOVER) if url.startswith(_HOVER) else None
 
 
 def tell_names(texts: Iterable["Text"], names: Sequence[object]) -> None:
-    """Give texts that `short` has cut the whole name as hover text."""
+    """Add the full name as hover text to texts that `short` has shortened."""
     for text, name in zip(texts, names, strict=True):
         if text.get_text() != printable(name):
             text.set_url(hover(str(name)))

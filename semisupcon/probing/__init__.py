@@ -1,1 +1,3 @@
-"""What a frozen representation is worth: every clip is embedded once, and every head, seed, fold and method works from those embeddings."""
+"""Evaluation of frozen representations: clips are embedded once; all heads, seeds, folds and
+methods use these embeddings.
+"""

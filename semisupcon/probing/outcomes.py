@@ -1,4 +1,4 @@
-"""From what a probe method returns to rows of results, and to the files beside them."""
+"""Convert the outcome of a probe method into result rows and files."""
 
 import json
 from dataclasses import replace
@@ -18,25 +18,27 @@ from semisupcon.probing.scores.results import Row, write_predictions
 def rows_of(
     outcome: Outcome, case: Case, method: Method, out: Path, identity: str, seconds: float, resamples: int, train_share: float = 1.0
 ) -> list[Row]:
-    """The rows of one outcome, its main metric first. Its files are written before, so that a row never names one that is not there.
+    """Rows of one outcome, main metric first.
+
+    Its files are written first, so that a row never names a missing file.
 
     Args:
-        outcome: what the method returned.
-        case, method: what was probed, and how.
+        outcome: returned by the method.
+        case, method: the encoder with its task, and the probe method.
         out: folder of the results.
-        identity: hash of all that the numbers depend on.
-        seconds: that the method took.
-        resamples: of the bootstrap.
-        train_share: share of the training clips that the method was given.
+        identity: hash of everything that the numbers depend on.
+        seconds: run time of the method.
+        resamples: number of bootstrap resamples.
+        train_share: share of the training clips given to the method.
 
     Raises:
-        ConfigError: for scores that are not one row a test track and one column a class.
+        ConfigError: if the scores do not have one row per test clip and one column per class.
     """
     subject, task, train, test = case.subject, case.features.task, case.features.train, case.features.test
     name = outcome.label or method.name
     if outcome.scores is not None and outcome.scores.shape != test.targets.shape:
-        shapes = f"{outcome.scores.shape}, and not {test.targets.shape} as the test tracks and classes of task '{task.name}'"
-        raise ConfigError(f"Method '{method.name}' gave scores of shape {shapes}.")
+        shapes = f"{outcome.scores.shape}; task '{task.name}' needs {test.targets.shape} (test clips, classes)"
+        raise ConfigError(f"Method '{method.name}' returned scores of shape {shapes}.")
     predictions, head = _write_files(outcome, case, out, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, identity)
     intervals, level = outcome.intervals, outcome.chance
     if outcome.scores is not None:
@@ -63,7 +65,10 @@ def rows_of(
 
 
 def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: str) -> tuple[str, str]:
-    """Predictions, learning curve, head and fine-tuned encoder; returns the paths of the first and third, relative to ``out``."""
+    """Write predictions, curve, head and fine-tuned encoder.
+
+    Returns the paths of predictions and head, relative to ``out``.
+    """
     subject, task, test = case.subject, case.features.task, case.features.test
     fold = f"fold{task.fold}" if task.fold else ""
     stem = file_name(task.name, fold, subject.name, subject.representation, name, case.seed, identity[:8])
@@ -91,5 +96,5 @@ def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: s
 
 
 def file_name(*parts: object) -> str:
-    """Parts joined into what every file system takes."""
+    """Join parts to a file name that is valid on all file systems."""
     return "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))

@@ -1,4 +1,7 @@
-"""All tasks by all encoders by all methods: what is done is not done again, and every result is on disk before the next one starts."""
+"""Probe every encoder on every task with every method.
+
+Finished results are kept; each result is written before the next probe.
+"""
 
 import logging
 import time
@@ -27,27 +30,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Suite:
-    """What to run.
+    """Settings of a probing suite.
 
     Attributes:
-        tasks: names, import paths, or ``name=task``.
-        checkpoints: files, run folders, exported folders, class paths, "random", or ``name=`` any of these.
+        tasks: names, import paths, or ``name=task`` to rename one.
+        checkpoints: files, run folders, exported folders, class paths, "random", or ``name=`` any
+            of these.
         methods: probe methods, by name or import path.
         out: folder of results, predictions and heads.
-        embedder: how clips are embedded, and where embeddings are kept.
-        data_root: folder that holds a folder of each task's name; None for tasks that need none.
-        data_dirs: folder of a task by its name; comes before ``data_root``.
-        task_kwargs: a task's own options by its name.
-        representations: which representation of the encoders.
-        seeds: one run each.
-        train_share: share of the training clips to use.
-        calibrate: whether random encoders get batch-norm statistics of the training clips.
-        shuffle_labels: the control that must give chance.
-        settings, fine_tuning: how tracks are judged.
-        studies: what else to make.
-        head: a saved head that scores the test clips instead of anything being trained.
-        resamples: of the bootstrap.
-        trust: modules that checkpoints may name.
+        embedder: embeds clips and caches the embeddings.
+        data_root: folder with one subfolder per task; None if no task needs data.
+        data_dirs: folder by task name; overrides ``data_root``.
+        task_kwargs: options of the data set by task name.
+        representations: representations of the encoders to probe.
+        seeds: one probe per seed.
+        train_share: share of the training clips to use, in (0, 1].
+        calibrate: whether to measure the batch-norm statistics of random encoders on the training
+            clips.
+        shuffle_labels: whether to shuffle the training labels: a control experiment with results at
+            chance level.
+        settings, fine_tuning: settings of the methods.
+        studies: settings of further studies.
+        head: file of a saved head that scores the test clips; nothing is trained.
+        resamples: number of bootstrap resamples.
+        trust: modules outside this package whose classes checkpoints may name.
     """
 
     tasks: list[str]
@@ -71,28 +77,28 @@ class Suite:
     trust: tuple[str, ...] = ()
 
     def probes(self) -> list[Method]:
-        """The methods themselves."""
+        """The method objects."""
         return [find_method(method) for method in self.methods]
 
 
 def run(suite: Suite) -> Results:
-    """Run what is not done yet; results stand in ``out/results.csv``.
+    """Run all probes that have no result yet. Results are in ``out/results.csv``.
 
     Raises:
-        UserError: for anything that is missing or cannot work, before the first probe where it can be known then.
+        UserError: for missing or invalid input, before the first probe if possible.
     """
     suite = replace(suite, methods=[*suite.probes()])
     suite.studies.check()
     by_name: dict[str, str] = {}
     for method in suite.probes():
         if by_name.setdefault(method.name, key_of(method)) != key_of(method):
-            raise ConfigError(f"Two methods are called '{method.name}'; their results could not be told apart.")
+            raise ConfigError(f"Two methods are called '{method.name}'. Rename one of them.")
     subjects = load_subjects(suite)
     tasks = [task for text in suite.tasks for task in rounds(suite, text)]
     for method in suite.probes():
         if not any(task.kind in method.kinds for task in tasks):
             kinds = " or ".join(method.kinds)
-            raise ConfigError(f"{method.name} answers {kinds} tasks, and there is none among {', '.join(suite.tasks)}.")
+            raise ConfigError(f"{method.name} supports {kinds} tasks only; none of these is one: {', '.join(suite.tasks)}.")
     for task in tasks:
         suite.settings.check(task.label_kind)
         suite.studies.check_task(task)
@@ -112,7 +118,7 @@ def run(suite: Suite) -> Results:
 
 
 def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Method, int]]:
-    """Methods and seeds by which an encoder is probed on a task."""
+    """Methods and seeds of all probes of an encoder on a task."""
     units = []
     for method in suite.probes():
         seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method.one_seed else suite.seeds
@@ -121,20 +127,21 @@ def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Me
 
 
 def load_subjects(suite: Suite) -> list[Subject]:
-    """The pretrained encoders in every representation, and the random ones: one of every shape and seed.
+    """Load the pretrained encoders in every representation, and build random ones: one per
+    architecture and seed.
 
     Raises:
-        ConfigError: when only "random" is given, which has no shape of its own.
+        ConfigError: if only "random" is given, or two checkpoints have the same name.
     """
     texts = [c for c in suite.checkpoints if named(c)[1] != RANDOM]
     trained = [load_subject(text, representation, suite.trust) for text in texts for representation in suite.representations]
     if len(set(names := [(s.name, s.representation) for s in trained])) < len(names):
-        raise ConfigError(f"Two checkpoints have one name: {', '.join(n for n, _ in names)}.\nTell them apart as name=path.")
+        raise ConfigError(f"Two checkpoints have the same name: {', '.join(n for n, _ in names)}.\nRename one of them with name=path.")
     if len(texts) == len(suite.checkpoints):
         return trained
     if not trained:
         raise ConfigError(
-            f"'{RANDOM}' is an untrained encoder of the shape of the other checkpoints: give one of them too (or a class path)."
+            f"'{RANDOM}' is an untrained encoder with the architecture of another checkpoint: also give a checkpoint or a class path."
         )
     shapes: list[Subject] = []
     for subject in trained:
@@ -150,7 +157,9 @@ def load_subjects(suite: Suite) -> list[Subject]:
 
 
 def root_of(suite: Suite, text: str) -> Path | None:
-    """The folder of a task: its own, else that of its name (or of the data set's) under ``data_root``, else none."""
+    """The folder of a task: from ``data_dirs``, else the subfolder of ``data_root`` with the task's
+    or data set's name, else None.
+    """
     name, what = named(text)
     if name in suite.data_dirs:
         return Path(suite.data_dirs[name])
@@ -163,7 +172,7 @@ def root_of(suite: Suite, text: str) -> Path | None:
 
 
 def rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
-    """The task once, or once for every fold of a data set with folds."""
+    """Yield the task once, or once per fold for a data set with folds."""
     options = dict(suite.task_kwargs.get(named(text)[0], {}))
     count = fold_count(text, options)
     need = ("test",) if suite.head else ("train", "test")
@@ -175,7 +184,9 @@ def rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
 
 
 def _probe(suite: Suite, task: LabelledClips, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:
-    """All probes of an encoder on a task, and the studies beside them; ``content`` identifies the task's clips and labels."""
+    """Run all probes and studies of an encoder on a task; ``content`` identifies the clips and
+    labels of the task.
+    """
     case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning, trust=suite.trust))
     told = (content, subject.source, subject.fingerprint(), suite.calibrate)
     probed: list[Row] = []
@@ -213,11 +224,11 @@ def _run(case: Case, suite: Suite, method: Method, identity: str) -> list[Row]:
 
 
 def score_saved_head(suite: Suite) -> Results:
-    """Score the test clips of the tasks with ``suite.head``; results stand in ``out/results.csv``.
+    """Score the test clips of the tasks with ``suite.head``. Results are in ``out/results.csv``.
 
     Raises:
-        ConfigError: when several encoders are given, or the head's classes are not the task's.
-        CheckpointError: when the head is none, or of another encoder.
+        ConfigError: if several encoders are given, or the head and the task have different classes.
+        CheckpointError: if the file is not a head, or the head belongs to another encoder.
     """
     assert suite.head is not None
     subjects, results = load_subjects(suite), Results(suite.out / RESULTS)
@@ -237,6 +248,6 @@ def score_saved_head(suite: Suite) -> Results:
 
 def _features(suite: Suite, task: LabelledClips, subject: Subject) -> tuple[Subject, Features]:
     if subject.source == "random" and suite.calibrate:
-        assert subject.seed is not None  # an untrained encoder is drawn from one
+        assert subject.seed is not None  # untrained encoders always have a seed
         subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
     return subject, suite.embedder.features(subject, task)

@@ -1,1 +1,3 @@
-"""The training loop: the LightningModule, callbacks, loggers, run folders, optimizers and schedules."""
+"""The training loop: the LightningModule, callbacks, loggers, run folders, optimizers and
+schedules.
+"""

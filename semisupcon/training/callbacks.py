@@ -1,4 +1,4 @@
-"""What every run does beside training: end well when told to, keep to its time, show its speed, draw its matrices."""
+"""Callbacks of every run: clean end after signals, time limit, throughput, figures of matrices."""
 
 import logging
 import signal
@@ -20,14 +20,16 @@ log = logging.getLogger(__name__)
 
 
 class EndWell(L.Callback):
-    """SIGTERM, SIGHUP and SIGINT let the running step finish, save, and end the run; ``received`` then holds the signal for the exit status.
+    """SIGTERM, SIGHUP and SIGINT finish the current step, save, and end the run; ``received`` holds
+    the signal for the exit status.
 
-    So does the signal by which SLURM announces the end of a job's time (SIGUSR1): Lightning requeues the job, but after the step, where
-    the checkpoint is whole, and not in the middle of it.
+    The same holds for SLURM's signal before the end of the job time (SIGUSR1). Lightning then
+    requeues the job after the step, when the checkpoint is complete.
 
     Args:
-        checkpoints: what saves.
-        check_every: steps between two agreements of several processes on whether to stop; alone, every step is checked.
+        checkpoints: callback that saves checkpoints.
+        check_every: steps between two checks with several processes, which must stop together; one
+            process checks every step.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints, check_every: int = 10):
@@ -37,22 +39,23 @@ class EndWell(L.Callback):
         self._requeue_signal: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        # Lightning has set its own handlers by now.
+        # Lightning has already set its handlers.
         environment = trainer._accelerator_connector.cluster_environment
         if getattr(environment, "auto_requeue", False):
             self._requeue_signal = cast("SLURMEnvironment", environment).requeue_signal
         try:
-            hangup = getattr(signal, "SIGHUP", None)  # The terminal was closed; under nohup it is ignored.
+            # Sent when the terminal closes; nohup ignores it.
+            hangup = getattr(signal, "SIGHUP", None)
             if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN:
                 hangup = None
             for number in filter(None, (signal.SIGTERM, signal.SIGINT, hangup, self._requeue_signal)):
                 self._previous[number] = signal.signal(number, self._handle)
-        except ValueError:  # Not the main thread: whoever runs us there handles signals.
+        except ValueError:  # Signals can be set in the main thread only.
             self._previous.clear()
 
     def _handle(self, number: int, _: Any) -> None:
         if self.received == signal.SIGINT == number:
-            raise KeyboardInterrupt  # Asked twice: at once.
+            raise KeyboardInterrupt  # The second Ctrl-C ends at once.
         self.received = number
         log.warning("Received %s: finishing the step, saving, and ending.", signal.Signals(number).name)
 
@@ -62,17 +65,18 @@ class EndWell(L.Callback):
                 return
             told = torch.tensor(self.received or 0, device=trainer.strategy.root_device)
             self.received = int(trainer.strategy.reduce(told, reduce_op="max")) or None
-        # A window of accumulated batches is finished first: a checkpoint at an optimizer step is whole, and small.
+        # Finish accumulated batches first: at an optimizer step, no gradients need to be saved.
         if self.received is None or within_accumulation(trainer):
             return
         self.checkpoints.save(trainer, final=True, row=row_of_step(trainer))
         if self.received == self._requeue_signal:
             self._previous[self.received](self.received, None)
         loop = trainer.fit_loop
-        # Stopping makes the trainer validate; it shall only where validation was due, so that a resumed run has the same rows.
+        # Stopping makes the trainer validate. Allow that only if validation is due, so that a
+        # resumed run has the same metrics.
         due = validation_follows(trainer)
         trainer.should_stop = True
-        # Whatever minimum was asked for, the person (or the scheduler of the cluster) has decided.
+        # The signal overrides min_epochs and min_steps.
         loop.min_epochs, loop.epoch_loop.min_steps = 0, 0
         if not due:
             trainer.limit_val_batches = 0
@@ -83,24 +87,28 @@ class EndWell(L.Callback):
         self._previous.clear()
 
     def exit_status(self, trainer: L.Trainer) -> int:
-        """128 and the signal, as shells have it; 0 without one."""
+        """128 plus the signal number, as in shells; 0 without a signal."""
         launched = isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment) and trainer.local_rank > 0
-        # Lightning kills the process that launched this one, perhaps while it still saves, when this one ends with anything but 0.
+        # If a launched process ends with another status than 0, Lightning kills the main process,
+        # maybe while it saves.
         return 128 + self.received if self.received and not launched else 0
 
 
 class JobTimer(Timer):
-    """Ends a run when its job has lasted so long; a resumed run begins at zero, in contrast to Lightning's timer."""
+    """Ends a run after a given job time.
+
+    In contrast to Lightning's timer, a resumed run starts at zero.
+    """
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing: every job has its own time."""
+        """Do nothing: every job has its own time limit."""
 
 
 class Throughput(L.Callback):
-    """Clips per second, over all processes, in the progress bar and the metrics: between two logged steps, validation left out."""
+    """Logs clips per second over all processes, between two logged steps and without validation."""
 
     def __init__(self) -> None:
         self._clips = 0
@@ -113,7 +121,7 @@ class Throughput(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
         self._clips += len(batch["clip"]) * trainer.world_size
         if trainer.global_step % settings_of(trainer).log_every_n_steps == 0:
-            assert self._since is not None  # since the batch started
+            assert self._since is not None  # set at the start of the batch
             rate = self._clips / max(time.perf_counter() - self._since, 1e-9)
             module.log("clips_per_second", rate, prog_bar=True)
             self._clips, self._since = 0, None
@@ -123,18 +131,18 @@ class Throughput(L.Callback):
 
 
 class DrawMatrices(L.Callback):
-    """Target and similarity matrices of a training batch, as pictures in the run folder and in the logger.
+    """Draws target and similarity matrices of a training batch, for the run folder and the logger.
 
     Args:
-        folder: of the run; pictures go to ``figures/``.
-        every_n_steps: optimizer steps between two drawings; 0 draws never.
+        folder: run folder; figures are written to ``figures/``.
+        every_n_steps: optimizer steps between two figures; 0 for none.
     """
 
     def __init__(self, folder: Path, every_n_steps: int = 2000):
         self.folder, self.every_n_steps = folder, every_n_steps
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
-        # Also at the first step, so that a mistake in the targets is seen before hours are spent on it.
+        # Also draw at the first step, to show a mistake in the targets early.
         due = self.every_n_steps and (trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0)
         if not due or not trainer.is_global_zero or settings_of(trainer).fast_dev_run:
             return
@@ -142,11 +150,11 @@ class DrawMatrices(L.Callback):
 
     @torch.no_grad()
     def draw(self, trainer: L.Trainer, module: Any, batch: Any) -> None:
-        """Draw and log what the criterion offers."""
+        """Draw and log the matrices of the criterion."""
         from semisupcon.plots import draw_matrix, save_figure
 
         training = module.encoder.training
-        module.encoder.eval()  # A picture must not move the running statistics.
+        module.encoder.eval()  # Keep the running statistics.
         matrices = module.criterion.matrices(batch, module.encode)
         module.encoder.train(training)
         for name, matrix in matrices.items():
@@ -161,4 +169,4 @@ class DrawMatrices(L.Callback):
             try:
                 save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")
             except DiskError as error:
-                log.warning("%s The run goes on without this picture.", error)
+                log.warning("%s The run continues without this figure.", error)

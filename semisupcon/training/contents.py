@@ -1,4 +1,4 @@
-"""Whether a checkpoint holds the parts that a run is continued from, before anything is restored; the file may come from anywhere."""
+"""Checks the content of an untrusted checkpoint before a run resumes from it."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ from semisupcon.errors import CheckpointError, UserError, first_line
 
 
 def check_run(content: dict[str, Any], path: Path) -> None:
-    """Refuse a checkpoint whose parts are missing or of another type.
+    """Refuse a checkpoint with missing parts or parts of a wrong type.
 
     Raises:
-        CheckpointError: naming the first of them.
+        CheckpointError: with the first such part.
     """
     written = content.get("semisupcon", {})
     sound = {
@@ -32,17 +32,23 @@ def check_run(content: dict[str, Any], path: Path) -> None:
         and all(written.get(k) is None or isinstance(written[k], Mapping) for k in ("config", "training", "facts")),
     }
     if bad := [name for name, is_sound in sound.items() if not is_sound]:
-        what = f"its {bad[0]} has the type {type(content[bad[0]]).__name__} or other parts" if bad[0] in content else f"it has no {bad[0]}"
+        what = (
+            f"its {bad[0]} has the type {type(content[bad[0]]).__name__} or unexpected parts"
+            if bad[0] in content
+            else f"it has no {bad[0]}"
+        )
         raise CheckpointError(
-            f"{path} cannot be resumed: {what}.\nIt is damaged, or holds a model only: start from its weights with --model.init_from {path}"
+            f"{path} cannot be resumed: {what}.\nIt is damaged, or has only a model: start from its weights with --model.init_from {path}"
         )
 
 
 def configuration_of(content: dict[str, Any], file: Path) -> dict[str, Any] | None:
-    """The configuration that a checkpoint was trained with; one of version 0.1 has it in ``file``, if anywhere.
+    """The configuration that a checkpoint was trained with.
+
+    For version 0.1, it is read from ``file``, if it exists; else None.
 
     Raises:
-        ConfigError: if that file is no YAML.
+        ConfigError: if the file is not valid YAML.
     """
     before = (content.get("semisupcon") or {}).get("config")
     return read_yaml(file) if before is None and file.is_file() else before
@@ -50,10 +56,11 @@ def configuration_of(content: dict[str, Any], file: Path) -> dict[str, Any] | No
 
 @contextmanager
 def parts_of(path: Path) -> Iterator[None]:
-    """Errors in the block become a CheckpointError: what a file says may have any type and size.
+    """Convert errors in the block to a CheckpointError: values in a file may have any type and
+    size.
 
     Raises:
-        CheckpointError: naming the file.
+        CheckpointError: with the file.
     """
     try:
         yield
@@ -66,12 +73,12 @@ def parts_of(path: Path) -> Iterator[None]:
 
 
 def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> None:
-    """Refuse the state of an optimizer with which it cannot make a step.
+    """Refuse an optimizer state with which the optimizer cannot make a step.
 
     Args:
-        state: of the optimizer, from the checkpoint.
-        optimizer: of a copy of the model; it makes a step there.
-        path: of the checkpoint.
+        state: optimizer state from the checkpoint.
+        optimizer: optimizer of a copy of the model; it makes a step.
+        path: path of the checkpoint.
 
     Raises:
         CheckpointError: if the state is damaged.
@@ -85,10 +92,10 @@ def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> 
 
     try:
         step()
-    except Exception:  # An optimizer of its own kind: its state cannot be judged so.
+    except Exception:  # This optimizer cannot step in this way, so its state cannot be checked.
         return
     try:
-        # A copy: the optimizer would change the tensors of the state, with which the run goes on.
+        # Use a copy: the optimizer changes the tensors of the state, which the run needs.
         optimizer.load_state_dict(copy.deepcopy(state))
         step()
     except Exception as error:

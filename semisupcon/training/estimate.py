@@ -1,4 +1,6 @@
-"""What a run needs on a machine without a GPU, estimated from steps of a few clips before training starts."""
+"""Estimates time and memory of a run on a machine without a GPU, from steps with few clips before
+training.
+"""
 
 import copy
 import logging
@@ -12,18 +14,18 @@ import torch
 from semisupcon.batch import Batch
 from semisupcon.objectives.base import Encode
 
-# Samples of a step above which it is worth a trial: small overlays lie far below, published recipes above.
+# Samples per step above which to estimate: small overlays are far below, published recipes above.
 LARGE_STEP = 5_000_000
 TRIALS = (2, 4)  # clips
-SLOW, SHARE = 2.0, 0.5  # seconds a step, share of the memory
+SLOW, SHARE = 2.0, 0.5  # seconds per step, share of the memory
 log = logging.getLogger("semisupcon")
 
 
 class Estimate(L.Callback):
-    """Says before the first step how long a step takes and how much memory it needs, where that is much.
+    """Logs, before the first step, the time and memory of a step if they are large.
 
     Args:
-        overlay: path of the small configuration of the same recipe; None where there is none.
+        overlay: path of the small overlay of the recipe; None if there is none.
     """
 
     def __init__(self, overlay: str | None = None):
@@ -45,20 +47,20 @@ class Estimate(L.Callback):
         steps = trainer.max_steps if trainer.max_steps > 0 else None
         total = f"; {steps:,} steps take about {_in_words(seconds * steps)}" if steps else ""
         log.warning(
-            "No GPU is used: a step takes about %.0f s and %.1f GB here (this machine has %.0f GB)%s.",
+            "No GPU is used: a step takes about %.0f s and %.1f GB (this machine has %.0f GB)%s.",
             seconds,
             size / 1e9,
             memory / 1e9,
             total,
         )
         if self.overlay:
-            log.warning("The same recipe in minutes on two cores: add --config %s", self.overlay)
+            log.warning("To run a small version of this recipe in minutes on two cores, add --config %s", self.overlay)
         elif size > SHARE * memory:
-            log.warning("Lower --data.batch_size, or give --model.chunk_size: views are then encoded in parts.")
+            log.warning("Lower --data.batch_size, or give --model.chunk_size to encode the views in parts.")
 
 
 def _in_words(seconds: float) -> str:
-    """``40 s``, ``12 minutes``, ``7 hours`` or ``65 days``."""
+    """A duration as text: ``40 s``, ``12 minutes``, ``7 hours`` or ``65 days``."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -66,13 +68,14 @@ def _in_words(seconds: float) -> str:
 
 
 def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[float, float]:
-    """Seconds and bytes of a training step, from steps of a few clips on a copy of the model.
+    """Estimate seconds and bytes of a training step, from steps with few clips on a copy of the
+    model.
 
     Args:
-        module: an `Objective` that has met its data.
-        batch_size: clips of a step.
-        views: of a clip.
-        samples: of a view.
+        module: an `Objective` after ``setup``.
+        batch_size: clips per step.
+        views: views per clip.
+        samples: samples per view.
     """
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     found = []
@@ -89,12 +92,12 @@ def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[fl
             found.append((time.perf_counter() - begin, kept.size))
     (first_seconds, first_size), (seconds, size) = found
     more = (batch_size - TRIALS[1]) / (TRIALS[1] - TRIALS[0])
-    # Weights, gradients and two moments of Adam.
+    # 4 * weights: weights, gradients and two moments of Adam.
     return max(seconds + more * (seconds - first_seconds), seconds), size + more * (size - first_size) + 4 * weights
 
 
 class _Kept:
-    """Counts the bytes that the backward pass needs, each storage once."""
+    """Counts the bytes saved for the backward pass, each storage once."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -109,7 +112,7 @@ class _Kept:
 
 
 def _batch(module: Any, clips: int, views: int, samples: int) -> Batch:
-    """Noise, in the form of a batch of these data."""
+    """A batch of noise with the shapes of the data."""
     facts = module.facts
     targets = torch.zeros(clips, len(facts.classes))
     if facts.classes:

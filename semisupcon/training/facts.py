@@ -1,4 +1,4 @@
-"""What a run keeps of the data, the packages and the code that it was trained with; goes to run.json and to the loggers."""
+"""Facts of data, packages and code that a run stores in run.json and sends to the loggers."""
 
 import subprocess
 from pathlib import Path
@@ -16,12 +16,14 @@ DIFF, MOST_DIFF = "code.diff", 1 << 20  # bytes
 
 
 def package_versions() -> dict[str, str]:
-    """The version of each of `PACKAGES` that is installed."""
+    """Versions of the installed packages among `PACKAGES`."""
     return versions_of(PACKAGES)
 
 
 def data_figures(data: AudioDataModule) -> dict[str, Any]:
-    """Clips and hours by split and source (labelled, unlabelled), classes and label kind of a data module after ``setup``."""
+    """Clips and hours by split and source, number of classes and label kind of a data module after
+    ``setup``.
+    """
     drawn = data.drawn
     if drawn is None:
         return {}
@@ -36,7 +38,10 @@ def data_figures(data: AudioDataModule) -> dict[str, Any]:
 
 
 def write_diff(folder: Path) -> bool:
-    """Write the uncommitted changes of the code as ``code.diff``; whether there were any that fit."""
+    """Write the uncommitted changes of the code to ``code.diff``.
+
+    Returns whether there are any, of at most 1 MiB.
+    """
     try:
         done = subprocess.run(
             ("git", "diff", "HEAD", "--", "."), capture_output=True, timeout=10, cwd=Path(__file__).resolve().parents[2], check=False

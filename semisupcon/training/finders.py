@@ -1,7 +1,8 @@
-"""Lightning's finders of a learning rate and of a batch size: what they find is what runs, what is recorded, and what a resumed run keeps.
+"""Support for Lightning's finders of learning rate and batch size: the value found is used,
+recorded, and kept in a resumed run.
 
-A finder searches before training starts, with steps that are taken back. `Objective` then makes optimizer and schedule anew, so that the run
-is the one that is configured with the value found.
+A finder searches before training starts and then restores the weights. `Objective` builds optimizer
+and schedule again afterwards, so that the run equals a run configured with the value found.
 """
 
 import logging
@@ -15,13 +16,13 @@ from semisupcon.errors import ConfigError
 
 RATE, SIZE = "model.optimizer.lr", "data.batch_size"
 KINDS = {LearningRateFinder: RATE, BatchSizeFinder: SIZE}
-# Schedules that set the learning rate by options of their own.
+# Schedules with their own options for the learning rate.
 OWN_RATES = ("OneCycleLR", "CyclicLR")
 log = logging.getLogger("semisupcon")
 
 
 def finders_of(callbacks: Iterable[L.Callback]) -> dict[str, L.Callback]:
-    """The finders among the callbacks, by the option whose value they look for."""
+    """The finders among the callbacks, by the option that they search."""
     return {option: c for c in callbacks for kind, option in KINDS.items() if isinstance(c, kind)}
 
 
@@ -29,31 +30,32 @@ class Finders:
     """The finders of a run.
 
     Args:
-        callbacks: of the user.
+        callbacks: callbacks given by the user.
         model, data: an `Objective` and its data module.
-        configs: nested configurations of the run, where a value that is found is recorded.
+        configs: nested configurations of the run, in which values found are recorded.
 
     Raises:
-        ConfigError: for a finder whose value would not be what runs.
+        ConfigError: for a finder whose value would not be used.
     """
 
     def __init__(self, callbacks: Sequence[L.Callback], model: Any, data: Any, configs: Sequence[Any]):
         self.callbacks, self.model, self.data, self.configs = list(callbacks), model, data, configs
         self.found = finders_of(callbacks)
         if len(self.found) < sum(bool(finders_of([callback])) for callback in callbacks):
-            raise ConfigError("--trainer.callbacks holds two finders of one value; give one of them.")
+            raise ConfigError("--trainer.callbacks has two finders of the same value; give one of them.")
         schedule = str(((configs[0]["model"].get("scheduler") or {}).get("class_path")) or "").rpartition(".")[2]
         if RATE in self.found and schedule in OWN_RATES:
             raise ConfigError(
-                f"--trainer.callbacks LearningRateFinder sets --{RATE}, and {schedule} sets the rate by its own options.\n"
+                f"--trainer.callbacks LearningRateFinder sets --{RATE}, but {schedule} sets the rate with its own options.\n"
                 "Leave out the finder, or choose another --model.scheduler."
             )
 
     def resume(self, before: Any, given: Sequence[str]) -> None:
-        """Do not search again: a resumed run keeps what was found when it began, unless the command line says otherwise.
+        """Disable the search: a resumed run keeps the value found at its start, unless the command
+        line gives another one.
 
         Args:
-            before: configuration that the checkpoint holds.
+            before: configuration in the checkpoint.
             given: names of the options on the command line.
         """
         for option, finder in self.found.items():
@@ -65,7 +67,7 @@ class Finders:
         self.found = {}
 
     def record(self) -> None:
-        """Write what was found into the configurations, and say it."""
+        """Write the values found into the configurations and log them."""
         for option, finder in self.found.items():
             value = self.model.found_rate if option == RATE else self.data.batch_size
             if value is None:
@@ -87,14 +89,14 @@ class Finders:
 
 
 def value_of(config: Any, option: str) -> Any:
-    """The value of an option in a nested configuration; None where it is not there."""
+    """The value of an option in a nested configuration; None if it is missing."""
     *sections, name = option.split(".")
     part = _below(config, sections)
     return None if part is None else part.get(name)
 
 
 def _below(config: Any, sections: Sequence[str]) -> Any:
-    """The options of a section, those of its class where it has one."""
+    """The options of a section, or of its class if it has one."""
     for section in sections:
         config = config.get(section) if hasattr(config, "get") else None
     return config.get("init_args", config) if hasattr(config, "get") else None

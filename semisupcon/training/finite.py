@@ -1,7 +1,8 @@
-"""A loss that is not finite stops a run before it spoils the weights, or its batch is skipped.
+"""Stops a run when the loss is not finite, before the weights are damaged, or skips the batch.
 
-On a CPU every loss is looked at. On other devices, and over several ranks, looking would wait for the device, so losses are collected and looked at
-every ``log_every_n_steps`` steps and before each save: no checkpoint is written of weights that such a loss has moved.
+On a CPU every loss is checked. On other devices and with several ranks, a check waits for the
+device. Therefore losses are collected and checked every ``log_every_n_steps`` steps and before each
+save, so that no checkpoint has weights updated with such a loss.
 """
 
 import logging
@@ -17,14 +18,15 @@ log = logging.getLogger(__name__)
 
 
 class NotFiniteError(UserError):
-    """The loss, or the weights, hold NaN or infinite values."""
+    """The loss or the weights have NaN or infinite values."""
 
 
 class Finite:
-    """Looks at the losses of an `Objective`.
+    """Checks the losses of an `Objective`.
 
     Args:
-        mode: "stop" or "skip". Skipping looks at every loss, which waits for the device at every step, and keeps a copy of the buffers.
+        mode: "stop" or "skip". "skip" checks every loss, which waits for the device at every step,
+            and keeps a copy of the buffers.
     """
 
     def __init__(self, mode: str = "stop"):
@@ -34,19 +36,21 @@ class Finite:
 
     @property
     def skips(self) -> bool:
-        """Whether batches are skipped."""
+        """Whether batches with such a loss are skipped."""
         return self.mode == "skip"
 
     def before(self, module: Any) -> None:
-        """Called before a forward pass: remember the buffers (batch-norm statistics, queues) of the last optimizer step."""
+        """Call before a forward pass: store the buffers (batch-norm statistics, queues) of the last
+        optimizer step.
+        """
         if self.skips and self._before is None:
             self._before = {name: buffer.clone() for name, buffer in module.named_buffers()}
 
     def after(self, module: Any, loss: Tensor, batch: Any) -> None:
-        """Called with the loss of a batch.
+        """Call with the loss of a batch.
 
         Raises:
-            NotFiniteError: in mode "stop", naming step, batch and clips.
+            NotFiniteError: in mode "stop", with step, batch and clips.
         """
         trainer = module.trainer
         number = trainer.fit_loop.epoch_loop.total_batch_idx
@@ -56,10 +60,10 @@ class Finite:
             self.check(module)
 
     def check(self, module: Any) -> None:
-        """Look at the losses since the last look; every rank must call it.
+        """Check the losses since the last check; every rank must call it.
 
         Raises:
-            NotFiniteError: as `after`.
+            NotFiniteError: as in `after`.
         """
         recent, self._recent = self._recent, []
         if not recent:
@@ -71,38 +75,40 @@ class Finite:
         raise NotFiniteError(
             f"The loss of batch {number} (step {step}) is not finite. The last good checkpoint is kept.\n"
             f"Clips of the batch: {_names(module, clips)}\n"
-            "Look at them, lower --model.optimizer.lr, or leave such batches out with --model.on_nan skip."
+            "Check these clips, lower --model.optimizer.lr, or skip such batches with --model.on_nan skip."
         )
 
     def take_back(self, module: Any) -> bool:
-        """At an optimizer step in mode "skip": whether it must not be made; the buffers are then as they were before its batches."""
+        """In mode "skip", whether to skip the optimizer step; if so, the buffers are restored to
+        before its batches.
+        """
         recent, self._recent = self._recent, []
         before, self._before = self._before, None
         if not any(flags := _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()):
             return False
-        assert before is not None  # remembered in this mode before each forward pass
+        assert before is not None  # set in this mode before each forward pass
         for name, buffer in module.named_buffers():
             buffer.copy_(before[name])
         module.criterion.restore_pending({})
         self.skipped += 1
         step, number, clips, _ = recent[flags.index(True)]
-        log.warning("Skipped batch %d (step %d), whose loss is not finite: %s", number, step, _names(module, clips))
+        log.warning("Skipped batch %d (step %d): its loss is not finite. Clips: %s", number, step, _names(module, clips))
         return True
 
 
 def check_weights(module: nn.Module) -> None:
-    """Refuse to save weights or batch-norm statistics that are not finite.
+    """Check that weights and batch-norm statistics are finite before they are saved.
 
     Raises:
-        NotFiniteError: naming the first of them.
+        NotFiniteError: with the first tensor that is not finite.
     """
     tensors = [*module.named_parameters(), *((n, b) for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var")))]
     flags = torch.stack([tensor.detach().isfinite().all() for _, tensor in tensors])
     if not flags.all():
         name = tensors[int((~flags).nonzero()[0])][0]
         raise NotFiniteError(
-            f"{name} holds values that are not finite, so nothing was saved. The last good checkpoint is kept.\n"
-            "A clip of absurd values, or a learning rate that is too high, does that; `python -m semisupcon data check` finds such clips."
+            f"{name} has values that are not finite, so nothing was saved. The last good checkpoint is kept.\n"
+            "Causes are clips with extreme values (`semisupcon data check` finds them) or a high learning rate."
         )
 
 
@@ -113,7 +119,7 @@ def _over_ranks(module: Any, flags: Tensor) -> Tensor:
 
 
 def _names(module: Any, clips: Tensor) -> str:
-    """The names of the first clips of a batch, from the table of the data module."""
+    """Names of the first clips of a batch, from the table of the data module."""
     drawn = getattr(getattr(module.trainer, "datamodule", None), "drawn", None)
     names = dict(zip(drawn.table["clip"], drawn.table["name"], strict=True)) if drawn is not None else {}
     told = [str(names.get(clip, clip)) for clip in clips[:NAMED].tolist()]

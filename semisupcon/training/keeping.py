@@ -1,4 +1,4 @@
-"""Checkpoints of a run: when they are saved, which one is best, and how they are written."""
+"""Checkpoints of a run: when they are saved, selection of the best, and atomic writing."""
 
 import copy
 import logging
@@ -28,40 +28,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Parts of names whose direction is known.
+# Words in metric names -> known direction.
 _LOWER = ("loss", "error", "eer", "uniformity", "alignment", "distance")
 _HIGHER = ("top1", "accuracy", "acc", "auc", "ap", "map", "f1", "knn", "r2", "rank", "linear")
 
 
 def mode_of(monitor: str | None, mode: str | None) -> str:
-    """Which way a monitored value is better.
+    """Whether a lower ("min") or higher ("max") monitored value is better.
 
     Args:
-        monitor: name of a logged value; None where nothing is monitored.
-        mode: "min", "max", or None to tell by the name ("max" for an unknown one).
+        monitor: name of a logged value; None without monitoring.
+        mode: "min", "max", or None to derive it from the name ("max" for unknown names).
 
     Raises:
-        ConfigError: for a mode that contradicts the name.
+        ConfigError: if the mode contradicts the name.
     """
     words = set(re.split(r"[^a-z0-9]+", (monitor or "").lower()))
     known = "min" if words & set(_LOWER) else "max" if words & set(_HIGHER) else None
     if mode and known and mode != known:
         better = "lower" if known == "min" else "higher"
         raise ConfigError(
-            f"--monitor {monitor} is better when {better}, and --monitor_mode is {mode}.\nGive --monitor_mode {known}, or null to tell by the name."
+            f"--monitor {monitor}: {better} is better, but --monitor_mode is {mode}.\nGive --monitor_mode {known}, or leave it out."
         )
     return mode or known or "max"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints, written so that no crash leaves half a file, and read without executing anything.
+    """Writes Lightning's checkpoints atomically and reads them without executing code.
 
     Args:
-        path: of the checkpoint that a run continues; None for a new run.
-        content: what was read from it, which Lightning is given once instead of reading the file again.
+        path: checkpoint that the run continues; None for a new run.
+        content: its content, given to Lightning once instead of reading the file again.
 
     Attributes:
-        error: why the last checkpoint could not be written; None if it was. It is not raised, since other processes wait for the writer.
+        error: error of the last write, or None. Not raised, because other processes wait.
     """
 
     error: DiskError | None = None
@@ -85,15 +85,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class KeepCheckpoints(Checkpoint):
-    """``last.ckpt`` every so many steps, after every validation and at the end; ``best.ckpt`` whenever the monitored value improves.
+    """Saves ``last.ckpt`` regularly, after validation and at the end; ``best.ckpt`` on improvement.
 
-    A checkpoint that the disk does not take is tried again at the next save; if that fails too, the run ends.
+    After a disk error, the next save tries again; a second error ends the run.
 
     Args:
-        folder: of the run.
-        monitor: a logged value; None keeps no best.
-        mode: ``max`` or ``min``: which way is better.
-        every_n_steps: optimizer steps between two savings; 0 saves at validations and at the end only.
+        folder: run folder.
+        monitor: name of a logged value; None keeps no ``best.ckpt``.
+        mode: ``max`` or ``min``, whichever is better.
+        every_n_steps: optimizer steps between two saves; 0 for saves at validations and the end.
     """
 
     def __init__(self, folder: Path, monitor: str | None, mode: str = "max", every_n_steps: int = 1000):
@@ -102,7 +102,7 @@ class KeepCheckpoints(Checkpoint):
         self._saved_step = -1
         self._failed_step: int | None = None
         self._position: tuple[int, dict[str, Any], int, dict[str, Any]] | None = None
-        self._row: dict[str, Any] = {}  # of metrics.csv, which Lightning writes after the checkpoint
+        self._row: dict[str, Any] = {}  # metrics row that follows the checkpoint
         self._trained: dict[str, torch.Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class KeepCheckpoints(Checkpoint):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._row = state.get("row") or {}
-        # A best value of another quantity, or of the other direction, says nothing about this one. Version 0.1 stored no direction.
+        # Ignore the best value of another metric or direction. Version 0.1 stored no direction.
         same = state["monitor"] == self.monitor and state.get("mode", self.mode) == self.mode
         self.best = state["best"] if same and state["best"] is not None and math.isfinite(state["best"]) else None
 
@@ -121,7 +121,7 @@ class KeepCheckpoints(Checkpoint):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         self._position = None
-        # A validation that follows saves; a run that is resumed in between would go on without it.
+        # The validation saves; a run resumed before it would miss the validation.
         if within_accumulation(trainer) or validation_follows(trainer):
             return
         self._mark(trainer, row := row_of_step(trainer))
@@ -131,7 +131,7 @@ class KeepCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        # Within a window of accumulated batches the row counts as one of the next step, which a resumed run drops.
+        # Amid accumulated batches, the row has the next step, which a resumed run drops.
         row = row_of_validation(trainer) if within_accumulation(trainer) else {}
         value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if self.monitor and value is None:
@@ -148,33 +148,33 @@ class KeepCheckpoints(Checkpoint):
         self.save(trainer, again=True, row=row)
 
     def _mark(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
-        """Remember where the loops stand, for a save after something has failed in the next step."""
+        """Store the state of the loops, for a save after a failure in the next step."""
         loops = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
         self._position = (trainer.global_step, row, trainer.current_epoch, loops)
 
     def improves(self, value: float) -> bool:
-        """Whether a value is the best so far; one that is not finite never is."""
+        """Whether a value is the best so far; False for NaN and infinity."""
         if not math.isfinite(value):
             return False
         return self.best is None or (value > self.best if self.mode == "max" else value < self.best)
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        # The loader failed between two steps, so the last one is whole.
+        # The loader failed between two steps, so the last step is complete.
         if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1:
             self.save_last_step(trainer)
 
     def save_last_step(self, trainer: L.Trainer) -> None:
-        """After a failure, write ``last.ckpt`` as the end of the last step would have; alone, whatever becomes of the other processes.
+        """After a failure, save the end of the last step, without waiting for other processes.
 
-        Nothing is written amid a window of accumulated batches, a validation, or an optimizer step. The weights and buffers must be those of
-        the end of the last step.
+        Does nothing amid accumulated batches, a validation or an optimizer step. The weights
+        and buffers must be those of the end of the last step.
         """
         if self._position is None or self._position[0] != trainer.global_step or settings_of(trainer).fast_dev_run:
             return
         if self._saved_step != trainer.global_step:
             progress = trainer.fit_loop.epoch_loop.batch_progress
             for part in (progress.total, progress.current):
-                tracker = cast("_ProcessedTracker", part)  # of batches, always
+                tracker = cast("_ProcessedTracker", part)  # type of batch progress
                 tracker.ready = tracker.started = tracker.processed = tracker.completed
             self._row = self._position[1]
             try:
@@ -183,22 +183,22 @@ class KeepCheckpoints(Checkpoint):
                     file.settle()
                 checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
                 checkpoint["epoch"], checkpoint["loops"] = self._position[2:]
-                # Not through the trainer, which would wait for the others.
+                # Trainer.save_checkpoint would wait for the others.
                 save_atomically(checkpoint, self.folder / LAST)
             except UserError as error:
                 log.warning("%s", error)
                 return
-        log.warning("The run is saved as step %d left it.", trainer.global_step)
+        log.warning("The run is saved as of step %d.", trainer.global_step)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.save(trainer, final=True)
         if self._trained is not None and any(_differ(self._trained[n], p) for n, p in module.named_parameters() if n in self._trained):
             self._write(trainer, AVERAGED, final=True, weights_only=True)
-            log.info("The weights that a callback made at the end of training are in %s.", self.folder / AVERAGED)
+            log.info("The weights set by a callback at the end of training are in %s.", self.folder / AVERAGED)
         self._trained = None
 
     def save_trained(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """At the end of training, before callbacks of the user put averaged weights in the place of the trained ones."""
+        """Save before user callbacks replace the trained weights by averaged ones."""
         self.save(trainer)
         self._trained = {n: p.detach().clone() for n, p in module.named_parameters()} if _averages(trainer) else None
 
@@ -210,16 +210,16 @@ class KeepCheckpoints(Checkpoint):
         check_weights(module)
 
     def save(self, trainer: L.Trainer, again: bool = False, final: bool = False, row: dict[str, Any] | None = None) -> None:
-        """Write ``last.ckpt``, once a step unless validation changed what it holds.
+        """Write ``last.ckpt`` if this step is not saved yet.
 
         Args:
-            trainer: of the run.
-            again: whether to write although the step has been saved.
-            final: whether no later save follows, so that a disk error is raised at once.
-            row: of metrics.csv that will be written after the checkpoint.
+            trainer: trainer of the run.
+            again: whether to write even if the step is saved.
+            final: whether this is the last save; a disk error is then raised at once.
+            row: row of metrics.csv that will be written after the checkpoint.
 
         Raises:
-            DiskError: if the disk does not take it for the second time.
+            DiskError: at the second disk error.
         """
         if settings_of(trainer).fast_dev_run:
             return
@@ -234,22 +234,22 @@ class KeepCheckpoints(Checkpoint):
                     superseded.unlink(missing_ok=True)
 
     def _write(self, trainer: L.Trainer, name: str, final: bool = False, **options: Any) -> bool:
-        """Whether the disk took it; all processes come to the same answer."""
+        """Write a checkpoint and return whether it succeeded, equal on all processes."""
         for file in _metrics(trainer):
             file.settle()
         trainer.save_checkpoint(self.folder / name, **options)
         error = getattr(trainer.strategy.checkpoint_io, "error", None)
         if not trainer.strategy.reduce_boolean_decision(error is not None, all=False):
             return True
-        error = error or DiskError(f"{self.folder / name} cannot be written: the first process says why.")
+        error = error or DiskError(f"{self.folder / name} cannot be written; see the error of the first process.")
         if final or self._failed_step not in (None, trainer.global_step):
             kept = "the last good checkpoint is kept" if (self.folder / LAST).exists() else "nothing was saved"
             raise DiskError(
                 f"{error}\nThe run ends here, at step {trainer.global_step}; {kept}.\n"
-                f"Make room{f', and continue with --resume_from_checkpoint {self.folder}' * kept.startswith('the')}."
+                f"Free disk space{f', and continue with --resume_from_checkpoint {self.folder}' * kept.startswith('the')}."
             ) from error
         if self._failed_step is None and trainer.is_global_zero:
-            log.warning("%s The run goes on, and tries again at the next save.", error)
+            log.warning("%s The run continues and tries again at the next save.", error)
         self._failed_step = trainer.global_step
         return False
 
@@ -259,7 +259,7 @@ def _metrics(trainer: L.Trainer) -> list[MetricsFile]:
 
 
 def _averages(trainer: L.Trainer) -> bool:
-    """Whether a callback replaces the trained weights at the end of training without keeping them in checkpoints."""
+    """Whether a callback replaces the trained weights at the end and stores them nowhere."""
     callbacks = settings_of(trainer).callbacks
     return any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks)
 
@@ -269,9 +269,9 @@ def _differ(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 class BeforeOthers(L.Callback):
-    """What must not wait for the callbacks of a person; Lightning's averaging of weights copies the model at set-up, and over it at the end.
+    """Runs before user callbacks.
 
-    So the model meets its data first, which shapes heads and fits statistics, and a run is saved with the weights that it trained.
+    Weight averaging copies the model in setup() and overwrites it in on_train_end().
     """
 
     def __init__(self, checkpoints: KeepCheckpoints, write_down: Callable[[], None]):
@@ -279,7 +279,7 @@ class BeforeOthers(L.Callback):
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         module.setup(stage)
-        # Lightning calls finders before all other callbacks when the fit starts.
+        # Lightning calls finders before all other callbacks.
         settings = settings_of(trainer)
         finding = bool(finders_of(settings.callbacks))
         cast("Objective", module).searching = finding and not settings.fast_dev_run
@@ -293,7 +293,7 @@ class BeforeOthers(L.Callback):
 
 
 class MonitorMissing(UserError):
-    """The value that should choose the best checkpoint is not logged."""
+    """The monitored value is not logged."""
 
     def __init__(self, monitor: str, available: list[str]):
-        super().__init__(f"--monitor {monitor} is not among the values that validation logs: {', '.join(available)}")
+        super().__init__(f"--monitor {monitor} is not logged in validation. Logged values: {', '.join(available)}")

@@ -1,4 +1,4 @@
-"""The metrics file that every run has, and the logger that the user chose beside it."""
+"""The metrics file of every run, and the logger selected by ``--log``."""
 
 import csv
 import logging
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import WandbLogger
 
 log = logging.getLogger(__name__)
-MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # of wandb
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # values of WANDB_MODE
 LOGGERS = ("wandb", "tensorboard", "csv", "false")
 
 
 class MetricsFile(Logger):
-    """``metrics.csv``: a row a logged step, a column a metric; a resumed run continues in place, without the rows it will write again.
+    """``metrics.csv``: one row per logged step, one column per metric.
+
+    A resumed run continues the file and drops later rows.
 
     Args:
-        folder: of the run.
-        resumed_step: optimizer step of the checkpoint that is continued; later rows are dropped. None for a new run.
+        folder: run folder.
+        resumed_step: optimizer step of the checkpoint; later rows are dropped. None for a new run.
     """
 
     def __init__(self, folder: Path, resumed_step: int | None = None):
@@ -50,16 +52,16 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The configuration is kept in a file of its own."""
+        """Do nothing: the configuration has its own file."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Write one row; metrics of one step that come in several calls share it."""
+        """Write one row; calls with the same step share a row."""
         empty = [what for name, what in (("negatives", "negative"), ("loss", "positive")) if metrics.get(name) == 0]
         if empty and not self._warned:
             self._warned = True
             log.warning(
-                "No pair of the batch is a %s (step %s), so nothing is learnt from it. Look at the target, the labels and data.batch_size.",
+                "The batch has no %s pairs (step %s), so it does not train the model. Check the target, the labels and data.batch_size.",
                 empty[0],
                 step,
             )
@@ -69,7 +71,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Append what is pending; on a full disk the rows wait for the next call."""
+        """Append the pending rows; if the disk is full, they wait for the next call."""
         if self._pending:
             self._rows_to_write.append(self._pending)
             self._pending = {}
@@ -79,7 +81,7 @@ class MetricsFile(Logger):
             self._append()
         except DiskError as error:
             if not self._full:
-                log.warning("%s The metrics are kept, and written when there is room.", error)
+                log.warning("%s The metrics are kept and written when there is disk space.", error)
             self._full = True
             return
         self._rows_to_write, self._full = [], False
@@ -95,12 +97,12 @@ class MetricsFile(Logger):
                 writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writerows(self._rows_to_write)
         except DiskError:
-            os.truncate(self.path, before)  # A part of a row would be read as a row.
+            os.truncate(self.path, before)  # Remove an incomplete row.
             raise
 
     @rank_zero_only
     def settle(self) -> None:
-        """Bring all rows so far to the disk (fsync), before a checkpoint that comes after them."""
+        """Write all rows to disk (fsync) before a checkpoint is saved."""
         self.save()
         if self.path.exists() and not self._full:
             with disk_errors(self.path):
@@ -108,7 +110,9 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def restore(self, row: dict[str, Any]) -> None:
-        """Put back the row of a checkpoint's own step, where the run was killed after it had saved and before it wrote the row."""
+        """Write the row of the checkpoint's step if the run was killed after the checkpoint and
+        before the row.
+        """
         self._open()
         if row and not any(int(r["step"]) == row["step"] and all(r.get(c) for c in row) for r in self._rows()):
             self._rows_to_write.append(row)
@@ -126,15 +130,16 @@ class MetricsFile(Logger):
         return self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
 
     def _rows(self) -> list[dict[str, str]]:
-        """The rows that are whole. Rows that a crash or a broken disk has cut or spoilt are left out, and that is said."""
+        """The valid rows. Incomplete or damaged rows are dropped with a warning."""
         if not self.path.exists():
             return []
         text = self.path.read_text(encoding="utf-8", errors="replace")
         header, *lines = (line + "\n" for line in text.split("\n"))
         names = [plain_cell(name) for name in next(csv.reader([header]), [])]
-        rows, spoilt = [], [len(lines)] if lines and lines.pop() != "\n" else []  # The file ends within a row.
+        # The last row is incomplete.
+        rows, spoilt = [], [len(lines)] if lines and lines.pop() != "\n" else []
         if "step" not in names or len(set(names)) < len(names) or "\0" in header:
-            log.warning("%s is damaged in its first line; it begins anew.", self.path)
+            log.warning("The header of %s is damaged; the file is written again from the start.", self.path)
             return []
         for number, line in enumerate(lines, 2):
             values = next(csv.reader([line]), []) if line.strip("\r\n").isprintable() and "\ufffd" not in line else []
@@ -144,7 +149,7 @@ class MetricsFile(Logger):
             else:
                 spoilt.append(number)
         if spoilt:
-            log.warning("%s: %d damaged rows are left out, the first is line %d.", self.path, len(spoilt), min(spoilt))
+            log.warning("%s: %d damaged rows are dropped, the first in line %d.", self.path, len(spoilt), min(spoilt))
         return rows
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> list[str]:
@@ -157,14 +162,14 @@ class MetricsFile(Logger):
 
 
 def tell(loggers: Iterable[Logger], config: dict[str, Any], text: str) -> dict[str, Any]:
-    """Give wandb the configuration, and TensorBoard its text.
+    """Send the configuration to wandb and its text to TensorBoard.
 
     Returns:
-        What the run remembers: ``wandb_id``, or nothing.
+        Facts to store with the run: ``wandb_id``, or none.
     """
     remembered: dict[str, Any] = {}
     for logger in loggers:
-        if type(logger).__name__ == "WandbLogger":  # Named, as wandb may not be installed.
+        if type(logger).__name__ == "WandbLogger":  # By name, because wandb may not be installed.
             cast("WandbLogger", logger).experiment.config.update(config, allow_val_change=True)
             remembered["wandb_id"] = logger.version
         elif type(logger).__name__ == "TensorBoardLogger":
@@ -173,9 +178,10 @@ def tell(loggers: Iterable[Logger], config: dict[str, Any], text: str) -> dict[s
 
 
 def _may_log_in() -> bool:
-    """Whether wandb needs no login or finds one: offline, a key in the environment, in a settings file or in netrc.
+    """Whether wandb needs no login or has one: offline mode, or a key in the environment, a
+    settings file or netrc.
 
-    wandb itself would answer later, after files are written, and remember the answer for the whole process.
+    wandb checks this later, after files are written, and keeps the result for the whole process.
     """
     named = ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_IDENTITY_TOKEN_FILE")
     if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or any(os.environ.get(name) for name in named):
@@ -192,17 +198,18 @@ def _may_log_in() -> bool:
 def make_logger(
     kind: str, run: Run, project: str, resume_id: str | None, group: str | None = None, tags: Sequence[str] = ()
 ) -> Logger | None:
-    """The logger beside the metrics file.
+    """The logger for ``--log``, in addition to the metrics file; None if there is none.
 
     Args:
-        kind: wandb, tensorboard, csv or false; csv and false mean the metrics file alone. ``true`` means wandb.
-        run: whose folder is logged to; its stored wandb id is continued.
-        project: of wandb.
-        resume_id: the wandb run to continue instead.
-        group, tags: of the wandb run.
+        kind: wandb (or true), tensorboard, csv or false. With csv and false, there is only the
+            metrics file.
+        run: gives the folder and the stored wandb ID to continue.
+        project: wandb project.
+        resume_id: ID of the wandb run to continue instead of the stored one.
+        group, tags: group and tags of the wandb run.
 
     Raises:
-        ConfigError: for another kind.
+        ConfigError: for an unknown kind, wandb without a login, or an invalid wandb mode or ID.
     """
     kind = {"true": "wandb", "none": "false"}.get(str(kind).lower(), str(kind).lower())
     if kind in ("csv", "false"):
@@ -218,12 +225,12 @@ def make_logger(
         if not _may_log_in():
             raise ConfigError(
                 "--log wandb needs a login: run `wandb login`, or set WANDB_API_KEY.\n"
-                "WANDB_MODE=offline logs to the run folder; `wandb sync` sends it later."
+                "WANDB_MODE=offline logs to the run folder; `wandb sync` uploads it later."
             )
         identity = resume_id or run.state.get("wandb_id")
-        # wandb makes folder names of it, and it may come from the run.json of somebody else.
+        # wandb uses the ID in folder names, and run.json may be untrusted.
         if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
-            raise ConfigError(f"The wandb run is named by letters, digits, - and _, got {identity!r}.\nGive it with --resume_id.")
+            raise ConfigError(f"The ID of a wandb run has letters, digits, - and _ only, got {identity!r}.\nGive it with --resume_id.")
         return WandbLogger(
             name=run.folder.name,
             project=project,

@@ -1,4 +1,6 @@
-"""What training reads from batches and embeddings: waveforms for statistics, two views, measures of an embedding without labels."""
+"""Functions of batches and embeddings for training: waveforms for statistics, first views,
+label-free measures, metrics.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,20 +17,23 @@ from semisupcon.data.packed.on_device import waveforms
 
 
 def first_views(batch: Batch, views: int) -> Batch:
-    """The batch with its first ``views`` views only; validation always reads two."""
+    """The batch with its first ``views`` views only; validation always loads two."""
     of_views = ("audio", "length", "key", "applied", "parameters")
     tensors = cast("dict[str, Tensor]", batch)
     return cast("Batch", {k: v[:, :views] if k in of_views else v for k, v in tensors.items()})
 
 
 def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
-    """The exponential of the entropy of the singular values' shares, of ``[N, D]`` minus its mean (Roy and Vetterli 2007, definition 1).
+    """Effective rank of embeddings ``[N, D]`` minus their mean (Roy and Vetterli 2007, definition
+    1).
 
-    1 to min(N - 1, D); 1 too where all rows are equal. RankMe (Garrido et al. 2023) chooses among runs by it, there without subtracting the mean,
-    which weighs heavily in embeddings that come from a ReLU. Of more than ``most`` rows the first are taken. NaN where they are not finite.
+    This is the exponential of the entropy of the normalised singular values: 1 to min(N - 1, D),
+    and 1 if all rows are equal. RankMe (Garrido et al. 2023) selects runs by it, without
+    subtracting the mean, which is large for embeddings after a ReLU. Only the first ``most`` rows
+    are used. NaN if they are not finite.
     """
     x = embeddings[:most].float()
-    if not x.isfinite().all():  # of which no decomposition is made
+    if not x.isfinite().all():  # svdvals would raise an error
         return x.new_tensor(math.nan)
     values = torch.linalg.svdvals(x - x.mean(dim=0))
     shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
@@ -36,7 +41,9 @@ def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
 
 
 def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
-    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` by cosine has the same index; 1/N is chance."""
+    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` (cosine) has the same index;
+    chance is 1/N.
+    """
     gallery, hits = normalize(gallery, dim=-1), []
     for start in range(0, len(queries), rows):
         block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
@@ -45,22 +52,26 @@ def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Te
 
 
 def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
-    """The samples of the first training batches, without augmentation and padding: what statistics of a data set are taken from."""
+    """Yield the samples of the first training batches, without augmentation and padding, for
+    statistics of the data.
+    """
     for batch in islice(data.train_dataloader(), batches):
-        # A data module of others has no resident samples.
+        # Other data modules have no resident samples.
         audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))["audio"]
         yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
 
 
 def of_all_ranks(module: L.LightningModule, parts: Iterable[Tensor]) -> Tensor:
-    """Parts ``[n_i, ...]`` joined, of all W ranks: ``[W, N, ...]``, or ``[N, ...]`` on one device."""
+    """Concatenate parts ``[n_i, ...]`` and gather them from all W ranks: ``[W, N, ...]``, or ``[N,
+    ...]`` on one device.
+    """
     gathered = module.all_gather(torch.cat(list(parts)))
-    assert isinstance(gathered, Tensor)  # as what was given
+    assert isinstance(gathered, Tensor)  # same type as the input
     return gathered
 
 
 def take_scored(losses: dict[str, Any]) -> list[Scored]:
-    """Remove what is `Scored` from the answer of a criterion, and return it."""
+    """Remove the `Scored` values from the losses of a criterion and return them."""
     return [losses.pop(name) for name, value in list(losses.items()) if isinstance(value, Scored)]
 
 
@@ -70,7 +81,7 @@ def metrics_of_all(
     clips: int,
     once: list[int],
 ) -> dict[str, Tensor]:
-    """`metrics` over the batches of all ranks, of which ``once`` picks each of the clips once."""
+    """`metrics` over the batches of all ranks; ``once`` has one index per clip."""
     scores = of_all_ranks(module, (part.scores for part in parts))
     targets = of_all_ranks(module, (part.targets for part in parts))
     scores, targets = (x.reshape(clips, *x.shape[-2:])[once] for x in (scores, targets))
@@ -78,11 +89,12 @@ def metrics_of_all(
 
 
 def metrics(scored: Scored) -> dict[str, Tensor]:
-    """Metrics of torchmetrics over all views whose truth is known; none where nothing is.
+    """Metrics (torchmetrics) over all views with known targets; empty if there are none or scores
+    are not finite.
 
     Returns:
-        ``accuracy`` (multiclass, binary), ``roc_auc`` and ``map`` (binary, multilabel; means over the columns that have positives and
-        negatives) or ``r2`` (regression; mean over the columns).
+        ``accuracy`` (multiclass, binary), ``roc_auc`` and ``map`` (binary, multilabel; means over
+        the columns with positives and negatives) or ``r2`` (regression; mean over the columns).
     """
     from torchmetrics.functional import r2_score
     from torchmetrics.functional.classification import binary_auroc, binary_average_precision, multiclass_accuracy

@@ -1,4 +1,4 @@
-"""The LightningModule around an encoder and a criterion: training step, validation measures, checkpoints."""
+"""The LightningModule around an encoder and a criterion: training, validation, checkpoints."""
 
 import math
 from collections.abc import Callable
@@ -27,31 +27,31 @@ from semisupcon.training.resuming import optimizer_settings, schedule_settings, 
 
 
 class Objective(L.LightningModule):
-    """Train an encoder by a criterion.
+    """Trains an encoder with a criterion.
 
     Args:
-        encoder: waveform ``[N, 1, T]`` to embedding ``[N, D]``.
-        criterion: the learning problem.
-        optimizer: parameters to optimizer; by class path in YAML.
-        scheduler: optimizer to learning-rate scheduler, stepped every optimizer step; one whose ``total_steps`` is None is told the length
-            of the run. Lightning's ``ReduceLROnPlateau`` alone is stepped at the end of an epoch, by its ``monitor``.
-        decay_norm_and_bias: whether weight decay (and LARS adaptation) also acts on biases and on the parameters of normalisation.
-        chunk_size: views encoded at once, see `Encode`; None encodes all.
-        seed: of dropout and of whatever else draws on the device, together with the number of the step: a resumed run draws the same.
-            None is 123, and in ``pretrain`` the run's ``seed_everything``.
-        on_nan: what to do with a batch whose loss is not finite: "stop" the run and keep the last good checkpoint, or "skip" the optimizer
-            step of such batches and count them (`semisupcon.training.finite`).
-        compile: whether ``torch.compile`` compiles what training calls of the encoder.
-        init_from: weights to start from, see `semisupcon.importer.starting`: a run, checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr,
-            panns), ``timm:FILE`` or ``timm``. A resumed run does not read it again.
-        init_parts: submodules that take them; None is ``[encoder]``.
-        init_strict: whether all their tensors must be found in their shapes; false takes what fits.
+        encoder: maps waveforms ``[N, 1, T]`` to embeddings ``[N, D]``.
+        criterion: loss-side module.
+        optimizer: function of the parameters; given by class path in YAML.
+        scheduler: function of the optimizer, stepped at every optimizer step. A ``total_steps`` of
+            None becomes the length of the run. ``ReduceLROnPlateau`` is stepped per epoch.
+        decay_norm_and_bias: whether weight decay (and LARS) applies to biases and normalisation.
+        chunk_size: views encoded at the same time, see `Encode`; None for all.
+        seed: seed of dropout and other draws on the device, combined with the step: a resumed run
+            draws the same. None for 123; in ``pretrain``, for ``seed_everything``.
+        on_nan: for batches with a loss that is not finite: "stop" the run and keep the last good
+            checkpoint, or "skip" the step and count them (`semisupcon.training.finite`).
+        compile: whether to use ``torch.compile`` for the encoder in training.
+        init_from: initial weights, see `semisupcon.importer.starting`: a run, checkpoint or export,
+            ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or ``timm``; unused on resume.
+        init_parts: submodules that get these weights; None for ``[encoder]``.
+        init_strict: whether all tensors must be found with equal shapes; false loads matching ones.
         init_trust: modules outside this package whose classes the file may name.
-        freeze: submodules that are not trained and stay in evaluation mode, such as ``encoder`` or ``encoder.trunk.0``.
-        freeze_steps: optimizer steps at the beginning in which only the criterion's heads are trained.
+        freeze: submodules that stay fixed and in eval mode, such as ``encoder.trunk.0``.
+        freeze_steps: first optimizer steps, in which only the criterion's heads are trained.
 
     Raises:
-        ConfigError: when criterion and encoder cannot work together.
+        ConfigError: if criterion and encoder do not match.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Objective(L.LightningModule):
         parts = init_parts or ["encoder"]
         weights = read_weights(init_from, encoder, init_trust or ()) if init_from is not None else {}
         if weights and (own := [part for part in parts if not part.startswith("criterion")]):
-            # Before the criterion is connected, which may copy the encoder.
+            # Before connect(), which may copy the encoder.
             start_from(self, weights, own, init_strict, str(init_from))
         self.encode = Encode(encoder, chunk_size, compile)
         criterion.connect(encoder)
@@ -92,9 +92,9 @@ class Objective(L.LightningModule):
             start_from(self, weights, own, init_strict, str(init_from))
         self.freeze_steps, self._frozen = freeze_steps, freeze_parts(self, freeze or ())
         self.facts = DataFacts()
-        self.config: dict[str, Any] = {}  # of the run, as plain values; checkpoints keep it
-        self.searching = False  # whether a finder tries values before training starts
-        self.found_rate: float | None = None  # comes before that of the optimizer's options
+        self.config: dict[str, Any] = {}  # of the run; stored in checkpoints
+        self.searching = False  # whether a finder is running
+        self.found_rate: float | None = None  # overrides the optimizer's rate
         self._configured: dict[str, Any] = {}
         self._restored: dict[str, Any] | None = None
         self._validation: list[tuple[Tensor, Tensor]] = []
@@ -105,10 +105,10 @@ class Objective(L.LightningModule):
         return self.encoder(x, length=length)
 
     def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
-        """A function from waveforms to a representation: ``embedding`` (or ``all``, ``both``), one of the encoder's tasks, or a head by name.
+        """A function from waveforms to a representation by name: ``embedding``, a task or a head.
 
         Raises:
-            ConfigError: for a name this model does not offer, with those it does.
+            ConfigError: for an unknown name, with a list of the known ones.
         """
         heads = self.criterion.representations()
         if name in WHOLE:
@@ -118,31 +118,31 @@ class Objective(L.LightningModule):
         if name in heads:
             task = self.criterion.reads(name)
             return lambda x, length=None: heads[name](self.encoder(x, length=length, task=task))
-        raise ConfigError(f"no representation '{name}'; this model has: {', '.join(('embedding', *self.encoder.tasks, *heads))}")
+        raise ConfigError(f"No representation '{name}'; this model has: {', '.join(('embedding', *self.encoder.tasks, *heads))}")
 
-    # -- training ---------------------------------------------------------------------------------------------------
+    # -- training ----------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Take what depends on the data; a second call changes nothing."""
+        """Prepare the criterion for the data and fit statistics; a second call has no effect."""
         if (data := getattr(self.trainer, "datamodule", None)) is not None:
             self.facts = data.facts
             self.criterion.prepare(self.facts)
-            # Before weights are restored: those of a checkpoint win. Of the criterion too, which may hold followers of the encoder.
+            # Before weights are restored. The criterion may have copies of the encoder.
             fit_statistics(self, measures.training_waveforms(data))
 
     @property
     def lr(self) -> float:
-        """The learning rate, by the name under which a `LearningRateFinder` looks for it and sets it."""
+        """The learning rate, under the name that `LearningRateFinder` reads and sets."""
         return self._configured["optimizer"]["groups"][0]["lr"] if self.found_rate is None else self.found_rate
 
     @lr.setter
     def lr(self, value: float) -> None:
         if not self.searching:
-            raise ConfigError("--trainer.callbacks: a learning rate is searched before training starts, not within it.")
+            raise ConfigError("--trainer.callbacks: the learning rate can be searched only before training.")
         self.found_rate = float(value)
 
     def on_fit_start(self) -> None:
-        """After a finder, begin as a run that was configured with what it found: new optimizer, new schedule."""
+        """After a finder, build optimizer and schedule again with the value found."""
         if self.searching:
             self.searching, self._restored = False, None
             self.trainer.strategy.setup_optimizers(self.trainer)
@@ -163,8 +163,8 @@ class Objective(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
-        """The configured schedule of an optimizer; one that needs the length of the run is told it."""
-        make = cast("Callable[..., Any]", self.make_scheduler)  # asked for only where there is one
+        """Build the configured schedule, with the length of the run if it needs it."""
+        make = cast("Callable[..., Any]", self.make_scheduler)  # called only with a scheduler
         try:
             scheduler = make(optimizer)
         except (TypeError, ValueError) as error:
@@ -178,23 +178,23 @@ class Objective(L.LightningModule):
     def _run_length(self) -> int:
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
-            raise ConfigError("a schedule over the whole run needs its length: give --trainer.max_steps or --trainer.max_epochs")
+            raise ConfigError("The schedule needs the length of the run: give --trainer.max_steps or --trainer.max_epochs")
         return int(steps)
 
     def on_train_start(self) -> None:
-        """Restore what `on_load_checkpoint` kept back; what is configured wins over the settings in it."""
+        """Restore the state from `on_load_checkpoint`; configured settings override stored ones."""
         if (content := self._restored) is None:
             return
         self.trainer.strategy.load_optimizer_state_dict({"optimizer_states": content["optimizer_states"]})
         schedules = self.trainer.lr_scheduler_configs
-        if schedules or self.make_scheduler is None:  # A callback (weight averaging) may have taken the schedule's place.
+        if schedules or self.make_scheduler is None:  # Weight averaging may have replaced it.
             (optimizer,) = self.trainer.optimizers
             settle(optimizer, schedules[0].scheduler if schedules else None, self._schedule, self._configured, content)
         restore_pending(self, content.get("pending"), self.global_rank)
         self._restored = None
 
     def train(self, mode: bool = True) -> Self:
-        """As in any module, but frozen parts stay in evaluation mode."""
+        """As in nn.Module, but frozen parts stay in eval mode."""
         super().train(mode)
         for part in getattr(self, "_frozen", ()):
             part.eval()
@@ -207,10 +207,10 @@ class Objective(L.LightningModule):
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         if self._warms_up():
             for parameter in self.encoder.parameters():
-                parameter.grad = None  # Optimizers pass over parameters without gradient.
+                parameter.grad = None  # Optimizers skip parameters without gradient.
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # Dropout is a function of (seed, step, rank): no generator state needs saving, and a resumed run goes on bit for bit.
+        # Dropout depends on (seed, step, rank) only, so a resumed run continues bit for bit.
         step = derive(torch.tensor(self.seed), self.trainer.fit_loop.epoch_loop.total_batch_idx, self.global_rank)
         torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
         if self.freeze_steps:
@@ -219,7 +219,7 @@ class Objective(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logs = (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0
         self.criterion.log_values(logs)
-        if self.searching:  # A search for a learning rate goes on until the loss diverges.
+        if self.searching:  # A finder continues until the loss diverges.
             return self.criterion.losses(batch, self.encode)["loss"]
         self.finite.before(self)
         losses = self.criterion.losses(batch, self.encode)
@@ -231,7 +231,7 @@ class Objective(L.LightningModule):
         return losses["loss"]
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
-        # Here and not at the end of the batch, where a callback may already have saved the weights.
+        # At the end of the batch, a callback may already have saved the weights.
         if self.finite.skips and not self.searching:
             result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning gives one
             if self.finite.take_back(self):
@@ -241,17 +241,17 @@ class Objective(L.LightningModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.criterion.after_step(self.encoder)
 
-    # -- validation -------------------------------------------------------------------------------------------------
+    # -- validation --------------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses as ``val_*`` and keep the embeddings of two views of every clip."""
+        """Log the losses as ``val_*`` and store the embeddings of two views of every clip."""
         shown, augment = batch, getattr(getattr(self.trainer, "datamodule", None), "augmented", None)
         if self.criterion.predicts_augmentation and augment is not None:
             shown = augment(batch)
         shown = measures.first_views(shown, self.criterion.views)
         self.criterion.log_values(True)
         losses = self.criterion.losses(shown, self.encode)
-        losses.pop("top1", None)  # of a batch; `val_top1` is retrieval among all validation clips
+        losses.pop("top1", None)  # per batch; `val_top1` is over all clips
         self._scored.append(measures.take_scored(losses))
         values = {f"val_{name}": value for name, value in losses.items()}
         self.log_dict(values, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"]))
@@ -260,25 +260,24 @@ class Objective(L.LightningModule):
         self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
     def on_validation_epoch_end(self) -> None:
-        """Two measures of the embedding that need no label, and metrics.
+        """Log two label-free measures of the embedding, and the metrics of the criterion.
 
-        ``val_top1``: share of validation clips whose first view lies nearest (cosine) to its own second view. ``val_rank``: how many dimensions
-        the first views fill, see `effective_rank`; far below that of other runs of the encoder it hints at dimensional collapse. Then the
-        metrics of what the criterion predicts, see `semisupcon.training.measures.metrics`.
+        ``val_top1``: share of clips whose first view is nearest (cosine) to their second view.
+        ``val_rank``: `effective_rank` of the first views; low values hint at dimensional collapse.
         """
         clips = measures.of_all_ranks(self, (c for c, _ in self._validation)).flatten()
-        # Ranks may share clips where their number does not divide evenly: each counts once.
+        # Several ranks may have the same clip; count each clip once.
         once = sorted({clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}.values())
         views = measures.of_all_ranks(self, (e for _, e in self._validation)).view(len(clips), 2, -1)[once]
         self._validation.clear()
         self.log("val_top1", measures.retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
         self.log("val_rank", measures.effective_rank(views[:, 0]))
-        # One metric of all clips: the mean over batches is another number.
+        # Metrics over all clips differ from means over batches.
         for parts in zip(*self._scored, strict=True):
             self.log_dict({f"val_{k}": v for k, v in measures.metrics_of_all(self, parts, len(clips), once).items()})
         self._scored.clear()
 
-    # -- checkpoints ------------------------------------------------------------------------------------------------
+    # -- checkpoints -------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["semisupcon"] = {
@@ -293,7 +292,7 @@ class Objective(L.LightningModule):
             checkpoint["pending"] = pending
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep optimizer and schedule back until training starts: Lightning would restore their settings over those configured."""
+        """Keep optimizer and schedule until training: Lightning would restore their settings."""
         check_format(checkpoint.get("semisupcon", {}).get("version", 1), "The checkpoint")
         kept = ("optimizer_states", "lr_schedulers", "global_step", "semisupcon", "pending")
         self._restored = {name: checkpoint[name] for name in kept if name in checkpoint}

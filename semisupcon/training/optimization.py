@@ -1,4 +1,7 @@
-"""Parameter groups and learning-rate schedules; all closed forms of the step, so that a resumed run continues exactly."""
+"""Parameter groups and learning-rate schedules.
+
+Schedules are functions of the step, so that a resumed run continues exactly.
+"""
 
 import math
 from collections.abc import Iterable
@@ -15,15 +18,17 @@ NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Parameter]], decay_norm_and_bias: bool = True) -> list[dict]:
-    """Groups for an optimizer: one, or two of which the second (biases, and all parameters of normalisation layers) is not decayed.
+    """Groups for an optimizer: one, or two, the second without weight decay (biases and parameters
+    of normalisation layers).
 
-    LARS of timm leaves a group without weight decay unadapted too: the exclusion that its paper (You et al. 2017) and SimCLR ask for.
+    LARS in timm does not adapt a group without weight decay, as in its paper (You et al. 2017) and
+    in SimCLR.
     """
     trainable = list(trainable)
     if decay_norm_and_bias:
         return [{"params": [p for _, p in trainable]}]
     in_norms = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
-    # Those of recurrent layers are called bias_ih_l0 and the like.
+    # Recurrent layers have names such as bias_ih_l0.
     spared = {n for n, p in trainable if id(p) in in_norms or n.rpartition(".")[2].startswith("bias")}
     groups: list[dict[str, Any]] = [
         {"params": [p for n, p in trainable if n not in spared]},
@@ -33,9 +38,10 @@ def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Paramet
 
 
 class _Closed(LRScheduler):
-    """A schedule that is a function of the step alone.
+    """A schedule that is a function of the step only.
 
-    Its ``settings`` are not part of its state: a run that is resumed with other ones, a greater length say, goes by those.
+    Its ``settings`` are not part of its state, so a resumed run uses the configured ones (for
+    example another length).
     """
 
     settings: tuple[str, ...] = ()
@@ -54,14 +60,14 @@ class _Closed(LRScheduler):
 
 
 class WarmupCosine(_Closed):
-    """Linear warm-up from zero, then half a cosine down to ``final_factor`` at the end of the run, per step.
+    """Linear warm-up from zero, then half a cosine down to ``final_factor`` at the end of the run.
 
     Args:
-        optimizer: whose learning rates are the peak.
-        warmup_steps: length of the warm-up.
-        total_steps: length of the run; None asks the trainer.
-        final_factor: last learning rate over the peak.
-        last_epoch: step to start after.
+        optimizer: its learning rates are the peak.
+        warmup_steps: steps of the warm-up.
+        total_steps: steps of the run; None for the length given by the trainer.
+        final_factor: final learning rate divided by the peak.
+        last_epoch: last finished step.
 
     Raises:
         ConfigError: for a negative length.
@@ -78,12 +84,15 @@ class WarmupCosine(_Closed):
         last_epoch: int = -1,
     ):
         if warmup_steps < 0 or (total_steps is not None and total_steps < 0):
-            raise ConfigError(f"WarmupCosine needs lengths that are not negative, got {warmup_steps} and {total_steps} steps.")
+            raise ConfigError(f"WarmupCosine needs non-negative lengths, got {warmup_steps} and {total_steps} steps.")
         self.warmup_steps, self.total_steps, self.final_factor = warmup_steps, total_steps, final_factor
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
-        """Share of the peak at a step counted from 0; the first step of a warm-up takes 1/warmup_steps, so that none is wasted."""
+        """Factor of the peak at a step, from 0.
+
+        The first warm-up step has 1/warmup_steps instead of 0.
+        """
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         if self.total_steps is None:
@@ -93,15 +102,17 @@ class WarmupCosine(_Closed):
 
 
 class OscillatingCosine(_Closed):
-    """MT-SLVR's schedule as it ran: a cosine with ``T_max`` counted in epochs but stepped per batch, so that it falls and rises again.
+    """MT-SLVR's actual schedule: a cosine with ``T_max`` in epochs, stepped per batch, so that it
+    falls and rises repeatedly.
 
-    The learning rate is the peak at 0, zero at ``half_period`` and the peak again at twice that (MT-SLVR: 1000, so 25 cycles in a run).
-    It is here so that published runs can be repeated; `WarmupCosine` is the better choice.
+    The learning rate is the peak at step 0, zero at ``half_period`` and the peak again at twice
+    that (MT-SLVR: 1000, so 25 cycles in a run). Use it to repeat published runs; `WarmupCosine` is
+    the better choice.
 
     Args:
-        optimizer: whose learning rates are the peak.
+        optimizer: its learning rates are the peak.
         half_period: steps from the peak to zero.
-        last_epoch: step to start after.
+        last_epoch: last finished step.
 
     Raises:
         ConfigError: for a half period below one step.
@@ -116,5 +127,5 @@ class OscillatingCosine(_Closed):
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
-        """Share of the peak at a step."""
+        """Factor of the peak at a step, from 0."""
         return (1 + math.cos(math.pi * step / self.half_period)) / 2

@@ -1,7 +1,8 @@
-"""What is still to come when a checkpoint is saved: an optimizer step, a validation, a row of metrics.
+"""Pending work when a checkpoint is saved: an optimizer step, a validation, a row of metrics.
 
-Under ``accumulate_grad_batches`` a validation can fall between two optimizer steps. A checkpoint that is saved there keeps the gradients summed
-so far and what the criterion has collected (`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
+With ``accumulate_grad_batches``, a validation can occur between two optimizer steps. A checkpoint
+saved there has the accumulated gradients and the pending state of the criterion
+(`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -15,24 +16,26 @@ if TYPE_CHECKING:
 
 
 def within_accumulation(trainer: Any) -> bool:
-    """Whether gradients of earlier batches wait for the next optimizer step."""
+    """Whether accumulated gradients wait for the next optimizer step."""
     return trainer.accumulate_grad_batches > 1 and trainer.fit_loop.epoch_loop._should_accumulate()
 
 
 def validation_follows(trainer: Any) -> bool:
-    """At the end of a batch: whether Lightning validates before the next one."""
+    """At the end of a batch: whether Lightning validates before the next batch."""
     loop = trainer.fit_loop
     return bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
 
 
 def row_of_step(trainer: Any) -> dict[str, Any]:
-    """At the end of a batch, the row of metrics that Lightning logs next: step, epoch and values; empty where it logs nothing."""
+    """At the end of a batch: the metrics row that Lightning logs next (step, epoch, values); empty
+    if it logs nothing.
+    """
     connector = trainer._logger_connector
     return _row(trainer) if connector.should_update_logs else {}
 
 
 def row_of_validation(trainer: Any) -> dict[str, Any]:
-    """At the end of a validation, its row of metrics."""
+    """At the end of a validation: its metrics row (step, epoch, values)."""
     return _row(trainer)
 
 
@@ -43,7 +46,9 @@ def _row(trainer: Any) -> dict[str, Any]:
 
 
 def pending_of(module: Any) -> dict[str, Any] | None:
-    """Gradients ``[W, ...]`` of all W ranks by parameter name and the criterion's part; None at an optimizer step. Every rank must call it."""
+    """Gradients ``[W, ...]`` of all W ranks by parameter name, and the criterion's pending state;
+    None at an optimizer step. Every rank must call it.
+    """
     if not within_accumulation(module.trainer):
         return None
     gradients = {n: gathered(p.grad) for n, p in module.named_parameters() if p.grad is not None}
@@ -51,7 +56,9 @@ def pending_of(module: Any) -> dict[str, Any] | None:
 
 
 def restore_pending(module: nn.Module, state: dict[str, Any] | None, rank: int) -> None:
-    """Put the gradients back: each rank its own, or the mean over the ranks where their number has changed."""
+    """Restore the gradients: each rank its own, or the mean over ranks if the number of ranks has
+    changed.
+    """
     if not state:
         return
     for name, parameter in module.named_parameters():

@@ -1,4 +1,6 @@
-"""The progress of a run: one line that is rewritten on a terminal, plain lines every so often in a log file."""
+"""Progress of a run: one line that is rewritten on a terminal, separate lines at intervals in a log
+file.
+"""
 
 import logging
 import signal
@@ -12,14 +14,14 @@ from pytorch_lightning.callbacks import ProgressBar
 from semisupcon.data.trainer_settings import settings_of
 from semisupcon.training.callbacks import EndWell
 
-EVERY_TERMINAL, EVERY_LOG = 1.0, 30.0  # seconds between two lines
+EVERY_TERMINAL, EVERY_LOG = 1.0, 30.0  # seconds between updates
 log = logging.getLogger("semisupcon")
 
 
 class RunProgress(ProgressBar):
-    """Step, loss, learning rate, throughput and time left.
+    """Prints step, loss, learning rate, throughput and remaining time.
 
-    The loss is read when a line is printed and at no other time, because reading it waits for the device.
+    The loss is read only when a line is printed, because reading it waits for the device.
     """
 
     def __init__(self) -> None:
@@ -36,7 +38,7 @@ class RunProgress(ProgressBar):
 
     @property
     def on_terminal(self) -> bool:
-        """Whether the line is rewritten in place."""
+        """Whether stderr is a terminal, so that the line is rewritten in place."""
         return sys.stderr.isatty()
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -45,7 +47,7 @@ class RunProgress(ProgressBar):
             self._print(about(trainer, module), True)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        # By the end of the step the schedule has moved on.
+        # The schedule changes the rate before the end of the step.
         self._rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else None
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -62,7 +64,7 @@ class RunProgress(ProgressBar):
             self._print(f"validation at step {trainer.global_step}  {told}", True)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """What callbacks print, on a line of its own."""
+        """Print text from callbacks on a separate line."""
         self._print(" ".join(map(str, args)), True)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -88,17 +90,17 @@ class RunProgress(ProgressBar):
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except BrokenPipeError:  # Whoever read the output has ended, as `head` does: the run is saved and ends.
+        except BrokenPipeError:  # The reader (such as `head`) has ended: save and end the run.
             self._enabled = False
             for callback in settings_of(self.trainer).callbacks:
                 if isinstance(callback, EndWell) and callback.received is None:
                     callback.received = signal.SIGPIPE
-        except OSError:  # The terminal is closed, or the disk with the log is full: the run does not depend on it.
+        except OSError:  # Terminal closed or disk full: continue without progress output.
             self._enabled = False
 
 
 def about(trainer: L.Trainer, module: Any) -> str:
-    """What a step trains, in one line; the data module says how many clips there are."""
+    """One line about model and step: criterion, encoder, parameters, clips and views per step."""
     parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
     model = f"{type(module.criterion).__name__} of {type(module.encoder).__name__}, {parameters:,} parameters"
     data = getattr(trainer, "datamodule", None)
@@ -110,7 +112,9 @@ def about(trainer: L.Trainer, module: Any) -> str:
 
 
 def line_of(trainer: L.Trainer, outputs: Any, rate: float | None, seconds: float, steps: int) -> str:
-    """``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``; what is not known is left out."""
+    """The progress line, ``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``; unknown
+    parts are omitted.
+    """
     last = _last_step(trainer)
     parts = [f"step {trainer.global_step}/{last}" if last else f"step {trainer.global_step}"]
     loss = outputs["loss"] if isinstance(outputs, dict) else outputs
@@ -126,7 +130,7 @@ def line_of(trainer: L.Trainer, outputs: Any, rate: float | None, seconds: float
 
 
 def _last_step(trainer: L.Trainer) -> int | None:
-    """The step at which the run ends, where that is known without asking for the length of the data again."""
+    """The last step of the run; None if unknown without reading the data length again."""
     epochs, batches = trainer.max_epochs, trainer.num_training_batches
     by_epochs = None
     if epochs not in (None, -1) and batches != float("inf"):
@@ -136,7 +140,7 @@ def _last_step(trainer: L.Trainer) -> int | None:
 
 
 def duration(seconds: float) -> str:
-    """``0:07``, ``12:40`` or ``3:05:00``."""
+    """A duration as ``0:07``, ``12:40`` or ``3:05:00``."""
     minutes, seconds = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,8 +1,10 @@
-"""A process (rank) of a run on several devices that dies: the first one saves what the last step left, says which died, and none stays behind.
+"""Handling of a process (rank) that dies: the main process saves the last step and reports it, and
+all processes end.
 
-Lightning's own observer kills every process some seconds after one has died, the first one too, whatever that is doing. The one here leaves it
-time to save. A step that was interrupted in its forward or backward pass has moved nothing but buffers (batch-norm statistics, queues), which
-are kept from before the step; one that was interrupted while the optimizer stepped is not saved, and the last checkpoint stays.
+Lightning's observer kills all processes, including the main one, some seconds after one has died.
+The observer here gives the main process time to save. A step that is interrupted in the forward or
+backward pass has changed only buffers (batch-norm statistics, queues), which are restored from a
+copy. A step that is interrupted in the optimizer step is not saved; the last checkpoint stays.
 """
 
 import os
@@ -19,12 +21,14 @@ import torch
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.processes import job
 
-LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds between two looks, to save in, to end in
+LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds: between checks, for saving, for ending
 _LOST = re.compile(r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer", re.IGNORECASE)
 
 
 def end_with_parent() -> None:
-    """In a process that Lightning has started for a further device: end when the first process is gone, also while it is waited for."""
+    """In a process that Lightning launched: end when the main process has ended, even while waiting
+    for it.
+    """
     if int(os.environ.get("LOCAL_RANK") or 0) == 0 or "TORCHELASTIC_RUN_ID" in os.environ or job() is not None:
         return
     parent = os.getppid()
@@ -32,17 +36,18 @@ def end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(LOOK)
-        time.sleep(PATIENCE)  # A broken connection ends it with a sentence, where there is one.
+        time.sleep(PATIENCE)  # A broken connection may end the process earlier, with a message.
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watch-parent").start()
 
 
 class WatchRanks(L.Callback):
-    """Watches the processes that Lightning started for further devices; those of torchrun and SLURM are watched by these.
+    """Watches the processes that Lightning launched for further devices; torchrun and SLURM watch
+    theirs.
 
     Args:
-        checkpoints: where and how the run saves.
+        checkpoints: callback that saves checkpoints.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints):
@@ -57,7 +62,7 @@ class WatchRanks(L.Callback):
             return
         for thread in threading.enumerate():
             if thread.name == "child-process-observer":
-                observer: Any = thread  # of a private class
+                observer: Any = thread  # a private class
                 observer._run = lambda: True
         threading.Thread(target=self._watch, args=(processes,), daemon=True, name="watch-ranks").start()
 
@@ -73,11 +78,11 @@ class WatchRanks(L.Callback):
     def _end(self, processes: list[Any]) -> None:
         for process in processes:
             if process.poll() is None:
-                process.kill()  # It may wait for the dead one for ever.
+                process.kill()  # It may wait forever for the dead process.
         until = time.monotonic() + GRACE
         while time.monotonic() < until:
             time.sleep(LOOK)
-        # Stuck in a collective operation: Python cannot be reached there.
+        # The main thread hangs in a collective operation, which Python cannot interrupt.
         print(f"error: {self.sentence()}", file=sys.stderr, flush=True)
         os._exit(1)
 
@@ -107,16 +112,18 @@ class WatchRanks(L.Callback):
         self._ended = True
 
     def sentence(self, wait: float = 5.0) -> str:
-        """What to say when a run has lost one of its processes."""
+        """Error message after the loss of a process; waits at most ``wait`` seconds for its exit
+        status.
+        """
         until = time.monotonic() + wait
         while self.died is None and time.monotonic() < until:
             time.sleep(LOOK / 10)
-        told = self.died or "A process of the run has ended, and the connection to it is lost."
-        return f"{told}\nThe others end too. Continue with --resume_from_checkpoint {self.checkpoints.folder}."
+        told = self.died or "A process of the run has ended; its connection is lost."
+        return f"{told}\nAll other processes end. Continue with --resume_from_checkpoint {self.checkpoints.folder}."
 
 
 def lost_connection(error: BaseException) -> bool:
-    """Whether an exception of torch says that another process is gone."""
+    """Whether a torch exception means that another process has ended."""
     return isinstance(error, RuntimeError) and _LOST.search(str(error)) is not None
 
 

@@ -1,12 +1,15 @@
-"""Resuming with other settings: what a resumed run is asked for is what runs.
+"""Resuming with other settings: a resumed run uses the settings that are configured now.
 
-Lightning restores the hyperparameters of optimizer and schedule from the checkpoint, over those that are configured. Here the state of a run
-(moments, step counts) is restored and its settings are those configured now:
+Lightning restores the hyperparameters of optimizer and schedule from the checkpoint and overwrites
+the configured ones. Here the state of a run (moments, step counts) is restored, and the settings
+are the configured ones:
 
-- A setting that is the same as in the checkpoint is left as it was restored, so an unchanged run continues bit for bit.
+- An unchanged setting keeps its restored value, so an unchanged run continues bit for bit.
 - A changed hyperparameter of the optimizer takes effect at the first step.
-- A changed learning rate or schedule is continued at the step of the checkpoint, as if the run had begun with it.
-- What has no meaning for the stored state (another optimizer, other parameters) is refused before anything is written: `check`.
+- A changed learning rate or schedule continues at the step of the checkpoint, as if the run had
+  started with it.
+- A change that does not match the stored state (another optimizer, other parameters) is refused
+  before anything is written: `check`.
 """
 
 import copy
@@ -26,14 +29,16 @@ from semisupcon.spec import spec_of, with_modules
 from semisupcon.training.contents import check_optimizer, check_run, parts_of
 from semisupcon.training.optimization import _Closed, parameter_groups
 
-# State of a schedule, in contrast to its settings.
+# Attributes of a schedule that are state, not settings.
 _POSITION = ("base_lrs", "last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial", "verbose", "optimizer")
-_MEASURED = ("best", "num_bad_epochs", "cooldown_counter")  # by ReduceLROnPlateau
+_MEASURED = ("best", "num_bad_epochs", "cooldown_counter")  # state of ReduceLROnPlateau
 _PER_STEP = ("params", "lr", "initial_lr", "swa_lr")
 
 
 def plain(value: Any) -> Any:
-    """A setting as numbers, text and lists, for a checkpoint; tensors become numbers, other objects their type's name."""
+    """Convert a setting to numbers, text, lists and dictionaries for a checkpoint; other objects
+    become their type's name.
+    """
     if isinstance(value, torch.Tensor):
         return value.tolist()
     if value is None or isinstance(value, bool | int | float | str):
@@ -46,14 +51,14 @@ def plain(value: Any) -> Any:
 
 
 def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
-    """Class and hyperparameters of an optimizer before any schedule has touched it: ``{"class": name, "groups": [{name: value}]}``."""
+    """Class, hyperparameters and group sizes of an optimizer before a schedule changes them."""
     groups = [{k: plain(v) for k, v in group.items() if k not in ("params", "initial_lr")} for group in optimizer.param_groups]
     sizes = [len(group["params"]) for group in optimizer.param_groups]
     return {"class": type(optimizer).__name__, "groups": groups, "sizes": sizes}
 
 
 def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
-    """Class and settings of a schedule; None for none."""
+    """Class and settings of a schedule; None without a schedule."""
     if scheduler is None:
         return None
     settings = {k: plain(v) for k, v in vars(scheduler).items() if k not in (*_POSITION, *_MEASURED) and not callable(v)}
@@ -61,10 +66,11 @@ def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
 
 
 def check(content: dict[str, Any], model: Any, path: Path) -> None:
-    """Refuse to resume a checkpoint with a model or optimizer that its state does not fit; ``model`` is an `Objective`, and stays as it is.
+    """Refuse to resume a checkpoint that does not match the model (an `Objective`, not modified) or
+    its optimizer.
 
     Raises:
-        CheckpointError: naming the option that cannot be changed, or the part that is damaged.
+        CheckpointError: with the option that cannot be changed, or the part that is damaged.
     """
     check_run(content, path)
     with parts_of(path):
@@ -93,7 +99,7 @@ def _same_class(written: Any, module: nn.Module, option: str, path: Path) -> Non
     name = str((written or {}).get("class_path", type(module).__name__)).rpartition(".")[2]
     if name != type(module).__name__:
         raise CheckpointError(
-            f"--{option} is {type(module).__name__}, and the checkpoint holds {name}; a resumed run keeps its class.\nCheckpoint: {path}\n"
+            f"--{option} is {type(module).__name__}, but the checkpoint has {name}; a resumed run keeps its class.\nCheckpoint: {path}\n"
             f"To start a new run from its weights, leave out --resume_from_checkpoint."
         )
 
@@ -107,7 +113,7 @@ def _same_shapes(theirs: dict[str, torch.Tensor], module: nn.Module, written: An
         told = "; ".join(f"{what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}" for what, names in problems.items() if names)
         changed = changes({f"--model.{part}": with_modules(written)}, {f"--model.{part}": with_modules(spec_of(module))})
         raise CheckpointError(
-            f"The options ask for another {part} than the checkpoint holds: {', '.join(changed[:3]) or f'--model.{part}'}.\n"
+            f"The options give another {part} than the checkpoint: {', '.join(changed[:3]) or f'--model.{part}'}.\n"
             f"Weights of {told}.\nCheckpoint: {path}"
         )
 
@@ -120,20 +126,23 @@ def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -
     if recorded["sizes"] != ours["sizes"]:
         raise CheckpointError(
             f"The optimizer would have parameter groups of {ours['sizes']} tensors, the checkpoint has {recorded['sizes']}.\n"
-            f"--model.decay_norm_and_bias, frozen parameters and the model decide that; they stay in a resumed run.\nCheckpoint: {path}"
+            f"Keep --model.decay_norm_and_bias, the frozen parameters and the model of the run.\nCheckpoint: {path}"
         )
-    # Version 0.1 did not store the class; the names of its hyperparameters tell.
+    # Version 0.1 did not store the class; compare the names of hyperparameters.
     names = [set(group) - {"initial_lr", "swa_lr"} for group in (recorded["groups"][0], ours["groups"][0])]
     if recorded["class"] not in (None, ours["class"]) or (recorded["class"] is None and names[0] != names[1]):
         raise CheckpointError(
-            f"--model.optimizer is {ours['class']}, and the checkpoint holds the state of {recorded['class'] or 'another optimizer'}.\n"
-            f"A resumed run keeps its optimizer; the hyperparameters may change.\nCheckpoint: {path}"
+            f"--model.optimizer is {ours['class']}, but the checkpoint has the state of {recorded['class'] or 'another optimizer'}.\n"
+            f"A resumed run keeps its optimizer class; hyperparameters may change.\nCheckpoint: {path}"
         )
     check_optimizer(states[0], optimizer, path)
 
 
 def recorded_settings(content: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint was trained with: ``optimizer`` and ``schedule``. Version 0.1 did not record them; they are read off its state."""
+    """Settings ``optimizer`` and ``schedule`` of a checkpoint.
+
+    For version 0.1, they are derived from its state.
+    """
     if "training" in (content.get("semisupcon") or {}):
         return content["semisupcon"]["training"]
     groups = [dict(group) for group in (content.get("optimizer_states") or [{"param_groups": []}])[0]["param_groups"]]
@@ -147,14 +156,16 @@ def recorded_settings(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def settle(optimizer: Optimizer, scheduler: Any, fresh: Any, configured: dict[str, Any], content: dict[str, Any]) -> None:
-    """Give a restored optimizer, and its schedule, the settings that are configured where these differ from the checkpoint's.
+    """Apply configured settings that differ from the checkpoint's to a restored optimizer and its
+    schedule.
 
     Args:
-        optimizer: whose state has been restored from ``content``.
-        scheduler: as configured, not restored; None for none.
-        fresh: makes the schedule anew from an optimizer.
-        configured: ``{"optimizer": ..., "schedule": ...}`` as `optimizer_settings` and `schedule_settings` give them.
-        content: ``optimizer_states``, ``lr_schedulers`` and what `recorded_settings` reads.
+        optimizer: optimizer with the state restored from ``content``.
+        scheduler: the configured schedule, not restored; None without one.
+        fresh: function that builds the schedule for an optimizer.
+        configured: ``{"optimizer": ..., "schedule": ...}`` from `optimizer_settings` and
+            `schedule_settings`.
+        content: content of the checkpoint.
     """
     before = recorded_settings(content)
     for group, old, new in zip(optimizer.param_groups, before["optimizer"]["groups"], configured["optimizer"]["groups"], strict=True):
@@ -180,14 +191,14 @@ def settle(optimizer: Optimizer, scheduler: Any, fresh: Any, configured: dict[st
 def _same_schedule(old: dict[str, Any] | None, new: dict[str, Any], scheduler: Any) -> bool:
     if old is None or old["class"] not in (None, new["class"]):
         return False
-    # Settings of closed forms are not part of their state: they go by what is configured anyway.
+    # `_Closed` schedules use the configured settings anyway.
     spared = scheduler.settings if isinstance(scheduler, _Closed) and old["class"] is None else ()
     theirs, ours = ({k: v for k, v in part["settings"].items() if k not in spared} for part in (old, new))
     return all(ours.get(k) == v for k, v in theirs.items()) if old["class"] is None else theirs == ours
 
 
 def steps_of(states: list[dict[str, Any]], content: dict[str, Any]) -> int:
-    """How often the schedule has been stepped."""
+    """Number of steps of the schedule."""
     return int(states[0].get("last_epoch", content["global_step"])) if states else int(content["global_step"])
 
 
@@ -198,7 +209,7 @@ def _set_rates(optimizer: Optimizer, rates: list[float]) -> None:
 
 
 def _continue(optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[float], steps: int) -> None:
-    """Bring a schedule to where it would stand after so many steps, had the run begun with it."""
+    """Advance a schedule by ``steps``, as if the run had started with it."""
     shadow = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates], lr=rates[0])
     for mine, theirs in zip(shadow.param_groups, optimizer.param_groups, strict=True):
         mine.update({k: v for k, v in theirs.items() if k not in _PER_STEP and k in ("betas", "momentum")})
@@ -210,7 +221,7 @@ def _continue(optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[floa
         advanced._last_lr = [group["lr"] for group in shadow.param_groups]
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # It is stepped without an optimizer's step.
+            warnings.simplefilter("ignore")  # Torch warns that the optimizer makes no steps.
             for _ in range(steps):
                 advanced.step()
     scheduler.load_state_dict(advanced.state_dict())
@@ -220,11 +231,11 @@ def _continue(optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[floa
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[str] = ()) -> list[str]:
-    """The options whose values differ between two configurations, as ``name: old -> new``, by full name.
+    """The options that differ between two configurations, as ``name: old -> new``, by full name.
 
     Args:
         before, now: nested mappings of plain values.
-        spared: full names, and beginnings of names, that are left out.
+        spared: full names and prefixes of names to leave out.
     """
     old, new = flat(before), flat(now)
     names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
@@ -232,7 +243,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """``{"a.b": value}`` of nested mappings; ``init_args`` is left out of the names, as on the command line."""
+    """Flatten nested mappings to ``{"a.b": value}``; ``init_args`` is omitted from names, as on the
+    command line.
+    """
     if not isinstance(config, Mapping):
         return {prefix: config}
     parts = (flat(v, prefix if k == "init_args" else f"{prefix}.{k}".lstrip(".")) for k, v in config.items())

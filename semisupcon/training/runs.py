@@ -1,6 +1,7 @@
-"""Run folders: ``<ckpt_path>/<run name>/`` holds checkpoints, metrics, the resolved configuration and where the code stood.
+"""Run folders: ``<ckpt_path>/<run name>/`` has checkpoints, metrics, the configuration and the
+state of the code.
 
-The folder of a run is also how it is found again: ``last`` means the newest complete checkpoint of the newest run.
+``last`` means the newest complete checkpoint of all runs.
 """
 
 import json
@@ -25,7 +26,7 @@ from semisupcon.training.processes import is_first_process, job, restarted
 STATE = "run.json"
 CONFIG = "run_config.yaml"
 METRICS = "metrics.csv"
-SEARCHED = (".lr_find_*.ckpt", ".scale_batch_size_*.ckpt")  # of Lightning's finders, while they search
+SEARCHED = (".lr_find_*.ckpt", ".scale_batch_size_*.ckpt")  # temporary files of Lightning's finders
 _SHARED_NAME = "SEMISUPCON_RUN_NAME"
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,11 @@ class Run:
     """A run, new or resumed.
 
     Attributes:
-        folder: where everything of the run goes.
-        checkpoint: the checkpoint to continue from; None for a new run.
-        state: plain facts that outlive the process (the id of the wandb run).
-        content: of the checkpoint, as it was read when the run was opened.
-        read: path, time of change and size of the checkpoint before it was read.
+        folder: folder for all files of the run.
+        checkpoint: checkpoint to continue from; None for a new run.
+        state: facts stored in run.json (such as the ID of the wandb run).
+        content: content of the checkpoint, read when the run was opened.
+        read: path, modification time and size of the checkpoint before it was read.
     """
 
     folder: Path
@@ -50,35 +51,37 @@ class Run:
     read: tuple | None = None
 
     def take_content(self) -> dict[str, Any]:
-        """The content of the checkpoint, for who needs it last: it is not kept during training."""
+        """Return the content of the checkpoint and free it: training does not need it."""
         content = dict(self.content)
         self.content.clear()
         return content
 
     def remember(self, **facts: Any) -> None:
-        """Add to the stored facts of the run."""
+        """Add facts to the stored state of the run."""
         self.state.update(facts)
         write_text(self.folder / STATE, json.dumps(self.state, indent=2) + "\n")
 
 
 def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, default_name: str) -> Run:
-    """The run to work in.
+    """Open a new or resumed run.
 
-    A job that SLURM has requeued, or processes that torchrun has restarted, run the same command again: they continue where the run they
-    began stands, whatever the command says of new or resumed.
+    A requeued SLURM job, or processes restarted by torchrun, repeat the same command. They continue
+    the run that they started, even if the command starts a new run.
 
     Args:
-        ckpt_path: the folder of runs.
-        name: of a new run; None makes one of ``default_name`` and the job (under SLURM or torchrun with an id) or the time.
+        ckpt_path: folder of all runs.
+        name: name of a new run; None for ``default_name`` with the name of the job (SLURM, or
+            torchrun with an id) or the time.
         resume_from: a checkpoint, a run folder, ``last``, or None for a new run.
+        default_name: see ``name``.
 
     Raises:
-        CheckpointError: when there is nothing to resume, or what there is cannot be read.
-        ConfigError: when a new run would land in the folder of another.
+        CheckpointError: if there is no readable checkpoint to resume.
+        ConfigError: if the folder of a new run has another run, or the name is not a folder name.
     """
     ckpt_path = Path(ckpt_path).expanduser()
     if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise ConfigError(f"--run_name is the name of a folder below --ckpt_path, got '{name}'.")
+        raise ConfigError(f"--run_name must be the name of a folder in --ckpt_path, got '{name}'.")
     if resume_from is not None:
         if resume_from == "last":
             found = newest_checkpoint(ckpt_path)
@@ -87,7 +90,7 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
         if restarted() and (newer := _newest(_resumable(found.parent))):
             found = newer
         return _resumed(found)
-    # Processes that Lightning starts for further devices inherit the name, whatever their clock says.
+    # Processes that Lightning launches for further devices inherit the name.
     name = name or os.environ.get(_SHARED_NAME) or f"{default_name}-{job() or f'{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}'}"
     folder = ckpt_path / name
     os.environ[_SHARED_NAME] = name
@@ -107,7 +110,7 @@ def _resumed(checkpoint: Path) -> Run:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """The stored facts of a run; none where the file is missing or damaged, which the log says."""
+    """The stored facts of a run; empty if the file is missing, or damaged (with a warning)."""
     if not path.is_file():
         return {}
     try:
@@ -115,23 +118,23 @@ def _read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
-        log.warning("%s is damaged and is written anew; the id of a wandb run is lost with it (--resume_id gives it).", path)
+        log.warning("%s is damaged and is written again. It had the ID of the wandb run, if any: give it with --resume_id.", path)
         return {}
     return state
 
 
 class _Held:
-    """The checkpoint that was read last, so that a resume reads its file once and not for every question about it."""
+    """The checkpoint read last, so that a resume reads its file only once."""
 
     def __init__(self) -> None:
         self._key: tuple | None = None
         self._content: dict[str, Any] = {}
 
     def read(self, path: Path) -> None:
-        """Read a checkpoint whole, unless it is the one that is held.
+        """Read a complete checkpoint, unless it is already held.
 
         Raises:
-            CheckpointError: as `read_checkpoint`.
+            CheckpointError: as in `read_checkpoint`.
         """
         if self._key != (key := self._identity(path)):
             self._key, self._content = None, {}
@@ -139,7 +142,7 @@ class _Held:
             self._key = key
 
     def take(self, path: Path) -> dict[str, Any]:
-        """The content of a checkpoint; it is not held any longer."""
+        """Return the content of a checkpoint and release it."""
         self.read(path)
         content, self._key, self._content = self._content, None, {}
         return content
@@ -161,45 +164,50 @@ _held = _Held()
 
 @contextmanager
 def only_process(run: Run, writes: bool = True) -> Iterator[None]:
-    """Be the only run that writes its folder, for as long as the block lasts; only the first process of a run takes the lock.
+    """Hold the lock of the run folder during the block; only the first process of a run takes it.
 
     Args:
-        run: as `open_run` gave it.
-        writes: whether the run writes anything.
+        run: from `open_run`.
+        writes: whether the run writes files.
 
     Raises:
-        UserError: if another run writes there, saying which process that is, or did since the run was opened.
+        UserError: if another run writes there (with its process), or has written since the run was
+            opened.
     """
     if not (writes and is_first_process()):
         yield
         return
     with folder_lock(run.folder, "run", "choose another --run_name"):
-        check_alone(run)  # Again: one that has ended meanwhile no longer holds the lock.
+        check_alone(run)  # Check again: a run that has ended meanwhile no longer holds the lock.
         yield
 
 
 def check_alone(run: Run) -> None:
-    """Refuse to begin a run where a checkpoint of another lies, or to continue one that has gone on since its checkpoint was read.
+    """Refuse a new run in a folder with a checkpoint, and a resumed run whose checkpoint has
+    changed since it was read.
 
     Raises:
-        ConfigError: naming the folder.
+        ConfigError: with the folder.
     """
     if run.checkpoint is not None and is_first_process() and run.read != _held._identity(run.checkpoint):
-        raise ConfigError(f"{run.checkpoint} has been written by another run while this one began.\nGive the command again.")
+        raise ConfigError(f"Another run wrote {run.checkpoint} while this one started.\nRepeat the command.")
     if run.checkpoint is None and is_first_process() and not restarted() and _resumable(run.folder):
         raise ConfigError(
-            f"{run.folder} already holds a run.\nContinue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
+            f"{run.folder} already has a run.\nContinue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
         )
 
 
 def forget_name() -> None:
-    """Let the next run in this process choose a name of its own, and hold no checkpoint."""
+    """Reset the run name and the held checkpoint for the next run in this process."""
     os.environ.pop(_SHARED_NAME, None)
     _held.drop()
 
 
 def sweep_run(folder: Path) -> None:
-    """Remove the partial files that a killed process has left in a run; only for the process that writes the run."""
+    """Remove the partial files of a killed process from a run folder.
+
+    Call it only in the process that writes the run.
+    """
     for place in (folder, folder / "figures"):
         sweep(place)
     for pattern in SEARCHED:
@@ -211,15 +219,15 @@ def _given_checkpoint(path: Path) -> Path:
     if path.is_dir() and (found := _newest(_resumable(path))):
         return found
     if not path.is_file():
-        raise CheckpointError(f"No checkpoint at {path}.\nGive a .ckpt file, a run folder that holds {LAST}, or the word last.")
+        raise CheckpointError(f"No checkpoint at {path}.\nGive a .ckpt file, a run folder with a {LAST}, or the word last.")
     return path
 
 
 def newest_checkpoint(ckpt_path: Path) -> Path:
-    """The newest checkpoint that can be read whole, of all runs below ``ckpt_path``.
+    """The newest readable checkpoint of all runs in ``ckpt_path``.
 
     Raises:
-        CheckpointError: when no run there has one.
+        CheckpointError: if there is none.
     """
     if found := _newest([path for folder in ckpt_path.glob("*/") for path in _resumable(folder)]):
         return found
@@ -227,12 +235,12 @@ def newest_checkpoint(ckpt_path: Path) -> Path:
 
 
 def _resumable(folder: Path) -> list[Path]:
-    """``last.ckpt``, and what Lightning saves when it requeues a job of SLURM."""
+    """``last.ckpt`` and the checkpoint that Lightning saves when it requeues a SLURM job."""
     return [path for pattern in (LAST, REQUEUED) for path in folder.glob(pattern)]
 
 
 def _newest(paths: list[Path]) -> Path | None:
-    """The newest that can be read whole."""
+    """The newest readable checkpoint, or None."""
     for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
             _held.read(path)
@@ -244,7 +252,7 @@ def _newest(paths: list[Path]) -> Path | None:
 
 
 def describe_code() -> dict:
-    """Where the code stood: commit and whether files were changed, command, versions."""
+    """State of the code: commit, uncommitted changes, command, versions."""
 
     def git(*command: str) -> str | None:
         try:

@@ -64,7 +64,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(embed, audio, tmp_path, sm
 
     monkeypatch.setattr(command, "load_pieces", breaks)
     assert embed(audio, "--per", per, out=out) == 130
-    assert "the same command goes on after" in capsys.readouterr().err
+    assert "the same command continues after" in capsys.readouterr().err
     unfinished = tmp_path / f"{out}.unfinished"
     done = sum(len(json.loads(file.read_text())["sizes"]) for file in unfinished.glob("rows-*.json"))
     assert 0 < done < 12
@@ -168,7 +168,7 @@ def test_an_interruption_while_the_output_is_written_is_gone_on_from(embed, audi
     ("out", "told"),
     [
         ("in/00.wav/x.npy", "00.wav is a file"),
-        ("folder.parquet", "must name a file"),
+        ("folder.parquet", "must be a file"),
         ("/proc/x.npy", "/proc/x.npy cannot be written"),
         ("x" * 300 + ".npy", "name too long"),
     ],
@@ -188,7 +188,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(embed,
     [
         (["--workers", "0"], "--workers must be at least 1"),
         (["--batch_size", "0"], "--batch_size must be at least 1"),
-        *[(["--device", name], f"--device {name} is no device") for name in ("cuda:77", "gpu", "meta", "hpu")],
+        *[(["--device", name], f"--device {name} is not available") for name in ("cuda:77", "gpu", "meta", "hpu")],
     ],
 )
 def test_mistakes_leave_nothing_behind(embed, audio, tmp_path, capsys, options, told):
@@ -212,7 +212,7 @@ def test_an_encoder_that_diverged_is_told(audio, tmp_path, capsys):
     next(encoder.parameters()).data.fill_(float("nan"))
     model = export_encoder(encoder, tmp_path / "diverged")
     assert main(["embed", str(audio), "--checkpoint", str(model), "--out", str(tmp_path / "out.npy")]) == 2
-    assert "hold NaN or infinite values" in capsys.readouterr().err
+    assert "have NaN or infinite values" in capsys.readouterr().err
     assert not (tmp_path / "out.npy").exists()
     assert not (tmp_path / "out.npy.unfinished").exists()
 

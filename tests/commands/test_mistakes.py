@@ -72,7 +72,7 @@ EACH = {
 # Other kinds of mistake.
 MORE = {
     "embed a.wav --checkpoint x --out o.npy --batch_size many": "--batch_size takes a whole number, got 'many'.",
-    "embed a.wav --checkpoint x --out o.npy --zzz 3": "There is no option --zzz. See: python -m semisupcon embed --help",
+    "embed a.wav --checkpoint x --out o.npy --zzz 3": "There is no option --zzz. See: semisupcon embed --help",
     "data check csv --data_dir x --max_mising 0.3": "Did you mean --max_missing?",
     "data check csv --data_dir x --fiel y": "Did you mean --file?",
     "data check csv --data_dir x --zzz y": "Task 'csv' takes: --file,",
@@ -150,7 +150,7 @@ def test_the_answer_names_what_was_meant(capsys, words):
         ("model: {encoder: SampleCN}", "There is no class SampleCN for --model.encoder. Did you mean 'SampleCNN'?\nIn: b.yaml"),
         ("data: {init_args: {batch_size: many}}", "--data.batch_size takes a whole number, got 'many'.\nIn: b.yaml"),
         ("a: [b\nc", "The configuration is no YAML: expected ',' or ']', but got '<stream end>'.\nIn: b.yaml, line 2"),
-        ("words", "The configuration is no mapping of names to values.\nIn: b.yaml"),
+        ("words", "The configuration is not a mapping of names to values.\nIn: b.yaml"),
     ],
 )
 def test_a_mistake_in_a_file_names_the_file(capsys, tmp_path, text, expected):

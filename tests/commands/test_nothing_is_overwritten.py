@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_nothing_is_left(commands, tmp_
     before = sorted(tmp_path.rglob("*"))
     for out in (tmp_path / "in/a.wav", tmp_path / "in/a.wav/below", "/proc/none"):
         assert run(commands[name], out) == 2
-        assert f"--out names a folder, and none can be made at {out}" in capsys.readouterr().err
+        assert f"--out must be a folder, but it cannot be created: {out}" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -104,7 +104,7 @@ def test_a_cache_folder_of_another_program_is_left_alone(commands, tmp_path, cap
 @pytest.mark.parametrize("option", ["--tasks", "--checkpoints", "--methods", "--representations"])
 def test_a_probe_of_nothing(commands, tmp_path, capsys, option):
     assert run(commands["probe"], tmp_path / "out", option, "[]") == 2
-    assert f"{option} names nothing" in capsys.readouterr().err
+    assert f"{option} is empty" in capsys.readouterr().err
 
 
 def test_an_archive_replaces_nothing_but_goes_on_where_it_was_interrupted(tmp_path):

@@ -99,7 +99,7 @@ def test_numbers_that_cannot_be_meant_are_refused_before_any_work(world, capsys,
 def test_a_device_that_is_not_there_is_refused(world, capsys, command, device):
     refused(
         capsys,
-        f"--device {device} is no device that this machine has. Give auto, or one of: cpu",
+        f"--device {device} is not available on this machine. Give auto, or one of: cpu",
         *commands(world)[command],
         "--device",
         device,
@@ -203,7 +203,7 @@ def test_knn_answers_where_all_training_clips_are_of_one_class_or_value(world, c
     args += ["--task_kwargs.csv.kind", "regression"] if label == "value" else []
     code, text = run(capsys, *args, "--resamples", "20")
     assert code == 0, text
-    assert "the training clips are all alike" in caplog.text
+    assert "all training clips have the same class or value" in caplog.text
 
 
 def test_a_head_that_diverges_says_so(world, capsys):

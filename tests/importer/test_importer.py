@@ -211,7 +211,7 @@ def test_what_is_no_checkpoint_is_said_in_one_sentence(tmp_path, content):
     told = (
         f"{path} is a zip archive; unpack it first."
         if content == "archive"
-        else f"{path} is no checkpoint, or one that is cut off or damaged."
+        else f"{path} is not a checkpoint, or it is truncated or damaged."
     )
     with pytest.raises(CheckpointError) as error:
         import_checkpoint("clmr", path)
@@ -222,7 +222,7 @@ def test_out_is_a_folder(write, samplecnn, tmp_path, capsys):
     file = write(samplecnn[1])
     for out in (file, file / "below"):
         assert main(["import", "clmr", str(file), "--out", str(out)]) == 2
-        assert f"--out names a folder, and none can be made at {out}" in capsys.readouterr().err
+        assert f"--out must be a folder, but it cannot be created: {out}" in capsys.readouterr().err
 
 
 class Stranger:
@@ -231,7 +231,7 @@ class Stranger:
 
 
 def test_nothing_in_a_file_is_executed(write, samplecnn, capsys):
-    with pytest.raises(CheckpointError, match="refused and nothing was run"):
+    with pytest.raises(CheckpointError, match="refused and no code was run"):
         import_checkpoint("clmr", write({"state_dict": samplecnn[1], "callbacks": Stranger()}))
     assert "never" not in capsys.readouterr().out
 

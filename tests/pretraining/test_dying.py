@@ -213,7 +213,7 @@ def test_a_run_ends_when_the_second_save_finds_no_room_either(digits, tmp_path, 
     assert pretrain(digits, tmp_path, *OPTIONS[:2], "--save_every", "2", "--run_name", "a") == 2
     said = capfd.readouterr().err
     assert "No space left on device. It needs 24.0 MB" in said
-    assert f"Make room, and continue with --resume_from_checkpoint {tmp_path / 'a'}." in said
+    assert f"Free disk space, and continue with --resume_from_checkpoint {tmp_path / 'a'}." in said
     monkeypatch.undo()
     assert_continues(digits, tmp_path, whole)
 

@@ -69,8 +69,8 @@ def test_a_search_that_finds_nothing_leaves_the_rate_and_says_so(digits, tmp_pat
 
 CYCLE = ("--model.scheduler", "torch.optim.lr_scheduler.OneCycleLR", "--model.scheduler.max_lr", "0.1", "--trainer.max_steps", "3")
 REFUSED = {
-    "OneCycleLR sets the rate by its own options": (*RATE, *CYCLE),
-    "two finders of one value": (*RATE, "--trainer.callbacks+", "LearningRateFinder"),
+    "OneCycleLR sets the rate with its own options": (*RATE, *CYCLE),
+    "two finders of the same value": (*RATE, "--trainer.callbacks+", "LearningRateFinder"),
     "attribute name for the learning rate was set to nothing": (*RATE, "--trainer.callbacks.attr_name", "nothing"),
     "`mode` should be either of": (*RATE, "--trainer.callbacks.mode", "sideways"),
 }

@@ -107,7 +107,7 @@ LAUNCHED = {
     "srun with --ntasks": ({"NTASKS": "2", "STEP_ID": "0"}, "1", "Give sbatch --ntasks-per-node"),
     "sbatch with --ntasks": ({"NTASKS": "2"}, "1", "Give sbatch --ntasks-per-node"),
     "more tasks than devices": ({"NTASKS": "2", "NTASKS_PER_NODE": "2", "STEP_ID": "0"}, "1", "SLURM started 2 processes"),
-    "more devices than tasks": ({"NTASKS": "1", "STEP_ID": "0"}, "2", "SLURM started 1 process, and the trainer is configured for 2"),
+    "more devices than tasks": ({"NTASKS": "1", "STEP_ID": "0"}, "2", "SLURM started 1 process, but the trainer is configured for 2"),
     "interactive": ({"NTASKS": "4", "STEP_ID": "0", "JOB_NAME": "bash"}, "1", None),
 }
 
@@ -174,7 +174,7 @@ class Broken(L.Callback):
 def test_a_defect_keeps_its_traceback(digits, tmp_path):
     with pytest.raises(KeyError, match="mine") as caught:
         pretrain(digits, tmp_path, "--trainer.callbacks+", f"{__name__}.Broken")
-    assert "Please report a defect" in caught.value.__notes__[0]
+    assert "Please report it" in caught.value.__notes__[0]
     assert failure_in_options(caught.value, []) is None
 
 

@@ -15,7 +15,7 @@ MISTAKES = [
     ("mtslvr/split_simsiam", ["--data.views", "3"], "compares at most 2 views of a clip"),
     ("supervised", ["--data.fully_supervised", "false", "--data.supervised_data_p", "0"], "no training clip keeps one"),
     ("clmr", ["--model.criterion.projector", "LinearHead"], "LinearHead needs out_dim"),
-    ("clmr", ["--model.criterion.projector.widths", "[]"], "at least one width"),
+    ("clmr", ["--model.criterion.projector.widths", "[]"], "at least the width"),
     ("cola", ["--model.criterion.similarity", "Cosine", "--model.criterion.similarity.temperature", "0"], "temperature must be positive"),
     ("cola", ["--model.encoder.frontend.f_max", "9000"], "f_max <= sample_rate / 2"),
 ]

@@ -56,7 +56,7 @@ def test_the_other_recipes_run_too(digits, tmp_path, recipe):
 def test_a_run_is_not_overwritten(digits, tmp_path, capsys):
     assert pretrain(digits, tmp_path, "--trainer.max_steps", "1", "--run_name", "b") == 0
     assert pretrain(digits, tmp_path, "--trainer.max_steps", "1", "--run_name", "b") == 2
-    assert "already holds a run" in capsys.readouterr().err
+    assert "already has a run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["tensorboard", "wandb", "false"])
@@ -82,7 +82,7 @@ MISTAKES = {
     "old spelling of resume": (["--resume_from_ckpt", "last"], "--resume_from_checkpoint"),
     "old spelling of severity": (["--data.aug_severity", "2"], "--data.severity_modifier"),
     "old spelling of rate": (["--data.target_sr", "8000"], "--data.target_sample_rate"),
-    "the test set": (["--data.use_test_set", "true"], "never trained on"),
+    "the test set": (["--data.use_test_set", "true"], "never used for training"),
     "old spelling of length": (["--data.target_len", "2"], "--data.target_length"),
     "old spelling of views": (["--data.n_augmentations", "3"], "--data.views"),
     "old place of temperature": (["--model.temperature", "0.1"], "--model.criterion.temperature"),

@@ -83,7 +83,7 @@ def test_a_restarted_job_continues_its_run_at_the_newest_whole_checkpoint(tmp_pa
     monkeypatch.setenv(variable, "0")
     run = tmp_path / "a"
     save(run / "last.ckpt", 1, 10)
-    with pytest.raises(ConfigError, match="already holds a run"):
+    with pytest.raises(ConfigError, match="already has a run"):
         open_run(tmp_path, "a", None, "x")
     monkeypatch.setenv(variable, "2")
     assert open_run(tmp_path, "a", None, "x").checkpoint == run / "last.ckpt"

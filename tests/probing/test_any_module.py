@@ -82,13 +82,13 @@ def test_a_class_that_is_not_trusted_is_not_imported(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("- a list", "describes no encoder"),
+        ("- a list", "does not describe an encoder"),
         ("class_path: [", "cannot be read as YAML"),
         (f"class_path: {HERE}.Absent", "cannot be imported"),
-        (f"class_path: {HERE}.Flat", "does not say its sample_rate"),
-        (f"class_path: {HERE}.Flat\ninit_args: {{depth: 3}}", "cannot be made"),
+        (f"class_path: {HERE}.Flat", "has no attributes sample_rate"),
+        (f"class_path: {HERE}.Flat\ninit_args: {{depth: 3}}", "cannot be instantiated"),
         (f"class_path: {HERE}.Ready\nweights: flat.safetensors", "cannot be loaded"),
-        (f"class_path: {HERE}.Wrong\nsample_rate: 8000\nsegment_samples: 100", "makes no vectors"),
+        (f"class_path: {HERE}.Wrong\nsample_rate: 8000\nsegment_samples: 100", "does not map waveforms"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(described, text, told):

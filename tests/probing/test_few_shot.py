@@ -138,7 +138,7 @@ def test_labels_without_meaning_give_chance():
 
 
 def test_few_shot_refuses_several_labels_a_clip():
-    with pytest.raises(ConfigError, match="one class a clip"):
+    with pytest.raises(ConfigError, match="one class per clip"):
         few_shot(gaussian_features("multilabel"), Settings())
 
 

@@ -122,9 +122,9 @@ def test_heads_are_saved_and_read_without_pickle(tmp_path):
 
 def test_a_file_that_is_no_head_is_refused(tmp_path):
     (tmp_path / "head.safetensors").write_bytes(b"not a head")
-    with pytest.raises(CheckpointError, match="no saved probe head"):
+    with pytest.raises(CheckpointError, match="not a saved probe head"):
         load_head(tmp_path / "head.safetensors")
-    with pytest.raises(CheckpointError, match="no saved probe head"):
+    with pytest.raises(CheckpointError, match="not a saved probe head"):
         load_head(tmp_path / "absent.safetensors")
 
 

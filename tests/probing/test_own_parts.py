@@ -116,13 +116,13 @@ def test_a_method_runs_again_when_its_settings_change_only(run, parts, monkeypat
 @pytest.mark.parametrize(
     ("methods", "told"),
     [
-        ("numpy.zeros", "'numpy.zeros' is no probe method"),
-        ("semisupcon.probing.methods.base.Method", "is no probe method"),
+        ("numpy.zeros", "'numpy.zeros' is not a probe method"),
+        ("semisupcon.probing.methods.base.Method", "is not a probe method"),
         ("my_parts.Nothing", "cannot be imported"),
         ("nowhere.Nothing", "cannot be imported"),
-        ("my parts", "No method 'my parts'. There are: linear"),
-        ("my_parts.Wrong", "depends on 'distanse', which is no setting. Did you mean 'distance'?"),
-        ("my_parts.Short", "gave scores of shape (17, 3), and not (18, 3)"),
+        ("my parts", "Unknown method 'my parts'. Give one of linear"),
+        ("my_parts.Wrong", "depends on 'distanse', which is not a setting. Did you mean 'distance'?"),
+        ("my_parts.Short", "returned scores of shape (17, 3); task 'tones' needs (18, 3)"),
         ("linear,my_parts.Linear", "Two methods are called 'linear'"),
     ],
 )

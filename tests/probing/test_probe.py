@@ -159,9 +159,9 @@ def _without_split(tones, folder):
         (["--tasks=fsdd_digit"], "needs its folder"),
         (["--methods=lineer"], "Did you mean 'linear'"),
         (["--checkpoints=nowhere.ckpt"], "nowhere.ckpt"),
-        (["--checkpoints=random"], "give one of them too"),
+        (["--checkpoints=random"], "also give a checkpoint"),
         (["--representations=projection"], "No representation|without heads"),
-        (["--aggregation=mode"], "No aggregation 'mode'"),
+        (["--aggregation=mode"], "Unknown aggregation 'mode'"),
         (["--train_share=2"], "must lie in"),
     ],
 )

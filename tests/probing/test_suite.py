@@ -211,7 +211,7 @@ def test_a_saved_head_scores_another_table(out, tones, exported, tmp_path, capsy
     assert read_predictions(scored / found["predictions"])[0] == read_predictions(out / "out" / row["predictions"])[0]
     capsys.readouterr()
     assert main([*call, f"--checkpoints={exported}", "--task_kwargs.again.label=loud"]) == 2
-    assert "The head answers multiclass of 3 classes" in capsys.readouterr().err
+    assert "The head predicts multiclass labels of 3 classes" in capsys.readouterr().err
     assert main([*call, "--checkpoints=semisupcon.encoders.SampleCNNSmall"]) == 2
     assert "another encoder" in capsys.readouterr().err
 
@@ -228,12 +228,12 @@ def test_invariance_of_every_operator(out):
     ("extra", "told"),
     [
         (["--robustness=severty"], "Did you mean 'severity'"),
-        (["--projection=pca"], "No projection 'pca'"),
+        (["--projection=pca"], "Unknown projection 'pca'"),
         (["--colour_by=mood"], "no column 'mood'"),
         (["--invariance=gian"], "gian"),
-        (["--head=x"], "belong together"),
+        (["--head=x"], "must be given together"),
         (["--way=9"], "9 are needed"),
-        (["--checkpoints=[{0},x={0},x={0}]"], "Two checkpoints have one name"),
+        (["--checkpoints=[{0},x={0},x={0}]"], "Two checkpoints have the same name"),
     ],
 )
 def test_mistakes_are_answered_in_a_sentence(tones, exported, tmp_path, capsys, extra, told):

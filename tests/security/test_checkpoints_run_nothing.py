@@ -174,7 +174,7 @@ NOT_PUBLIC = sorted((cls for cls in everything_recorded() if cls.__name__ not in
 @pytest.mark.parametrize("cls", NOT_PUBLIC, ids=lambda cls: cls.__name__)
 def test_classes_that_are_not_public_are_refused_by_every_name(cls):
     for path in (cls.__name__, f"{cls.__module__}.{cls.__qualname__}"):
-        with pytest.raises(CheckpointError, match="no public class"):
+        with pytest.raises(CheckpointError, match="not a public class"):
             build({"class_path": path, "init_args": {}})
 
 
@@ -205,7 +205,7 @@ def test_an_export_hands_timm_no_file(tmp_path, capsys, options, spec):
         status = main(["export", str(folder), "--out", str(tmp_path / "out")])
     said = capsys.readouterr().err
     assert (status, marker.exists()) == (2, False)
-    assert said.startswith(("error: The option", "error: The file asks for 'os.system'"))
+    assert said.startswith(("error: The option", "error: The file names 'os.system'"))
     assert not [what for event, what in seen if event == "open" and "extra" in what]
 
 

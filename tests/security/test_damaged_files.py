@@ -97,14 +97,14 @@ def export(tmp_path):
 
 def test_a_changed_export_is_found(export, clip, capsys):
     flip(export / "model.safetensors", (export / "model.safetensors").stat().st_size - 30)
-    refused(embed(clip, export), capsys, "not what was exported")
+    refused(embed(clip, export), capsys, "changed after the export")
     flip(export / "model.safetensors", (export / "model.safetensors").stat().st_size - 30)
     config = json.loads((export / "config.json").read_text())
     (export / "config.json").write_text(json.dumps(config | {"about": {"note": "edited"}}))
     assert embed(clip, export) == 0
     config["encoder"]["init_args"]["segment_samples"] = 2001
     (export / "config.json").write_text(json.dumps(config))
-    refused(embed(clip, export), capsys, "not what was exported", 'remove its "digest"')
+    refused(embed(clip, export), capsys, "changed after the export", 'remove its "digest"')
     del config["digest"]  # As version 0.1 wrote it.
     (export / "config.json").write_text(json.dumps(config))
     assert embed(clip, export) == 0
@@ -132,7 +132,7 @@ def test_weights_that_are_not_finite_are_refused(clip, tmp_path, capsys, value, 
 def test_a_description_of_something_else_than_an_encoder(clip, tmp_path, capsys, spec):
     what = content()
     what["semisupcon"]["encoder"] = spec
-    refused(embed(clip, save(what, tmp_path / "run")), capsys, "where its encoder is described")
+    refused(embed(clip, save(what, tmp_path / "run")), capsys, "its encoder is described")
 
 
 PARTS = {
@@ -179,7 +179,7 @@ def test_a_run_whose_files_are_damaged_is_resumed(digits, tmp_path, capsys, capl
     with caplog.at_level(logging.WARNING):
         assert pretrain(digits, runs, *resume) == 0
     assert "run.json is damaged" in caplog.text
-    assert "3 damaged rows are left out, the first is line 3" in caplog.text
+    assert "3 damaged rows are dropped, the first in line 3" in caplog.text
     with (run / "metrics.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["step"] for row in found[:2]] == [rows[1].split(",")[0], rows[2].split(",")[0]]
@@ -257,7 +257,7 @@ def test_a_flipped_bit_of_a_header_is_found(packing, tmp_path, capsys):
     file = tmp_path / "packed" / HEADER
     text = file.read_text()
     file.write_text(text.replace('"sample_rate": 8000', '"sample_rate": 8001'))
-    refused(main(packing), capsys, "not what was written")
+    refused(main(packing), capsys, "its content was changed")
     file.write_text(text.replace('"digest"', '"digesu"'))
     refused(main(packing), capsys, "not what was written")
 
@@ -266,7 +266,7 @@ def test_content_of_the_same_size_and_time_is_found_by_verify(packing, tmp_path,
     folder = tmp_path / "packed"
     with caplog.at_level(logging.INFO):
         assert main([*packing, "--verify"]) == 0
-    assert "4 of their source files are at hand, and unchanged" in caplog.text
+    assert "4 of their source files exist and are unchanged" in caplog.text
     flip(folder / "audio-00000.pcm", 5001)
     refused(main([*packing, "--verify"]), capsys, "1 clips are not what was packed")
     flip(folder / "audio-00000.pcm", 5001)
@@ -359,7 +359,7 @@ def test_damaged_embeddings_are_made_again(probing, caplog, harm):
     CACHES[harm](npy, npy.with_suffix(".json"))
     (out / "results.csv").unlink()
     assert probe(options) == 0
-    assert "damaged and removed" in caplog.text
+    assert "Removed damaged cached embeddings" in caplog.text
     without = [
         [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(text.splitlines())]
         for text in (before, (out / "results.csv").read_text())
@@ -404,11 +404,11 @@ def test_damaged_parts_of_results_are_left_out_or_made_again(probing, capsys, ca
     rows = predictions.read_text()
     predictions.write_text(rows[:200])
     capsys.readouterr()
-    refused(probe(options), capsys, "Delete it and run the same command again")
+    refused(probe(options), capsys, "Delete it and repeat the command")
     predictions.unlink()
     caplog.clear()
     assert probe(options) == 0
-    assert "1 predictions are gone" in caplog.text
+    assert "1 predictions are missing" in caplog.text
     assert predictions.read_text() == rows
 
 

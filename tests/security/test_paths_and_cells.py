@@ -124,7 +124,7 @@ def test_results_of_somebody_else_name_no_file_outside_their_folder(probed, caps
     with watch() as seen:
         status = probe(options)
     assert status == 2
-    assert re.search("lies outside its folder|no results file", capsys.readouterr().err)
+    assert re.search("is outside its folder|not a results file", capsys.readouterr().err)
     assert not [what for event, what in seen if event == "open" and what.endswith(("secret.csv", "passwd", "/x"))]
 
 
@@ -159,7 +159,7 @@ def test_the_wandb_run_of_a_stranger_s_run_json_is_no_path(digits, tmp_path, cap
     (tmp_path / "runs" / "run" / "run.json").write_text(json.dumps({"wandb_id": "../../ESCAPED"}))
     resume = ("--resume_from_checkpoint", str(tmp_path / "runs" / "run"), "--log", "wandb", "--trainer.max_steps", "2")
     assert pretrain(digits, tmp_path / "runs", *resume) == 2
-    assert "The wandb run is named by letters" in capsys.readouterr().err
+    assert "The ID of a wandb run has letters" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*ESCAPED*"))
 
 

@@ -23,7 +23,7 @@ def test_the_trainer_reads_checkpoints_without_executing_anything(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": Command()}, tmp_path / "last.ckpt")
     for weights_only in (True, False, None):
-        with pytest.raises(CheckpointError, match="nothing was run"):
+        with pytest.raises(CheckpointError, match="no code was run"):
             AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt", weights_only=weights_only)
     assert not (tmp_path / "executed").exists()
     AtomicCheckpointIO().save_checkpoint({"a": torch.ones(2)}, tmp_path / "a.ckpt")

@@ -1,9 +1,10 @@
-"""Encoders that are none of ours: any ``nn.Module`` from waveforms to vectors, by class path or by a small YAML file.
+"""Encoders from other packages: any ``nn.Module`` from waveforms to vectors, by class path or YAML
+file.
 
-class_path: my.module.Net         # needs --trust my.module, as every class that a file names
+class_path: my.module.Net         # needs --trust my.module
 init_args: {width: 64}
-weights: net.safetensors          # or a state dict that torch.load reads with weights_only; optional
-sample_rate: 16000                # unless the module has attributes of these names
+weights: net.safetensors          # optional; or a state dict for torch.load(weights_only=True)
+sample_rate: 16000                # unless the module has this attribute and the next
 segment_samples: 32000
 """
 
@@ -25,15 +26,18 @@ KEYS = ("class_path", "init_args", "weights", "sample_rate", "segment_samples")
 
 
 class ForeignEncoder(Encoder):
-    """A module as an encoder. It is given waveforms ``[N, 1, T]``, or ``[N, T]`` where it refuses those, and may answer ``[N, D]`` or ``[N, D, F]``.
+    """Any module as an encoder.
+
+    The module gets waveforms ``[N, 1, T]``, or ``[N, T]`` if it raises an error for them. It
+    returns ``[N, D]`` or ``[N, D, F]``.
 
     Args:
         module: the module.
-        sample_rate: Hz that it takes; None reads its attribute of that name.
-        segment_samples: samples that it is given at once; None reads its attribute of that name.
+        sample_rate: sample rate in Hz; None reads the attribute of the module.
+        segment_samples: samples per segment; None reads the attribute of the module.
 
     Raises:
-        ConfigError: where one of these is missing, or what comes out is no vector a clip.
+        ConfigError: if one of these is missing, or the module does not return one vector per clip.
     """
 
     def __init__(self, module: nn.Module, sample_rate: int | None = None, segment_samples: int | None = None):
@@ -41,7 +45,7 @@ class ForeignEncoder(Encoder):
         sample_rate = sample_rate or getattr(module, "sample_rate", None)
         segment_samples = segment_samples or getattr(module, "segment_samples", None)
         if sample_rate is None or segment_samples is None:
-            raise ConfigError(f"{name} does not say its sample_rate and segment_samples; name them in a YAML file (docs/probing.md).")
+            raise ConfigError(f"{name} has no attributes sample_rate and segment_samples; give them in a YAML file (docs/probing.md).")
         answer = self._try(module, name, segment_samples)
         super().__init__(module, width=answer.shape[1], dims=answer.shape[1], sample_rate=sample_rate, segment_samples=segment_samples)
 
@@ -63,41 +67,46 @@ class ForeignEncoder(Encoder):
                         continue
                     if answer.dim() == 2 and len(answer) == 2:
                         return answer
-                    errors.append(f"it answers {list(answer.shape)}")
+                    errors.append(f"it returns {list(answer.shape)}")
         finally:
             module.train(was)
-        raise ConfigError(f"{name} makes no vectors [N, D] of waveforms [N, 1, {samples}]: {errors[0]}\nNor of [N, {samples}]: {errors[1]}")
+        raise ConfigError(
+            f"{name} does not map waveforms [N, 1, {samples}] to vectors [N, D]: {errors[0]}\nNor waveforms [N, {samples}]: {errors[1]}"
+        )
 
 
 def _vectors(answer: Tensor) -> Tensor:
-    """``[N, D]``; a sequence ``[N, D, F]`` is averaged."""
+    """Vectors ``[N, D]``; a sequence ``[N, D, F]`` is averaged over F."""
     if not isinstance(answer, Tensor):
-        raise TypeError(f"it answers a {type(answer).__name__}")
+        raise TypeError(f"it returns a {type(answer).__name__}")
     return answer.mean(dim=2) if answer.dim() == 3 else answer
 
 
 def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], Encoder]]:
-    """The encoder of a YAML file, with its weights, and a function that makes one without.
+    """Load the encoder of a YAML file with its weights.
+
+    Also returns a function that builds it without weights.
 
     Raises:
-        CheckpointError: for a file that says something else, a class that is not trusted, or weights that do not fit.
+        CheckpointError: for an invalid file, a class that is not trusted, or weights that do not
+            match.
     """
     try:
         content = yaml.safe_load(file.read_text())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(f"{file} cannot be read as YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, Mapping) or "class_path" not in content or set(content) - set(KEYS):
-        raise CheckpointError(f"{file} describes no encoder: it takes class_path, and may take {', '.join(KEYS[1:])}.")
+        raise CheckpointError(f"{file} does not describe an encoder: it needs class_path and may have {', '.join(KEYS[1:])}.")
     path = str(content["class_path"])
     if not is_ours(path) and not lies_in(path, trusted_roots(trust)):
         raise CheckpointError(
-            f"{file} asks for the class {path}, which is not trusted.\nIf you know it, give --trust {path.rpartition('.')[0]}."
+            f"{file} names the class {path}, which is not trusted.\nIf you know it, give --trust {path.rpartition('.')[0]}."
         )
     found = public_class(path) if is_ours(path) else trusted_object(path, trust)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise CheckpointError(f"{file} asks for {path}, which is no module class.")
+        raise CheckpointError(f"{file} names {path}, which is not a module class.")
     if not isinstance(content.get("init_args") or {}, Mapping):
-        raise CheckpointError(f"{file} gives init_args that are no mapping of names to values.")
+        raise CheckpointError(f"The init_args in {file} are not a mapping of names to values.")
 
     def make() -> Encoder:
         return as_encoder(found, content.get("init_args") or {}, content.get("sample_rate"), content.get("segment_samples"))
@@ -109,7 +118,7 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
 
 
 def find_class(path: str) -> type[nn.Module] | None:
-    """The module class of an import path; None when there is none."""
+    """The module class of an import path; None if there is none."""
     module, _, name = path.rpartition(".")
     if not module or not path.replace(".", "").isidentifier():
         return None
@@ -123,25 +132,25 @@ def find_class(path: str) -> type[nn.Module] | None:
 def as_encoder(
     cls: type[nn.Module], init_args: Mapping[str, Any] | None = None, sample_rate: int | None = None, segment_samples: int | None = None
 ) -> Encoder:
-    """Make a class, and an encoder of what comes out.
+    """Instantiate a class and wrap the module as an encoder if needed.
 
     Raises:
-        ConfigError: when it cannot be made from these arguments.
+        ConfigError: if the class does not accept the arguments.
     """
     try:
         module = cls(**(init_args or {}))
     except TypeError as error:
         raise ConfigError(
-            f"{cls.__name__} cannot be made: {error}.\nIts arguments can be given in a YAML file (docs/probing.md)."
+            f"{cls.__name__} cannot be instantiated: {error}.\nIts arguments can be given in a YAML file (docs/probing.md)."
         ) from error
     return module if isinstance(module, Encoder) else ForeignEncoder(module, sample_rate, segment_samples)
 
 
 def load_state(encoder: Encoder, file: Path) -> None:
-    """Load a state dict strictly into the module inside; nothing pickled is executed.
+    """Load a state dict strictly into the wrapped module; no pickled code is executed.
 
     Raises:
-        CheckpointError: if it cannot be read or does not fit.
+        CheckpointError: if the file cannot be read or does not match.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

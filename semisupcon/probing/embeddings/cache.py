@@ -1,11 +1,17 @@
-"""Embeddings on disk: every clip once per encoder, found again by content, shared by tasks, seeds, folds, methods and concurrent runs.
+"""Cache of embeddings on disk, shared by tasks, seeds, folds, methods and concurrent runs.
 
-A folder per encoder (named by a hash of its written form, weights, buffers and representation) holds shards that are never changed:
-``NAME.npy``, the embeddings of all segments of some clips, memory-mapped when read, and ``NAME.json``, which clip has which rows. A shard appears by
-renaming, the index last, so a run that is killed, or two that run at once, leave nothing half-written; at worst a clip is stored twice.
-Clips are known by a hash of their bytes: an edited file is another clip. A file is taken to be unchanged while its size and time of change are
-the same; ``verify`` reads everything. Each shard is compared with the digest in its index before it is used; a damaged one is removed, and its
-clips are embedded again.
+Clips are identified by content.
+
+Each encoder has a folder, named by a hash of its spec, weights, buffers and representation. The
+folder has shards that are never changed: ``NAME.npy`` has the embeddings of all segments of some
+clips (memory-mapped when read), and ``NAME.json`` maps clips to rows. Shards are renamed when
+complete, the index last: a run that is killed, or two concurrent runs, leave no partial files. At
+worst a clip is stored twice.
+
+The key of a clip is the hash of its bytes, so an edited file is a new clip. A file with the same
+size and modification time counts as unchanged; ``verify`` reads every file. Each shard is compared
+with the digest in its index before use. A damaged shard is removed and its clips are embedded
+again.
 """
 
 import hashlib
@@ -28,13 +34,15 @@ from semisupcon.files import atomic_open, disk_errors, system_path, text_of, wri
 
 FORMAT = 1
 SHARD_CLIPS = 1024
-MOST_IN_MEMORY = 256 << 20  # bytes of one array of embeddings
+MOST_IN_MEMORY = 256 << 20  # maximum bytes of one array of embeddings
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Embeddings of all segments of n clips: ``values [m, D]``, the rows of clip i being ``offsets[i]:offsets[i + 1]``."""
+    """Embeddings of all segments of n clips: ``values [m, D]``; clip i has the rows
+    ``offsets[i]:offsets[i + 1]``.
+    """
 
     values: np.ndarray
     offsets: np.ndarray
@@ -43,18 +51,18 @@ class Chunks:
         return len(self.offsets) - 1
 
     def mean(self) -> np.ndarray:
-        """One embedding a clip, ``[n, D]``: the mean over its segments."""
+        """One embedding per clip, ``[n, D]``: the mean over its segments."""
         if len(self) == 0:
             return np.zeros((0, self.values.shape[1]), np.float32)
         sums = np.add.reduceat(self.values, self.offsets[:-1], axis=0, dtype=np.float64)
         return (sums / np.diff(self.offsets)[:, None]).astype(np.float32)
 
     def clip_of_row(self) -> np.ndarray:
-        """``[m]``: to which clip each segment belongs."""
+        """Clip index of each segment, ``[m]``."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def select(self, clips: Sequence[int] | np.ndarray) -> "Chunks":
-        """The segments of some clips, in the given order."""
+        """The segments of the given clips, in the given order."""
         index = np.asarray(clips, dtype=int)
         offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[index])]).astype(int)
         rows = (self.values[self.offsets[i] : self.offsets[i + 1]] for i in index)
@@ -62,10 +70,12 @@ class Chunks:
 
 
 def gathered(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """Rows of embeddings as one float32 array of this shape; above 256 MiB it lies in a file without a name, which the system pages in.
+    """Join rows of embeddings to one float32 array of ``shape``.
+
+    Above 256 MiB, the array is a memory-mapped temporary file.
 
     Raises:
-        UserError: if there is no room for the file in the folder of temporary files.
+        UserError: if the folder of temporary files is full.
     """
     if 4 * shape[0] * shape[1] <= MOST_IN_MEMORY:
         values, start = np.empty(shape, np.float32), 0
@@ -84,7 +94,7 @@ class EmbeddingCache:
     """The shards of one encoder.
 
     Args:
-        folder: where all caches lie.
+        folder: folder of all caches.
         fingerprint: hash of the encoder; see `Subject.fingerprint`.
     """
 
@@ -97,7 +107,7 @@ class EmbeddingCache:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in the shards that were written since, by this run or another."""
+        """Read the indices of new shards, written by this or another run."""
         for index in sorted(self.folder.glob("*.json")):
             if index.name in self._read or not re.fullmatch(r"[0-9a-f]{32}\.json", index.name):
                 continue
@@ -115,33 +125,36 @@ class EmbeddingCache:
                 start += size
 
     def _index(self, index: Path) -> tuple[list[str], list[int], str | None]:
-        """Clips of a shard, their numbers of segments, and the digest of the shard; ValueError for an index that is none of this encoder."""
+        """Clips of a shard, their numbers of segments, and the digest of the shard.
+
+        ValueError if the index is invalid.
+        """
         content = read_json(index)
         if "shard" in content and not has_digest(index):
-            raise ValueError("it is not what was written")
+            raise ValueError("its content was changed")
         if content.get("encoder") != self.fingerprint or content.get("format") != FORMAT:
             raise ValueError("it belongs to another encoder or version")
         clips, sizes, shard = (content.get(name) for name in ("clips", "sizes", "shard"))
         if not (
             isinstance(clips, list) and isinstance(sizes, list) and len(clips) == len(sizes) and all(isinstance(c, str) for c in clips)
         ):
-            raise ValueError("it lists no clips")
+            raise ValueError("it has no list of clips")
         if not all(isinstance(size, int) and size > 0 for size in sizes):
-            raise ValueError("it gives clips no number of segments")
+            raise ValueError("it has no numbers of segments")
         return clips, sizes, shard
 
     def _check(self, shard: Path) -> None:
-        """Compare a shard with its index, once a process; a damaged one is removed."""
+        """Compare a shard with its index, once per process; remove a damaged shard."""
         if shard in self._sound:
             return
         index = shard.with_suffix(".json")
         try:
             _, sizes, digest = self._index(index)
             if digest is not None and digest != digest_of(shard):
-                raise ValueError("its values are not those that were written")
+                raise ValueError("its values were changed")
             values = np.load(shard, mmap_mode="r", allow_pickle=False)
             if values.dtype != np.float32 or values.ndim != 2 or len(values) != sum(sizes):
-                raise ValueError(f"it holds values {values.dtype} {values.shape} for {sum(sizes)} segments")
+                raise ValueError(f"it has values {values.dtype} {values.shape} for {sum(sizes)} segments")
         except (OSError, EOFError, ValueError, AttributeError, TypeError) as error:
             self._remove(index, str(error))
             return
@@ -149,20 +162,20 @@ class EmbeddingCache:
 
     def _remove(self, index: Path, how: str) -> None:
         shard = index.with_suffix(".npy")
-        log.warning("Cached embeddings are damaged and removed; their clips are embedded again: %s (%s)", shard, how.splitlines()[0][:160])
+        log.warning("Removed damaged cached embeddings; their clips are embedded again: %s (%s)", shard, how.splitlines()[0][:160])
         for path in (index, shard):
             path.unlink(missing_ok=True)
         self._rows = {clip: place for clip, place in self._rows.items() if place[0] != shard}
 
     def missing(self, clips: Iterable[str]) -> list[str]:
-        """Which clips, by their content hash, have no embeddings yet, or damaged ones; each once, in order."""
+        """Content hashes of the clips without (valid) embeddings, without duplicates, in order."""
         clips = list(clips)
         for shard in {self._rows[clip][0] for clip in clips if clip in self._rows}:
             self._check(shard)
         return list(dict.fromkeys(clip for clip in clips if clip not in self._rows))
 
     def add(self, clips: Sequence[str], embeddings: Sequence[np.ndarray]) -> None:
-        """Store a shard: the embeddings ``[n_i, D]`` of each clip."""
+        """Store one shard: the embeddings ``[n_i, D]`` of each clip."""
         name = uuid.uuid4().hex
         with atomic_open(shard := self.folder / f"{name}.npy", "wb") as file:
             np.save(file, np.concatenate(embeddings).astype(np.float32, copy=False))
@@ -171,7 +184,7 @@ class EmbeddingCache:
         self.refresh()
 
     def get(self, clips: Sequence[str]) -> Chunks:
-        """The embeddings of clips, all of which must be there, gathered from the shards."""
+        """Load the embeddings of clips from the shards; all clips must be stored."""
         places = [self._rows[clip] for clip in clips]
         offsets = np.cumsum([0, *(stop - start for _, start, stop in places)])
         shards = {shard: np.load(shard, mmap_mode="r") for shard in dict.fromkeys(place[0] for place in places)}
@@ -181,14 +194,16 @@ class EmbeddingCache:
 
 
 class ContentHashes:
-    """Hashes of files by content; remembered by path, size and time of change, so that an unchanged file is read once.
+    """Hashes of file contents.
+
+    They are stored with path, size and modification time, so that unchanged files are read once.
 
     Args:
-        folder: where the memory is kept.
-        verify: read every file, whatever its size and time of change say.
+        folder: folder of the stored hashes (``content.json``).
+        verify: read every file, even if size and modification time are the same.
 
     Raises:
-        UserError: when a file of another program lies there under the name of the memory.
+        UserError: if ``content.json`` was written by another program.
     """
 
     def __init__(self, folder: str | Path, verify: bool = False):
@@ -205,14 +220,14 @@ class ContentHashes:
         except UserError:
             raise
         except (OSError, ValueError) as error:
-            log.warning("%s cannot be used, %s. It is a cache: all audio is read again.", self.file, error)
+            log.warning("The cache %s cannot be used: %s. All audio is read again.", self.file, error)
         self._changed = False
 
     def __call__(self, path: Path) -> str:
-        """The hash of a file, 32 hexadecimal digits.
+        """Hash of a file's content, 32 hexadecimal digits.
 
         Raises:
-            UserError: if it cannot be read.
+            UserError: if the file cannot be read.
         """
         try:
             path = Path(os.fsdecode(system_path(path.resolve())))
@@ -231,7 +246,7 @@ class ContentHashes:
         return digest
 
     def save(self) -> None:
-        """Write the memory down; of two runs at once the last one's stays, which costs time only."""
+        """Write the hashes. If two runs write, the last one wins, which costs time only."""
         if self._changed:
             write_text(self.file, json.dumps(with_digest(self._known)))
             self._changed = False

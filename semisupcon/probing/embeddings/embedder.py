@@ -1,4 +1,4 @@
-"""The embeddings of a task's clips, from the cache or made now; what every frozen probe works from."""
+"""Embeddings of a task's clips, from the cache or newly computed; the input of all probes."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -31,17 +31,18 @@ from semisupcon.probing.embeddings.encoders import Subject, calibrated, check_em
 from semisupcon.random import permutation
 
 log = logging.getLogger(__name__)
-CALIBRATION_CLIPS, CALIBRATION_BATCH = 512, 32  # statistics of a batch depend on its size
+CALIBRATION_CLIPS, CALIBRATION_BATCH = 512, 32  # batch statistics depend on the batch size
 
 SHARD_BYTES = 64 << 20
 
-# [k, segment] segments of one clip, its name and the number of the first, to as many segments: a corruption of test audio.
+# A corruption of test audio: (segments [k, T] of one clip, clip name, number of the first segment)
+# -> segments [k, T].
 Corrupt = Callable[[np.ndarray, str, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The clips of one split: their embeddings, ``targets [n, C]`` and names."""
+    """Clips of one split: embeddings, ``targets [n, C]`` and names."""
 
     chunks: Chunks
     targets: np.ndarray
@@ -53,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Features:
-    """A task as a representation sees it: what every method is given."""
+    """Embeddings of all splits of a task: the input of every method."""
 
     task: LabelledClips
     train: Part
@@ -63,14 +64,15 @@ class Features:
 
 @dataclass(frozen=True)
 class Embedder:
-    """Embeds clips once and keeps them.
+    """Embeds clips once and caches the embeddings.
 
     Args:
         cache_dir: folder of the cache.
-        batch_size: segments a forward pass; None as `semisupcon.embedding.default_batch` has it.
-        device: where encoders run.
-        on_error: "fail" stops at the first file that cannot be read; "skip" leaves such files out and says how many.
-        verify: read all audio to tell whether it has changed, whatever size and time of change say.
+        batch_size: segments per forward pass; None for `semisupcon.embedding.default_batch`.
+        device: device of the encoders.
+        on_error: "fail" raises an error for unreadable files; "skip" leaves them out and logs their
+            number.
+        verify: detect changed audio by its content instead of size and modification time.
     """
 
     cache_dir: Path
@@ -80,7 +82,7 @@ class Embedder:
     verify: bool = False
 
     def features(self, subject: Subject, task: LabelledClips) -> Features:
-        """All splits of a task."""
+        """Embeddings of all splits of a task."""
         task, chunks = self.embed(subject, task)
         parts = {}
         for split in ("train", "val", "test"):
@@ -89,7 +91,9 @@ class Embedder:
         return Features(task, **parts)
 
     def digests(self, task: LabelledClips) -> list[str]:
-        """What each clip is known by: the hash of its file's content; of a file to be skipped that is not there, its path."""
+        """Cache key of each clip: the hash of the file's content; with "skip", the path for missing
+        files.
+        """
         hashes = ContentHashes(self.cache_dir, self.verify)
 
         def digest(file: Path) -> str:
@@ -101,10 +105,11 @@ class Embedder:
         return digests
 
     def embed(self, subject: Subject, task: LabelledClips) -> tuple[LabelledClips, Chunks]:
-        """The task's clips, those that could be read, and their embeddings.
+        """The readable clips of a task and their embeddings.
 
         Raises:
-            UserError: for files that cannot be read (unless skipped), all of them at once, or a file whose embedding is not finite, by name.
+            UserError: for unreadable files (all of them in one message, unless skipped), or for a
+                file whose embedding is not finite.
         """
         digests = self.digests(task)
         cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
@@ -130,9 +135,7 @@ class Embedder:
             raise UserError(_why_broken(task, broken))
         if silent:
             names = "; ".join(f"{file} ({why})" for file, why in list(silent.items())[:5])
-            log.warning(
-                "%s: %d of %d clips hold nothing to be heard, and count as they are: %s", task.name, len(silent), len(digests), names
-            )
+            log.warning("%s: %d of %d clips are silent and are used unchanged: %s", task.name, len(silent), len(digests), names)
         if broken:
             names = ", ".join(str(p) for p in list(broken)[:5])
             log.warning("%s: %d of %d clips could not be read and are left out: %s", task.name, len(broken), len(digests), names)
@@ -143,10 +146,10 @@ class Embedder:
         return task, chunks
 
     def corrupted(self, subject: Subject, task: LabelledClips, corrupt: Corrupt) -> Chunks:
-        """Embeddings of the clips after ``corrupt``, made now and not kept."""
+        """Embeddings of the clips after ``corrupt``; they are not cached."""
 
         def corrupted(pieces: Iterator[Piece]) -> Iterator[Piece]:
-            # Only reading goes ahead in threads: operators may hold state while they work.
+            # Only reading runs in threads ahead: operators may have state.
             first = 0
             for piece in pieces:
                 if piece.error is not None:
@@ -164,7 +167,9 @@ class Embedder:
         return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
 
     def calibrate(self, subject: Subject, task: LabelledClips, seed: int) -> Subject:
-        """The subject with batch-norm statistics of the task's training clips (at most 512, one segment a clip)."""
+        """The subject with batch-norm statistics of the task's training clips (at most 512, one
+        segment per clip).
+        """
         train = task.rows("train")
         train = train[permutation(len(train), "calibration", seed).numpy()][:CALIBRATION_CLIPS]
         segments = read_ahead(lambda i: first_segment(task.files[i], subject.encoder), train)
@@ -181,7 +186,7 @@ class Embedder:
     def _embed(
         self, subject: Subject, files: Sequence[Path], broken: dict[Path, str], silent: dict[Path, str]
     ) -> Iterator[np.ndarray | None]:
-        """Embeddings file after file; None for one that is broken."""
+        """Yield the embeddings of each file; None for an unreadable file."""
 
         def load(file: Path) -> Iterator[np.ndarray]:
             return load_pieces(0, file, subject.encoder, silent=lambda why: silent.update({file: why}))
@@ -203,7 +208,9 @@ class Embedder:
 
 
 def clip_segments(file: Path, subject: Subject) -> np.ndarray:
-    """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was trained on."""
+    """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was
+    trained on.
+    """
     return load_segments(0, file, subject.encoder)
 
 
@@ -213,10 +220,10 @@ def _why_broken(task: LabelledClips, broken: dict[Path, str]) -> str:
     first = "; ".join(f"{path} ({reason.splitlines()[0].rstrip('.')})" for path, reason in reasons[:3])
     return (
         f"{len(reasons)} of {len(task)} files of task '{task.name}' cannot be read: {first}{', ...' * (len(reasons) > 3)}\nIn: {task.root}\n"
-        "A probe counts every clip: mend or remove them, or leave such files out with --on_error skip."
+        "A probe uses every clip: repair or remove these files, or skip them with --on_error skip."
     )
 
 
 def with_test(features: Features, chunks: Chunks) -> Features:
-    """The same training data with other embeddings of the test clips (corrupted ones)."""
+    """The same training data with other embeddings of the test clips (corrupted test audio)."""
     return replace(features, test=replace(features.test, chunks=chunks))

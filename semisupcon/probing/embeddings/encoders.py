@@ -1,7 +1,9 @@
-"""Who is probed: the encoder of a checkpoint, an untrained one of the same shape, or any module by class path; and one of its representations.
+"""The probed encoders: from a checkpoint, untrained with the same architecture, or any module by
+class path.
 
-The untrained encoder is what training has to beat. A fresh network's batch norm divides by 1, which says more about initialisation than about the
-architecture, so its running statistics are taken from the training clips of each task (no label is seen); tables name it ``random``.
+The untrained encoder (``random`` in tables) is the baseline. The batch norm of a new network
+divides by 1, so its results would depend on the initialisation more than on the architecture.
+Therefore its running statistics are measured on the training clips of each task, without labels.
 """
 
 import copy
@@ -36,17 +38,19 @@ CACHE_VERSION = 1
 
 @dataclass(frozen=True)
 class Subject:
-    """A frozen representation.
+    """A frozen encoder with one of its representations.
 
     Attributes:
-        name: how tables call it.
-        encoder: frozen.
-        source: "pretrained", "random" (untrained, of a checkpoint's shape), or "as constructed" (by class path).
-        representation: "embedding" (all of it), one of the encoder's tasks, or a head of its criterion ("projection").
-        head: the criterion's head, where one is asked for.
-        task: which of the encoder's tasks that head reads; None for the whole embedding.
-        seed: of the initialisation, for random ones.
-        make: how to make the encoder anew, where its written form does not say it.
+        name: name in tables.
+        encoder: frozen encoder.
+        source: "pretrained", "random" (untrained, architecture of a checkpoint), or "as
+            constructed" (by class path).
+        representation: "embedding" (the whole embedding), one of the encoder's tasks, or a head of
+            its criterion ("projection").
+        head: the criterion's head, if it is the representation.
+        task: task of the encoder that is the input of the head; None for the whole embedding.
+        seed: seed of the initialisation of random encoders.
+        make: builds a new encoder, if its spec is not enough.
     """
 
     name: str
@@ -59,19 +63,19 @@ class Subject:
     make: Callable[[], Encoder] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The representation ``[N, D]`` of waveforms ``[N, 1, T]``."""
+        """Compute the representation ``[N, D]`` of waveforms ``[N, 1, T]``."""
         task = self.representation if self.representation in self.encoder.tasks else self.task
         embedding = self.encoder(x, task=task)
         return embedding if self.head is None else self.head(embedding)
 
     def to(self, device: str) -> "Subject":
-        """Move its modules."""
+        """Move its modules to a device."""
         for module in filter(None, (self.encoder, self.head)):
             module.to(device)
         return self
 
     def fingerprint(self) -> str:
-        """A hash of everything that its output depends on: written form, weights, buffers, representation."""
+        """Hash of everything that the output depends on: spec, weights, buffers, representation."""
         digest = hashlib.sha256(json.dumps([CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True).encode())
         for module in filter(None, (self.encoder, self.head)):
             add_weights(digest, module)
@@ -79,17 +83,18 @@ class Subject:
 
 
 def load_subject(text: str, representation: str = "embedding", trust: Sequence[str] = ()) -> Subject:
-    """A pretrained encoder, frozen.
+    """Load a pretrained encoder and freeze it.
 
     Args:
-        text: a checkpoint, run folder or exported folder; the class path of an encoder, as it comes out of its constructor; a YAML file that
-            describes any module (`semisupcon.probing.embeddings.any_module`); or ``name=`` any of these.
-        representation: which of its representations.
-        trust: modules outside this package that the file may name.
+        text: a checkpoint, run folder or exported folder; the class path of an encoder, used as
+            constructed; a YAML file that describes any module
+            (`semisupcon.probing.embeddings.any_module`); or ``name=`` and any of these.
+        representation: name of the representation.
+        trust: modules outside this package whose classes the file may name.
 
     Raises:
-        CheckpointError: if it is missing, damaged, or no model of ours.
-        ConfigError: for a representation that it does not have, naming those it has.
+        CheckpointError: if the file is missing, damaged, or not a model of semisupcon.
+        ConfigError: for an unknown representation, with a list of the known ones.
     """
     name, what = named(text)
     if Path(what).suffix in (".yaml", ".yml"):
@@ -97,7 +102,7 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
         name = name if name != what else Path(what).stem
         return Subject(name, freeze(encoder), "pretrained", _checked(encoder, representation, ()), make=make)
     if not Path(what).exists() and (found := find_class(what)) is not None:
-        with seeded(0):  # The same class is the same encoder in every session.
+        with seeded(0):  # Gives the same weights in every session.
             encoder = as_encoder(found)
         return Subject(name, freeze(encoder), "as constructed", _checked(encoder, representation, ()), make=lambda: as_encoder(found))
     name = name if name != what else _short_name(Path(what))
@@ -112,17 +117,18 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
 
 
 def random_twin(subject: Subject, seed: int) -> Subject:
-    """An untrained encoder of the same written form, initialised from ``seed``; its batch norm is still to be calibrated.
+    """An untrained encoder with the same spec, initialised from ``seed``; its batch norm is not
+    calibrated yet.
 
     Raises:
-        ConfigError: when the representation is a trained head, which an untrained encoder has none of.
+        ConfigError: if the representation is a head: untrained encoders have none.
     """
     if subject.head is not None:
         raise ConfigError(f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the embedding.")
     with seeded(seed):
         encoder = subject.make() if subject.make else remake(subject.encoder)
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
-        # The statistics by which inputs are normalised are a property of the data, not of training.
+        # Input statistics are a property of the data, not of training.
         if isinstance(trained, Normalization):
             fresh.load_state_dict(trained.state_dict())
     return Subject(RANDOM, freeze(encoder), "random", subject.representation, seed=seed)
@@ -130,14 +136,16 @@ def random_twin(subject: Subject, seed: int) -> Subject:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw weights from a seed; the generator outside goes on as if nothing had happened."""
+    """Seed torch's generator in the block and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
-    """A copy whose batch-norm statistics are the averages over ``batches`` of waveforms ``[N, 1, T]``; everything else stays in eval mode."""
+    """A copy with batch-norm statistics averaged over ``batches`` of waveforms ``[N, 1, T]``; other
+    layers stay in eval mode.
+    """
     encoder = copy.deepcopy(subject.encoder)
     if not tracking(encoder):
         return subject
@@ -148,12 +156,14 @@ def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
 
 
 def same_shape(a: Subject, b: Subject) -> bool:
-    """Whether two encoders are written down alike."""
+    """Whether two encoders have the same spec."""
     return written_form(a.encoder) == written_form(b.encoder)
 
 
 def written_form(encoder: Encoder) -> Any:
-    """What an encoder is, but for its weights: its spec, or its parts and settings in words where it has none."""
+    """The spec of an encoder, without weights; if it has none, its repr, sample rate and segment
+    length.
+    """
     try:
         return with_modules(spec_of(encoder))
     except TypeError:
@@ -161,14 +171,14 @@ def written_form(encoder: Encoder) -> Any:
 
 
 def check_embeddings(values: np.ndarray, what: str) -> None:
-    """Refuse embeddings that are not numbers.
+    """Check that embeddings are finite.
 
     Raises:
-        UserError: naming the clip or checkpoint.
+        UserError: with the name of the clip or checkpoint.
     """
     if not all(np.isfinite(values[i : i + 4096]).all() for i in range(0, len(values), 4096)):
         raise UserError(
-            f"The embedding of {what} holds NaN or infinite values.\nEither the audio does, or the encoder diverged in training."
+            f"The embedding of {what} holds NaN or infinite values.\nEither the audio holds such values, or the encoder diverged in training."
         )
 
 
@@ -182,5 +192,7 @@ def _checked(encoder: Encoder, representation: str, heads: Iterable[str]) -> str
 
 
 def _short_name(path: Path) -> str:
-    """A run is called by its folder's name, not by "best.ckpt"."""
+    """The name of a checkpoint: the run folder for "best.ckpt" and "last.ckpt", else the file name
+    without extension.
+    """
     return path.parent.name if path.suffix == ".ckpt" and path.stem in ("best", "last") and path.parent.name else path.stem

@@ -1,4 +1,4 @@
-"""What a probe is asked: the labelled clips of a data set with their splits, ready to be embedded."""
+"""Tasks: labelled clips of a data set with splits and main metric, ready to be embedded."""
 
 import inspect
 import math
@@ -24,7 +24,7 @@ NAMED = re.compile(r"(?P<name>[^/=]+)=(?P<what>.+)")
 
 
 def named(text: str) -> tuple[str, str]:
-    """``name=what`` taken apart; without a name it is its own."""
+    """Split ``name=what`` into both parts; without a name, the text is both."""
     match = NAMED.fullmatch(text)
     return (match["name"], match["what"]) if match else (text, text)
 
@@ -32,14 +32,15 @@ def named(text: str) -> tuple[str, str]:
 def load_task(
     text: str, root: str | Path | None, options: Mapping[str, Any] | None = None, seed: int = 0, need: Sequence[str] = ("train", "test")
 ) -> LabelledClips:
-    """Read the labelled clips of a task and see to it that they can be probed.
+    """Load the labelled clips of a task and check that they can be probed.
 
     Args:
-        text: the name or import path of a data set, or ``name=task`` to call it otherwise in tables.
-        root: its folder; None for the synthetic tasks, which render themselves.
-        options: the data set's own; ``fold``, 1, 2, ..., for one round of a data set with folds.
-        seed: of the validation split, where the data set has none (a tenth of the training clips, stratified, groups kept apart).
-        need: splits that must hold labelled clips.
+        text: name or import path of a data set, or ``name=task`` to rename it in tables.
+        root: folder of the data set; None for synthetic tasks.
+        options: options of the data set. ``fold`` (1, 2, ...) selects one fold.
+        seed: seed of the validation split, if the data set has none: a tenth of the training clips,
+            stratified, without splitting groups.
+        need: splits that must have labelled clips.
 
     Raises:
         ConfigError: for an unknown task, option or metric, or a split without labelled clips.
@@ -48,7 +49,7 @@ def load_task(
     (name, what), options = named(text), dict(options or {})
     find_task(what)
     if root is None and not is_synthetic(what):
-        raise ConfigError(f"Task '{name}' needs its folder: give --data_root DIR (holding {what}/), or --data_dirs.{name} DIR.")
+        raise ConfigError(f"Task '{name}' needs its folder: give --data_root DIR (with subfolder {what}/), or --data_dirs.{name} DIR.")
     clips = load_annotations(what, root, **options)
     if clips.kind is None:
         raise ConfigError(f"Task '{name}' has no classes, so there is nothing to probe.")
@@ -56,14 +57,14 @@ def load_task(
     clips = replace(clips.select(clips.labelled), metric=metric, name=name, fold=options.get("fold", 0))
     clips = clips.assign(split=_with_validation(clips, seed))
     if absent := [split for split in need if not len(clips.rows(split))]:
-        raise ConfigError(
-            f"Task '{name}' has no labelled clips in: {', '.join(absent)}.\nA probe needs clips to train on and clips to be tested on."
-        )
+        raise ConfigError(f"Task '{name}' has no labelled clips in: {', '.join(absent)}.\nA probe needs training and test clips.")
     return clips
 
 
 def fold_count(text: str, options: dict) -> int:
-    """Over how many folds a data set is cross-validated, unless the user chose one: the ``folds`` asked for, or its module's ``FOLDS``; else 0."""
+    """Number of cross-validation folds: option ``folds``, else the module's ``FOLDS``; 0 without
+    folds or if ``fold`` is given.
+    """
     function = find_task(named(text)[1])
     parameters = inspect.signature(function).parameters
     if "fold" not in parameters or "fold" in options:
@@ -74,7 +75,9 @@ def fold_count(text: str, options: dict) -> int:
 
 
 def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> LabelledClips:
-    """The task with a share of its training clips, at least one of every class; nested (5 % lies inside 25 %), validation and test whole.
+    """The task with a share of its training clips, at least one per class.
+
+    Shares are nested; other splits are unchanged.
 
     Raises:
         ConfigError: for a share outside (0, 1].
@@ -83,7 +86,7 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
         raise ConfigError(f"The share of training clips (--train_share) must lie in (0, 1], got {fraction}.")
     train = task.rows("train")
     order = train[permutation(len(train), "training share", seed).numpy()]
-    # Less a billionth: 0.55 of 100 is 55.000000000000007 in floating point.
+    # The tolerance is for rounding: 0.55 * 100 is 55.000000000000007 in floating point.
     keep = set(order[: max(1, math.ceil(fraction * len(train) - 1e-9))].tolist())
     if task.kind in ("multiclass", "multilabel"):
         keep |= {int(rows[0]) for c in range(len(task.classes)) if len(rows := order[task.targets[order, c] > 0.5])}
@@ -91,7 +94,10 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
 
 
 def shuffled_labels(task: LabelledClips, seed: int) -> LabelledClips:
-    """The control that must give chance: the training and validation labels dealt out anew among their clips; test labels stay."""
+    """Shuffle the labels within the training and validation clips; test labels stay.
+
+    Results must be at chance level.
+    """
     targets = task.targets.copy()
     for split in ("train", "val"):
         rows = task.rows(split)
@@ -112,7 +118,7 @@ def _with_validation(clips: LabelledClips, seed: int) -> np.ndarray:
     else:
         split[train] = stratified_split([names[i] for i in train], _strata(clips, train), shares, seed)
     if not (split == "val").any():
-        # Every class too small for a share of its own: a tenth of all, whatever the class.
+        # If every class is too small for a share, take a tenth of all clips.
         by_hash = sorted(train, key=lambda i: stable_hash(f"{seed}/{names[i]}"))
         split[by_hash[: max(1, int(VALIDATION * len(train)))]] = "val"
     return split

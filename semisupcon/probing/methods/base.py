@@ -1,4 +1,4 @@
-"""The base class of probe methods, what a method is given, and what it returns."""
+"""The base class of probe methods, with their input and output types."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """How heads are trained.
+    """Settings for the training of heads.
 
     Attributes:
-        lr: Adam's learning rate; None is 0.01 for the linear head, which is convex, and 0.001 for the MLP and for fine-tuning.
-        weight_decay: Adam's, as in SemiSupCon and CLMR.
-        batch_size: tracks a step (segments, unless embeddings are averaged first).
-        max_epochs: at most.
-        patience: epochs without a better validation loss before it stops; the best epoch's head is kept.
+        lr: Adam's learning rate; None for 0.01 (linear head, which is convex) or 0.001 (MLP).
+        weight_decay: Adam's weight decay, as in SemiSupCon and CLMR.
+        batch_size: clips per step (segments, unless embeddings are averaged first).
+        max_epochs: maximum number of epochs.
+        patience: epochs without a better validation loss before training stops; the best epoch's
+            head is kept.
         hidden: width of the MLP probe's hidden layer.
     """
 
@@ -38,22 +39,25 @@ class Training:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How an encoder is fine-tuned.
+    """Settings of fine-tuning.
 
     Attributes:
         lr: Adam's learning rate of the head.
-        encoder_rate: of the encoder's last block, as a share of the head's.
-        decay: of the rate from each block to the one before it.
-        weight_decay: Adam's.
-        batch_size: clips a step.
-        max_epochs: at most.
-        patience: epochs without a better validation loss before it stops; the best epoch's weights are kept.
-        init_from: weights that the encoder starts from instead of its own, as for ``pretrain --model.init_from``: a run, checkpoint or export,
-            ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or ``timm``. Untrained encoders keep their own.
-        init_parts: submodules that take them; None is ``[encoder]``.
-        init_strict: whether all their tensors must be found in their shapes; false takes what fits.
-        freeze: submodules that are not trained and stay in evaluation mode, such as ``encoder.trunk.0``.
-        head_epochs: epochs at the beginning in which only the head is trained.
+        encoder_rate: learning rate of the encoder's last block, as a factor of ``lr``.
+        decay: factor of the learning rate from each block to the previous one.
+        weight_decay: Adam's weight decay.
+        batch_size: clips per step.
+        max_epochs: maximum number of epochs.
+        patience: epochs without a better validation loss before training stops; the best epoch's
+            weights are kept.
+        init_from: initial weights of the encoder, as for ``pretrain --model.init_from``: a run,
+            checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or
+            ``timm``. None, and untrained encoders: their own weights.
+        init_parts: submodules that get these weights; None for ``[encoder]``.
+        init_strict: whether all tensors must be found with the same shapes; false loads those that
+            match.
+        freeze: submodules that are not trained and stay in eval mode, such as ``encoder.trunk.0``.
+        head_epochs: number of first epochs in which only the head is trained.
     """
 
     lr: float = 1e-3
@@ -63,7 +67,7 @@ class FineTuning:
     batch_size: int = 32
     max_epochs: int = 50
     patience: int = 10
-    # Left out of the written form, which identifies results of earlier versions.
+    # Not in the repr, which identifies results of earlier versions.
     init_from: str | None = field(default=None, repr=False)
     init_parts: list[str] | None = field(default=None, repr=False)
     init_strict: bool = field(default=True, repr=False)
@@ -73,20 +77,22 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Settings:
-    """How tracks are judged, whatever the method.
+    """Settings of all methods.
 
     Attributes:
-        aggregation: what is averaged over the segments of a track, one of `AGGREGATIONS`: their embeddings (heads then also train on
-            averages), or the logits, probabilities or votes of a head trained on segments.
-        training: of heads.
-        distance: of kNN and prototypes, "cosine" or "euclidean".
-        neighbours: numbers of neighbours among which cross-validation chooses.
-        shares: of the training clips, from which prototypes are made.
-        way: classes of a few-shot episode.
-        shot: clips of each class that it learns from.
-        queries: clips of each class that it is tested on.
-        episodes: few-shot episodes.
-        standardise: few-shot embeddings, by mean and standard deviation of the training clips; false takes them as they are, as MT-SLVR does.
+        aggregation: average over the segments of a clip, one of `AGGREGATIONS`: of embeddings
+            (heads then also train on averages), or of the logits, probabilities or votes of a head
+            trained on segments.
+        training: settings for the training of heads.
+        distance: distance of kNN and prototypes, "cosine" or "euclidean".
+        neighbours: candidates for the k of kNN; cross-validation selects one.
+        shares: shares of the training clips for prototypes.
+        way: classes per few-shot episode.
+        shot: training clips per class in an episode.
+        queries: test clips per class in an episode.
+        episodes: number of few-shot episodes.
+        standardise: whether to standardise few-shot embeddings with mean and standard deviation of
+            the training clips; false as in MT-SLVR.
     """
 
     aggregation: str = "embedding"
@@ -101,32 +107,34 @@ class Settings:
     standardise: bool = True
 
     def check(self, kind: str) -> None:
-        """Refuse what cannot be done for a kind of label."""
+        """Check that the settings are valid for a label kind."""
         if self.aggregation not in AGGREGATIONS:
-            raise ConfigError(f"No aggregation '{self.aggregation}'; there are: {', '.join(AGGREGATIONS)}.")
+            raise ConfigError(f"Unknown aggregation '{self.aggregation}'. Known aggregations: {', '.join(AGGREGATIONS)}.")
         if self.aggregation in ("probability", "vote") and kind == "regression":
             raise ConfigError(
-                f"A regression has no {self.aggregation} to average; use --aggregation embedding, or logit for its predicted values."
+                f"A regression has no {self.aggregation} to average; give --aggregation embedding, or logit to average predicted values."
             )
         if self.distance not in ("cosine", "euclidean"):
-            raise ConfigError(f"The distance is cosine or euclidean, got '{self.distance}'.")
+            raise ConfigError(f"--distance takes cosine or euclidean, got '{self.distance}'.")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method found.
+    """One result of a method.
 
     Attributes:
-        scores: ``[n_test, C]`` of the test tracks; None for methods that give numbers only.
-        label: what tables call it, where the method's name does not say it all.
-        detail: what was chosen on the way (``k=5``).
-        head: the trained head, where there is one.
-        encoder: the encoder, where it was trained too.
-        curve: per epoch the training and validation loss.
-        intervals: ready numbers, name to (value, low, high), of methods without scores.
-        share: of the training clips that was used.
-        n_test: how many were tested, where it is not the number of test tracks.
-        chance: chance level of the first of ``intervals``; None is that of the task, where this is the task's main metric.
+        scores: scores of the test clips ``[n_test, C]``; None for methods that return
+            ``intervals``.
+        label: name in tables, if it is not the method's name.
+        detail: values chosen by the method (``k=5``).
+        head: the trained head, if any.
+        encoder: the fine-tuned encoder, if any.
+        curve: for each epoch, training and validation loss.
+        intervals: metric name -> (value, low, high), for methods without scores.
+        share: share of the training clips that was used.
+        n_test: number of tests, if it is not the number of test clips.
+        chance: chance level of the first of ``intervals``; None for the chance level of the task,
+            if this is its main metric.
     """
 
     scores: np.ndarray | None = None
@@ -143,14 +151,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Case:
-    """One encoder at one task with one seed.
+    """One encoder on one task with one seed.
 
     Attributes:
         subject: the frozen encoder.
-        features: its embeddings of the training, validation and test clips, with their targets, and the task.
-        embedder: embeds other audio with it.
-        settings, fine_tuning: of the command line.
-        seed: of whatever the method draws.
+        features: its embeddings of the training, validation and test clips, with targets, and the
+            task.
+        embedder: embeds further audio.
+        settings, fine_tuning: settings from the command line.
+        seed: seed of all random draws of the method.
         trust: modules outside this package whose classes a file may name.
     """
 
@@ -164,14 +173,18 @@ class Case:
 
 
 class Method:
-    """Base of all probe methods. A subclass gives a ``name`` and writes ``run``; it is made without arguments.
+    """Base class of probe methods.
+
+    A subclass defines ``name`` and ``run``; its constructor takes no arguments.
 
     Attributes:
-        name: on the command line and in tables.
-        depends: fields of `Settings` that the answer depends on. A result is computed anew when one of them changes.
-        kinds: kinds of label that the method answers.
-        one_seed: whether further seeds say nothing new of a given encoder.
-        rerun: whether the robustness study runs the method again on corrupted test clips. Trained heads need no second run.
+        name: name on the command line and in tables.
+        depends: fields of `Settings` that results depend on. If one of them changes, the result is
+            computed again.
+        kinds: supported label kinds.
+        one_seed: whether one seed is enough for a given encoder.
+        rerun: whether the robustness study runs the method again on corrupted test clips. Not
+            needed for methods with a head.
     """
 
     name: str = ""
@@ -184,13 +197,15 @@ class Method:
         """Probe one encoder.
 
         Returns:
-            Usually one outcome; several where the method gives several results, each with its own ``label`` or ``share``.
+            One outcome per result; several outcomes must differ in ``label`` or ``share``.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no run(case)")
 
     def check(self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()) -> None:
-        """Refuse an encoder that the method cannot probe with these options; called before anything is embedded."""
+        """Raise an error if the method cannot probe an encoder with these options; called before
+        anything is embedded.
+        """
 
     def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
-        """The values that identify a result of this method beside clips, encoder and seed."""
+        """Values that identify a result of this method, in addition to clips, encoder and seed."""
         return [getattr(settings, name) for name in self.depends]

@@ -1,4 +1,4 @@
-"""Probe methods by name or import path; the module of a method is imported when the method is asked for."""
+"""Probe methods by name or import path. The module of a method is imported only when it is used."""
 
 import importlib
 from dataclasses import fields
@@ -21,7 +21,10 @@ METHODS: dict[str, str] = {
 
 
 class FineTune(Method):
-    """Encoder and linear head trained together. The class stands here, since the module of `finetune` brings in Lightning."""
+    """Train encoder and linear head together.
+
+    Defined here because the module `finetune` imports Lightning.
+    """
 
     name = "finetune"
 
@@ -45,17 +48,18 @@ class FineTune(Method):
 
 
 def find_method(text: str | Method) -> Method:
-    """A method by its name, or by the import path of a `Method` class or object (``my.module.MyMethod``).
+    """A method by name, or by import path of a `Method` class or object (``my.module.MyMethod``).
 
     Raises:
-        ConfigError: for an unknown name, with the nearest known one, or a path that leads to no probe method.
+        ConfigError: for an unknown name (with the most similar one), or a path that is not a probe
+            method.
     """
     if isinstance(text, Method):
         return text
     path = METHODS.get(text, text)
     module, _, name = path.rpartition(".")
     if not module or not path.replace(".", "").isidentifier():
-        raise ConfigError(f"No method '{text}'.{nearest(text, METHODS)} There are: {', '.join(METHODS)}, or the import path of your own.")
+        raise ConfigError(f"Unknown method '{text}'.{nearest(text, METHODS)} Give one of {', '.join(METHODS)}, or an import path.")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
@@ -63,17 +67,17 @@ def find_method(text: str | Method) -> Method:
     if isinstance(found, type) and issubclass(found, Method):
         found = found()
     if not isinstance(found, Method) or not found.name:
-        raise ConfigError(f"'{text}' is no probe method: give a subclass of {Method.__module__}.Method that has a name and run(case).")
+        raise ConfigError(f"'{text}' is not a probe method: give a subclass of {Method.__module__}.Method with a name and run(case).")
     known = [field.name for field in fields(Settings)]
     for setting in found.depends:
         if setting not in known:
             raise ConfigError(
-                f"Method '{text}' depends on '{setting}', which is no setting.{nearest(setting, known)} There are: {', '.join(known)}."
+                f"Method '{text}' depends on '{setting}', which is not a setting.{nearest(setting, known)} Settings: {', '.join(known)}."
             )
     return found
 
 
 def key_of(method: Method) -> str:
-    """What identifies a method in results: the name of one of `METHODS`, class and name of any other."""
+    """Identifier of a method in results: the name for `METHODS`, else class path and name."""
     path = f"{type(method).__module__}.{type(method).__qualname__}"
     return method.name if METHODS.get(method.name) == path else f"{path} {method.name}"

@@ -1,9 +1,10 @@
-"""Few-shot episodes: n classes, k clips of each to learn from, some others to recognise (MT-SLVR, section 8 of its evaluation).
+"""Few-shot episodes: n classes, k training clips and some test clips per class, as in MT-SLVR.
 
-All episodes of a block are drawn, fitted and scored at once. Both classifiers see embeddings only through inner products, so that an episode costs a
-few numbers: nearest class centroid (Snell et al. 2017), and the logistic regression that MT-SLVR uses, which is scikit-learn's ``SGDClassifier`` with
-log loss, one class against the rest, no penalty, an adaptive rate of 0.1 and at most 20 passes; its weights are sums of support clips, which is what
-is stored here. Intervals: 1.96 standard errors over episodes.
+All episodes of a block are drawn, fitted and scored at once. Both classifiers use inner products of
+embeddings only, so an episode needs few numbers. The classifiers are the nearest class centroid
+(Snell et al. 2017) and MT-SLVR's logistic regression: scikit-learn's ``SGDClassifier`` with log
+loss, one-against-rest, no penalty, adaptive rate 0.1 and at most 20 passes. Its weights are sums of
+support clips; their coefficients are stored here. Intervals: 1.96 standard errors over episodes.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ _BLOCK = 2000
 
 
 class FewShot(Method):
-    """Few-shot episodes. One seed draws thousands of them."""
+    """Few-shot episodes. One seed is enough, as it draws thousands of episodes."""
 
     name = "few_shot"
     depends = ("way", "shot", "queries", "episodes", "standardise")
@@ -31,21 +32,23 @@ class FewShot(Method):
 
 
 def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
-    """Mean accuracy of both classifiers over episodes among the test clips (mean embeddings).
+    """Mean accuracy of both classifiers over episodes of the test clips (mean embeddings).
 
     Args:
-        features: episodes are drawn from the test clips, whose classes all are test classes.
+        features: embeddings of all splits; episodes are drawn from the test clips and all their
+            classes.
         settings: ``way``, ``shot``, ``queries``, ``episodes``, ``standardise``.
-        seed: of the episodes; equal seeds give equal episodes to every encoder.
+        seed: seed of the episodes; the same seed gives the same episodes for every encoder.
 
     Raises:
-        ConfigError: for a task that is not multiclass, or one that has too few classes with enough clips.
+        ConfigError: if the task is not multiclass, or too few classes have enough clips.
     """
     if features.task.kind != "multiclass":
-        raise ConfigError(f"Task '{features.task.name}' is {features.task.kind}: few-shot episodes need one class a clip.")
+        raise ConfigError(f"Task '{features.task.name}' is {features.task.kind}: few-shot episodes need one class per clip.")
     embeddings, labels = features.test.chunks.mean(), features.test.targets.argmax(axis=1)
     if settings.standardise:
-        # Gradient descent of a given rate and length is not blind to scale: without this, encoders would be compared by the size of their output.
+        # Gradient descent with a fixed rate and number of steps depends on the scale of the
+        # embeddings.
         train = features.train.chunks.mean()
         scale = train.std(axis=0)
         embeddings = (embeddings - train.mean(axis=0)) / np.where(scale > 1e-6 * scale.max(), scale, np.inf)
@@ -56,7 +59,7 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
             intervals={"accuracy": over_episodes(a)},
             label=f"{name}, {what}",
             n_test=len(a),
-            detail=f"{settings.queries} queries a class",
+            detail=f"{settings.queries} queries per class",
             chance=1 / settings.way,
         )
         for what, a in accuracies.items()
@@ -64,7 +67,7 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
 
 
 def over_episodes(accuracy: np.ndarray) -> tuple[float, float, float]:
-    """Mean, and 1.96 standard errors below and above it."""
+    """Mean, and bounds 1.96 standard errors below and above it."""
     mean, error = accuracy.mean(), accuracy.std(ddof=1) / np.sqrt(len(accuracy)) if len(accuracy) > 1 else np.nan
     return float(mean), float(mean - 1.96 * error), float(mean + 1.96 * error)
 
@@ -74,7 +77,7 @@ def run_episodes(embeddings: np.ndarray, labels: np.ndarray, settings: Settings,
 
     Args:
         embeddings: ``[n, D]``.
-        labels: ``[n]`` class of each.
+        labels: class of each row, ``[n]``.
         settings, seed: see `few_shot`.
     """
     way, shot = settings.way, settings.shot
@@ -92,10 +95,11 @@ def run_episodes(embeddings: np.ndarray, labels: np.ndarray, settings: Settings,
 
 
 def episodes(labels: np.ndarray, settings: Settings, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Blocks ``[E, way, shot + queries]`` of clips: classes without replacement, within each class clips without replacement.
+    """Yield blocks ``[E, way, shot + queries]`` of clip indices: classes, and clips within each
+    class, without replacement.
 
     Raises:
-        ConfigError: when fewer than ``way`` classes have ``shot + queries`` clips.
+        ConfigError: if fewer than ``way`` classes have ``shot + queries`` clips.
     """
     each = settings.shot + settings.queries
     order = np.argsort(labels, kind="stable")
@@ -103,7 +107,7 @@ def episodes(labels: np.ndarray, settings: Settings, generator: np.random.Genera
     usable = np.flatnonzero(sizes >= each)
     if len(usable) < settings.way:
         raise ConfigError(
-            f"Only {len(usable)} of {len(names)} classes have the {each} test clips that a {settings.shot}-shot episode takes; "
+            f"Only {len(usable)} of {len(names)} classes have the {each} test clips that a {settings.shot}-shot episode needs; "
             f"{settings.way} are needed.\nLower --way, --shot or --queries."
         )
     for start in range(0, settings.episodes, _BLOCK):
@@ -114,9 +118,11 @@ def episodes(labels: np.ndarray, settings: Settings, generator: np.random.Genera
 
 
 def without_replacement(sizes: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """``[..., count]`` different integers below each of ``sizes [...]``, in random order: the first steps of a Fisher-Yates shuffle.
+    """Draw ``count`` different integers below each of ``sizes [...]``, in random order: ``[...,
+    count]``.
 
-    The shuffled list is never made: an element differs from its position only where an earlier step moved one there.
+    These are the first steps of a Fisher-Yates shuffle, without storing the list: an element
+    differs from its position only if an earlier step moved it there.
     """
     drawn = np.empty((*sizes.shape, count), dtype=np.int64)
     moved_to, moved = np.empty_like(drawn), np.empty_like(drawn)
@@ -136,11 +142,13 @@ def without_replacement(sizes: np.ndarray, count: int, generator: np.random.Gene
 
 
 def nearest_centroid(inner: np.ndarray, outer: np.ndarray, way: int) -> np.ndarray:
-    """Minus the squared distance ``[E, Q, way]`` to class centroids, but for the query's own norm.
+    """Minus the squared distance ``[E, Q, way]`` to class centroids, without the squared norm of
+    the query.
 
     Args:
-        inner: ``[E, S, S]`` inner products of support clips, class by class, as many of each.
-        outer: ``[E, Q, S]`` of queries with support clips.
+        inner: inner products of support clips ``[E, S, S]``, grouped by class, equally many per
+            class.
+        outer: inner products of queries with support clips ``[E, Q, S]``.
         way: number of classes.
     """
     e, q, s = outer.shape
@@ -150,15 +158,16 @@ def nearest_centroid(inner: np.ndarray, outer: np.ndarray, way: int) -> np.ndarr
 
 
 def logistic_regression(inner: np.ndarray, way: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Stochastic gradient descent on E x way one-against-rest problems at once.
+    """Stochastic gradient descent on E x way one-against-rest problems in parallel.
 
     Args:
-        inner: ``[E, S, S]`` inner products of support clips, class by class, as many of each.
+        inner: inner products of support clips ``[E, S, S]``, grouped by class, equally many per
+            class.
         way: number of classes.
-        generator: of the order in which clips are visited, anew in each pass.
+        generator: draws a new order of the clips in each pass.
 
     Returns:
-        Weights ``[E, way, S]`` of the support clips, and biases ``[E, way]``.
+        Coefficients of the support clips ``[E, way, S]``, and biases ``[E, way]``.
     """
     e, s, _ = inner.shape
     sign = np.where(np.repeat(np.arange(way), s // way) == np.arange(way)[:, None], 1.0, -1.0).astype(inner.dtype)

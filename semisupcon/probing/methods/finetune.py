@@ -1,8 +1,10 @@
-"""Fine-tuning end to end: the encoder goes on learning with a linear head, the deeper a block the faster (discriminative learning rates).
+"""Fine-tuning of the encoder with a linear head, with discriminative learning rates.
 
-From a checkpoint the head learns at the full rate, the last block of the trunk at ``encoder_rate`` times it, and every block before that at ``decay``
-times the next one's (Howard and Ruder 2018). A random encoder has nothing to lose: all of it learns at the full rate, which is supervised training
-from scratch. One random segment a clip and epoch trains; whole tracks validate and test, by the mean of their segments' embeddings.
+For a pretrained encoder, the head has the full learning rate, the last block of the trunk
+``encoder_rate`` times it, and every earlier block ``decay`` times the next one's (Howard and Ruder
+2018). A random encoder has the full rate in all blocks: supervised training from scratch. Training
+uses one random segment per clip and epoch; validation and test use the mean embedding of all
+segments of a clip.
 """
 
 import copy
@@ -34,14 +36,15 @@ from semisupcon.random import make_keys, permutation, stable_hash
 
 
 class FineTuner(L.LightningModule):
-    """An encoder and a head that learn together.
+    """An encoder and a head that are trained together.
 
     Args:
-        encoder: trainable.
-        head: standardised by the encoder's embeddings before training; as these change, so do its constants (a batch norm while it trains).
-        options: learning rates and the like.
-        discriminative: whether blocks of the encoder learn at different rates.
-        frozen: parts of the encoder that stay in evaluation mode.
+        encoder: trainable encoder.
+        head: head with the constants of the initial embeddings; a batch norm updates them during
+            training.
+        options: settings of fine-tuning.
+        discriminative: whether blocks of the encoder have different learning rates.
+        frozen: parts of the encoder that stay in eval mode.
     """
 
     def __init__(
@@ -68,11 +71,11 @@ class FineTuner(L.LightningModule):
 
     @property
     def head_only(self) -> bool:
-        """Whether this is one of the first epochs, in which the encoder stays as it is."""
+        """Whether this is one of the first epochs, in which only the head is trained."""
         return self.current_epoch < self.options.head_epochs
 
     def train(self, mode: bool = True) -> Self:
-        """As in any module, but what is not trained stays in evaluation mode."""
+        """As in nn.Module, but parts that are not trained stay in eval mode."""
         super().train(mode)
         for part in (self.encoder, *self._frozen) if self.head_only else self._frozen:
             part.eval()
@@ -107,7 +110,7 @@ class FineTuner(L.LightningModule):
         return self.head.probabilities(self.track(track[0])[None])
 
     def track(self, segments: Tensor) -> Tensor:
-        """Logits or values ``[C]`` of a track from its segments ``[n, segment]``."""
+        """Logits or values ``[C]`` of a clip, from its segments ``[n, segment]``."""
         return self.answer(torch.cat([self.encoder(part[:, None]) for part in segments.split(32)]).mean(dim=0, keepdim=True))[0]
 
     def answer(self, embeddings: Tensor) -> Tensor:
@@ -115,7 +118,7 @@ class FineTuner(L.LightningModule):
         return self.head.net(self.norm(embeddings)) * self.head.target_scale + self.head.target_mean
 
     def finished_head(self) -> ProbeHead:
-        """The head with the constants that the norm has ended with."""
+        """The head with the final constants of the batch norm."""
         self.head.mean, self.head.scale = mean_and_scale(self.norm)
         return self.head.eval()
 
@@ -123,24 +126,24 @@ class FineTuner(L.LightningModule):
 def finetune(
     subject: Subject, features: Features, embedder: Embedder, options: FineTuning, seed: int = 0, trust: Sequence[str] = ()
 ) -> Outcome:
-    """Train a copy of the encoder with a linear head, and predict the test tracks.
+    """Train a copy of the encoder with a linear head, and predict the test clips.
 
     Args:
-        subject: whose encoder is copied; it stays as it is.
-        features: embeddings before training, by which the head standardises.
-        embedder: for its device.
-        options: how.
-        seed: of the head, of crops and order.
+        subject: holds the encoder, which is copied.
+        features: embeddings before training, for the initial constants of the head.
+        embedder: gives the device.
+        options: settings of fine-tuning.
+        seed: seed of the head, of crops and of the order of clips.
         trust: modules outside this package whose classes ``options.init_from`` may name.
 
     Raises:
-        ConfigError: for options that the encoder cannot be fine-tuned with, or without validation clips.
-        CheckpointError: for weights to start from that cannot be read or do not fit.
+        ConfigError: for options that do not match the encoder, or without validation clips.
+        CheckpointError: for initial weights that cannot be read or do not match.
     """
     task = features.task
     check_start(subject, options, trust)
     if not len(features.val):
-        raise ConfigError(f"Task '{task.name}' has no validation clips to stop fine-tuning by.")
+        raise ConfigError(f"Task '{task.name}' has no validation clips, which fine-tuning needs for early stopping.")
     if options.init_from is not None and subject.source != RANDOM:
         subject = started(subject, options, trust)
         features = embedder.features(subject, task)
@@ -153,7 +156,7 @@ def finetune(
     head.standardise(embeddings, targets)
     tuner = FineTuner(encoder, head, options, discriminative=subject.source != RANDOM, frozen=frozen)
     with quiet_lightning(), torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []):
-        torch.manual_seed(seed)  # of dropout
+        torch.manual_seed(seed)  # for dropout
         trainer = make_trainer(embedder, options)
         trainer.fit(tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject))
         if tuner.kept is None:
@@ -166,7 +169,7 @@ def finetune(
 
 
 def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
-    """A trainer that keeps nothing on disk and says nothing."""
+    """A trainer without checkpoints, logs and output."""
     return L.Trainer(
         accelerator="gpu" if embedder.device.startswith("cuda") else "cpu",
         devices=1,
@@ -182,7 +185,7 @@ def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
 
 
 class AfterHead(L.callbacks.EarlyStopping):
-    """Early stopping that does not count the epochs of the head alone: the encoder is always trained."""
+    """Early stopping that ignores the epochs in which only the head is trained."""
 
     def __init__(self, monitor: str, head_epochs: int, patience: int):
         super().__init__(monitor, patience=patience)
@@ -195,7 +198,7 @@ class AfterHead(L.callbacks.EarlyStopping):
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Without its notes on devices, workers and tips."""
+    """Silence Lightning's messages on devices, workers and tips."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -212,7 +215,10 @@ def parameter_groups(
     options: FineTuning,
     discriminative: bool = True,
 ) -> list[dict[str, Any]]:
-    """The encoder's parameters with their learning rates: what lies after the trunk learns like its last block, what lies before like its first."""
+    """Parameter groups of the encoder with learning rates.
+
+    Layers after the trunk are in the last block, layers before in the first.
+    """
     groups: list[dict[str, Any]]
     if not discriminative:
         groups = [{"params": list(encoder.parameters()), "lr": options.lr}]
@@ -226,18 +232,18 @@ def parameter_groups(
         blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
         rates = [options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))][::-1]
         groups = [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
-    # Frozen parts have no place in an optimizer.
+    # Leave out frozen parameters.
     groups = [group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups]
     return [group for group in groups if group["params"]]
 
 
 def loss_of(head: ProbeHead, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean loss of the label kind; values are compared on the scale of standardised targets."""
+    """The mean loss of the label kind, on the scale of standardised targets."""
     return KINDS[head.kind].loss(outputs / head.target_scale, targets / head.target_scale)
 
 
 class Passes:
-    """Batches of ``(row, key)`` pairs: each pass is a permutation of the clips, with new crops."""
+    """Batches of ``(row, key)`` pairs. Each pass is a permutation of the clips with new crops."""
 
     def __init__(self, names: tuple[str, ...], batch_size: int, seed: int):
         self.clips = torch.tensor([stable_hash(name) for name in names])
@@ -251,13 +257,13 @@ class Passes:
         keys = make_keys(self.seed, torch.full_like(order, self.passes), self.clips[order], views=1)[:, 0]
         self.passes += 1
         pairs = torch.stack([order, keys], dim=1).numpy()
-        # A last batch of one clip has no batch statistics: it joins the one before.
+        # A single clip has no batch statistics: add it to the previous batch.
         cuts = [c for c in range(self.batch_size, len(pairs), self.batch_size) if len(pairs) - c > 1]
         yield from np.split(pairs, cuts)
 
 
 def training_loader(task: LabelledClips, encoder: Encoder, options: FineTuning, seed: int) -> DataLoader:
-    """One random segment of every training clip a pass."""
+    """A loader of one random segment of every training clip per pass."""
     train = task.select(task.rows("train"))
     files = [str(file) for file in train.files]
     facts = scan(files)
@@ -265,12 +271,12 @@ def training_loader(task: LabelledClips, encoder: Encoder, options: FineTuning, 
     table = train.assign(path=files, clip=clip, frames=facts["frames"], sample_rate=facts["sample_rate"])
     clips = Clips(table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent")
     passes = Passes(train.paths, options.batch_size, seed)
-    # Arrays do as well as lists.
+    # The sampler yields arrays instead of lists.
     return DataLoader(clips, batch_sampler=passes, collate_fn=as_is)  # type: ignore[arg-type]
 
 
 class Tracks(torch.utils.data.Dataset):
-    """Whole tracks: ``(segments [n, segment], targets [C])``."""
+    """Whole clips: ``(segments [n, segment], targets [C])``."""
 
     def __init__(self, task: LabelledClips, rows: np.ndarray, segments: Callable[[int], np.ndarray]):
         self.task, self.rows, self.segments = task, rows, segments
@@ -284,5 +290,5 @@ class Tracks(torch.utils.data.Dataset):
 
 
 def tracks(task: LabelledClips, split: str, subject: Subject) -> DataLoader:
-    """The tracks of a split, each once, one after the other."""
+    """A loader of all clips of a split, in order."""
     return DataLoader(Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)), batch_size=None)

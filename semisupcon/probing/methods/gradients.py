@@ -1,7 +1,8 @@
-"""Training of small heads without a framework: exact gradients of linear layers with ReLU between them, and Adam (Kingma and Ba 2015).
+"""Training of small heads in NumPy: gradients of linear layers with ReLU between them, and Adam
+(Kingma and Ba 2015).
 
-A probe takes tens of thousands of steps on a few hundred numbers each, where the bookkeeping of automatic differentiation costs many times the
-arithmetic. A test holds both against torch.
+A probe takes tens of thousands of small steps. Automatic differentiation would take many times
+longer than the arithmetic. A test compares both with torch.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,14 @@ from semisupcon.kinds import KINDS
 def loss_and_gradients(
     parameters: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, kind: str, gradients: bool = True
 ) -> tuple[float, list[np.ndarray]]:
-    """Loss of a head and its gradient in every parameter.
+    """Loss of a head and its gradient for every parameter.
 
     Args:
         parameters: weight ``[out, in]`` and bias ``[out]`` of each layer, first layer first.
         x: ``[N, D]`` embeddings.
         y: ``[N, C]`` targets.
-        kind: of label, which decides the loss (`semisupcon.kinds.KINDS`).
-        gradients: whether they are wanted.
+        kind: label kind, which determines the loss (`semisupcon.kinds.KINDS`).
+        gradients: whether to compute gradients; else the list is empty.
     """
     layers = list(zip(parameters[::2], parameters[1::2], strict=True))
     inputs = [x]
@@ -38,10 +39,10 @@ def loss_and_gradients(
 
 
 class Adam:
-    """Adam with weight decay added to the gradient, on arrays that are changed in place.
+    """Adam with weight decay added to the gradient. The parameter arrays are changed in place.
 
     Args:
-        parameters: what is trained.
+        parameters: arrays to train.
         lr: learning rate.
         weight_decay: L2 penalty.
     """
@@ -51,7 +52,7 @@ class Adam:
         self.moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
 
     def step(self, gradients: Sequence[np.ndarray]) -> None:
-        """One update."""
+        """Update the parameters once."""
         self.steps += 1
         (b1, b2), t = self.betas, self.steps
         rate, correction = self.lr / (1 - b1**t), (1 - b2**t) ** -0.5

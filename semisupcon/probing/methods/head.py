@@ -1,4 +1,4 @@
-"""The head of a probe: from the embeddings of a track to its classes or values, and to a file and back."""
+"""The head of a probe: maps embeddings to classes or values; saving and loading."""
 
 import json
 from pathlib import Path
@@ -17,11 +17,13 @@ from semisupcon.probing.embeddings.cache import Chunks
 
 
 class ProbeHead(nn.Module):
-    """Standardise, then a head; for regression its output is scaled back to the unit of the targets.
+    """Standardisation followed by a head.
+
+    For regression, the output is scaled back to the unit of the targets.
 
     Args:
-        net: a connected head, embeddings ``[N, D]`` to ``[N, C]``.
-        kind: of label.
+        net: a connected head that maps embeddings ``[N, D]`` to ``[N, C]``.
+        kind: label kind.
     """
 
     mean: Tensor
@@ -43,29 +45,31 @@ class ProbeHead(nn.Module):
             self.register_buffer(name, torch.full((net.out_dim,), limit))
 
     def standardise(self, embeddings: Tensor, targets: Tensor) -> None:
-        """Take the constants from the training clips."""
+        """Compute the constants from the training clips."""
         self.mean, self.scale = embeddings.mean(dim=0), embeddings.std(dim=0, correction=0)
-        # A dimension that never moves says nothing: it stays at zero.
+        # A constant dimension has no information: it is set to zero.
         self.scale[self.scale < 1e-6 * self.scale.max().clamp(min=1e-12)] = torch.inf
         if self.kind == "regression":
             self.target_mean, self.target_scale = targets.mean(dim=0), targets.std(dim=0, correction=0).clamp(min=1e-12)
             self.target_low, self.target_high = targets.amin(dim=0), targets.amax(dim=0)
 
     def standardised(self, embeddings: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """What the layers see, and what they are to answer."""
+        """Standardised embeddings and targets as NumPy arrays."""
         return ((embeddings - self.mean) / self.scale).numpy(), ((targets - self.target_mean) / self.target_scale).numpy()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, or values, ``[N, C]``."""
+        """Logits or values ``[N, C]``."""
         return self.net((x - self.mean) / self.scale) * self.target_scale + self.target_mean
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Softmax or sigmoid of logits; values, no further than those of the training clips: far off, a line would answer anything."""
+        """Softmax or sigmoid of logits; values are clamped to the range of the training targets,
+        because a line extrapolates without limit.
+        """
         return KINDS[self.kind].activation(outputs).clamp(self.target_low, self.target_high)
 
 
 def new_head(method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0) -> ProbeHead:
-    """An untrained head, "linear" or "mlp", initialised from ``seed``."""
+    """An untrained head, "linear" or "mlp", initialised with ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = LinearHead(classes, in_dim=width) if method == "linear" else MLPHead(classes, hidden=hidden, in_dim=width)
@@ -74,7 +78,9 @@ def new_head(method: str, width: int, classes: int, kind: str, hidden: int = 512
 
 @torch.no_grad()
 def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> np.ndarray:
-    """Scores of whole tracks ``[n, C]``: probabilities, vote shares, or values; ``aggregation`` as in `Settings`."""
+    """Scores of whole clips ``[n, C]``: probabilities, vote shares, or values; ``aggregation`` as
+    in `Settings`.
+    """
     if aggregation == "embedding":
         return head.probabilities(head(torch.from_numpy(chunks.mean()))).numpy()
     outputs = head(torch.as_tensor(chunks.values))
@@ -89,7 +95,9 @@ def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> 
 
 
 def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
-    """Write a head as safetensors, with what it is and what it was trained for (task, classes, encoder, aggregation) in the header."""
+    """Write a head as safetensors; the header has its configuration and ``about`` (task, classes,
+    encoder, aggregation).
+    """
     from safetensors.torch import save
 
     kind = "mlp" if isinstance(head.net, MLPHead) else "linear"
@@ -107,10 +115,10 @@ def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
 
 
 def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
-    """A head and what was written about it.
+    """Load a head and its header.
 
     Raises:
-        CheckpointError: if there is none, or it is no head of ours, or damaged.
+        CheckpointError: if the file does not exist, is not a head of semisupcon, or is damaged.
     """
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
@@ -121,13 +129,13 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
         about, state = json.loads(metadata["head"]), load_file(path)
         _check(about)
         if DIGEST in metadata and metadata[DIGEST] != _digest(about, state):
-            raise ValueError("it is damaged, its values are not those that were written")
+            raise ValueError("it is damaged: its values were changed")
         head = new_head(about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"])
         head.load_state_dict(state)
         if any(value.isnan().any() for value in state.values()):
             raise ValueError("its values hold NaN")
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError, OverflowError) as error:
-        raise CheckpointError(f"{path} is no saved probe head: {first_line(error, 160)}") from error
+        raise CheckpointError(f"{path} is not a saved probe head: {first_line(error, 160)}") from error
     return head, about
 
 
@@ -136,11 +144,11 @@ def _digest(about: Any, state: dict[str, Tensor]) -> str:
 
 
 def _check(about: Any) -> None:
-    """Refuse a description of a head that `save_head` cannot have written; it may come from a stranger."""
+    """Refuse a header that `save_head` cannot have written; the file is untrusted."""
     if not isinstance(about, dict) or about["method"] not in ("linear", "mlp") or about["kind"] not in KINDS:
-        raise ValueError("it does not say which head it is")
+        raise ValueError("it does not name a known head")
     classes = about.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError("its classes are no list of names")
+        raise ValueError("its classes are not a list of names")
     if about.get("aggregation", AGGREGATIONS[0]) not in AGGREGATIONS:
         raise ValueError(f"its aggregation is {about['aggregation']!r}")

@@ -1,7 +1,8 @@
-"""k nearest neighbours, k chosen by cross-validation on the training clips, with one distance for choice and test.
+"""k nearest neighbours; k is chosen by cross-validation on the training clips.
 
-MFCL's speaker identification (5 folds, k of 3, 5, 10, 20, 50, cosine); its original chose k by cosine and tested by Euclidean distance. A head has
-nothing to stop early here, so the validation clips join the training clips.
+As in MFCL's speaker identification: 5 folds, k of 3, 5, 10, 20, 50, cosine. Difference: MFCL chose
+k with cosine and tested with Euclidean distance; here both use the same distance. kNN needs no
+early stopping, so the validation clips are added to the training clips.
 """
 
 import logging
@@ -21,7 +22,7 @@ _ROWS = 512
 
 
 class KNN(Method):
-    """k nearest neighbours. A seed draws the folds only."""
+    """k nearest neighbours. The seed only affects the folds."""
 
     name = "knn"
     depends = ("distance", "neighbours")
@@ -33,12 +34,12 @@ class KNN(Method):
 
 
 def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
-    """Predict test tracks from their neighbours among the training tracks (mean embeddings).
+    """Predict the test clips from the nearest training clips (mean embeddings).
 
     Args:
-        features: of all splits.
+        features: embeddings of all splits.
         settings: ``distance`` and ``neighbours``.
-        seed: of the folds.
+        seed: seed of the folds.
     """
     task = features.task
     gallery = np.concatenate([features.train.chunks.mean(), features.val.chunks.mean()])
@@ -58,28 +59,27 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
         by_k = [float(metrics[task.metric][0]) for metrics in measured]
         k = candidates[int(np.argmin(by_k) if lower_is_better(task.metric) else np.argmax(by_k))]
     except UserError:
-        # Of training clips that are all of one class, or have one value, every k answers alike.
-        k, detail = candidates[0], ", as the training clips are all alike"
-        log.warning(
-            "Task '%s': the training clips are all alike (one class, or one value); the answer of kNN is always the same.", task.name
-        )
+        # If all training clips have the same class or value, all k give the same result.
+        k, detail = candidates[0], ", all training clips have the same label"
+        log.warning("Task '%s': all training clips have the same class or value, so kNN always predicts it.", task.name)
     return Outcome(predict(features.test.chunks.mean(), gallery, targets, [k], settings.distance)[0], detail=f"k={k}{detail}")
 
 
 def predict(
     queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, neighbours: Sequence[int], distance: str = "cosine"
 ) -> np.ndarray:
-    """The mean target of the k nearest of a gallery, for several k.
+    """Mean target of the k nearest gallery rows, for several k.
 
     Args:
         queries: ``[m, D]``.
         gallery: ``[n, D]``.
-        targets: ``[n, C]`` of the gallery.
-        neighbours: K numbers of neighbours.
+        targets: ``[n, C]``, targets of the gallery.
+        neighbours: K values of k.
         distance: "cosine" or "euclidean".
 
     Returns:
-        ``[K, m, C]``: vote shares, or means of values. Among equally many votes the class of the nearest neighbour wins.
+        ``[K, m, C]``: vote shares, or means of values. If votes are tied, the class of the nearest
+            neighbour wins.
     """
     result = np.empty((len(neighbours), len(queries), targets.shape[1]))
     most = min(max(neighbours), len(gallery))
@@ -90,20 +90,20 @@ def predict(
         first = np.take_along_axis(first, np.argsort(-np.take_along_axis(near, first, axis=1), axis=1, kind="stable"), axis=1)
         sums = targets[first].astype(np.float64).cumsum(axis=1)
         for i, k in enumerate(min(k, most) for k in neighbours):
-            # A hundredth of a thousandth of a vote: decides between equals, and nothing else.
+            # Adds 1e-5 vote for the nearest neighbour: breaks ties only.
             result[i, rows] = sums[:, k - 1] / k + (1e-5 * (targets[first[:, 0]] > 0) if k > 1 and _votes(targets) else 0)
     return result
 
 
 def similarity(a: np.ndarray, b: np.ndarray, distance: str) -> np.ndarray:
-    """``[m, n]``, greater is nearer: cosine, or minus the squared Euclidean distance."""
+    """Similarity ``[m, n]``, higher is nearer: cosine, or minus the squared Euclidean distance."""
     if distance == "cosine":
         return unit(a) @ unit(b).T
     return 2 * a @ b.T - (a * a).sum(axis=1)[:, None] - (b * b).sum(axis=1)
 
 
 def unit(x: np.ndarray) -> np.ndarray:
-    """Rows of length 1; rows of zeros stay."""
+    """Normalise rows to length 1; zero rows stay zero."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 

@@ -1,8 +1,11 @@
-"""Linear and MLP probes on frozen embeddings: a head trained in a plain loop, stopped early on validation, that predicts whole tracks.
+"""Linear and MLP probes on frozen embeddings: a head trained with early stopping that predicts
+whole clips.
 
-Embeddings are standardised by the mean and standard deviation of the training ones (constants of the head), since encoders differ in scale by orders
-of magnitude and one learning rate must serve them all. Losses: cross-entropy, binary cross-entropy, or squared error on standardised targets.
-Published protocols this stands for: SemiSupCon's and CLMR's probes (MLP of 512 hidden units), COLA's and MFCL's linear ones.
+Embeddings are standardised with mean and standard deviation of the training embeddings (constants
+of the head): encoders differ in scale by orders of magnitude, and the learning rate is the same for
+all. Losses: cross-entropy, binary cross-entropy, or squared error on standardised targets.
+Published protocols: the probes of SemiSupCon and CLMR (MLP with 512 hidden units), the linear
+probes of COLA and MFCL.
 """
 
 import numpy as np
@@ -36,13 +39,13 @@ class MLP(Linear):
 
 
 def probe(features: Features, method: str, settings: Settings, seed: int = 0) -> Outcome:
-    """Train a linear or MLP head and predict the test tracks.
+    """Train a linear or MLP head and predict the test clips.
 
     Args:
         features: embeddings of all splits.
         method: "linear" or "mlp".
-        settings: ``training``, and ``aggregation`` over the segments of a track.
-        seed: of initialisation and order.
+        settings: ``training``, and ``aggregation`` over the segments of a clip.
+        seed: seed of initialisation and order.
     """
     (train, train_targets), (val, val_targets) = (_rows(part, settings.aggregation) for part in (features.train, features.val))
     kind, hidden = features.task.label_kind, settings.training.hidden
@@ -52,18 +55,19 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
 
 
 def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, training: Training, seed: int) -> list[dict[str, float]]:
-    """Train a head on embeddings; it ends with the weights of its best validation loss (the last, without validation clips).
+    """Train a head on embeddings; it gets the weights with the best validation loss (without
+    validation clips, the last ones).
 
     Returns:
-        Per epoch ``train_loss`` and ``val_loss``.
+        For each epoch, ``train_loss`` and ``val_loss``.
 
     Raises:
-        ConfigError: when no validation loss is finite.
+        ConfigError: if no validation loss is finite.
     """
     head.standardise(x, y)
     inputs, answers = head.standardised(x, y)
     val_inputs, val_answers = head.standardised(x_val, y_val)
-    # The arrays share memory with the head: an update in place is an update of the head.
+    # The arrays share memory with the head: updates in place change the head.
     parameters = [p.detach().numpy() for p in head.net.parameters()]
     adam = Adam(parameters, training.lr or LEARNING_RATES[len(parameters) // 2], training.weight_decay)
     best, since = float("inf"), 0
@@ -94,13 +98,13 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
 
 
 def best_epoch(curve: list[dict[str, float]]) -> int:
-    """The epoch, from 1, whose weights are kept."""
+    """The epoch (from 1) whose weights are kept."""
     losses = [epoch["val_loss"] for epoch in curve if "val_loss" in epoch]
     return int(np.argmin(losses)) + 1 if losses else len(curve)
 
 
 def _rows(part: Part, aggregation: str) -> tuple[Tensor, Tensor]:
-    """What the head trains on: tracks, or segments that carry their track's targets."""
+    """Inputs and targets of the head: clips, or segments with the targets of their clip."""
     if aggregation == "embedding":
         return torch.from_numpy(part.chunks.mean()), torch.from_numpy(part.targets)
     return torch.as_tensor(part.chunks.values), torch.from_numpy(part.targets[part.chunks.clip_of_row()])

@@ -1,8 +1,9 @@
-"""Zero-shot by prototypes: each class is the mean of some training clips, each test track belongs to the nearest.
+"""Nearest class mean: each class is the mean embedding of some training clips; a test clip gets the
+nearest class.
 
-As in SemiSupCon's zero-shot evaluation: cosine similarity in projection or embedding space, from 1 % to 100 % of the training clips. There draws of
-different sizes had nothing in common and a class without clips gave NaN; here a larger share holds the smaller one, and an empty class is never
-predicted.
+As in SemiSupCon's zero-shot evaluation: cosine similarity in projection or embedding space, with 1
+% to 100 % of the training clips. Differences: larger shares contain smaller ones (in SemiSupCon
+they are independent), and an empty class is never predicted (in SemiSupCon it gives NaN).
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ from semisupcon.random import permutation
 
 
 class Prototypes(Method):
-    """Nearest class mean, for several shares of the training clips."""
+    """Nearest class mean for several shares of the training clips."""
 
     name = "prototypes"
     depends = ("aggregation", "distance", "shares")
@@ -27,15 +28,16 @@ class Prototypes(Method):
 
 
 def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
-    """Predict test tracks for every share of the training clips.
+    """Predict the test clips for every share of the training clips.
 
     Args:
-        features: of all splits.
-        settings: ``distance``, ``shares``; ``aggregation`` "embedding" compares mean embeddings, any other the mean similarity of segments.
-        seed: of the order in which training clips are taken.
+        features: embeddings of all splits.
+        settings: ``distance``, ``shares``; ``aggregation`` "embedding" compares mean embeddings,
+            all others average the similarities of segments.
+        seed: seed of the order of the training clips.
 
     Raises:
-        ConfigError: for a regression, which has no classes.
+        ConfigError: for a regression task, which has no classes.
     """
     if features.task.kind == "regression":
         raise ConfigError(f"Task '{features.task.name}' is a regression: prototypes need classes.")
@@ -47,7 +49,8 @@ def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Ou
         centres, empty = class_means(embeddings[rows], _sides(targets[rows]))
         scores = score(features.test.chunks, centres, empty, settings)
         if targets.shape[1] == 1:
-            # Of a binary task the two prototypes are "no" and "yes"; above one half means nearer to "yes".
+            # A binary task has the prototypes "no" and "yes"; a score above 0.5 means nearer to
+            # "yes".
             scores = (1 + scores[:, 1:] - scores[:, :1]) / 2
         detail = f"{len(rows)} clips" + (f", {empty.sum()} classes empty" if empty.any() else "")
         outcomes.append(Outcome(scores, detail=detail, share=share))
@@ -55,13 +58,18 @@ def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Ou
 
 
 def class_means(embeddings: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prototypes ``[C, D]``, the mean embedding of each class's clips, and which classes ``[C]`` have none (their rows are zero)."""
+    """Prototypes ``[C, D]`` (mean embedding of each class) and a mask ``[C]`` of classes without
+    clips (their rows are zero).
+    """
     counts = targets.sum(axis=0)
     return (targets.T @ embeddings) / np.maximum(counts, 1)[:, None], counts == 0
 
 
 def score(chunks: Chunks, centres: np.ndarray, empty: np.ndarray, settings: Settings) -> np.ndarray:
-    """Similarity ``[n, C]`` of tracks to prototypes; that of an empty class is below all others, and the same for every track."""
+    """Similarity ``[n, C]`` of clips to prototypes.
+
+    An empty class is below all others, with the same value for every clip.
+    """
     if settings.aggregation == "embedding":
         scores = similarity(chunks.mean(), centres, settings.distance)
     else:

@@ -1,4 +1,4 @@
-"""`probe.py --test_only --head PATH`: a head that was saved scores another table of clips."""
+"""``semisupcon probe --test_only --head PATH``: score other clips with a saved head."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from semisupcon.probing.methods.head import load_head, predict
 
 
 class SavedHead(Method):
-    """A head from a file, as a method: nothing is trained.
+    """A method that scores with a saved head, without training.
 
     Args:
-        path: of the head.
+        path: file of the head.
     """
 
     name = "saved head"
@@ -30,26 +30,27 @@ class SavedHead(Method):
 
 
 def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome:
-    """Predict the test tracks of a task with a head that was trained on the embeddings of this very encoder.
+    """Predict the test clips of a task with a head that was trained on embeddings of the same
+    encoder.
 
     Raises:
-        CheckpointError: if it is no head, or one of another encoder.
-        ConfigError: if it answers other classes than the task asks for.
+        CheckpointError: if the file is not a head, or the head belongs to another encoder.
+        ConfigError: if the head and the task have different classes.
     """
     head, about = load_head(path)
     task = features.task
     if about.get("encoder") != subject.fingerprint():
         raise CheckpointError(
-            f"The head was trained on the embeddings of another encoder (or representation) than '{subject.name}'.\nHead: {path}"
+            f"The head was trained on embeddings of another encoder (or representation) than '{subject.name}'.\nHead: {path}"
         )
     known = about.get("classes", [])
     if about["kind"] != task.kind or set(known) != set(task.classes):
         raise ConfigError(
-            f"The head answers {about['kind']} of {_few(known)}; task '{task.name}' asks {task.kind} of {_few(task.classes)}.\nHead: {path}\n"
-            "Give a head of the same classes, or train one without --test_only."
+            f"The head predicts {about['kind']} labels of {_few(known)}; task '{task.name}' has {task.kind} labels of {_few(task.classes)}.\n"
+            f"Give a head with the same classes, or train one without --test_only.\nHead: {path}"
         )
     scores = predict(head, features.test.chunks, about.get("aggregation", "embedding"))
-    # The same classes in another order are the same question.
+    # The order of the classes may differ.
     order = [known.index(name) for name in task.classes]
     return Outcome(
         np.ascontiguousarray(scores[:, order]), label=f"{about['method']}, saved head", detail=f"trained on {about.get('task', '?')}"

@@ -1,4 +1,4 @@
-"""What the encoder of fine-tuning starts from, and which of its parts are trained."""
+"""Initial weights and trainable parts of the encoder in fine-tuning."""
 
 import copy
 from collections.abc import Sequence
@@ -16,17 +16,18 @@ OPTION = "--finetune"
 
 
 def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> None:
-    """Refuse options that the encoder of a subject cannot be fine-tuned with.
+    """Check that the encoder of a subject can be fine-tuned with these options.
 
     Raises:
-        ConfigError: for a representation other than the whole embedding, numbers out of range, or parts that it does not have.
-        CheckpointError: for weights that cannot be read or do not fit.
+        ConfigError: for a representation other than the whole embedding, numbers out of range, or
+            parts that do not exist.
+        CheckpointError: for weights that cannot be read or do not match.
     """
     if subject.representation != "embedding":
         raise ConfigError(f"finetune trains the whole encoder; it cannot be limited to its representation '{subject.representation}'.")
     if not 0 <= options.head_epochs < options.max_epochs:
         raise ConfigError(
-            f"{OPTION}.head_epochs is at least 0 and less than {OPTION}.max_epochs {options.max_epochs}, got {options.head_epochs}."
+            f"{OPTION}.head_epochs must be at least 0 and less than {OPTION}.max_epochs {options.max_epochs}, got {options.head_epochs}."
         )
     if options.init_from is None and (options.init_parts or not options.init_strict):
         raise ConfigError(f"{OPTION}.init_parts and {OPTION}.init_strict need {OPTION}.init_from.")
@@ -35,7 +36,9 @@ def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()
 
 
 def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> Subject:
-    """The subject with the weights of ``options.init_from``; itself without such an option, or where it is untrained."""
+    """The subject with the weights of ``options.init_from``; unchanged without this option, or if
+    it is untrained.
+    """
     if options.init_from is None or subject.source == RANDOM:
         return subject
     encoder = copy.deepcopy(subject.encoder).cpu()
@@ -46,5 +49,5 @@ def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) ->
 
 
 def frozen_parts(encoder: Encoder, options: FineTuning) -> list[nn.Module]:
-    """Take the parts of ``options.freeze`` out of training; returns them."""
+    """Freeze the parts of ``options.freeze`` and return them."""
     return freeze_parts(nn.ModuleDict({"encoder": encoder}), options.freeze or (), OPTION)

@@ -1,4 +1,4 @@
-"""Parts of the HTML page: document, table, figure. Everything that is not SVG is escaped here."""
+"""Parts of the HTML page: document, table, figure. All text except SVG is escaped here."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -22,7 +22,9 @@ summary{cursor:pointer}footer{margin-top:2.5rem;border-top:1px solid var(--line)
 
 
 def document(title: str, body: str, command: str = "", date: str = "", versions: Mapping[str, str] | None = None) -> str:
-    """The page: a heading, the body, and a footer with date, command and versions, those that are given."""
+    """A complete HTML document: heading, body, and a footer with date, command and versions if
+    given.
+    """
     parts = [
         f"<p>Made on {escape(date)}.</p>" if date else "",
         f"<p>Command: <code>{escape(command)}</code></p>" if command else "",
@@ -35,7 +37,7 @@ def document(title: str, body: str, command: str = "", date: str = "", versions:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in a box that scrolls sideways; columns without content are left out."""
+    """An HTML table in a box that scrolls horizontally; empty columns are omitted."""
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
     head = "".join(f"<th>{escape(header[i])}</th>" for i in used)
     body = "".join("<tr>" + "".join(_cell(row[i]) for i in used) + "</tr>" for row in rows)
@@ -43,13 +45,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def figure(svg: str, caption: str) -> str:
-    """A picture with its caption: at most of its natural width, less on a narrow screen; below half of it, it scrolls."""
+    """An SVG figure with caption.
+
+    It has its natural width at most, shrinks to half of it on narrow screens, then scrolls.
+    """
     box = f'<div style="overflow-x:auto">{svg}</div>'
     return f'<figure style="--w:{width_of(svg):.0f}px">{box}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def figures(found: Sequence[str]) -> str:
-    """Pictures side by side, as many as fit."""
+    """Figures side by side, wrapped to the width of the page."""
     return f'<div class="figures">{"".join(found)}</div>'
 
 

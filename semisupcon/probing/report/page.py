@@ -1,4 +1,6 @@
-"""The report of a suite as one HTML file that needs nothing else: tables with intervals, curves, confusion matrices, maps."""
+"""The report of a suite as one self-contained HTML file: tables with intervals, curves, confusion
+matrices, maps.
+"""
 
 import csv
 import logging
@@ -35,14 +37,14 @@ def page(
     date: str = "",
     versions: Mapping[str, str] | None = None,
 ) -> str:
-    """The whole page.
+    """The HTML page of a report.
 
     Args:
         title: heading of the page.
         lines, comparisons: summary of ``rows``.
-        rows: of the results.
-        out: folder of the files that rows name, of maps and of other tables.
-        command, date, versions: shown at the bottom where given.
+        rows: result rows.
+        out: folder with the files that rows name, the maps and the other tables.
+        command, date, versions: shown at the bottom if given.
     """
     parts = [_results(lines, comparisons), _pairs(comparisons)]
     for task in dict.fromkeys(row.task for row in rows):
@@ -55,8 +57,9 @@ def page(
 
 
 def _results(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
-    note = """<p>Intervals are 95 %, by bootstrap over test tracks (few-shot: 1.96 standard errors over episodes); ± is the standard deviation over
-    seeds. The verdict is the paired bootstrap's: same when the interval of the difference holds 0. * untrained, of the same shape.</p>"""
+    note = """<p>Intervals are 95 %, by bootstrap over test clips (few-shot: 1.96 standard errors);
+    ± is the standard deviation over seeds. The verdict is from a paired bootstrap: "same" if the
+    interval of the difference contains 0. * untrained, same architecture.</p>"""
     return note + table(HEADER, cells(lines, comparisons))
 
 
@@ -73,7 +76,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
 
 
 def _robustness(out: Path) -> str:
-    Results(out / "robustness.csv")  # Refuses a file that is damaged.
+    Results(out / "robustness.csv")  # Raises an error for a damaged file.
     rows = read_rows(out / "robustness.csv")
     found = [_shown(picture) for picture in robustness_pictures(rows)]
     lines = []
@@ -94,7 +97,7 @@ def _invariance(out: Path) -> str:
         if rows:
             parts.append(f"<h3>{escape(file.stem)}</h3>" + table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
     return (
-        "<h2>Invariance</h2><p>Mean distance between the embeddings of a clip and of its augmented form; lower is more invariant.</p>"
+        "<h2>Invariance</h2><p>Mean distance between the embeddings of a clip and of its augmented version; lower is more invariant.</p>"
         + "".join(parts)
         if parts
         else ""
@@ -106,7 +109,10 @@ def _shown(picture: Picture) -> str:
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none where there is no file."""
+    """Read the rows of a CSV file; empty if the file does not exist.
+
+    A damaged file is skipped with a warning.
+    """
     if not file.exists():
         return []
     try:

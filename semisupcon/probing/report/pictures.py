@@ -1,4 +1,4 @@
-"""The figures of a report, each with the task it belongs to and its caption."""
+"""Figures of a report, with task and caption."""
 
 import json
 import logging
@@ -32,14 +32,18 @@ class Picture:
 
 
 def pictures_of(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """Confusion matrices, learning curves and maps of a task, from its rows and the files that they name in ``out``."""
+    """Yield confusion matrices, learning curves and maps of a task, from its rows and their files
+    in ``out``.
+    """
     yield from _confusions(task, rows, out)
     yield from _curves(task, rows, out)
     yield from _maps(task, out)
 
 
 def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """Of the first method that predicts, for every encoder: folds pooled, first seed."""
+    """One matrix per encoder, for the first method with predictions and its first seed; folds are
+    pooled.
+    """
     if rows[0].kind != "multiclass":
         return
     for who in dict.fromkeys((row.checkpoint, row.representation) for row in rows):
@@ -55,7 +59,7 @@ def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
 
 
 def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """Training and validation loss of the first fold and seed, a picture for each method."""
+    """One figure per method: training and validation loss of the first fold and seed."""
     curves: dict[str, dict[str, list[float]]] = {}
     for row in main_rows(rows):
         file = out / "curves" / (Path(row.predictions).stem + ".json")
@@ -77,7 +81,7 @@ def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
 
 
 def _epochs(file: Path) -> list[dict[str, float]]:
-    """The losses of each epoch; none for a damaged file, which is said."""
+    """Losses of each epoch; empty, with a warning, for a damaged file."""
     try:
         epochs = json.loads(file.read_text())
         return [{k: float(v) for k, v in epoch.items()} for epoch in epochs if "train_loss" in epoch]
@@ -99,11 +103,13 @@ def _maps(task: str, out: Path) -> Iterator[Picture]:
                 x=f"{kind} 1",
                 y=f"{kind} 2",
             )
-            yield Picture(task, f"{found.checkpoint}: {kind} of the test clips by {found.label}; each point names its clip", drawn)
+            yield Picture(task, f"{found.checkpoint}: {kind} of the test clips by {found.label}; point at a dot to see its clip", drawn)
 
 
 def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
-    """The main metric over the corruptions of each task and family, from the rows of ``robustness.csv``."""
+    """Yield one figure per task and family: the main metric over corruptions, from the rows of
+    ``robustness.csv``.
+    """
     for task, family in robustness_questions(rows):
         mine = robustness_rows(rows, task, family)
         ticks = list(dict.fromkeys(r["detail"].split("/", 1)[1] for r in mine))
@@ -119,16 +125,16 @@ def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
 
 
 def robustness_questions(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:
-    """Task and family of corruptions of the rows, in their order."""
+    """All pairs of task and corruption family, in the order of the rows."""
     return list(dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows))
 
 
 def robustness_rows(rows: Iterable[Mapping[str, str]], task: str, family: str) -> list[Mapping[str, str]]:
-    """The rows of a task and family, those of the main metric, which comes first."""
+    """Rows of the main metric for a task and family. The main metric is the first one."""
     mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/")]
     return [r for r in mine if r["metric"] == mine[0]["metric"]]
 
 
 def method_of(row: Mapping[str, str], family: str) -> str:
-    """The method of a row without its corruption."""
+    """The method of a row, without the corruption."""
     return row["method"].split(f", {family} ")[0]

@@ -1,4 +1,4 @@
-"""The table of results: for the terminal, and in Markdown."""
+"""The table of results, for the terminal and in Markdown."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,9 @@ _RIGHT = (4, 5, 6, 9, 10)
 
 
 def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
-    """The table, row by row, without its header: questions together, in the order in which they were asked."""
+    """Rows of the table without header, grouped by question (task, method, metric) in the order of
+    ``lines``.
+    """
     found = {(c.task, c.method, c.metric, c.ours, c.theirs): c for c in comparisons}
     rows: list[tuple[str, ...]] = []
     for question in dict.fromkeys(line.question for line in lines):
@@ -31,7 +33,7 @@ def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tupl
 
 
 def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
-    """For a terminal; columns that say nothing are left out."""
+    """The table as aligned text for a terminal; empty columns are omitted."""
     rows = [HEADER, *cells(lines, comparisons)]
     used = [i for i in range(len(HEADER)) if any(row[i] for row in rows[1:])]
     width = {i: max(len(row[i]) for row in rows) for i in used}
@@ -41,7 +43,7 @@ def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
 
 
 def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
-    """For a page."""
+    """The table in Markdown; empty columns are omitted."""
     rows = cells(lines, comparisons)
     used = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
     text = ["| " + " | ".join(HEADER[i] for i in used) + " |", "|" + "|".join("---:" if i in _RIGHT else "---" for i in used) + "|"]
@@ -50,10 +52,10 @@ def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
 
 
 def _notes(lines: Sequence[Line]) -> list[str]:
-    """What the table's signs mean."""
+    """Explanations of the signs in the table."""
     notes = []
     if any(line.untrained for line in lines):
-        notes.append("* untrained, of the same shape")
+        notes.append("* untrained, same architecture")
     if any(not np.isnan(line.spread) for line in lines):
-        notes.append("value ± standard deviation over seeds; the interval is over test tracks (few-shot: over episodes)")
+        notes.append("value ± standard deviation over seeds; intervals over test clips (few-shot: over episodes)")
     return notes

@@ -1,4 +1,4 @@
-"""Writing the report of a suite: summary tables, Markdown and the HTML page."""
+"""Write the report of a suite: summary tables, Markdown and HTML."""
 
 import platform
 from collections.abc import Sequence
@@ -17,13 +17,15 @@ PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 
 
 def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, command: str = "", date: str = "") -> str:
-    """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the results.
+    """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the
+    results.
 
     Args:
-        rows: of the results.
+        rows: result rows.
         out: folder of the results.
-        resamples: of the bootstrap.
-        command, date: shown at the bottom of the page, with the versions of the packages; an empty text is left out.
+        resamples: number of bootstrap resamples.
+        command, date: shown at the bottom of the page with the package versions; empty texts are
+            omitted.
 
     Returns:
         The table for the terminal.
@@ -32,11 +34,11 @@ def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, com
     write_lines(lines, out / "summary.csv")
     write_lines(comparisons, out / "comparisons.csv")
     write_text(out / "report.md", markdown(lines, comparisons))
-    title = "What the representations are worth"
+    title = "Evaluation of representations"
     write_text(out / "report.html", page(title, lines, comparisons, rows, out, command, date, versions()))
     return table(lines, comparisons)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on; packages that are not installed are left out."""
+    """Versions of Python and of the installed packages that results depend on."""
     return {"Python": platform.python_version()} | versions_of(PACKAGES)

@@ -1,7 +1,8 @@
-"""How sure a score is: bootstrap over test tracks, and the paired bootstrap that says whether one encoder beats another.
+"""Bootstrap intervals of scores over test clips, and a paired bootstrap to compare two encoders.
 
-A resample of n tracks with replacement is how often each was drawn, so that metrics take it as weights. Percentile intervals (Efron 1979). The same
-resamples serve every encoder, so that differences are paired track by track.
+A resample of n clips with replacement is represented by how often each clip was drawn: these counts
+are the weights of the metrics. Intervals are percentile intervals (Efron 1979). All encoders use
+the same resamples, so differences are paired clip by clip.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,31 +18,31 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Drawn:
-    """Metrics of one encoder on n tracks, and on every resample of them ``[count]``."""
+    """Metrics of one encoder on n clips, and on every resample of them (arrays ``[count]``)."""
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]
 
     def interval(self, metric: str) -> tuple[float, float]:
-        """The 95 % interval of a metric."""
+        """The 95 % interval of a metric: lower and upper bound."""
         return percentiles(self.draws[metric])
 
 
 def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
-    """Weights ``[b, n]`` of resamples of n tracks, in blocks; each row sums to n."""
+    """Yield weights ``[b, n]`` of resamples of n clips, in blocks; each row sums to n."""
     generator = np.random.default_rng(seed)
     for start in range(0, count, _BLOCK):
         yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(np.float64)
 
 
 def bootstrap(kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], count: int = RESAMPLES, seed: int = 0) -> Drawn:
-    """All metrics of a label kind on the tracks and on resamples of them.
+    """All metrics of a label kind, on the clips and on resamples of them.
 
     Args:
-        kind, targets, classes: of the task; targets ``[n, C]``.
+        kind, targets, classes: label kind, targets ``[n, C]`` and class names of the task.
         scores: ``[n, C]``.
-        count: resamples.
-        seed: of the resamples; equal ones pair two encoders.
+        count: number of resamples.
+        seed: seed of the resamples; use the same seed for encoders that are compared.
     """
     values = evaluate(kind, targets, scores, classes)
     drawn = [evaluate(kind, targets, scores, classes, weights) for weights in resamples(len(targets), count, seed)]
@@ -52,7 +53,7 @@ def bootstrap(kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple
 
 
 def average(each: Sequence[Drawn]) -> Drawn:
-    """The mean over seeds, resample by resample; all are of the same tracks."""
+    """The mean over seeds, resample by resample; all must have the same clips."""
     return Drawn(
         {name: float(np.mean([d.values[name] for d in each])) for name in each[0].values},
         {name: np.mean([d.draws[name] for d in each], axis=0) for name in each[0].draws},
@@ -60,7 +61,7 @@ def average(each: Sequence[Drawn]) -> Drawn:
 
 
 def percentiles(draws: np.ndarray) -> tuple[float, float]:
-    """The 2.5 and 97.5 percentiles; undefined draws (a class that a resample missed) are left out."""
+    """The 2.5 and 97.5 percentiles. NaN draws (resamples without clips of a class) are left out."""
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         return float("nan"), float("nan")
@@ -69,17 +70,18 @@ def percentiles(draws: np.ndarray) -> tuple[float, float]:
 
 
 def difference(ours: Drawn, theirs: Drawn, metric: str) -> tuple[float, float, float, str]:
-    """By how much one encoder beats another on the same tracks.
+    """The difference of a metric between two encoders on the same clips.
 
     Returns:
-        Difference, its 95 % interval, and "better", "same" or "worse": same when the interval holds 0.
+        Difference, lower and upper bound of its 95 % interval, and "better", "same" or "worse"
+        ("same" if the interval contains 0).
     """
     low, high = percentiles(ours.draws[metric] - theirs.draws[metric])
     return ours.values[metric] - theirs.values[metric], low, high, verdict(low, high, metric)
 
 
 def verdict(low: float, high: float, metric: str) -> str:
-    """What the interval of a difference says."""
+    """ "better", "same" or "worse", from the interval of a difference."""
     if low > 0 or high < 0:
         return "better" if (low > 0) != lower_is_better(metric) else "worse"
     return "same"

@@ -1,6 +1,6 @@
-"""Bootstrap draws on disk: a result is resampled once, when it is made, and reports read what was drawn then.
+"""Bootstrap draws on disk: each result is resampled once; reports read the stored draws.
 
-A file is named by the content of the predictions that it belongs to, so it is never taken for that of others.
+The file name is a hash of the predictions, so draws never belong to other predictions.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ from semisupcon.probing.scores.results import read_predictions
 
 
 def draws_file(kind: str, out: Path, predictions: Sequence[str], count: int) -> Path:
-    """Where the draws of one result lie, or those of the folds of one seed together.
+    """Path of the draws of one result, or of all folds of one seed.
 
     Args:
-        kind: of label.
+        kind: label kind.
         out: folder of the results.
-        predictions: files of the predictions, relative to it.
-        count: resamples.
+        predictions: files of the predictions, relative to ``out``.
+        count: number of resamples.
     """
     content = hashlib.sha256(f"{kind} {count}".encode())
     for file in predictions:
@@ -30,14 +30,17 @@ def draws_file(kind: str, out: Path, predictions: Sequence[str], count: int) -> 
 
 
 def save_draws(drawn: Drawn, file: Path) -> None:
-    """Write metrics and resamples as NumPy arrays, so that a report need not draw them again."""
+    """Write metrics and resamples as NumPy arrays."""
     names = list(drawn.values)
     with atomic_open(file, "wb") as partial:
         np.savez(partial, names=np.array(names), values=list(drawn.values.values()), draws=[drawn.draws[name] for name in names])
 
 
 def load_draws(file: Path) -> Drawn | None:
-    """What `save_draws` wrote; None when there is no such file, or another one. Nothing pickled is read."""
+    """Read a file of `save_draws`; None if it does not exist or is invalid.
+
+    Pickled data are not read.
+    """
     try:
         with np.load(file, allow_pickle=False) as stored:
             names, values, draws = ([*stored[key]] for key in ("names", "values", "draws"))
@@ -45,12 +48,12 @@ def load_draws(file: Path) -> Drawn | None:
             {str(name): float(value) for name, value in zip(names, values, strict=True)},
             {str(name): of_name for name, of_name in zip(names, draws, strict=True)},
         )
-    except Exception:  # The many kinds that `zipfile` raises for a damaged archive.
+    except Exception:  # `zipfile` raises many types for a damaged archive.
         return None
 
 
 def stored_bootstrap(kind: str, out: Path, predictions: Sequence[str], count: int) -> Drawn:
-    """The draws of predictions, folds pooled; made and written where there are none yet."""
+    """The draws of predictions with pooled folds; computed and written if they are not stored."""
     file = draws_file(kind, out, predictions, count)
     if (drawn := load_draws(file)) is None:
         read = [read_predictions(out / name) for name in predictions]

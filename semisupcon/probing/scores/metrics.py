@@ -1,7 +1,10 @@
-"""Metrics over all test clips at once, for any number of weightings of them: one weighting of ones is the score, many are a bootstrap.
+"""Metrics over weighted test clips.
 
-Every function takes ``weights [B, n]`` and gives ``[B]`` numbers. Rank metrics are those of scikit-learn (ties share a threshold); a class that
-a weighting leaves without a positive or without a negative takes no part in its macro average. Key score: MIREX (fifth .5, relative .3, parallel .2).
+Weights of one give the score; the weights of resamples give a bootstrap.
+
+Every function takes ``weights [B, n]`` and returns ``[B]`` numbers. Rank metrics are as in
+scikit-learn (ties share a threshold). A class without positives or without negatives of non-zero
+weight is left out of the macro average. Key score: MIREX (fifth 0.5, relative 0.3, parallel 0.2).
 """
 
 from collections.abc import Callable
@@ -20,15 +23,15 @@ def evaluate(
     Args:
         kind: binary, multiclass, multilabel or regression.
         targets: ``[n, C]``; one-hot for multiclass.
-        scores: ``[n, C]``, greater is likelier; for regression the predicted values.
-        classes: C names.
-        weights: ``[B, n]`` non-negative; None is one row of ones.
+        scores: ``[n, C]``, higher is more likely; for regression, the predicted values.
+        classes: C class names.
+        weights: ``[B, n]``, non-negative; None for one row of ones.
 
     Returns:
-        ``[B]`` by name, the main metric of the kind first.
+        Arrays ``[B]`` by metric name, the main metric of the label kind first.
 
     Raises:
-        UserError: when the test clips are all of one class, so that nothing can be told apart.
+        UserError: if all test clips have the same class or value.
     """
     weights = np.ones((1, len(targets))) if weights is None else weights
     if kind == "regression":
@@ -37,7 +40,7 @@ def evaluate(
         return _multiclass(targets, scores, classes, weights)
     scorable = np.logical_and((targets > 0.5).any(axis=0), (targets <= 0.5).any(axis=0))
     if not scorable.any():
-        raise UserError(f"The test clips are all alike: no class of {', '.join(classes[:5])} has both positives and negatives among them.")
+        raise UserError(f"All test clips have the same labels: no class of {', '.join(classes[:5])} has both positives and negatives.")
     result = {
         "roc_auc": _macro(roc_auc, targets, scores, weights, scorable),
         "mAP": _macro(average_precision, targets, scores, weights, scorable),
@@ -49,12 +52,12 @@ def evaluate(
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a metric counts errors."""
+    """Whether a metric is an error, so that lower is better."""
     return metric.startswith("median_error")
 
 
 def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
-    """The names of the metrics that `evaluate` gives for a label kind and its classes."""
+    """Names of the metrics that `evaluate` returns for a label kind and classes."""
     if kind == "regression":
         each = ("r2", "median_error") if len(classes) > 1 else ("median_error",)
         return ["r2", *(f"{metric} {name}" for name in classes for metric in each)]
@@ -62,15 +65,16 @@ def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
 
 
 def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> str:
-    """The main metric of a task: the first that its data set names ("roc_auc, mAP"), else that of its label kind.
+    """The main metric of a task: the first one given by its data set ("roc_auc, mAP"), else that of
+    its label kind.
 
     Args:
-        kind, classes: of the labels.
-        named: the metrics that the data set names, with commas between; may be empty.
-        task: its name, for the error.
+        kind, classes: label kind and class names.
+        named: metrics given by the data set, separated by commas; may be empty.
+        task: name of the task, for error messages.
 
     Raises:
-        ConfigError: for a metric that the labels do not have.
+        ConfigError: if the label kind does not have the metric.
     """
     known, names = metric_names(kind, classes), [name.strip() for name in named.split(",") if name.strip()]
     if kind == "regression" and len(classes) == 1:
@@ -85,14 +89,15 @@ def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> s
 
 
 def main_first(main: str, by_metric: dict) -> dict:
-    """The same dictionary with the main metric first, as the rows of results begin with it."""
+    """The same dictionary, starting with the main metric."""
     return {main: by_metric[main], **by_metric} if main in by_metric else by_metric
 
 
 def chance(kind: str, metric: str, train_targets: np.ndarray, test_targets: np.ndarray, classes: tuple[str, ...]) -> float:
-    """A metric of the best answer that ignores the audio: the frequencies of the training classes, or the median of the training values.
+    """A metric of the best prediction without audio: the class frequencies or the median value of
+    the training clips.
 
-    ROC-AUC is 0.5 and R2 is 0 (`semisupcon.kinds.LabelKind.chance`).
+    The level is 0.5 for ROC-AUC and 0 for R2 (`semisupcon.kinds.LabelKind.chance`).
     """
     level = KINDS[kind].chance
     if level is not None and metric.split()[0] == KINDS[kind].main:
@@ -102,14 +107,16 @@ def chance(kind: str, metric: str, train_targets: np.ndarray, test_targets: np.n
 
 
 def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """``[C, C]`` counts of multiclass clips: row the true class, column the most likely one."""
+    """Confusion counts ``[C, C]`` of multiclass clips: rows are true classes, columns predicted
+    ones.
+    """
     matrix = np.zeros((targets.shape[1],) * 2, int)
     np.add.at(matrix, (targets.argmax(axis=1), scores.argmax(axis=1)), 1)
     return matrix
 
 
 def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve ``[B]`` of one class: ``positive [n]`` bool, ``score [n]``, ``weights [B, n]``; NaN without both kinds."""
+    """Area under the ROC curve ``[B]`` of one class; NaN without positives or without negatives."""
     order, ends = _by_score(score)
     w = weights[:, order]
     positives, negatives = _up_to(w * positive[order], ends), _up_to(w * ~positive[order], ends)
@@ -119,7 +126,9 @@ def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.
 
 
 def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average precision ``[B]`` of one class, the sum over thresholds of precision times the step in recall; NaN without positives."""
+    """Average precision ``[B]`` of one class: sum over thresholds of precision times recall step;
+    NaN without positives.
+    """
     order, ends = _by_score(score)
     w = weights[:, order]
     positives, all_ = _up_to(w * positive[order], ends), _up_to(w, ends)
@@ -129,13 +138,13 @@ def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarr
 
 
 def _by_score(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order of falling scores, and where each run of equal ones ends."""
+    """Order of decreasing scores, and the last index of each run of equal scores."""
     order = np.argsort(-score, kind="stable")
     return order, np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
 
 
 def _up_to(w: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Sums up to each end ``[B, ends + 1]``, from 0."""
+    """Cumulative sums up to each end ``[B, ends + 1]``, starting with 0."""
     return np.concatenate([np.zeros((len(w), 1)), w.cumsum(axis=1)[:, ends]], axis=1)
 
 
@@ -158,11 +167,12 @@ def _macro(
 def _multiclass(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray) -> dict[str, np.ndarray]:
     truth, guess, n = targets.argmax(axis=1), scores.argmax(axis=1), targets.shape[1]
     if len(set(truth.tolist())) < 2:
-        raise UserError(f"All {len(truth)} test clips are of the class '{classes[truth[0]]}': accuracy there says nothing.")
+        raise UserError(f"All {len(truth)} test clips have the class '{classes[truth[0]]}', so accuracy is meaningless.")
     hit = truth == guess
     in_truth, in_guess = (np.eye(n)[rows] for rows in (truth, guess))
     right, true, guessed = weights @ (in_truth * hit[:, None]), weights @ in_truth, weights @ in_guess
-    # A class that is neither there nor guessed takes no part; one that is never right scores 0 (as in scikit-learn).
+    # As in scikit-learn: a class that is neither true nor predicted is left out; one without hits
+    # scores 0.
     part = (true + guessed) > 0
     precision, recall, f1 = (np.divide(right, d, out=np.zeros_like(right), where=d > 0) for d in (guessed, true, (true + guessed) / 2))
     macro = {
@@ -175,7 +185,9 @@ def _multiclass(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...
 
 
 def key_scores(classes: tuple[str, ...]) -> np.ndarray | None:
-    """MIREX score ``[C, C]`` of answering the column's key where the row's is right; None when the classes are not keys ("Db minor")."""
+    """MIREX score ``[C, C]`` for true key (row) and predicted key (column); None if the classes are
+    not keys ("Db minor").
+    """
     if not all(
         len(words := c.split()) == 2 and words[1].lower() in ("major", "minor") and words[0][0].upper() in "ABCDEFG" for c in classes
     ):
@@ -200,13 +212,13 @@ def _regression(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...
     for c, name in enumerate(classes):
         if len(classes) > 1:
             result[f"r2 {name}"] = r2[:, c]
-        # In the unit of the values: of MIDI pitches, semitones.
+        # In the unit of the values (semitones for MIDI pitch).
         result[f"median_error {name}"] = _weighted_median(np.abs(targets[:, c] - scores[:, c]), weights)
     return result
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The mean of the lower and the upper median: the ordinary median for weights of ones."""
+    """The mean of lower and upper weighted median; with weights of ones, the usual median."""
     order = np.argsort(values)
     below = weights[:, order].cumsum(axis=1)
     half = below[:, -1:] / 2

@@ -1,4 +1,7 @@
-"""The file of results: one row per metric of every probe, written after each, so that a suite that was stopped goes on where it was."""
+"""The results file: one row per metric of every probe.
+
+It is written after each probe, so that a suite can continue.
+"""
 
 import csv
 import hashlib
@@ -17,25 +20,26 @@ from semisupcon.files import inside, plain_cell, write_csv
 RESULTS, ROBUSTNESS = "results.csv", "robustness.csv"
 log = logging.getLogger(__name__)
 
-# What identifies a result in words, without its numbers.
+# Columns that identify a result.
 UNIT = ("task", "fold", "checkpoint", "representation", "method", "aggregation", "train_share", "seed")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number.
+    """One number of a result.
 
     Attributes:
-        task, kind, fold: what was asked, its kind of label, and the round of cross-validation, 0 where there is none.
-        checkpoint, source, representation: who was asked; source as in `Subject`.
-        method, aggregation, train_share, detail: how.
-        seed: of head and draws, and of the initialisation of random encoders.
-        metric, value, low, high: the answer and its 95 % interval. The rows of a result begin with the task's main metric.
-        chance: the task's main metric for the best answer that ignores the audio; nan for other metrics.
-        n_train, n_test: tracks (episodes, for few-shot tests).
-        seconds: that the probe took, embedding apart.
-        identity: hash of all that the number depends on.
-        predictions, head: files, relative to the results.
+        task, kind, fold: name of the task, label kind, and cross-validation fold (0 without folds).
+        checkpoint, source, representation: the encoder; source as in `Subject`.
+        method, aggregation, train_share, detail: the method.
+        seed: seed of the head, of random draws, and of the initialisation of random encoders.
+        metric, value, low, high: the number and its 95 % interval. The first row of a result is the
+            task's main metric.
+        chance: the task's main metric for the best prediction without audio; NaN for other metrics.
+        n_train, n_test: number of clips (few-shot: episodes).
+        seconds: run time of the probe, without embedding.
+        identity: hash of everything that the number depends on.
+        predictions, head: files, relative to the results file.
     """
 
     task: str
@@ -62,12 +66,14 @@ class Row:
     head: str
 
     def unit(self) -> tuple:
-        """What the row says in words, without the number: a new run of the same replaces it."""
+        """The values that identify the result of the row; a new result with the same values
+        replaces it.
+        """
         return tuple(getattr(self, name) for name in UNIT)
 
 
 def main_rows(rows: Iterable[Row]) -> list[Row]:
-    """The row of the main metric of every result, which is its first."""
+    """The row of the main metric of every result: the first row."""
     first: dict[tuple, Row] = {}
     for row in rows:
         first.setdefault(row.unit(), row)
@@ -78,10 +84,10 @@ class Results:
     """The rows of a ``results.csv``.
 
     Args:
-        file: made with the first row; an existing one is taken up.
+        file: results file. An existing one is read; else it is created with the first row.
 
     Raises:
-        UserError: if it is not such a file.
+        UserError: if the file is not a results file.
     """
 
     def __init__(self, file: str | Path):
@@ -93,7 +99,7 @@ class Results:
                 with self.file.open(newline="") as lines:
                     reader = csv.DictReader(lines)
                     if set(reader.fieldnames or ()) != set(types):
-                        raise ValueError("its columns are others")
+                        raise ValueError("it has other columns")
                     self.rows = [Row(**{k: types[k](plain_cell(v)) for k, v in line.items()}) for line in reader]
                 for row in self.rows:
                     for name in filter(None, (row.predictions, row.head)):
@@ -102,40 +108,44 @@ class Results:
                 raise
             except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
                 raise UserError(
-                    f"{self.file} is no results file of this version: {error}.\nMove it away, or give another --out."
+                    f"{self.file} is not a results file of this version: {error}.\nMove it away, or give another --out."
                 ) from error
             self._leave_out_lost()
 
     def _leave_out_lost(self) -> None:
-        """Rows whose predictions are not there any more are left out, so that their probes are run again."""
+        """Drop rows whose predictions no longer exist, so that their probes are run again."""
         lost = {row.predictions for row in self.rows if row.predictions and not (self.file.parent / row.predictions).is_file()}
         if lost:
-            log.warning("%d predictions are gone from %s; their probes are run again.", len(lost), self.file.parent)
+            log.warning("%d predictions are missing in %s; their probes are run again.", len(lost), self.file.parent)
             self.rows = [row for row in self.rows if row.predictions not in lost]
 
     def done(self, identity: str) -> bool:
-        """Whether a probe with this identity has been run."""
+        """Whether there is a result with this identity."""
         return any(row.identity == identity for row in self.rows)
 
     def put(self, rows: Sequence[Row]) -> None:
-        """Add the rows of a probe; those that an older run of the same left are dropped. The file is replaced whole."""
+        """Add the rows of a probe, replace older rows of the same results, and write the whole
+        file.
+        """
         units = {row.unit() for row in rows}
         self.rows = [row for row in self.rows if row.unit() not in units] + list(rows)
         write_csv(self.file, [f.name for f in fields(Row)], map(short_values, self.rows))
 
 
 def short_values(item: Any) -> list[Any]:
-    """The values of a dataclass, floats with six digits."""
+    """The values of a dataclass instance; floats with six digits."""
     return [f"{v:.6g}" if isinstance(v, float) else v for v in asdict(item).values()]
 
 
 def identity_of(*parts: object) -> str:
-    """A short hash of plain values."""
+    """A short hash of plain values (16 hexadecimal digits)."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, scores: np.ndarray, classes: Sequence[str], kind: str) -> None:
-    """One row a track: its path, what is true, what is predicted, and the score of every class."""
+    """Write one row per clip: path, target, prediction (multiclass only), and the score of every
+    class.
+    """
     if kind == "multiclass":
         known = ["true", "predicted"]
         names = zip(targets.argmax(axis=1), scores.argmax(axis=1), strict=True)
@@ -148,17 +158,21 @@ def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, sco
 
 
 def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:
-    """What `write_predictions` wrote: paths, targets ``[n, C]``, scores ``[n, C]``, classes, and "multiclass" or None for the other kinds.
+    """Read a file of `write_predictions`.
+
+    Returns:
+        Paths, targets ``[n, C]``, scores ``[n, C]``, classes, and "multiclass" (None for other
+        label kinds).
 
     Raises:
-        UserError: for a file that is damaged.
+        UserError: if the file is damaged.
     """
     try:
         with file.open(newline="") as lines:
             header, *rows = list(csv.reader(lines))
         names = tuple(h.removeprefix("score ") for h in header if h.startswith("score "))
         if not rows or not names or any(len(row) != len(header) for row in rows):
-            raise ValueError("rows are missing or cut")
+            raise ValueError("rows are missing or incomplete")
         scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(len(rows), len(names))
         if header[1] == "true":
             targets = np.eye(len(names))[[names.index(plain_cell(row[1])) for row in rows]]
@@ -166,6 +180,6 @@ def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tup
             targets = np.array([row[1 : 1 + len(names)] for row in rows], dtype=np.float64)
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise UserError(
-            f"{file} is damaged: {first_line(error, 160)}.\nDelete it and run the same command again: its probe is then run again."
+            f"{file} is damaged: {first_line(error, 160)}.\nDelete it and repeat the command; the probe is then run again."
         ) from error
     return [plain_cell(row[0]) for row in rows], targets, scores, names, "multiclass" if header[1] == "true" else None

@@ -1,4 +1,4 @@
-"""From one number a probe to one line a question: seeds averaged, folds pooled, encoders compared track by track."""
+"""Summarise results: average over seeds, pool folds, and compare encoders clip by clip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,16 +16,18 @@ from semisupcon.probing.scores.results import Row, read_predictions, short_value
 
 @dataclass(frozen=True)
 class Line:
-    """One encoder's answer to one question.
+    """The result of one encoder for one question (task, method, metric).
 
     Attributes:
-        task, method, metric: the question; the method names its aggregation and share of training clips where they are not the usual.
-        checkpoint: who, with the representation where it is not the embedding.
+        task, method, metric: the question. The method includes aggregation and share of training
+            clips if they are not the default.
+        checkpoint: name of the encoder, with the representation if it is not the embedding.
         untrained: whether it is a random encoder.
-        value, low, high: mean over seeds on all test tracks (folds pooled), and its 95 % interval over tracks.
-        spread: standard deviation over seeds; nan for one.
-        chance: of the best answer that ignores the audio; nan where the metric has none.
-        tracks, seeds: how many (episodes, for few-shot tests).
+        value, low, high: mean over seeds on all test clips (folds pooled), and its 95 % interval
+            over clips.
+        spread: standard deviation over seeds; NaN for one seed.
+        chance: value of the best prediction without audio; NaN if unknown.
+        tracks, seeds: number of test clips (few-shot: episodes) and of seeds.
     """
 
     task: str
@@ -43,13 +45,13 @@ class Line:
 
     @property
     def question(self) -> tuple[str, str, str]:
-        """What must be equal for two lines to be compared."""
+        """Task, method and metric: only lines with the same question are compared."""
         return self.task, self.method, self.metric
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired bootstrap of two encoders on the same tracks: ``ours`` minus ``theirs``."""
+    """Paired bootstrap of two encoders on the same clips: ``ours`` minus ``theirs``."""
 
     task: str
     method: str
@@ -64,7 +66,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Pool:
-    """All rows of one encoder, method and task, and what their predictions say together."""
+    """All rows of one encoder, method and task, with the pooled bootstrap of their predictions."""
 
     rows: list[Row]
     drawn: Drawn | None
@@ -72,12 +74,12 @@ class _Pool:
 
 
 def summarise(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> tuple[list[Line], list[Comparison]]:
-    """Lines and all pairwise comparisons of a results file.
+    """Summary lines and all pairwise comparisons of results.
 
     Args:
-        rows: of the results.
-        out: folder that their predictions lie in.
-        count: bootstrap resamples.
+        rows: result rows.
+        out: folder of the results and predictions.
+        count: number of bootstrap resamples.
     """
     groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in rows:
@@ -94,7 +96,9 @@ def summarise(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> tuple[l
 
 
 def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | None:
-    """Against whom a question's encoders are measured: the random one, else the first."""
+    """The encoder that others are compared with: the random one, else the first; None for fewer
+    than two.
+    """
     asked = [line for line in lines if line.question == question]
     if len(asked) < 2:
         return None
@@ -131,7 +135,8 @@ def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
 def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
     lines = []
     for metric in dict.fromkeys(row.metric for row in pool.rows):
-        # The main metric, those that tables show of this label kind, and whatever a method without scores gives.
+        # Keep the main metric, the metrics shown for this label kind, and all metrics of methods
+        # without scores.
         if pool.drawn is not None and metric != pool.rows[0].metric and not metric.startswith(KINDS[pool.rows[0].kind].shown):
             continue
         rows = [row for row in pool.rows if row.metric == metric]
@@ -155,7 +160,7 @@ def _compare(ours: Line, theirs: Line, our_pool: _Pool, their_pool: _Pool) -> Co
             return None
         by, low, high, word = difference(our_pool.drawn, their_pool.drawn, ours.metric)
     else:
-        # Two means over equal episodes, taken as independent: on the safe side.
+        # Two means over the same episodes, treated as independent, which is conservative.
         half = float(np.hypot(ours.value - ours.low, theirs.value - theirs.low))
         by = ours.value - theirs.value
         low, high = by - half, by + half

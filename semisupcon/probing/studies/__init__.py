@@ -1,4 +1,6 @@
-"""Studies beside probing: maps of embeddings, robustness to corruptions, invariance to operators."""
+"""Further studies of a suite: maps of embeddings, robustness to corruptions, invariance to
+augmentations.
+"""
 
 from semisupcon.probing.studies.run import Studies, map_file, study_invariance, study_map, study_robustness
 

@@ -1,12 +1,16 @@
-"""How far an operator moves an embedding, for every head of an encoder; and how much of a linear probe's weight each head carries.
+"""How much an augmentation changes the embedding of each head of an encoder, and the weight of each
+head in a linear probe.
 
-MT-SLVR's question: contrastive heads should move little, predictive heads more (Heggan et al. 2023; its tables give Mahalanobis distances, without
-the code that made them). Here the covariance is that of the original clips' embeddings, shrunk as Ledoit and Wolf (2004) do, so that it can be
-inverted with fewer clips than dimensions; a distance of sqrt(2 D) is that of two unrelated clips. Weights are those of a probe on standardised
-embeddings, where the scale of a dimension plays no part.
+The evaluation follows MT-SLVR (Heggan et al. 2023): contrastive heads should change little,
+predictive heads more. Its tables give Mahalanobis distances, without the code that computed them.
+Here the covariance is that of the original clips' embeddings, with the shrinkage of Ledoit and Wolf
+(2004), so that it is invertible with fewer clips than dimensions. A distance of sqrt(2 D) is that
+of two unrelated clips. The weights are from a probe on standardised embeddings, so that the scale
+of a dimension has no effect.
 
-A filter leaves bands emptier than any recording has them. An encoder that sees them by a logarithm with a low floor then moves farther than two
-clips are apart; faint noise on both sides keeps the comparison within what recordings hold.
+A filter makes bands emptier than in any recording. An encoder with a logarithm with a low floor
+then gives a distance larger than between two clips. Faint noise added to both signals keeps the
+levels in the range of recordings.
 """
 
 from collections.abc import Sequence
@@ -25,14 +29,15 @@ from semisupcon.random import clip_key, derive, normal, stable_hash
 
 @dataclass(frozen=True)
 class Moved:
-    """Mean distances over clips between the embeddings of originals and of what an operator makes of them.
+    """Mean distances over clips between the embeddings of originals and of augmented versions.
 
     Attributes:
-        head: one of the encoder's tasks, "all" of them, or "embedding" where it has none.
-        operator: its name, at SemiSupCon's severity 2, applied to every clip.
-        mahalanobis, cosine: mean distance; cosine is 1 minus the similarity.
-        unrelated_mahalanobis, unrelated_cosine: the same between different clips, for scale.
-        clips: how many.
+        head: one of the encoder's tasks, "all" tasks, or "embedding" for an encoder without tasks.
+        operator: name of the augmentation, applied to every clip with SemiSupCon's severity 2.
+        mahalanobis, cosine: mean distances; cosine distance is 1 minus the similarity.
+        unrelated_mahalanobis, unrelated_cosine: mean distances between different clips, as a
+            reference.
+        clips: number of clips.
     """
 
     head: str
@@ -56,14 +61,15 @@ def invariance(
     """Distances for every head and operator.
 
     Args:
-        encoder: frozen.
-        segments: ``[n, T]``, one of every clip.
-        names: n names, from which the operators' randomness is drawn.
+        encoder: frozen encoder.
+        segments: ``[n, T]``, one segment per clip.
+        names: n clip names, from which the parameters of the operators are drawn.
         operators: names of augmentations, see `build_chain`.
-        batch_size: segments a forward pass.
-        seed: another one, other parameters.
-        noise_db: level of the white noise that is added to originals and to what operators make of them, the same to both; dB of its root mean
-            square to full scale. None adds none.
+        batch_size: segments per forward pass.
+        seed: seed of the parameters.
+        noise_db: level of the white noise that is added to originals and augmented versions (the
+            same noise to both): dB of its root mean square relative to full scale. None for no
+            noise.
     """
     clips = torch.tensor([stable_hash(name) for name in names])
     noise = _noise(clips, segments.shape[1], noise_db)
@@ -89,7 +95,9 @@ def invariance(
 
 
 def whitener(embeddings: np.ndarray) -> np.ndarray:
-    """``[D, D]`` matrix W with W W^T the inverse of the shrunk covariance of ``[n, D]``: Mahalanobis distance is Euclidean after x W."""
+    """Matrix W ``[D, D]`` with W W^T the inverse of the shrunk covariance of ``[n, D]``: after x W,
+    Mahalanobis distance is Euclidean.
+    """
     from sklearn.covariance import LedoitWolf
 
     values, vectors = np.linalg.eigh(LedoitWolf().fit(embeddings.astype(np.float64)).covariance_)
@@ -97,7 +105,9 @@ def whitener(embeddings: np.ndarray) -> np.ndarray:
 
 
 def weight_share(head: ProbeHead, encoder: Encoder) -> dict[str, float]:
-    """Share of each of the encoder's tasks in a linear probe: mean absolute weight of its dimensions, summing to 1; empty for one without tasks."""
+    """Share of each encoder task in a linear probe: mean absolute weight of its dimensions,
+    normalised to sum 1. Empty without tasks.
+    """
     if not encoder.tasks or head.net.in_dim != encoder.embedding_dim:
         return {}
     weight = next(head.net.parameters()).detach().abs().mean(dim=0)
@@ -113,7 +123,7 @@ def _slices(encoder: Encoder) -> dict[str, slice]:
 
 
 def _noise(clips: Tensor, samples: int, level: float | None) -> Tensor:
-    """``[n, samples]``, or a zero."""
+    """White noise ``[n, samples]``, or a scalar zero without a level."""
     return torch.zeros(()) if level is None else 10 ** (level / 20) * normal(derive(clips, "invariance noise"), "samples", samples)
 
 

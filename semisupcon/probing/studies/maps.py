@@ -1,4 +1,4 @@
-"""Embeddings in the plane, by t-SNE (van der Maaten and Hinton 2008) or UMAP (McInnes et al. 2018); each point knows its clip's name."""
+"""2-D maps of embeddings by t-SNE (van der Maaten, Hinton 2008) or UMAP (McInnes et al. 2018)."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Map:
-    """A picture's worth of embeddings: names, labels (text, or numbers) and places ``[n][2]``."""
+    """A 2-D map: names, labels (text or numbers) and points ``[n][2]`` of n clips."""
 
     task: str
     checkpoint: str
@@ -33,15 +33,16 @@ class Map:
 
 
 def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
-    """Places ``[n, 2]`` of embeddings ``[n, D]``, by cosine distance.
+    """Project embeddings ``[n, D]`` to points ``[n, 2]``, by cosine distance.
 
     Raises:
-        ConfigError: for an unknown method, fewer than three embeddings, or UMAP without its package.
+        ConfigError: for an unknown method, fewer than three embeddings, or UMAP without its
+            package.
     """
     if method not in TITLES:
-        raise ConfigError(f"No projection '{method}'; there are: {', '.join(TITLES)}, none.")
+        raise ConfigError(f"Unknown projection '{method}'. Known projections: {', '.join(TITLES)}, none.")
     if len(embeddings) < 3:
-        raise ConfigError(f"A picture needs at least 3 clips, got {len(embeddings)}.")
+        raise ConfigError(f"A map needs at least 3 clips, got {len(embeddings)}.")
     if method == "tsne":
         from sklearn.manifold import TSNE
 
@@ -50,15 +51,16 @@ def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.n
     try:
         from umap import UMAP
     except ModuleNotFoundError as error:
-        raise ConfigError("UMAP needs its package: pip install umap-learn (or semisupcon[umap]), or give --projection tsne.") from error
+        raise ConfigError("UMAP needs a package: pip install umap-learn (or semisupcon[umap]), or give --projection tsne.") from error
     return UMAP(metric="cosine", n_neighbors=min(15, len(embeddings) - 1), random_state=seed, n_jobs=1).fit_transform(embeddings)
 
 
 def make_map(subject: Subject, features: Features, method: str, colour_by: str | None = None, identity: str = "") -> Map:
-    """The test tracks of a task, at most 1000 evenly spread ones, coloured by class, first value, or any column of the annotations.
+    """Map at most 1000 evenly spaced test clips of a task, coloured by class, first value, or an
+    annotation column.
 
     Raises:
-        ConfigError: for a column that the annotations do not have.
+        ConfigError: if the annotations do not have the column.
     """
     task, test = features.task, features.test
     rows = np.unique(np.linspace(0, len(test) - 1, min(MOST, len(test))).astype(int))
@@ -82,18 +84,18 @@ def save_map(found: Map, file: Path) -> None:
 
 
 def load_map(file: Path) -> Map | None:
-    """Read what `save_map` wrote; None for a file that is damaged, which is said."""
+    """Read a map written by `save_map`; None, with a warning, if the file is damaged."""
     try:
         found = Map(**read_json(file))
         if not has_digest(file):
-            raise ValueError("it is not what was written, or of version 0.1")
+            raise ValueError("its content was changed, or is from version 0.1")
         points, texts = np.array(found.points, dtype=float), (found.task, found.checkpoint, found.label)
         if found.method in TITLES and points.shape == (len(found.paths), 2) == (len(found.labels), 2) and all(map(_is_text, texts)):
             return found
-        problem = "its parts do not fit together"
+        problem = "its parts are inconsistent"
     except (OSError, ValueError, TypeError, OverflowError) as error:
         problem = first_line(error, 160)
-    log.warning("The map %s is left out, %s. A probe with a map makes it again.", file, problem)
+    log.warning("The map %s is skipped: %s. The next probe with a map writes it again.", file, problem)
     return None
 
 
@@ -102,7 +104,9 @@ def _is_text(value: object) -> bool:
 
 
 def _word(targets: np.ndarray, classes: tuple[str, ...]) -> str:
-    """The class of a clip; of several the first, of a binary label yes or no."""
+    """The class of a clip: the most likely one for several classes, the class or "not ..." for a
+    binary label.
+    """
     if len(classes) == 1:
         return classes[0] if targets[0] > 0.5 else f"not {classes[0]}"
     return classes[int(targets.argmax())] if targets.max() > 0.5 else "none"

@@ -1,7 +1,9 @@
-"""How a probe holds when its test audio is corrupted: growing severity, each effect alone, and tiers of more and more effects.
+"""Robustness of probes to corrupted test audio: increasing severity, single effects, and tiers of
+more effects.
 
-The families are those of SemiSupCon (section 4.6 of its fact sheet). There 20 % of the test tracks stayed clean by a coin of the chain; here every
-segment of every test track is corrupted: a segment that all coins of its operators spared is drawn again. Heads and training audio stay as they are.
+The families of corruptions are those of SemiSupCon. In SemiSupCon, the random choice of the chain
+left 20 % of the test clips clean. Here every segment of every test clip is corrupted: parameters
+are drawn again until at least one operator is applied. Heads and training audio are unchanged.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ DRAWS = 64
 
 @dataclass(frozen=True)
 class Corruption:
-    """One point of a curve: what is done to the test audio."""
+    """One point of a robustness curve: operators and severity for the test audio."""
 
     family: str
     position: str
@@ -32,10 +34,13 @@ class Corruption:
 
 
 def corruptions(families: Sequence[str]) -> list[Corruption]:
-    """The points of named families: "severity" (0 to 5, six base operators), "only" (each effect alone), "plus" (the base and one effect), "tiers".
+    """The points of the given families of corruptions.
+
+    "severity": 0 to 5, six base operators. "only": each effect alone. "plus": the base and one
+    effect. "tiers": SemiSupCon's tiers of effects.
 
     Raises:
-        ConfigError: for an unknown family, with the nearest.
+        ConfigError: for an unknown family, with the most similar name.
     """
     of = {
         "severity": [Corruption("severity", f"{s}", BASE, s) for s in range(6)],
@@ -45,7 +50,7 @@ def corruptions(families: Sequence[str]) -> list[Corruption]:
     }
     for family in families:
         if family not in of:
-            raise ConfigError(f"No family of corruptions '{family}'.{nearest(family, of)} There are: {', '.join(of)}.")
+            raise ConfigError(f"Unknown family of corruptions '{family}'.{nearest(family, of)} Known families: {', '.join(of)}.")
     return [point for family in dict.fromkeys(families) for point in of[family]]
 
 
@@ -54,7 +59,9 @@ def _unchanged(segments: np.ndarray, name: str, first: int = 0) -> np.ndarray:
 
 
 def corrupt_with(point: Corruption, sample_rate: int, seed: int = 0) -> Corrupt:
-    """A function that corrupts segments ``[k, T]`` of a named clip, from number ``first`` on, the same way for every encoder of that rate."""
+    """A function ``(segments [k, T], clip name, number of the first segment)`` that corrupts
+    segments, equally for every encoder.
+    """
     chain = build_chain(list(point.operators), point.severity, sample_rate, p=1.0)
     if chain is None:
         return _unchanged
@@ -72,6 +79,6 @@ def corrupt_with(point: Corruption, sample_rate: int, seed: int = 0) -> Corrupt:
             waiting = waiting[~hit]
             if not len(waiting):
                 return result
-        raise ConfigError(f"The operators {', '.join(point.operators)} leave '{name}' as it is, however often they are drawn.")
+        raise ConfigError(f"The operators {', '.join(point.operators)} were never applied to '{name}', whatever was drawn.")
 
     return corrupt

@@ -1,4 +1,6 @@
-"""What a suite does beside probing: maps of the embeddings, robustness curves, invariance tables. Each is kept, and not made twice."""
+"""Studies of a suite in addition to probing: maps of embeddings, robustness curves, invariance
+tables. Finished ones are kept.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -26,15 +28,16 @@ from semisupcon.random import permutation
 
 @dataclass(frozen=True)
 class Studies:
-    """Which to make.
+    """Settings of the studies.
 
     Attributes:
-        projection: picture of the test embeddings: "tsne", "umap" or "none".
-        colour_by: column of the annotations that colours it; None is the class.
+        projection: map of the test embeddings: "tsne", "umap" or "none".
+        colour_by: annotation column that colours the map; None for the class.
         robustness: families of corruptions, see `corruptions`.
-        invariance: operators whose effect on the embedding is measured.
-        invariance_clips: training clips, at most, on which it is.
-        invariance_noise: level of the noise under both sides of the comparison, dB to full scale; None is none.
+        invariance: augmentations whose effect on the embedding is measured.
+        invariance_clips: maximum number of training clips for it.
+        invariance_noise: level of white noise added to both audio signals, in dB relative to full
+            scale; None for no noise.
     """
 
     projection: str = "tsne"
@@ -45,22 +48,22 @@ class Studies:
     invariance_noise: float | None = None
 
     def check(self) -> None:
-        """Refuse unknown projections, families and operators, before anything is embedded.
+        """Check the names of projection, families and operators before anything is embedded.
 
         Raises:
-            ConfigError: naming the nearest known one.
+            ConfigError: for an unknown name, with the most similar one.
         """
         if self.projection not in (*TITLES, "none"):
-            raise ConfigError(f"No projection '{self.projection}'; there are: {', '.join(TITLES)}, none.")
+            raise ConfigError(f"Unknown projection '{self.projection}'. Known projections: {', '.join(TITLES)}, none.")
         corruptions(self.robustness)
         for operator in self.invariance:
             build_chain([operator], 2.0, 16000, p=1.0)
 
     def check_task(self, task: LabelledClips) -> None:
-        """Refuse a column that a task does not have.
+        """Check that the annotations of a task have the column ``colour_by``.
 
         Raises:
-            ConfigError: with the columns that it has.
+            ConfigError: if they do not, with a list of the columns.
         """
         if self.colour_by is not None and self.colour_by not in task.table:
             columns = ", ".join(task.table.columns)
@@ -69,12 +72,14 @@ class Studies:
 
 
 def map_file(out: Path, case_name: str, projection: str) -> Path:
-    """Where the map of a task and encoder lies."""
+    """Path of the map of a task and encoder."""
     return out / "maps" / f"{case_name}-{projection}.json"
 
 
 def study_map(studies: Studies, out: Path, name: str, case: Callable[[], Case], identity: str) -> None:
-    """Make the map of a case, unless the one on disk is of the same clips and encoder; ``case`` is called when it is needed."""
+    """Write the map of a case unless the file is up to date; ``case`` is called only if it is
+    needed.
+    """
     file = map_file(out, name, studies.projection)
     identity = identity_of(identity, studies.projection, studies.colour_by)
     if studies.projection == "none" or (file.exists() and (found := load_map(file)) is not None and found.identity == identity):
@@ -87,9 +92,10 @@ def study_map(studies: Studies, out: Path, name: str, case: Callable[[], Case], 
 def study_robustness(
     studies: Studies, out: Path, probed: list[Row], case: Callable[[], Case], identity: str, resamples: int, again: Mapping[str, Method]
 ) -> None:
-    """Score the heads of ``probed`` rows on corrupted test audio; rows go to ``robustness.csv``, their detail is family/position.
+    """Score the heads of ``probed`` rows on corrupted test audio and write ``robustness.csv``
+    (detail: family/position).
 
-    ``again`` holds the methods without a head that run again on the corrupted clips, by name.
+    ``again``: by name, the methods without a head, which run again on the corrupted clips.
     """
     results = Results(out / ROBUSTNESS)
     units = {(row.method, row.representation): row for row in main_rows(probed) if row.head or row.method in again}
@@ -108,7 +114,7 @@ def study_robustness(
             if base.method in again:
                 outcome = again[base.method].run(replace(it, features=corrupted, seed=base.seed))[0]
                 if outcome.scores is None:
-                    raise ConfigError(f"Method '{base.method}' gives no scores, so it cannot be run again.")
+                    raise ConfigError(f"Method '{base.method}' returns no scores, so it cannot be run on corrupted clips.")
                 scores = outcome.scores
             else:
                 scores = predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
@@ -133,7 +139,9 @@ def study_robustness(
 
 
 def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], case: Callable[[], Case], identity: str) -> None:
-    """Write ``invariance/NAME.csv`` (distances per head and operator) and ``invariance/NAME-weights.csv`` (share of each head in linear probes)."""
+    """Write ``invariance/NAME.csv`` (distances per head and operator) and ``NAME-weights.csv``
+    (share of each head in linear probes).
+    """
     about = identity_of(identity, studies.invariance, studies.invariance_clips, studies.invariance_noise)
     file = out / "invariance" / f"{name}-{about[:8]}.csv"
     if not studies.invariance or file.exists():
