@@ -10,6 +10,7 @@ from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.random import make_keys
 from tests.augmentations.every_transform import EVERY, SAMPLE_RATE
 from tests.devices.pretended import Recorder, plain, standing_in, to_pretended, wrapped
+from tests.devices.test_without_waiting import REFUSED
 
 # Launches at the published batch sizes, and the most that are allowed. Version 0.1 needed 3,773, 5,769 and 43,467.
 CHAINS = {
@@ -51,6 +52,7 @@ def test_chains_launch_few_kernels_and_wait_for_none(name):
     assert not recorder.syncs, recorder.syncs
     assert not recorder.mismatches, recorder.mismatches
     assert recorder.launches <= most, recorder.launches
+    assert not [operator for operator in recorder.operators if operator.startswith(REFUSED)]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -62,6 +64,7 @@ def test_a_transform_does_not_wait(name):
     with Recorder() as recorder:
         transform.perform(to_pretended(torch.randn(12, 1, SAMPLE_RATE)), plan.decisions.work)
     assert bool(recorder.syncs) == (name in WAITS), recorder.syncs
+    assert not [operator for operator in recorder.operators if operator.startswith(REFUSED)]
     assert not recorder.mismatches, recorder.mismatches
 
 
