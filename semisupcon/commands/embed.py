@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -40,9 +40,12 @@ from semisupcon.outputs import check_writable, refuse_existing
 from semisupcon.spec import spec_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from semisupcon.encoders.base import Encoder
 
 BATCHES_A_PART = {"cpu": 32, "cuda": 256}
+PRECISIONS = ("float32", "bfloat16", "float16")
 GROUP_BYTES = 16 << 20  # size of a row group in parquet
 
 
@@ -61,6 +64,7 @@ def parser() -> Parser:
     p.add_argument("--batch_size", type=int, help="segments per forward pass; default: 32 on a GPU, 400,000 samples in total on a CPU")
     p.add_argument("--workers", type=int, help="threads that decode audio; default: 2 on a CPU, else one per core, at most 16")
     p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the encoder's arithmetic; embeddings are float32")
     p.add_argument("--overwrite", action="store_true", help="replace existing output files")
     p.add_argument("--trust", nargs="*", default=[], help="modules outside semisupcon whose classes the checkpoint may name")
     return p
@@ -106,11 +110,12 @@ def embed(given: Namespace) -> int:
         "encoder": fingerprint(encoder),
         "audio": digest_of_files(files),
         **{"--per": given.per, "--task": given.task, "--batch_size": batch_size, "--device": kind},
+        **({} if given.precision == "float32" else {"--precision": given.precision}),
     }
     parts = Parts(given.out, plan, given.overwrite)
     workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
     try:
-        embed_files(encoder, files, parts, given.per, given.task, batch_size, device, workers)
+        embed_files(encoder, files, parts, given.per, given.task, batch_size, device, workers, given.precision)
     except KeyboardInterrupt:
         print(f"interrupted; the same command continues after {parts.done} of {len(files)} files", file=sys.stderr)
         return 130
@@ -143,6 +148,7 @@ def embed_files(
     batch_size: int,
     device: str,
     workers: int,
+    precision: str = "float32",
 ) -> None:
     """Embed the files that are in no finished part.
 
@@ -180,9 +186,21 @@ def embed_files(
     segments = BATCHES_A_PART.get(device.partition(":")[0], 256) * batch_size
     with frozen(encoder):
         pieces = pieces_ahead(load, enumerate(files[done:]), workers)
-        rows = embed_pieces(lambda x: encoder(x, task=task), with_breaks(counted(pieces), segments), batch_size, device)
+        rows = embed_pieces(in_precision(encoder, task, precision), with_breaks(counted(pieces), segments), batch_size, device)
         for _ in parts.write(checked(rows), mean=per == "file"):
             told.advance()
+
+
+def in_precision(encoder: "Encoder", task: str | None, precision: str) -> "Callable[[Tensor], Tensor]":
+    """Return the forward pass of an encoder; under autocast if the precision is not float32."""
+    import torch
+
+    def encode(x: "Tensor") -> "Tensor":
+        half = precision != "float32"
+        with torch.autocast(x.device.type, dtype=getattr(torch, precision) if half else None, enabled=half):
+            return encoder(x, task=task)
+
+    return encode
 
 
 def fingerprint(encoder: "Encoder") -> str:

@@ -160,6 +160,11 @@ class Clips(Dataset):
             self._refuse_short()
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of the views of a clip; 0 if they differ in length."""
+        return self.views * self.view_samples * self.audio.dtype.itemsize if self.filled else 0
+
+    @property
     def view_samples(self) -> int:
         """Number of samples of a view, if all views have the same number."""
         assert self.samples is not None

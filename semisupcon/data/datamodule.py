@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 import pytorch_lightning as L
-import torch
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 
 from semisupcon.augmentations.base import Chain
@@ -18,7 +17,7 @@ from semisupcon.data.draws import Draws, check_shares, divide, hide_labels
 from semisupcon.data.loader import EndlessLoader, batches
 from semisupcon.data.packed.on_device import PlacedBatch, Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
-from semisupcon.data.planned import planned
+from semisupcon.data.planned import AugmentIn, augmented, planned
 from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
 from semisupcon.data.sources import gather
 from semisupcon.data.trainer_settings import settings_of
@@ -61,6 +60,8 @@ class AudioDataModule(L.LightningDataModule):
         max_bad: maximum share of unusable files; they are left out and named.
         packed: folder written by ``semisupcon pack``; clips are read from it without decoding.
         device_resident: keep packed clips in device memory if they fit, and cut the views there.
+        augment_in: where views are augmented: the device that trains, or the workers that read, for
+            a small GPU beside many cores. The sound is the same (on a GPU, to rounding).
         seed: seed of validation and label subsets, order, crops and augmentations; None is 123, and
             in ``pretrain`` the run's ``seed_everything``.
     """
@@ -92,6 +93,7 @@ class AudioDataModule(L.LightningDataModule):
         max_bad: float = 0.01,
         packed: str | None = None,
         device_resident: bool = False,
+        augment_in: AugmentIn = "device",
         seed: int | None = None,
     ):
         super().__init__()
@@ -116,6 +118,9 @@ class AudioDataModule(L.LightningDataModule):
         self.packed, self.device_resident = packed, device_resident
         if device_resident and packed is None:
             raise ConfigError("data.device_resident needs data.packed: make it with semisupcon pack.")
+        self.augment_in = augment_in
+        if augment_in == "workers" and (device_resident or num_workers == 0):
+            raise ConfigError("data.augment_in workers needs data.num_workers of at least 1, and data.device_resident false.")
         self.drawn: LabelledClips | None = None
         self.resident: Resident | None = None
         self.chain: Chain | None = None
@@ -230,7 +235,7 @@ class AudioDataModule(L.LightningDataModule):
             self.seed,
             *self._rank(),
         )
-        clips = planned(self._loaded(self.clips), self.chain, self._on_gpu())
+        clips = planned(self._loaded(self.clips), self.chain, self._on_gpu(), self.augment_in)
         where = self.num_workers, self._on_gpu()
         return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes)
 
@@ -257,21 +262,10 @@ class AudioDataModule(L.LightningDataModule):
 
     def augmented(self, batch: Batch) -> Batch:
         """Augment every view of a batch on its device, and add ``applied`` and ``parameters``."""
-        if self.chain is None:
+        if self.chain is None or "applied" in batch:
             return batch
-        audio = batch["audio"]
-        self.chain.to(audio.device)
-        views, plan = batch["key"].shape, batch.get("plan")
-        if plan is None:
-            augmented, applied, parameters = self.chain(audio.flatten(0, 1), batch["key"].flatten())
-        else:
-            augmented, applied, parameters = self.chain.run(audio.flatten(0, 1), plan)
-        audio = augmented.unflatten(0, views)
-        if self.clips.leaves_padding:
-            # Remove what augmentations add to the padding (noise, echoes).
-            audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
-        changed = {"audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
-        return cast("Batch", {name: value for name, value in batch.items() if name != "plan"} | changed)
+        self.chain.to(batch["audio"].device)
+        return cast("Batch", augmented(cast("dict[str, Any]", batch), self.chain, self.clips.leaves_padding))
 
     def _audio(self) -> Samples:
         table = self._drawn().table

@@ -20,11 +20,12 @@ import numpy as np
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, as_is
 from semisupcon.data.packed.on_device import PlacedBatch, Places
-from semisupcon.data.planned import Planned
+from semisupcon.data.planned import Wrapped
 from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.data.workers import Processes, quiet_worker
 
 log = logging.getLogger(__name__)
+AHEAD, AHEAD_BYTES = 4, 512 << 20  # batches that a process reads ahead, and all processes together in bytes
 
 
 class Sequenced(Protocol):
@@ -35,8 +36,18 @@ class Sequenced(Protocol):
     def __len__(self) -> int: ...
 
 
+def batches_ahead(clips: Clips | Places | Wrapped, sequence: Sequenced, num_workers: int) -> int:
+    """Return how many batches each process reads ahead: `AHEAD`, or fewer within `AHEAD_BYTES`.
+
+    Batches of views of unequal length are counted as empty.
+    """
+    rows = sequence.batch_size if isinstance(sequence, MixedBatchSampler) else max(map(len, sequence))
+    size = max(1, rows * getattr(clips, "row_bytes", 0))
+    return max(1, min(AHEAD, AHEAD_BYTES // (num_workers * size)))
+
+
 def batches(
-    clips: Clips | Places | Planned,
+    clips: Clips | Places | Wrapped,
     sequence: Sequenced,
     num_workers: int,
     pin_memory: bool,
@@ -63,7 +74,7 @@ def batches(
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=quiet_worker,
-        prefetch_factor=4,
+        prefetch_factor=batches_ahead(clips, sequence, num_workers),
         persistent_workers=keep_workers,
     )
     loader.run = run
@@ -75,7 +86,7 @@ class ReadAhead:
 
     depth = 4
 
-    def __init__(self, clips: Clips | Places | Planned, sequence: Sequenced, pin_memory: bool = False):
+    def __init__(self, clips: Clips | Places | Wrapped, sequence: Sequenced, pin_memory: bool = False):
         self.clips, self.sequence = clips, sequence
         clips.pin_memory = pin_memory
 
@@ -120,7 +131,7 @@ class EndlessLoader:
 
     def __init__(
         self,
-        clips: Clips | Places | Planned,
+        clips: Clips | Places | Wrapped,
         sequence: MixedBatchSampler,
         batches_done: Callable[[], int],
         fingerprint: str,

@@ -40,6 +40,7 @@ def embed_pieces(
         Pieces whose rows are embeddings ``[k, D]`` float32, in the same order but with other
         boundaries; last pieces and breaks are kept.
     """
+    on_gpu = torch.device(device).type == "cuda"
     batch: np.ndarray | None = None
     owners: list[Piece] = []
     filled = 0
@@ -47,7 +48,7 @@ def embed_pieces(
     def run() -> Iterator[Piece]:
         nonlocal batch, filled
         if batch is not None and filled:
-            rows = torch.from_numpy(batch[:filled])[:, None].to(device)
+            rows = torch.from_numpy(batch[:filled])[:, None].to(device, non_blocking=True)
             done, at = encode(rows).float().cpu().numpy(), 0
         for owner in owners:
             if isinstance(owner.rows, int):
@@ -67,7 +68,8 @@ def embed_pieces(
         used = 0
         while used < len(piece.rows):
             if batch is None:
-                batch = np.empty((batch_size, piece.rows.shape[1]), np.float32)
+                # From page-locked memory a GPU copies without a further copy on the host.
+                batch = torch.empty(batch_size, piece.rows.shape[1], pin_memory=on_gpu).numpy()
             count = min(len(piece.rows) - used, batch_size - filled)
             batch[filled : filled + count] = piece.rows[used : used + count]
             owners.append(piece._replace(rows=count))

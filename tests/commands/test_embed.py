@@ -224,3 +224,15 @@ def test_encoders_of_equal_weights_and_other_arguments_are_told_apart():
 
     assert fingerprint(made(60.0)) == fingerprint(made(60.0))
     assert fingerprint(made(60.0)) != fingerprint(made(90.0))
+
+
+def test_half_precision_on_request(model, audio, tmp_path):
+    found = {}
+    for precision in ("float32", "bfloat16", "float16"):
+        out = tmp_path / f"{precision}.npy"
+        assert main(["embed", str(audio), "--checkpoint", str(model), "--out", str(out), "--precision", precision]) == 0
+        found[precision] = np.load(out)
+    for precision, most in (("bfloat16", 0.02), ("float16", 0.003)):
+        distance = np.linalg.norm(found[precision] - found["float32"]) / np.linalg.norm(found["float32"])
+        assert 0 < distance < most
+        assert found[precision].dtype == np.float32
