@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.utilities import move_data_to_device
 
 from semisupcon.augmentations import build_chain
-from semisupcon.data.loader import AHEAD, AHEAD_BYTES, batches_ahead
+from semisupcon.data.loader import AHEAD, AHEAD_BYTES, batches, batches_ahead
 from semisupcon.data.planned import Augmented, Planned, planned
 from tests.pretraining.runs import pretrain, rows
 
@@ -74,3 +75,15 @@ def test_batches_with_plans_and_augmented_batches():
     assert torch.equal(done["applied"].flatten(0, 1), applied)
     assert not done["audio"][0, 1, :, 3000:].any()
     torch.testing.assert_close(done["audio"].flatten(0, 1)[0], heard[0])
+
+
+def test_plans_cross_from_a_worker_and_move_with_the_batch():
+    clips, chain = Given(100), build_chain(["gain", "delay", "pitch_shift"], 2, 8000)
+    loader = batches(planned(clips, chain, True), [np.zeros((2, 2), np.int64)], 1, False)
+    (batch,) = loader
+    moved = move_data_to_device(batch, torch.device("cpu"))
+    audio = batch["audio"].flatten(0, 1) / 32768
+    here, _, parameters = chain.run(audio, chain.plan(batch["key"].flatten(), 4000))
+    there, _, values = chain.run(audio, moved["plan"])
+    assert torch.equal(here, there)
+    torch.testing.assert_close(values, parameters, equal_nan=True)
