@@ -149,7 +149,7 @@ def test_the_answer_names_what_was_meant(capsys, words):
         ("modl: {encoder: SampleCNN}", "Did you mean --model.encoder?\nIn: b.yaml"),
         ("model: {encoder: SampleCN}", "There is no class SampleCN for --model.encoder. Did you mean 'SampleCNN'?\nIn: b.yaml"),
         ("data: {init_args: {batch_size: many}}", "--data.batch_size takes a whole number, got 'many'.\nIn: b.yaml"),
-        ("a: [b\nc", "The configuration is no YAML: expected ',' or ']', but got '<stream end>'.\nIn: b.yaml, line 2"),
+        ("a: [b\nc", "The configuration is not valid YAML: expected ',' or ']', but got '<stream end>'.\nIn: b.yaml, line 2"),
         ("words", "The configuration is not a mapping of names to values.\nIn: b.yaml"),
     ],
 )

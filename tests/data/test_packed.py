@@ -237,7 +237,7 @@ def edit_header(folder, **values):
         (lambda d: (d / "audio-00002.pcm").unlink(), "has 0 bytes"),
         (lambda d: flip(d / INDEX, 500), "index"),
         (lambda d: (d / INDEX).write_bytes(b""), "index"),
-        (lambda d: (d / HEADER).write_text("{"), "no JSON"),
+        (lambda d: (d / HEADER).write_text("{"), "not valid JSON"),
         (lambda d: edit_header(d, classes=["a", "b"]), r"targets of shape \(\d+, 0\)"),
         (lambda d: (d / HEADER).write_text(json.dumps({"version": 99})), "version 99"),
     ],

@@ -249,5 +249,5 @@ def test_callbacks_that_old_lightning_named_by_class_are_passed_over(write, samp
     for name in [name for name in sys.modules if name.partition(".")[0] == "pytorch_lightning"]:
         monkeypatch.setitem(sys.modules, name, None)
     assert same(import_checkpoint("clmr", file).encoder, samplecnn[0])
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
         import_checkpoint("clmr", called)

@@ -125,7 +125,7 @@ def test_best_is_the_lowest_loss(digits, tmp_path):
 CONTRADICTION = ("--monitor", "val_loss", "--monitor_mode", "max")
 
 
-@pytest.mark.parametrize(("options", "said"), [(("--monitor_mode", "maximum"), "monitor_mode"), (CONTRADICTION, "better when lower")])
+@pytest.mark.parametrize(("options", "said"), [(("--monitor_mode", "maximum"), "monitor_mode"), (CONTRADICTION, "lower is better")])
 def test_a_direction_that_cannot_be_is_refused(digits, tmp_path, capsys, options, said):
     try:
         status = pretrain(digits, tmp_path / "runs", *STEPS, *options)
@@ -264,7 +264,7 @@ def test_a_batch_without_negatives_is_told(digits, tmp_path, caplog):
     target = ("--model.criterion.target", f"{__name__}.Everything", "--data.intrabatch_supervised_p", "1")
     with caplog.at_level("WARNING"):
         pretrain(digits, tmp_path, *STEPS, *target)
-    assert caplog.text.count("No pair of the batch is a negative") == 1
+    assert caplog.text.count("The batch has no negative pairs") == 1
 
 
 class Everything(Target):
