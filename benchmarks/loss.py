@@ -25,7 +25,7 @@ from semisupcon.losses import contrastive_loss
 from semisupcon.targets import same_clip, shared_labels
 
 WIDTH, CLASSES, TEMPERATURE, REPETITIONS = 128, 50, 0.1, 5
-SIZES, TINY = (512, 1024, 2048, 4096, 16384), (128, 256)
+SIZES, TINY = (512, 1024, 2048, 4096, 16384), (64, 128)
 LIMIT_GIB = 14  # a case that asks for more is listed as failing
 PUBLISHED_UP_TO, LARGE = 2048, 16384
 PAGE_MIB = 2**-8  # memory is counted in pages
