@@ -27,7 +27,7 @@ test: $(STAMP)
 
 # The tests of inner functions.
 FAST := frontends losses objectives
-SLOWER := tests/test_package.py tests/test_version_0_1.py tests/test_defaults.py tests/test_documentation.py tests/test_locks.py
+SLOWER := tests/test_benchmarks.py tests/test_package.py tests/test_version_0_1.py tests/test_defaults.py tests/test_documentation.py tests/test_locks.py
 test-fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(filter-out $(SLOWER),$(wildcard tests/test_*.py))
 

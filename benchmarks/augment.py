@@ -33,7 +33,7 @@ from semisupcon.augmentations.timing import Reverse, SpliceOut, TimeShift
 from semisupcon.random import make_keys
 
 SIX = list(PARAMETRIC)
-CLIPS, VIEWS, SECONDS, REPEATS = 96, 2, 2.7, 5
+CLIPS, VIEWS, SECONDS, REPEATS, TABLE_CLIPS = 96, 2, 2.7, 5, 16
 
 
 class PerClip(Dataset):
@@ -120,10 +120,10 @@ def chains(repeats: int, clips: int) -> list[Bar]:
     return results
 
 
-def table(repeats: int) -> None:
-    """Milliseconds a view of every transform, on 32 views at 22,050 Hz, beside torch-audiomentations on the same batch."""
+def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
+    """Milliseconds a view of every transform, on two views of each clip at 22,050 Hz, beside torch-audiomentations on the same batch."""
     rate = 22050
-    audio, keys = batch(rate, 16)
+    audio, keys = batch(rate, clips)
     audio, keys = audio.flatten(0, 1), keys.flatten()
     theirs = {"p": 1.0, "sample_rate": rate, "output_type": "tensor"}
     pairs = {
@@ -155,16 +155,16 @@ def table(repeats: int) -> None:
         print(f"| {name:24} | {ms['ours']:15.2f} | {beside} |", flush=True)
 
 
-def profile(clips: int) -> None:
+def profile(clips: int, repeats: int = REPEATS) -> None:
     """Seconds of each operator within the chain of SemiSupCon, and the operations that take most of the processor's time."""
     audio, keys = batch(22050, clips)
     chain = build_chain(SIX, 2, 22050)
     ours = Ours(chain, audio, keys)
-    whole = interleaved({"chain": ours}, REPEATS)["chain"]
+    whole = interleaved({"chain": ours}, repeats)["chain"]
     print(f"chain {whole:.3f} s")
     for transform in chain.transforms:
         one = Ours(Chain([transform], p=chain.p), audio, keys)
-        print(f"  {transform.name:20} {interleaved({'one': one}, REPEATS)['one']:.3f} s (each with a copy of the batch)")
+        print(f"  {transform.name:20} {interleaved({'one': one}, repeats)['one']:.3f} s (each with a copy of the batch)")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as record:
         ours()
     print(record.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=30))
@@ -204,18 +204,18 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--clips", type=int, default=CLIPS)
+    parser.add_argument("--clips", type=int, help=f"{CLIPS} by default, {TABLE_CLIPS} with --table")
+    parser.add_argument("--tiny", action="store_true", help="does it run? two clips, once")
     options = parser.parse_args(args)
+    clips, repeats = (2, 1) if options.tiny else (options.clips or CLIPS, options.repeats)
     if options.table:
-        table(options.repeats)
+        table(repeats, clips if options.tiny or options.clips else TABLE_CLIPS)
     if options.profile:
-        profile(options.clips)
+        profile(clips, repeats)
     if options.table or options.profile:
         return 0
-    print(f"{torch.get_num_threads()} threads, {options.clips} clips x {VIEWS} views of {SECONDS} s, median of {options.repeats}")
-    compare = (
-        chains(options.repeats, options.clips) if options.device == "cpu" else on_device(options.device, options.repeats, options.clips)
-    )
+    print(f"{torch.get_num_threads()} threads, {clips} clips x {VIEWS} views of {SECONDS} s, median of {repeats}")
+    compare = chains(repeats, clips) if options.device == "cpu" else on_device(options.device, repeats, clips)
     met = all_met(compare)
     return int(options.check and not met)
 

@@ -90,11 +90,13 @@ def start(args: list[str], log: Path, environment: Mapping[str, str] = {}, befor
     except BaseException:
         traceback.print_exc()
     finally:
-        # Threads and workers end as they would with the interpreter.
-        from semisupcon.data import workers
+        try:
+            # Threads and workers end as they would with the interpreter.
+            from semisupcon.data import workers
 
-        workers._end_workers()
-        os._exit(status if isinstance(status, int) else 1)
+            workers._end_workers()
+        finally:  # Never back into the program that was forked.
+            os._exit(status if isinstance(status, int) else 1)
 
 
 def ended(pid: int, seconds: float) -> int | None:

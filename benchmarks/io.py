@@ -33,7 +33,7 @@ from semisupcon.memory import keep_freed_memory
 
 SAMPLE_RATE, SECONDS, CROP = 22_050, 30, 59_535
 FORMATS = {"wav": {}, "flac": {}, "mp3": {"bitrate_mode": "CONSTANT", "compression_level": 0.5}}
-BATCH, VIEWS = 96, 2
+BATCH, VIEWS, LOADED = 96, 2, 60
 
 
 def write_clips(folder: Path, count: int) -> None:
@@ -59,25 +59,26 @@ def published(paths: list[str], rng: np.random.Generator) -> torch.Tensor:
     return torch.stack(crops)
 
 
-def readers(folder: Path, count: int) -> dict[str, Callable[[int], object]]:
-    """Name -> function that reads batch number t of `BATCH` clips with `VIEWS` views, on one core."""
+def readers(folder: Path, count: int, batch: int) -> dict[str, Callable[[int], object]]:
+    """Name -> function that reads batch number t of ``batch`` clips with `VIEWS` views, on one core."""
     found: dict[str, Callable[[int], object]] = {}
     for name in FORMATS:
         drawn = divide(gather(data_dir=folder / name), val_split=0)
-        sampler = MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), BATCH)
+        sampler = MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), batch)
         clips = Clips(drawn, SAMPLE_RATE, CROP, VIEWS)
         found[name] = lambda t, clips=clips, sampler=sampler: clips.__getitems__(sampler.batch(t))
         paths, rng = drawn.table["path"].tolist(), np.random.default_rng(0)
-        found[f"{name}, sf.read"] = lambda t, paths=paths, rng=rng: published([paths[i] for i in rng.integers(0, count, BATCH)], rng)
-    clips, sampler = packed_clips(folder, count)
+        found[f"{name}, sf.read"] = lambda t, paths=paths, rng=rng: published([paths[i] for i in rng.integers(0, count, batch)], rng)
+    clips, sampler = packed_clips(folder, count, batch)
     found["packed"] = lambda t: clips.__getitems__(sampler.batch(t))
     if torch.cuda.is_available():
         device = torch.device("cuda")
         places, resident = Places(clips), Resident(clips.audio, device)
 
         def cut(t: int) -> object:
-            batch = {name: value.to(device) for name, value in places.__getitems__(sampler.batch(t)).items()}
-            audio = waveforms(batch, clips, resident)["audio"]
+            read = places.__getitems__(sampler.batch(t))
+            moved = {name: value.to(device) for name, value in read.items()}
+            audio = waveforms(moved, clips, resident)["audio"]
             torch.cuda.synchronize()
             return audio
 
@@ -85,22 +86,22 @@ def readers(folder: Path, count: int) -> dict[str, Callable[[int], object]]:
     return found
 
 
-def packed_clips(folder: Path, count: int) -> tuple[Clips, MixedBatchSampler]:
+def packed_clips(folder: Path, count: int, batch: int) -> tuple[Clips, MixedBatchSampler]:
     """The wav clips, packed."""
     sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "wav"), "sl_kwargs": None, "ssl_kwargs": None}
     packed = Packed(pack(gather(**sources), sources, SAMPLE_RATE, folder / "packed"))
     drawn = divide(packed.clips, val_split=0)
     clips = Clips(drawn, SAMPLE_RATE, CROP, VIEWS, audio=PackedAudio(packed.folder, drawn.table))
-    return clips, MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), BATCH)
+    return clips, MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), batch)
 
 
-def rate(read: Callable[[int], object], first: int, seconds: float) -> float:
+def rate(read: Callable[[int], object], first: int, seconds: float, batch: int) -> float:
     """Crops a second over at least ``seconds``."""
     begin, number = time.perf_counter(), 0
     while (taken := time.perf_counter() - begin) < seconds or number == 0:
         read(first + number)
         number += 1
-    return number * BATCH * VIEWS / taken
+    return number * batch * VIEWS / taken
 
 
 def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batches: int) -> float:
@@ -113,17 +114,21 @@ def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batc
     begin = time.perf_counter()
     for _ in range(batches):
         next(iterator)
-    return batches * BATCH * VIEWS / (time.perf_counter() - begin)
+    return batches * sampler.batch_size * VIEWS / (time.perf_counter() - begin)
 
 
-def main() -> int:
+def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each reader in each round")
+    parser.add_argument("--tiny", action="store_true", help="does it run? two clips, once")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
-    options = parser.parse_args()
+    options = parser.parse_args(args)
+    batch, loaded = BATCH, LOADED
+    if options.tiny:
+        options.clips, options.rounds, options.seconds, batch, loaded = 2, 1, 0.0, 2, 2
     torch.set_num_threads(1)
     if not torch.cuda.is_available():
         keep_freed_memory()  # as pretrain.py does
@@ -131,8 +136,8 @@ def main() -> int:
         folder = Path(temporary)
         os.environ["SEMISUPCON_CACHE"] = str(folder / "cache")
         write_clips(folder, options.clips)
-        found = readers(folder, options.clips)
-        clips, sampler = packed_clips(folder, options.clips)
+        found = readers(folder, options.clips, batch)
+        clips, sampler = packed_clips(folder, options.clips, batch)
         rates: dict[str, list[float]] = {name: [] for name in found}
         loaders: dict[int, list[float]] = {0: [], 2: []}
         for read in found.values():
@@ -141,9 +146,9 @@ def main() -> int:
             for name, read in list(found.items())[:: 1 if number % 2 else -1]:
                 for path in (folder / name.partition(",")[0]).rglob("*.*"):
                     path.read_bytes()  # Systems drop pages that nobody has read for a while; this is not about the disk.
-                rates[name].append(rate(read, 1 + 1000 * number, options.seconds))
+                rates[name].append(rate(read, 1 + 1000 * number, options.seconds, batch))
             for workers, taken in loaders.items():
-                taken.append(loader_rate(clips, sampler, workers, 60))
+                taken.append(loader_rate(clips, sampler, workers, loaded))
     median = {name: statistics.median(taken) for name, taken in rates.items()}
     print(f"crops of {CROP / SAMPLE_RATE:g} s a second on one core, median of {options.rounds} rounds\n")
     for name, value in median.items():

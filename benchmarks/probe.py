@@ -32,6 +32,7 @@ from semisupcon.random import permutation
 
 EPOCHS = 100
 EPISODES, SLOW_EPISODES = 10_000, 200
+TINY = (2, 40, 10)
 RATE_HZ = 22_050
 
 
@@ -50,19 +51,27 @@ def tones(folder: Path, clips: int = 96, classes: int = 8) -> LabelledClips:
     return LabelledClips(table, np.eye(classes, dtype=np.float32)[label], names, "multiclass", root=str(folder), name="tones")
 
 
-def probe_from_cache(subject: Subject, task: LabelledClips, folder: Path) -> float:
-    """Embed every clip once, train 100 epochs; the test accuracy."""
+def probe_from_cache(subject: Subject, task: LabelledClips, folder: Path, epochs: int) -> float:
+    """Embed every clip once, train some epochs; the test accuracy."""
     features = Embedder(folder).features(subject, task)
-    scores = probe(features, "linear", Settings(training=Training(max_epochs=EPOCHS, patience=EPOCHS)), seed=0).scores
+    scores = probe(features, "linear", Settings(training=Training(max_epochs=epochs, patience=epochs)), seed=0).scores
     return accuracy(features, scores)
 
 
-def probe_encoding_every_epoch(subject: Subject, task: LabelledClips, folder: Path) -> float:
-    """The same probe, whose clips are read and encoded again in each of 100 epochs, as users of a frozen module in a training loop do."""
+def probe_encoding_every_epoch(
+    subject: Subject,
+    task: LabelledClips,
+    folder: Path,
+    epochs: int,
+) -> float:
+    """The same probe, whose clips are read and encoded again in each epoch.
+
+    Users of a frozen module in a training loop do so.
+    """
     training = Training()
     adam = kept = None
     best = float("inf")
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         features = Embedder(folder / str(epoch)).features(subject, task)
         x, y, x_val, y_val = (torch.from_numpy(a) for p in (features.train, features.val) for a in (p.chunks.mean(), p.targets))
         if adam is None:
@@ -85,10 +94,15 @@ def accuracy(features: Features, scores: np.ndarray) -> float:
     return float((scores.argmax(axis=1) == features.test.targets.argmax(axis=1)).mean())
 
 
-def one_classifier_each(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+def one_classifier_each(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    count: int,
+) -> np.ndarray:
     """Accuracy of episodes, each with a scikit-learn classifier of its own, as MT-SLVR evaluates."""
     result = []
-    for clips in episodes(labels, Settings(episodes=SLOW_EPISODES), np.random.default_rng(seed)):
+    for clips in episodes(labels, Settings(episodes=count), np.random.default_rng(seed)):
         for episode in clips:
             model = SGDClassifier(
                 loss="log_loss",
@@ -115,8 +129,10 @@ def main(args: list[str] | None = None) -> int:
     """Run both comparisons; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="does it run? a few epochs and episodes")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     given = parser.parse_args(args)
+    epochs, many, few = TINY if given.tiny else (EPOCHS, EPISODES, SLOW_EPISODES)
     torch.manual_seed(0)
     warnings.simplefilter("ignore")
     subject = Subject("small", freeze(SampleCNNSmall()), "pretrained")
@@ -125,10 +141,10 @@ def main(args: list[str] | None = None) -> int:
         task = tones(folder)
         fast, slow = [], []
         for i in range(given.repeats):
-            fast.append(timed(lambda i=i: probe_from_cache(subject, task, folder / f"fast{i}")))
-            slow.append(timed(lambda i=i: probe_encoding_every_epoch(subject, task, folder / f"slow{i}")))
+            fast.append(timed(lambda i=i: probe_from_cache(subject, task, folder / f"fast{i}", epochs)))
+            slow.append(timed(lambda i=i: probe_encoding_every_epoch(subject, task, folder / f"slow{i}", epochs)))
     probe_ratio = statistics.median(s / f for (s, _), (f, _) in zip(slow, fast, strict=True))
-    print(f"linear probe, {EPOCHS} epochs, 96 clips of 1.5 s, median of {given.repeats}")
+    print(f"linear probe, {epochs} epochs, 96 clips of 1.5 s, median of {given.repeats}")
     print(f"  every clip embedded once:   {statistics.median(t for t, _ in fast):8.2f} s, accuracy {fast[0][1]:.3f}")
     print(f"  embedded in every epoch:    {statistics.median(t for t, _ in slow):8.2f} s, accuracy {slow[0][1]:.3f}")
 
@@ -138,10 +154,10 @@ def main(args: list[str] | None = None) -> int:
     ours, theirs, ours_too = [], [], []
     for i in range(given.repeats):
         # As few as the slow way can afford, and so the very same episodes: accuracies of different ones differ by chance.
-        ours_too.append(run_episodes(embeddings, labels, Settings(episodes=SLOW_EPISODES), seed=i)["logistic regression"])
-        ours.append(timed(lambda i=i: run_episodes(embeddings, labels, Settings(episodes=EPISODES), seed=i)["logistic regression"]))
-        theirs.append(timed(lambda i=i: one_classifier_each(embeddings, labels, seed=i)))
-    scale = EPISODES / SLOW_EPISODES
+        ours_too.append(run_episodes(embeddings, labels, Settings(episodes=few), seed=i)["logistic regression"])
+        ours.append(timed(lambda i=i: run_episodes(embeddings, labels, Settings(episodes=many), seed=i)["logistic regression"]))
+        theirs.append(timed(lambda i=i: one_classifier_each(embeddings, labels, seed=i, count=few)))
+    scale = many / few
     episode_ratio = statistics.median(scale * t / o for (t, _), (o, _) in zip(theirs, ours, strict=True))
     theirs_alone = np.concatenate([r for _, r in theirs])
     (a, *_), b, (difference, low, high) = (
@@ -149,10 +165,10 @@ def main(args: list[str] | None = None) -> int:
         theirs_alone.mean(),
         over_episodes(np.concatenate(ours_too) - theirs_alone),
     )
-    print(f"{EPISODES} episodes, 5-way 1-shot, 512 dimensions, median of {given.repeats}")
+    print(f"{many} episodes, 5-way 1-shot, 512 dimensions, median of {given.repeats}")
     print(f"  all at once:                {statistics.median(t for t, _ in ours):8.2f} s, accuracy {a:.4f}")
     print(f"  one SGDClassifier each:     {scale * statistics.median(t for t, _ in theirs):8.2f} s, accuracy {b:.4f}")
-    print(f"    (timed on {SLOW_EPISODES} episodes a repetition, times {scale:.0f})")
+    print(f"    (timed on {few} episodes a repetition, times {scale:.0f})")
     print(f"  ours minus theirs on these {len(theirs_alone)} episodes: {difference:+.4f} ({low:+.4f} to {high:+.4f})")
 
     same = abs(fast[0][1] - slow[0][1]) < 1e-9 and low <= 0 <= high

@@ -80,6 +80,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--folder", type=Path, default=Path("runs/digits"), help="of the study of digits")
     parser.add_argument("--seeds", default="[0,1,2]")
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder of docs/ and media/")
     given, more = parser.parse_known_args(args)
     runs = {name: encoder(name, given.folder, given.data, more) for name in RUNS}
     out = suite(given.folder, given.data, runs, given.seeds)
@@ -87,9 +88,9 @@ def main(args: list[str] | None = None) -> int:
     robust += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]
     if status := probe([*robust, f"--data_dirs.fsdd_digit={given.data / 'fsdd'}"]):
         return status
-    shutil.copyfile(out / "report.html", ROOT / "docs" / "probing.html")
-    pictures(out, ROOT / "media")
-    document = ROOT / "docs" / "probing.md"
+    shutil.copyfile(out / "report.html", given.root / "docs" / "probing.html")
+    pictures(out, given.root / "media")
+    document = given.root / "docs" / "probing.md"
     if document.exists():
         before, _, rest = document.read_text().partition(BEGIN)
         document.write_text(f"{before}{BEGIN}\n\n{(out / 'report.md').read_text()}\n{END}{rest.partition(END)[2]}")

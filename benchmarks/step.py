@@ -42,6 +42,7 @@ from semisupcon.training.objective import Objective
 
 CLIPS, BATCH, VIEWS, RATE, SAMPLES, FILE_RATE, FILE_SECONDS = 40, 16, 2, 22050, 59535, 44100, 30
 ROUNDS, WARM = 5, 3
+TINY_CLIPS, TINY_SECONDS, TINY_BATCH = 4, 6, 2
 
 
 def sample_cnn() -> Encoder:
@@ -184,7 +185,7 @@ def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
     print("        " + ", ".join(f"{name} {1e3 * statistics.median(taken[1:]):.0f} ms" for name, taken in parts.items()), flush=True)
 
 
-def main() -> int:
+def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -192,8 +193,9 @@ def main() -> int:
     parser.add_argument("--profile", action="store_true", help="also say what a step of ours is made of")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="cuda: SampleCNN at 96 x 2 in bf16")
     parser.add_argument("--workers", type=int, default=2, help="of the published way; 16 on a machine of 16 cores")
+    parser.add_argument("--tiny", action="store_true", help="does it run? a few short clips, once")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
-    options = parser.parse_args()
+    options = parser.parse_args(args)
     for name in ("pytorch_lightning", "lightning.pytorch", "semisupcon"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
@@ -205,11 +207,13 @@ def main() -> int:
     cases = {"sample_cnn": (sample_cnn, 0.9, 2, None), "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5)}
     if on_gpu:
         cases = {"sample_cnn_bf16": (sample_cnn, 0.9, 50, 1.0)}
-
+    clips, seconds, rounds, most = CLIPS, FILE_SECONDS, options.rounds, 50
+    if options.tiny:
+        clips, seconds, rounds, most, batch_size = TINY_CLIPS, TINY_SECONDS, 1, 2, TINY_BATCH
     cases = {name: case for name, case in cases.items() if options.only in (None, name)}
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        files = make_files(Path(folder) / "clips")
+        files = make_files(Path(folder) / "clips", clips, seconds)
         packed = packed_noise(Path(folder), files)
         loader = DataLoader(PublishedClips(files), batch_size, num_workers=options.workers, prefetch_factor=1, collate_fn=default_collate)
         for name, (make, share_bar, steps, published_bar) in cases.items():
@@ -223,16 +227,16 @@ def main() -> int:
             if published_bar is not None:
                 sides["published"] = loader
             taken = {side: [] for side in sides}
-            for _ in range(options.rounds):
+            for _ in range(rounds):
                 for side, feed in sides.items():
-                    few = max(2, steps // 2) if side == "published" else steps
+                    few = min(most, max(2, steps // 2) if side == "published" else steps)
                     taken[side].append(seconds_a_step(model, feed, few, accelerator, precision))
             medians = {side: statistics.median(seconds) for side, seconds in taken.items()}
             parameters = sum(p.numel() for p in model.encoder.parameters()) / 1e6
             for side, seconds in medians.items():
                 print(f"{name} ({parameters:.2f} M)  {side:<15} {1e3 * seconds:>8.1f} ms  {batch_size / seconds:>7.1f} clips/s", flush=True)
             if options.profile and not on_gpu:
-                profile(model, first)
+                profile(model, first, min(most, 5))
             alone = statistics.median(a / b for a, b in zip(taken["the step alone"], taken["with data"], strict=True))
             results.append(Bar(f"{name}_share_of_the_step_alone", alone, share_bar))
             if published_bar is not None:

@@ -32,16 +32,17 @@ from semisupcon.data.sources import gather
 from semisupcon.data.streamed import StreamedDataModule, write_stream
 
 CLIPS, SECONDS, RATE, BATCH, CROP = 160, 15, 22050, 16, 2 * 59535
-STOP, NEXT, TIMED = 3, 4, 40
+STOP, NEXT, TIMED, WARM = 3, 4, 40, 8
+TINY_CLIPS, TINY_TIMED, TINY_WARM = 32, 2, 1
 
 
-def make(folder: Path) -> tuple[Path, Path]:
+def make(folder: Path, clips: int = CLIPS) -> tuple[Path, Path]:
     """The same noise as LitData's chunks and as WebDataset's shards, of 16 MB each."""
     import webdataset
 
     rng = np.random.default_rng(0)
     (folder / "clips").mkdir()
-    for i in range(CLIPS):
+    for i in range(clips):
         soundfile.write(folder / "clips" / f"{i:03d}.wav", 0.1 * rng.standard_normal(SECONDS * RATE), RATE, subtype="PCM_16")
     sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "clips"), "sl_kwargs": None, "ssl_kwargs": None}
     packed = pack(gather(**sources), sources, RATE, folder / "packed")
@@ -141,15 +142,21 @@ class Ours:
         return self.taken
 
 
-def clips_a_second(engine: Callable, folder: Path, workers: int) -> float:
+def clips_a_second(
+    engine: Callable,
+    folder: Path,
+    workers: int,
+    timed: int = TIMED,
+    warm: int = WARM,
+) -> float:
     """After the first batches, which also pay for the start."""
     batches = engine(folder, workers).batches()
-    for _ in range(8):
+    for _ in range(warm):
         next(batches)
     started = time.perf_counter()
-    for _ in range(TIMED):
+    for _ in range(timed):
         next(batches)
-    return TIMED * BATCH / (time.perf_counter() - started)
+    return timed * BATCH / (time.perf_counter() - started)
 
 
 def resumes(engine: Callable, folder: Path, before: int, after: int) -> str:
@@ -179,26 +186,30 @@ def wait_before_requests(seconds: float) -> None:
     _WindowReader._read = late
 
 
-def main() -> int:
+def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each range request of ours waits, such as 0.03")
+    parser.add_argument("--tiny", action="store_true", help="does it run? a few clips, once")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
-    options = parser.parse_args()
+    options = parser.parse_args(args)
+    clips, rounds, timed, warm = CLIPS, options.rounds, TIMED, WARM
+    if options.tiny:
+        clips, rounds, timed, warm = TINY_CLIPS, 1, TINY_TIMED, TINY_WARM
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     if options.latency:
         wait_before_requests(options.latency)
     with tempfile.TemporaryDirectory() as folder:
-        stream, tars = make(Path(folder))
+        stream, tars = make(Path(folder), clips)
         sides = ((WebDataset, tars), (LitData, stream), (Ours, stream))
         rates = {(engine, workers): [] for engine, _ in sides for workers in (0, 2)}
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for engine, where in sides:
                 for workers in (0, 2):
-                    rates[engine, workers].append(clips_a_second(engine, where, workers))
+                    rates[engine, workers].append(clips_a_second(engine, where, workers, timed, warm))
         print(f"{'':<28} {'clips/s, 0 workers':>19} {'2 workers':>10} {'kB a clip':>10}  resumed exactly: 0->0, 2->2, 0->2 workers")
         exact = {}
         for engine, where in sides:
