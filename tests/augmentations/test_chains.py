@@ -75,7 +75,7 @@ def test_whole_chains_stand_alone():
     chain = build_chain([own], 2, 16000)
     assert len(chain.operators) == 6
     assert build_chain([chain], 2, 16000) is chain
-    with pytest.raises(ConfigError, match="stands alone"):
+    with pytest.raises(ConfigError, match="must be the only entry"):
         build_chain(["mtslvr", "gain"], 2, 16000)
 
 
