@@ -54,7 +54,9 @@ class CPC(Criterion):
 
     def prepare(self, facts: DataFacts) -> None:
         if facts.padding:
-            raise ConfigError("CPC predicts every frame of a view, including padding; use data.short_clips circular and views of one length.")
+            raise ConfigError(
+                "CPC predicts every frame of a view, including padding; use data.short_clips circular and views of one length."
+            )
 
     def check(self, encoder: Encoder) -> None:
         frames = _frames_of(encoder)

@@ -61,7 +61,9 @@ class MFCL(Criterion):
 
     def connect(self, encoder: Encoder) -> None:
         if set(encoder.tasks) != set(FORMATS):
-            raise ConfigError(f"MFCL needs an encoder with the formats waveform and spectrogram (MultiFormat), got {type(encoder).__name__}.")
+            raise ConfigError(
+                f"MFCL needs an encoder with the formats waveform and spectrogram (MultiFormat), got {type(encoder).__name__}."
+            )
         widths = {}
         for name, head in self.projectors.items():
             widths[name] = encoder.task_dims[name]
