@@ -45,15 +45,14 @@ class Share:
 
     @property
     def weight(self) -> float:
-        """Weight of a mean over this rank's rows: 1 if all ranks have equally many rows, 0 for a
-        rank without rows.
+        """Weight of a mean over the rows of this rank.
+
+        1 if all ranks have the same number of rows, 0 for a rank without rows.
         """
         return len(self.sizes) * self.sizes[self.rank] / max(self.total, 1)
 
     def gather(self, x: Tensor) -> Tensor:
-        """Gather the rows ``[total, ...]`` of all ranks, in rank order, from this rank's ``[n,
-        ...]``; differentiable.
-        """
+        """Gather rows ``[n, ...]`` of all ranks in rank order, ``[total, ...]``; differentiable."""
         if len(self.sizes) == 1:
             return x
         if x.dtype == torch.bool:
@@ -61,9 +60,7 @@ class Share:
         return _Gather.apply(x, self)
 
     def select(self, chosen: Tensor) -> "Share":
-        """The share of a subset of rows; ``chosen [total]`` (bool) is a mask over the gathered
-        rows.
-        """
+        """Share of a subset of rows; ``chosen [total]`` (bool) is a mask over the gathered rows."""
         return Share(tuple(int(part.sum()) for part in chosen.split(self.sizes)), self.rank)
 
     def columns(self, device: torch.device) -> Tensor:
@@ -71,16 +68,18 @@ class Share:
         return torch.arange(self.offset, self.offset + self.sizes[self.rank], device=device)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean of ``values [n]``, weighted so that its average over ranks (and the average
-        gradient) is the mean of the whole batch.
+        """Mean of ``values [n]``, weighted for distributed data parallel.
+
+        Its average over ranks, and the average gradient, equal the mean over the whole batch.
         """
         return values.sum() / max(len(values), 1) * self.weight
 
     def mean_of(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """`mean` over those elements of ``values`` (of any shape) that ``chosen``, bool of that shape, picks; 0 where no rank has one.
+        """`mean` over elements of ``values`` (any shape) in mask ``chosen``; 0 if there are none.
 
-        Unlike a selection it does not wait for the device. Elements that are not chosen get no gradient; they must be finite.
-        Where W ranks share the rows, every rank must call it.
+        ``chosen`` is bool of the same shape. Unlike indexing by a mask, this does not wait for the
+        device. Other elements get no gradient and must be finite. With several ranks, every rank
+        must call it.
         """
         total, count = torch.where(chosen, values, 0.0).sum(), chosen.sum()
         if len(self.sizes) == 1:
@@ -106,8 +105,9 @@ def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
 
 
 def gathered(x: Tensor) -> Tensor:
-    """Gather a tensor of equal shape from each of W ranks, ``[W, ...]``, without gradient; every
-    rank must call it.
+    """Gather a tensor of equal shape from each of W ranks, ``[W, ...]``, without gradient.
+
+    Every rank must call it.
     """
     if world_size() == 1:
         return x.detach()[None]
@@ -117,9 +117,7 @@ def gathered(x: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather in the forward pass, reduce-scatter in the backward pass, with parts padded to the
-    largest.
-    """
+    """All-gather in the forward pass, reduce-scatter in the backward pass, with padded parts."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, where: Share) -> Tensor:

@@ -1,10 +1,10 @@
-"""Randomness without state: every draw is a function of (seed, pass, clip, view, operator).
+"""Stateless randomness: every draw is a function of (seed, pass, clip, view, operator).
 
-A *key* is an int64 that stands for one view of one clip in one pass over its source. Its low 8 bits
-hold the view, so that draws shared by all views of a clip use `clip_key(key)`. Nothing here reads
-or moves a global generator; the same key gives the same numbers on CPU and GPU, for any batch size,
-worker count or rank, and after a resume. The hash is the finaliser of SplitMix64 (Steele, Lea and
-Flood 2014).
+A *key* is an int64 that identifies one view of one clip in one pass over its source. Its low 8 bits
+hold the view index; draws shared by all views of a clip use `clip_key(key)`. This module does not
+read or change global generators. A key gives the same numbers on CPU and GPU, for any batch size,
+number of workers or rank, and after a resume. The hash is the finaliser of SplitMix64 (Steele, Lea
+and Flood 2014).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _GOLDEN, _MIX_1, _MIX_2 = (c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476
 
 @lru_cache(maxsize=4096)
 def stable_hash(text: str) -> int:
-    """A 63-bit non-negative integer for a string, the same on every machine and in every session."""
+    """Hash a string to a 63-bit non-negative integer, equal on all machines and in all sessions."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
@@ -31,7 +31,7 @@ def _shift_right(x: Tensor, bits: int) -> Tensor:
 
 
 def mix(x: Tensor) -> Tensor:
-    """Scramble int64 values of any shape so that neighbours have nothing in common."""
+    """Hash int64 values of any shape, so that similar inputs give unrelated outputs."""
     if x.device.type == "cpu":
         return _mix_on_cpu(x)
     x = (x ^ _shift_right(x, 30)) * _MIX_1
@@ -40,7 +40,7 @@ def mix(x: Tensor) -> Tensor:
 
 
 def _mix_on_cpu(x: Tensor) -> Tensor:
-    # NumPy has unsigned shifts, and costs less on the few hundred keys of a batch.
+    # NumPy has unsigned shifts and less overhead for the few hundred keys of a batch.
     y = x.numpy().view(np.uint64).reshape(-1)
     y = y ^ (y >> np.uint64(30))
     y *= _UNSIGNED_MIX_1
@@ -51,9 +51,7 @@ def _mix_on_cpu(x: Tensor) -> Tensor:
 
 
 def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:
-    """A new key of the same shape for a named purpose; ``parts`` are operator names, positions,
-    seeds or int64 tensors.
-    """
+    """Derive a key of the same shape; ``parts`` are names, positions, seeds or int64 tensors."""
     for part in parts:
         value = stable_hash(part) if isinstance(part, str) else part
         key = mix((key ^ value) + _GOLDEN)
@@ -61,8 +59,7 @@ def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:
 
 
 def make_keys(seed: int, passes: Tensor, clips: Tensor, views: int) -> Tensor:
-    """Keys ``[B, V]`` of the views of clips ``[B]`` (their stable hashes), each in its pass ``[B]``
-    over its source.
+    """Make keys ``[B, V]`` for views of clips ``[B]`` (stable hashes) in passes ``[B]``.
 
     Raises:
         ValueError: if there are more than 256 views.
@@ -74,12 +71,12 @@ def make_keys(seed: int, passes: Tensor, clips: Tensor, views: int) -> Tensor:
 
 
 def clip_key(key: Tensor) -> Tensor:
-    """The part of a key that all views of the clip share."""
+    """Part of a key that is equal for all views of a clip."""
     return key & ~(MAX_VIEWS - 1)
 
 
 def view_of(key: Tensor) -> Tensor:
-    """The view index that a key holds."""
+    """View index of a key."""
     return key & (MAX_VIEWS - 1)
 
 
@@ -89,22 +86,20 @@ def _stream(key: Tensor, name: int | str, n: int) -> Tensor:
 
 
 def uniform(key: Tensor, name: int | str, n: int = 1) -> Tensor:
-    """Float32 draws in [0, 1) of shape ``[*key.shape, n]``, 24 bits each, from the stream ``name``
-    of every key.
-    """
+    """Uniform float32 draws in [0, 1), 24 bits each, shape ``[*key.shape, n]``, stream ``name``."""
     return _shift_right(_stream(key, name, n), 40).float() / (1 << 24)
 
 
 def uniform_between(key: Tensor, name: int | str, low: float, high: float) -> Tensor:
-    """One draw in [low, high) a key, of the key's shape."""
+    """One uniform draw in [low, high) per key, of the shape of ``key``."""
     return low + (high - low) * uniform(key, name)[..., 0]
 
 
 def integers(key: Tensor, name: int | str, low: int | Tensor, high: int | Tensor) -> Tensor:
-    """One int64 draw in low..high inclusive a key, of the key's shape.
+    """One int64 draw in low..high (inclusive) per key, of the shape of ``key``.
 
-    Bounds are numbers, or tensors of that shape. The bias of the modulo is below 2^-30 for ranges
-    under 2^32.
+    Bounds are numbers, or tensors of the same shape. The bias of the modulo is below 2^-30 for
+    ranges under 2^32.
     """
     return low + _shift_right(_stream(key, name, 1)[..., 0], 1) % (high - low + 1)
 
@@ -116,5 +111,5 @@ def normal(key: Tensor, name: int | str, n: int = 1) -> Tensor:
 
 
 def permutation(n: int, *parts: int | str) -> Tensor:
-    """A permutation of 0..n-1, int64, that depends on ``parts`` only."""
+    """Permutation of 0..n-1, int64, determined by ``parts``."""
     return derive(torch.arange(n), *parts).argsort(stable=True)

@@ -1,4 +1,4 @@
-"""Waveform and spectrogram augmentation: batched transforms with parameters per example, and the named chains made of them."""
+"""Waveform and spectrogram augmentation: batched transforms with parameters per example, chains."""
 
 from semisupcon.augmentations.base import Chain, OneOf, Transform
 from semisupcon.augmentations.chains import build_chain

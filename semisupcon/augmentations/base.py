@@ -1,11 +1,10 @@
-"""Base classes of augmentations: parameters drawn per example from its key, applied to the chosen rows of a batch.
+"""Base classes of augmentations, with parameters drawn per example from its key.
 
-A transform takes audio ``[N, C, T]`` (C = 1 in the batch; every transform also takes several channels, which share their parameters) and keys
-``[N]``, and returns the audio, which rows it touched, and with what parameters. The same key gives the same sound whatever the neighbours.
-To write one: subclass `Transform`, name its parameters, and define `draw` and `apply`.
-
-On the CPU a transform works through its rows in blocks (`modify`). On an accelerator it decides on the host (`decide`) and computes on the device
-(`perform`); see `semisupcon.augmentations.plans`.
+A transform maps audio ``[N, C, T]`` and keys ``[N]`` to audio, a mask of changed rows, and their
+parameters, shared by all channels (C is 1 in a batch). The output for a key does not depend on the
+other rows. To write one: subclass `Transform`, name its parameters, define `draw` and
+`apply`. On the CPU, `modify` processes rows in blocks. On an accelerator, `decide` draws parameters
+on the host and `perform` computes on the device; see `semisupcon.augmentations.plans`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,19 +22,20 @@ from semisupcon.spec import Recorded
 
 
 def operator_key(key: Tensor, position: int | Tensor) -> Tensor:
-    """The key of the operator at ``position`` of a chain; it keeps its view, so that `clip_key` of it is still shared by a clip's views."""
+    """Key of the operator at ``position`` of a chain; views of a clip share its `clip_key`."""
     return clip_key(derive(clip_key(key), position)) | view_of(key)
 
 
 class Transform(Recorded):
-    """One operator. It never changes its input, and touches a row with probability ``p``.
+    """Base class of one operator, applied to each row with probability ``p``, out of place.
 
     Attributes:
-        name: of the operator in ``aug_list``, in ``operators`` of a chain, in logs and in augmentation prediction. By default the class name
-            in snake case; empty for a base class that does nothing itself. No draw depends on it.
-        parameter_names: names of the P values it reports per row, with their units.
-        block_samples: on the CPU it works through its rows in blocks of about so many samples.
-        cost: of a call relative to that of a simple operator; `RandomSubset` calls expensive operators for more rows at once.
+        name: name in ``aug_list``, ``operators``, logs and augmentation prediction. Default: class
+            name in snake case; empty for an abstract class. Random draws do not depend on it.
+        parameter_names: names of the P values reported per row, with units.
+        block_samples: approximate block size in samples on the CPU.
+        cost: cost of a call relative to a simple operator; `RandomSubset` calls expensive operators
+            with more rows at once.
 
     Args:
         p: probability that a row is touched, drawn per row.
@@ -65,7 +65,7 @@ class Transform(Recorded):
         return torch.empty(len(key), 0, device=key.device)
 
     def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
-        """Further arguments of `apply`, computed on the host: tensors, which follow the audio to its device, and numbers.
+        """Tensors (copied to the device later) and numbers for `apply`, computed on the host.
 
         Args:
             parameters: ``[n, P]``, on the CPU.
@@ -75,7 +75,7 @@ class Transform(Recorded):
         return {}
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, **prepared: Any) -> Tensor:
-        """The operator itself, on rows ``[n, C, T]`` that it owns, with their parameters ``[n, P]`` and keys ``[n]``."""
+        """Transform rows ``[n, C, T]`` (may overwrite them); parameters ``[n, P]``, key ``[n]``."""
         raise NotImplementedError
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,7 +91,7 @@ class Transform(Recorded):
         return perform(self, audio.clone(), plan.decisions)
 
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, but free to write into ``audio``, and confined to the rows of the mask ``among [N]``."""
+        """Same as `forward`, in place, and only for rows of the mask ``among [N]``."""
         applied, parameters = self.drawn(key, audio.shape[-1], among)
         rows = _in_order(applied, parameters)
 
@@ -107,12 +107,12 @@ class Transform(Recorded):
         return audio, applied, parameters
 
     def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
-        """The decisions of `modify`, made on the host.
+        """Draw the mask and parameters of `modify` on the host.
 
         Args:
             key: ``[N]`` on the CPU.
             samples: length of a row.
-            among: ``[N]`` bool on the CPU, the rows that may be changed; None is all.
+            among: ``[N]`` bool on the CPU, rows that may be changed; None means all.
         """
         applied, parameters = self.drawn(key, samples, among)
         rows = _in_order(applied, parameters)
@@ -126,7 +126,7 @@ class Transform(Recorded):
         return {"parameters": parameters, "key": key, **accepted(self.apply, prepared)}
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
-        """Change the rows of ``audio [N, C, T]`` in place, on its device, as the ``work`` of a `Decision` says."""
+        """Change rows of ``audio [N, C, T]`` in place, on its device; ``work`` of a `Decision`."""
         if work is not None:
             x = audio.index_select(0, work["rows"])
             y = self.apply(x.to(torch.promote_types(x.dtype, torch.float32)), **work["arguments"])
@@ -134,14 +134,14 @@ class Transform(Recorded):
         return audio
 
     def drawn(self, key: Tensor, samples: int, among: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Which rows are touched, ``[N]`` bool, and with what parameters, ``[N, P]``, NaN elsewhere."""
+        """Mask of changed rows ``[N]`` bool and parameters ``[N, P]``, NaN elsewhere."""
         applied = self.chosen(key, among)
         parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=key.device)
         parameters[applied] = self.draw(key[applied], samples)
         return applied, parameters
 
     def chosen(self, key: Tensor, among: Tensor | None) -> Tensor:
-        """``[N]`` bool: the rows on which the coin of this transform says yes."""
+        """Mask ``[N]`` bool of rows drawn with probability ``p``, within ``among``."""
         applied = uniform(key, "applied")[:, 0] < self.p
         return applied if among is None else applied & among
 
@@ -150,29 +150,29 @@ class Transform(Recorded):
 
 
 def _in_order(applied: Tensor, parameters: Tensor) -> Tensor:
-    """The rows that are touched, ``[n]``: rows with like parameters share a block, and what depends on the parameter."""
+    """Changed rows ``[n]``, sorted by the first parameter: similar rows of a block share work."""
     rows = applied.nonzero()[:, 0]
     return rows[parameters[rows, 0].argsort(stable=True)] if parameters.shape[1] else rows
 
 
 class Chain(Recorded):
-    """Transforms one after the other.
+    """Transforms applied in sequence.
 
     Attributes:
-        operators: their K names; a repeated one gets a number.
+        operators: names of the K operators; repeated names get a number.
         parameter_names: for each operator, the names of its parameters.
 
     Args:
-        transforms: what to run, in this order.
-        p: probability that a row goes through the chain at all.
-        shared_choices: draw that coin once for all views of a clip, as published: then a clip has all of its views augmented or none
-            (SemiSupCon: 20 % of pairs are clean on both sides at severity 2). False draws it for each view.
+        transforms: transforms in the order of application.
+        p: probability that the chain is applied to a row.
+        shared_choices: draw this once for all views of a clip, as published: all or none are
+            augmented (SemiSupCon: at severity 2, 20 % of pairs are clean on both sides).
 
     Raises:
-        ConfigError: if there is nothing to run, or ``p`` does not lie in [0, 1].
+        ConfigError: if ``transforms`` is empty, or ``p`` does not lie in [0, 1].
     """
 
-    transforms: Sequence[Transform]  # A ModuleList, whose members mypy takes for any modules.
+    transforms: Sequence[Transform]  # a ModuleList; mypy does not know the type of its members
 
     def __init__(
         self,
@@ -207,22 +207,22 @@ class Chain(Recorded):
         return audio, *seen.stacked()
 
     def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The order of work for keys ``[N]``: an operator, its keys ``[N]``, and the rows ``[N]`` bool that it may change."""
+        """Yield for each step: operator index, its keys ``[N]``, mask ``[N]`` of rows to change."""
         among = self.coin(key)
         for position in range(len(self.transforms)):
             yield position, operator_key(key, position), among
 
     def plan(self, key: Tensor, samples: int) -> Plan:
-        """What `forward` does to rows of so many ``samples`` with these keys ``[N]``, decided on the host. Copy it to the device with ``to``."""
+        """Host-side draws of `forward` for keys ``[N]``; copy it to the device with ``to``."""
         return Plan(self.decide(key, samples))
 
     def decide(self, key: Tensor, samples: int) -> ChainDecision:
-        """The decisions of all stages; ``key [N]`` is on the CPU."""
+        """Decisions of all stages; ``key [N]`` is on the CPU."""
         stages = [(k, decide(self.transforms[k], keys, samples, among)) for k, keys, among in self.stages(key)]
         return ChainDecision.of(stages, Seen(self.parameter_names, len(key), key.device))
 
     def run(self, audio: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, with a plan that lies on the device of ``audio [N, C, T]``."""
+        """Same as `forward`, with a plan on the device of ``audio [N, C, T]``."""
         audio, decision = audio.clone(), plan.decisions
         seen = Seen(self.parameter_names, len(audio), audio.device) if decision.applied is None else None
         for k, stage in decision.stages:
@@ -232,18 +232,18 @@ class Chain(Recorded):
         return audio, *(decision[1:] if seen is None else seen.stacked())
 
     def coin(self, key: Tensor) -> Tensor:
-        """``[N]`` bool: the rows that go through the chain."""
+        """Mask ``[N]`` bool of rows to which the chain is applied."""
         return uniform(clip_key(key) if self.shared_choices else key, "chain")[:, 0] < self.p
 
 
 class OneOf(Transform):
-    """One of several transforms, each equally likely; which one is its first reported parameter.
+    """One of several transforms, chosen uniformly; the first reported parameter is its index.
 
     Args:
-        transforms: the candidates.
-        name: what the whole is called.
-        p: probability that any of them runs.
-        shared_choices: draw the candidate once for all views of a clip (as published), not for each view.
+        transforms: candidates.
+        name: name of the operator.
+        p: probability that a candidate is applied.
+        shared_choices: draw the candidate once for all views of a clip, as published.
     """
 
     transforms: Sequence[Transform]
@@ -284,12 +284,12 @@ class OneOf(Transform):
         return audio
 
     def _both(self, choice: Tensor, chosen: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """Rows touched and parameters of all candidates together."""
+        """Mask of changed rows and parameters of all candidates together."""
         applied = torch.stack([d.applied for d in chosen]).any(0)
         which = torch.where(applied, choice.float(), torch.nan)[:, None]
         return applied, torch.cat([which, *(d.parameters for d in chosen)], 1)
 
     def choice(self, key: Tensor) -> Tensor:
-        """``[N]`` int64: the position of the candidate of each row."""
+        """Index of the chosen candidate of each row, ``[N]`` int64."""
         u = uniform(clip_key(key) if self.shared_choices else key, "choice")[:, 0]
         return (u * len(self.transforms)).long()

@@ -1,7 +1,8 @@
-"""How a batch is worked through: at once on an accelerator, in blocks of rows by a few threads on the CPU.
+"""Processing of a batch: at once on an accelerator, in blocks of rows by a few threads on the CPU.
 
-Large temporaries leave the cache and cost page faults. And a parallel region in every small operation waits, each time, for the slowest core,
-which collapses as soon as loaders use the same cores; whole blocks side by side do not.
+Large temporaries exceed the cache and cause page faults. With one parallel region per small
+operation, each operation waits for the slowest core: throughput collapses when loaders use the same
+cores. Blocks that run in parallel do not have this problem.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from torch import Tensor
 
 
 def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block_samples: int) -> None:
-    """Call ``work`` on the row numbers ``rows [n]``, a block at a time; each call may write to its own rows of ``audio [N, C, T]`` only.
+    """Call ``work`` on blocks of the row numbers ``rows [n]``.
 
-    Blocks hold about ``block_samples`` samples and are of like size. Meanwhile torch works with one thread in each, so results do not depend on
-    the number of threads; that number is set again at the end.
+    Each call may write only to its own rows of ``audio [N, C, T]``. Blocks have similar sizes of
+    about ``block_samples`` samples. Torch uses one thread per block, so results do not depend on
+    the number of threads; the number of threads is restored at the end.
     """
     if len(rows) == 0:
         return
@@ -31,7 +33,7 @@ def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block
     inference = torch.is_inference_mode_enabled()
 
     def run(block: Tensor) -> None:
-        # These modes belong to a thread; a tensor made in inference mode can only be written in it.
+        # These modes are per thread. Inference tensors can be written only in inference mode.
         with torch.inference_mode(inference), torch.set_grad_enabled(False):
             work(block)
 
@@ -44,7 +46,7 @@ def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block
 
 
 def check(audio: Tensor, key: Tensor) -> None:
-    """Refuse what no transform can take.
+    """Check the inputs of a transform.
 
     Raises:
         ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not int64 ``[N]``.

@@ -1,11 +1,11 @@
-"""Chains by name and by list: what ``--data.aug_list`` and ``--data.severity_modifier`` mean."""
+"""Chains by name and by list, from ``--data.aug_list`` and ``--data.severity_modifier``."""
 
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from semisupcon.augmentations import mixing, spectrogram  # noqa: F401, their classes are known by bare names like the others
+from semisupcon.augmentations import mixing, spectrogram  # noqa: F401, registers their class names
 from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.names import current_name
@@ -18,7 +18,10 @@ MAX_SEVERITY = 5
 
 
 class AugmentationList(list):
-    """Entries of ``aug_list`` as they were written: names, or ``{"class_path": ..., "init_args": ...}``; see `build_chain`."""
+    """Entries of ``aug_list`` as written by the user, see `build_chain`.
+
+    Entries are names or ``{"class_path": ..., "init_args": ...}``.
+    """
 
 
 CHAINS = {"clmr": CLMRChain, "mtslvr": MTSLVRChain}
@@ -31,23 +34,35 @@ def build_chain(
     p: float | None = None,
     shared_choices: bool = True,
 ) -> Chain | None:
-    """The chain that a list of augmentations asks for, in the order of the list.
+    """Build a chain from a list of augmentations, in the order of the list.
 
     Args:
-        aug_list: names of SemiSupCon's augmentations and corruptions, or of one of its tiers ("tier_5" to "tier_10"); transforms; or class paths,
-            as ``{"class_path": ..., "init_args": {...}}``, of ours (a bare class name will do), your own, torchaudio-augmentations or
-            torch-audiomentations (``sample_rate`` is filled in). Any other transform of ours by its name or class name alone has its default
-            arguments. A whole chain stands alone in the list: "clmr", "mtslvr", or a `Chain`. Names of version 0.1 are accepted.
-        severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales the six parametric augmentations and nothing else.
+        aug_list: list of augmentations. An entry is one of:
+
+            - the name of an augmentation or corruption of SemiSupCon, or of a tier ("tier_5" to
+              "tier_10");
+            - the name or class name of another transform of semisupcon, with default arguments;
+            - a transform object;
+            - ``{"class_path": ..., "init_args": {...}}``, a class of semisupcon (a bare class name
+              is enough), your own, torchaudio-augmentations or torch-audiomentations
+              (``sample_rate`` is filled in);
+            - a whole chain: "clmr", "mtslvr", or a `Chain`. It must be the only entry.
+
+            Names of version 0.1 are accepted.
+        severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales only the six
+            parametric augmentations.
         sample_rate: Hz.
-        p: probability that a clip is augmented at all; None takes the published one, min(1, 0.4 * severity). Whole chains have their own.
-        shared_choices: as published, draw that coin, and which filter is used, once for all views of a clip; false draws them per view.
+        p: probability that a clip is augmented. None uses the published value,
+            min(1, 0.4 * severity). Whole chains have their own probability.
+        shared_choices: draw this decision and the choice of filter once for all views of a clip, as
+            published; False draws them per view.
 
     Returns:
-        None when there is nothing to do: an empty list, or severity 0.
+        The chain, or None for an empty list or severity 0.
 
     Raises:
-        ConfigError: for an unknown name, a severity outside 0 to 5, or a whole chain in company.
+        ConfigError: for an unknown name, a severity outside 0 to 5, or a whole chain together with
+            other entries.
     """
     if not 0 <= severity_modifier <= MAX_SEVERITY:
         raise ConfigError(f"severity_modifier lies between 0 (no augmentation) and {MAX_SEVERITY}, got {severity_modifier}.")
@@ -58,7 +73,7 @@ def build_chain(
     chains = [t for t in transforms if isinstance(t, Chain)]
     if chains:
         if len(transforms) > 1:
-            raise ConfigError("A whole chain of augmentations stands alone in aug_list.")
+            raise ConfigError("A whole chain of augmentations must be the only entry of aug_list.")
         return chains[0]
     operators = [t for t in transforms if isinstance(t, Transform)]
     probability = chain_probability(severity_modifier) if p is None else p
@@ -98,10 +113,10 @@ def _class_at(path: str) -> Any:
 
 
 def _class_named(name: str) -> type[Recorded]:
-    """A bare class name is one of ours, or of a module that has been imported."""
+    """Imported subclass of `Transform` or `Chain` with this class name."""
     classes = _classes()
     if name not in classes:
-        raise ConfigError(f"There is no class of augmentations {name!r}.{nearest(name, classes)}\nKnown: {', '.join(sorted(classes))}.")
+        raise ConfigError(f"There is no augmentation class {name!r}.{nearest(name, classes)}\nKnown: {', '.join(sorted(classes))}.")
     return classes[name]
 
 
@@ -123,7 +138,7 @@ def _from_class_path(entry: Mapping[str, Any], sample_rate: int) -> Transform | 
         return Foreign(path, arguments, sample_rate)
     cls = _class_at(path) if "." in path else _class_named(path)
     if not (isinstance(cls, type) and issubclass(cls, Transform | Chain) and issubclass(cls, Recorded)):
-        raise ConfigError(f"The augmentation {path!r} is no subclass of semisupcon.augmentations.Transform or Chain.")
+        raise ConfigError(f"The augmentation {path!r} is not a subclass of semisupcon.augmentations.Transform or Chain.")
     if "transforms" in arguments:
         arguments["transforms"] = [_made(t, 2.0, sample_rate, True) for t in arguments["transforms"]]
     if "sample_rate" in inspect.signature(cls.__init__).parameters:

@@ -1,4 +1,4 @@
-"""Echoes: the delay of SemiSupCon, and that of CLMR."""
+"""Echoes: the delays of SemiSupCon and CLMR."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,16 @@ from semisupcon.random import integers, uniform
 
 
 class Delay(Transform):
-    """y[n] = (x[n] + volume * sum over i = 0 .. repeats - 1 of attenuation ** i * x[n - (i + first) * delay]) / 2, cut to the length of x.
+    """Add echoes and keep the length.
 
-    That is SemiSupCon's with ``first`` = 0, the default: its first echo is not delayed, its dry level is halved, and of each parameter but the delay
-    two values are drawn, not a range. (The paper's table reads otherwise: 1 to 3 reflections attenuated by 3 to 6 dB; what trained the published
-    models is kept.) With ``first`` = 1, one repeat and a grid of delays it is CLMR's.
+    y[n] = (x[n] + volume * sum over i = 0 .. repeats - 1 of
+    attenuation ** i * x[n - (i + first) * delay]) / 2.
+
+    The default, ``first`` = 0, is the delay of SemiSupCon: the first echo is not delayed, the dry
+    level is halved, and every parameter except the delay has two possible values, not a range. The
+    table of the paper differs (1 to 3 reflections attenuated by 3 to 6 dB); the published models
+    were trained with this version. ``first`` = 1, one repeat and a grid of delays give the delay of
+    CLMR.
 
     Args:
         sample_rate: Hz.
@@ -26,8 +31,9 @@ class Delay(Transform):
         volumes: values of the volume, each equally likely.
         repeats: values of the number of echoes.
         attenuations: values of the attenuation from one echo to the next.
-        first: how many delays after the sound the first echo comes.
-        delay_interval_ms: if given, delays are min, min + interval, ... up to the longest; otherwise any number of samples.
+        first: offset of the first echo, in delays.
+        delay_interval_ms: if given, delays are min, min + interval, ... up to the longest;
+            otherwise any number of samples.
         p: probability per row.
     """
 

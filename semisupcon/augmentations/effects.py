@@ -1,7 +1,7 @@
-"""Effects that studios use, for corruption tests: distortion, bit crush, chorus, dynamic-range compression and MP3.
+"""Studio effects for corruption tests: distortion, bit crush, chorus, compression and MP3.
 
-The first three run on the batch's device. Compression and MP3 are recursive or lossy coding; they go through pedalboard, row by row on the CPU,
-an optional package because of its licence (GPL).
+The first three run on the device of the batch. Dynamic-range compression (recursive) and MP3 (lossy
+coding) use pedalboard, row by row on the CPU. pedalboard is optional because of its licence (GPL).
 """
 
 import math
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Distortion(Transform):
-    """tanh of the waveform, driven by a gain in dB."""
+    """Apply tanh to the waveform after a gain in dB."""
 
     def __init__(self, drive_db: float = 9.0, p: float = 1.0):
         super().__init__(p)
@@ -45,13 +45,16 @@ class BitCrush(Transform):
 
 
 class Chorus(Transform):
-    """Mix with a copy whose delay swings: max(1, center + 10 * depth * sin(2 pi rate t + phase)) ms, the phase drawn per row.
+    """Mix with a copy whose delay is modulated.
+
+    The delay is max(1, center + 10 * depth * sin(2 pi rate t + phase)) ms; the phase is drawn per
+    row.
 
     Args:
         sample_rate: Hz.
-        rate_hz: speed of the swing.
-        depth: 0 to 1.
-        center_delay_ms: what it swings around.
+        rate_hz: modulation frequency.
+        depth: modulation depth, 0 to 1.
+        center_delay_ms: centre of the delay.
         mix: share of the delayed copy; 1 is the copy alone.
         p: probability per row.
     """
@@ -83,7 +86,7 @@ class Chorus(Transform):
         place = time - (self.center_delay_ms + 10 * self.depth * swing).clamp_(min=1) * (self.sample_rate / 1000)
         before = place.floor()
         fraction = (place - before).to(audio.dtype)[:, None]
-        # One sample of silence stands before the clip for all that would lie there.
+        # Index 0 is a zero sample: positions before the clip read from it.
         padded = torch.nn.functional.pad(audio, (2, 0))
         index = (before.long() + 2).clamp_(min=0)[:, None].expand(-1, audio.shape[1], -1)
         copy = torch.lerp(padded.gather(-1, index), padded.gather(-1, (index + 1).clamp_(max=samples + 1)), fraction)
@@ -91,7 +94,7 @@ class Chorus(Transform):
 
 
 class Pedal(Transform):
-    """What the effects of pedalboard share: one plug-in, a channel of a row at a time.
+    """Base class of pedalboard effects: one plug-in, applied to each channel of each row.
 
     Raises:
         ConfigError: if pedalboard is not installed.
@@ -108,11 +111,11 @@ class Pedal(Transform):
         self.sample_rate = sample_rate
 
     def plugin(self) -> "Plugin":
-        """A fresh plug-in, without memory of other rows."""
+        """Make a new plug-in, without state from other rows."""
         raise NotImplementedError
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        # One silent sample more: pedalboard tells channels from samples by their numbers, which must differ.
+        # One extra zero sample: pedalboard infers the channel axis from sizes, which must differ.
         channels = torch.nn.functional.pad(audio.detach().cpu().float().flatten(0, 1), (0, 1))[:, None].numpy()
         processed = [torch.from_numpy(self.plugin()(channel, self.sample_rate)[:, : audio.shape[-1]]) for channel in channels]
         return torch.stack(processed).view_as(audio).to(audio)
@@ -149,16 +152,18 @@ class Compression(Pedal):
         return Compressor(**self.settings)
 
 
-# The coder inside pedalboard shares tables between its instances, unguarded: two threads at once end the process.
+# pedalboard's encoder shares tables between instances without a lock: concurrent use crashes.
 ONE_CODER = threading.Lock()
 
 
 class MP3(Pedal):
-    """Encode as MP3 of variable bit rate, and decode. NaN or infinite rows come back as silence where the coder sees fit.
+    """Encode as MP3 of variable bit rate, and decode.
+
+    The encoder may return silence for rows with NaN or infinite values.
 
     Args:
-        sample_rate: Hz; one that MP3 knows (8,000 to 48,000 in its usual steps).
-        quality: 0, the best, to 9.
+        sample_rate: Hz; one of the MP3 sample rates (8,000 to 48,000).
+        quality: 0 (best) to 9.
         p: probability per row.
     """
 

@@ -1,8 +1,9 @@
-"""Low-, high-, band-pass and band-stop filters with a cut-off per example, as masks on one FFT of the rows.
+"""Low-, high-, band-pass and band-stop filters with a cut-off per example, as masks on an FFT.
 
-The gain falls from 1 to 0 as half a cosine between 0.8 and 1.2 times the cut-off, where it is -6 dB; the phase is zero and the length kept. At 1.1
-times the cut-off that is -16.7 dB, as in the windowed-sinc filters of julius, which torch-audiomentations and torchaudio-augmentations run one
-clip at a time (-16.5 dB); beyond 1.2 it is silence. Before and after a clip lies silence.
+The gain falls from 1 to 0 as half a cosine between 0.8 and 1.2 times the cut-off, with -6 dB at
+the cut-off. Filters have zero phase and keep the length; clips are padded with zeros. At 1.1 times
+the cut-off the gain is -16.7 dB, close to the windowed-sinc filters of julius (-16.5 dB), which
+torch-audiomentations and torchaudio-augmentations run one clip at a time. Beyond 1.2 it is zero.
 """
 
 import math
@@ -20,35 +21,35 @@ from semisupcon.errors import ConfigError
 from semisupcon.random import uniform, uniform_between
 
 TRANSITION = 0.2  # half the width of the slope, relative to the cut-off
-RINGING = 0.05  # seconds of silence that keep the two ends of a clip apart
+RINGING = 0.05  # seconds of zero padding: the FFT is circular
 
 
 def lowpass_gain(size: int, cutoff_hz: Tensor, sample_rate: int) -> Tensor:
-    """``[n, size // 2 + 1]``: the gain of a low-pass filter with cut-offs ``[n]`` on the bins of a real FFT of ``size``."""
+    """Gains ``[n, size // 2 + 1]`` of low-pass filters with cut-offs ``[n]`` on real-FFT bins."""
     frequency = torch.arange(size // 2 + 1, device=cutoff_hz.device) * (sample_rate / size)
     slope = ((frequency / cutoff_hz[:, None] - 1) * (math.pi / 2 / TRANSITION)).clamp_(-math.pi / 2, math.pi / 2)
     return slope.sin_().mul_(-0.5).add_(0.5)
 
 
 def mel_uniform(key: Tensor, name: str, low_hz: float, high_hz: float) -> Tensor:
-    """One frequency in Hz a key, uniform on the mel scale (2595 log10(1 + f / 700))."""
+    """One frequency in Hz per key, uniform on the mel scale (2595 log10(1 + f / 700))."""
     low, high = (math.log1p(f / 700) for f in (low_hz, high_hz))
     return 700 * torch.expm1(low + (high - low) * uniform(key, name)[:, 0])
 
 
 def filter_size(samples: int, sample_rate: int) -> int:
-    """The size of the FFT for clips of so many samples."""
+    """FFT size for clips of ``samples`` samples."""
     return fast_size(samples + int(RINGING * sample_rate))
 
 
 def filtered(audio: Tensor, size: int, gain: Tensor) -> Tensor:
-    """``audio [n, C, T]`` through an FFT of ``size`` with gains ``[n, size // 2 + 1]``."""
+    """Filter ``audio [n, C, T]`` by an FFT of ``size`` with gains ``[n, size // 2 + 1]``."""
     spectrum = rfft(audio, size).mul_(gain[:, None].to(audio.dtype))
     return irfft(spectrum, size)[..., : audio.shape[-1]]
 
 
 class Filter(Transform):
-    """What the four filters share: a gain per row and bin."""
+    """Base class of the four filters: a gain per row and bin."""
 
     name = ""
 
@@ -66,13 +67,13 @@ class Filter(Transform):
 
 
 class LowPass(Filter):
-    """Keep what lies below a cut-off.
+    """Keep frequencies below a cut-off.
 
     Args:
         sample_rate: Hz.
         min_cutoff_hz: lowest cut-off.
         max_cutoff_hz: highest cut-off.
-        mel: draw it uniformly on the mel scale (SemiSupCon), not in Hz (CLMR).
+        mel: draw the cut-off uniformly on the mel scale (SemiSupCon), not in Hz (CLMR).
         p: probability per row.
     """
 
@@ -91,7 +92,7 @@ class LowPass(Filter):
 
 
 class HighPass(LowPass):
-    """Keep what lies above a cut-off; arguments as `LowPass`."""
+    """Keep frequencies above a cut-off; arguments as in `LowPass`."""
 
     def __init__(self, sample_rate: int, min_cutoff_hz: float = 200.0, max_cutoff_hz: float = 2400.0, mel: bool = True, p: float = 1.0):
         super().__init__(sample_rate, min_cutoff_hz, max_cutoff_hz, mel, p)
@@ -101,9 +102,9 @@ class HighPass(LowPass):
 
 
 class BandPass(Filter):
-    """Keep a band around a centre frequency c: from c (1 - b / 2) to c (1 + b / 2), with b the bandwidth as a fraction of c.
+    """Keep a band around a centre frequency c, from c (1 - b / 2) to c (1 + b / 2).
 
-    The centre is uniform on the mel scale, the bandwidth uniform.
+    The bandwidth b is a fraction of c, drawn uniformly. The centre is uniform on the mel scale.
 
     Args:
         sample_rate: Hz.
@@ -142,23 +143,23 @@ class BandPass(Filter):
 
 
 class BandStop(BandPass):
-    """Remove a band around a centre frequency; arguments as `BandPass`."""
+    """Remove a band around a centre frequency; arguments as in `BandPass`."""
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return 1 - super().gain(size, parameters)
 
 
 class OneFilterOf(OneOf):
-    """`OneOf` several filters of one sample rate: the same sound in less time, as one FFT serves the rows of all.
+    """`OneOf` for filters of one sample rate: same output, faster, one FFT for all rows.
 
     Args:
-        transforms: the candidates.
-        name: what the whole is called.
-        p: probability that any of them runs.
-        shared_choices: draw the candidate once for all views of a clip (as published), not for each view.
+        transforms: candidates.
+        name: name of the operator.
+        p: probability that a candidate is applied.
+        shared_choices: draw the candidate once for all views of a clip, as published.
 
     Raises:
-        ConfigError: when a candidate is no filter of this module, or has another sample rate.
+        ConfigError: if a candidate is not a filter of this module, or sample rates differ.
     """
 
     transforms: Sequence[Filter]

@@ -1,7 +1,8 @@
-"""Transforms of torchaudio-augmentations and torch-audiomentations as ours: a row at a time on the CPU, seeded by the row's key.
+"""Adapter for transforms of torchaudio-augmentations and torch-audiomentations.
 
-They draw from the global generators of Python, NumPy and torch. Around each row these are set from its key and put back afterwards, so a
-transform made for loaders is as stateless as the rest. They are slow; what has a counterpart here is better served by it.
+They run row by row on the CPU and draw from the global generators of Python, NumPy and torch. The
+adapter seeds these generators with the key of the row and restores them afterwards, so results
+depend on the key only. The adapter is slow: use the transform of semisupcon where one exists.
 """
 
 import importlib
@@ -25,7 +26,7 @@ PACKAGES = ("torchaudio_augmentations", "torch_audiomentations")
 
 @contextmanager
 def seeded(key: int) -> Iterator[None]:
-    """The global generators of Python, NumPy and torch (CPU), set from a key for a while."""
+    """Seed the global generators of Python, NumPy and torch (CPU); restore them on exit."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     random.seed(key & 0xFFFFFFFFFFFFFFFF)
     np.random.seed(key & 0xFFFFFFFF)  # noqa: NPY002
@@ -39,16 +40,18 @@ def seeded(key: int) -> Iterator[None]:
 
 
 class Foreign(Transform):
-    """A transform of another package; ``applied`` says whether it changed the row. It reports no parameters.
+    """A transform of another package; ``applied`` marks changed rows. It reports no parameters.
 
     Args:
-        class_path: a class of torchaudio_augmentations or torch_audiomentations, and of nothing else: what a file names here is imported.
-        init_args: its arguments; transforms among them are dictionaries of ``class_path`` and ``init_args`` again.
-        sample_rate: Hz, handed on where it is asked for.
-        p: probability per row, before any of its own.
+        class_path: a class of torchaudio_augmentations or torch_audiomentations. Other packages are
+            refused, since the module is imported and the name may come from a file.
+        init_args: its arguments; nested transforms are dictionaries of ``class_path`` and
+            ``init_args``.
+        sample_rate: Hz, passed on if the class takes it.
+        p: probability per row, in addition to the probability of the transform itself.
 
     Raises:
-        ConfigError: for a class that is not there, arguments it does not take, or a row that it changes in length.
+        ConfigError: for an unknown class, unknown arguments, or if the length of a row changes.
     """
 
     def __init__(self, class_path: str, init_args: dict[str, Any] | None = None, sample_rate: int | None = None, p: float = 1.0):
@@ -85,7 +88,7 @@ class Foreign(Transform):
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         applied = self.chosen(key, among)
         if isinstance(self.transform, nn.Module):
-            self.transform.train()  # torch-audiomentations does nothing in evaluation mode, which the chain knows nothing of
+            self.transform.train()  # torch-audiomentations is off in eval mode
         for row in applied.nonzero()[:, 0].tolist():
             before = audio[row].cpu()
             with seeded(int(key[row])):
@@ -106,4 +109,4 @@ def _import(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ConfigError(f"The package {package} cannot be imported ({error}).\nInstall it, or leave its transforms out.") from error
+        raise ConfigError(f"The package {package} cannot be imported ({error}).\nInstall it, or remove its transforms.") from error

@@ -1,4 +1,4 @@
-"""Fourier transforms at lengths they like, and resampling by any ratio through them."""
+"""Fourier transforms at fast sizes, and resampling by any ratio with them."""
 
 import math
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from torch import Tensor
 def _smooth_numbers(limit: int) -> list[int]:
     numbers = [1]
     for prime in (2, 3, 5, 7):
-        for n in numbers:  # grows while it is walked: every product with the prime is walked again
+        for n in numbers:  # the list grows during iteration: new products are visited too
             if n * prime <= limit:
                 numbers.append(n * prime)
     return sorted(numbers)
@@ -21,43 +21,51 @@ def _smooth_numbers(limit: int) -> list[int]:
 
 @lru_cache(maxsize=1024)
 def fast_size(n: int) -> int:
-    """The smallest even size of at least ``n`` that has no prime factor above 7."""
+    """Smallest even size of at least ``n`` without prime factors above 7."""
     half = (n + 1) // 2
     sizes = _smooth_numbers(1 << max(4, half.bit_length()))
     return 2 * sizes[bisect_left(sizes, half)]
 
 
 def rfft(x: Tensor, size: int) -> Tensor:
-    """Spectra ``[..., size // 2 + 1]`` of ``x`` cut or zero-padded to ``size``, bit for bit the same for any number of rows."""
+    """Spectra ``[..., size // 2 + 1]`` of ``x``, cut or zero-padded to ``size``.
+
+    Results are bit-identical for any number of rows.
+    """
     return _never_alone(torch.fft.rfft, x, size)
 
 
 def irfft(x: Tensor, size: int) -> Tensor:
-    """Signals ``[..., size]`` of spectra cut or zero-padded to ``size // 2 + 1`` bins, bit for bit the same for any number of rows."""
+    """Signals ``[..., size]`` of spectra, cut or zero-padded to ``size // 2 + 1`` bins.
+
+    Results are bit-identical for any number of rows.
+    """
     return _never_alone(torch.fft.irfft, x, size)
 
 
 def _never_alone(transform: Callable[..., Tensor], x: Tensor, size: int) -> Tensor:
-    # The CPU library splits a lone transform over threads and rounds differently than in company; a twin keeps it company.
+    # The CPU library splits a single transform over threads, which rounds differently from a batch
+    # of several: duplicate a single row.
     if x.numel() == x.shape[-1] and x.device.type == "cpu":
         return transform(x.reshape(1, -1).expand(2, -1), n=size)[:1].reshape(*x.shape[:-1], -1)
     return transform(x, n=size)
 
 
 def by_rows(spectrum: Tensor) -> Tensor:
-    """A spectrum without its last bin, which the inverse takes for zero.
+    """Remove the last bin of a spectrum; the inverse transform treats it as zero.
 
-    On the CPU, products of complex numbers round otherwise in the last few elements of a tensor than before. A tensor with gaps between its rows
-    is worked through row by row, so every row is treated alike.
+    On the CPU, products of complex numbers round differently in the last few elements of a tensor.
+    A tensor with gaps between rows is processed row by row, so all rows round the same way.
     """
     return spectrum[..., :-1]
 
 
 @lru_cache(maxsize=4096)
 def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
-    """Fast sizes (n, m) with n >= ``samples`` and n / m within 1 cent of ``ratio`` wherever that is possible with n up to an eighth longer.
+    """Fast FFT sizes (n, m) with n >= ``samples`` and n / m close to ``ratio``.
 
-    A signal of n samples played as m samples sounds higher by n / m.
+    The error is within 1 cent where n up to ``samples`` * 9 / 8 allows it. Resampling from n to m
+    samples raises the pitch by the factor n / m.
     """
     sizes = [2 * n for n in _smooth_numbers(1 << (int(samples * max(1.2, 1.2 / ratio)) + 16).bit_length())]
     best = (math.inf, 0, 0)
@@ -69,15 +77,17 @@ def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
             error = abs(n / m / ratio - 1)
             if error < best[0]:
                 best = (error, n, m)
-        if best[0] < 2e-4:  # a third of a cent: no longer size is worth it
+        if best[0] < 2e-4:  # a third of a cent: larger sizes are not worth their cost
             break
     return best[1], best[2]
 
 
 def change_rate(x: Tensor, ratio: float) -> tuple[Tensor, float]:
-    """Play ``x [n, C, T]`` faster by ``ratio``, band-limited: ``[n, C, about T / ratio]``, and the ratio in fact used.
+    """Speed up ``x [n, C, T]`` by ``ratio`` by band-limited resampling.
 
-    The spectrum is cut, or continued with zeros, at the new Nyquist frequency; the last 2 % below it are tapered, which keeps the ringing short.
+    Returns the audio ``[n, C, about T / ratio]`` and the ratio actually used. The spectrum is cut
+    or zero-padded at the new Nyquist frequency. A taper over the last 2 % below it shortens the
+    ringing.
     """
     samples = x.shape[-1]
     n, m = resampling_sizes(samples + min(samples, 64), ratio)

@@ -1,4 +1,4 @@
-"""Time stretch by phase vocoder, and the shift of all frequencies by a number of Hz."""
+"""Time stretch by phase vocoder, and frequency shift by a number of Hz."""
 
 import math
 from typing import Any
@@ -14,15 +14,17 @@ from semisupcon.random import uniform_between
 
 
 class TimeStretch(Transform):
-    """Play faster or slower at the same pitch (phase vocoder, Flanagan and Golden 1966; Hann window, 75 % overlap), then restore the length.
+    """Change the speed at the same pitch with a phase vocoder, then restore the length.
 
-    MT-SLVR uses a rectangular window; ours is tapered, which keeps frames from clicking.
+    Flanagan and Golden 1966; Hann window, 75 % overlap. MT-SLVR uses a rectangular window, which
+    makes clicks at frame boundaries.
 
     Args:
-        min_rate: slowest; 0.5 is half the speed.
-        max_rate: fastest.
-        restore: what follows a clip that became shorter: "circular" starts it again (MT-SLVR), "zero" is silence (SemiSupCon). Longer ones are cut.
-        decimals: rates are rounded to so many.
+        min_rate: slowest rate; 0.5 is half the speed.
+        max_rate: fastest rate.
+        restore: padding of a clip that became shorter: "circular" repeats it from the start
+            (MT-SLVR), "zero" adds silence (SemiSupCon). Longer clips are cut.
+        decimals: number of decimals to which rates are rounded.
         n_fft: window in samples, a multiple of 4.
         p: probability per row.
     """
@@ -63,19 +65,21 @@ class TimeStretch(Transform):
 
 
 def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float, float] | None = None) -> Tensor:
-    """Rows ``[n, C, T]`` at their own speeds ``rate [n]``; the first T samples of the result, silence where it is shorter.
+    """Change the speed of rows ``[n, C, T]`` by ``rate [n]``, cut or zero-padded to T samples.
 
-    ``between`` holds the slowest and the fastest rate, where they are known.
+    ``between`` holds the slowest and the fastest rate, if known.
     """
     channels, samples, hop = audio.shape[1], audio.shape[-1], n_fft // 4
     slowest, fastest = between or (rate.min().item(), rate.max().item())
-    heard = min(samples, math.ceil((samples + n_fft) / slowest) + n_fft)  # after which all that is left is silence
+    heard = min(samples, math.ceil((samples + n_fft) / slowest) + n_fft)  # only zeros follow
     hops = -(-heard // hop) + 3
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
-    # Four frames overlap everywhere; the middle of the second is the first sample. No more of them than the fastest row comes by.
+    # Four frames overlap at every sample; the second frame is centred on the first sample. The
+    # number of frames is limited by the fastest row.
     padded = torch.nn.functional.pad(audio.flatten(0, 1), (3 * hop, n_fft))
     framed = padded.unfold(-1, n_fft, hop)[:, : int((hops - 2) * fastest) + 4]
-    # Without the bin at the Nyquist frequency, which leaves whole vectors in every frame (see `by_rows`): [N, frames, bins].
+    # Without the Nyquist bin, frames hold a whole number of SIMD vectors (see `by_rows`).
+    # [N, frames, bins]
     spectrum = by_rows(rfft(framed * window, n_fft)).contiguous()
     magnitude = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).sqrt_()
     phasor = torch.where(magnitude == 0, 1, torch.view_as_complex(torch.view_as_real(spectrum) / magnitude[..., None]))
@@ -85,7 +89,8 @@ def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float,
     before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
     row = torch.arange(len(spectrum), device=audio.device)[:, None]
     fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
-    # Only phases modulo a turn matter, so the advance from frame to frame is a product of unit phasors, and its sum a running product of those.
+    # Phases matter modulo 2 pi only: the phase advance is a product of unit phasors, and its sum
+    # over frames is a cumulative product.
     phase = torch.cat([phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1)
     if phase.device.type == "cpu":
         for i in range(1, hops):
@@ -99,18 +104,20 @@ def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float,
     output = audio.new_zeros(len(frames), hops + 3, hop)
     for quarter in range(4):
         output[:, quarter : quarter + hops] += quarters[:, :, quarter]
-    # Squared Hann windows a quarter apart add up to 1.5.
+    # Squared Hann windows at 75 % overlap add up to 1.5.
     stretched = output.flatten(1)[:, 3 * hop : 3 * hop + heard].div_(1.5)
     return torch.nn.functional.pad(stretched, (0, samples - heard)).unflatten(0, (-1, channels))
 
 
 class FrequencyShift(Transform):
-    """Add the same number of Hz to all frequencies (single-sideband shift); what leaves the band at either end is gone.
+    """Add a number of Hz to all frequencies (single-sideband shift).
+
+    Frequencies shifted below 0 Hz or above the Nyquist frequency are removed.
 
     Args:
         sample_rate: Hz.
         min_shift_hz: lowest shift.
-        max_shift_hz: highest shift; the step is the resolution of the clip, a fraction of a Hz.
+        max_shift_hz: highest shift; the step is the frequency resolution of the clip, below 1 Hz.
         p: probability per row.
     """
 

@@ -1,4 +1,4 @@
-"""Pieces of audio from a place of its own in every row."""
+"""Cut and delay audio at a different position in every row."""
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ def pieces(audio: Tensor, start: Tensor, length: int) -> Tensor:
     Args:
         audio: ``[N, C, T]``.
         start: int64 ``[N]`` or ``[N, K]``, first samples, in 0..T - length; shared by the channels.
-        length: samples a piece.
+        length: samples per piece.
 
     Returns:
         ``[N, C, length]`` or ``[N, C, K, length]``.
     """
-    windows = audio.unfold(-1, length, 1)  # a view: the gather below copies runs of samples, which is as fast as memory
+    windows = audio.unfold(-1, length, 1)  # a view: the gather below copies contiguous samples
     row = torch.arange(len(audio), device=audio.device)
     channel = torch.arange(audio.shape[1], device=audio.device)
     if start.ndim == 1:
@@ -24,6 +24,6 @@ def pieces(audio: Tensor, start: Tensor, length: int) -> Tensor:
 
 
 def delayed(audio: Tensor, shift: Tensor, longest: int) -> Tensor:
-    """Every row of ``audio [N, C, T]`` later by its own number of samples ``shift [N]`` in 0..longest, silence before it, cut to T."""
+    """Delay rows of ``audio [N, C, T]`` by ``shift [N]`` samples in 0..longest, zero-padded."""
     longest = min(longest, audio.shape[-1])
     return pieces(torch.nn.functional.pad(audio, (longest, 0)), longest - shift.clamp(max=longest), audio.shape[-1])

@@ -8,7 +8,7 @@ from semisupcon.random import uniform_between
 
 
 def check_range(owner: object, what: str, low: float, high: float) -> None:
-    """Refuse a range whose ends are the wrong way round.
+    """Check the order of the ends of a range.
 
     Raises:
         ConfigError: if ``low`` exceeds ``high``.
@@ -18,7 +18,7 @@ def check_range(owner: object, what: str, low: float, high: float) -> None:
 
 
 class Gain(Transform):
-    """Multiply by a gain that is uniform in dB; nothing is clipped.
+    """Multiply by a gain uniform in dB, without clipping.
 
     Args:
         min_db: lowest gain in dB.
@@ -41,7 +41,7 @@ class Gain(Transform):
 
 
 class PolarityInversion(Transform):
-    """Turn the waveform upside down."""
+    """Invert the sign of the waveform."""
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         return -audio

@@ -1,4 +1,4 @@
-"""Mixing with another clip of the batch: the one transform that depends on a row's neighbours."""
+"""Mixing with another clip of the batch: the only transform that depends on other rows."""
 
 from typing import Any
 
@@ -12,14 +12,15 @@ from semisupcon.random import clip_key, uniform, uniform_between
 
 
 class Mix(Transform):
-    """weight * x + (1 - weight) * y, y a row of another clip of the batch, at its stage of the chain (MFCL: Wang and van den Oord 2021).
+    """Mix each row with a row of another clip (MFCL: Wang and van den Oord 2021).
 
-    The partner is drawn from the key, but among the rows that happen to be there: with other neighbours the same key gives another sound. Rows
-    whose batch holds no other clip stay as they are.
+    The result is weight * x + (1 - weight) * y, with y a row of another clip of the batch at the
+    same stage of the chain. y is drawn by the key among the rows of the batch, so the result
+    depends on the batch. Rows stay unchanged if the batch holds no other clip.
 
     Args:
-        min_weight: least share of the row itself; 0.5 keeps it dominant.
-        max_weight: its greatest share.
+        min_weight: smallest weight of the row itself; 0.5 keeps it dominant.
+        max_weight: largest weight of the row itself.
         p: probability per row.
     """
 

@@ -1,10 +1,10 @@
-"""Names of augmentations in earlier versions. Today's are the class names in snake case."""
+"""Old names of augmentations. The current names are the class names in snake case."""
 
 import functools
 import logging
 import re
 
-# aug_list of SemiSupCon and of version 0.1; operators of the chains of CLMR and MT-SLVR in version 0.1.
+# From aug_list of SemiSupCon and version 0.1, and the chains of CLMR and MT-SLVR in version 0.1.
 OLD_NAMES = {
     "bitcrush": "bit_crush",
     "noise": "add_noise",
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @functools.cache
 def current_name(name: str) -> str:
-    """The name in use for an old one, with a note in the log the first time; any other name as it is."""
+    """Current name for an old one, with one log message per name; other names are unchanged."""
     if name not in OLD_NAMES:
         return name
     log.warning("The augmentation %s is now called %s. The old name still works in this version.", name, OLD_NAMES[name])
@@ -25,5 +25,5 @@ def current_name(name: str) -> str:
 
 
 def snake_case(name: str) -> str:
-    """``time_stretch`` of ``TimeStretch``."""
+    """Convert a class name to snake case: ``TimeStretch`` to ``time_stretch``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,9 +1,11 @@
-"""Noise of any colour at a given signal-to-noise ratio, as in torch-audiomentations' AddColoredNoise, but never tiled.
+"""Coloured noise at a given signal-to-noise ratio, as AddColoredNoise of torch-audiomentations.
 
-The amplitude spectrum is (1 + (sqrt(sr/2) - 1) f / (sr/2)) ** -decay: decay 0 is white; elsewhere the spectrum is flat below about 100 Hz and
-falls by 20 dB a decade for each unit of decay above (so 0.5 is pink, 1 brown, -0.5 blue, -1 violet). The reference makes one second of it and
-repeats that; ours is as long as the clip. Noise is made where it is shaped: independent spectral coefficients and one inverse FFT, whose sums
-over tens of thousands of them are normal. The coefficients come from an integer hash, so CPU and GPU make the same noise.
+The amplitude spectrum is (1 + (sqrt(sr/2) - 1) f / (sr/2)) ** -decay. Decay 0 is white noise.
+Otherwise the spectrum is flat below about 100 Hz and falls by 20 dB per decade above it, for each
+unit of decay (0.5 is pink, 1 brown, -0.5 blue, -1 violet). torch-audiomentations repeats one second
+of noise; this noise is as long as the clip. It is generated from independent spectral coefficients
+by one inverse FFT. Samples are sums of tens of thousands of coefficients, so they are normally
+distributed. The coefficients come from an integer hash: CPU and GPU make the same noise.
 """
 
 from typing import Any
@@ -18,12 +20,13 @@ from semisupcon.random import derive, uniform_between
 
 
 def hashed_noise(key: Tensor, n: int, seed: Tensor | None = None) -> Tensor:
-    """White, uniform draws ``[N, n]`` float32 in [-1, 1), 16 bits each, two from a 32-bit hash of key and position (xor-shift-multiply).
+    """White uniform noise ``[N, n]`` float32 in [-1, 1), 16 bits per value.
 
-    ``seed [N]`` is `noise_seed` of the keys, where it is known.
+    Each 32-bit hash (xor-shift-multiply) of key and position gives two values. ``seed [N]`` is
+    `noise_seed` of the keys, if known.
     """
     seed = noise_seed(key) if seed is None else seed
-    # The two halves of the key enter at different places, so no row is another one from a later position.
+    # The halves of the key enter at different steps, so that no row is a shifted copy of another.
     low, high = seed.to(torch.int32)[:, None], (seed >> 32).to(torch.int32)[:, None]
     x = torch.arange(-(-n // 2), dtype=torch.int32, device=key.device) * -1640531527 + low  # 2^32 / golden ratio, as a signed number
     shifted = torch.empty_like(x)
@@ -40,39 +43,44 @@ def hashed_noise(key: Tensor, n: int, seed: Tensor | None = None) -> Tensor:
 
 
 def noise_seed(key: Tensor) -> Tensor:
-    """What `hashed_noise` computes from keys ``[N]``: int64 of the same shape."""
+    """Seeds of `hashed_noise` for keys ``[N]``: int64 of the same shape."""
     return derive(key, "noise")
 
 
 def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor, seed: Tensor | None = None) -> Tensor:
-    """Noise ``[N, samples]`` of unit root mean square, with spectral decay exponents ``decay [N]``; ``seed`` as in `hashed_noise`."""
+    """Noise ``[N, samples]`` with unit RMS and spectral decay exponents ``decay [N]``.
+
+    ``seed`` as in `hashed_noise`.
+    """
     size = fast_size(samples)
     bins = size // 2 + 1
     spectrum = torch.view_as_complex(hashed_noise(key, 2 * bins, seed).view(len(key), bins, 2))
     nyquist = sample_rate / 2
     ramp = torch.linspace(1, nyquist**0.5, bins, device=key.device).log()
     shape = torch.exp(ramp * -decay[:, None])
-    shape[:, 0] = 0  # no offset
+    shape[:, 0] = 0  # no DC offset
     noise = irfft(spectrum.mul_(shape), size)[:, :samples]
     return noise.div_(rms(noise).clamp(min=torch.finfo(noise.dtype).tiny))
 
 
 def rms(audio: Tensor) -> Tensor:
-    """Root mean square along the last axis, kept as an axis of one."""
+    """Root mean square along the last axis, kept with size 1."""
     return torch.linalg.vector_norm(audio, dim=-1, keepdim=True) / audio.shape[-1] ** 0.5
 
 
 class AddColoredNoise(Transform):
-    """Add noise with a drawn signal-to-noise ratio and spectral slope; each channel gets noise of its own level, of the same shape.
+    """Add noise with a random signal-to-noise ratio and spectral slope.
 
-    The ratio is between root mean squares over the whole row, as it stands at this point of the chain: silence stays silent.
+    The ratio is of root mean squares over the whole row at this stage of the chain; silence stays
+    silent. All channels get the same noise, each scaled to its own level.
 
     Args:
         sample_rate: Hz.
-        min_snr_db: loudest noise.
-        max_snr_db: softest noise.
-        min_decay: spectral exponent (see the module); -2 makes noise that rises by 40 dB a decade.
-        max_decay: its upper end.
+        min_snr_db: lowest signal-to-noise ratio (loudest noise).
+        max_snr_db: highest signal-to-noise ratio (softest noise).
+        min_decay: lowest spectral exponent (see the module); -2 is noise that rises by 40 dB per
+            decade.
+        max_decay: highest spectral exponent.
         p: probability per row.
     """
 
@@ -107,11 +115,13 @@ class AddColoredNoise(Transform):
 
 
 class AddNoise(Transform):
-    """Add white noise whose standard deviation is a drawn share of the row's (CLMR: torchaudio-augmentations' Noise, there per batch).
+    """Add white noise with a standard deviation relative to the row (CLMR).
+
+    As Noise of torchaudio-augmentations, which draws the ratio per batch, not per row.
 
     Args:
-        min_ratio: softest noise; 0.0001 is 80 dB below the sound.
-        max_ratio: loudest noise; 0.01 is 40 dB below it.
+        min_ratio: ratio of the softest noise; 0.0001 is 80 dB below the signal.
+        max_ratio: ratio of the loudest noise; 0.01 is 40 dB below the signal.
         p: probability per row.
     """
 

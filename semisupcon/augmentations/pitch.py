@@ -1,8 +1,9 @@
 """Pitch shift that keeps the duration: resample, then restore the length by WSOLA.
 
-SemiSupCon and MT-SLVR do not draw from a continuous range: torch-pitch-shift picks among ratios whose numerator and denominator both divide the
-sample rate. `published_ratios` gives that set: 14 ratios within 4 semitones at 22,050 Hz, and 14 within 15 semitones at 16 kHz (none beyond an
-octave there).
+SemiSupCon and MT-SLVR do not draw from a continuous range: torch-pitch-shift chooses among ratios
+whose numerator and denominator both divide the sample rate. `published_ratios` returns this set:
+14 ratios within 4 semitones at 22,050 Hz, and 14 within 15 semitones at 16 kHz (none of the latter
+beyond an octave).
 """
 
 from fractions import Fraction
@@ -25,17 +26,20 @@ from semisupcon.random import integers, uniform_between
 
 @lru_cache(maxsize=64)
 def published_ratios(sample_rate: int, min_semitones: float, max_semitones: float) -> tuple[Fraction, ...]:
-    """All ratios other than 1 of two divisors of ``sample_rate`` within the range, ascending."""
+    """Ratios of two divisors of ``sample_rate`` in the range, except 1, ascending."""
     divisors = [d for d in range(1, sample_rate + 1) if sample_rate % d == 0]
     low, high = (2 ** (s / 12) for s in (min_semitones, max_semitones))
     return tuple(sorted({Fraction(a, b) for a in divisors for b in divisors if low <= a / b <= high and a != b}))
 
 
-NEAR = 0.3  # relative change of speed up to which pieces are searched for within half a hop
+NEAR = 0.3  # relative change of speed up to which the search range is half a hop
 
 
 def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
-    """Rows of ``audio [n, C, T]`` with all frequencies multiplied by their ``ratios``, at the old length, within half a cent or so."""
+    """Multiply the frequencies of rows of ``audio [n, C, T]`` by ``ratios``; the length is kept.
+
+    The error is about half a cent.
+    """
     samples = audio.shape[-1]
     if audio.device.type != "cpu":
         plan = Plan(shift_plan(ratios, samples)).to(audio.device)
@@ -52,7 +56,8 @@ def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
     batch = audio.new_zeros(*audio.shape[:2], longest)
     for row, signal in played.items():
         batch[row, :, : signal.shape[-1]] = signal
-    # Small shifts drift little from hop to hop and need no far search; which a row gets depends on its own ratio alone.
+    # Small shifts drift little per hop, so a smaller search range is enough. The range depends on
+    # the ratio of the row only.
     hop, output = hop_size(sample_rate), torch.empty_like(audio)
     near = (step - 1).abs() <= NEAR
     for chosen, reach in ((near, hop // 2), (~near, hop)):
@@ -62,7 +67,7 @@ def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
 
 
 def shift_plan(ratios: list[float], samples: int) -> dict[str, Any]:
-    """The arguments of `shift_on_device` for rows of so many samples; computed on the host."""
+    """Arguments of `shift_on_device` for rows of ``samples`` samples, computed on the host."""
     sizes = [resampling_sizes(samples + min(samples, 64), ratio) for ratio in ratios]
     distinct = {pair: index for index, pair in enumerate(dict.fromkeys(sizes))}
     n, m = torch.tensor(list(distinct)).unbind(1)
@@ -88,17 +93,17 @@ def shift_on_device(
     bins: int,
     groups: list[Tensor],
 ) -> Tensor:
-    """`shift_pitch` in few kernels: all rows change their rate at once, and walk in two groups.
+    """`shift_pitch` with few kernels: resample all rows at once, run WSOLA on two groups.
 
     Args:
         audio: ``[n, C, T]``.
         sample_rate: Hz.
-        sizes: the pairs that `resampling_sizes` gives, ``[S]`` each.
-        which: ``[n]`` int64, the pair of each row.
-        step: ``[n]``, the second size divided by the first.
-        longest: largest of the second.
+        sizes: pairs of `resampling_sizes`, ``[S]`` each.
+        which: ``[n]`` int64, index of the pair of each row.
+        step: ``[n]``, second size divided by first size.
+        longest: largest second size.
         bins: see `change_rates`.
-        groups: rows whose pieces are searched for within half a hop, and within a hop.
+        groups: rows with a search range of half a hop, and rows with a range of one hop.
     """
     hop, samples = hop_size(sample_rate), audio.shape[-1]
     faster = change_rates(audio.float(), *sizes, which, longest, bins).to(audio.dtype)
@@ -110,17 +115,19 @@ def shift_on_device(
 
 
 class PitchShift(Transform):
-    """Multiply all frequencies, keeping the length.
+    """Multiply all frequencies by a ratio and keep the length.
 
     Args:
         sample_rate: Hz.
         min_semitones: lowest shift.
         max_semitones: highest shift.
-        ratios: "published" draws from `published_ratios`, each equally likely; "continuous" draws semitones uniformly.
+        ratios: "published" draws uniformly from `published_ratios`; "continuous" draws semitones
+            uniformly.
         p: probability per row.
 
     Raises:
-        ConfigError: if no published ratio lies in the range (the remedy is "continuous"), or ``ratios`` is something else.
+        ConfigError: if no published ratio lies in the range (use "continuous" then), or ``ratios``
+            has another value.
     """
 
     parameter_names = ("semitones",)

@@ -1,9 +1,9 @@
-"""Plans: what a chain does to a batch, decided on the host and copied to the device at once.
+"""Plans: the random draws of a chain for a batch, made on the host and copied to the device.
 
-Which rows an operator changes, and with what parameters, depends on the keys alone. On an accelerator
-these decisions would cost hundreds of small kernels, and the host would wait for each list of rows.
-So `Transform.decide` makes them on the CPU, in a loader's process or thread, a `Plan` packs all their
-tensors into one buffer, and `Transform.perform` computes on the device without waiting for it.
+The rows that an operator changes and its parameters depend only on the keys. On an accelerator
+these draws would need hundreds of small kernels, and the host would wait for each list of rows.
+`Transform.decide` makes them on the CPU, in a process or thread of the loader. `Plan` packs their
+tensors into one buffer. `Transform.perform` computes on the device without synchronization.
 """
 
 import inspect
@@ -14,17 +14,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-ALIGNMENT = 16  # bytes: every dtype may start there
+ALIGNMENT = 16  # bytes, a multiple of every element size
 
 
 class Decision(NamedTuple):
-    """What one transform does to the rows of a batch.
+    """Random draws of one transform for the rows of a batch.
 
     Attributes:
-        applied: ``[N]`` bool; None where only the transform itself can tell, on the device.
-        parameters: ``[N, P]`` float32, NaN where not applied; None likewise.
-        work: what `Transform.perform` needs: tensors and numbers in dictionaries, lists, and tuples.
-        later: whether the transform decides only on the device: ``work`` holds the key and mask of its `modify`.
+        applied: ``[N]`` bool; None if the transform computes it on the device.
+        parameters: ``[N, P]`` float32, NaN where not applied; None as for ``applied``.
+        work: input of `Transform.perform`: tensors and numbers in dictionaries, lists, and tuples.
+        later: whether the transform draws on the device; ``work`` then holds the key and mask of
+            its `modify`.
     """
 
     applied: Any
@@ -34,7 +35,7 @@ class Decision(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a tensor lies in the buffer."""
+    """Position of a tensor in the buffer."""
 
     offset: int
     dtype: torch.dtype
@@ -42,7 +43,7 @@ class _Place(NamedTuple):
 
 
 class Plan:
-    """A tree of decisions whose tensors lie in one buffer.
+    """A tree of decisions with all tensors in one buffer.
 
     Args:
         tree: decisions of a transform or chain, on the CPU.
@@ -80,16 +81,16 @@ class Plan:
         return other
 
     def pin_memory(self, *_: Any) -> "Plan":
-        """The plan in page-locked memory, from which a device copies without waiting."""
+        """Copy the plan to page-locked memory, for asynchronous copies to a device."""
         return self._with(self.buffer.pin_memory())
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> "Plan":
-        """The plan on a device; one copy."""
+        """Copy the plan to a device, with a single copy."""
         return self._with(self.buffer.to(device, non_blocking=non_blocking))
 
     @property
     def decisions(self) -> Any:
-        """The tree, its tensors being views of the buffer."""
+        """The tree, with tensors that are views of the buffer."""
         return self._unpacked(self._tree)
 
     def _unpacked(self, tree: Any) -> Any:
@@ -109,7 +110,7 @@ def _rebuilt(tree: Any, change: Any) -> Any:
 
 
 def accepted(apply: Callable[..., Any], prepared: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that ``apply`` takes: a subclass may override it without those of the class it extends."""
+    """Arguments that ``apply`` accepts: an override may lack arguments of its base class."""
     if not prepared:
         return prepared
     names = _names(getattr(apply, "__func__", apply))
@@ -123,7 +124,10 @@ def _names(function: Callable[..., Any]) -> frozenset[str] | None:
 
 
 def decides(transform: object) -> bool:
-    """Whether a transform decides on the host: false for a class that overrides `modify` or `forward` without `decide`."""
+    """Whether a transform draws on the host.
+
+    False for a class that overrides `modify` or `forward` without `decide`.
+    """
     for cls in type(transform).__mro__:
         if "decide" in cls.__dict__:
             return True
@@ -133,12 +137,14 @@ def decides(transform: object) -> bool:
 
 
 class Seen:
-    """The rows that each operator of a chain changed, and its parameters; of an operator that comes twice, those of the last time.
+    """Collects the changed rows and parameters of each operator of a chain.
+
+    If an operator runs twice, the parameters of the last run are kept.
 
     Args:
-        parameter_names: of each of the K operators.
-        rows: N.
-        device: of what is added.
+        parameter_names: parameter names of each of the K operators.
+        rows: number of rows N.
+        device: device of the added tensors.
     """
 
     def __init__(self, parameter_names: Sequence[Sequence[str]], rows: int, device: torch.device):
@@ -146,24 +152,24 @@ class Seen:
         self.parameters = [torch.full((rows, len(names)), torch.nan, device=device) for names in parameter_names]
 
     def add(self, k: int, applied: Tensor, parameters: Tensor) -> None:
-        """Operator ``k`` changed the rows ``applied [N]`` with ``parameters [N, P]``."""
+        """Add the rows ``applied [N]`` and ``parameters [N, P]`` of operator ``k``."""
         self.applied[k] = self.applied[k] | applied
         self.parameters[k] = torch.where(applied[:, None], parameters, self.parameters[k])
 
     def stacked(self) -> tuple[Tensor, Tensor]:
-        """``[N, K]`` bool and ``[N, K, P]``, filled up with NaN."""
+        """Masks ``[N, K]`` bool and parameters ``[N, K, P]``, padded with NaN."""
         width = max(values.shape[1] for values in self.parameters)
         padded = [torch.nn.functional.pad(v, (0, width - v.shape[1]), value=torch.nan) for v in self.parameters]
         return torch.stack(self.applied, 1), torch.stack(padded, 1)
 
 
 class ChainDecision(NamedTuple):
-    """What a chain does to the rows of a batch.
+    """Random draws of a chain for the rows of a batch.
 
     Attributes:
-        stages: pairs of the position of a transform and its `Decision`, in the order of work.
-        applied: ``[N, K]`` bool; None where only some transform itself can tell, on the device.
-        parameters: ``[N, K, P]`` float32; None likewise.
+        stages: pairs of transform index and `Decision`, in the order of execution.
+        applied: ``[N, K]`` bool; None if a transform computes it on the device.
+        parameters: ``[N, K, P]`` float32; None as for ``applied``.
     """
 
     stages: list[tuple[int, Decision]]
@@ -172,7 +178,10 @@ class ChainDecision(NamedTuple):
 
     @classmethod
     def of(cls, stages: list[tuple[int, Decision]], seen: Seen) -> "ChainDecision":
-        """Where all decisions are known, their rows and parameters are put together, and do not travel one by one."""
+        """Build from decisions of the stages.
+
+        If all are known, rows and parameters are stacked here and removed from the stages.
+        """
         if any(d.later for _, d in stages):
             return cls(stages, None, None)
         for k, decision in stages:
@@ -181,19 +190,22 @@ class ChainDecision(NamedTuple):
 
 
 def decide(transform: Any, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
-    """`Transform.decide`; for a transform that does not decide on the host, the arguments of its `modify`."""
+    """`Transform.decide`, or the arguments of `modify` if the transform draws on the device."""
     if decides(transform):
         return transform.decide(key, samples, among)
     return later(key, torch.ones_like(key, dtype=torch.bool) if among is None else among)
 
 
 def later(key: Tensor, among: Tensor) -> Decision:
-    """The decision to decide on the device."""
+    """Decision of a transform that draws on the device."""
     return Decision(None, None, {"key": key, "among": among}, True)
 
 
 def perform(transform: Any, audio: Tensor, decision: Decision) -> tuple[Tensor, Any, Any]:
-    """`Transform.perform` of any transform: audio, ``applied [N]``, and ``parameters [N, P]``, all on the device."""
+    """`Transform.perform` or `modify`, as the decision requires.
+
+    Returns audio, ``applied [N]`` and ``parameters [N, P]`` on the device.
+    """
     if decision.later:
         return transform.modify(audio, **decision.work)
     return transform.perform(audio, decision.work), decision.applied, decision.parameters

@@ -20,13 +20,14 @@ from semisupcon.random import clip_key, integers, uniform
 
 
 class CLMRChain(Chain):
-    """The chain of CLMR (Spijkervet and Burgoyne 2021) with its probabilities, after the random crop, which is the loader's work.
+    """Chain of CLMR (Spijkervet and Burgoyne 2021) with its probabilities.
 
-    Independent for every view. Nothing is clamped to [-1, 1], as the gain of torchaudio-augmentations does.
+    The loader makes the random crop. Draws are independent for every view. Unlike the gain of
+    torchaudio-augmentations, values are not clamped to [-1, 1].
 
     Args:
         sample_rate: Hz.
-        polarity, noise, gain, filters, delay, pitch, reverb: probabilities; 0 leaves the operator out.
+        polarity, noise, gain, filters, delay, pitch, reverb: probabilities; 0 removes the operator.
     """
 
     def __init__(
@@ -54,13 +55,16 @@ class CLMRChain(Chain):
 
 
 class RandomSubset(Chain):
-    """A random number of the operators, in random order; all views of a clip get the same ones in the same order, with parameters of their own.
+    """A random number of operators, in random order.
+
+    All views of a clip get the same operators in the same order, with independent parameters.
 
     Args:
         transforms: the K operators.
-        with_replacement: draw each step from all of them, so that one can come twice; else an operator comes at most once.
-        min_steps: fewest steps; their number is uniform.
-        max_steps: most steps; None is K.
+        with_replacement: draw each step from all operators, so that one can be repeated; otherwise
+            an operator is used at most once.
+        min_steps: minimum number of steps; the number is uniform.
+        max_steps: maximum number of steps; None means K.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class RandomSubset(Chain):
         self.with_replacement = with_replacement
 
     def order(self, key: Tensor) -> Tensor:
-        """``[N, steps]`` int64: the operator of each step, -1 after the last."""
+        """Operator index of each step, ``[N, steps]`` int64, -1 after the last step."""
         clip, most, operators = clip_key(key), self.steps[1], len(self.transforms)
         if self.with_replacement:
             order = (uniform(clip, "operators", most) * operators).long()
@@ -87,10 +91,11 @@ class RandomSubset(Chain):
         return order.masked_fill(torch.arange(most, device=key.device) >= count[:, None], -1)
 
     def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The order of work for keys ``[N]`` on the CPU: an operator, its keys ``[N]``, and the rows ``[N]`` bool that it works on.
+        """Yield for each call: operator index, its keys ``[N]``, mask ``[N]`` of rows to change.
 
-        Rows do not wait for each other: the operator that most rows need next runs on those, so that few calls have many rows each. Rows with
-        more steps left count more, and expensive operators are put off until more rows need them.
+        Keys are on the CPU. Each call runs the operator that most rows need next, so that few calls
+        process many rows each. Rows are weighted by their remaining steps; expensive operators are
+        delayed until more rows need them.
         """
         order = torch.nn.functional.pad(self.order(key), (0, 1), value=-1)
         step, left = torch.zeros_like(key), (order >= 0).sum(1)
@@ -107,9 +112,10 @@ class RandomSubset(Chain):
 
 
 class MTSLVRChain(RandomSubset):
-    """The seven operators of MT-SLVR (Heggan et al. 2023), of which each clip gets 1 to 7 in random order.
+    """1 to 7 of the seven operators of MT-SLVR (Heggan et al. 2023), in random order per clip.
 
-    The published contrastive baselines drew with replacement, so they saw less: an operator is present with probability 0.434, not 4/7.
+    The published contrastive baselines drew with replacement: an operator is then present with
+    probability 0.434 instead of 4/7.
 
     Args:
         sample_rate: Hz; 16,000 in the paper.

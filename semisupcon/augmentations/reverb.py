@@ -1,7 +1,9 @@
-"""Reverberation with the controls of SoX: eight damped comb filters side by side, then four all-pass filters (Freeverb, Jezar 2000).
+"""Reverberation with the controls of SoX (Freeverb, Jezar 2000).
 
-The network is evaluated in the frequency domain, all rows at once. Its response outlasts a clip, so the transform is taken on a circle outside the
-unit circle: signal and response decay there, what would wrap around is 50 dB down, and one FFT of the length of the clip is enough.
+Eight damped comb filters in parallel, followed by four all-pass filters, evaluated in the frequency
+domain for all rows at once. The response is longer than a clip, so the z-transform is taken on a
+circle outside the unit circle: signal and response decay there, wrap-around is attenuated by 50 dB,
+and one FFT of the length of the clip is enough.
 """
 
 import math
@@ -16,14 +18,14 @@ from semisupcon.random import uniform_between
 
 COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples at 44,100 Hz in a room of scale 1
 ALLPASSES = (225, 341, 441, 556)
-INPUT_GAIN = 0.015 / 2**0.5  # SoX averages two such networks, a few samples apart, which halves the energy; one is enough for the ear
-DECAY = math.log(10**2.5)  # of the circle over one transform
+INPUT_GAIN = 0.015 / 2**0.5  # SoX averages two networks (half the energy); one sounds the same
+DECAY = math.log(10**2.5)  # decay on the circle over one transform
 
 
 def reverberate(
     audio: Tensor, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int, wet_gain_db: float = 0.0
 ) -> Tensor:
-    """Audio ``[n, C, T]`` with its reverberation added, each row with its own ``[n]`` controls in 0..100; the tail is cut at T."""
+    """Add reverberation to audio ``[n, C, T]``; controls ``[n]`` in 0..100; tail cut at T."""
     samples = audio.shape[-1]
     size = fast_size(samples)
     time = torch.arange(samples, device=audio.device, dtype=torch.float64) / size
@@ -35,8 +37,8 @@ def reverberate(
 
 
 def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int) -> Tensor:
-    """``[n, at least size // 2 + 1]``: transfer function on the decaying circle."""
-    # SoX spreads the feedback so that the control is even to the ear: 0.3 at 0, 0.98 at 100.
+    """Transfer function ``[n, at least size // 2 + 1]`` on the circle outside the unit circle."""
+    # SoX maps the control to feedback in perceptually even steps: 0.3 at 0, 0.98 at 100.
     a = -1 / math.log(1 - 0.3)
     b = 100 / (math.log(1 - 0.98) * a + 1)
     feedback = (1 - torch.exp((reverberance - b) / (a * b)))[:, None]
@@ -57,8 +59,8 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
 
 
 def _all_at_once(scale: Tensor, loop: Tensor, size: int, sample_rate: int) -> Tensor:
-    """The combs and all-passes of `_network` in few operations, for a device where each is a kernel."""
-    # As products with numbers: a tensor of constants would be one more copy that the device waits for.
+    """Combs and all-passes of `_network` in few operations, to launch few kernels."""
+    # Scalar products: a tensor of constants would need a blocking copy to the device.
     lags = [scale * length for length in COMBS] + [torch.full_like(scale, length * sample_rate / 44100) for length in ALLPASSES]
     echoes = _delay(torch.stack(lags, 1).round().flatten(), size).unflatten(0, (len(scale), -1))
     echo, passed = echoes[:, : len(COMBS)], echoes[:, len(COMBS) :]
@@ -67,9 +69,10 @@ def _all_at_once(scale: Tensor, loop: Tensor, size: int, sample_rate: int) -> Te
 
 
 def _delay(samples: Tensor, size: int) -> Tensor:
-    """Complex64: z ** -samples ``[n]`` on the first bins of the circle, as the product of a coarse and a fine table: no angle is large.
+    """z ** -samples ``[n]`` on the first bins of the circle, complex64.
 
-    The number of bins is a multiple of 256: whole vectors in every row (see `by_rows`).
+    The product of a coarse and a fine table keeps angles small. The number of bins is a multiple of
+    256, a whole number of SIMD vectors per row (see `by_rows`).
     """
     fine = 256
     turns = samples.double()[:, None] / size
@@ -80,17 +83,18 @@ def _delay(samples: Tensor, size: int) -> Tensor:
 
 
 class Reverb(Transform):
-    """Reverberation with drawn controls, each in 0..100 and uniform in its range.
+    """Reverberation with random controls, each within 0..100 and uniform in its range.
 
     Args:
         sample_rate: Hz.
-        min_reverberance: least reverberation time (feedback of the combs).
-        max_reverberance: longest.
-        min_damping: least loss of high frequencies on the way.
-        max_damping: most.
+        min_reverberance: shortest reverberation time (feedback of the combs).
+        max_reverberance: longest reverberation time.
+        min_damping: smallest damping of high frequencies.
+        max_damping: largest damping.
         min_room_size: smallest room (length of the delays).
-        max_room_size: largest.
-        wet_gain_db: level of the reverberation above SoX's, which lies about 8 to 16 dB below the sound.
+        max_room_size: largest room.
+        wet_gain_db: level of the reverberation relative to SoX, whose level is about 8 to 16 dB
+            below the dry signal.
         p: probability per row.
     """
 

@@ -1,6 +1,7 @@
-"""The augmentations of SemiSupCon by name and severity (Guinot et al. 2024, table 1, as resolved by the published configurations).
+"""Augmentations of SemiSupCon by name and severity (Guinot et al. 2024, table 1).
 
-A severity s of 0 to 5 (2 in the paper) scales every range and probability through m = s / 2. At severity 2:
+Values are those of the published configurations. A severity s of 0 to 5 (2 in the paper) scales
+every range and probability by m = s / 2. At severity 2:
 
 | name | probability | drawn |
 |---|---|---|
@@ -11,8 +12,9 @@ A severity s of 0 to 5 (2 in the paper) scales every range and probability throu
 | pitch_shift | 0.6 | one of 14 ratios within 4 semitones (at 22,050 Hz) |
 | delay | 0.6 | 100 to 500 ms |
 
-and, before all that, the chain as a whole runs with probability 0.8. The corruptions are for tests of robustness: fixed effects that always act,
-alone or in tiers 5 to 10 that add more and more of them to the six.
+The chain as a whole runs with probability 0.8. Corruptions are fixed effects for robustness tests.
+They are always applied, alone or in tiers 5 to 10, which add an increasing number of corruptions to
+the six augmentations.
 """
 
 from collections.abc import Callable
@@ -52,7 +54,7 @@ def filtering(m: float, sample_rate: int, shared_choices: bool = True) -> Transf
 
 
 def pitch_shift(m: float, sample_rate: int) -> Transform:
-    # At some rates no published ratio is small enough for a low severity; a continuous range of the same width does.
+    # At low severity, some sample rates have no published ratio in the range: use a continuous one.
     ratios = "published" if published_ratios(sample_rate, -4 * m, 4 * m) else "continuous"
     return PitchShift(sample_rate, -4 * m, 4 * m, ratios, p=min(0.75, 0.6 * m))
 
@@ -75,7 +77,8 @@ PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
 }
 
 
-# Published through pedalboard and librosa, whose reverb at these settings is 8 dB wetter than SoX's, with a damping of half.
+# Published with pedalboard and librosa. The reverb of pedalboard with these settings is 8 dB louder
+# than SoX, with half the damping.
 CORRUPTIONS: dict[str, Callable[[int], Transform]] = {
     "time_stretch": lambda sample_rate: TimeStretch(0.7, 1.3, "zero", decimals=6),
     "splice_out": lambda sample_rate: SpliceOut(sample_rate, 8, 100),
@@ -102,5 +105,5 @@ TIERS: dict[str, tuple[str, ...]] = {
 
 
 def chain_probability(severity: float) -> float:
-    """The probability that a clip is augmented at all: 0.8 at severity 2."""
+    """Probability that a clip is augmented: 0.8 at severity 2."""
     return min(1.0, 0.8 * severity / 2)

@@ -1,6 +1,7 @@
-"""Augmentation of what a front end yields: SpecAugment masks (Park et al. 2019, as COLA and MFCL use them) and band shifts (MFCL).
+"""Spectrogram augmentation: SpecAugment masks (Park et al. 2019; COLA, MFCL), band shifts (MFCL).
 
-They take features ``[N, C, bands, frames]`` and keys ``[N]``, draw independently per example, and do nothing in evaluation mode.
+Modules take features ``[N, C, bands, frames]`` and keys ``[N]`` and draw independently per example.
+In evaluation mode they return their input.
 """
 
 import torch
@@ -15,14 +16,17 @@ FILLS = ("zero", "mean", "floor")
 
 
 def fill_value(features: Tensor, fill: str) -> Tensor:
-    """``[N, 1, 1, 1]``: what replaces masked values. Zero is loud in log units; mean and floor (minimum) are those of the example."""
+    """Fill values ``[N, 1, 1, 1]``: zero, or the mean or floor (minimum) of the example.
+
+    Zero is loud in log units.
+    """
     flat = features.flatten(1)
     value = {"zero": lambda: flat.new_zeros(len(flat)), "mean": lambda: flat.mean(1), "floor": lambda: flat.amin(1)}[fill]()
     return value[:, None, None, None]
 
 
 def check_fill(owner: object, fill: str) -> None:
-    """Refuse an unknown fill.
+    """Check the name of a fill.
 
     Raises:
         ConfigError: if ``fill`` is not one of `FILLS`.
@@ -35,9 +39,10 @@ class SpecAugment(Recorded):
     """Mask bands and frames.
 
     Args:
-        max_bands: widest frequency mask; widths are uniform in [0, max_bands), starts uniform and independent of them.
+        max_bands: widest frequency mask; widths are uniform in [0, max_bands), starts are uniform
+            and independent of the widths.
         max_frames: widest time mask.
-        masks: of each kind.
+        masks: number of masks of each kind.
         fill: "zero", "mean" or "floor" of the example.
     """
 
@@ -49,7 +54,7 @@ class SpecAugment(Recorded):
         self.widest, self.masks, self.fill = (max_bands, max_frames), masks, fill
 
     def forward(self, features: Tensor, key: Tensor) -> Tensor:
-        """Masked features of the same shape; the features themselves in evaluation mode."""
+        """Return masked features of the same shape; in evaluation mode, return the input."""
         if not self.training:
             return features
         masked = torch.zeros(len(features), *features.shape[-2:], dtype=torch.bool, device=features.device)
@@ -64,7 +69,9 @@ class SpecAugment(Recorded):
 
 
 class BandShift(Recorded):
-    """Move the spectrogram up or down by an integer number of bands, uniform in -max_bands..max_bands; empty bands are filled.
+    """Shift the spectrogram along frequency by a uniform integer in -max_bands..max_bands.
+
+    Empty bands are filled.
 
     Args:
         max_bands: largest shift.
@@ -78,7 +85,7 @@ class BandShift(Recorded):
         self.max_bands, self.fill = max_bands, fill
 
     def forward(self, features: Tensor, key: Tensor) -> Tensor:
-        """Shifted features of the same shape; the features themselves in evaluation mode."""
+        """Return shifted features of the same shape; in evaluation mode, return the input."""
         if not self.training:
             return features
         bands = features.shape[-2]

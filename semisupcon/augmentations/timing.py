@@ -1,4 +1,4 @@
-"""What happens to a clip in time: fades, masks, shifts, reversal and cuts."""
+"""Augmentations along time: fades, masks, shifts, reversal and cuts."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ class Fade(Transform):
     Over a fade, with t from 0 to 1: linear t; exponential t 2^(t - 1); logarithmic 1 + log10(0.1 + t), within [0, 1].
 
     Args:
-        max_fade_in: longest fade-in as a fraction of the clip; its length is uniform from 0 to that.
+        max_fade_in: longest fade-in as a fraction of the clip; lengths are uniform from 0.
         max_fade_out: longest fade-out as a fraction of the clip.
         p: probability per row.
     """
@@ -52,26 +52,27 @@ class Fade(Transform):
 
     @staticmethod
     def curve(fraction: Tensor, shape: Tensor, samples: int, first: int) -> Tensor:
-        """``[n, first]``: gain over the first samples of a fade-in that takes ``fraction [n]`` of ``samples``, 1 after it."""
+        """Gain ``[n, first]`` of a fade-in over ``fraction [n]`` of ``samples``, then 1."""
         length = (fraction * samples).round()[:, None]
         place = torch.arange(first, device=fraction.device)
         gain = torch.where(place < length, place / (length - 1).clamp(min=1), 1.0)
         logarithmic, exponential = shape == 1, shape == 2
-        if gain.device.type != "cpu":  # masks in place of lists of rows, for which the host would wait
+        if gain.device.type != "cpu":  # masks: row indices would need a sync with the host
             risen = (1 + torch.log10(0.1 + gain)).clamp(0, 1)
             bent = gain * torch.exp((gain - 1) * math.log(2))
             return torch.where(logarithmic[:, None], risen, torch.where(exponential[:, None], bent, gain))
         gain[logarithmic] = (1 + torch.log10(0.1 + gain[logarithmic])).clamp(0, 1)
-        gain[exponential] *= torch.exp((gain[exponential] - 1) * math.log(2))  # `exp2` and `pow` round by the place in the tensor
+        gain[exponential] *= torch.exp((gain[exponential] - 1) * math.log(2))  # `exp2` and `pow` round differently by position
         return gain
 
 
 class TimeMask(Transform):
-    """Replace one stretch of the clip (MT-SLVR; there always by silence).
+    """Replace one section of the clip (MT-SLVR, which uses silence only).
 
     Args:
-        max_width: widest mask as a fraction of the clip; widths are uniform from 0 to that, and so are the starts.
-        fill: "silence", or "noise": white, of the level of the clip.
+        max_width: widest mask as a fraction of the clip; widths are uniform from 0, starts are
+            uniform.
+        fill: "silence", or "noise" (white, at the level of the clip).
         p: probability per row.
     """
 
@@ -81,7 +82,7 @@ class TimeMask(Transform):
         super().__init__(p)
         check_range(self, "the width, a fraction of the clip between 0 and 1,", max_width, 1)
         if fill not in ("silence", "noise"):
-            raise ConfigError(f"TimeMask: fill is 'silence' or 'noise', got {fill!r}.")
+            raise ConfigError(f"TimeMask: fill must be 'silence' or 'noise', got {fill!r}.")
         self.max_width, self.fill = max_width, fill
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
@@ -104,7 +105,10 @@ class TimeMask(Transform):
 
 
 class TimeShift(Transform):
-    """Turn the clip as a ring, by a number of samples uniform in a range given as fractions of the clip; positive is later."""
+    """Shift the clip circularly; the range is in fractions of the clip, positive is later.
+
+    The shift in samples is uniform.
+    """
 
     parameter_names = ("shift",)
 
@@ -131,14 +135,15 @@ class Reverse(Transform):
 
 
 class SpliceOut(Transform):
-    """Cut short stretches out, the ends cross-faded; silence fills the end (SpliceOut, Jain et al. 2021, as in torch-audiomentations).
+    """Cut out short sections with cross-fades, and pad the end with silence.
 
-    A splice of width w overlaps the two halves of a stretch of w samples, so it removes w / 2.
+    SpliceOut, Jain et al. 2021, as in torch-audiomentations. A splice of width w cross-fades the
+    two halves of a section of w samples, so it removes w / 2.
 
     Args:
         sample_rate: Hz.
-        splices: how many.
-        max_width_ms: widest; widths are uniform from 0 to that.
+        splices: number of splices.
+        max_width_ms: widest splice; widths are uniform from 0.
         p: probability per row.
     """
 
@@ -151,7 +156,7 @@ class SpliceOut(Transform):
         self.sample_rate, self.splices, self.max_width_ms = sample_rate, splices, max_width_ms
 
     def halves(self, key: Tensor, samples: int) -> Tensor:
-        """``[n, splices]`` int64: what each splice removes, in samples; a clip too short for a splice is spared."""
+        """Samples that each splice removes, ``[n, splices]`` int64; 0 if the clip is too short."""
         most = min(int(self.max_width_ms * self.sample_rate / 2000), samples // (2 * self.splices))
         return (uniform(key, "width", self.splices) * (most + 1)).long()
 

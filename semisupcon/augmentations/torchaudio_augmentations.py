@@ -1,8 +1,9 @@
-"""torchaudio-augmentations 0.2.4 on today's torchaudio, without SoX.
+"""torchaudio-augmentations 0.2.4 with current torchaudio, without SoX.
 
-The package imports WavAugment, which asks torchaudio for SoX effects that 2.9 removed. Two of its classes need them: `PitchShift` and `Reverb`. They
-are made here anew, with the same arguments, the same sources of randomness and our DSP; all others are the package's own. After `load`,
-``import torchaudio_augmentations`` works anywhere in the process, so configurations written for it still do.
+The package imports WavAugment, which uses SoX effects that torchaudio 2.9 removed. Two classes of
+the package need them: `PitchShift` and `Reverb`. This module replaces these with the same arguments
+and sources of randomness, and the DSP of semisupcon; other classes are unchanged. After `load`,
+``import torchaudio_augmentations`` works anywhere in the process, and so do configurations for it.
 """
 
 import importlib
@@ -21,9 +22,10 @@ PACKAGE = "torchaudio_augmentations"
 
 
 class PitchShift(nn.Module):
-    """Shift by a whole number of cents, uniform in a range given in semitones; of a batch ``[B, C, T]`` each clip by its own.
+    """Shift by a whole number of cents, uniform in a range given in semitones.
 
-    Unlike the original it does not write into its input. ``n_samples`` is accepted and, as there, has no effect: the length is kept.
+    In a batch ``[B, C, T]`` each clip gets its own shift. Unlike in the original, the input is not
+    modified. ``n_samples`` has no effect, as in the original: the length is kept.
     """
 
     def __init__(self, n_samples: int, sample_rate: int, pitch_shift_min: float = -7.0, pitch_shift_max: float = 7.0):
@@ -38,9 +40,10 @@ class PitchShift(nn.Module):
 
 
 class Reverb(nn.Module):
-    """Reverberation with three whole-numbered controls, upper bounds exclusive; "dumping" is the spelling of the original's arguments.
+    """Reverberation with three integer controls, upper bounds exclusive.
 
-    Takes ``[C, T]``, and, unlike the original, ``[T]`` and batches ``[B, C, T]``, which share one draw.
+    Takes ``[C, T]`` and, unlike the original, ``[T]`` and batches ``[B, C, T]``, with one draw per
+    batch. "dumping" is the spelling in the original.
     """
 
     def __init__(
@@ -65,14 +68,14 @@ class Reverb(nn.Module):
 
 
 def load() -> ModuleType:
-    """The package, importable and whole.
+    """Import the package with replaced `PitchShift` and `Reverb`.
 
     Raises:
-        ConfigError: if it is not installed.
+        ConfigError: if the package is not installed.
     """
     package = sys.modules.get(PACKAGE)
     if package is None or package.Reverb is not Reverb:
-        # A stand-in for WavAugment, while the package is being imported and no longer.
+        # Replace WavAugment by an empty module during the import only.
         real = sys.modules.get("augment")
         sys.modules["augment"] = ModuleType("augment")
         try:

@@ -1,7 +1,8 @@
-"""The walk of `semisupcon.augmentations.wsola` as one kernel: a program a row, all hops in it (Triton).
+"""Triton kernel of the search in `semisupcon.augmentations.wsola`: one program per row, all hops.
 
-At each hop the piece to continue is compared with all candidates at once, a sample at a time: the candidates lie side by
-side in memory, so their samples are one load. Sums are float32, without tensor cores.
+At each hop, the continuation is compared with all candidates in parallel, sample by sample.
+Candidates are adjacent in memory, so one load reads a sample of each. Sums are float32, without
+tensor cores.
 """
 
 import logging
@@ -52,12 +53,12 @@ def _walk(  # type: ignore[no-untyped-def]  # arguments of a kernel are pointers
 
 
 def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) -> Tensor:
-    """Where each piece starts.
+    """Find the start of each piece.
 
     Args:
         mono: ``[n, L]`` float32.
         penalty: ``[n, 2 * reach]``, cost of each candidate.
-        starts: ``[n, hops]`` int64; the candidates of a hop are the ``2 * reach`` places after its start.
+        starts: ``[n, hops]`` int64; candidates of a hop are the ``2 * reach`` positions after it.
         hop: samples of a piece, a multiple of 8.
         reach: half the number of candidates, a power of two.
 
@@ -73,7 +74,10 @@ def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) ->
 
 @cache
 def works(device: torch.device, hop: int, reach: int) -> bool:
-    """Whether the kernel chooses the best pieces on this device, tried once on noise: a compiler can be wrong. If not, a warning says so."""
+    """Whether the kernel finds the best pieces on this device; logs a warning if not.
+
+    Tested once on noise, since Triton can compile wrong code.
+    """
     generator, hops = torch.Generator().manual_seed(0), 8
     mono = torch.randn(2, (hops + 4) * hop + 2 * reach, generator=generator)
     starts = (torch.arange(hops) * hop)[None].repeat(2, 1)
@@ -81,16 +85,19 @@ def works(device: torch.device, hop: int, reach: int) -> bool:
     try:
         places = walk(mono.to(device), penalty.to(device), starts.to(device), hop, reach).cpu()
     except Exception as error:
-        log.warning("The WSOLA kernel does not run on %s (%s: %s); a slower way is used.", device, type(error).__name__, error)
+        log.warning("The WSOLA kernel does not run on %s (%s: %s); using slower code.", device, type(error).__name__, error)
         return False
     if best(mono, penalty, starts, places, hop, reach):
         return True
-    log.warning("The WSOLA kernel gives wrong results on %s with Triton %s; a slower way is used.", device, triton.__version__)
+    log.warning("The WSOLA kernel gives wrong results on %s with Triton %s; using slower code.", device, triton.__version__)
     return False
 
 
 def best(mono: Tensor, penalty: Tensor, starts: Tensor, places: Tensor, hop: int, reach: int) -> bool:
-    """Whether each of ``places [n, hops]`` costs no more than any other candidate, but for rounding; arguments as `walk`, on the CPU."""
+    """Whether each of ``places [n, hops]`` has the lowest cost, up to rounding.
+
+    Arguments as in `walk`, on the CPU.
+    """
     x, first = mono.double(), starts + 1
     if not bool((places[:, 0] == reach).all()):
         return False

@@ -1,4 +1,4 @@
-"""Batches with the plan of their augmentations, or augmented, made where they are read."""
+"""Datasets that add augmentation plans to batches, or augment them, in the loader."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, cast
@@ -18,7 +18,7 @@ AugmentIn = Literal["device", "workers"]
 
 
 class Wrapped(Dataset):
-    """Clips whose batches are changed where they are read.
+    """Base class of datasets that change batches of clips in the loader.
 
     Args:
         clips: dataset of the loader.
@@ -35,7 +35,7 @@ class Wrapped(Dataset):
 
     @property
     def pin_memory(self) -> bool:
-        """Whether batches are made in page-locked memory; the loader sets it."""
+        """Whether batches are made in page-locked memory; set by the loader."""
         return self.clips.pin_memory
 
     @pin_memory.setter
@@ -55,7 +55,7 @@ class Wrapped(Dataset):
 
 
 class Planned(Wrapped):
-    """Batches with a key ``plan``: `Chain.plan` of their views, for an accelerator."""
+    """Adds ``plan`` to batches: `Chain.plan` of their views, for an accelerator."""
 
     def changed(self, batch: dict[str, Any]) -> dict[str, Any]:
         plan = self.chain.plan(batch["key"].flatten(), self._samples(batch))
@@ -68,7 +68,7 @@ class Planned(Wrapped):
 
 
 class Augmented(Wrapped):
-    """Batches of augmented views, float32, as `AudioDataModule.augmented` makes them on the device."""
+    """Augments batches (float32), same as `AudioDataModule.augmented` on the device."""
 
     def __init__(self, clips: Clips, chain: Chain):
         super().__init__(clips, chain)
@@ -76,7 +76,7 @@ class Augmented(Wrapped):
 
     @property
     def row_bytes(self) -> int:
-        """See `Clips.row_bytes`; of float32 audio."""
+        """See `Clips.row_bytes`; for float32 audio."""
         return super().row_bytes * 4 // cast("Clips", self.clips).audio.dtype.itemsize
 
     def changed(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -88,9 +88,9 @@ def augmented(batch: dict[str, Any], chain: Chain, leaves_padding: bool) -> dict
     """Augment every view of a batch on its device, and add ``applied`` and ``parameters``.
 
     Args:
-        batch: with float32 audio, and a ``plan`` if the loader made one.
-        chain: on the device of the audio.
-        leaves_padding: whether views end in padding, which stays silent.
+        batch: batch with float32 audio, and a ``plan`` if the loader made one.
+        chain: chain on the device of the audio.
+        leaves_padding: whether views end in padding, which must stay silent.
     """
     views, plan, rows = batch["key"].shape, batch.get("plan"), batch["audio"].flatten(0, 1)
     done, applied, parameters = chain(rows, batch["key"].flatten()) if plan is None else chain.run(rows, plan)

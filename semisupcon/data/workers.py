@@ -1,7 +1,9 @@
-"""Worker processes of the loader: one that dies or hangs ends the run with a sentence, at the end of a step, and leaves no process behind.
+"""Worker processes of the loader, with clean errors if a worker dies or hangs.
 
-torch raises from a signal handler when a worker dies, in the middle of whatever the training process does. Here the death is found when the next
-batch is asked for (at once, or within a second where the training process waits), so that the run can be saved as the last step left it.
+torch raises from a signal handler when a worker dies, at any point of the training process. This
+loader detects the death when the next batch is requested (at once, or within a second if the
+training process is waiting), so that the run can be saved in the state after the last step. The run
+ends with an error message, and no process remains.
 """
 
 import atexit
@@ -23,19 +25,22 @@ from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.batch import Batch
 from semisupcon.errors import AudioError, UserError
 
-LOOK = 1.0  # seconds between two looks at workers that are waited for
+LOOK = 1.0  # seconds between two checks of the workers while waiting for a batch
 WARN_AFTER, GIVE_UP_AFTER = 60.0, 600.0  # seconds without a batch
 log = logging.getLogger(__name__)
-_for_life = ExitStack()  # of a worker
+_for_life = ExitStack()  # contexts of a worker, open until it exits
 _running: WeakSet = WeakSet()  # iterators of this process
 
 
 class WorkerError(UserError):
-    """A process that reads audio has died, or does not answer."""
+    """A worker process has died or does not respond."""
 
 
 def quiet_worker(_: int) -> None:
-    """Workers outlive the signals that end a run, as the process that trains decides when they stop; and they decode without notes."""
+    """Ignore SIGINT, SIGTERM and SIGHUP in workers, and silence decoder messages.
+
+    The main process stops the workers.
+    """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -43,7 +48,7 @@ def quiet_worker(_: int) -> None:
 
 
 class _Workers(_MultiProcessingDataLoaderIter):
-    _asked: float | None = None  # when the batch was asked for that has not come
+    _asked: float | None = None  # time of the request for the pending batch
     _kill, _hung = False, ""
 
     def __init__(self, loader: "Processes"):
@@ -59,17 +64,17 @@ class _Workers(_MultiProcessingDataLoaderIter):
         threading.Thread(target=_watch, args=(ref(self),), daemon=True, name="watch-workers").start()
 
     def __next__(self) -> Batch:
-        for workers in list(self._run):  # Those of validation too, while there is a step to save.
+        for workers in list(self._run):  # validation workers too, while a step can be saved
             if workers is self or not workers._kill:
                 workers._check()
         self._asked = time.monotonic()
         try:
             return super().__next__()
         except AudioError as error:
-            # From a worker it comes with that worker's traceback in its text.
+            # Errors from a worker contain its traceback in their text.
             raise AudioError(str(error).rpartition(f"{AudioError.__name__}: ")[2].strip()) from None
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
-            # What is half sent by a worker that dies cannot be read; the kernel may still be about to end it.
+            # A dying worker leaves partial data in the pipe, maybe before the kernel has ended it.
             until = time.monotonic() + LOOK
             while time.monotonic() < until:
                 self._check(of_all=True)
@@ -86,30 +91,30 @@ class _Workers(_MultiProcessingDataLoaderIter):
             return
         for status, worker in zip(self._workers_status, self._workers, strict=True):
             if (status or (of_all and worker.exitcode)) and not worker.is_alive():
-                self._kill = True  # It may have died with a lock that the others wait for.
+                self._kill = True  # it may hold a lock that other workers wait for
                 raise WorkerError(self._hung or _ended(worker)) from None
 
     def _look(self, asked: float, warned: bool) -> bool:
-        """Warn of a batch that does not come, then kill the workers; whether there was a warning."""
+        """Log a warning if no batch arrives, later kill the workers; return if it has warned."""
         waited = time.monotonic() - asked
         if waited < WARN_AFTER:
             return False
-        told = f"No batch has come for {waited:.0f} s: loader worker {self._awaited()} does not answer"
+        told = f"No batch for {waited:.0f} s: loader worker {self._awaited()} does not respond"
         if not warned:
             log.warning("%s. The run ends after %.0f s.", told, GIVE_UP_AFTER)
         if waited >= GIVE_UP_AFTER:
-            self._hung = f"{told}.\nA disk or network that hangs does that. Look at it, and resume the run."
+            self._hung = f"{told}.\nA stalled disk or network can cause this. Check it, and resume the run."
             for worker in self._workers:
                 worker.kill()
         return True
 
     def _awaited(self) -> int | None:
-        """The process whose batch is the next one."""
+        """Process id of the worker of the next batch."""
         task = self._task_info.get(self._rcvd_idx)
         return self._workers[task[0]].pid if task else self._workers[0].pid
 
     def _shutdown_workers(self) -> None:
-        # torch waits some seconds for each worker; one that hangs would not listen to SIGTERM.
+        # torch waits some seconds for each worker, and a hanging worker ignores SIGTERM.
         workers = getattr(self, "_workers", ())
         for worker in workers if self._kill else ():
             worker.kill()
@@ -120,7 +125,10 @@ class _Workers(_MultiProcessingDataLoaderIter):
 
 
 def _without_torch(handler: Any) -> Any:
-    """A handler of SIGCHLD; in place of torch's, which stays after a plain `DataLoader` and raises within a step, the one before it."""
+    """SIGCHLD handler, or the previous handler if it is torch's.
+
+    The handler of torch stays installed after a plain `DataLoader` and raises within a step.
+    """
     if getattr(handler, "__module__", None) != torch_signals.__name__:
         return handler
     return inspect.getclosurevars(handler).nonlocals.get("previous_handler") or signal.SIG_DFL
@@ -131,13 +139,13 @@ def _ended(worker: Any) -> str:
     if code is None or code >= 0:
         return f"{told} has ended with exit status {code}."
     name = signal.Signals(-code).name
-    causes = {"SIGKILL": "The kernel does that when memory runs out: fewer --data.num_workers need less."}
-    cause = causes.get(name, "A library that reads audio has crashed: `python -m semisupcon data check` finds the file.")
+    causes = {"SIGKILL": "The kernel kills processes when memory runs out: reduce --data.num_workers."}
+    cause = causes.get(name, "A library that reads audio has crashed: `semisupcon data check` finds the file.")
     return f"{told} was killed by {name}.\n{cause}"
 
 
 def _watch(workers: ref) -> None:
-    """A thread: the one that asks for a batch may be stuck in reading from a worker."""
+    """Check workers in a separate thread: the thread that requests batches may block in a read."""
     warned = False
     while (watched := workers()) is not None and not watched._shutdown:
         asked = watched._asked
@@ -147,10 +155,13 @@ def _watch(workers: ref) -> None:
 
 
 class Processes(DataLoader):
-    """A loader whose workers are ended before the interpreter: they ignore its signals, see `quiet_worker`.
+    """DataLoader that ends its workers before the interpreter exits.
+
+    Workers ignore the signals of the main process, see `quiet_worker`.
 
     Attributes:
-        run: iterators of all loaders of the run. Each of them reports a dead worker of any. None: those of this loader alone.
+        run: iterators of all loaders of the run; each reports dead workers of all of them. None
+            uses the iterators of this loader only.
     """
 
     run: WeakSet | None = None

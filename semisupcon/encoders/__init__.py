@@ -1,4 +1,4 @@
-"""Encoders: waveform in, embedding out."""
+"""Encoders: waveform to embedding."""
 
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.encoders.dilated import DilatedCNN

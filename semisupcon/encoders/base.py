@@ -1,4 +1,7 @@
-"""What an encoder is: waveform ``[N, 1, T]`` in, embedding ``[N, D]`` out, by normalize, frontend, trunk and pool."""
+"""Base class of encoders: waveform ``[N, 1, T]`` to embedding ``[N, D]``.
+
+Composed of normalize, frontend, trunk and pool.
+"""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -14,29 +17,29 @@ from semisupcon.errors import AudioError, ConfigError
 from semisupcon.frontends import Frontend, NoNormalization, Normalization, Waveform
 from semisupcon.spec import Recorded
 
-WHOLE = ("embedding", "all", "both")  # names of what an encoder gives without a task
+WHOLE = ("embedding", "all", "both")  # names of the output without a task
 
 
 class Encoder(Recorded):
-    """Base of all encoders: subclasses hand their parts to ``super().__init__``.
+    """Base class of encoders; subclasses pass their parts to ``super().__init__``.
 
     Args:
-        trunk: what the front end gives to frames ``[N, width, F]`` or maps ``[N, width, bands, F]``.
-        width: channels of the trunk's output.
-        dims: width of the embedding, or one width per task, in their order.
-        sample_rate: Hz of the waveforms it takes; None takes the front end's.
-        segment_samples: the length that it is pretrained on, by which probes cut.
-        min_samples: the shortest waveform that the trunk takes.
+        trunk: output of the front end to frames ``[N, width, F]`` or maps ``[N, width, bands, F]``.
+        width: channels of the trunk output.
+        dims: width of the embedding, or one width per task, in the order of the tasks.
+        sample_rate: Hz of input waveforms; None takes the value of the front end.
+        segment_samples: segment length in pretraining and probing.
+        min_samples: length of the shortest waveform that the trunk accepts.
         frontend: None is the waveform itself.
-        normalize: None leaves waveforms as they are.
+        normalize: None does not normalise waveforms.
         pool: None is the mean over frames.
-        output: a layer after the pooling, one for all or one per task in a ``ModuleDict``; None is none.
+        output: layer after the pooling, shared or one per task in a ``ModuleDict``; None omits it.
 
     Attributes:
         tasks: names of task-specific parameter sets (or of formats); empty for most.
         task_dims: width of each task's embedding, in the order of ``tasks``.
-        embedding_dim: width of the embedding, all tasks together.
-        frozen: whether `freeze` has pinned it.
+        embedding_dim: width of the embedding, of all tasks together.
+        frozen: whether `freeze` was applied.
     """
 
     frozen = False
@@ -71,7 +74,7 @@ class Encoder(Recorded):
 
     @property
     def segment_samples(self) -> int:
-        """Samples of the segments that it is pretrained on and that probes cut; setting it is remembered in the encoder's spec."""
+        """Segment length in samples, in pretraining and probing; saved in the spec when set."""
         return self._segment_samples
 
     @segment_samples.setter
@@ -83,15 +86,17 @@ class Encoder(Recorded):
             self._init_args["segment_samples"] = samples
 
     def features(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
-        """What the trunk reads: ``[N, 1, T]`` for waveform encoders, ``[N, C, bands, frames]`` for spectrogram encoders.
+        """Normalise and apply the front end: the input of the trunk.
+
+        ``[N, 1, T]`` for waveform encoders, ``[N, C, bands, frames]`` for spectrogram encoders.
 
         Args:
             x: waveforms ``[N, 1, T]``, floating point, in about [-1, 1].
-            length: ``[N]`` samples that are audio, so that padding takes no part in the normalisation.
-            task: matters only to encoders whose tasks differ in their front ends.
+            length: ``[N]`` number of valid samples; padding is excluded from the normalisation.
+            task: used only by encoders with a front end per task.
 
         Raises:
-            ValueError: for another shape or type, or waveforms that are too short, saying what it takes.
+            ValueError: for another shape or type, or if waveforms are too short.
         """
         if x.dim() != 3 or x.shape[1] != 1 or not x.is_floating_point():
             raise AudioError(f"{type(self).__name__} takes floating-point waveforms [N, 1, T], got {list(x.shape)} of {x.dtype}.")
@@ -100,11 +105,12 @@ class Encoder(Recorded):
         return self.frontend(self.normalize(x, length))
 
     def from_features(self, features: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
-        """Embedding of the front end's output, all tasks concatenated when ``task`` is None.
+        """Embedding of the output of the front end; all tasks concatenated if ``task`` is None.
 
         Args:
-            features: as `features` gives it.
-            length: ``[N]`` samples that are audio. A frame is pooled when its centre lies in the audio; the first always is.
+            features: output of `features`.
+            length: ``[N]`` number of valid samples. The first frame and all frames with their
+                centre in the audio are pooled.
             task: one of ``tasks``.
 
         Returns:
@@ -122,7 +128,7 @@ class Encoder(Recorded):
         return self.from_features(self.features(x, length, task), length, task)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
-        """The sequence ``[N, D, F]`` before pooling (bands averaged, output layer applied to each frame)."""
+        """Frames ``[N, D, F]`` before pooling; bands averaged, output layer applied per frame."""
         names = self._names(task)
         maps = self._maps(self.features(x, task=task), names)
         frames = [self._output(without_bands(m).transpose(1, 2), name).transpose(1, 2) for name, m in zip(names, maps, strict=True)]
@@ -135,23 +141,26 @@ class Encoder(Recorded):
         task: str | None = None,
         batch_size: int = 32,
     ) -> np.ndarray | list[np.ndarray]:
-        """Embeddings ``[n, D]`` of audio files or waveforms, whole and of any length; see `semisupcon.embedding.embed`."""
+        """Embeddings ``[n, D]`` of whole audio files or waveforms of any length.
+
+        See `semisupcon.embedding.embed`.
+        """
         from semisupcon.embedding import embed
 
         return embed(self, clips, per, task, batch_size)
 
     def train(self, mode: bool = True) -> Self:
-        """As in any module, but a frozen encoder (`freeze`) stays in evaluation mode."""
+        """Set the mode; a frozen encoder (`freeze`) stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def _maps(self, features: Tensor, names: tuple[str | None, ...]) -> list[Tensor]:
-        """The trunk's output for each name; parts that tasks share run once."""
+        """Output of the trunk for each name; shared parts run once."""
         return [self.trunk(features)] * len(names)
 
     def _output(self, x: Tensor, name: str | None) -> Tensor:
         if not isinstance(self.output, nn.ModuleDict):
             return self.output(x)
-        assert name is not None  # an output layer per task is for an encoder with tasks
+        assert name is not None  # output layers per task require tasks
         return self.output[name](x)
 
     def _names(self, task: str | None) -> tuple[str | None, ...]:
@@ -173,30 +182,30 @@ class Encoder(Recorded):
 
 
 def agreed_rate(name: str, sample_rate: int | None, frontend: Frontend) -> int:
-    """The sample rate that an encoder and its front end agree on."""
+    """Common sample rate of an encoder and its front end."""
     if sample_rate is None:
         sample_rate = frontend.sample_rate
     if sample_rate is None or frontend.sample_rate not in (None, sample_rate):
-        raise ConfigError(f"{name} at {sample_rate} Hz cannot use {type(frontend).__name__}, which is made for {frontend.sample_rate} Hz.")
+        raise ConfigError(f"{name} at {sample_rate} Hz cannot use {type(frontend).__name__}, which needs {frontend.sample_rate} Hz.")
     return sample_rate
 
 
 def needs_waveform(name: str, frontend: Frontend | None) -> None:
-    """Refuse a spectrogram front end for a one-dimensional encoder."""
+    """Check that the front end of a one-dimensional encoder gives waveforms."""
     if frontend is not None and frontend.bands is not None:
         raise ConfigError(f"{name} reads waveforms and cannot follow {type(frontend).__name__}, which gives spectrograms.")
 
 
 def needs_spectrogram(name: str, frontend: Frontend) -> None:
-    """Refuse a waveform front end for a two-dimensional encoder."""
+    """Check that the front end of a two-dimensional encoder gives spectrograms."""
     if frontend.bands is None:
         raise ConfigError(f"{name} reads spectrograms and needs a front end such as LogMel, not {type(frontend).__name__}.")
 
 
 def freeze(encoder: Encoder) -> Encoder:
-    """Pin an encoder: no gradients, and evaluation mode that later ``train()`` calls of a module around it do not undo.
+    """Freeze an encoder: no gradients, and evaluation mode also after ``train()`` of a parent.
 
-    Batch norm and dropout therefore leave parameters and buffers bit-identical.
+    Parameters and buffers stay bit-identical with batch norm and dropout.
     """
     encoder.frozen = True
     return encoder.requires_grad_(False).eval()

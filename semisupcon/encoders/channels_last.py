@@ -1,9 +1,10 @@
-"""One-dimensional layers that compute channels last on a GPU.
+"""One-dimensional layers that compute in channels-last format on a GPU.
 
-cuDNN's convolutions on Hopper and Ampere want channels last, and PyTorch has that memory format for images only: a waveform
-network in ``[N, C, T]`` transposes around every convolution, and its batch norm and pooling are slow there. These layers
-also take ``[N, C, 1, T]``, and `ChannelsLast` hands them that on a GPU. Parameters, state and results are those of
-`torch.nn`'s layers but for rounding; on a CPU they are those layers.
+Convolutions of cuDNN on Hopper and Ampere GPUs are fastest in channels-last format, which PyTorch
+has for images only. With ``[N, C, T]``, a waveform network transposes around every convolution, and
+batch norm and pooling are slow. The layers of this module also take ``[N, C, 1, T]``, which
+`ChannelsLast` uses on a GPU. Parameters, state and results equal the layers of `torch.nn` up to
+rounding; on a CPU the computation is the same.
 """
 
 import torch
@@ -20,7 +21,7 @@ class Conv1d(nn.Conv1d):
         options = ((1, n) for n in (self.stride[0], int(self.padding[0]), self.dilation[0]))
         stride, (_, padding), dilation = options
         output = F.conv2d(input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups)
-        # One input channel has no memory format that the output could follow.
+        # With one input channel, the memory format is ambiguous: set the format of the output.
         return output.contiguous(memory_format=torch.channels_last) if self.in_channels == 1 else output
 
 
@@ -38,11 +39,11 @@ class MaxPool1d(nn.MaxPool1d):
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim == 3:
             return super().forward(input)
-        return F.max_pool2d(input, (1, self.kernel_size), (1, self.stride))  # type: ignore[arg-type]  # numbers here
+        return F.max_pool2d(input, (1, self.kernel_size), (1, self.stride))  # type: ignore[arg-type]  # numbers
 
 
 class ChannelsLast(nn.Sequential):
-    """Layers of this module one after the other, ``[N, C, T]`` to ``[N, C', T']``; on a GPU channels last."""
+    """Sequence of these layers, ``[N, C, T]`` to ``[N, C', T']``; channels last on a GPU."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.device.type != "cuda":

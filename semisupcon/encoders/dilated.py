@@ -1,4 +1,7 @@
-"""The small dilated 1-D CNN with which the AudioMNIST exercise of MFCL encodes waveforms (called Res1dNet there, which it is not)."""
+"""Small dilated 1-D CNN for waveforms, from the AudioMNIST exercise of MFCL.
+
+The exercise calls it Res1dNet, but it differs from the Res1dNet of PANNs.
+"""
 
 from torch import Tensor, nn
 
@@ -9,7 +12,10 @@ from semisupcon.frontends import Frontend, Normalization
 
 
 class Block(nn.Module):
-    """Two convolutions of kernel 3, the second dilated by 2, each with group norm and GELU; the input is added; max-pooling by 2."""
+    """Residual block: two convolutions of kernel 3 with group norm and GELU, max-pooling by 2.
+
+    The second convolution is dilated by 2. The input is added before the pooling.
+    """
 
     def __init__(self, width: int, groups: int):
         super().__init__()
@@ -24,11 +30,13 @@ class Block(nn.Module):
 
 
 class DilatedCNN(Encoder):
-    """A convolution over 11 samples by stride 5, three residual blocks, the mean over time: 4,730,368 parameters, 512-d.
+    """Convolution of kernel 11 and stride 5, three residual blocks, mean over time.
+
+    4,730,368 parameters, 512-d embedding.
 
     Args:
-        width: channels throughout.
-        groups: of the group norms.
+        width: channels of all layers.
+        groups: number of groups of the group norms.
         sample_rate: Hz.
         segment_samples: None is 1 s.
         normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
@@ -46,7 +54,7 @@ class DilatedCNN(Encoder):
     ):
         needs_waveform("DilatedCNN", frontend)
         if width < 1 or groups < 1 or width % groups:
-            raise ConfigError(f"DilatedCNN needs a width that its groups divide, got {width} and {groups}.")
+            raise ConfigError(f"DilatedCNN needs a width divisible by groups, got {width} and {groups}.")
         super().__init__(
             nn.Sequential(nn.Conv1d(1, width, 11, 5, bias=False), *(Block(width, groups) for _ in range(3))),
             width=width,

@@ -1,4 +1,4 @@
-"""Two encoders of the same audio, one reading waveforms and one spectrograms (MFCL, Wang and van den Oord 2021)."""
+"""Waveform and spectrogram encoders of the same audio (MFCL, Wang and van den Oord 2021)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,17 @@ from semisupcon.errors import ConfigError
 
 
 class MultiFormat(Encoder):
-    """The formats are its tasks: ``waveform`` and ``spectrogram``; without a task, the concatenation of both embeddings.
+    """Encoder with two formats as tasks, ``waveform`` and ``spectrogram``.
+
+    Without a task, the output is the concatenation of both embeddings.
 
     Args:
-        waveform: the encoder of waveforms; `DilatedCNN` in the AudioMNIST exercise.
-        spectrogram: the encoder of spectrograms; `ResNet2d` there.
+        waveform: waveform encoder; `DilatedCNN` in the AudioMNIST exercise.
+        spectrogram: spectrogram encoder; `ResNet2d` in the exercise.
         segment_samples: None is the longer of the two.
 
     Raises:
-        ConfigError: if either reads the other format or has tasks of its own, or their sample rates differ.
+        ConfigError: if an encoder reads the other format or has tasks, or if sample rates differ.
     """
 
     trunk: nn.ModuleDict
@@ -31,7 +33,7 @@ class MultiFormat(Encoder):
         if waveform.sample_rate != spectrogram.sample_rate:
             raise ConfigError(f"both formats need one sample rate, got {waveform.sample_rate} and {spectrogram.sample_rate} Hz.")
         if waveform.tasks or spectrogram.tasks:
-            raise ConfigError("the encoders of MultiFormat must have no tasks of their own.")
+            raise ConfigError("the encoders of MultiFormat must not have tasks.")
         super().__init__(
             nn.ModuleDict(formats),
             width=0,
@@ -42,16 +44,16 @@ class MultiFormat(Encoder):
         )
 
     def _format(self, name: str | None) -> Encoder:
-        assert name is not None  # there are two names, those of the formats
+        assert name is not None  # names are the two formats
         encoder = self.trunk[name]
         assert isinstance(encoder, Encoder)
         return encoder
 
-    # Both formats together give two tensors of different shapes, which only `from_features` reads.
+    # Without a task, the result is two tensors of different shapes, for `from_features` only.
     def features(  # type: ignore[override]
         self, x: Tensor, length: Tensor | None = None, task: str | None = None
     ) -> Tensor | tuple[Tensor, ...]:
-        """The output of a format's front end; of both, as a tuple, without a task."""
+        """Output of the front end of a format; without a task, a tuple of both outputs."""
         if task is None:
             return tuple(self._format(name).features(x, length) for name in self.tasks)
         return self._format(self._names(task)[0]).features(x, length)
@@ -63,11 +65,11 @@ class MultiFormat(Encoder):
         return torch.cat([encoder.from_features(f, length) for encoder, f in pairs], dim=1)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
-        """The frames of one format; the two have different numbers of them.
+        """Frames of one format; the two formats have different numbers of frames.
 
         Raises:
             ConfigError: without a task.
         """
         if task is None:
-            raise ConfigError("the frames of MultiFormat belong to one format; name the task 'waveform' or 'spectrogram'.")
+            raise ConfigError("frames of MultiFormat need one format; give the task 'waveform' or 'spectrogram'.")
         return self._format(self._names(task)[0]).frames(x)

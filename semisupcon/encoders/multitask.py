@@ -1,7 +1,9 @@
-"""One backbone, two tasks: ResNets with parameters of their own for each task (MT-SLVR, Heggan et al. 2023, section 2).
+"""Multi-task ResNets with shared and task-specific parameters.
 
-`SplitResNet` shares all but the last linear layer. `AdapterResNet` gives each task its batch norms and small convolutions beside the
-shared ones, after the residual adapters of Rebuffi et al. (2018). What tasks share runs once for all of them: batch norms see each view once.
+MT-SLVR (Heggan et al. 2023, section 2). `SplitResNet` shares all layers except the last linear
+layer. `AdapterResNet` has batch norms and small convolutions per task in addition to shared
+convolutions, like the residual adapters of Rebuffi et al. (2018). Shared layers run once for all
+tasks, so shared batch norms process each view once.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,7 @@ Kind = Literal["bn", "series", "parallel"]
 
 
 def task_outputs(channels: int, tasks: Sequence[str], out_dim: int | None, num_splits: int) -> tuple[nn.Module | None, dict[str, int]]:
-    """The last linear layer, shared or one per task, and the width of each task's embedding."""
+    """Last linear layer, shared or per task, and the width of the embedding of each task."""
     if num_splits not in (1, len(tasks)):
         raise ConfigError(f"num_splits must be 1 (one output layer for all tasks) or {len(tasks)} (one each), got {num_splits}.")
     if len(set(tasks)) != len(tasks) or len(tasks) < 2:
@@ -41,7 +43,7 @@ def task_outputs(channels: int, tasks: Sequence[str], out_dim: int | None, num_s
     if out_dim is None:
         return None, dict.fromkeys(tasks, channels)
     if out_dim < 1 or out_dim % num_splits:
-        raise ConfigError(f"out_dim must be a positive multiple of {num_splits}, the number of output layers that share it; got {out_dim}.")
+        raise ConfigError(f"out_dim must be a positive multiple of {num_splits}, the number of output layers; got {out_dim}.")
     width = out_dim // num_splits
     layer = nn.Linear(channels, width) if num_splits == 1 else nn.ModuleDict({task: nn.Linear(channels, width) for task in tasks})
     return layer, dict.fromkeys(tasks, width)
@@ -81,12 +83,14 @@ class _SplitResNet(Encoder):
 
 
 class SplitResNet1d(_SplitResNet):
-    """A ResNet on waveforms with one linear layer per task (MT-Split); 11,683,240 parameters at depth 18.
+    """ResNet on waveforms with one linear layer per task (MT-Split).
+
+    11,683,240 parameters at depth 18.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         out_dim: width of the embedding, divided among the tasks.
-        tasks: their names.
+        tasks: names of the tasks.
         width, sample_rate, segment_samples, normalize, frontend, pool: see `ResNet1d`.
     """
 
@@ -94,7 +98,9 @@ class SplitResNet1d(_SplitResNet):
 
 
 class SplitResNet2d(_SplitResNet):
-    """A ResNet on spectrograms with one linear layer per task (MT-Split); 11,689,512 parameters at depth 18 with three channels.
+    """ResNet on spectrograms with one linear layer per task (MT-Split).
+
+    11,689,512 parameters at depth 18 with three channels.
 
     Args:
         depth, out_dim, tasks: see `SplitResNet1d`.
@@ -117,9 +123,11 @@ class SeriesAdapter(nn.Module):
 
 
 class TaskConv(nn.Module):
-    """A shared convolution, then each task's own part and norm; x is the input, y the shared convolution of it.
+    """A shared convolution, followed by an adapter and a norm per task.
 
-    ``bn``: norm(y). ``series``: norm(y + W norm'(y)). ``parallel``: norm(y + V x), V a 1x1 convolution with the stride of the shared one.
+    With input x and output y of the shared convolution, ``bn`` is norm(y), ``series`` is
+    norm(y + W norm'(y)), and ``parallel`` is norm(y + V x), with V a 1x1 convolution of the same
+    stride.
     """
 
     def __init__(self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int):
@@ -132,7 +140,10 @@ class TaskConv(nn.Module):
         self.norms = nn.ModuleList(dims.norm(channels) for _ in range(sets))
 
     def forward(self, streams: list[Tensor], sets: list[int]) -> list[Tensor]:
-        """``streams`` holds each task's input, ``sets`` whose parameters to use; inputs that are one tensor are convolved once."""
+        """Apply to the input of each task, ``streams``, with the parameter sets ``sets``.
+
+        If all inputs are the same tensor, the shared convolution runs once.
+        """
         once = [self.conv(streams[0])] * len(streams) if all(x is streams[0] for x in streams) else [self.conv(x) for x in streams]
         return [self._adapt(x, y, i) for x, y, i in zip(streams, once, sets, strict=True)]
 
@@ -145,7 +156,7 @@ class TaskConv(nn.Module):
 
 
 class AdapterBlock(nn.Module):
-    """Two task convolutions and a shortcut without parameters: average-pooled to size, filled up with zero channels."""
+    """Two task convolutions and a shortcut without parameters: average pooling, zero channels."""
 
     def __init__(self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int):
         super().__init__()
@@ -165,7 +176,10 @@ class AdapterBlock(nn.Module):
 
 
 class AdapterTrunk(nn.Module):
-    """Stem, four stages, and a norm with ReLU per task at the end; stages outside ``task_stages`` have one set of adapters for all."""
+    """Stem, four stages, and a norm with ReLU per task.
+
+    Stages outside ``task_stages`` share one set of adapters.
+    """
 
     def __init__(self, kind: Kind, dims: Dimensions, depth: int, channels_in: int, width: int, task_stages: Sequence[int], tasks: int):
         super().__init__()
@@ -182,7 +196,7 @@ class AdapterTrunk(nn.Module):
         initialise(self)
 
     def forward(self, features: Tensor, tasks: list[int]) -> list[Tensor]:
-        """Maps for each of ``tasks`` (their positions); all go together until the first stage that tells them apart."""
+        """Maps for each of ``tasks`` (indices); shared up to the first task-specific stage."""
         streams = [self.stem(features)]
         for blocks, specific in zip(self.stages, self.specific, strict=True):
             if specific and len(streams) < len(tasks):
@@ -220,7 +234,7 @@ class _AdapterResNet(Encoder):
         if width < 1:
             raise ConfigError(f"{name} needs a positive width, got {width}.")
         if not set(task_stages) <= {1, 2, 3, 4}:
-            raise ConfigError(f"{name} has stages 1 to 4; task_stages names {sorted(set(task_stages) - {1, 2, 3, 4})}.")
+            raise ConfigError(f"{name} has stages 1 to 4; task_stages holds {sorted(set(task_stages) - {1, 2, 3, 4})}.")
         frontend = fitting_frontend(name, self.dims, frontend)
         output, widths = task_outputs(8 * width, tasks, out_dim, num_splits)
         rate = resolved_rate(sample_rate, frontend)
@@ -242,24 +256,28 @@ class _AdapterResNet(Encoder):
 
 
 class AdapterResNet1d(_AdapterResNet):
-    """An adapter ResNet on waveforms, which the original's constructor refuses; arguments as `AdapterResNet2d`, those of `ResNet1d` beside."""
+    """Adapter ResNet on waveforms; not possible in the original.
+
+    Arguments as in `AdapterResNet2d` and `ResNet1d`.
+    """
 
     dims = ONE
 
 
 class AdapterResNet2d(_AdapterResNet):
-    """An adapter ResNet on spectrograms (MT-Bn, MT-Series, MT-Parallel).
+    """Adapter ResNet on spectrograms (MT-Bn, MT-Series, MT-Parallel).
 
     Parameters at depth 18 with three channels: 11,524,904 (bn), 14,308,648 (series), 13,949,736 (parallel).
 
     Args:
         kind: ``bn``, ``series`` or ``parallel``; see `TaskConv`.
         depth: 18 or 34.
-        out_dim: width of the last linear layers together; None leaves them out.
-        num_splits: 2 gives each task a linear layer of half that width, 1 gives both the same one of full width.
-        tasks: their names, in the order of the concatenated embedding.
-        task_stages: stages with adapters for each task; the others, and the stem, are shared. A shared stage after one that is not
-            runs once per task.
+        out_dim: total width of the last linear layers; None omits them.
+        num_splits: 2 gives each task a linear layer of half that width, 1 gives both tasks the same
+            layer of full width.
+        tasks: names of the tasks, in the order of the concatenated embedding.
+        task_stages: stages with adapters per task; the stem and other stages are shared. A shared
+            stage after a task-specific stage runs once per task.
         width, sample_rate, segment_samples, normalize, frontend, pool: see `ResNet2d`.
     """
 

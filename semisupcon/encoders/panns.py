@@ -1,4 +1,7 @@
-"""Res1dNet31 and Res1dNet51, the waveform encoders of PANNs (Kong et al. 2020): 1-D ResNets whose stages pool by 4."""
+"""Res1dNet31 and Res1dNet51, waveform encoders of PANNs (Kong et al. 2020).
+
+1-D ResNets with pooling by 4 between stages.
+"""
 
 from collections.abc import Sequence
 
@@ -15,7 +18,10 @@ MULTIPLES = (1, 2, 4, 8, 16, 16, 32)
 
 
 class Block(nn.Module):
-    """Max-pooling by the stride, two convolutions of kernel 3 (the second dilated by 2), and a shortcut that averages instead."""
+    """Max-pooling by the stride, two convolutions of kernel 3, and a shortcut with average pooling.
+
+    The second convolution is dilated by 2.
+    """
 
     def __init__(self, channels_in: int, channels: int, stride: int):
         super().__init__()
@@ -40,13 +46,14 @@ class Block(nn.Module):
 class Res1dNet31(Encoder):
     """Seven stages of two blocks each, maximum plus mean over time, and a linear layer with ReLU.
 
-    79,384,640 parameters; the published checkpoint has 1,079,823 more in its classifier of 527 classes. Takes 20,476 samples or more.
+    79,384,640 parameters; the published checkpoint has 1,079,823 more in its classifier of 527
+    classes. Takes 20,476 samples or more.
 
     Args:
         sample_rate: Hz; the published weights are for 32 kHz.
         segment_samples: None is 10 s.
         width: channels of the first stage; 64 in the paper, the last stage has 32 times as many.
-        dropout: before and after the linear layer.
+        dropout: dropout rate before and after the linear layer.
         normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
     """
 
@@ -89,13 +96,16 @@ class Res1dNet31(Encoder):
 
 
 class Res1dNet51(Res1dNet31):
-    """The deeper sibling: 2, 3, 4, 6, 4, 3 and 2 blocks; 106,538,063 parameters with the classifier of 527 classes."""
+    """Deeper variant with 2, 3, 4, 6, 4, 3 and 2 blocks.
+
+    106,538,063 parameters with the classifier of 527 classes.
+    """
 
     blocks = (2, 3, 4, 6, 4, 3, 2)
 
 
 def initialise(module: nn.Module) -> None:
-    """Xavier uniform; the last norm of each block starts at zero."""
+    """Initialise weights: Xavier uniform, last norm of each block zero."""
     for m in module.modules():
         if isinstance(m, nn.Conv1d | nn.Linear):
             nn.init.xavier_uniform_(m.weight)

@@ -1,4 +1,4 @@
-"""From a sequence of frames to one vector, with padding masked out."""
+"""Pooling of a sequence of frames to one vector, without padding."""
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +9,12 @@ from semisupcon.spec import Recorded
 class Pool(Recorded):
     """Frames ``[N, D, F]`` (or maps ``[N, D, bands, F]``) to ``[N, D]``.
 
-    Subclasses write ``forward(maps, mask)``; ``mask`` is ``[N, F]`` bool, true where a frame is audio, or None when all are.
+    Subclasses define ``forward(maps, mask)``; ``mask`` is ``[N, F]`` bool, True for valid frames,
+    or None if all are valid.
     """
 
     def connect(self, width: int) -> None:
-        """Build what depends on the trunk's width; called once by the encoder."""
+        """Build layers that depend on the width of the trunk; called once by the encoder."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward(maps, mask)")
@@ -33,19 +34,19 @@ def max_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def without_bands(maps: Tensor) -> Tensor:
-    """Average the frequency axis of ``[N, D, bands, F]`` away; ``[N, D, F]`` is left alone."""
+    """Mean of ``[N, D, bands, F]`` over bands; ``[N, D, F]`` is unchanged."""
     return maps.mean(dim=2) if maps.dim() == 4 else maps
 
 
 class AveragePool(Pool):
-    """The mean over frames (and bands)."""
+    """Mean over frames (and bands)."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         return mean_over_frames(without_bands(maps), mask)
 
 
 class MaxPool(Pool):
-    """The maximum over frames (and bands), as COLA has it."""
+    """Maximum over frames (and bands), as in COLA."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         return max_over_frames(maps.amax(dim=2) if maps.dim() == 4 else maps, mask)
@@ -60,7 +61,9 @@ class MaxPlusMeanPool(Pool):
 
 
 class AttentionPool(Pool):
-    """A weighted mean over frames (bands averaged first) whose weights are learned: softmax of a two-layer score of each frame.
+    """Weighted mean over frames with learned weights, after averaging over bands.
+
+    The weights are the softmax of a two-layer score of each frame.
 
     Args:
         hidden: width of the scoring layer.

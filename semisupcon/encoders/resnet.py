@@ -1,7 +1,9 @@
-"""ResNets 18 to 152 for waveforms (1-D) and spectrograms (2-D), as MT-SLVR has them (Heggan et al. 2023), after He et al. (2016).
+"""ResNets 18 to 152 for waveforms (1-D) and spectrograms (2-D), as in MT-SLVR.
 
-Blocks are those of torchvision (bottlenecks stride in their 3x3). The 1-D kernels, 49 in the stem and 9 in the blocks, give the parameter
-count of the 2-D net with one channel. The last linear layer belongs to MT-SLVR's representation: it is on when ``out_dim`` is given.
+He et al. (2016), Heggan et al. (2023). Blocks equal torchvision's (bottlenecks have their stride in
+the 3x3 convolution). The 1-D kernels, 49 in the stem and 9 in the blocks, give the same parameter
+count as the 2-D network with one channel. MT-SLVR includes the last linear layer in the
+representation; it is present if ``out_dim`` is given.
 """
 
 from collections import OrderedDict
@@ -21,7 +23,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """What differs between the nets for waveforms and for spectrograms."""
+    """Layer types and sizes that differ between waveform and spectrogram networks."""
 
     conv: type[nn.Module]
     norm: type[nn.Module]
@@ -30,7 +32,7 @@ class Dimensions:
     kernel: int
     stem_kernel: int
     stem_pool: int
-    min_samples: int  # fewest frames that stem and pooling take
+    min_samples: int  # minimum input length of stem and pooling
 
 
 ONE = Dimensions(nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, avg_pool1d, kernel=9, stem_kernel=49, stem_pool=9, min_samples=55)
@@ -38,22 +40,22 @@ TWO = Dimensions(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, avg_pool2d, kernel=3, 
 
 
 def convolution(dims: Dimensions, channels_in: int, channels_out: int, stride: int = 1) -> nn.Module:
-    """The convolution of the blocks: no bias, length kept but for the stride."""
+    """Convolution of the blocks, without bias; padding keeps the length, apart from the stride."""
     return dims.conv(channels_in, channels_out, dims.kernel, stride, dims.kernel // 2, bias=False)
 
 
 def halved(x: Tensor, avg_pool: Callable[..., Tensor]) -> Tensor:
-    """``[N, C, ...]`` averaged to half of each length, rounded up: what a convolution by stride 2 leaves.
+    """Average ``[N, C, ...]`` to half of each length, rounded up, like a convolution of stride 2.
 
-    Equal to adaptive average pooling, whose backward pass has no deterministic implementation on CUDA: windows of two, of three where the length is
-    odd, and so they overlap.
+    Equal to adaptive average pooling, which has no deterministic backward pass on CUDA: windows of
+    two, or overlapping windows of three for odd lengths.
     """
     odd = [length % 2 for length in x.shape[2:]]
     return avg_pool(x, [2 + o for o in odd], 2, odd, count_include_pad=False)
 
 
 def stem(dims: Dimensions, channels_in: int, width: int) -> nn.Sequential:
-    """Convolution by stride 2, batch norm, ReLU, max-pooling by 2."""
+    """Convolution of stride 2, batch norm, ReLU, max-pooling by 2."""
     return nn.Sequential(
         dims.conv(channels_in, width, dims.stem_kernel, 2, 3, bias=False),
         dims.norm(width),
@@ -63,7 +65,7 @@ def stem(dims: Dimensions, channels_in: int, width: int) -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """A residual block: ``convs``, each with its norm, a shortcut, and their rectified sum."""
+    """Residual block: ``convs``, each with a norm, plus a shortcut, followed by ReLU."""
 
     expansion = 1
 
@@ -87,7 +89,7 @@ class Block(nn.Module):
 
 
 class Bottleneck(Block):
-    """1x1, 3x3, 1x1, the last four times as wide."""
+    """Bottleneck block: 1x1, 3x3, 1x1 convolutions, the last four times as wide."""
 
     expansion = 4
 
@@ -100,7 +102,10 @@ class Bottleneck(Block):
 
 
 def initialise(module: nn.Module, zero_last_norm: bool = False) -> None:
-    """Kaiming normal (fan out) for convolutions; with ``zero_last_norm`` blocks start as their shortcuts."""
+    """Initialise convolutions by Kaiming normal (fan out).
+
+    With ``zero_last_norm``, blocks start as identity (shortcut only).
+    """
     for m in module.modules():
         if isinstance(m, nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
@@ -109,7 +114,7 @@ def initialise(module: nn.Module, zero_last_norm: bool = False) -> None:
 
 
 def resnet_trunk(dims: Dimensions, depth: int, channels_in: int, width: int, zero_last_norm: bool) -> tuple[nn.Sequential, int]:
-    """Stem and four stages, and the channels they end with."""
+    """Stem and four stages, and the number of output channels."""
     if depth not in BLOCKS or width < 1:
         raise ConfigError(f"ResNets have a depth of {', '.join(map(str, BLOCKS))} and a positive width, got {depth} and {width}.")
     block = Block if depth < 50 else Bottleneck
@@ -127,10 +132,11 @@ def resnet_trunk(dims: Dimensions, depth: int, channels_in: int, width: int, zer
 
 
 def fitting_frontend(name: str, dims: Dimensions, frontend: Frontend | None) -> Frontend | None:
-    """The front end, log-mel for spectrogram nets that name none.
+    """Front end of a network; log-mel is the default for spectrogram networks.
 
     Raises:
-        ConfigError: for a spectrogram front end before a 1-D net, or a waveform front end before a 2-D net.
+        ConfigError: for a spectrogram front end with a 1-D network, or a waveform front end with a
+            2-D network.
     """
     if dims is ONE:
         needs_waveform(name, frontend)
@@ -141,7 +147,7 @@ def fitting_frontend(name: str, dims: Dimensions, frontend: Frontend | None) -> 
 
 
 def resolved_rate(sample_rate: int | None, frontend: Frontend | None) -> int:
-    """The sample rate given, else the front end's, else 16 kHz."""
+    """The given sample rate, else the rate of the front end, else 16 kHz."""
     return sample_rate or (frontend.sample_rate if frontend else None) or 16000
 
 
@@ -161,7 +167,7 @@ class _ResNet(Encoder):
         zero_last_norm: bool = False,
     ):
         if out_dim is not None and out_dim < 1:
-            raise ConfigError(f"out_dim must be at least 1, or null for the pooled channels themselves; got {out_dim}.")
+            raise ConfigError(f"out_dim must be at least 1, or null for no linear layer; got {out_dim}.")
         frontend = fitting_frontend(type(self).__name__, self.dims, frontend)
         trunk, channels = resnet_trunk(self.dims, depth, frontend.channels if frontend else 1, width, zero_last_norm)
         rate = resolved_rate(sample_rate, frontend)
@@ -180,31 +186,34 @@ class _ResNet(Encoder):
 
 
 class ResNet1d(_ResNet):
-    """A ResNet on waveforms.
+    """ResNet on waveforms.
 
     Parameters with ``out_dim`` 1000: 11,683,240 (18), 21,791,400 (34), 25,550,760 (50), 44,542,888 (101), 60,186,536 (152).
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        out_dim: width of a linear layer after the pooling, part of the embedding; 1000 in MT-SLVR. None: the pooled channels, 512 or 2048.
-        width: channels of the first stage, doubled in each.
-        sample_rate: Hz; None takes the front end's, else 16 kHz.
+        out_dim: width of a linear layer after the pooling, part of the encoder; 1000 in MT-SLVR.
+            None uses the pooled channels, 512 or 2048.
+        width: channels of the first stage, doubled in each following stage.
+        sample_rate: Hz; None takes the rate of the front end, else 16 kHz.
         segment_samples: None is 5 s.
         normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
-        zero_last_norm: whether the last norm of each block starts at zero.
+        zero_last_norm: initialise the last norm of each block with zero.
     """
 
     dims = ONE
 
 
 class ResNet2d(_ResNet):
-    """A ResNet on spectrograms.
+    """ResNet on spectrograms.
 
-    Parameters with ``out_dim`` 1000 and one channel: as `ResNet1d`; 6,272 more with three. MFCL's and the JAX port's: ``out_dim`` None, 11,170,240.
+    Parameters with ``out_dim`` 1000 and one channel: as in `ResNet1d`; 6,272 more with three
+    channels. MFCL and the JAX port use ``out_dim`` None, 11,170,240 parameters.
 
     Args:
-        depth, out_dim, width, sample_rate, segment_samples, normalize, pool, zero_last_norm: see `ResNet1d`.
-        frontend: None is log-mel as COLA has it; `ThreeChannelMel` in MT-SLVR.
+        depth, out_dim, width, sample_rate, segment_samples, normalize, pool, zero_last_norm: see
+            `ResNet1d`.
+        frontend: None is the log-mel of COLA; `ThreeChannelMel` in MT-SLVR.
     """
 
     dims = TWO

@@ -1,7 +1,9 @@
-"""SampleCNN (Lee et al. 2017), the raw-waveform encoder of SemiSupCon and CLMR, its XL form, and a small one for short clips and CPUs.
+"""SampleCNN (Lee et al. 2017), the raw-waveform encoder of SemiSupCon and CLMR.
 
-The originals flatten what is left after the last pooling, so that only 59,049 to 118,097 samples fit. Ours averages it: the same
-numbers there, and longer clips work. Their last linear layer, stored but never used, is gone.
+Also an XL variant, and a small variant for short clips and CPUs. The originals flatten the output
+of the last pooling, which requires 59,049 to 118,097 samples. This version averages it: results are
+the same in that range, and longer clips work. The last linear layer of the originals, stored but
+unused, is removed.
 """
 
 from collections.abc import Sequence
@@ -19,19 +21,19 @@ from semisupcon.frontends import Frontend, Normalization
 def conv_block(
     channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, padding: int = 1, pool: int | None = None
 ) -> nn.Sequential:
-    """Convolution with bias, batch norm, ReLU and, with ``pool``, a max-pooling over that many frames."""
+    """Convolution with bias, batch norm, ReLU and, if given, max-pooling over ``pool`` frames."""
     layers = [Conv1d(channels_in, channels_out, kernel, stride, padding), BatchNorm1d(channels_out), nn.ReLU()]
     return nn.Sequential(*layers, MaxPool1d(pool)) if pool else nn.Sequential(*layers)
 
 
 class SampleCNN(Encoder):
-    """Eleven convolutions of kernel 3: one of stride 3, nine each followed by max-pooling by 3, one more.
+    """Eleven convolutions of kernel 3: one of stride 3, nine with max-pooling by 3, and a last one.
 
-    2,368,512 parameters; 59,049 samples (3^10) to one 512-d embedding.
+    2,368,512 parameters; 59,049 samples (3^10) give one 512-d embedding.
 
     Args:
         sample_rate: Hz; 22,050 in both systems.
-        segment_samples: 59,049 in CLMR; SemiSupCon trains on 59,535 (2.7 s).
+        segment_samples: 59,049 in CLMR; 59,535 (2.7 s) in SemiSupCon.
         normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
     """
 
@@ -65,19 +67,24 @@ class SampleCNN(Encoder):
 
 
 class SampleCNNXL(SampleCNN):
-    """SampleCNN with widths up to 2048: 25,190,400 parameters, a 2048-d embedding (in SemiSupCon, where it cannot be imported)."""
+    """SampleCNN with widths up to 2048: 25,190,400 parameters, 2048-d embedding.
+
+    From SemiSupCon, where it cannot be imported.
+    """
 
     widths = (128, 128, 128, 256, 256, 512, 512, 1024, 1024, 2048, 2048)
 
 
 class SampleCNNSmall(Encoder):
-    """The same blocks, fewer and thinner, behind a first convolution with long overlapping windows: trains on two CPU cores.
+    """Smaller SampleCNN that trains on two CPU cores.
 
-    136,224 parameters and a 256-d embedding by default; any length from 729 samples.
+    Fewer and narrower blocks after a first convolution with long overlapping windows. 136,224
+    parameters and a 256-d embedding by default; any length from 729 samples.
 
     Args:
-        widths: channels of the first convolution, then of each block; the last is the embedding's width.
-        stem: samples from one window of the first convolution to the next; a window spans three times as many.
+        widths: channels of the first convolution and of each block; the last is the width of the
+            embedding.
+        stem: stride of the first convolution in samples; its kernel is three times as long.
         sample_rate: Hz.
         segment_samples: 33,075 is 1.5 s at 22,050 Hz.
         normalize, frontend, pool: see `Encoder`; the front end must give waveforms.

@@ -1,8 +1,9 @@
-"""Which arguments of timm's models this package passes on.
+"""Allowed arguments of timm models.
 
-A checkpoint stores these options, and a checkpoint may come from a stranger. Among timm's arguments are some that read files or the
-network (``checkpoint_path``, which timm before 1.0.31 unpickles, ``pretrained_cfg``, ``cache_dir``). So the list is closed: it holds names that
-shape a model, and their values are numbers, lists of numbers, or short words that timm looks up (``act_layer: gelu_tanh``).
+A checkpoint stores these options and may be untrusted. Some arguments of timm read files or the
+network (``checkpoint_path``, which timm before 1.0.31 unpickles, ``pretrained_cfg``,
+``cache_dir``). The list is therefore closed: it holds only arguments that define the architecture.
+Values are numbers, lists of numbers, or short words that timm looks up (``act_layer: gelu_tanh``).
 """
 
 import re
@@ -30,10 +31,11 @@ _MODEL = re.compile(r"[A-Za-z0-9_]+")
 
 
 def checked_options(model: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options, if all may be passed on.
+    """Return the options if all are allowed.
 
     Raises:
-        ConfigError: for a model that is not named by a plain word, an option outside the list, or a value that could be a path or an address.
+        ConfigError: for a model name that is not a plain word, an option outside the list, or a
+            value that could be a path or an address.
     """
     if not isinstance(model, str) or not _MODEL.fullmatch(model):
         raise ConfigError(f"timm's models are named by plain words, such as convnext_tiny; got {model!r}.")

@@ -1,4 +1,7 @@
-"""TUNe+ (Vasquez et al. 2022): a U-Net on the waveform with a tail that goes down once more, all by threes; an encoder of SemiSupCon."""
+"""TUNe+ (Vasquez et al. 2022), an encoder of SemiSupCon.
+
+A waveform U-Net followed by a second downsampling path ("tail"). All strides are 3.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +24,10 @@ def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class TailedUNet(nn.Module):
-    """``[N, 1, T]`` to ``[N, out, T / 3^9]``; T is cut to a multiple of 81, so that skip connections fit."""
+    """U-Net with a tail, ``[N, 1, T]`` to ``[N, out, T / 3^9]``.
+
+    T is cut to a multiple of 81, as skip connections require.
+    """
 
     def __init__(self, width: int, out: int):
         super().__init__()
@@ -40,7 +46,7 @@ class TailedUNet(nn.Module):
         for i, block in enumerate(self.down):
             x = block(max_pool1d(x, 3) if i else x)
             skips.append(x)
-        # The tail goes down beside the way up, meeting the bottom of the U last.
+        # Skip connections of the tail: outputs of the decoder, then the bottom of the U.
         beside = [skips.pop()]
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([up(x), skips.pop()], dim=1))
@@ -53,16 +59,17 @@ class TailedUNet(nn.Module):
 
 
 class TUNePlus(Encoder):
-    """2,220,390 parameters by default; 59,049 samples to one 512-d embedding.
+    """TUNe+ encoder; 2,220,390 parameters by default, 59,049 samples give one 512-d embedding.
 
-    The original pools three frames by average and flattens, so that lengths other than multiples of 81 fail and longer ones widen the embedding.
-    Ours drops up to 80 samples at the end and averages all frames.
+    The original averages three frames and flattens: lengths that are not multiples of 81 fail, and
+    longer input gives a wider embedding. This version drops up to 80 samples at the end and
+    averages all frames.
 
     Args:
         width: channels at the top of the U; 11 in the paper.
         out_dim: width of the embedding.
         sample_rate: Hz.
-        segment_samples: 59,049 as SampleCNN.
+        segment_samples: 59,049 as in SampleCNN.
         normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
     """
 

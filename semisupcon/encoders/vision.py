@@ -1,4 +1,7 @@
-"""Image encoders of timm over a spectrogram: EfficientNet-B0 and ConvNeXt (COLA and its JAX port), and any other that gives a feature map."""
+"""Image encoders of timm on spectrograms: EfficientNet-B0 and ConvNeXt (COLA and its JAX port).
+
+Any other timm model with a feature map works too.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
@@ -16,7 +19,10 @@ MOST_FRAMES = 1024
 
 
 class FeatureMap(nn.Module):
-    """A timm model up to its feature map ``[N, C, bands, frames]``; `never_called` finds what follows."""
+    """A timm model up to its feature map ``[N, C, bands, frames]``.
+
+    `never_called` finds the unused modules after the feature map.
+    """
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -27,19 +33,23 @@ class FeatureMap(nn.Module):
 
 
 class TimmEncoder(Encoder):
-    """Any timm model that keeps a two-dimensional feature map, random weights, pooled over bands and frames.
+    """Any timm model with a two-dimensional feature map, pooled over bands and frames.
+
+    Weights are initialised randomly.
 
     Args:
-        model: its name in timm.
-        drop_path: stochastic depth at the last block, growing linearly from the first; 0 for models without.
-        options: further arguments of the model, such as ``act_layer: gelu_tanh``; `timm_options` lists those that are passed on.
-        frontend: None is log-mel as COLA has it.
+        model: name in timm.
+        drop_path: stochastic depth rate of the last block, increasing linearly from the first
+            block; 0 for models without it.
+        options: further arguments of the model, such as ``act_layer: gelu_tanh``; `timm_options`
+            lists the allowed ones.
+        frontend: None is the log-mel of COLA.
         segment_samples: None is 1 s.
         normalize, pool: see `Encoder`.
 
     Raises:
-        ConfigError: for a model that timm does not have, takes no such input, or gives tokens instead of maps; for an option that is not
-            passed on.
+        ConfigError: if timm does not have the model, the model does not accept the input or gives
+            tokens instead of maps, or an option is not allowed.
     """
 
     def __init__(
@@ -81,8 +91,8 @@ class TimmEncoder(Encoder):
 
 
 def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
-    """The model of that name with random weights."""
-    import timm  # here, so that other encoders need no timm
+    """Make the model ``name`` with random weights."""
+    import timm  # lazy: other encoders do not need timm
 
     if not timm.is_model(name):
         raise ConfigError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
@@ -93,10 +103,10 @@ def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
 
 
 def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, ...] | None:
-    """Shape of the output for so many frames; None when they are too few, or the input is nothing the model takes.
+    """Output shape for ``frames`` frames; None if the model does not accept the input.
 
     Raises:
-        ConfigError: for a model that gives anything but one tensor.
+        ConfigError: if the output is not one tensor.
     """
     assert frontend.bands is not None  # see needs_spectrogram
     try:
@@ -104,17 +114,17 @@ def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, 
     except (RuntimeError, AssertionError):
         return None
     if not isinstance(maps, Tensor):
-        raise ConfigError(f"{type(model.model).__name__} gives several feature maps and not one; choose a convolutional model.")
+        raise ConfigError(f"{type(model.model).__name__} gives several feature maps instead of one; choose a convolutional model.")
     return tuple(maps.shape) if min(maps.shape) > 0 else None
 
 
 def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
-    """The fewest frames that a model on the meta device takes, and the channels it gives."""
+    """Minimum number of frames of a model on the meta device, and its output channels."""
     name, info = type(model.model).__name__, getattr(model.model, "feature_info", None)
     model.eval()
     low, high, shape = 0, 1, map_shape(model, frontend, 1)
     if shape is None and info:
-        # Nearly all models take one frame, or as many as their stride.
+        # Nearly all models accept one frame, or as many as their stride.
         low, high = 1, info[-1]["reduction"]
         low = high - 1 if map_shape(model, frontend, high - 1) is None else low
         shape = map_shape(model, frontend, high)
@@ -132,7 +142,10 @@ def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
 
 
 def never_called(model: FeatureMap, frontend: Frontend, frames: int) -> list[str]:
-    """Names of the outermost modules with parameters that the feature map makes no use of: classifier, final norm, convolutions before them."""
+    """Names of the outermost modules with parameters that the feature map does not use.
+
+    For example the classifier, final norm, and convolutions before them.
+    """
     called: set[nn.Module] = set()
     for module in model.modules():
         module.register_forward_hook(lambda module, *_: called.add(module))
@@ -149,12 +162,14 @@ def never_called(model: FeatureMap, frontend: Frontend, frames: int) -> list[str
 
 
 class EfficientNetB0(TimmEncoder):
-    """COLA's encoder: 4,006,972 parameters with one channel, the maximum over a 1280-channel map.
+    """Encoder of COLA: EfficientNet-B0 with the maximum over a 1280-channel map.
+
+    4,006,972 parameters with one channel.
 
     Args:
-        drop_path: 0.2 gives 0, 0.0125, ..., 0.1875 along the blocks.
+        drop_path: 0.2 gives rates of 0, 0.0125, ..., 0.1875 along the blocks.
         frontend, segment_samples, normalize: see `TimmEncoder`.
-        pool: None is the maximum, as in the paper; the JAX port averages.
+        pool: None is the maximum, as in the paper; the JAX port uses the mean.
     """
 
     def __init__(
@@ -170,10 +185,12 @@ class EfficientNetB0(TimmEncoder):
 
 
 class ConvNeXtTiny(TimmEncoder):
-    """27,815,520 parameters with one channel, the mean over a 768-channel map (no final norm), GELU by tanh, as the JAX port of COLA has it.
+    """ConvNeXt-Tiny with the mean over a 768-channel map, as in the JAX port of COLA.
+
+    27,815,520 parameters with one channel; no final norm; tanh approximation of GELU.
 
     Args:
-        drop_path: 0.1 is what the port declares and never applies.
+        drop_path: stochastic depth rate; the port declares 0.1 but does not apply it.
         frontend, segment_samples, normalize, pool: see `TimmEncoder`.
     """
 
@@ -191,6 +208,9 @@ class ConvNeXtTiny(TimmEncoder):
 
 
 class ConvNeXtLarge(ConvNeXtTiny):
-    """196,221,120 parameters with one channel, 1536-d; arguments as `ConvNeXtTiny`."""
+    """ConvNeXt-Large, 196,221,120 parameters with one channel, 1536-d.
+
+    Arguments as in `ConvNeXtTiny`.
+    """
 
     name = "convnext_large"

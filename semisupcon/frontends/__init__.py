@@ -1,4 +1,4 @@
-"""Waveform in, what the trunk reads out: normalisation rules and front ends."""
+"""Normalisation of waveforms, and front ends that compute the input of the trunk."""
 
 from semisupcon.frontends.base import Frontend, Waveform
 from semisupcon.frontends.mel import LogMel, ThreeChannelMel, audax_log_mel, cola_log_mel, mfcl_log_mel, mtslvr_log_mel

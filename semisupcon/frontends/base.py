@@ -1,4 +1,4 @@
-"""What a front end is, and the identity that waveform encoders use."""
+"""Base class of front ends, and the identity front end of waveform encoders."""
 
 from typing import TypeVar
 
@@ -6,17 +6,18 @@ from torch import Tensor
 
 from semisupcon.spec import Recorded
 
-Count = TypeVar("Count", int, Tensor)  # One number, or one a waveform ``[N]``.
+Count = TypeVar("Count", int, Tensor)  # one number, or one per waveform ``[N]``
 
 
 class Frontend(Recorded):
-    """Turns waveforms ``[N, 1, T]`` into what a trunk reads.
+    """Converts waveforms ``[N, 1, T]`` to the input of a trunk.
 
     Attributes:
-        sample_rate: Hz that its constants are meant for; None when any will do.
-        channels: channels of its output.
-        bands: frequency bands of its output ``[N, channels, bands, frames]``; None for waveform output ``[N, channels, frames]``.
-        min_samples: the shortest waveform it takes.
+        sample_rate: Hz assumed by its constants; None if any rate is possible.
+        channels: output channels.
+        bands: frequency bands of the output ``[N, channels, bands, frames]``; None for waveform
+            output ``[N, channels, frames]``.
+        min_samples: length of the shortest accepted waveform.
     """
 
     sample_rate: int | None = None
@@ -25,16 +26,16 @@ class Frontend(Recorded):
     min_samples: int = 1
 
     def frame_count(self, samples: Count) -> Count:
-        """Frames of its output for waveforms of so many samples; the same type as given."""
+        """Number of output frames for waveforms of ``samples`` samples, of the same type."""
         return samples
 
     def samples_for(self, frames: int) -> int:
-        """The shortest waveform that gives so many frames."""
+        """Length of the shortest waveform that gives ``frames`` frames."""
         return frames
 
 
 class Waveform(Frontend):
-    """The identity: ``[N, 1, T]`` to ``[N, 1, T]``."""
+    """Identity front end, ``[N, 1, T]`` to ``[N, 1, T]``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -1,7 +1,8 @@
-"""Log-mel spectrograms, with every constant of the published systems within reach.
+"""Log-mel spectrograms with the constants of the published systems.
 
-COLA (Saeed et al. 2021) in its TensorFlow and JAX forms, MFCL (Wang and van den Oord 2021) as the AudioMNIST exercise has it, and MT-SLVR
-(Heggan et al. 2023), whose three-channel image adds magnitude and phase of a mel-projected STFT, after CLAR (Al-Tahan and Mohsenzadeh 2021).
+COLA (Saeed et al. 2021) in its TensorFlow and JAX versions, MFCL (Wang and van den Oord 2021) as in
+the AudioMNIST exercise, and MT-SLVR (Heggan et al. 2023). The three-channel image of MT-SLVR adds
+magnitude and phase of a mel-projected STFT, after CLAR (Al-Tahan and Mohsenzadeh 2021).
 """
 
 import math
@@ -20,13 +21,14 @@ from semisupcon.frontends.base import Count, Frontend
 def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate: int) -> Tensor:
     """Triangular filters ``[bins, n_mels]`` on the HTK mel scale, mel = 2595 log10(1 + Hz / 700), without area normalisation.
 
-    Equal to ``torchaudio.functional.melscale_fbanks`` to the last bit. Computed here so that inference needs no torchaudio, whose wheel loads
-    only beside one build of torch.
+    Bit-identical to ``torchaudio.functional.melscale_fbanks``. Computed here because the wheel of
+    torchaudio loads only with one build of torch, and inference should not need it.
 
     Args:
-        bins: points of the spectrum, from 0 Hz to half the sample rate.
-        f_min, f_max: edges of the lowest and of the highest filter, Hz.
-        n_mels: filters; each rises from the centre of the one below and falls to the centre of the one above.
+        bins: number of spectrum bins, from 0 Hz to half the sample rate.
+        f_min, f_max: lower edge of the lowest filter and upper edge of the highest filter, Hz.
+        n_mels: number of filters; each filter extends from the centre of its lower neighbour to the
+            centre of its upper neighbour.
         sample_rate: Hz.
     """
     lowest, highest = (2595.0 * math.log10(1.0 + f / 700.0) for f in (f_min, f_max))
@@ -38,19 +40,21 @@ def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate:
 
 
 class MelFrontend(Frontend):
-    """What mel front ends share: framing, Fourier transform, mel filters.
+    """Base class of mel front ends: framing, Fourier transform, mel filters.
 
-    Frames are ``win_length`` samples long, ``hop_length`` apart in the waveform, which is reflected by ``padding`` samples at both ends; each is
-    zero-padded to ``n_fft``. Filters are HTK-spaced triangles, linear in Hz, without area normalisation. Subclasses register ``window`` and write
-    ``spectrogram(x)``, which is computed in float32 (float64 once cast to it) whatever autocast and casts of the module say; the output has the type
-    that the module was cast to, as the trunk after it.
+    The waveform is reflected by ``padding`` samples at both ends. Frames are ``win_length`` samples
+    long, ``hop_length`` samples apart, and zero-padded to ``n_fft``. Filters are HTK-spaced
+    triangles, linear in Hz, without area normalisation. Subclasses register ``window`` and define
+    ``spectrogram(x)``. It is computed in float32 (float64 if the module was cast to float64),
+    regardless of autocast and other casts. The output has the dtype to which the module was cast.
 
     Args:
         sample_rate: Hz.
         n_fft: points of the Fourier transform.
         win_length: samples of a frame; None is ``n_fft``.
-        hop_length: samples from frame to frame.
-        padding: reflected samples at either end; None centres frames (half a window), 0 uses none.
+        hop_length: samples between frames.
+        padding: reflected samples at each end; None centres frames (half a window), 0 is no
+            padding.
         n_mels: bands.
         f_min: lowest frequency, Hz.
         f_max: highest frequency, Hz; None is half the sample rate.
@@ -82,27 +86,27 @@ class MelFrontend(Frontend):
         self.n_fft, self.win_length, self.hop_length = n_fft, win_length, hop_length
         self.padding = win_length // 2 if padding is None else padding
         self.min_samples = max(self.padding + 1, self.samples_for(1))
-        with torch.device("cpu"):  # filters have values even where a model is only sketched, on the meta device
+        with torch.device("cpu"):  # filters need values also in a meta-device model
             self.register_buffer("filters", mel_filters(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate), persistent=False)
             empty = int((self.filters.amax(dim=0) == 0).sum())
             if empty:
                 warnings.warn(
-                    f"{type(self).__name__}: {empty} of {n_mels} mel bands hold no bin of the Fourier transform and are always silent. "
+                    f"{type(self).__name__}: {empty} of {n_mels} mel bands hold no bin of the Fourier transform and are always empty. "
                     f"Give a larger n_fft ({n_fft}) or fewer n_mels.",
                     stacklevel=2,
                 )
-            self.register_buffer("cast", torch.zeros(()), persistent=False)  # takes the type of every cast, which the constants do not
+            self.register_buffer("cast", torch.zeros(()), persistent=False)  # records casts; the constants are not cast
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return self.spectrogram(x).to(self.cast.dtype)
 
     def spectrogram(self, x: Tensor) -> Tensor:
-        """``[N, channels, n_mels, frames]`` of waveforms ``[N, 1, T]``."""
+        """Spectrograms ``[N, channels, n_mels, frames]`` of waveforms ``[N, 1, T]``."""
         raise TypeError(f"{type(self).__name__} defines no spectrogram(x)")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What ``to``, ``half`` and the like call: constants follow to a device or to float64, but are never rounded to 16 bits."""
+        """Implementation of ``to``, ``half`` etc.; constants are never cast below float32."""
         exact = {name: constant for name, constant in self._buffers.items() if name != "cast"}
         super()._apply(fn, recurse)
         for name, constant in exact.items():
@@ -115,7 +119,7 @@ class MelFrontend(Frontend):
         return 1 + (samples + 2 * self.padding - self.win_length) // self.hop_length
 
     def samples_for(self, frames: int) -> int:
-        """The shortest waveform that gives so many frames."""
+        """Length of the shortest waveform that gives ``frames`` frames."""
         return max(1, (frames - 1) * self.hop_length + self.win_length - 2 * self.padding)
 
     def stft(self, x: Tensor, window: Tensor) -> Tensor:
@@ -123,34 +127,37 @@ class MelFrontend(Frontend):
         x = x[:, 0].float()
         if self.padding:
             x = pad(x, (self.padding, self.padding), mode="reflect")
-        # A transform of n_fft points centres the window in it: zeros outside the waveform put frames of win_length where they belong.
+        # torch.stft centres the window in n_fft points: pad with zeros to keep the frame positions.
         x = pad(x, ((self.n_fft - self.win_length) // 2, (self.n_fft - self.win_length + 1) // 2))
         return torch.stft(x, self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True)
 
     def to_mel(self, spectrum: Tensor) -> Tensor:
-        """``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
+        """Apply the filters: ``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
         return (spectrum.transpose(1, 2) @ self.filters).transpose(1, 2)
 
 
 def energy(spectrum: Tensor) -> Tensor:
-    """Squared magnitude; without the root that ``abs`` takes, it is three times as fast on a CPU."""
+    """Squared magnitude without a square root: three times as fast as ``abs`` on a CPU."""
     return spectrum.real.square() + spectrum.imag.square()
 
 
 class LogMel(MelFrontend):
-    """Log-mel spectrogram ``[N, 1, n_mels, frames]``: log(clamp(mel + offset, floor, ceiling)). The defaults are COLA's, as Google published it.
+    """Log-mel spectrogram ``[N, 1, n_mels, frames]``: log(clamp(mel + offset, floor, ceiling)).
 
-    `cola_log_mel`, `audax_log_mel`, `mfcl_log_mel` and `mtslvr_log_mel` give the constants of each system.
+    The defaults are those of COLA as published by Google. `cola_log_mel`, `audax_log_mel`,
+    `mfcl_log_mel` and `mtslvr_log_mel` have the constants of each system.
 
     Args:
         sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max: see `MelFrontend`.
-        power: 1 for magnitudes, 2 for power.
-        periodic: whether the Hann window is the periodic one (torch and TensorFlow) or the symmetric one (the JAX port of COLA).
+        power: 1 for magnitude, 2 for power.
+        periodic: use a periodic Hann window (torch and TensorFlow) instead of a symmetric one (the
+            JAX port of COLA).
         scale: ``natural`` logarithm or ``decibel`` (10 log10 of power, 20 log10 of magnitude).
         offset: added before the logarithm.
         floor: lower bound before the logarithm.
-        ceiling: upper bound before the logarithm; None is none.
-        standardize: subtract each spectrogram's mean and divide by its standard deviation + 1e-7.
+        ceiling: upper bound before the logarithm; None is no bound.
+        standardize: subtract the mean of each spectrogram and divide by its standard deviation +
+            1e-7.
     """
 
     def __init__(
@@ -189,14 +196,16 @@ class LogMel(MelFrontend):
 
 
 class ThreeChannelMel(MelFrontend):
-    """MT-SLVR's image ``[N, 3, n_mels, frames]``: log-mel in dB, and magnitude (10 log10) and phase (radians) of a mel-projected STFT.
+    """Image ``[N, 3, n_mels, frames]`` of MT-SLVR: log-mel, and a mel-projected STFT.
 
-    The second and third channels project real and imaginary parts, signed, by the mel filters, after a transform with a rectangular window; the
-    magnitude is scaled as if it were a power. Both are the original's, and kept. Digital silence gives -156.54, -156.54 and 0.
+    Channels are log-mel in dB, and magnitude (10 log10) and phase (radians) of a mel-projected
+    STFT. For the second and third channels, mel filters are applied to the signed real and
+    imaginary parts of an STFT with a rectangular window, and the magnitude is converted to dB as if
+    it were a power. Both follow the original. Digital silence gives -156.54, -156.54 and 0.
 
     Args:
         sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`; the window is ``n_fft`` samples, centred.
-        offset: added before the logarithm; the original's is the epsilon of double precision.
+        offset: added before the logarithm; machine epsilon of float64 in the original.
     """
 
     channels = 3
@@ -224,15 +233,21 @@ class ThreeChannelMel(MelFrontend):
 
 
 def cola_log_mel() -> LogMel:
-    """COLA as Google published it: 25 ms frames every 10 ms, not centred, magnitudes, 64 bands of 60 to 7800 Hz; 98 frames a second."""
+    """Log-mel of COLA as published by Google.
+
+    25 ms frames every 10 ms, not centred, magnitudes, 64 bands of 60 to 7800 Hz; 98 frames per
+    second of audio.
+    """
     return LogMel(16000, n_fft=1024, win_length=400, hop_length=160, padding=0, n_mels=64, f_min=60.0, f_max=7800.0, power=1.0, floor=1e-5)
 
 
 def audax_log_mel(standardize: bool = False) -> LogMel:
-    """COLA in the JAX port: power, symmetric window, 512 reflected samples at either end; 100 frames of 0.96 s.
+    """Log-mel of COLA in the JAX port.
+
+    Power, symmetric window, 512 reflected samples at each end; 0.96 s give 100 frames.
 
     Args:
-        standardize: as its EfficientNet recipes have it.
+        standardize: standardise spectrograms, as in the EfficientNet recipes of the port.
     """
     return LogMel(
         16000,
@@ -251,12 +266,15 @@ def audax_log_mel(standardize: bool = False) -> LogMel:
 
 
 def mfcl_log_mel() -> LogMel:
-    """The AudioMNIST exercise: 25 ms centred frames every 10 ms, power, 80 bands up to 8 kHz, ln(clamp(mel + 1e-6, 1e-6, 1e4))."""
+    """Log-mel of the AudioMNIST exercise.
+
+    25 ms centred frames every 10 ms, power, 80 bands up to 8 kHz, ln(clamp(mel + 1e-6, 1e-6, 1e4)).
+    """
     return LogMel(16000, 400, 400, 160, padding=None, n_mels=80, f_min=0.0, f_max=8000.0, power=2.0, offset=1e-6, floor=1e-6, ceiling=1e4)
 
 
 def mtslvr_log_mel() -> LogMel:
-    """The one-channel input of MT-SLVR, the first channel of `ThreeChannelMel`."""
+    """One-channel input of MT-SLVR, the first channel of `ThreeChannelMel`."""
     return LogMel(
         16000, 1024, None, 512, padding=None, n_mels=128, f_min=0.0, f_max=None, power=2.0, scale="decibel",
         offset=2.0**-52, floor=0.0, ceiling=None,

@@ -1,7 +1,8 @@
-"""How waveforms are scaled before anything else sees them: one rule per encoder, stored with its weights.
+"""Normalisation of input waveforms: one rule per encoder, stored with its weights.
 
-MT-SLVR normalises by data-set statistics and evaluates by those of the clip, COLA divides by the L2 norm; SemiSupCon, CLMR and MFCL do
-nothing. Pretraining, probing and inference all go through the same module, so that they cannot drift apart.
+MT-SLVR trains with data-set statistics and evaluates with statistics per clip. COLA divides by the
+L2 norm. SemiSupCon, CLMR and MFCL do not normalise. Pretraining, probing and inference use the same
+module and therefore the same rule.
 """
 
 from collections.abc import Iterable
@@ -14,12 +15,14 @@ from semisupcon.spec import Recorded
 
 
 def valid_samples(x: Tensor, length: Tensor | None) -> Tensor | None:
-    """Mask ``[N, 1, T]`` of the samples of ``x [N, 1, T]`` that are audio; None when all are."""
+    """Mask ``[N, 1, T]`` of valid samples of ``x [N, 1, T]``; None if all are valid."""
     return None if length is None else torch.arange(x.shape[-1], device=x.device) < length[:, None, None].to(x.device)
 
 
 def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
-    """Mean and (population) standard deviation over all samples of all tensors, of any shape, in float64 and one pass.
+    """Mean and (population) standard deviation over all samples of tensors of any shape.
+
+    Computed in float64 in one pass.
 
     Raises:
         ConfigError: if there are no samples, or all are equal.
@@ -29,7 +32,8 @@ def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
         x = x.detach().double()
         if (n := x.numel()) == 0:
             continue
-        # Chan, Golub and LeVeque (1979): moments are merged, because a difference of sums of squares would cancel.
+        # Merge moments (Chan, Golub and LeVeque 1979): a difference of sums of squares would
+        # cancel.
         delta = float(x.mean()) - mean
         count, square = count + n, square + float((x - x.mean()).square().sum()) + delta**2 * count * n / (count + n)
         mean += delta * n / count
@@ -39,14 +43,17 @@ def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
 
 
 class Normalization(Recorded):
-    """A rule ``(x [N, 1, T], length [N] or None) -> [N, 1, T]``; what lies beyond ``length`` is padding and takes no part."""
+    """Base class of rules ``(x [N, 1, T], length [N] or None) -> [N, 1, T]``.
+
+    Samples after ``length`` are padding and are ignored.
+    """
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward(x, length)")
 
 
 class NoNormalization(Normalization):
-    """Leave waveforms as they are."""
+    """No normalisation."""
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         return x
@@ -75,7 +82,7 @@ class PerClip(Normalization):
 
 
 class L2(Normalization):
-    """Divide each waveform by its L2 norm, as COLA does with each crop.
+    """Divide each waveform by its L2 norm, as COLA does for each crop.
 
     Args:
         epsilon: lower bound of the norm.
@@ -92,13 +99,15 @@ class L2(Normalization):
 
 
 class DatasetStatistics(Normalization):
-    """Subtract one mean and divide by one standard deviation, those of all samples of a data set (MT-SLVR's default).
+    """Subtract the mean and divide by the standard deviation of a data set (default of MT-SLVR).
 
-    The two numbers are buffers: computed once by `fit`, saved in checkpoints, read back with the weights.
+    The two numbers are buffers: computed once by `fit`, saved in checkpoints, restored with the
+    weights.
 
     Args:
-        mean: of the samples; MT-SLVR's balanced AudioSet has -0.00029522.
-        std: of the samples; 0.11652075 there. Both None: `fit` must be called before use.
+        mean: mean of all samples; -0.00029522 for the balanced AudioSet of MT-SLVR.
+        std: standard deviation of all samples; 0.11652075 for the same data. If both are None,
+            `fit` must be called before use.
     """
 
     mean: Tensor
@@ -115,12 +124,13 @@ class DatasetStatistics(Normalization):
     @property
     def fitted(self) -> bool:
         """Whether the statistics are known."""
-        # Asked in every forward pass: the buffer, which may live on a GPU, is looked at until it was seen once.
+        # Called in every forward pass: stop reading the buffer, which may be on a GPU, once it is
+        # set.
         self._seen = self._seen or not bool(self.std.isnan())
         return self._seen
 
     def fit(self, waveforms: Iterable[Tensor]) -> None:
-        """Take the statistics of all samples of all tensors; see `moments`."""
+        """Set the statistics from all samples of all tensors; see `moments`."""
         mean, std = moments(waveforms)
         self.mean.fill_(mean)
         self.std.fill_(std)
@@ -136,7 +146,9 @@ class DatasetStatistics(Normalization):
 
 
 def fit_statistics(module: nn.Module, waveforms: Iterable[Tensor]) -> bool:
-    """Fit every `DatasetStatistics` inside a module that is not fitted yet, going through the waveforms once and only if there is one.
+    """Fit every unfitted `DatasetStatistics` in a module, in one pass over the waveforms.
+
+    Waveforms are not read if there is none.
 
     Returns:
         Whether there was one.

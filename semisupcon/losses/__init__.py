@@ -1,4 +1,4 @@
-"""How wrong we are: pure functions on tensors."""
+"""Loss functions on tensors."""
 
 from semisupcon.losses.contrastive import Contrast, contrastive_loss, cross_entropy_of_products
 from semisupcon.losses.precision import at_least_float32

@@ -1,8 +1,10 @@
-"""Contrastive loss against any target matrix, in O(N D) memory.
+"""Contrastive loss with any target matrix, in O(N D) memory.
 
-Supervised contrastive learning (Khosla et al. 2020, eq. 2, positives outside the logarithm), which NT-Xent (Chen et al. 2020) is a special case
-of, and which semi-supervised targets (Guinot et al. 2024) generalise to weights in [0, 1]. Rows are worked off in tiles: a tile of logits and
-targets is made, used for the loss and for its exact gradient, and forgotten. So neither the logits nor the targets ever exist as a whole.
+Supervised contrastive learning (Khosla et al. 2020, eq. 2, positives outside the logarithm).
+NT-Xent (Chen et al. 2020) is a special case; semi-supervised targets (Guinot et al. 2024)
+generalise it to weights in [0, 1]. Rows are processed in tiles: a tile of logits and targets gives
+its part of the loss and of the exact gradient, and is freed. The full matrices of logits and
+targets never exist.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,17 +19,19 @@ from semisupcon.losses.precision import at_least_float32
 
 TargetRows = Tensor | Callable[[slice], Tensor]
 
-# Elements of one tile. Four megabytes of floats stay near a core and keep its matrix products busy; on a GPU larger tiles cost fewer launches.
+# Elements of one tile. 4 MB of float32 fit the cache of a core and are large enough for efficient
+# matrix products. On a GPU, larger tiles need fewer kernel launches.
 TILE_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 25}
 
 
 class Contrast(NamedTuple):
-    """A contrastive loss and what it saw.
+    """A contrastive loss and statistics of the targets.
 
     Attributes:
         loss: scalar, the mean over anchors.
-        mass: ``[M]``, the sum of the target weights of each anchor, itself excepted.
-        nearest: ``[M]``, the target weight of the candidate nearest to each anchor; for targets of 0 and 1 its mean is the top-1 retrieval accuracy.
+        mass: ``[M]``, sum of the target weights of each anchor, without itself.
+        nearest: ``[M]``, target weight of the candidate nearest to each anchor. For targets of 0
+            and 1, its mean is the top-1 retrieval accuracy.
     """
 
     loss: Tensor
@@ -42,17 +46,20 @@ def contrastive_loss(
     self_column: Tensor | None,
     temperature: float = 0.1,
 ) -> Contrast:
-    """Mean over anchors of the target-weighted cross-entropy of their cosine similarities.
+    """Mean over anchors of the target-weighted cross-entropy of cosine similarities.
 
     Args:
         anchors: projections ``[M, D]`` of any norm.
-        candidates: projections ``[N, D]`` that every anchor is compared with, the anchors among them.
-        targets: ``[M, N]`` in [0, 1], or bool; 1 pulls a pair together, 0 pushes it apart. Or a function from a slice of rows to those rows.
-        self_column: ``[M]`` int64, the column in which each anchor finds itself, never a positive nor a negative; None where it is no candidate.
+        candidates: projections ``[N, D]`` compared with every anchor, including the anchors.
+        targets: ``[M, N]`` in [0, 1], or bool: 1 is a positive, 0 a negative. Or a function that
+            returns the rows of a slice.
+        self_column: ``[M]`` int64, column of each anchor itself, neither positive nor negative;
+            None if anchors are not candidates.
         temperature: positive; 0.1 in SemiSupCon, 0.5 in CLMR, 0.07 in MT-SLVR.
 
     Returns:
-        The loss in float32 under any autocast (float64 when given it). An anchor without positives adds zero and stays in the mean.
+        The loss in float32 under any autocast (float64 for float64 input). Anchors without
+        positives contribute zero to the mean.
 
     Raises:
         ValueError: if the temperature is not positive.
@@ -65,10 +72,11 @@ def contrastive_loss(
 
 
 def cross_entropy_of_products(queries: Tensor, keys: Tensor, targets: TargetRows, self_column: Tensor | None = None) -> Contrast:
-    """The same for logits that are plain inner products of ``queries [M, D]`` and ``keys [N, D]``: what COLA's bilinear similarity needs.
+    """`contrastive_loss` with inner products of ``queries [M, D]`` and ``keys [N, D]`` as logits.
 
-    Where each query has one positive, of weight 1, and is itself no candidate, ``targets`` may be its column: ``[M]`` int64. No matrix of weights is
-    made then, which halves the traffic of memory; loss and gradients are the same.
+    Used for the bilinear similarity of COLA. If each query has one positive, of weight 1, and is
+    not a candidate itself, ``targets`` may be the column of the positive, ``[M]`` int64. No weight
+    matrix is made then, which halves memory traffic; loss and gradients are the same.
     """
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys = at_least_float32(queries), at_least_float32(keys)
@@ -79,13 +87,16 @@ def cross_entropy_of_products(queries: Tensor, keys: Tensor, targets: TargetRows
 
 
 def _tiles(queries: Tensor, columns: int) -> Iterator[slice]:
-    """Rows of queries ``[M, D]`` whose logits with so many columns make a tile."""
+    """Row slices of queries ``[M, D]``; logits of a slice with ``columns`` columns are one tile."""
     rows = max(1, TILE_ELEMENTS.get(queries.device.type, 1 << 25) // max(columns, 1))
     return (slice(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows))
 
 
 class _TiledCrossEntropy(torch.autograd.Function):
-    """Row tiles of softmax(QK') against weights. The gradient is made in the forward pass, where each tile of probabilities is at hand anyway."""
+    """Cross-entropy of softmax(QK') with weights, by row tiles.
+
+    The gradient is computed in the forward pass, where each tile of probabilities exists anyway.
+    """
 
     @staticmethod
     def forward(
@@ -106,13 +117,13 @@ class _TiledCrossEntropy(torch.autograd.Function):
             weights = given.to(logits.dtype)
             if self_column is not None:
                 own = self_column[tile, None]
-                # In place only in what the conversion made: the caller's targets stay as they are.
+                # In place only on a converted copy: the targets of the caller are not modified.
                 weights = weights.scatter(1, own, 0.0) if weights is given else weights.scatter_(1, own, 0.0)
             mass = weights.sum(dim=1)
             inverse_mass = mass.clamp(min=torch.finfo(mass.dtype).tiny).reciprocal() * (mass > 0)
             attraction = torch.bmm(weights[:, None], logits[:, :, None])[:, 0, 0] * inverse_mass
             if self_column is not None:
-                # Masked after the weighted sum, and finite: an anchor may have no other candidate at all.
+                # Masked after the weighted sum, by a finite value: an anchor may be alone.
                 logits.scatter_(1, own, torch.finfo(logits.dtype).min)
             top, where = logits.max(dim=1)
             nearest[tile] = weights.gather(1, where[:, None])[:, 0]
@@ -142,7 +153,7 @@ class _TiledCrossEntropy(torch.autograd.Function):
 
 
 class _TiledSoftmax(torch.autograd.Function):
-    """`_TiledCrossEntropy` with one positive a row: the same numbers from fewer passes over each tile."""
+    """`_TiledCrossEntropy` for one positive per row: same results, fewer passes over each tile."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, answers: Tensor, differentiate: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,7 +163,7 @@ class _TiledSoftmax(torch.autograd.Function):
         attraction, top, total = (queries.new_empty(m) for _ in range(3))
         found, once = torch.empty_like(answers), queries.new_full((m, 1), -1 / max(m, 1))
         for tile in _tiles(queries, len(keys)):
-            # What has one number a row is written in place: a tile costs a dozen launches.
+            # Write values per row in place: a tile needs only a dozen kernel launches.
             logits, answer = queries[tile] @ keys.T, answers[tile, None]
             torch.gather(logits, 1, answer, out=attraction[tile, None])
             torch.max(logits, dim=1, out=(top[tile], found[tile]))

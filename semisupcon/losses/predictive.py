@@ -1,4 +1,4 @@
-"""Losses that compare a prediction with what it should be, without negatives."""
+"""Losses of a prediction and its target, without negatives."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,10 @@ from semisupcon.losses.precision import at_least_float32
 
 
 def negative_cosine(predictions: Tensor, projections: Tensor) -> Tensor:
-    """Minus the cosine of each row of ``predictions [N, D]`` with its row of ``projections [N, D]``: ``[N]`` in [-1, 1] (Chen and He 2021, eq. 1).
+    """Negative cosine of rows of ``predictions [N, D]`` and ``projections [N, D]``: ``[N]``.
 
-    In float32 under any autocast (float64 when given it). The caller stops the gradient.
+    Chen and He 2021, eq. 1; values in [-1, 1], in float32 under any autocast (float64 for float64
+    input). The caller stops the gradient.
     """
     with torch.autocast(predictions.device.type, enabled=False):
         return -cosine_similarity(at_least_float32(predictions), at_least_float32(projections), dim=-1)

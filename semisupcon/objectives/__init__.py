@@ -1,4 +1,4 @@
-"""Learning problems, one criterion a file."""
+"""Objectives, one criterion per file."""
 
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
 from semisupcon.objectives.base import Criterion, Encode

@@ -1,6 +1,7 @@
-"""Augmentation prediction: hear what was done to a clip (Heggan et al. 2023, section 2, which calls it MLAP).
+"""Augmentation prediction (MLAP in Heggan et al. 2023, section 2).
 
-Which operators acted is a multilabel question; with what parameters, a regression that the original names but never built.
+Predict the applied operators (multilabel classification) and, optionally, their parameters
+(regression; mentioned in the paper but not implemented in its code).
 """
 
 from typing import Any
@@ -17,21 +18,24 @@ from semisupcon.objectives.views import ViewCriterion
 
 
 class AugmentationPrediction(ViewCriterion):
-    """Binary cross-entropy of every operator, and optionally the squared error of every parameter of those that acted.
+    """Binary cross-entropy per operator, and optionally squared error per applied parameter.
 
-    Parameters have units of their own, so they are standardised by their mean and deviation over all that training has seen (in buffers,
-    hence in checkpoints). A batch without augmentation is one to which nothing was done; validation augments its views for this criterion.
+    Parameters have different units, so they are standardised by their running mean and standard
+    deviation in training (buffers, saved in checkpoints). In a batch without augmentation, no
+    operator counts as applied. Validation augments views for this criterion.
 
     Args:
-        predictor: embedding ``[N, D]`` to one logit an operator; None is the paper's.
-        regressor: embedding ``[N, D]`` to one number a parameter of an operator; None predicts no parameters.
-        parameter_weight: of the squared error in the loss.
-        views: of each clip; 1 alone, 2 within MT-SLVR.
-        together: whether all views pass the encoder at once, or each alone. The predictor sees all views at once, as in the original.
+        predictor: embedding ``[N, D]`` to one logit per operator; None is the head of the paper.
+        regressor: embedding ``[N, D]`` to one number per operator parameter; None predicts no
+            parameters.
+        parameter_weight: weight of the squared error in the loss.
+        views: views per clip; 1 alone, 2 within MT-SLVR.
+        together: encode all views in one batch, or each view separately. The predictor gets all
+            views in one batch, as in the original.
 
     Logged:
-        ``operator_loss``; with a regressor ``parameter_loss``; in validation ``val_operator_map`` and ``val_operator_roc_auc``, means
-        over the operators.
+        ``operator_loss``; with a regressor ``parameter_loss``; in validation ``val_operator_map``
+        and ``val_operator_roc_auc``, means over operators.
     """
 
     predicts_augmentation = True
@@ -65,13 +69,13 @@ class AugmentationPrediction(ViewCriterion):
             raise ConfigError("augmentation prediction needs augmentations to predict; name some in data.aug_list.")
         self.predictor.connect(out_dim=len(facts.operators))
         if self.regressor is not None:
-            # Of the [K, P] parameters in a batch, those that exist; the rest pads operators with fewer.
+            # Mask [K, P] of existing parameters; others are padding.
             widest = max(len(names) for names in facts.parameter_names)
             exist = [k * widest + i for k, names in enumerate(facts.parameter_names) for i in range(len(names))]
             if not exist:
                 raise ConfigError(
-                    f"the regressor predicts parameters, and no operator here has one ({', '.join(facts.operators)}); leave it out, "
-                    f"or name an operator with parameters, such as gain, in data.aug_list."
+                    f"the regressor predicts parameters, but no operator has one ({', '.join(facts.operators)}); remove the regressor, "
+                    f"or add an operator with parameters, such as gain, to data.aug_list."
                 )
             self.regressor.connect(out_dim=len(exist))
             device = next(self.predictor.parameters()).device
@@ -110,7 +114,10 @@ class AugmentationPrediction(ViewCriterion):
 
     @torch.no_grad()
     def _remember(self, values: Tensor) -> None:
-        """Take the values ``[N, Q]`` (NaN where not applied) into mean and sum of squared deviations (Chan et al. 1983)."""
+        """Update mean and sum of squared deviations with values ``[N, Q]`` (Chan et al. 1983).
+
+        Values are NaN where not applied.
+        """
         known = ~values.isnan()
         count = known.sum(dim=0)
         mean = values.nan_to_num().sum(dim=0) / count.clamp(min=1)

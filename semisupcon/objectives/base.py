@@ -1,4 +1,4 @@
-"""What all objectives share: `Criterion`, and `Encode`, the encoder as a criterion sees it."""
+"""Base class of objectives, `Criterion`, and its interface to the encoder, `Encode`."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,12 +17,13 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class Encode:
-    """The encoder as a criterion sees it: waveforms in, embeddings out.
+    """Interface of a criterion to the encoder: waveforms to embeddings.
 
     Args:
         encoder: the encoder.
-        chunk_size: views encoded at once; larger batches go through in chunks whose activations are computed again in the backward pass,
-            so that memory holds one chunk. Equal to the whole batch but for batch norm, whose statistics are then those of a chunk.
+        chunk_size: maximum number of views encoded at once. Larger batches are encoded in chunks.
+            Activations are recomputed in the backward pass, so memory holds one chunk. Results are
+            equal to the whole batch, except that batch-norm statistics are per chunk.
         compiled: whether ``torch.compile`` compiles the encoder's ``features`` and ``from_features``.
     """
 
@@ -44,10 +45,11 @@ class Encode:
 
         Args:
             x: waveforms.
-            length: ``[N]`` samples that are audio.
-            task: whose parameters to use, for encoders with several.
-            augment: ``(features, key) -> features``, applied to the output of the front end; all it draws comes from the key.
-            key: ``[N]`` int64, the randomness of each row; needed with ``augment``.
+            length: ``[N]`` number of valid samples.
+            task: task whose parameters are used, for encoders with several tasks.
+            augment: ``(features, key) -> features``, applied to the output of the front end; its
+                random draws depend on the key only.
+            key: ``[N]`` int64, random key of each row; required with ``augment``.
         """
 
         def embed(x: Tensor, length: Tensor | None, key: Tensor | None) -> Tensor:
@@ -59,7 +61,7 @@ class Encode:
         return self._in_chunks(embed, x, length, key)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
-        """The sequence ``[N, D, F]`` before pooling."""
+        """Frames ``[N, D, F]`` before pooling."""
         return self._in_chunks(lambda x: self.encoder.frames(x, task=task), x)
 
     def _in_chunks(self, run: Callable[..., Tensor], x: Tensor, *more: Tensor | None) -> Tensor:
@@ -72,14 +74,15 @@ class Encode:
 
 
 class Criterion(Recorded):
-    """A learning problem: what a batch is asked, and how wrong the answer is.
+    """Loss-side module of an objective.
 
-    Subclasses set ``views`` (and ``most_views``, where more than so many make no sense), ``in_batch_negatives`` where an anchor is compared with
-    the other clips of its batch, ``predicts_augmentation`` where validation must augment too, and write ``losses``; the other methods have
-    useful defaults.
+    Subclasses define ``losses`` and set ``views``, and if needed ``most_views`` (maximum number of
+    views), ``in_batch_negatives`` (anchors are compared with the other clips of their batch) and
+    ``predicts_augmentation`` (validation must augment too). Other methods have defaults.
 
     Attributes:
-        logs: whether what `losses` gives beside the loss is logged. Where it is False, that may be left out.
+        logs: whether values of `losses` other than the loss are logged. If False, `losses` may omit
+            them.
     """
 
     logs: bool = True
@@ -89,53 +92,63 @@ class Criterion(Recorded):
     predicts_augmentation: bool = False
 
     def connect(self, encoder: Encoder) -> None:
-        """Fit heads to an encoder, once, at construction.
+        """Build heads for an encoder; called once, at construction.
 
         Raises:
-            ConfigError: when the two cannot work together, saying why in one sentence.
+            ConfigError: if the criterion cannot use this encoder, with the reason in one sentence.
         """
 
     def check(self, encoder: Encoder) -> None:
-        """Refuse an encoder whose segments have been given another length since `connect`, if they have become too short.
+        """Check that segments are long enough, since their length may change after `connect`.
 
         Raises:
-            ConfigError: saying why in one sentence.
+            ConfigError: if segments are too short, with the reason in one sentence.
         """
 
     def prepare(self, facts: DataFacts) -> None:
-        """Take what depends on the data (classes, scales of regression targets), at set-up, before weights are restored."""
+        """Build parts that depend on the data (classes, scales of regression targets).
+
+        Called at set-up, before weights are restored.
+        """
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
-        """The scalar ``loss`` of a batch, and, where ``logs`` is set, what else is logged, as tensors on the batch's device.
+        """Scalar ``loss`` of a batch and, if ``logs`` is set, other values to log.
 
-        In evaluation mode values may also be `Scored`: metrics of all validation clips are computed from them.
+        Values are tensors on the device of the batch. In evaluation mode they may also be `Scored`,
+        from which metrics over all validation clips are computed.
         """
         raise TypeError(f"{type(self).__name__} defines no losses(batch, encode)")
 
     def log_values(self, wanted: bool) -> None:
-        """Set ``logs`` here and in the criteria inside this one: the trainer asks for values at the steps that it logs, and in validation."""
+        """Set ``logs`` of this criterion and of nested criteria.
+
+        The trainer sets it at logged steps and in validation.
+        """
         for part in self.modules():
             if isinstance(part, Criterion):
                 part.logs = wanted
 
     def after_step(self, encoder: Encoder) -> None:
-        """Called after every optimizer step: momentum encoders move here."""
+        """Hook after every optimizer step, for example to update momentum encoders."""
 
     def pending(self) -> dict[str, Tensor]:
-        """What the batches since the last optimizer step have left for `after_step`; checkpoints within accumulation keep it."""
+        """State for `after_step` from batches since the last optimizer step.
+
+        Saved in checkpoints written during gradient accumulation.
+        """
         return {}
 
     def restore_pending(self, state: dict[str, Tensor]) -> None:
-        """Take back what `pending` gave."""
+        """Restore the state returned by `pending`."""
 
     def representations(self) -> dict[str, nn.Module]:
-        """Heads that make another representation of an embedding, by name; ``projection`` where there is one."""
+        """Heads by name that map an embedding to another representation, such as ``projection``."""
         return {}
 
     def reads(self, head: str) -> str | None:
-        """Which of the encoder's tasks one of `representations` reads; None for the whole embedding."""
+        """Encoder task that a head of `representations` reads; None means the whole embedding."""
         return None
 
     def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
-        """Square matrices worth a picture (targets, similarities); asked for every few thousand steps."""
+        """Square matrices to plot (targets, similarities); called every few thousand steps."""
         return {}

@@ -1,4 +1,7 @@
-"""BYOL: predict what a slowly moving copy of oneself says of the other view (Grill et al. 2020, eq. 2; for audio Niizumi et al. 2021)."""
+"""BYOL: predict the projection of the other view by a momentum copy of the network.
+
+Grill et al. 2020, eq. 2; for audio Niizumi et al. 2021.
+"""
 
 import math
 from typing import Any
@@ -18,16 +21,20 @@ from semisupcon.objectives.views import spread
 
 
 class BYOL(Criterion):
-    """The squared distance of unit vectors, 2 - 2 cosine, of a prediction from the target network's projection, summed over both directions.
+    """Squared distance of normalised predictions and target projections, over both directions.
+
+    The distance of unit vectors is 2 - 2 cosine; the two directions are summed.
 
     Args:
         projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers of 256 with batch norm.
         predictor: ``[N, P]`` to ``[N, P]``; None is a hidden layer of 4096, as in the paper.
-        momentum: of the target network at the start, in [0, 1); 0.996 in the paper, 0.99 in BYOL-A.
-        momentum_steps: optimizer steps in which the momentum rises to 1 along a cosine (the paper's whole run); None keeps it.
+        momentum: initial momentum of the target network, in [0, 1); 0.996 in the paper, 0.99 in
+            BYOL-A.
+        momentum_steps: optimizer steps over which the momentum rises to 1 along a cosine (the whole
+            run in the paper); None keeps it constant.
 
     Logged:
-        ``spread``, 1 when the projections fill the sphere and 0 when they have collapsed; ``momentum``.
+        ``spread``, 1 if projections are uniform on the sphere and 0 if collapsed; ``momentum``.
     """
 
     views = most_views = 2
@@ -60,13 +67,17 @@ class BYOL(Criterion):
         return {"projection": self.projector}
 
     def momentum(self) -> float:
-        """Of the next move of the target network (Grill et al. 2020, section 3.2)."""
+        """Momentum of the next update of the target network (Grill et al. 2020, section 3.2)."""
         if self.momentum_steps is None:
             return self.start
         return 1 - (1 - self.start) * (math.cos(math.pi * min(self._made() / self.momentum_steps, 1)) + 1) / 2
 
     def _made(self) -> int:
-        """The number in ``steps``. The device is asked once, and again only after others have written to the buffer (a checkpoint was read)."""
+        """Value of ``steps``, cached on the host.
+
+        Read from the device once, and again after other code changed the buffer (checkpoint
+        loaded).
+        """
         buffer, version, count = self._known
         if buffer is not self.steps or version != self.steps._version:
             count = int(self.steps)
@@ -75,7 +86,7 @@ class BYOL(Criterion):
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         views = list(zip(batch["audio"].unbind(dim=1), batch["length"].unbind(dim=1), strict=True))
-        # Each view goes through alone: batch-norm statistics are those of one view.
+        # Views are encoded separately: batch-norm statistics are per view.
         p1, p2 = (self.predictor(self.projector(encode(x, length=n))) for x, n in views)
         with torch.no_grad():
             z1, z2 = (self.slow_projector(self.slow_encoder(x, length=n)) for x, n in views)
@@ -86,7 +97,7 @@ class BYOL(Criterion):
         return {"loss": where.mean(losses), "spread": spread(z1), "momentum": losses.new_full((), self.momentum())}
 
     def after_step(self, encoder: Encoder) -> None:
-        """Move the target network."""
+        """Update the target network."""
         momentum = self.momentum()
         follow(self.slow_encoder, encoder, momentum)
         follow(self.slow_projector, self.projector, momentum)

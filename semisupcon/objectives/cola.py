@@ -1,4 +1,7 @@
-"""COLA: an anchor finds the other crop of its clip among those of the batch, by a learned similarity (Saeed et al. 2021, eq. 1 and 2)."""
+"""COLA: match two crops of a clip within a batch by a learned similarity.
+
+Saeed et al. 2021, eq. 1 and 2.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +22,13 @@ from semisupcon.spec import Recorded
 
 
 class Bilinear(Recorded):
-    """s(a, p) = a W p with a learned square W and no temperature.
+    """Similarity s(a, p) = a W p with a learned square W and no temperature.
 
     Args:
         dim: width of the projections.
-        initial_scale: standard deviation of W at the start. 0.01 (the JAX port) starts at a loss of about 7.5 with 256 clips, 0.05 (the
-            TensorFlow original) at 29; 1 does not train. The logarithm of the batch size is what a similarity that knows nothing costs.
+        initial_scale: initial standard deviation of W. With 256 clips, 0.01 (the JAX port) starts
+            at a loss of about 7.5, and 0.05 (the TensorFlow original) at 29; 1 does not train. The
+            loss of an uninformative similarity is the logarithm of the batch size.
     """
 
     def __init__(self, dim: int = 512, initial_scale: float = 0.01):
@@ -38,7 +42,7 @@ class Bilinear(Recorded):
 
 
 class Cosine(Recorded):
-    """s(a, p) = cosine / temperature.
+    """Similarity s(a, p) = cosine / temperature.
 
     Args:
         temperature: positive; 0.2 in the paper.
@@ -58,21 +62,24 @@ class Cosine(Recorded):
 
 
 class COLA(Criterion):
-    """Softmax over the positives of the batch, one direction only: anchors choose, and are never negatives.
+    """Cross-entropy of each anchor over all positives of the batch; anchors are not negatives.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the paper's for the bilinear similarity (linear, LayerNorm, tanh). For the cosine
-            similarity the paper uses the linear layer alone, `LinearHead`.
-        similarity: `Bilinear` or `Cosine`; None is bilinear, as wide as the projection.
-        noise: standard deviation of Gaussian noise on the waveform of the positive, in training, as a share of the crop's L2 norm. The paper
-            has none; both published code bases add 0.001 to waveforms of unit norm, 18 dB below a crop of 0.96 s.
-        spec_augment: ``(features, key) -> features``, for the positive alone, in training; the ConvNeXt recipe needs it.
-        symmetric: whether positives choose among anchors too; the loss is then the mean of both directions.
-        together: whether anchors and positives pass the encoder at once (as published), or each alone.
-        gather_negatives: whether the clips of all ranks are candidates, or those of an anchor's own rank.
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of the paper for the
+            bilinear similarity (linear, LayerNorm, tanh). For the cosine similarity the paper uses
+            only the linear layer, `LinearHead`.
+        similarity: `Bilinear` or `Cosine`; None is bilinear with the width of the projection.
+        noise: standard deviation of Gaussian noise on the waveform of the positive in training,
+            relative to the L2 norm of the crop. The paper has none; both published code bases add
+            0.001 to waveforms of unit norm, 18 dB below a crop of 0.96 s.
+        spec_augment: ``(features, key) -> features``, applied to positives in training; required by
+            the ConvNeXt recipe.
+        symmetric: also match positives to anchors; the loss is the mean of both directions.
+        together: encode anchors and positives in one batch (as published), or separately.
+        gather_negatives: use clips of all ranks as candidates, or only of the rank of the anchor.
 
     Logged:
-        ``top1``, how often the right positive is the most similar; ``negatives``.
+        ``top1``, fraction of anchors whose positive is the most similar candidate; ``negatives``.
     """
 
     views = most_views = 2
@@ -102,10 +109,10 @@ class COLA(Criterion):
             self.similarity = Bilinear(width)
         if self.similarity.dim not in (None, width):
             raise ConfigError(
-                f"the similarity is for projections {self.similarity.dim} wide, the projector gives {self.projector.out_dim}."
+                f"the similarity takes projections of width {self.similarity.dim}, but the projector gives {self.projector.out_dim}."
             )
         if self.spec_augment is not None and encoder.frontend.bands is None:
-            raise ConfigError(f"spec_augment masks spectrograms, and {type(encoder).__name__} reads waveforms.")
+            raise ConfigError(f"spec_augment masks spectrograms, but {type(encoder).__name__} reads waveforms.")
 
     def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
@@ -125,7 +132,7 @@ class COLA(Criterion):
         return self.losses_of(self.projector(h1), self.projector(h2))
 
     def losses_of(self, anchors: Tensor, positives: Tensor) -> dict[str, Tensor]:
-        """The losses of projections ``[B, P]``."""
+        """Losses of projections ``[B, P]``."""
         assert self.similarity is not None  # made by connect()
         with torch.autocast(anchors.device.type, enabled=False):
             queries, keys = self.similarity(at_least_float32(anchors), at_least_float32(positives))
@@ -141,7 +148,7 @@ class COLA(Criterion):
         return losses
 
     def _on_positives(self, features: Tensor, key: Tensor) -> Tensor:
-        """SpecAugment on the rows that are second views."""
+        """Apply SpecAugment to rows of second views."""
         assert self.spec_augment is not None
         is_positive = (view_of(key) == 1).view(-1, *[1] * (features.dim() - 1))
         return torch.where(is_positive, self.spec_augment(features, key), features)

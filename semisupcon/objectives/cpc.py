@@ -1,4 +1,4 @@
-"""CPC: what has been heard predicts what comes next, among what else was heard (van den Oord et al. 2018, eq. 3 and 4)."""
+"""CPC: contrastive prediction of future frames (van den Oord et al. 2018, eq. 3 and 4)."""
 
 from typing import Any
 
@@ -18,17 +18,20 @@ from semisupcon.random import integers, uniform
 
 
 class CPC(Criterion):
-    """A recurrent network reads the frames z of the encoder; its state at t predicts z at t + 1 ... t + steps by one linear map a step.
+    """Predict future frames z of the encoder from the state of a recurrent network.
 
-    The candidates for each prediction are all frames of all clips; the similarity is the inner product, without temperature.
+    The state at t predicts z at t + 1 ... t + steps by one linear map per step. Candidates are all
+    frames of all clips; the similarity is the inner product, without temperature.
 
     Args:
-        steps: how many frames ahead; 12 in the paper, at 10 ms a frame. The encoder must give more frames than that.
+        steps: number of predicted frames; 12 in the paper, at 10 ms per frame. The encoder must
+            give more frames.
         hidden: width of the state; 256 in the paper.
-        gather_negatives: whether the frames of all ranks are candidates, or those of a clip's own rank.
+        gather_negatives: use frames of all ranks as candidates, or only of the rank of the clip.
 
     Logged:
-        ``top1``, how often the right frame is the nearest; ``negatives``, the other frames.
+        ``top1``, fraction of predictions closest to the true frame; ``negatives``, number of other
+        frames.
     """
 
     views = 1
@@ -36,13 +39,13 @@ class CPC(Criterion):
     def __init__(self, steps: int = 12, hidden: int = 256, gather_negatives: bool = True):
         super().__init__()
         if steps < 1 or hidden < 1:
-            raise ConfigError(f"CPC must predict at least 1 step ahead from a state of at least 1 number, got {steps} and {hidden}")
+            raise ConfigError(f"CPC needs steps and hidden of at least 1, got {steps} and {hidden}")
         self.steps, self.hidden, self.gather_negatives = steps, hidden, gather_negatives
 
     def connect(self, encoder: Encoder) -> None:
         if any(True for _ in encoder.pool.parameters()):
             raise ConfigError(
-                f"CPC trains the frames before the pooling, so {type(encoder.pool).__name__} would stay as it was drawn; "
+                f"CPC trains the frames before the pooling, so {type(encoder.pool).__name__} would keep its initial weights; "
                 "use a pooling without parameters, such as AveragePool."
             )
         self.check(encoder)
@@ -51,7 +54,9 @@ class CPC(Criterion):
 
     def prepare(self, facts: DataFacts) -> None:
         if facts.padding:
-            raise ConfigError("CPC predicts every frame of a view, padding too; use data.short_clips circular and views of one length.")
+            raise ConfigError(
+                "CPC predicts every frame of a view, including padding; use data.short_clips circular and views of one length."
+            )
 
     def check(self, encoder: Encoder) -> None:
         frames = _frames_of(encoder)
@@ -82,7 +87,7 @@ class CPC(Criterion):
 
 
 def _frames_of(encoder: Encoder) -> int:
-    """Frames of a segment of the length that the encoder is pretrained on, found by one silent pass that leaves no trace."""
+    """Number of frames of a training segment, from one forward pass; the encoder is unchanged."""
     training, normalize = encoder.training, encoder.normalize
     parameter = next(encoder.parameters())
     encoder.normalize = NoNormalization()  # the statistics of a data set may not be known yet
@@ -96,23 +101,25 @@ def _frames_of(encoder: Encoder) -> int:
 
 
 class EmbeddingCPC(ViewCriterion):
-    """MT-SLVR's CPC: the finished embedding itself is read as a sequence of D single numbers (Heggan et al. 2023, code).
+    """CPC of MT-SLVR on the pooled embedding, read as a sequence of D scalars.
 
-    Nothing here is temporal. Each number's state predicts the next ``steps`` numbers, against numbers drawn from all embeddings and places; a
-    clip is scored on a window of consecutive places. Draws come from the batch's keys; the mean runs over all views (the original divides by
-    the number of clips, and so doubles the loss of two views).
+    As in the code of Heggan et al. 2023. The sequence is not temporal. The state at each position
+    predicts the next ``steps`` scalars against scalars drawn from all embeddings and positions. The
+    loss of a clip uses a window of consecutive positions. Random draws depend on the keys of the
+    batch. The loss is the mean over all views (the original divides by the number of clips, which
+    doubles the loss of two views).
 
     Args:
-        steps: how many numbers ahead; 12 there.
-        hidden: width of the state; 256 there.
-        negatives: draws for each place, shared by its steps; 10 there.
-        window: places that are scored; 128 there.
-        views: of each clip; 1 alone, 2 within MT-SLVR.
-        together: whether all views pass the encoder at once, or each alone.
-        gather_negatives: whether draws are from all ranks, or from a clip's own.
+        steps: number of predicted scalars; 12 in MT-SLVR.
+        hidden: width of the state; 256 in MT-SLVR.
+        negatives: negatives per position, shared by its steps; 10 in MT-SLVR.
+        window: number of scored positions; 128 in MT-SLVR.
+        views: views per clip; 1 alone, 2 within MT-SLVR.
+        together: encode all views in one batch, or each view separately.
+        gather_negatives: draw negatives from all ranks, or only from the rank of the clip.
 
     Logged:
-        ``top1``, how often the right number scores highest.
+        ``top1``, fraction of predictions for which the true scalar scores highest.
     """
 
     def __init__(
@@ -136,7 +143,7 @@ class EmbeddingCPC(ViewCriterion):
     def fit(self, width: int) -> None:
         if width < self.window + self.steps:
             raise ConfigError(
-                f"EmbeddingCPC scores {self.window} places and {self.steps} ahead, but the embedding is {width} wide; lower window or steps."
+                f"EmbeddingCPC needs {self.window} positions and {self.steps} ahead, but the embedding is {width} wide; lower window or steps."
             )
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""MFCL: the waveform of one crop finds the spectrogram of the other (Wang and van den Oord 2021; as in the AudioMNIST exercise)."""
+"""MFCL: match the waveform of one crop with the spectrogram of the other.
+
+Wang and van den Oord 2021; as in the AudioMNIST exercise.
+"""
 
 from typing import Any
 
@@ -18,19 +21,22 @@ FORMATS = ("waveform", "spectrogram")
 
 
 class MFCL(Criterion):
-    """NT-Xent between two encoders trained at once: a coin for each clip says which of its two crops is heard and which is seen.
+    """Symmetric NT-Xent between a waveform encoder and a spectrogram encoder, trained together.
 
-    Symmetric; negatives are the other clips in both formats. Crops may differ in length.
+    For each clip, a random draw assigns its two crops to the two formats. Negatives are the other
+    clips in both formats. Crops may differ in length.
 
     Args:
         temperature: positive; 0.1 in the exercise.
-        waveform_projector: a head for the waveform embedding; None compares the embedding itself, as in the exercise.
-        spectrogram_projector: the same for the spectrogram embedding; as wide as the other.
-        spec_augment: ``(features, key) -> features`` for the spectrograms, in training; the exercise's best probe had frequency masks.
-        gather_negatives: whether the clips of all ranks are negatives, or those of an anchor's own rank.
+        waveform_projector: head for the waveform embedding; None compares the embedding itself, as
+            in the exercise.
+        spectrogram_projector: head for the spectrogram embedding, of the same output width.
+        spec_augment: ``(features, key) -> features`` for spectrograms in training; the best probe
+            result of the exercise used frequency masks.
+        gather_negatives: use clips of all ranks as negatives, or only of the rank of the anchor.
 
     Logged:
-        ``top1``, how often the nearest is the same clip in the other format; ``negatives``.
+        ``top1``, fraction of anchors closest to the same clip in the other format; ``negatives``.
     """
 
     views = most_views = 2
@@ -55,14 +61,16 @@ class MFCL(Criterion):
 
     def connect(self, encoder: Encoder) -> None:
         if set(encoder.tasks) != set(FORMATS):
-            raise ConfigError(f"MFCL needs an encoder of the formats waveform and spectrogram (MultiFormat), not {type(encoder).__name__}.")
+            raise ConfigError(
+                f"MFCL needs an encoder with the formats waveform and spectrogram (MultiFormat), got {type(encoder).__name__}."
+            )
         widths = {}
         for name, head in self.projectors.items():
             widths[name] = encoder.task_dims[name]
             if isinstance(head, Head):
                 widths[name] = head.complete(widths[name])
         if len(set(widths.values())) > 1:
-            raise ConfigError(f"MFCL compares both formats, so they must be equally wide; they are {widths}.")
+            raise ConfigError(f"MFCL compares both formats, so their widths must be equal, got {widths}.")
 
     def representations(self) -> dict[str, nn.Module]:
         return {f"{name}_projection": head for name, head in self.projectors.items() if isinstance(head, Head)}

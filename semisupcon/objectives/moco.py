@@ -1,4 +1,4 @@
-"""MoCo: one view finds the other among a queue of earlier clips (He et al. 2020, eq. 1 and algorithm 1)."""
+"""MoCo: match views of a clip against a queue of other clips (He et al. 2020, eq. 1, alg. 1)."""
 
 from typing import Any, Self
 
@@ -19,23 +19,28 @@ from semisupcon.random import derive, normal
 
 
 class MoCo(Criterion):
-    """The query is the first view through the encoder, the key the second through its momentum copy; negatives are the keys in the queue.
+    """InfoNCE of queries (first views) and keys (second views, encoded by a momentum copy).
 
-    The queue begins as random directions, as in the original. What it holds of the query's own clip is no negative: on a set that is not much
-    larger than the queue, a clip comes again while its keys still wait there. It holds the keys of all ranks.
+    Negatives are the keys in the queue, which holds keys of all ranks and starts with random
+    directions, as in the original. Keys of the query's own clip are masked: in a data set not much
+    larger than the queue, a clip is repeated while its old keys are still in the queue.
 
-    With batch norm, a query would know its key by the statistics of the batch that both come from. The original hides them by shuffling the clips
-    across GPUs; here the momentum copy normalises with running statistics of the batches before, on one device as on many. They are its own, learnt
-    from a second pass (EMAN, Cai et al. 2021, takes those of the encoder with a delay, which are wrong for as long as the encoder learns fast).
+    With batch norm, batch statistics shared by query and key would reveal the positive. The
+    original prevents this by shuffling clips across GPUs. Here the momentum copy normalises with
+    running statistics of earlier batches, on any number of devices. A second forward pass updates
+    these statistics. (EMAN, Cai et al. 2021, uses delayed statistics of the encoder, which are
+    wrong while the encoder learns fast.)
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 puts an MLP there too).
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 also
+            uses an MLP).
         temperature: positive; 0.07 in the paper.
-        queue_size: keys that serve as negatives; 65,536 in the paper.
-        momentum: of the key encoder, in [0, 1); 0.999 in the paper.
+        queue_size: number of keys that serve as negatives; 65,536 in the paper.
+        momentum: momentum of the key encoder, in [0, 1); 0.999 in the paper.
 
     Logged:
-        ``top1``, how often the positive is the nearest key; ``negatives``, how many keys of other clips the queue held.
+        ``top1``, fraction of queries closest to their positive; ``negatives``, number of keys of
+        other clips in the queue.
     """
 
     views = most_views = 2
@@ -62,7 +67,7 @@ class MoCo(Criterion):
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> Self:
-        """The momentum copies never leave evaluation mode."""
+        """Set the mode; momentum copies stay in evaluation mode."""
         super().train(mode)
         for slow in (self.slow_encoder, self.slow_projector) if hasattr(self, "slow_encoder") else ():
             slow.eval()
@@ -106,10 +111,10 @@ class MoCo(Criterion):
 
     @torch.no_grad()
     def after_step(self, encoder: Encoder) -> None:
-        """Move the key encoder, and put the keys of the step in the place of the oldest."""
+        """Update the key encoder, and replace the oldest keys of the queue by the new keys."""
         follow(self.slow_encoder, encoder, self.momentum)
         follow(self.slow_projector, self.projector, self.momentum)
-        if self._enter:  # of every batch whose gradients the step has summed
+        if self._enter:  # keys of all batches of the step (gradient accumulation)
             keys, clips = (torch.cat(parts)[-self.queue_size :] for parts in zip(*self._enter, strict=True))
             places = (self.oldest + torch.arange(len(keys), device=self.oldest.device)) % self.queue_size
             self.queue[places], self.clips[places] = keys.to(self.queue.dtype), clips

@@ -1,4 +1,4 @@
-"""Networks that follow another one slowly: the momentum encoder of MoCo and the target network of BYOL."""
+"""Momentum copies of networks: the key encoder of MoCo and the target network of BYOL."""
 
 import copy
 
@@ -7,17 +7,17 @@ from torch import nn
 
 
 def follower(module: nn.Module) -> nn.Module:
-    """A copy that no gradient reaches. Its batch-norm statistics are its own."""
+    """Copy a module without gradients, with separate batch-norm statistics."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
 @torch.no_grad()
 def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
-    """Move every parameter of ``slow`` towards ``fast``: slow = momentum slow + (1 - momentum) fast.
+    """Update every parameter of ``slow``: slow = momentum slow + (1 - momentum) fast.
 
     Args:
         slow: a `follower` of ``fast``.
-        fast: the network that is trained.
+        fast: the trained network.
         momentum: in [0, 1).
     """
     pairs = list(zip(slow.parameters(), fast.parameters(), strict=True))

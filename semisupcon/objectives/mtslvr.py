@@ -1,4 +1,7 @@
-"""MT-SLVR: one backbone learns to ignore what was done to a clip, and to tell it (Heggan et al. 2023, section 2)."""
+"""MT-SLVR: one backbone trained to be invariant to augmentation and to predict augmentation.
+
+Heggan et al. 2023, section 2.
+"""
 
 from typing import Any
 
@@ -16,20 +19,21 @@ TASKS = ("contrastive", "predictive")
 
 
 class MTSLVR(Criterion):
-    """The sum of a contrastive and a weighted predictive loss, each on its task's part of the embedding.
+    """Sum of a contrastive and a weighted predictive loss, each on the embedding of its task.
 
-    The encoder has the tasks ``contrastive`` and ``predictive`` (a split or adapter ResNet), or none, when both read the same embedding
-    (MT-Simple). Each view is encoded once for both: what the tasks share runs once (the original runs it twice and so updates shared batch
-    norms four times a step instead of two). Any two criteria on embeddings can take the two parts.
+    The encoder has the tasks ``contrastive`` and ``predictive`` (a split or adapter ResNet), or no
+    tasks: both losses then use the same embedding (MT-Simple). Each view is encoded once for both
+    tasks, and shared layers run once. The original runs them twice, which updates shared batch
+    norms four times per step instead of twice. Any two criteria on embeddings can be combined.
 
     Args:
-        contrastive: None is `SimCLR`; MT-SLVR also uses `SimSiam`, and names `EmbeddingCPC`.
+        contrastive: None is `SimCLR`; MT-SLVR also uses `SimSiam`, and mentions `EmbeddingCPC`.
         predictive: None is `AugmentationPrediction`.
-        predictive_weight: of the predictive loss; 1 in the paper.
-        together: whether all views pass the encoder at once, or each alone (as in the original).
+        predictive_weight: weight of the predictive loss; 1 in the paper.
+        together: encode all views in one batch, or each view separately (as in the original).
 
     Logged:
-        ``contrastive_loss``, ``predictive_loss`` and what the two log.
+        ``contrastive_loss``, ``predictive_loss`` and the values logged by both criteria.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class MTSLVR(Criterion):
         return {"loss": loss} | {k: v if isinstance(v, Scored) else v.detach() for k, v in (logged | contrastive | predictive).items()}
 
     def _parts(self, embeddings: Tensor) -> dict[str, Tensor]:
-        """Each task's part ``[B, V, D]`` of the embeddings."""
+        """Embeddings ``[B, V, D]`` of each task."""
         if not self.widths:
             return dict.fromkeys(TASKS, embeddings)
         return dict(zip(self.widths, embeddings.split(list(self.widths.values()), dim=-1), strict=True))

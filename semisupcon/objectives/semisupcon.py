@@ -1,6 +1,7 @@
-"""SemiSupCon: one contrastive loss over labelled and unlabelled clips together (Guinot et al. 2024, eq. 3).
+"""SemiSupCon: one contrastive loss over labelled and unlabelled clips (Guinot et al. 2024, eq. 3).
 
-The loss is an exact log-softmax; the original adds 1e-6 inside its logarithm, which caps what a hard pair can cost and teach.
+The loss is an exact log-softmax. The original adds 1e-6 inside its logarithm, which limits the loss
+and gradient of hard pairs.
 """
 
 from typing import Any
@@ -19,20 +20,26 @@ from semisupcon.targets import SameClip, SharedLabels, Target
 
 
 class SemiSupCon(ViewCriterion):
-    """Views of a clip attract each other, and so do labelled clips that are near by their labels; all other pairs repel.
+    """Contrastive loss with positives from views and labels.
+
+    Positives are views of the same clip and labelled clips with similar labels; all other pairs are
+    negatives.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the paper's, two layers 512 and 128 without biases.
-        target: what is near among labelled items; None is one shared label. `semisupcon.targets.SameClip` ignores labels.
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of the paper, two layers 512
+            and 128 without biases.
+        target: target of labelled items; None is at least one shared label.
+            `semisupcon.targets.SameClip` ignores labels.
         temperature: positive; 0.1 in the paper.
-        views: of each clip, at least 2; adjacent excerpts in the paper.
-        together: whether all views pass the encoder at once (as in the paper), or each alone.
-        gather_negatives: whether the clips of all ranks are candidates, or those of an anchor's own rank.
+        views: views per clip, at least 2; adjacent excerpts in the paper.
+        together: encode all views in one batch (as in the paper), or each view separately.
+        gather_negatives: use clips of all ranks as candidates, or only of the rank of the anchor.
 
     Logged:
-        ``semisl_loss`` (the loss), ``sl_loss`` (labelled items among themselves, labels only) and ``ssl_loss`` (unlabelled items among themselves),
-        where there are such items; ``sparsity_semisl`` and ``sparsity_sl``, 1 minus the mean of the target matrix with a zero diagonal; ``top1``,
-        the target weight of the nearest item; ``negatives``, the mean weight that an anchor repels.
+        ``semisl_loss`` (the loss); ``sl_loss`` (labelled items only, positives by label) and
+        ``ssl_loss`` (unlabelled items only), if there are such items; ``sparsity_semisl`` and
+        ``sparsity_sl``, 1 minus the mean of the target matrix with a zero diagonal; ``top1``, the
+        target weight of the nearest item; ``negatives``, the mean total negative weight per anchor.
     """
 
     in_batch_negatives = True
@@ -71,7 +78,7 @@ class SemiSupCon(ViewCriterion):
         everyone = items.gather(where)
         contrast = compare(items, everyone, where, self.near, self.temperature)
         loss = contrast.loss * where.weight
-        if not self.logs:  # What follows must wait to know how many items are labelled.
+        if not self.logs:  # the code below synchronizes with the device (number of labelled items)
             return {"loss": loss}
         mass = where.mean(contrast.mass)
         logged = {"semisl_loss": loss.detach(), "sparsity_semisl": 1 - mass / len(everyone)}
@@ -80,7 +87,7 @@ class SemiSupCon(ViewCriterion):
             labelled = everyone.labelled
             for name, chosen, target in (("sl", labelled, self.target), ("ssl", ~labelled, SameClip())):
                 part = where.select(chosen)
-                if share(part.sizes[part.rank], chosen.device).total == 0:  # on any rank: all must log the same names
+                if share(part.sizes[part.rank], chosen.device).total == 0:  # over all ranks, which must log the same names
                     continue
                 rows = chosen[where.columns(chosen.device)]
                 among = compare(items.select(rows), everyone.select(chosen), part, target, self.temperature)
@@ -90,7 +97,10 @@ class SemiSupCon(ViewCriterion):
         return {"loss": loss} | logged
 
     def near(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
-        """The semi-supervised target: same clip or near by labels (equal to their sum clipped at 1, since the first is 0 or 1)."""
+        """Semi-supervised target: the maximum of same clip (0 or 1) and the label target.
+
+        Equal to their sum clipped at 1.
+        """
         same = clips_rows[:, None] == clips_columns
         if labels_rows.shape[1] == 0:
             return same.float()
@@ -100,7 +110,10 @@ class SemiSupCon(ViewCriterion):
         return lay_out(each_view(self.projector, embeddings, self.together), batch)
 
     def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
-        """The target of a batch, and the similarities (cosine / temperature) of all, of labelled and of unlabelled items, with zero diagonals."""
+        """Target of a batch and similarities (cosine / temperature), with zero diagonals.
+
+        Similarities of all, of labelled and of unlabelled items.
+        """
         with torch.no_grad(), statistics_kept(encode.encoder), statistics_kept(self):
             items = self._items(encode_views(batch, encode, self.together), batch)
         directions = normalize(items.projections.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""SimCLR: views of a clip attract each other, all else repels (Chen et al. 2020), as in CLMR (Spijkervet and Burgoyne 2021) and MT-SLVR."""
+"""SimCLR (Chen et al. 2020), as in CLMR (Spijkervet and Burgoyne 2021) and MT-SLVR."""
 
 from typing import Any
 
@@ -14,14 +14,16 @@ class SimCLR(ViewCriterion):
     """NT-Xent on projections of the views of a batch.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is CLMR's, two layers 512 and 64 without biases; MT-SLVR's is `SimCLRHead`.
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of CLMR, two layers 512 and
+            64 without biases. MT-SLVR uses `SimCLRHead`.
         temperature: positive; 0.5 in CLMR, 0.07 in MT-SLVR.
-        views: of each clip, at least 2.
-        together: whether all views pass the encoder at once, or each alone (as in CLMR and MT-SLVR).
-        gather_negatives: whether the clips of all ranks are negatives, or those of an anchor's own rank.
+        views: views per clip, at least 2.
+        together: encode all views in one batch, or each view separately (as in CLMR and MT-SLVR).
+        gather_negatives: use clips of all ranks as negatives, or only of the rank of the anchor.
 
     Logged:
-        ``top1``, how often the nearest view is of the same clip; ``negatives``, views that an anchor repels.
+        ``top1``, fraction of anchors whose nearest view is of the same clip; ``negatives``, number
+        of negatives per anchor.
     """
 
     in_batch_negatives = True

@@ -1,4 +1,7 @@
-"""SimSiam: two views predict each other, with no negatives (Chen and He 2021; as in MT-SLVR, Heggan et al. 2023, section 2)."""
+"""SimSiam: predict one view from the other, without negatives (Chen and He 2021).
+
+As in MT-SLVR (Heggan et al. 2023, section 2).
+"""
 
 from typing import Any
 
@@ -12,15 +15,18 @@ from semisupcon.objectives.views import ViewCriterion, each_view, spread
 
 
 class SimSiam(ViewCriterion):
-    """Learn an embedding whose prediction of one view of a clip points at the other view.
+    """Negative cosine of the prediction from one view and the projection of the other view.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the paper's, three layers of 2048 with batch norm.
-        predictor: ``[N, P]`` to ``[N, P]`` through a bottleneck; None is the paper's, 512. Without it the objective collapses.
-        together: whether both views pass encoder and heads at once, or each alone (as in the paper).
+        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of the paper, three layers
+            of 2048 with batch norm.
+        predictor: ``[N, P]`` to ``[N, P]`` with a bottleneck; None is 512, as in the paper. Without
+            a predictor, the objective collapses.
+        together: pass both views through encoder and heads in one batch, or separately (as in the
+            paper).
 
     Logged:
-        ``spread``, 1 when the projections fill the sphere and 0 when they have collapsed.
+        ``spread``, 1 if projections are uniform on the sphere and 0 if collapsed.
     """
 
     views = most_views = 2

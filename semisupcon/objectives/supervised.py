@@ -1,4 +1,4 @@
-"""Supervised training from end to end: the baseline that representations are held against."""
+"""Supervised end-to-end training, the baseline for learned representations."""
 
 from typing import Any
 
@@ -15,18 +15,20 @@ from semisupcon.objectives.views import ViewCriterion
 
 
 class Supervised(ViewCriterion):
-    """Cross-entropy for classes, binary cross-entropy for tags and binary labels, squared error for values standardised by the training clips.
+    """Cross-entropy, binary cross-entropy or squared error, by label kind.
 
-    Unlabelled clips are passed over.
+    Cross-entropy for classes, binary cross-entropy for tags and binary labels, squared error for
+    regression targets standardised on the training clips. Unlabelled clips are ignored.
 
     Args:
-        head: embedding ``[N, D]`` to one output a class; None is a linear layer.
-        views: of each clip, all of which are trained on.
-        together: whether all views pass the encoder at once, or each alone.
+        head: embedding ``[N, D]`` to one output per class; None is a linear layer.
+        views: views per clip; all are used for training.
+        together: encode all views in one batch, or each view separately.
 
     Logged:
-        ``accuracy`` of multiclass and binary targets. In validation, over all clips: ``val_accuracy`` of these, ``val_roc_auc`` and
-        ``val_map`` of tags and binary labels (means over the tags that occur), ``val_r2`` of values.
+        ``accuracy`` of multiclass and binary targets. In validation, over all clips:
+        ``val_accuracy`` of multiclass and binary targets, ``val_roc_auc`` and ``val_map`` of tags
+        and binary labels (means over tags with positive clips), ``val_r2`` of regression targets.
     """
 
     mean: Tensor
@@ -48,7 +50,7 @@ class Supervised(ViewCriterion):
             raise ConfigError("supervised training needs labels; name a data set with data.sl_task.")
         if facts.train_targets is not None and len(facts.train_targets) == 0:
             raise ConfigError(
-                "supervised training needs labels, and no training clip keeps one; raise data.supervised_data_p or data.intrabatch_supervised_p."
+                "supervised training needs labels, but no training clip keeps one; raise data.supervised_data_p or data.intrabatch_supervised_p."
             )
         self.head.connect(out_dim=len(facts.classes))
         self.kind = facts.kind
@@ -61,7 +63,8 @@ class Supervised(ViewCriterion):
             self.register_buffer("scale", torch.where(scale > 0, scale, 1.0).to(device))
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        # Unlabelled rows are computed and count nothing: to leave them out, the host would have to wait to know which they are.
+        # Unlabelled rows get weight 0: selecting labelled rows by a mask would make the host wait
+        # for the device.
         views, known = embeddings.shape[1], labelled(batch["targets"])
         outputs, chosen = self._outputs(embeddings, known), known.repeat_interleave(views)
         targets = torch.where(known[:, None], batch["targets"], 0.0).repeat_interleave(views, dim=0)
@@ -75,10 +78,10 @@ class Supervised(ViewCriterion):
         return logged
 
     def _outputs(self, embeddings: Tensor, known: Tensor) -> Tensor:
-        """The head's outputs ``[B V, C]`` of embeddings ``[B, V, D]``; of unlabelled clips they have no meaning."""
+        """Outputs ``[B V, C]`` of the head for ``[B, V, D]``; undefined for unlabelled clips."""
         if not batch_norms(self.head):
             return self.head(embeddings.flatten(0, 1))
-        # Batch norm takes its statistics from labelled clips alone, so here the host waits.
+        # Batch-norm statistics need labelled clips only; selecting them waits for the device.
         heard = self.head(embeddings[known].flatten(0, 1))
         outputs = heard.new_zeros(*embeddings.shape[:2], heard.shape[1])
         outputs[known] = heard.unflatten(0, (-1, embeddings.shape[1]))
@@ -93,14 +96,14 @@ class Supervised(ViewCriterion):
         return KINDS[self._known_kind()]
 
     def _scored(self, outputs: Tensor, chosen: Tensor, targets: Tensor, views: int) -> Scored:
-        """The outputs of all views of the batch, NaN where a clip has no label."""
+        """Outputs of all views of the batch, NaN for unlabelled clips."""
         if self.kind == "regression":
             outputs = outputs * self.scale + self.mean
         scores = torch.where(chosen[:, None], outputs, torch.nan).unflatten(0, (-1, views))
         return Scored(scores, targets[:, None].expand(-1, views, -1), self._known_kind())
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss of every row."""
+        """Loss per row."""
         if self.kind == "regression":
             targets = (targets - self.mean) / self.scale
         return self._label.losses(outputs, targets)

@@ -1,4 +1,7 @@
-"""What criteria do with the views of a batch: encode them, lay them out in rows, and compare each row with all others, on all ranks."""
+"""Shared code of criteria: encode the views of a batch, arrange them in rows, compare all rows.
+
+Rows are compared over all ranks.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +24,8 @@ def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
     Args:
         batch: audio ``[B, V, 1, T]``.
         encode: the encoder.
-        together: one pass of all views, so that batch-norm statistics are theirs together; otherwise a pass for each view.
+        together: encode all views in one batch, with joint batch-norm statistics; otherwise encode
+            each view separately.
     """
     audio, length = batch["audio"], batch["length"]
     if together:
@@ -31,9 +35,9 @@ def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
 
 
 class ViewCriterion(Criterion):
-    """A criterion on the embeddings of the views alone, however they came about: so it can be one of several on the same embeddings.
+    """A criterion that needs only embeddings of views, so that several can share embeddings.
 
-    Subclasses set ``together`` and write ``fit`` and ``losses_of``.
+    Subclasses set ``together`` and define ``fit`` and ``losses_of``.
     """
 
     together: bool = False
@@ -42,23 +46,23 @@ class ViewCriterion(Criterion):
         self.fit(encoder.embedding_dim)
 
     def fit(self, width: int) -> None:
-        """Fit the heads to embeddings of this width.
+        """Build heads for embeddings of this width.
 
         Raises:
-            ConfigError: when they were made for another.
+            ConfigError: if a head was made for another width.
         """
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         return self.losses_of(encode_views(batch, encode, self.together), batch)
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        """As `Criterion.losses`, from embeddings ``[B, V, D]``."""
+        """Same as `Criterion.losses`, from embeddings ``[B, V, D]``."""
         raise TypeError(f"{type(self).__name__} defines no losses_of(embeddings, batch)")
 
 
 @dataclass(frozen=True)
 class Items:
-    """Views laid out in one row each: item k is view ``k mod V`` of clip ``k div V``.
+    """Views as rows: item k is view ``k mod V`` of clip ``k div V``.
 
     Attributes:
         projections: ``[M, P]``.
@@ -75,26 +79,29 @@ class Items:
 
     @property
     def labelled(self) -> Tensor:
-        """``[M]`` bool: which items carry a label."""
+        """Mask ``[M]`` of labelled items."""
         return labelled(self.labels)
 
     def select(self, rows: Tensor) -> "Items":
-        """The items that a mask or index picks."""
+        """Select items by mask or index."""
         return Items(self.projections[rows], self.labels[rows], self.clips[rows])
 
     def gather(self, where: Share) -> "Items":
-        """The items of all ranks."""
+        """Gather the items of all ranks."""
         return Items(where.gather(self.projections), where.gather(self.labels), where.gather(self.clips))
 
 
 def lay_out(projections: Tensor, batch: Batch) -> Items:
-    """`Items` of projections ``[B, V, P]`` and of the labels and ids of their clips."""
+    """`Items` from projections ``[B, V, P]`` and the labels and ids of their clips."""
     views = projections.shape[1]
     return Items(projections.flatten(0, 1), batch["targets"].repeat_interleave(views, dim=0), batch["clip"].repeat_interleave(views, dim=0))
 
 
 def compare(items: Items, everyone: Items, where: Share, target: Callable[..., Tensor], temperature: float) -> Contrast:
-    """The contrastive loss of this rank's ``items`` among those of ``everyone``, with the target made tile by tile."""
+    """Contrastive loss of the ``items`` of this rank against the items of all ranks.
+
+    The target is computed tile by tile.
+    """
     return contrastive_loss(
         items.projections,
         everyone.projections,
@@ -105,17 +112,23 @@ def compare(items: Items, everyone: Items, where: Share, target: Callable[..., T
 
 
 def each_view(head: nn.Module, x: Tensor, together: bool) -> Tensor:
-    """A head on ``[B, V, D]``, on all views at once or on each alone (which matters to batch norm): ``[B, V, P]``."""
+    """Apply a head to ``[B, V, D]``, on all views together or per view: ``[B, V, P]``.
+
+    The two differ with batch norm.
+    """
     if together:
         return head(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     return torch.stack([head(view) for view in x.unbind(dim=1)], dim=1)
 
 
 def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool, logs: bool = True) -> dict[str, Tensor]:
-    """NT-Xent (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``: the other views of a clip against all views of all other clips.
+    """NT-Xent (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``.
+
+    Positives are the other views of a clip, negatives are all views of other clips.
 
     Returns:
-        ``loss``; with ``logs`` also ``top1``, how often the nearest view is of the same clip, and ``negatives``, views that an anchor repels.
+        ``loss``; with ``logs`` also ``top1``, the fraction of anchors whose nearest view is of the
+        same clip, and ``negatives``, the number of negatives per anchor.
     """
     items = lay_out(projections, batch)
     where = share(len(items), items.clips.device, gather_negatives)
@@ -128,8 +141,9 @@ def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negati
 
 
 def spread(projections: Tensor) -> Tensor:
-    """How far from collapse: the mean standard deviation of unit-norm projections ``[N, P]`` times sqrt(P) (Chen and He 2021, fig. 2).
+    """Measure of collapse (Chen and He 2021, fig. 2).
 
-    Near 1 when they fill the sphere, 0 when all are equal.
+    Mean standard deviation of unit-norm projections ``[N, P]`` times sqrt(P): near 1 if projections
+    are uniform on the sphere, 0 if all are equal.
     """
     return normalize(projections.detach().float(), dim=-1).std(dim=0, correction=0).mean() * projections.shape[-1] ** 0.5

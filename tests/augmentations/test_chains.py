@@ -75,7 +75,7 @@ def test_whole_chains_stand_alone():
     chain = build_chain([own], 2, 16000)
     assert len(chain.operators) == 6
     assert build_chain([chain], 2, 16000) is chain
-    with pytest.raises(ConfigError, match="stands alone"):
+    with pytest.raises(ConfigError, match="must be the only entry"):
         build_chain(["mtslvr", "gain"], 2, 16000)
 
 
@@ -92,9 +92,9 @@ def test_a_bare_class_name_is_the_class_path(bare, path):
     ("aug_list", "message"),
     [
         (["gian"], "no augmentation 'gian'. Did you mean 'gain'"),
-        ([{"class_path": "semisupcon.errors.UserError"}], "no subclass"),
+        ([{"class_path": "semisupcon.errors.UserError"}], "not a subclass"),
         ([{"class_path": "not.there.At"}], "cannot be imported"),
-        ([{"class_path": "PitchShfit"}], "no class of augmentations 'PitchShfit'. Did you mean 'PitchShift'"),
+        ([{"class_path": "PitchShfit"}], "no augmentation class 'PitchShfit'. Did you mean 'PitchShift'"),
         ([{"class_path": "semisupcon.augmentations.level.Gain", "init_args": {"db": 3}}], "does not take these arguments"),
         ([{"name": "gain"}], "is a name or"),
         ([3], "no augmentation 3"),

@@ -67,13 +67,13 @@ def test_bfloat16_autocast_stays_near(name):
 @pytest.mark.parametrize(
     ("make", "encoder", "says"),
     [
-        (lambda: MFCL(), TinyEncoder(), "needs an encoder of the formats waveform and spectrogram"),
-        (lambda: MFCL(waveform_projector=Given(6), spectrogram_projector=ProjectionHead([4])), None, "must be equally wide"),
+        (lambda: MFCL(), TinyEncoder(), "needs an encoder with the formats waveform and spectrogram"),
+        (lambda: MFCL(waveform_projector=Given(6), spectrogram_projector=ProjectionHead([4])), None, "widths must be equal"),
         (lambda: CPC(20), TinyEncoder(), "gives 16 of 32 samples"),
         (lambda: CPC(2), TinyEncoder(stride=32), "use an encoder with more frames"),
         (lambda: CPC(2), ResNet1d(width=4, pool=AttentionPool(4)), "use a pooling without parameters"),
         (lambda: EmbeddingCPC(), TinyEncoder(), "the embedding is 6 wide"),
-        (lambda: COLA(Given(6), Bilinear(4)), TinyEncoder(), "is for projections 4 wide, the projector gives 6"),
+        (lambda: COLA(Given(6), Bilinear(4)), TinyEncoder(), "takes projections of width 4, but the projector gives 6"),
         (lambda: COLA(Given(6), spec_augment=Given(6)), TinyEncoder(), "reads waveforms"),
         (lambda: SimCLR(ProjectionHead([4], in_dim=5)), TinyEncoder(), "inputs of width 5, but the embedding is 6"),
         (lambda: SimSiam(predictor=Given(3)), TinyEncoder(), "3"),
@@ -124,7 +124,7 @@ def test_what_the_data_lacks_is_said_at_set_up():
         AugmentationPrediction().prepare(DataFacts())
     regression = AugmentationPrediction(regressor=LinearHead())
     regression.connect(TinyEncoder())
-    with pytest.raises(ConfigError, match=r"no operator here has one \(polarity_inversion\); leave it out, or name .* in data\.aug_list"):
+    with pytest.raises(ConfigError, match=r"no operator has one \(polarity_inversion\); remove the regressor, or add .* to data\.aug_list"):
         regression.prepare(DataFacts(operators=("polarity_inversion",), parameter_names=((),)))
     nothing = DataFacts(("a", "b"), "multiclass", train_targets=np.zeros((0, 2), np.float32))
     with pytest.raises(ConfigError, match="no training clip keeps one"):

@@ -122,7 +122,7 @@ def test_dead_workers_of_another_run_are_not_reported(digits, tmp_path, whole, c
 def test_a_worker_that_is_killed(digits, tmp_path, whole, capfd):
     assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "2", *at_step(4, "kill")) == 2
     said = capfd.readouterr().err
-    assert "(a process that reads audio) was killed by SIGKILL.\nThe kernel does that when memory runs out" in said
+    assert "(a process that reads audio) was killed by SIGKILL.\nThe kernel kills processes when memory runs out" in said
     assert "Traceback" not in said
     assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] in (4, 5)  # one batch is fetched ahead
     assert_continues(digits, tmp_path, whole)
@@ -134,7 +134,7 @@ def test_a_worker_that_hangs(digits, tmp_path, whole, capfd, monkeypatch):
     # The batches read ahead end before the validation at step 7, which would save.
     assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "1", *at_step(1, "stop")) == 2
     said = capfd.readouterr().err
-    assert "does not answer.\nA disk or network that hangs does that." in said
+    assert "does not respond.\nA stalled disk or network can cause this." in said
     assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] in range(1, 7)
     assert_continues(digits, tmp_path, whole)
 
