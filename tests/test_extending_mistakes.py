@@ -90,7 +90,7 @@ def test_a_transform_without_apply_and_one_with_wrong_parameters_are_named():
 
     with pytest.raises(ConfigError, match=r"Unfinished defines no apply\(audio, parameters, key\)"):
         Unfinished()(torch.zeros(4, 1, 100), KEYS)
-    with pytest.raises(ConfigError, match=r"Flat.draw must return \[n, P\] .* 1 parameter_names, got \[4\]"):
+    with pytest.raises(ConfigError, match=r"Flat.draw must return \[n, 1\], a column for each of parameter_names, got \[4\]"):
         Flat()(torch.zeros(4, 1, 100), KEYS)
 
 

@@ -139,10 +139,8 @@ class Transform(Recorded):
         parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=key.device)
         drawn = self.draw(key[applied], samples)
         if drawn.shape[1:] != parameters.shape[1:]:
-            names = f"{parameters.shape[1]} parameter_names"
-            raise ConfigError(
-                f"{type(self).__name__}.draw must return [n, P] with a column for each of its {names}, got {list(drawn.shape)}."
-            )
+            expected = f"[n, {parameters.shape[1]}], a column for each of parameter_names"
+            raise ConfigError(f"{type(self).__name__}.draw must return {expected}, got {list(drawn.shape)}.")
         parameters[applied] = drawn
         return applied, parameters
 

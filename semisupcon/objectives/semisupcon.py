@@ -30,7 +30,7 @@ def check_target(target: Target, facts: DataFacts) -> None:
     values = facts.values[: CHECKED_ROWS + 1].float()
     if len(values) < 2:
         return
-    device = next((tensor.device for tensor in target.state_dict(keep_vars=True).values()), values.device)
+    device = next((tensor.device for tensor in (*target.parameters(), *target.buffers())), values.device)
     labels = torch.cat([values, torch.full_like(values[:1], torch.nan)]).to(device)
     clips = torch.arange(len(labels), device=device)
     with torch.no_grad():
