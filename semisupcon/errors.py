@@ -105,6 +105,14 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return f" Did you mean '{found}'?" if found is not None else ""
 
 
+def import_failure(error: BaseException) -> str:
+    """Why an import path of the user cannot be imported, and the remedy for a module that Python does not find."""
+    said = first_line(error, 200)
+    if isinstance(error, ModuleNotFoundError):
+        said += ".\nSet PYTHONPATH to the folder that holds the module, or run `python -m semisupcon` in that folder"
+    return f"{said}."
+
+
 def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 

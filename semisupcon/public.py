@@ -116,7 +116,7 @@ def trusted_object(path: str, trust: Any) -> Any:
     if is_ours(path) or not lies_in(path, roots) or not all(part.isidentifier() for part in path.split(".")):
         raise CheckpointError(
             f"The file names {path!r}, which is outside {PACKAGE}.\n"
-            f"If you know and trust it, allow its module with --trust; nothing was imported."
+            f"If you know and trust it, allow its module with --trust {path.rpartition('.')[0]}; nothing was imported."
         )
     parts = path.split(".")
     for cut in range(len(parts) - 1, 0, -1):
@@ -134,4 +134,4 @@ def trusted_object(path: str, trust: Any) -> Any:
         if not lies_in(f"{getattr(found, '__module__', None)}.", roots):
             raise CheckpointError(f"The file names {path!r}, which is defined in {getattr(found, '__module__', None)}, outside --trust.")
         return found
-    raise CheckpointError(f"The file names {path!r}, which cannot be imported.")
+    raise CheckpointError(f"The file names {path!r}, which cannot be imported.\nSet PYTHONPATH to the folder that holds its module.")

@@ -76,7 +76,7 @@ class Transform(Recorded):
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, **prepared: Any) -> Tensor:
         """Transform rows ``[n, C, T]`` (may overwrite them); parameters ``[n, P]``, key ``[n]``."""
-        raise NotImplementedError
+        raise ConfigError(f"The augmentation {type(self).__name__} defines no apply(audio, parameters, key).")
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Augmented audio, ``applied [N]`` bool (false: bit-identical), and ``parameters [N, P]`` (NaN where not applied).
@@ -137,7 +137,11 @@ class Transform(Recorded):
         """Mask of changed rows ``[N]`` bool and parameters ``[N, P]``, NaN elsewhere."""
         applied = self.chosen(key, among)
         parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=key.device)
-        parameters[applied] = self.draw(key[applied], samples)
+        drawn = self.draw(key[applied], samples)
+        if drawn.shape[1:] != parameters.shape[1:]:
+            expected = f"[n, {parameters.shape[1]}], a column for each of parameter_names"
+            raise ConfigError(f"{type(self).__name__}.draw must return {expected}, got {list(drawn.shape)}.")
+        parameters[applied] = drawn
         return applied, parameters
 
     def chosen(self, key: Tensor, among: Tensor | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.names import current_name
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
 from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability, filtering
-from semisupcon.errors import ConfigError, nearest
+from semisupcon.errors import ConfigError, import_failure, nearest
 from semisupcon.spec import Recorded
 
 MAX_SEVERITY = 5
@@ -85,6 +86,8 @@ def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, samp
         return entry
     if isinstance(entry, Mapping):
         return _from_class_path(entry, sample_rate)
+    if isinstance(entry, str) and "." in entry:  # an import path
+        return _from_class_path({"class_path": entry}, sample_rate)
     name = current_name(str(entry))
     if name == "filtering":
         return filtering(severity / 2, sample_rate, shared_choices)
@@ -107,9 +110,11 @@ def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, samp
 def _class_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name, None)
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise ConfigError(f"The module {module!r} has no augmentation {name!r}.{nearest(name, vars(sys.modules[module]))}") from error
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"The augmentation {path!r} cannot be imported: {error}.") from error
+        raise ConfigError(f"The augmentation {path!r} cannot be imported: {import_failure(error)}") from error
 
 
 def _class_named(name: str) -> type[Recorded]:

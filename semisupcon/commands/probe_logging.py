@@ -62,17 +62,18 @@ class ProbeLoggers:
         for logger in self.loggers:
             try:
                 logger.log_hyperparams(self.options)
+                experiment: Any = getattr(logger, "experiment", None)
                 self._scores(logger, {name_of(line): line.value for line in lines})
                 if hasattr(logger, "log_table"):
                     logger.log_table(key="results", columns=list(HEADER), data=table)
-                elif hasattr(logger.experiment, "add_text"):
-                    logger.experiment.add_text("results", text)
+                elif hasattr(experiment, "add_text"):
+                    experiment.add_text("results", text)
                 for picture in drawn:
                     name = f"{picture.task}/{picture.caption}"
                     if hasattr(logger, "log_image"):
                         logger.log_image(key=name, images=[picture.figure], caption=[picture.caption])
-                    elif hasattr(logger.experiment, "add_figure"):
-                        logger.experiment.add_figure(name, picture.figure, close=False)
+                    elif hasattr(experiment, "add_figure"):
+                        experiment.add_figure(name, picture.figure, close=False)
                 self._finish(logger)
             except Exception as error:  # Loggers raise exceptions of many types.
                 raise UserError(

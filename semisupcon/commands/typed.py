@@ -17,8 +17,8 @@ from torch import nn
 from semisupcon.commands.parser import Answers, listing, long_options, plain_name
 from semisupcon.commands.text_options import at_home_everywhere, lone_nulls, quoted_config, quoted_words, read_task_options, to_yaml
 from semisupcon.configuration import lay_over, layered, read_yaml
-from semisupcon.errors import ConfigError, nearest
-from semisupcon.public import CLASSES, public_class
+from semisupcon.errors import ConfigError, import_failure, nearest
+from semisupcon.public import CLASSES, is_ours, public_class
 from semisupcon.recipes import PRETRAINING, find_config
 from semisupcon.written import resolved, unmarked_text
 
@@ -137,6 +137,8 @@ class Typed(_Mixed):
             return f"--{path} takes a mapping of options, or a YAML file that holds one, got '{given[1]}'.{self._source(path)}"
         if path and not types and "Subtypes: [<class" in message and value:
             return f"--{path} takes a class, or a mapping of the options of its class, got '{value[0]}'.{self._source(path)}"
+        if path and (module := re.search(r"No module named '[\w.]+'", message)):
+            return f"--{path}: {import_failure(ModuleNotFoundError(module[0]))}{self._source(path)}"
         return super().answer(message)
 
     def _of_chosen_class(self, message: str) -> str:
@@ -259,6 +261,11 @@ class Typed(_Mixed):
         action = self._action(option)
         paths = get_all_subclass_paths(action._typehint) if isinstance(action, ActionTypeHint) else []
         names = [name for name in (path.rpartition(".")[2] for path in paths) if not name.startswith("_")]
+        if (module := wrong.rpartition(".")[0]) and not base and not is_ours(wrong):
+            try:
+                importlib.import_module(module)
+            except (ImportError, TypeError, ValueError) as error:
+                return f"--{option}: {wrong} cannot be imported: {import_failure(error)}{self._source(option)}"
         said = f"--{option} takes a subclass of {base}, got {wrong}." if base else f"There is no class {wrong} for --{option}."
         return said + nearest(wrong.rpartition(".")[2], names) + self._source(option)
 

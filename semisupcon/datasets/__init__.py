@@ -13,7 +13,7 @@ from semisupcon.datasets.parsing.options import typed_options
 from semisupcon.datasets.parsing.reading import find_file, read_lines, read_table
 from semisupcon.datasets.parsing.returned import checked
 from semisupcon.datasets.parsing.splits import group_split, stratified_folds, stratified_split
-from semisupcon.errors import ConfigError, nearest
+from semisupcon.errors import ConfigError, import_failure, nearest
 
 # module -> its tasks, functions from a root folder to LabelledClips. A module is imported when one
 # of its tasks is requested.
@@ -70,7 +70,7 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
         if task in TASKS:  # a package is missing
             raise
         raise ConfigError(
-            f"Task '{task}' names no function that can be imported: {error}",
+            f"Task '{task}' names no function that can be imported: {import_failure(error)}",
         ) from error
     if not callable(found):
         raise ConfigError(

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from semisupcon.batch import Batch, DataFacts
+from semisupcon.batch import Batch, DataFacts, Scored
 from semisupcon.batch_norm import statistics_kept
 from semisupcon.encoders.base import Encoder
+from semisupcon.errors import ConfigError
 from semisupcon.spec import Recorded
 
 Augment = Callable[[Tensor, Tensor], Tensor]
@@ -58,7 +59,12 @@ class Encode:
                 features = augment(features, cast("Tensor", key))
             return self._from_features(features, length, task)
 
-        return self._in_chunks(embed, x, length, key)
+        embeddings = self._in_chunks(embed, x, length, key)
+        width = self.encoder.embedding_dim if task is None else self.encoder.task_dims[task]
+        if list(embeddings.shape) != [len(x), width]:
+            name, shape = type(self.encoder).__name__, list(embeddings.shape)
+            raise ConfigError(f"{name} declares embeddings [N, {width}] (its argument dims) and returns {shape} for {len(x)} waveforms.")
+        return embeddings
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
         """Frames ``[N, D, F]`` before pooling."""
@@ -71,6 +77,23 @@ class Encode:
         chunks = [[None if t is None else t[i : i + self.chunk_size] for t in (x, *more)] for i in starts]
         again = lambda: (nullcontext(), statistics_kept(self.encoder))  # noqa: E731
         return torch.cat([checkpoint(run, *chunk, use_reentrant=False, context_fn=again) for chunk in chunks])
+
+
+def checked_losses(criterion: "Criterion", batch: Batch, encode: Encode) -> dict[str, Any]:
+    """``criterion.losses(batch, encode)``, checked without reading a value from the device.
+
+    Raises:
+        ConfigError: if it is no dictionary of tensors (or `Scored`) with a scalar ``loss``.
+    """
+    losses, name = criterion.losses(batch, encode), f"{type(criterion).__name__}.losses(batch, encode)"
+    if not isinstance(losses, dict) or not isinstance(loss := losses.get("loss"), Tensor) or loss.numel() != 1:
+        got = f"a dictionary of {', '.join(losses) or 'nothing'}" if isinstance(losses, dict) else type(losses).__name__
+        raise ConfigError(f"{name} must return a dictionary with the scalar tensor 'loss', got {got}.")
+    for key, value in losses.items():
+        if not isinstance(value, Tensor | Scored) or (isinstance(value, Tensor) and value.numel() != 1):
+            got = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ConfigError(f"{name} must return scalar tensors to log, but {key!r} is {got}.")
+    return losses
 
 
 class Criterion(Recorded):

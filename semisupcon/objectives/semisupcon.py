@@ -18,6 +18,32 @@ from semisupcon.objectives.base import Encode, statistics_kept
 from semisupcon.objectives.views import Items, ViewCriterion, compare, each_view, encode_views, lay_out
 from semisupcon.targets import SameClip, SharedLabels, Target
 
+CHECKED_ROWS = 64
+
+
+def check_target(target: Target, facts: DataFacts) -> None:
+    """Compute a small block of a target from training labels and one unlabelled row, after `prepare`.
+
+    Raises:
+        ConfigError: if the block is not ``[M, N]`` with finite numbers in [0, 1].
+    """
+    values = facts.values[: CHECKED_ROWS + 1].float()
+    if len(values) < 2:
+        return
+    device = next((tensor.device for tensor in (*target.parameters(), *target.buffers())), values.device)
+    labels = torch.cat([values, torch.full_like(values[:1], torch.nan)]).to(device)
+    clips = torch.arange(len(labels), device=device)
+    with torch.no_grad():
+        block = target(labels[1:], clips[1:], labels, clips)
+    size, name = [len(labels) - 1, len(labels)], f"the target {type(target).__name__}"
+    if not isinstance(block, Tensor) or list(block.shape) != size:
+        got = list(block.shape) if isinstance(block, Tensor) else type(block).__name__
+        raise ConfigError(f"{name} must return [M, N] for M rows and N columns: {size} here, got {got}.")
+    if not block.isfinite().all():
+        raise ConfigError(f"{name} has values that are not finite. Return 0 for unlabelled clips, whose labels are NaN.")
+    if not block.is_floating_point() or block.min() < 0 or block.max() > 1 + 1e-4:
+        raise ConfigError(f"{name} must return floating-point numbers in [0, 1], got {block.dtype} from {block.min()} to {block.max()}.")
+
 
 class SemiSupCon(ViewCriterion):
     """Contrastive loss with positives from views and labels.
@@ -68,6 +94,7 @@ class SemiSupCon(ViewCriterion):
     def prepare(self, facts: DataFacts) -> None:
         if facts.classes:
             self.target.prepare(facts)
+            check_target(self.target, facts)
 
     def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}

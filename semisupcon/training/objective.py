@@ -16,7 +16,7 @@ from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.importer.starting import freeze_parts, read_weights, start_from
-from semisupcon.objectives.base import Criterion, Encode
+from semisupcon.objectives.base import Criterion, Encode, checked_losses
 from semisupcon.random import derive
 from semisupcon.spec import spec_of
 from semisupcon.training import measures
@@ -222,7 +222,7 @@ class Objective(L.LightningModule):
         if self.searching:  # A finder continues until the loss diverges.
             return self.criterion.losses(batch, self.encode)["loss"]
         self.finite.before(self)
-        losses = self.criterion.losses(batch, self.encode)
+        losses = checked_losses(self.criterion, batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
         if logs:
             skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
@@ -250,7 +250,7 @@ class Objective(L.LightningModule):
             shown = augment(batch)
         shown = measures.first_views(shown, self.criterion.views)
         self.criterion.log_values(True)
-        losses = self.criterion.losses(shown, self.encode)
+        losses = checked_losses(self.criterion, shown, self.encode)
         losses.pop("top1", None)  # per batch; `val_top1` is over all clips
         self._scored.append(measures.take_scored(losses))
         values = {f"val_{name}": value for name, value in losses.items()}

@@ -82,7 +82,7 @@ def find_by_stem(
         raise DatasetNotFoundError(
             "The data set's folder",
             root,
-            "Give the folder that holds the audio (--data_dir, or sl_kwargs.root).",
+            "Give the folder that holds the audio (--data_dir, or sl_kwargs.root; of a probe, --data_dirs.TASK).",
         )
     files = audio_files(root)
     present, listed = set(files), set(paths)

@@ -4,7 +4,7 @@ import importlib
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from semisupcon.errors import ConfigError, nearest
+from semisupcon.errors import ConfigError, import_failure, nearest
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Outcome, Settings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def find_method(text: str | Method) -> Method:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
-        raise ConfigError(f"Method '{text}' cannot be imported: {error}") from error
+        raise ConfigError(f"Method '{text}' cannot be imported: {import_failure(error)}") from error
     if isinstance(found, type) and issubclass(found, Method):
         found = found()
     if not isinstance(found, Method) or not found.name:
