@@ -128,7 +128,7 @@ def test_long_files_are_heard_in_the_middle(tmp_path):
 
 def test_mistakes_on_the_command_line_end_with_status_two(world, capsys):
     for args, message in (
-        (["check", "csv"], "needs its folder"),
+        (["check", "csv"], "needs the folder of its data"),
         (["check", "cvs", "--data_dir", world], "Did you mean 'csv'"),
         (["check", "csv", "--data_dir", world / "nowhere"], "not found"),
         (["check", "csv", "--data_dir", world, "--lable", "label"], "Did you mean --label?"),

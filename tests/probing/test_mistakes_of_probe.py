@@ -22,7 +22,7 @@ MISTAKES = {
     "--on_error ignore": "--on_error is fail or skip",
     "--head x": "--test_only and --head",
     "--representations projektion": "without heads",
-    "--trust semisupcon": "--trust names modules outside semisupcon",
+    "--trust semisupcon": "--trust takes modules outside semisupcon",
 }
 
 

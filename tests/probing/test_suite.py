@@ -124,7 +124,7 @@ def test_the_page_needs_nothing_else_and_names_every_clip(out):
     assert checker.open == []
     tested = {r[0] for r in csv.reader((out / "out" / next(r for r in read(out / "out" / "results.csv"))["predictions"]).open())} - {"path"}
     assert all(any(t.startswith(f"{name}: ") for t in checker.titles) for name in tested)
-    assert any("taken for" in t for t in checker.titles)
+    assert any("predicted as" in t for t in checker.titles)
     assert "<code>probe.py --data_dirs.pitch=" in text
     for heading in ("Robustness", "Invariance", "pitch"):
         assert f"{heading}</h2>" in text
