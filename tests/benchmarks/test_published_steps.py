@@ -11,10 +11,12 @@ def test_a_row_a_recipe(capsys):
     assert published_steps.main(["--device", "cpu", "--small", *few, "--only", *recipes]) == 0
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
     assert [line[0].removeprefix("| ") for line in lines] == recipes
-    assert all(float(line[4]) > 0 for line in lines)
-    assert float(lines[0][3]) > 0
-    assert lines[1][3] == "", "no augmentation, no time"
-    assert 0 < float(lines[0][5].rstrip("%")) < 100
+    plan, augmentation, step, share = range(3, 7)
+    assert all(float(line[step]) > 0 for line in lines)
+    assert float(lines[0][plan]) > 0
+    assert float(lines[0][augmentation]) > 0
+    assert lines[1][plan] == lines[1][augmentation] == "", "no augmentation, no time"
+    assert 0 < float(lines[0][share].rstrip("%")) < 100
 
 
 def test_a_batch_is_labelled_as_the_recipe_has_it(tmp_path):
