@@ -11,22 +11,14 @@ from torch import Tensor
 from semisupcon.augmentations import Chain
 
 
-def augment(chain: Chain, audio: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Apply a chain.
+def augmentation(chain: Chain, audio: Tensor, keys: Tensor) -> Callable[[], object]:
+    """The work of a chain on a batch, to be timed: on an accelerator with the plan made beforehand, its copy to the device included.
 
     Args:
         chain: on the device of the audio.
         audio: ``[N, 1, T]``.
         keys: ``[N]`` int64 on the host.
-
-    Returns:
-        Audio, ``applied`` and ``parameters``, on the device of the audio.
     """
-    return chain(audio, keys)
-
-
-def augmentation(chain: Chain, audio: Tensor, keys: Tensor) -> Callable[[], object]:
-    """The work of a chain on a batch, to be timed: on an accelerator with the plan made beforehand, its copy to the device included."""
     if audio.device.type == "cpu":
         return lambda: chain(audio, keys)
     plan = chain.plan(keys, audio.shape[-1]).pin_memory()

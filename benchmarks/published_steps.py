@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.host_keys import augment, augmentation
+from benchmarks.host_keys import augmentation
 from benchmarks.recipes import ROOT, markdown
 from semisupcon.batch import DataFacts
 from semisupcon.commands.pretrain import PretrainCLI, configured, speak_plainly
 from semisupcon.data.datamodule import AudioDataModule
+from semisupcon.data.planned import augmented
 from semisupcon.datasets.synthesis import INSTRUMENTS, TAGS
 from semisupcon.frontends import fit_statistics
 from semisupcon.objectives.base import Encode
@@ -112,16 +113,6 @@ def noise_batch(cli: PretrainCLI, device: str) -> dict[str, Tensor]:
     }
 
 
-def augmented(cli: PretrainCLI, batch: dict[str, Tensor], keys: Tensor) -> dict[str, Tensor]:
-    """The batch after the recipe's augmentations, if it has any; ``keys`` are those of the batch, on the host."""
-    if cli.datamodule.chain is None:
-        return batch
-    shape = batch["key"].shape
-    audio, applied, parameters = augment(cli.datamodule.chain, batch["audio"].flatten(0, 1), keys.flatten())
-    parts = {"audio": audio, "applied": applied, "parameters": parameters}
-    return batch | {name: part.to(audio.device).unflatten(0, shape) for name, part in parts.items()}
-
-
 def median_ms(work: Callable[[], object], repeats: int, device: str, warm: int = WARM) -> float:
     """Of calls after the first few."""
     taken = []
@@ -188,7 +179,7 @@ def record(
             work = augmentation(chain, raw["audio"].flatten(0, 1), keys.flatten())
             found["augmentation_ms"] = median_ms(work, repeats, device, warm)
             found["plan_ms"] = median_ms(lambda: chain.plan(keys.flatten(), samples), repeats, "cpu", warm)
-        batch, encode = augmented(cli, raw, keys), model.encode
+        batch, encode = raw if chain is None else augmented(raw, chain, False), model.encode
         found["step_ms"] = median_ms(step, repeats, device, warm)
         found["share"] = (found["augmentation_ms"] or 0.0) / ((found["augmentation_ms"] or 0.0) + found["step_ms"])
         found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if device != "cpu" else None

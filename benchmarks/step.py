@@ -155,14 +155,7 @@ def data_module(encoder: Encoder, packed: str, batch_size: int, workers: int = 0
 def one_batch(data: AudioDataModule) -> dict[str, Tensor]:
     """A batch of training clips, scaled and augmented."""
     batch = next(iter(data.train_dataloader()))
-    audio, applied, parameters = data.chain(to_float(batch["audio"]).flatten(0, 1), batch["key"].flatten())
-    shape = batch["key"].shape
-    return {
-        **batch,
-        "audio": audio.unflatten(0, shape),
-        "applied": applied.unflatten(0, shape),
-        "parameters": parameters.unflatten(0, shape),
-    }
+    return data.augmented({**batch, "audio": to_float(batch["audio"])})
 
 
 def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 MAX_VIEWS = 256
-_UNSIGNED_MIX_1, _UNSIGNED_MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_GOLDEN, _MIX_1, _MIX_2 = (c - (1 << 64) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_CONSTANTS = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_GOLDEN, _MIX_1, _MIX_2 = (c - (1 << 64) for c in _CONSTANTS)
 
 
 @lru_cache(maxsize=4096)
@@ -43,9 +43,9 @@ def _mix_on_cpu(x: Tensor) -> Tensor:
     # NumPy has unsigned shifts and less overhead for the few hundred keys of a batch.
     y = x.numpy().view(np.uint64).reshape(-1)
     y = y ^ (y >> np.uint64(30))
-    y *= _UNSIGNED_MIX_1
+    y *= np.uint64(_CONSTANTS[1])
     y ^= y >> np.uint64(27)
-    y *= _UNSIGNED_MIX_2
+    y *= np.uint64(_CONSTANTS[2])
     y ^= y >> np.uint64(31)
     return torch.from_numpy(y.view(np.int64)).view(x.shape)
 

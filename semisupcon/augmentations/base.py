@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from semisupcon.augmentations.blocks import check, in_blocks
+from semisupcon.augmentations.blocks import change_rows, check, in_blocks
 from semisupcon.augmentations.names import snake_case
 from semisupcon.augmentations.plans import ChainDecision, Decision, Plan, Seen, accepted, decide, decides, later, perform
 from semisupcon.errors import ConfigError
@@ -96,12 +96,8 @@ class Transform(Recorded):
         rows = _in_order(applied, parameters)
 
         def work(block: Tensor) -> None:
-            x = audio[block]
-            y = self.apply(
-                x.to(torch.promote_types(x.dtype, torch.float32)),
-                **self._arguments(parameters[block], key[block], audio.shape[-1]),
-            )
-            audio[block] = y.to(x.dtype)
+            arguments = self._arguments(parameters[block], key[block], audio.shape[-1])
+            change_rows(audio, block, lambda x: self.apply(x, **arguments))
 
         in_blocks(work, rows, audio, self.block_samples)
         return audio, applied, parameters
@@ -127,11 +123,9 @@ class Transform(Recorded):
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
         """Change rows of ``audio [N, C, T]`` in place, on its device; ``work`` of a `Decision`."""
-        if work is not None:
-            x = audio.index_select(0, work["rows"])
-            y = self.apply(x.to(torch.promote_types(x.dtype, torch.float32)), **work["arguments"])
-            audio.index_copy_(0, work["rows"], y.to(x.dtype))
-        return audio
+        if work is None:
+            return audio
+        return change_rows(audio, work["rows"], lambda x: self.apply(x, **work["arguments"]))
 
     def drawn(self, key: Tensor, samples: int, among: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mask of changed rows ``[N]`` bool and parameters ``[N, P]``, NaN elsewhere."""
@@ -268,30 +262,30 @@ class OneOf(Transform):
 
     def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         among, choice = self.chosen(key, among), self.choice(key)
-        applied, parameters = torch.zeros_like(among), []
+        seen = []
         for index, transform in enumerate(self.transforms):
-            audio, touched, values = transform.modify(audio, operator_key(key, index), among & (choice == index))
-            applied |= touched
-            parameters.append(values)
-        return audio, applied, torch.cat([torch.where(applied, choice.float(), torch.nan)[:, None], *parameters], 1)
+            audio, *touched = transform.modify(audio, operator_key(key, index), among & (choice == index))
+            seen.append(touched)
+        return audio, *self._together(choice, seen)
 
     def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
         among, choice = self.chosen(key, among), self.choice(key)
         chosen = [decide(t, operator_key(key, i), samples, among & (choice == i)) for i, t in enumerate(self.transforms)]
         if any(d.later for d in chosen):
             return later(key, among)
-        return Decision(*self._both(choice, chosen), [d.work for d in chosen])
+        return Decision(*self._together(choice, [d[:2] for d in chosen]), [d.work for d in chosen])
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
         for transform, part in zip(self.transforms, work, strict=True):
             audio = transform.perform(audio, part)
         return audio
 
-    def _both(self, choice: Tensor, chosen: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """Mask of changed rows and parameters of all candidates together."""
-        applied = torch.stack([d.applied for d in chosen]).any(0)
+    @staticmethod
+    def _together(choice: Tensor, seen: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
+        """Mask of changed rows and parameters of all candidates, from those of each."""
+        applied = torch.stack([touched for touched, _ in seen]).any(0)
         which = torch.where(applied, choice.float(), torch.nan)[:, None]
-        return applied, torch.cat([which, *(d.parameters for d in chosen)], 1)
+        return applied, torch.cat([which, *(values for _, values in seen)], 1)
 
     def choice(self, key: Tensor) -> Tensor:
         """Index of the chosen candidate of each row, ``[N]`` int64."""

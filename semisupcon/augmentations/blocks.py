@@ -45,6 +45,12 @@ def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block
         torch.set_num_threads(threads)
 
 
+def change_rows(audio: Tensor, rows: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Replace rows ``[n]`` of ``audio [N, C, T]`` in place by ``function`` of them, in float32 or wider."""
+    x = audio.index_select(0, rows)
+    return audio.index_copy_(0, rows, function(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype))
+
+
 def check(audio: Tensor, key: Tensor) -> None:
     """Check the inputs of a transform.
 

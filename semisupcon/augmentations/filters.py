@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from semisupcon.augmentations.base import OneOf, Transform, operator_key
-from semisupcon.augmentations.blocks import in_blocks
+from semisupcon.augmentations.blocks import change_rows, in_blocks
 from semisupcon.augmentations.fourier import fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
 from semisupcon.errors import ConfigError
@@ -179,28 +179,23 @@ class OneFilterOf(OneOf):
         among, choice = self.chosen(key, among), self.choice(key)
         size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
         draws = [t.drawn(operator_key(key, i), audio.shape[-1], among & (choice == i)) for i, t in enumerate(self.transforms)]
-        applied = torch.stack([touched for touched, _ in draws]).any(0)
+        applied, reported = self._together(choice, draws)
 
         def work(block: Tensor) -> None:
             gain = torch.empty(len(block), size // 2 + 1, device=audio.device)
             for index, (transform, (_, parameters)) in enumerate(zip(self.transforms, draws, strict=True)):
                 rows = (choice[block] == index).nonzero()[:, 0]
                 gain[rows] = transform.gain(size, parameters[block[rows]])
-            x = audio[block]
-            audio[block] = filtered(x.to(torch.promote_types(x.dtype, torch.float32)), size, gain).to(x.dtype)
+            change_rows(audio, block, lambda x: filtered(x, size, gain))
 
         in_blocks(work, applied.nonzero()[:, 0], audio, self.block_samples)
-        which = torch.where(applied, choice.float(), torch.nan)[:, None]
-        return audio, applied, torch.cat([which, *(parameters for _, parameters in draws)], 1)
+        return audio, applied, reported
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
         chosen = [(transform, part) for transform, part in zip(self.transforms, work, strict=True) if part is not None]
-        if chosen:
-            size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
-            rows = torch.cat([part["rows"] for _, part in chosen])
-            gain = torch.cat([transform.gain(size, part["arguments"]["parameters"]) for transform, part in chosen])
-            x = audio.index_select(0, rows)
-            audio.index_copy_(0, rows, filtered(x.to(torch.promote_types(x.dtype, torch.float32)), size, gain).to(x.dtype))
-        return audio
-
-    decide = OneOf.decide
+        if not chosen:
+            return audio
+        size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
+        rows = torch.cat([part["rows"] for _, part in chosen])
+        gain = torch.cat([transform.gain(size, part["arguments"]["parameters"]) for transform, part in chosen])
+        return change_rows(audio, rows, lambda x: filtered(x, size, gain))

@@ -54,20 +54,21 @@ class Plan:
 
     def __init__(self, tree: Any):
         parts: list[tuple[_Place, Tensor]] = []
-        self._size = 0
-        self._tree = self._packed(tree, parts)
-        self.buffer = torch.zeros(self._size, dtype=torch.uint8)
+        size = 0
+
+        def packed(tree: Any) -> Any:
+            nonlocal size
+            if not isinstance(tree, Tensor):
+                return _rebuilt(tree, packed)
+            place = _Place(size, tree.dtype, tuple(tree.shape))
+            parts.append((place, tree))
+            size += -(-tree.nbytes // ALIGNMENT) * ALIGNMENT
+            return place
+
+        self._tree = packed(tree)
+        self.buffer = torch.zeros(size, dtype=torch.uint8)
         for place, tensor in parts:
             self._view(self.buffer, place).copy_(tensor)
-
-    def _packed(self, tree: Any, parts: list[tuple[_Place, Tensor]]) -> Any:
-        if isinstance(tree, Tensor):
-            place = _Place(self._size, tree.dtype, tuple(tree.shape))
-            parts.append((place, tree))
-            size = tree.numel() * tree.element_size()
-            self._size += -(-size // ALIGNMENT) * ALIGNMENT
-            return place
-        return _rebuilt(tree, lambda value: self._packed(value, parts))
 
     @staticmethod
     def _view(buffer: Tensor, place: _Place) -> Tensor:
@@ -77,7 +78,7 @@ class Plan:
 
     def _with(self, buffer: Tensor) -> "Plan":
         other = Plan.__new__(Plan)
-        other._tree, other._size, other.buffer = self._tree, self._size, buffer
+        other._tree, other.buffer = self._tree, buffer
         return other
 
     def pin_memory(self, *_: Any) -> "Plan":
@@ -126,10 +127,10 @@ def _names(function: Callable[..., Any]) -> frozenset[str] | None:
 def decides(transform: object) -> bool:
     """Whether a transform draws on the host.
 
-    False for a class that overrides `modify` or `forward` without `decide`.
+    False for a class that overrides `modify` or `forward` without `decide` or `perform`.
     """
     for cls in type(transform).__mro__:
-        if "decide" in cls.__dict__:
+        if {"decide", "perform"} & cls.__dict__.keys():
             return True
         if {"modify", "forward"} & cls.__dict__.keys():
             return False
@@ -186,7 +187,7 @@ class ChainDecision(NamedTuple):
             return cls(stages, None, None)
         for k, decision in stages:
             seen.add(k, decision.applied, decision.parameters)
-        return cls([(k, Decision(None, None, d.work, False)) for k, d in stages], *seen.stacked())
+        return cls([(k, d._replace(applied=None, parameters=None)) for k, d in stages], *seen.stacked())
 
 
 def decide(transform: Any, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:

@@ -42,7 +42,7 @@ def batches_ahead(clips: Clips | Places | Wrapped, sequence: Sequenced, num_work
     Batches of views of unequal length are counted as empty.
     """
     rows = sequence.batch_size if isinstance(sequence, MixedBatchSampler) else max(map(len, sequence))
-    size = max(1, rows * getattr(clips, "row_bytes", 0))
+    size = max(1, rows * clips.row_bytes)
     return max(1, min(AHEAD, AHEAD_BYTES // (num_workers * size)))
 
 

@@ -31,7 +31,7 @@ class Wrapped(Dataset):
     @property
     def row_bytes(self) -> int:
         """See `Clips.row_bytes`."""
-        return getattr(self.clips, "row_bytes", 0)
+        return self.clips.row_bytes
 
     @property
     def pin_memory(self) -> bool:

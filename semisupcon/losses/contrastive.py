@@ -92,6 +92,22 @@ def _tiles(queries: Tensor, columns: int) -> Iterator[slice]:
     return (slice(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows))
 
 
+def _gradients(ctx: Any, queries: Tensor, keys: Tensor, differentiate: bool) -> list[Tensor | None]:
+    """Zeros for the gradients of queries and keys; None where none is needed."""
+    return [
+        torch.zeros_like(x) if flag and differentiate else None for x, flag in zip((queries, keys), ctx.needs_input_grad[:2], strict=True)
+    ]
+
+
+def _add(gradients: list[Tensor | None], slope: Tensor, queries: Tensor, keys: Tensor, tile: slice) -> None:
+    """Add the gradients of a tile with ``slope``, the derivative of the loss by its logits."""
+    of_queries, of_keys = gradients
+    if of_queries is not None:
+        torch.mm(slope, keys, out=of_queries[tile])
+    if of_keys is not None:
+        of_keys.addmm_(slope.T, queries[tile])
+
+
 class _TiledCrossEntropy(torch.autograd.Function):
     """Cross-entropy of softmax(QK') with weights, by row tiles.
 
@@ -108,8 +124,7 @@ class _TiledCrossEntropy(torch.autograd.Function):
         differentiate: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         (m, _), n = queries.shape, len(keys)
-        needs = [flag and differentiate for flag in ctx.needs_input_grad[:2]]
-        grad_queries, grad_keys = (torch.zeros_like(x) if need else None for x, need in zip((queries, keys), needs, strict=True))
+        gradients = _gradients(ctx, queries, keys, differentiate)
         losses, masses, nearest = (queries.new_empty(m) for _ in range(3))
         for tile in _tiles(queries, n):
             logits = queries[tile] @ keys.T
@@ -131,13 +146,10 @@ class _TiledCrossEntropy(torch.autograd.Function):
             active = (mass > 0).to(logits.dtype)
             losses[tile] = (total.log() + top) * active - attraction
             masses[tile] = mass
-            if any(needs):
+            if any(gradient is not None for gradient in gradients):
                 slope = logits.mul_((active / total / m)[:, None]).addcmul_(weights, inverse_mass[:, None], value=-1 / m)
-                if grad_queries is not None:
-                    torch.mm(slope, keys, out=grad_queries[tile])
-                if grad_keys is not None:
-                    grad_keys.addmm_(slope.T, queries[tile])
-        ctx.save_for_backward(grad_queries, grad_keys)
+                _add(gradients, slope, queries, keys, tile)
+        ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(masses, nearest)
         return losses.sum() / max(m, 1), masses, nearest
 
@@ -158,8 +170,7 @@ class _TiledSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, answers: Tensor, differentiate: bool) -> tuple[Tensor, Tensor, Tensor]:
         m = len(queries)
-        needs = [flag and differentiate for flag in ctx.needs_input_grad[:2]]
-        grad_queries, grad_keys = (torch.zeros_like(x) if need else None for x, need in zip((queries, keys), needs, strict=True))
+        gradients = _gradients(ctx, queries, keys, differentiate)
         attraction, top, total = (queries.new_empty(m) for _ in range(3))
         found, once = torch.empty_like(answers), queries.new_full((m, 1), -1 / max(m, 1))
         for tile in _tiles(queries, len(keys)):
@@ -168,14 +179,11 @@ class _TiledSoftmax(torch.autograd.Function):
             torch.gather(logits, 1, answer, out=attraction[tile, None])
             torch.max(logits, dim=1, out=(top[tile], found[tile]))
             torch.sum(logits.sub_(top[tile, None]).exp_(), dim=1, out=total[tile])
-            if any(needs):
+            if any(gradient is not None for gradient in gradients):
                 slope = logits.mul_((1 / total[tile] / m)[:, None])
                 slope.scatter_add_(1, answer, once[tile])
-                if grad_queries is not None:
-                    torch.mm(slope, keys, out=grad_queries[tile])
-                if grad_keys is not None:
-                    grad_keys.addmm_(slope.T, queries[tile])
-        ctx.save_for_backward(grad_queries, grad_keys)
+                _add(gradients, slope, queries, keys, tile)
+        ctx.save_for_backward(*gradients)
         masses, nearest = queries.new_ones(m), (found == answers).to(queries.dtype)
         ctx.mark_non_differentiable(masses, nearest)
         return (total.log() + top - attraction).sum() / max(m, 1), masses, nearest

@@ -42,6 +42,8 @@ class Places(Dataset):
         clips: over packed audio.
     """
 
+    row_bytes = 0  # places instead of audio
+
     def __init__(self, clips: Clips):
         self.clips = clips
         audio = cast("PackedAudio", clips.audio)
