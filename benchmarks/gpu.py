@@ -12,7 +12,6 @@ are noise and the embedded set, in a temporary folder. The JSON file is written 
 
 import argparse
 import json
-import logging
 import os
 import platform
 import subprocess
@@ -21,7 +20,6 @@ import tempfile
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +31,7 @@ from benchmarks import gpu_parts, gpu_peers
 from benchmarks.bars import all_met
 from benchmarks.gpu_peers import Setting
 from benchmarks.gpu_tables import bars, tables
+from benchmarks.quiet import quiet
 from semisupcon.files import write_text
 from semisupcon.training.runs import describe_code
 from semisupcon.versions import versions_of
@@ -157,6 +156,7 @@ def parsed(args: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
+@quiet()
 def main(args: list[str] | None = None) -> int:
     """Run the parts, print the tables; 1 when a part has an error."""
     given = parsed(args)
@@ -167,9 +167,6 @@ def main(args: list[str] | None = None) -> int:
         print("error: there is no GPU; --device cpu --tiny runs without one.", file=sys.stderr)
         return 2
     began = time.monotonic()
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("semisupcon").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore")
     train_seconds = given.train_seconds or 60
     after = UNTIMED_SECONDS + train_seconds if {*BESIDE, "train"} & set(given.only) else 0
     after += OTHER_TIMED_SECONDS if {"peers", "end_to_end"} & set(given.only) else 0

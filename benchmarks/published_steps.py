@@ -8,7 +8,6 @@ step is forward, backward and optimizer; augmentation of the same batch stands b
 
 import argparse
 import gc
-import logging
 import statistics
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.host_keys import augmentation
+from benchmarks.quiet import quiet
 from benchmarks.recipes import ROOT, markdown
 from semisupcon.batch import DataFacts
 from semisupcon.commands.pretrain import PretrainCLI, configured, speak_plainly
@@ -79,10 +79,9 @@ def facts_of(data: AudioDataModule) -> DataFacts:
     )
 
 
+@quiet()
 def build(recipe: str, small: bool, folder: Path, more: Sequence[str] = ()) -> PretrainCLI:
     """The recipe with options, connected to the facts of the embedded set; its data module reads nothing."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]
     configs += [ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"] if small else []
     args = [part for config in configs for part in ("--config", str(config))]

@@ -9,13 +9,11 @@ Run ``python -m benchmarks.step --check``; ``--profile`` says what a step of our
 
 import argparse
 import itertools
-import logging
 import random
 import statistics
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from benchmarks import augment_published as published
 from benchmarks.bars import Bar, all_met
+from benchmarks.quiet import quiet
 from semisupcon.audio.pcm import to_float
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.data.datamodule import AudioDataModule
@@ -178,6 +177,7 @@ def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
     print("        " + ", ".join(f"{name} {1e3 * statistics.median(taken[1:]):.0f} ms" for name, taken in parts.items()), flush=True)
 
 
+@quiet()
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -189,9 +189,6 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--tiny", action="store_true", help="does it run? a few short clips, once")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(args)
-    for name in ("pytorch_lightning", "lightning.pytorch", "semisupcon"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
     on_gpu = options.device == "cuda"
     if not on_gpu:
         keep_freed_memory()  # as pretrain.py does

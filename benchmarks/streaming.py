@@ -10,14 +10,12 @@ Run ``python -m benchmarks.streaming --check``.
 import argparse
 import asyncio
 import itertools
-import logging
 import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +24,7 @@ import soundfile
 import torch
 
 from benchmarks.bars import Bar, all_met
+from benchmarks.quiet import quiet
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
@@ -186,6 +185,7 @@ def wait_before_requests(seconds: float) -> None:
     _WindowReader._read = late
 
 
+@quiet()
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -197,8 +197,6 @@ def main(args: list[str] | None = None) -> int:
     clips, rounds, timed, warm = CLIPS, options.rounds, TIMED, WARM
     if options.tiny:
         clips, rounds, timed, warm = TINY_CLIPS, 1, TINY_TIMED, TINY_WARM
-    logging.disable(logging.WARNING)
-    warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     if options.latency:
         wait_before_requests(options.latency)
