@@ -1,11 +1,14 @@
-"""Views a second of whole chains, ours on the batch against the libraries as they are used: clip by clip in two loader workers, and on the batch.
+"""Views a second of whole chains, ours on the batch against the libraries as they are used: clip by
+clip in two loader workers, and on the batch.
 
-Batches of 96 clips with two views of 2.7 s. Sides of a comparison run in turn in one process, five times each; medians count.
+Batches of 96 clips with two views of 2.7 s. Sides of a comparison run in turn in one process, five
+times each; medians count.
 
     python -m benchmarks.augment --check            # the chains
     python -m benchmarks.augment --table            # every transform by itself
     python -m benchmarks.augment --profile          # where our time goes
-    python -m benchmarks.augment --device cuda      # chains on a GPU, and their share of a SampleCNN step
+    python -m benchmarks.augment --device cuda      # chains on a GPU, and their share of a
+    SampleCNN step
 """
 
 import argparse
@@ -49,10 +52,14 @@ class PerClip(Dataset):
         return self.augment(self.audio[index])
 
 
-def in_workers(audio: Tensor, augment: Callable[[Tensor], Tensor], workers: int = 2) -> Callable[[], None]:
+def in_workers(
+    audio: Tensor, augment: Callable[[Tensor], Tensor], workers: int = 2
+) -> Callable[[], None]:
     """One pass over all clips by workers that are already running."""
     clips = max(1, min(8, len(audio) // workers))
-    loader = DataLoader(PerClip(audio, augment), batch_size=clips, num_workers=workers, persistent_workers=True)
+    loader = DataLoader(
+        PerClip(audio, augment), batch_size=clips, num_workers=workers, persistent_workers=True
+    )
 
     def run() -> None:
         for _ in loader:
@@ -61,7 +68,9 @@ def in_workers(audio: Tensor, augment: Callable[[Tensor], Tensor], workers: int 
     return run
 
 
-def interleaved(sides: dict[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, float]:
+def interleaved(
+    sides: dict[str, Callable[[], object]], repeats: int, device: str = "cpu"
+) -> dict[str, float]:
     """Median seconds of each side, after one call to warm up."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
@@ -76,20 +85,31 @@ def interleaved(sides: dict[str, Callable[[], object]], repeats: int, device: st
 
 
 def batch(sample_rate: int, clips: int = CLIPS, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Audio ``[clips, V, 1, T]`` on the device (noise: no operator cares) and keys ``[clips, V]`` on the host."""
-    audio = torch.randn(clips, VIEWS, 1, int(SECONDS * sample_rate), generator=torch.Generator().manual_seed(0)) * 0.1
-    keys = make_keys(0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 1, VIEWS)
+    """Audio ``[clips, V, 1, T]`` on the device (noise: no operator cares) and keys ``[clips, V]``
+    on the host."""
+    audio = (
+        torch.randn(
+            clips, VIEWS, 1, int(SECONDS * sample_rate), generator=torch.Generator().manual_seed(0)
+        )
+        * 0.1
+    )
+    keys = make_keys(
+        0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 1, VIEWS
+    )
     return audio.to(device), keys
 
 
 class Ours:
-    """A chain on the whole batch, each time in another pass; on an accelerator with plans made beforehand, as a loader does."""
+    """A chain on the whole batch, each time in another pass; on an accelerator with plans made
+    beforehand, as a loader does."""
 
     passes = 4
 
     def __init__(self, chain: Chain, audio: Tensor, keys: Tensor):
         rows, keys = audio.flatten(0, 1), keys.flatten()
-        self.works = itertools.cycle([augmentation(chain, rows, keys + (turn << 8)) for turn in range(1, self.passes + 1)])
+        self.works = itertools.cycle(
+            [augmentation(chain, rows, keys + (turn << 8)) for turn in range(1, self.passes + 1)]
+        )
 
     def __call__(self) -> None:
         next(self.works)()
@@ -100,28 +120,47 @@ def chains(repeats: int, clips: int) -> list[Bar]:
     results = []
     for name, sample_rate in (("semisupcon", 22050), ("clmr", 22050), ("mtslvr", 16000)):
         audio, keys = batch(sample_rate, clips)
-        sides = {"ours": Ours(build_chain(SIX if name == "semisupcon" else [name], 2, sample_rate), audio, keys)}
+        sides = {
+            "ours": Ours(
+                build_chain(SIX if name == "semisupcon" else [name], 2, sample_rate), audio, keys
+            )
+        }
         if name == "semisupcon":
             theirs = published.semisupcon(sample_rate)
             sides["per clip, 2 workers"] = in_workers(audio, theirs)
-            sides["on the batch"] = lambda theirs=theirs, rows=audio.flatten(0, 1): theirs(rows.clone())
+            sides["on the batch"] = lambda theirs=theirs, rows=audio.flatten(0, 1): theirs(
+                rows.clone()
+            )
         elif name == "clmr":
             chain = published.clmr(sample_rate, audio.shape[-1])
-            sides["per clip, 2 workers"] = in_workers(audio, lambda x, chain=chain: torch.stack([chain(view) for view in x]))
+            sides["per clip, 2 workers"] = in_workers(
+                audio, lambda x, chain=chain: torch.stack([chain(view) for view in x])
+            )
         else:
             sides["per clip, 2 workers"] = in_workers(audio, published.mtslvr(sample_rate))
         seconds = interleaved(sides, repeats)
         views = clips * VIEWS
         for side, value in seconds.items():
-            print(f"{name:12} {side:22} {views / value:8.1f} views/s   ({value:.2f} s for {views} views)", flush=True)
-        results.append(Bar(f"{name}_over_workers", seconds["per clip, 2 workers"] / seconds["ours"], 8 if name == "semisupcon" else 1))
+            print(
+                f"{name:12} {side:22} {views / value:8.1f} views/s   ({value:.2f} s for {views} "
+                "views)",
+                flush=True,
+            )
+        results.append(
+            Bar(
+                f"{name}_over_workers",
+                seconds["per clip, 2 workers"] / seconds["ours"],
+                8 if name == "semisupcon" else 1,
+            )
+        )
         if name == "semisupcon":
             results.append(Bar(f"{name}_over_batch", seconds["on the batch"] / seconds["ours"], 3))
     return results
 
 
 def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
-    """Milliseconds a view of every transform, on two views of each clip at 22,050 Hz, beside torch-audiomentations on the same batch."""
+    """Milliseconds a view of every transform, on two views of each clip at 22,050 Hz, beside
+    torch-audiomentations on the same batch."""
     rate = 22050
     audio, keys = batch(rate, clips)
     audio, keys = audio.flatten(0, 1), keys.flatten()
@@ -134,16 +173,30 @@ def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
         "high-pass": (HighPass(rate), ta.HighPassFilter(200, 2400, **theirs)),
         "band-pass": (BandPass(rate), ta.BandPassFilter(**theirs)),
         "band-stop": (BandStop(rate), ta.BandStopFilter(**theirs)),
-        "pitch shift, 14 ratios": (PitchShift(rate, ratios="published"), ta.PitchShift(-4, 4, **theirs)),
+        "pitch shift, 14 ratios": (
+            PitchShift(rate, ratios="published"),
+            ta.PitchShift(-4, 4, **theirs),
+        ),
         "pitch shift, continuous": (PitchShift(rate), None),
         "delay": (PARAMETRIC["delay"](1.0, rate), published.Delay(rate, 1.0)),
         "time shift": (TimeShift(), ta.Shift(**theirs)),
         "splice-out": (SpliceOut(rate), ta.SpliceOut(8, 100, **theirs)),
         "reverse": (Reverse(), ta.TimeInversion(**theirs)),
-        **{name: (make(rate), None) for name, make in CORRUPTIONS.items() if name not in ("splice_out", "reverse")},
-        **{f"{t.name} (MT-SLVR)": (t, None) for t in build_chain(["mtslvr"], 2, 16000).transforms if t.name in ("fade", "time_mask")},
+        **{
+            name: (make(rate), None)
+            for name, make in CORRUPTIONS.items()
+            if name not in ("splice_out", "reverse")
+        },
+        **{
+            f"{t.name} (MT-SLVR)": (t, None)
+            for t in build_chain(["mtslvr"], 2, 16000).transforms
+            if t.name in ("fade", "time_mask")
+        },
     }
-    print(f"| {'transform':24} | {'ours, ms a view':>15} | {'torch-audiomentations':>21} | ratio |\n|---|---|---|---|")
+    print(
+        f"| {'transform':24} | {'ours, ms a view':>15} | {'torch-audiomentations':>21} | ratio "
+        "|\n|---|---|---|---|"
+    )
     for name, (ours, other) in pairs.items():
         ours.p = 1.0
         sides = {"ours": lambda ours=ours: ours(audio, keys)}
@@ -151,12 +204,17 @@ def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
             other.p = 1.0
             sides["theirs"] = lambda other=other: other(audio.clone())
         ms = {side: 1000 * s / len(audio) for side, s in interleaved(sides, repeats).items()}
-        beside = f"{ms['theirs']:21.2f} | {ms['theirs'] / ms['ours']:5.1f}" if other is not None else f"{'':21} | {'':5}"
+        beside = (
+            f"{ms['theirs']:21.2f} | {ms['theirs'] / ms['ours']:5.1f}"
+            if other is not None
+            else f"{'':21} | {'':5}"
+        )
         print(f"| {name:24} | {ms['ours']:15.2f} | {beside} |", flush=True)
 
 
 def profile(clips: int, repeats: int = REPEATS) -> None:
-    """Seconds of each operator within the chain of SemiSupCon, and the operations that take most of the processor's time."""
+    """Seconds of each operator within the chain of SemiSupCon, and the operations that take most of
+    the processor's time."""
     audio, keys = batch(22050, clips)
     chain = build_chain(SIX, 2, 22050)
     ours = Ours(chain, audio, keys)
@@ -164,14 +222,22 @@ def profile(clips: int, repeats: int = REPEATS) -> None:
     print(f"chain {whole:.3f} s")
     for transform in chain.transforms:
         one = Ours(Chain([transform], p=chain.p), audio, keys)
-        print(f"  {transform.name:20} {interleaved({'one': one}, repeats)['one']:.3f} s (each with a copy of the batch)")
+        print(
+            f"  {transform.name:20} {interleaved({'one': one}, repeats)['one']:.3f} s (each with a "
+            "copy of the batch)"
+        )
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as record:
         ours()
-    print(record.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=30))
+    print(
+        record.key_averages().table(
+            sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=30
+        )
+    )
 
 
 def on_device(device: str, repeats: int, clips: int) -> list[Bar]:
-    """Ours and the libraries' batch on an accelerator, and the chain's share of a training step of SampleCNN."""
+    """Ours and the libraries' batch on an accelerator, and the chain's share of a training step of
+    SampleCNN."""
     from semisupcon.encoders import SampleCNN
 
     audio, keys = batch(22050, clips, device)
@@ -194,7 +260,10 @@ def on_device(device: str, repeats: int, clips: int) -> list[Bar]:
     for side, value in seconds.items():
         print(f"{device:12} {side:22} {value * 1000:8.1f} ms for {clips * VIEWS} views", flush=True)
     share = seconds["ours"] / (seconds["ours"] + seconds["step"])
-    return [Bar("gpu_over_batch", seconds["on the batch"] / seconds["ours"], 3), Bar("gpu_share_of_step", share, 0.15, "<=")]
+    return [
+        Bar("gpu_over_batch", seconds["on the batch"] / seconds["ours"], 3),
+        Bar("gpu_share_of_step", share, 0.15, "<="),
+    ]
 
 
 def main(args: list[str] | None = None) -> int:
@@ -214,8 +283,15 @@ def main(args: list[str] | None = None) -> int:
         profile(clips, repeats)
     if options.table or options.profile:
         return 0
-    print(f"{torch.get_num_threads()} threads, {clips} clips x {VIEWS} views of {SECONDS} s, median of {repeats}")
-    compare = chains(repeats, clips) if options.device == "cpu" else on_device(options.device, repeats, clips)
+    print(
+        f"{torch.get_num_threads()} threads, {clips} clips x {VIEWS} views of {SECONDS} s, median "
+        f"of {repeats}"
+    )
+    compare = (
+        chains(repeats, clips)
+        if options.device == "cpu"
+        else on_device(options.device, repeats, clips)
+    )
     met = all_met(compare)
     return int(options.check and not met)
 

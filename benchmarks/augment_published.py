@@ -1,6 +1,8 @@
-"""The chains of SemiSupCon, CLMR and MT-SLVR as their users compose them: from torch-audiomentations, torchaudio and torchaudio-augmentations.
+"""The chains of SemiSupCon, CLMR and MT-SLVR as their users compose them: from
+torch-audiomentations, torchaudio and torchaudio-augmentations.
 
-Only the three operators that no library has (SemiSupCon's delay, MT-SLVR's fade and time stretch) are written here, from their formulas.
+Only the three operators that no library has (SemiSupCon's delay, MT-SLVR's fade and time stretch)
+are written here, from their formulas.
 """
 
 import random
@@ -29,24 +31,44 @@ class Delay(BaseWaveformTransform):
         self.rate = sample_rate
 
     def randomize_parameters(self, samples, sample_rate=None, targets=None, target_rate=None):
-        self.transform_parameters["delay"] = torch.randint(self.rate // 10, self.rate // 2 + 1, (len(samples),))
-        for name, values in {"volume": (0.3, 0.7), "repeats": (1, 3), "attenuation": (0.3, 0.7)}.items():
-            self.transform_parameters[name] = torch.tensor(values)[torch.randint(2, (len(samples),))]
+        self.transform_parameters["delay"] = torch.randint(
+            self.rate // 10, self.rate // 2 + 1, (len(samples),)
+        )
+        for name, values in {
+            "volume": (0.3, 0.7),
+            "repeats": (1, 3),
+            "attenuation": (0.3, 0.7),
+        }.items():
+            self.transform_parameters[name] = torch.tensor(values)[
+                torch.randint(2, (len(samples),))
+            ]
 
     def apply_transform(self, samples, sample_rate=None, targets=None, target_rate=None):
         output = samples.clone()
-        drawn = [self.transform_parameters[n].tolist() for n in ("delay", "volume", "repeats", "attenuation")]
+        drawn = [
+            self.transform_parameters[n].tolist()
+            for n in ("delay", "volume", "repeats", "attenuation")
+        ]
         for row, (delay, volume, repeats, attenuation) in enumerate(zip(*drawn, strict=True)):
             for i in range(repeats):
-                output[row, :, i * delay :] += volume * attenuation**i * samples[row, :, : samples.shape[-1] - i * delay]
-        return ObjectDict(samples=output / 2, sample_rate=sample_rate, targets=targets, target_rate=target_rate)
+                output[row, :, i * delay :] += (
+                    volume * attenuation**i * samples[row, :, : samples.shape[-1] - i * delay]
+                )
+        return ObjectDict(
+            samples=output / 2, sample_rate=sample_rate, targets=targets, target_rate=target_rate
+        )
 
 
 def semisupcon(sample_rate: int) -> ta.Compose:
     """The six operators at severity 2; for ``[N, 1, T]``."""
     common = {"sample_rate": sample_rate, "output_type": "dict"}
     own = {"p": 0.3, **common}
-    filters = [ta.BandPassFilter(**own), ta.BandStopFilter(**own), ta.HighPassFilter(200, 2400, **own), ta.LowPassFilter(150, 7500, **own)]
+    filters = [
+        ta.BandPassFilter(**own),
+        ta.BandStopFilter(**own),
+        ta.HighPassFilter(200, 2400, **own),
+        ta.LowPassFilter(150, 7500, **own),
+    ]
     transforms = [
         ta.Gain(-15, 5, p=0.4, **common),
         ta.PolarityInversion(p=0.6, **common),
@@ -59,7 +81,8 @@ def semisupcon(sample_rate: int) -> ta.Compose:
 
 
 def clmr(sample_rate: int, samples: int):
-    """CLMR's chain on ``[1, T]``, without the crop; its pitch shift and reverb need SoX no more, through our adapter."""
+    """CLMR's chain on ``[1, T]``, without the crop; its pitch shift and reverb need SoX no more,
+    through our adapter."""
     package = torchaudio_augmentations.load()
     chain = [
         (package.PolarityInversion(), 0.8),
@@ -83,17 +106,24 @@ def _time_stretch(x: Tensor, n_fft: int = 2048, hop: int = 512) -> Tensor:
     window = torch.hann_window(n_fft)
     spectrum = torch.stft(x[:, 0], n_fft, hop, window=window, return_complex=True)
     advance = torch.linspace(0, torch.pi * hop, n_fft // 2 + 1)[:, None]
-    stretched = torchaudio.functional.phase_vocoder(spectrum, round(random.uniform(0.5, 1.5), 2), advance)
+    stretched = torchaudio.functional.phase_vocoder(
+        spectrum, round(random.uniform(0.5, 1.5), 2), advance
+    )
     y = torch.istft(stretched, n_fft, hop, window=window)[:, None]
     samples = x.shape[-1]
     return y.repeat(1, 1, -(-samples // y.shape[-1]))[..., :samples]
 
 
 def mtslvr(sample_rate: int):
-    """A random subset of the seven operators in random order, on both views ``[2, 1, T]`` of a clip."""
+    """A random subset of the seven operators in random order, on both views ``[2, 1, T]`` of a
+    clip."""
     common = {"p": 1.0, "sample_rate": sample_rate, "output_type": "tensor"}
     masking = torchaudio.transforms.TimeMasking(1)
-    library = (ta.PitchShift(-15, 15, **common), ta.AddColoredNoise(3, 30, -1, 0, **common), ta.AddColoredNoise(3, 30, -2, 2, **common))
+    library = (
+        ta.PitchShift(-15, 15, **common),
+        ta.AddColoredNoise(3, 30, -1, 0, **common),
+        ta.AddColoredNoise(3, 30, -2, 2, **common),
+    )
 
     def mask(x):
         masking.mask_param = x.shape[-1] // 8
@@ -102,7 +132,13 @@ def mtslvr(sample_rate: int):
     def each(operator):
         return lambda x: torch.cat([operator(view) for view in x.split(1)])
 
-    operators = (*library, ta.Shift(-0.5, 0.5, **common), each(_fade), each(_time_stretch), each(mask))
+    operators = (
+        *library,
+        ta.Shift(-0.5, 0.5, **common),
+        each(_fade),
+        each(_time_stretch),
+        each(mask),
+    )
 
     def augment(x: Tensor) -> Tensor:
         for operator in random.sample(operators, random.randint(1, 7)):

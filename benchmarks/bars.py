@@ -1,4 +1,5 @@
-"""What a benchmark found beside the bar it was asked to meet: a line each that people and programs can read."""
+"""What a benchmark found beside the bar it was asked to meet: a line each that people and programs
+can read."""
 
 from collections.abc import Iterable
 from operator import ge, le

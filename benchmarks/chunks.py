@@ -1,6 +1,8 @@
-"""What ``--model.chunk_size`` saves and costs: peak memory and time of a forward and backward pass of SampleCNN on 32 views of 2.7 s.
+"""What ``--model.chunk_size`` saves and costs: peak memory and time of a forward and backward pass
+of SampleCNN on 32 views of 2.7 s.
 
-Each case runs in a process of its own; memory is the peak over what weights and waveforms take. Run ``python -m benchmarks.chunks --check``.
+Each case runs in a process of its own; memory is the peak over what weights and waveforms take. Run
+``python -m benchmarks.chunks --check``.
 """
 
 import argparse
@@ -30,7 +32,9 @@ def measure(chunk_size: int, views: int = VIEWS) -> dict[str, float]:
     torch.manual_seed(0)
     encoder = SampleCNN()
     encode, x = Encode(encoder, chunk_size or None), torch.randn(views, 1, 59049)
-    encode(x[:1].repeat(2, 1, 1)).sum().backward()  # gradients have their memory, threads are started
+    encode(
+        x[:1].repeat(2, 1, 1)
+    ).sum().backward()  # gradients have their memory, threads are started
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the high-water mark starts again
     before, started = status("VmRSS"), time.perf_counter()
@@ -40,7 +44,9 @@ def measure(chunk_size: int, views: int = VIEWS) -> dict[str, float]:
 
 def main(args: list[str] | None = None) -> int:
     """Print the table and the result; 1 when ``--check`` finds the bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--case", type=int, help="measure one chunk size in this process")
     parser.add_argument("--views", type=int, default=VIEWS)
     parser.add_argument("--tiny", action="store_true", help="does it run? two views, two sizes")
@@ -52,9 +58,25 @@ def main(args: list[str] | None = None) -> int:
         return 0
     found = {}
     for size in ENDS if options.tiny else SIZES:
-        command = [sys.executable, "-m", "benchmarks.chunks", "--case", str(size), "--views", str(views)]
-        found[size] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-        print(f"chunk_size {size or 'null':>4}: {found[size]['mib']:>7.0f} MiB {found[size]['seconds']:>7.2f} s", flush=True)
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.chunks",
+            "--case",
+            str(size),
+            "--views",
+            str(views),
+        ]
+        found[size] = json.loads(
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[
+                -1
+            ]
+        )
+        print(
+            f"chunk_size {size or 'null':>4}: {found[size]['mib']:>7.0f} MiB "
+            f"{found[size]['seconds']:>7.2f} s",
+            flush=True,
+        )
     ratio = found[0]["mib"] / max(found[4]["mib"], PAGE_MIB)
     met = all_met([Bar("times_less_memory_in_chunks_of_4", ratio, 4)])
     return int(options.check and not met)

@@ -1,8 +1,11 @@
-"""`make demo`: pretrain a small encoder twice on the embedded set, probe both and an untrained one, and look at the result.
+"""`make demo`: pretrain a small encoder twice on the embedded set, probe both and an untrained one,
+and look at the result.
 
-Self-supervised, and semi-supervised with the tags of a tenth of the clips; instrument and pitch labels are never seen before the probe. The encoders
-train side by side, a process each. Leaves ``runs/demo/``: a folder a run (checkpoints, metrics, heat maps of targets and similarities), the
-table, and t-SNE pictures. With ``--seeds 0 1 2 --supervised`` it is the measurement that the README quotes.
+Self-supervised, and semi-supervised with the tags of a tenth of the clips; instrument and pitch
+labels are never seen before the probe. The encoders train side by side, a process each. Leaves
+``runs/demo/``: a folder a run (checkpoints, metrics, heat maps of targets and similarities), the
+table, and t-SNE pictures. With ``--seeds 0 1 2 --supervised`` it is the measurement that the README
+quotes.
 """
 
 import argparse
@@ -23,40 +26,69 @@ from semisupcon.datasets.synthesis import render
 from semisupcon.embedding import embed
 from semisupcon.plots import draw_scatter, save_figure
 
-RUNS = {"self-supervised": "pretrain_ssl", "semi-supervised": "pretrain_smsl", "supervised": "pretrain_sl"}
+RUNS = {
+    "self-supervised": "pretrain_ssl",
+    "semi-supervised": "pretrain_smsl",
+    "supervised": "pretrain_sl",
+}
 # With fourteen tags a clip, nearly all clips share one: how far their tags overlap says more.
 TARGET = ["--model.criterion.target", "Dice"]
 LABELS = {
-    # A tenth of the clips is labelled, and a sixteenth of each batch: with more, fitting the tags of so few clips crowds out what all clips teach.
-    "semi-supervised": ["--data.supervised_data_p", "0.1", "--data.intrabatch_supervised_p", "0.0625", *TARGET],
+    # A tenth of the clips is labelled, and a sixteenth of each batch: with more, fitting the tags
+    # of so few clips crowds out what all clips teach.
+    "semi-supervised": [
+        "--data.supervised_data_p",
+        "0.1",
+        "--data.intrabatch_supervised_p",
+        "0.0625",
+        *TARGET,
+    ],
     "supervised": TARGET,
 }
-# In a minute or two a small encoder learns more from light augmentation; for long runs the whole published list is better.
+# In a minute or two a small encoder learns more from light augmentation; for long runs the whole
+# published list is better.
 LIGHT = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "400"]
 # Shorter views, more steps: the same time, and more of it for learning.
-SHORT = ["--data.target_length", "0.6", "--trainer.max_steps", "800", "--trainer.val_check_interval", "400"]
+SHORT = [
+    "--data.target_length",
+    "0.6",
+    "--trainer.max_steps",
+    "800",
+    "--trainer.val_check_interval",
+    "400",
+]
 TASKS = ("synthetic_instrument", "synthetic_pitch", "synthetic_tags")
 
 
 def train(name: str, folder: Path, seed: int, threads: int, more: Sequence[str]) -> Path:
     """Pretrain one encoder on a share of the cores; returns its run folder."""
     torch.set_num_threads(threads)
-    return pretrain(RUNS[name], folder, f"{name}-{seed}", seed, [*LIGHT, *SHORT, *LABELS.get(name, []), *more])
+    return pretrain(
+        RUNS[name], folder, f"{name}-{seed}", seed, [*LIGHT, *SHORT, *LABELS.get(name, []), *more]
+    )
 
 
-def train_all(names: Sequence[str], folder: Path, seed: int, more: Sequence[str]) -> dict[str, Path]:
-    """Pretrain encoders side by side: two with a thread each finish in two thirds of the time that they take in turn with two threads.
+def train_all(
+    names: Sequence[str], folder: Path, seed: int, more: Sequence[str]
+) -> dict[str, Path]:
+    """Pretrain encoders side by side: two with a thread each finish in two thirds of the time that
+    they take in turn with two threads.
 
     They take equal steps, so that the progress bar of the first stands for all.
     """
     render()  # once, before all of them ask for it
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     at_once = min(len(names), cores)
     os.environ["OMP_NUM_THREADS"] = str(cores // at_once)  # read when the processes start
     silent = ["--trainer.enable_progress_bar", "false"]
     with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
         runs = {
-            name: pool.submit(train, name, folder, seed, cores // at_once, [*(silent if i else []), *more]) for i, name in enumerate(names)
+            name: pool.submit(
+                train, name, folder, seed, cores // at_once, [*(silent if i else []), *more]
+            )
+            for i, name in enumerate(names)
         }
         return {name: run.result() for name, run in runs.items()}
 
@@ -71,15 +103,26 @@ def draw_tsne(run: Path, picture: Path) -> None:
         embed(load_encoder(run / "last.ckpt"), test.files)
     )
     names = [test.classes[i] for i in test.targets.argmax(axis=1)]
-    save_figure(draw_scatter(points, names, title=f"{run.name}: test clips", label_title="instrument"), picture)
+    save_figure(
+        draw_scatter(points, names, title=f"{run.name}: test clips", label_title="instrument"),
+        picture,
+    )
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the demo; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="where everything goes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/demo"), help="where everything goes"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one of each run a seed")
-    parser.add_argument("--supervised", action="store_true", help="a supervised encoder too, with the tags of all clips")
+    parser.add_argument(
+        "--supervised",
+        action="store_true",
+        help="a supervised encoder too, with the tags of all clips",
+    )
     given, more = parser.parse_known_args(args)
     names = [name for name in RUNS if given.supervised or name != "supervised"]
     results = []

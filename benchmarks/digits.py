@@ -1,7 +1,8 @@
-"""Spoken digits (FSDD): what digit labels add to self-supervision, by linear probes of the digit and of the speaker.
+"""Spoken digits (FSDD): what digit labels add to self-supervision, by linear probes of the digit
+and of the speaker.
 
-``python -m benchmarks.digits --data_dir <FSDD>`` pretrains the small encoder self-supervised, semi-supervised with 5 % and with all
-labels, and supervised.
+``python -m benchmarks.digits --data_dir <FSDD>`` pretrains the small encoder self-supervised,
+semi-supervised with 5 % and with all labels, and supervised.
 """
 
 import argparse
@@ -14,19 +15,33 @@ from benchmarks.recipes import pretrain, probe, summary
 
 RUNS = {
     "self-supervised": ("pretrain_ssl", []),
-    "semi-supervised 5 %": ("pretrain_smsl", ["--data.sl_task", "fsdd_digit", "--data.supervised_data_p", "0.05"]),
+    "semi-supervised 5 %": (
+        "pretrain_smsl",
+        ["--data.sl_task", "fsdd_digit", "--data.supervised_data_p", "0.05"],
+    ),
     "semi-supervised 100 %": ("pretrain_smsl", ["--data.sl_task", "fsdd_digit"]),
     "supervised": ("pretrain_sl", ["--data.sl_task", "fsdd_digit"]),
 }
 # Half a second holds most digits; the clips are 8 kHz, resampled.
-SETTINGS = ["--data.target_length", "0.5", "--draw_every", "0", "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]"]
+SETTINGS = [
+    "--data.target_length",
+    "0.5",
+    "--draw_every",
+    "0",
+    "--data.aug_list",
+    "[gain, polarity_inversion, add_colored_noise]",
+]
 
 
 def main(args: list[str] | None = None) -> int:
     """Pretrain, probe, print the table; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data_dir", type=Path, required=True, help="folder of FSDD")
-    parser.add_argument("--folder", type=Path, default=Path("runs/digits"), help="where everything goes")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/digits"), help="where everything goes"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     given, more = parser.parse_known_args(args)
     results = []
@@ -34,14 +49,30 @@ def main(args: list[str] | None = None) -> int:
         runs = {}
         for name, (recipe, labels) in RUNS.items():
             run = f"{name.replace(' %', '').replace(' ', '-')}-{seed}"
-            # The test repetitions lie in the same folder: naming the task keeps them out of the unlabelled pool.
+            # The test repetitions lie in the same folder: naming the task keeps them out of the
+            # unlabelled pool.
             pool = ["--data.ssl_task", "fsdd_digit"] if recipe == "pretrain_ssl" else []
             runs[run] = pretrain(
-                recipe, given.folder, run, seed, ["--data.data_dir", str(given.data_dir), *SETTINGS, *labels, *pool, *more]
+                recipe,
+                given.folder,
+                run,
+                seed,
+                ["--data.data_dir", str(given.data_dir), *SETTINGS, *labels, *pool, *more],
             )
-        roots = [part for task in ("fsdd_digit", "fsdd_speaker") for part in (f"--data_dirs.{task}", str(given.data_dir))]
-        results.append(probe(("fsdd_digit", "fsdd_speaker"), runs, given.folder / f"probe-{seed}", seed, roots))
-    table = summary(pd.concat(results).assign(checkpoint=lambda r: r["checkpoint"].str.replace(r"-\d$", "", regex=True)), ("accuracy",))
+        roots = [
+            part
+            for task in ("fsdd_digit", "fsdd_speaker")
+            for part in (f"--data_dirs.{task}", str(given.data_dir))
+        ]
+        results.append(
+            probe(("fsdd_digit", "fsdd_speaker"), runs, given.folder / f"probe-{seed}", seed, roots)
+        )
+    table = summary(
+        pd.concat(results).assign(
+            checkpoint=lambda r: r["checkpoint"].str.replace(r"-\d$", "", regex=True)
+        ),
+        ("accuracy",),
+    )
     (given.folder / "results.md").write_text(table)
     print(f"\n{table}")
     return 0

@@ -1,12 +1,16 @@
-"""Memory of ``semisupcon embed`` for long files and for many, and how much of its time the encoder takes.
+"""Memory of ``semisupcon embed`` for long files and for many, and how much of its time the encoder
+takes.
 
-    python -m benchmarks.embed_memory [--check] [--minutes 10 60 600] [--files 100000] [--clips 500] [--folder DIR]
+    python -m benchmarks.embed_memory [--check] [--minutes 10 60 600] [--files 100000] [--clips 500]
+    [--folder DIR]
 
-Writes noise (stereo, 44.1 kHz, flac) of each length and two hours of silence in eight channels to a temporary folder, and embeds each in a process
-of its own, once per file and once per second. Memory is the peak resident size of that process, threads included, over its size once the model
-is loaded. The long files go through a narrow encoder, so that ten hours take minutes; the shortest goes through SampleCNN too. Then short clips
-are embedded beside the same batches without any reading, and many tiny files are listed, scanned and trained on for one step.
-The bars: 600 MB, whatever the length; 95 % of the time in the encoder.
+Writes noise (stereo, 44.1 kHz, flac) of each length and two hours of silence in eight channels to a
+temporary folder, and embeds each in a process of its own, once per file and once per second. Memory
+is the peak resident size of that process, threads included, over its size once the model is loaded.
+The long files go through a narrow encoder, so that ten hours take minutes; the shortest goes
+through SampleCNN too. Then short clips are embedded beside the same batches without any reading,
+and many tiny files are listed, scanned and trained on for one step. The bars: 600 MB, whatever the
+length; 95 % of the time in the encoder.
 """
 
 import argparse
@@ -64,7 +68,9 @@ def measure(model: str, audio: str, per: str) -> dict[str, float]:
         file.write("5")  # the high-water mark starts again
     started = time.perf_counter()
     out = Path(audio).parent / f"out-{os.getpid()}.npy"
-    state = semisupcon(["embed", audio, "--checkpoint", model, "--out", str(out), "--per", per, "--device", "cpu"])
+    state = semisupcon(
+        ["embed", audio, "--checkpoint", model, "--out", str(out), "--per", per, "--device", "cpu"]
+    )
     seconds, mb = time.perf_counter() - started, MB * (status("VmHWM") - before)
     for left in (out, out.with_suffix(".csv")):
         left.unlink(missing_ok=True)
@@ -81,7 +87,8 @@ def apart(*case: str) -> dict[str, float]:
 
 
 def share_of_encoder(model: str, clips: Path, count: int, rounds: int) -> tuple[float, float]:
-    """The encoder's share of the time to embed short clips (median over rounds), and clips a second."""
+    """The encoder's share of the time to embed short clips (median over rounds), and clips a
+    second."""
     for i in range(count):
         write = np.random.default_rng(i).standard_normal(2 * 22_050) * 0.1
         sf.write(clips / f"{i:04d}.wav", write, 22_050)
@@ -105,7 +112,8 @@ def share_of_encoder(model: str, clips: Path, count: int, rounds: int) -> tuple[
 
 
 def many_files(folder: Path, count: int) -> dict[str, float]:
-    """Seconds to list, scan and train one step on tiny files, and peak MB of the training process."""
+    """Seconds to list, scan and train one step on tiny files, and peak MB of the training
+    process."""
     tiny, found = np.sin(np.arange(800) / 9) * 0.3, {}
     for i in range(count):
         place = folder / f"{i // 1000:03d}"
@@ -120,7 +128,14 @@ def many_files(folder: Path, count: int) -> dict[str, float]:
         found[name] = time.perf_counter() - started
     found["scan_mb"] = MB * status("VmHWM")
     command = [sys.executable, "-m", "semisupcon", "pretrain", "--config", "clmr"]
-    command += ["--config", "small/clmr", "--data.data_dir", str(folder), "--ckpt_path", str(folder.parent / "runs")]
+    command += [
+        "--config",
+        "small/clmr",
+        "--data.data_dir",
+        str(folder),
+        "--ckpt_path",
+        str(folder.parent / "runs"),
+    ]
     command += ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "0", "--log", "false"]
     started = time.perf_counter()
     subprocess.run(command, capture_output=True, check=True)
@@ -149,7 +164,12 @@ def run(options: argparse.Namespace, folder: Path) -> list[Bar]:
             case(f"{minutes:g} minutes per {per}", "narrow", file, per)
     if options.published:
         models["SampleCNN"] = str(export_encoder(SampleCNN(), folder / "published"))
-        case(f"{options.minutes[0]:g} minutes per file SampleCNN", "SampleCNN", folder / f"{options.minutes[0]:g}.flac", "file")
+        case(
+            f"{options.minutes[0]:g} minutes per file SampleCNN",
+            "SampleCNN",
+            folder / f"{options.minutes[0]:g}.flac",
+            "file",
+        )
     silence = folder / "silence.flac"
     write_silence(silence, SILENCE_MINUTES if max(options.minutes) >= 10 else 1)
     case(f"silence of {silence.stat().st_size / 1e6:.1f} MB", "narrow", silence, "file")
@@ -157,25 +177,46 @@ def run(options: argparse.Namespace, folder: Path) -> list[Bar]:
         (folder / "clips").mkdir()
         model = models["SampleCNN" if options.published else "narrow"]
         share, rate = share_of_encoder(model, folder / "clips", options.clips, options.rounds)
-        print(f"{options.clips} clips of 2 s: {rate:.1f} a second, {share:.1%} of the time in the encoder", flush=True)
+        print(
+            f"{options.clips} clips of 2 s: {rate:.1f} a second, {share:.1%} of the time in the "
+            "encoder",
+            flush=True,
+        )
         bars += [Bar("share_of_encoder", share, SHARE if options.published else 0.0)]
     if options.files:
         (folder / "many").mkdir()
         found = many_files(folder / "many", options.files)
-        print(f"{options.files} files: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items()), flush=True)
+        print(
+            f"{options.files} files: "
+            + ", ".join(f"{name} {value:.1f}" for name, value in found.items()),
+            flush=True,
+        )
     return bars
 
 
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, nargs="+", default=[10, 60, 600], help="lengths of the noise")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", default=[10, 60, 600], help="lengths of the noise"
+    )
     parser.add_argument("--clips", type=int, default=500, help="short clips; 0 leaves them out")
     parser.add_argument("--files", type=int, default=100_000, help="tiny files; 0 leaves them out")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--no_published", dest="published", action="store_false", help="leave SampleCNN out")
-    parser.add_argument("--folder", help="where the temporary folder is made (10 hours of noise take 2 GB)")
-    parser.add_argument("--case", nargs=3, metavar=("MODEL", "AUDIO", "PER"), help="measure one case in this process")
+    parser.add_argument(
+        "--no_published", dest="published", action="store_false", help="leave SampleCNN out"
+    )
+    parser.add_argument(
+        "--folder", help="where the temporary folder is made (10 hours of noise take 2 GB)"
+    )
+    parser.add_argument(
+        "--case",
+        nargs=3,
+        metavar=("MODEL", "AUDIO", "PER"),
+        help="measure one case in this process",
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(args)
     if options.case:

@@ -1,4 +1,5 @@
-"""Commands in forked processes: everything is imported once, so that starting one takes milliseconds, and killing one costs no imports."""
+"""Commands in forked processes: everything is imported once, so that starting one takes
+milliseconds, and killing one costs no imports."""
 
 import importlib
 import itertools
@@ -41,17 +42,26 @@ def import_commands() -> None:
     """Import what the commands import, so that no forked process has to."""
     from semisupcon.__main__ import COMMANDS
 
-    slow = ("litdata.streaming.writer", "litdata.streaming.temporal", "matplotlib.pyplot", "sklearn.manifold", "sklearn.linear_model")
+    slow = (
+        "litdata.streaming.writer",
+        "litdata.streaming.temporal",
+        "matplotlib.pyplot",
+        "sklearn.manifold",
+        "sklearn.linear_model",
+    )
     own = ("semisupcon.probing.suite", "semisupcon.probing.report.write", "semisupcon.plots")
     for module in (*(module for module, _ in COMMANDS.values()), *own, *slow):
         importlib.import_module(module)
 
 
 def make_clips(root: Path, repetitions: int = 10) -> Path:
-    """A folder laid out like FSDD: noisy tones of half a second at 8 kHz, three digits by two speakers."""
+    """A folder laid out like FSDD: noisy tones of half a second at 8 kHz, three digits by two
+    speakers."""
     (root / "recordings").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for digit, speaker, repetition in itertools.product(range(3), ("ann", "bob"), range(repetitions)):
+    for digit, speaker, repetition in itertools.product(
+        range(3), ("ann", "bob"), range(repetitions)
+    ):
         tone = np.sin(2 * np.pi * (300 + 200 * digit) * np.arange(4000) / 8000)
         audio = 0.3 * tone + 0.05 * rng.standard_normal(4000)
         soundfile.write(root / "recordings" / f"{digit}_{speaker}_{repetition}.wav", audio, 8000)
@@ -59,15 +69,27 @@ def make_clips(root: Path, repetitions: int = 10) -> Path:
 
 
 def training(data: Path, runs: Path, **more: object) -> list[str]:
-    """Arguments of a small run; ``a__b=c`` is ``--a.b c``, and ``overlay`` a second ``--config``."""
-    given = {**OPTIONS, "data.data_dir": data, "ckpt_path": runs, **{k.replace("__", "."): v for k, v in more.items()}}
+    """Arguments of a small run; ``a__b=c`` is ``--a.b c``, and ``overlay`` a second
+    ``--config``."""
+    given = {
+        **OPTIONS,
+        "data.data_dir": data,
+        "ckpt_path": runs,
+        **{k.replace("__", "."): v for k, v in more.items()},
+    }
     overlay = ("--config", str(given.pop("overlay"))) if "overlay" in given else ()
     arguments = [part for name, value in given.items() for part in (f"--{name}", str(value))]
     return ["pretrain", *arguments[:2], *overlay, *arguments[2:]]
 
 
-def start(args: list[str], log: Path, environment: Mapping[str, str] = {}, before: Callable[[], object] | None = None) -> int:
-    """Run a command in a forked process that leads a group of its own; its number. What it prints goes to ``log``."""
+def start(
+    args: list[str],
+    log: Path,
+    environment: Mapping[str, str] = {},
+    before: Callable[[], object] | None = None,
+) -> int:
+    """Run a command in a forked process that leads a group of its own; its number. What it prints
+    goes to ``log``."""
     from semisupcon.__main__ import main
 
     sys.stdout.flush()
@@ -100,7 +122,8 @@ def start(args: list[str], log: Path, environment: Mapping[str, str] = {}, befor
 
 
 def ended(pid: int, seconds: float) -> int | None:
-    """The exit status of a process (negative: its signal) that ends in time; None for one that does not."""
+    """The exit status of a process (negative: its signal) that ends in time; None for one that does
+    not."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -111,7 +134,8 @@ def ended(pid: int, seconds: float) -> int | None:
 
 
 def left_running(group: int, seconds: float = 15.0) -> bool:
-    """Whether processes of a group outlive its leader by more than so many seconds; they are killed then."""
+    """Whether processes of a group outlive its leader by more than so many seconds; they are killed
+    then."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:

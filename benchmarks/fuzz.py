@@ -1,10 +1,12 @@
-"""Damaged files by the thousand: does any crash the process, hang it, end in a traceback, or is it taken for what was written?
+"""Damaged files by the thousand: does any crash the process, hang it, end in a traceback, or is it
+taken for what was written?
 
-Sound files of every format are damaged at random (flipped bits, cut ends, zeroed, moved and repeated parts, extreme numbers) and read as a command
-reads them, in one forked process under a memory limit and an alarm, which is meant to stay alive. Each case has a number, which is its seed:
-``python -m benchmarks.fuzz --only wav --case 17`` shows one. Files of other programs must be read or refused in a sentence; files of ours
-must be refused, made again, or give the very content that was written.
-Run ``python -m benchmarks.fuzz --check``; ``--quick`` tries 4 of 1,000 of each.
+Sound files of every format are damaged at random (flipped bits, cut ends, zeroed, moved and
+repeated parts, extreme numbers) and read as a command reads them, in one forked process under a
+memory limit and an alarm, which is meant to stay alive. Each case has a number, which is its seed:
+``python -m benchmarks.fuzz --only wav --case 17`` shows one. Files of other programs must be read
+or refused in a sentence; files of ours must be refused, made again, or give the very content that
+was written. Run ``python -m benchmarks.fuzz --check``; ``--quick`` tries 4 of 1,000 of each.
 """
 
 import argparse
@@ -87,7 +89,9 @@ def _bytes(data: bytes, draw: random.Random) -> bytes:
     flipped = bytearray(data)
     for _ in range(draw.choice((1, 1, 2, 8))):
         if flipped:
-            flipped[min(len(flipped) - 1, at) if draw.random() < 0.5 else draw.randrange(len(flipped))] ^= 1 << draw.randrange(8)
+            flipped[
+                min(len(flipped) - 1, at) if draw.random() < 0.5 else draw.randrange(len(flipped))
+            ] ^= 1 << draw.randrange(8)
     extreme = draw.choice(EXTREMES)
     return draw.choice(
         (
@@ -113,11 +117,15 @@ def _word(data: bytes, draw: random.Random) -> bytes:
     if not (found := list(re.finditer(pattern, data))):
         return data
     match = draw.choice(found)
-    new = draw.choice((*(word.encode() for word in WORDS), draw.choice(found).group(), match.group() * 2))
+    new = draw.choice(
+        (*(word.encode() for word in WORDS), draw.choice(found).group(), match.group() * 2)
+    )
     return data[: match.start()] + new + data[match.end() :]
 
 
-def run_case(target: Target, sound: Path, work: Path, expected: str | None, case: int) -> tuple[str, str]:
+def run_case(
+    target: Target, sound: Path, work: Path, expected: str | None, case: int
+) -> tuple[str, str]:
     """Damage one file of a copy, and read it: the outcome, and the last line of what was said."""
     draw = random.Random(f"{target.name} {case}")
     shutil.rmtree(work, ignore_errors=True)
@@ -127,12 +135,16 @@ def run_case(target: Target, sound: Path, work: Path, expected: str | None, case
     if target.spoil is not None:
         return _read(target, work, expected, target.spoil(work, draw) + ": ")
     names = sorted(
-        p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file() and re.search(target.files, p.relative_to(work).as_posix())
+        p.relative_to(work).as_posix()
+        for p in work.rglob("*")
+        if p.is_file() and re.search(target.files, p.relative_to(work).as_posix())
     )
     file = work / draw.choice(names)
     state = file.stat()
     content = file.read_bytes()
-    file.write_bytes(damage(content, draw, file.suffix in (".json", ".csv", ".tsv", ".txt", ".yaml", ".key")))
+    file.write_bytes(
+        damage(content, draw, file.suffix in (".json", ".csv", ".tsv", ".txt", ".yaml", ".key"))
+    )
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # A broken disk changes no times.
     return _read(target, work, expected, f"{file.relative_to(work)}: ")
 
@@ -150,7 +162,10 @@ def _read(target: Target, work: Path, expected: str | None, about: str) -> tuple
         return "hang", about + "no answer"
     except BaseException as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return "traceback", f"{about}{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        return (
+            "traceback",
+            f"{about}{type(error).__name__}: {error} ({place.filename}:{place.lineno})",
+        )
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     if expected is None or found == "rebuilt":
@@ -227,7 +242,11 @@ class Worker:
         self.close()
         self.deaths += 1
         self.start()
-        return ("crash", f"died of {os.waitstatus_to_exitcode(status)}") if ready else ("hang", "no answer, and no alarm")
+        return (
+            ("crash", f"died of {os.waitstatus_to_exitcode(status)}")
+            if ready
+            else ("hang", "no answer, and no alarm")
+        )
 
     def close(self) -> None:
         """Let it end."""
@@ -236,7 +255,9 @@ class Worker:
                 pipe.close()
 
 
-def fuzz(names: list[str], share: float, first: int = 0) -> tuple[dict[str, Counter], list[str], int]:
+def fuzz(
+    names: list[str], share: float, first: int = 0
+) -> tuple[dict[str, Counter], list[str], int]:
     """Outcomes by target, the bad ones in words, and how often the worker died."""
     outcomes, bad = {}, []
     with tempfile.TemporaryDirectory() as folder:
@@ -255,7 +276,11 @@ def fuzz(names: list[str], share: float, first: int = 0) -> tuple[dict[str, Coun
                     bad.append(f"--only {name} --case {case}: {outcome}: {said[:400]}")
             outcomes[name] = counts
             told = ", ".join(f"{counts[kind]} {kind}" for kind in (*GOOD, *BAD) if counts[kind])
-            print(f"{name}: {sum(counts.values())} cases in {time.perf_counter() - begin:.0f} s: {told}", flush=True)
+            print(
+                f"{name}: {sum(counts.values())} cases in {time.perf_counter() - begin:.0f} s: "
+                f"{told}",
+                flush=True,
+            )
         worker.close()
         os.waitpid(worker.pid, 0)
     return outcomes, bad, worker.deaths
@@ -263,7 +288,9 @@ def fuzz(names: list[str], share: float, first: int = 0) -> tuple[dict[str, Coun
 
 def main(args: list[str] | None = None) -> int:
     """Run it; returns 1 with ``--check`` when a file was not handled as it should."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", help=f"a regular expression: which of {', '.join(TARGETS)}")
     parser.add_argument("--case", type=int, help="one case of them, with what is printed")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
@@ -273,10 +300,17 @@ def main(args: list[str] | None = None) -> int:
     given = parser.parse_args(args)
     names = [name for name in TARGETS if given.only is None or re.fullmatch(given.only, name)]
     begin = time.perf_counter()
-    share, first = (0.0, given.case) if given.case is not None else (QUICK if given.quick else given.share, given.first)
+    share, first = (
+        (0.0, given.case)
+        if given.case is not None
+        else (QUICK if given.quick else given.share, given.first)
+    )
     outcomes, bad, deaths = fuzz(names, share, first)
     print("\n".join(bad))
-    seconds, total = time.perf_counter() - begin, sum(sum(counts.values()) for counts in outcomes.values())
+    seconds, total = (
+        time.perf_counter() - begin,
+        sum(sum(counts.values()) for counts in outcomes.values()),
+    )
     print(f"{total} files in {seconds:.0f} s; the process that read them died {deaths} times")
     bars = [Bar("fuzz_files", total, 1), Bar("fuzz_hours", seconds / 3600, 3, "<=")]
     for kind in BAD:

@@ -1,4 +1,5 @@
-"""Files of ours, as `benchmarks.fuzz` makes and reads them; what is read must be what was written."""
+"""Files of ours, as `benchmarks.fuzz` makes and reads them; what is read must be what was
+written."""
 
 import os
 import shutil
@@ -39,8 +40,20 @@ def content_of_checkpoint() -> dict[str, Any]:
     criterion.prepare(facts)
     parts = torch.nn.ModuleDict({"encoder": encoder, "criterion": criterion})
     optimizer = torch.optim.Adam(parts.parameters())
-    written = {"version": FORMAT, "encoder": spec_of(encoder), "criterion": spec_of(criterion), "facts": plain_facts(facts)}
-    run = {"epoch": 0, "global_step": 1, "optimizer_states": [optimizer.state_dict()], "lr_schedulers": [], "callbacks": {}, "loops": {}}
+    written = {
+        "version": FORMAT,
+        "encoder": spec_of(encoder),
+        "criterion": spec_of(criterion),
+        "facts": plain_facts(facts),
+    }
+    run = {
+        "epoch": 0,
+        "global_step": 1,
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [],
+        "callbacks": {},
+        "loops": {},
+    }
     return {"state_dict": parts.state_dict(), "semisupcon": written, **run}
 
 
@@ -88,7 +101,9 @@ def make_packed(folder: Path) -> None:
     audio_folder.mkdir(parents=True, exist_ok=True)
     for i in range(6):
         soundfile.write(audio_folder / f"{i}.wav", tone(i, 0.1 + 0.02 * i), RATE)
-    sources = dict.fromkeys(("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs")) | {"data_dir": str(audio_folder)}
+    sources = dict.fromkeys(("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kwargs")) | {
+        "data_dir": str(audio_folder)
+    }
     pack(gather(**sources), sources, RATE, folder, threads=1, shard_samples=3000)
 
 
@@ -101,7 +116,10 @@ def read_packed(folder: Path) -> str:
 
 
 FINGERPRINT = "f" * 64
-CLIPS = {f"{i:032x}": np.random.default_rng(i).standard_normal((1 + i % 3, 5)).astype(np.float32) for i in range(12)}
+CLIPS = {
+    f"{i:032x}": np.random.default_rng(i).standard_normal((1 + i % 3, 5)).astype(np.float32)
+    for i in range(12)
+}
 
 
 def make_cache(folder: Path) -> None:
@@ -148,7 +166,11 @@ def make_scan(folder: Path) -> None:
     scan([str(p) for p in sorted(clips.iterdir())])
     folder.mkdir(parents=True)
     name = f"scan-v1-{stable_hash(str(clips)):016x}.parquet"
-    shutil.copy(next(iter(cache_folder().glob(name)), None) or next(iter(cache_folder().glob("scan-*.parquet"))), folder)
+    shutil.copy(
+        next(iter(cache_folder().glob(name)), None)
+        or next(iter(cache_folder().glob("scan-*.parquet"))),
+        folder,
+    )
 
 
 def read_scan(folder: Path) -> str:
@@ -163,17 +185,39 @@ def read_scan(folder: Path) -> str:
 
 def make_draws(folder: Path) -> None:
     draw = np.random.default_rng(0)
-    save_draws(bootstrap("multiclass", np.eye(3)[draw.integers(0, 3, 30)], draw.random((30, 3)), ("a", "b", "c"), 20), folder / "draws.npz")
+    save_draws(
+        bootstrap(
+            "multiclass",
+            np.eye(3)[draw.integers(0, 3, 30)],
+            draw.random((30, 3)),
+            ("a", "b", "c"),
+            20,
+        ),
+        folder / "draws.npz",
+    )
 
 
 def read_draws(folder: Path) -> str:
     drawn = load_draws(folder / "draws.npz")
-    return "rebuilt" if drawn is None else word(drawn.values, {k: np.asarray(v) for k, v in drawn.draws.items()})
+    return (
+        "rebuilt"
+        if drawn is None
+        else word(drawn.values, {k: np.asarray(v) for k, v in drawn.draws.items()})
+    )
 
 
 def make_map(folder: Path) -> None:
     save_map(
-        Map("task", "encoder", "tsne", "label", ["a", "b", "c"], ["x", "y", "x"], [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], "id"),
+        Map(
+            "task",
+            "encoder",
+            "tsne",
+            "label",
+            ["a", "b", "c"],
+            ["x", "y", "x"],
+            [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]],
+            "id",
+        ),
         folder / "map.json",
     )
 

@@ -1,4 +1,5 @@
-"""What the targets of `benchmarks.fuzz` share: how one is described, a tiny encoder, a tone, a digest of values."""
+"""What the targets of `benchmarks.fuzz` share: how one is described, a tiny encoder, a tone, a
+digest of values."""
 
 import hashlib
 import random
@@ -22,7 +23,8 @@ class Target:
     Attributes:
         name: of the target.
         make: writes a sound set of them into a new folder.
-        read: reads a folder as a command does; gives a word for the content ("rebuilt" where what was damaged is made again), or raises UserError.
+        read: reads a folder as a command does; gives a word for the content ("rebuilt" where what
+            was damaged is made again), or raises UserError.
         ours: whether the content must be what was written.
         files: a regular expression that finds the files to damage, by their paths in the folder.
         cases: how many the complete form tries.
@@ -46,7 +48,9 @@ def word(*parts: Any) -> str:
         if isinstance(value, torch.Tensor):
             value = value.numpy()
         if isinstance(value, np.ndarray):
-            digest.update(f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+            digest.update(
+                f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+            )
         elif isinstance(value, dict):
             for key in sorted(value, key=repr):
                 add((key, value[key]))
@@ -70,4 +74,7 @@ def encoder_of(seed: int = 0) -> SampleCNNSmall:
 def tone(seed: int = 0, seconds: float = 0.4) -> np.ndarray:
     """A noisy tone."""
     t = np.arange(int(seconds * RATE)) / RATE
-    return (0.3 * np.sin(2 * np.pi * 440 * (1 + seed) * t) + 0.05 * np.random.default_rng(seed).standard_normal(len(t))).astype(np.float32)
+    return (
+        0.3 * np.sin(2 * np.pi * 440 * (1 + seed) * t)
+        + 0.05 * np.random.default_rng(seed).standard_normal(len(t))
+    ).astype(np.float32)

@@ -1,4 +1,5 @@
-"""Files of strangers for `benchmarks.fuzz`: well-formed, with values of other types and sizes; and whole folders of runs and results."""
+"""Files of strangers for `benchmarks.fuzz`: well-formed, with values of other types and sizes; and
+whole folders of runs and results."""
 
 import json
 import random
@@ -23,9 +24,32 @@ from semisupcon.digests import DIGEST, digest_of, read_json, with_digest
 from semisupcon.errors import UserError
 
 # As trained by the other benchmarks; the projection head is one more part to spoil.
-TRAINED = OPTIONS | {"model.criterion.projector": "ProjectionHead", "model.criterion.projector.widths": [3072, 128]}
+TRAINED = OPTIONS | {
+    "model.criterion.projector": "ProjectionHead",
+    "model.criterion.projector.widths": [3072, 128],
+}
 
-ODD = (None, True, -1, 0, 1, 10**18, 10**400, 1e300, float("nan"), "", "x", "../x", "\0", [], {}, [[]], [None], {"a": 1}, "9" * 100)
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    1,
+    10**18,
+    10**400,
+    1e300,
+    float("nan"),
+    "",
+    "x",
+    "../x",
+    "\0",
+    [],
+    {},
+    [[]],
+    [None],
+    {"a": 1},
+    "9" * 100,
+)
 
 
 def spoilt(value: Any, draw: random.Random) -> tuple[Any, str]:
@@ -33,7 +57,13 @@ def spoilt(value: Any, draw: random.Random) -> tuple[Any, str]:
     places: list[tuple[Any, Any]] = []
 
     def walk(item: Any) -> None:
-        for key, inner in item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ():
+        for key, inner in (
+            item.items()
+            if isinstance(item, dict)
+            else enumerate(item)
+            if isinstance(item, list)
+            else ()
+        ):
             places.append((item, key))
             walk(inner)
 
@@ -61,7 +91,8 @@ def spoil_checkpoint(folder: Path, draw: random.Random) -> str:
 
 
 def spoil_json(name: str, sealed: bool = True) -> Callable[[Path, random.Random], str]:
-    """Spoils the first JSON file that fits a pattern; ``sealed`` with the digest that then belongs to it, else without one."""
+    """Spoils the first JSON file that fits a pattern; ``sealed`` with the digest that then belongs
+    to it, else without one."""
 
     def spoil(folder: Path, draw: random.Random) -> str:
         path = draw.choice(sorted(folder.rglob(name)))
@@ -81,7 +112,16 @@ def spoil_index(folder: Path, draw: random.Random) -> str:
     if draw.random() < 0.2:
         table = table.drop(columns=column)
     else:
-        odd = draw.choice((*(x for x in ODD if isinstance(x, str | bool) or x is None), -1, 10**9, 2**62, -(2**62), 1.5))
+        odd = draw.choice(
+            (
+                *(x for x in ODD if isinstance(x, str | bool) or x is None),
+                -1,
+                10**9,
+                2**62,
+                -(2**62),
+                1.5,
+            )
+        )
         values = table[column].tolist()
         values[draw.randrange(len(values))] = odd
         table[column] = values if draw.random() < 0.5 else [odd] * len(values)
@@ -89,7 +129,9 @@ def spoil_index(folder: Path, draw: random.Random) -> str:
         table.to_parquet(folder / INDEX)
     except (ValueError, TypeError, OverflowError):  # Parquet does not take such a column.
         return "nothing"
-    header = read_json(folder / HEADER) | {"index_digest": digest_of(folder / INDEX, folder / TARGETS_FILE)}
+    header = read_json(folder / HEADER) | {
+        "index_digest": digest_of(folder / INDEX, folder / TARGETS_FILE)
+    }
     (folder / HEADER).write_text(json.dumps(with_digest(header)))
     return f"column {column}"
 
@@ -110,30 +152,59 @@ def make_run(folder: Path) -> None:
     clips = folder.parent.parent / "digits"
     for i in range(12):
         (clips / "recordings").mkdir(parents=True, exist_ok=True)
-        soundfile.write(clips / "recordings" / f"{i % 3}_{('ann', 'bob')[i % 2]}_{i}.wav", tone(i % 3, 0.3), RATE)
+        soundfile.write(
+            clips / "recordings" / f"{i % 3}_{('ann', 'bob')[i % 2]}_{i}.wav",
+            tone(i % 3, 0.3),
+            RATE,
+        )
     pretrain_on(clips, folder, "--run_name", "run", "--trainer.max_steps", "2")
 
 
 def pretrain_on(clips: Path, runs: Path, *more: str) -> int:
-    options = TRAINED | {"data.data_dir": clips, "ckpt_path": runs, "model.encoder.widths": [4, 8], "data.val_split": 0.25}
+    options = TRAINED | {
+        "data.data_dir": clips,
+        "ckpt_path": runs,
+        "model.encoder.widths": [4, 8],
+        "data.val_split": 0.25,
+    }
     options |= {
         "model.criterion.projector.widths": [8, 4],
         "trainer.val_check_interval": 2,
         "trainer.log_every_n_steps": 1,
         "trainer.logger": "false",
     }
-    return pretrain([part for name, value in options.items() for part in (f"--{name}", str(value))] + list(more))
+    return pretrain(
+        [part for name, value in options.items() for part in (f"--{name}", str(value))] + list(more)
+    )
 
 
 def read_resumed(folder: Path) -> str:
     return exit_word(
-        pretrain_on(folder.parent / "digits", folder, "--resume_from_checkpoint", str(folder / "run"), "--trainer.max_steps", "3")
+        pretrain_on(
+            folder.parent / "digits",
+            folder,
+            "--resume_from_checkpoint",
+            str(folder / "run"),
+            "--trainer.max_steps",
+            "3",
+        )
     )
 
 
 def read_resumed_alone(folder: Path) -> str:
     """With the configuration of its folder."""
-    return exit_word(pretrain(["--resume_from_checkpoint", str(folder / "run"), "--ckpt_path", str(folder), "--trainer.max_steps", "3"]))
+    return exit_word(
+        pretrain(
+            [
+                "--resume_from_checkpoint",
+                str(folder / "run"),
+                "--ckpt_path",
+                str(folder),
+                "--trainer.max_steps",
+                "3",
+            ]
+        )
+    )
 
 
 def make_results(folder: Path) -> None:
@@ -142,16 +213,39 @@ def make_results(folder: Path) -> None:
     lines = ["path,split,label"]
     for i in range(24):
         soundfile.write(clips / f"{i}.wav", tone(i % 2, 0.3), RATE)
-        lines.append(f"{i}.wav,{('train', 'train', 'val', 'test')[i // 2 % 4]},{('low', 'high')[i % 2]}")
+        lines.append(
+            f"{i}.wav,{('train', 'train', 'val', 'test')[i // 2 % 4]},{('low', 'high')[i % 2]}"
+        )
     (clips / "labels.csv").write_text("\n".join(lines) + "\n")
     export_encoder(encoder_of(), folder / "model")
     read_results(folder)
 
 
 def read_results(folder: Path) -> str:
-    clips = next(p for p in (folder.parent / "pitches", folder.parent.parent / "pitches") if p.exists())
-    where = ["--tasks", "pitch=csv", f"--data_dirs.pitch={clips}", "--out", str(folder / "out"), "--cache_dir", str(folder / "cache")]
-    return exit_word(probe([*where, "--checkpoints", str(folder / "model"), "--methods", "[linear,knn]", "--resamples=10"]))
+    clips = next(
+        p for p in (folder.parent / "pitches", folder.parent.parent / "pitches") if p.exists()
+    )
+    where = [
+        "--tasks",
+        "pitch=csv",
+        f"--data_dirs.pitch={clips}",
+        "--out",
+        str(folder / "out"),
+        "--cache_dir",
+        str(folder / "cache"),
+    ]
+    return exit_word(
+        probe(
+            [
+                *where,
+                "--checkpoints",
+                str(folder / "model"),
+                "--methods",
+                "[linear,knn]",
+                "--resamples=10",
+            ]
+        )
+    )
 
 
 def exit_word(status: int) -> str:

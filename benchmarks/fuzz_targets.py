@@ -11,7 +11,14 @@ from semisupcon.checkpoints import export_encoder, save_atomically
 from semisupcon.commands.embed import main as embed
 from semisupcon.datasets import TASKS, load_annotations
 
-FORMATS = {"wav": None, "flac": None, "ogg": None, "mp3": None, "aiff": None, "opus": ("OGG", "OPUS")}
+FORMATS = {
+    "wav": None,
+    "flac": None,
+    "ogg": None,
+    "mp3": None,
+    "aiff": None,
+    "opus": ("OGG", "OPUS"),
+}
 
 
 def audio(suffix: str) -> Target:
@@ -24,7 +31,17 @@ def audio(suffix: str) -> Target:
         soundfile.write(folder / f"clip.{suffix}", tone(), RATE, format=container, subtype=subtype)
 
     def read(folder: Path) -> str:
-        return str(embed([str(folder / f"clip.{suffix}"), "--checkpoint", str(folder / "model"), "--out", str(folder / "e.npy")]))
+        return str(
+            embed(
+                [
+                    str(folder / f"clip.{suffix}"),
+                    "--checkpoint",
+                    str(folder / "model"),
+                    "--out",
+                    str(folder / "e.npy"),
+                ]
+            )
+        )
 
     return Target(suffix, make, read, ours=False, files=r"^clip\.", cases=2000)
 
@@ -45,12 +62,32 @@ def annotations(task: str) -> Target:
 
 
 # Their classes are the names of folders and files; no file says anything.
-UNWRITTEN = ("audiomnist_digit", "audiomnist_speaker", "class_folders", "crema_d", "fsdd_digit", "fsdd_speaker", "librispeech_speaker")
+UNWRITTEN = (
+    "audiomnist_digit",
+    "audiomnist_speaker",
+    "class_folders",
+    "crema_d",
+    "fsdd_digit",
+    "fsdd_speaker",
+    "librispeech_speaker",
+)
 _ALL = [
     *(audio(suffix) for suffix in FORMATS),
-    *(annotations(task) for task in TASKS if not task.startswith("synthetic_") and task not in UNWRITTEN),
-    Target("checkpoint", lambda folder: save_atomically(ours.content_of_checkpoint(), folder / "last.ckpt"), ours.read_run),
-    Target("export", lambda folder: export_encoder(encoder_of(), folder / "model", {"note": "x"}) and None, ours.read_export),
+    *(
+        annotations(task)
+        for task in TASKS
+        if not task.startswith("synthetic_") and task not in UNWRITTEN
+    ),
+    Target(
+        "checkpoint",
+        lambda folder: save_atomically(ours.content_of_checkpoint(), folder / "last.ckpt"),
+        ours.read_run,
+    ),
+    Target(
+        "export",
+        lambda folder: export_encoder(encoder_of(), folder / "model", {"note": "x"}) and None,
+        ours.read_export,
+    ),
     Target("imported_heads", ours.make_heads, ours.read_heads),
     Target("head", ours.make_probe_head, ours.read_probe_head),
     Target("packed", ours.make_packed, ours.read_packed),
@@ -74,16 +111,61 @@ _ALL = [
         False,
         spoil=strange.spoil_json("config.json", False),
     ),
-    Target("strange_heads", ours.make_heads, ours.read_heads, False, spoil=strange.spoil_json("heads.json", False)),
-    Target("strange_head", ours.make_probe_head, ours.read_probe_head, False, spoil=strange.spoil_head),
-    Target("strange_header", ours.make_packed, ours.read_packed, False, spoil=strange.spoil_json("packed.json")),
+    Target(
+        "strange_heads",
+        ours.make_heads,
+        ours.read_heads,
+        False,
+        spoil=strange.spoil_json("heads.json", False),
+    ),
+    Target(
+        "strange_head", ours.make_probe_head, ours.read_probe_head, False, spoil=strange.spoil_head
+    ),
+    Target(
+        "strange_header",
+        ours.make_packed,
+        ours.read_packed,
+        False,
+        spoil=strange.spoil_json("packed.json"),
+    ),
     Target("strange_index", ours.make_packed, ours.read_packed, False, spoil=strange.spoil_index),
-    Target("strange_cache", ours.make_cache, ours.read_cache, False, spoil=strange.spoil_json("*.json")),
-    Target("strange_hashes", ours.make_hashes, ours.read_hashes, False, spoil=strange.spoil_json("content.json")),
-    Target("strange_map", ours.make_map, ours.read_map, False, spoil=strange.spoil_json("map.json")),
-    Target("run_folder", strange.make_run, strange.read_resumed, False, files=r"run\.json|\.csv|\.yaml|\.ckpt", cases=200),
-    Target("run_alone", strange.make_run, strange.read_resumed_alone, False, files=r"run\.json|\.csv|\.yaml", cases=200),
-    Target("strange_run", strange.make_run, strange.read_resumed, False, cases=400, spoil=strange.spoil_checkpoint),
+    Target(
+        "strange_cache", ours.make_cache, ours.read_cache, False, spoil=strange.spoil_json("*.json")
+    ),
+    Target(
+        "strange_hashes",
+        ours.make_hashes,
+        ours.read_hashes,
+        False,
+        spoil=strange.spoil_json("content.json"),
+    ),
+    Target(
+        "strange_map", ours.make_map, ours.read_map, False, spoil=strange.spoil_json("map.json")
+    ),
+    Target(
+        "run_folder",
+        strange.make_run,
+        strange.read_resumed,
+        False,
+        files=r"run\.json|\.csv|\.yaml|\.ckpt",
+        cases=200,
+    ),
+    Target(
+        "run_alone",
+        strange.make_run,
+        strange.read_resumed_alone,
+        False,
+        files=r"run\.json|\.csv|\.yaml",
+        cases=200,
+    ),
+    Target(
+        "strange_run",
+        strange.make_run,
+        strange.read_resumed,
+        False,
+        cases=400,
+        spoil=strange.spoil_checkpoint,
+    ),
     Target("results", strange.make_results, strange.read_results, False, files="^out/", cases=200),
 ]
 TARGETS = {target.name: target for target in _ALL}

@@ -1,13 +1,15 @@
-"""What the project does on a GPU, in one command of about four minutes: correct, how fast, and whether it learns.
+"""What the project does on a GPU, in one command of about four minutes: correct, how fast, and
+whether it learns.
 
     python -m benchmarks.gpu --out gpu.json       # on the GPU
     python -m benchmarks.gpu --device cpu --tiny  # every part, at the smallest size
     python -m benchmarks.gpu --table gpu.json     # the tables of docs/gpu.md
 
-Parts: ``steps`` (every recipe's published step), ``peers`` (beside libraries), ``end_to_end`` (clips a
-second with packed audio), ``tests`` (tests/devices), ``resume`` (bit for bit), ``train`` (a minute of
-SemiSupCon, and probes). The last three are not timed and run side by side. Nothing is downloaded; data
-are noise and the embedded set, in a temporary folder. The JSON file is written after each part.
+Parts: ``steps`` (every recipe's published step), ``peers`` (beside libraries), ``end_to_end``
+(clips a second with packed audio), ``tests`` (tests/devices), ``resume`` (bit for bit), ``train``
+(a minute of SemiSupCon, and probes). The last three are not timed and run side by side. Nothing is
+downloaded; data are noise and the embedded set, in a temporary folder. The JSON file is written
+after each part.
 """
 
 import argparse
@@ -55,7 +57,8 @@ PACKAGES = (
 
 
 def first_line(file: str, start: str) -> str:
-    """What follows the colon in the first line of a file that begins so; empty when there is none."""
+    """What follows the colon in the first line of a file that begins so; empty when there is
+    none."""
     try:
         lines = Path(file).read_text(errors="replace").splitlines()
     except OSError:
@@ -144,14 +147,20 @@ def parsed(args: list[str] | None) -> argparse.Namespace:
     about = {"description": __doc__, "formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(**about)
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
-    parser.add_argument("--tiny", action="store_true", help="the smallest size at which everything runs")
+    parser.add_argument(
+        "--tiny", action="store_true", help="the smallest size at which everything runs"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts")
     parser.add_argument("--recipes", nargs="+", help="of the part steps; all by default")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of the whole command")
-    parser.add_argument("--compile-all", action="store_true", help="compile every recipe; takes long")
+    parser.add_argument(
+        "--compile-all", action="store_true", help="compile every recipe; takes long"
+    )
     parser.add_argument("--train-seconds", type=float, help="of the part train; 60 by default")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="print the tables of a JSON file")
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="print the tables of a JSON file"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     return parser.parse_args(args)
 
@@ -191,7 +200,10 @@ def main(args: list[str] | None = None) -> int:
     print(f"\n{tables(report.result)}")
     met = all_met(bars(report.result))
     failed = [name for name, part in report.result["parts"].items() if part.get("error")]
-    print(f"{report.result['seconds']:.0f} s, {given.out}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    print(
+        f"{report.result['seconds']:.0f} s, {given.out}"
+        + (f"; failed: {', '.join(failed)}" if failed else "")
+    )
     return int(bool(failed) or (given.check and not met))
 
 

@@ -1,4 +1,5 @@
-"""Parts of `benchmarks.gpu` that are not timed: tests on the device, an exact resume, a minute of training."""
+"""Parts of `benchmarks.gpu` that are not timed: tests on the device, an exact resume, a minute of
+training."""
 
 import json
 import math
@@ -23,11 +24,14 @@ TRAINED = "pretrain_smsl"
 PRETRAIN = (sys.executable, "pretrain.py")
 
 
-def side_by_side(commands: Sequence[Sequence[str]], setting: Setting, fine: tuple[int, ...] = (0,)) -> list[str]:
+def side_by_side(
+    commands: Sequence[Sequence[str]], setting: Setting, fine: tuple[int, ...] = (0,)
+) -> list[str]:
     """What commands print that run at the same time in the root of the checkout.
 
     Raises:
-        RuntimeError: if one ends with a status that is not ``fine``, with the end of what it printed.
+        RuntimeError: if one ends with a status that is not ``fine``, with the end of what it
+            printed.
     """
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     own = {"PYTHONPATH": paths, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
@@ -52,9 +56,18 @@ def side_by_side(commands: Sequence[Sequence[str]], setting: Setting, fine: tupl
 
 
 def tests(setting: Setting) -> dict[str, Any]:
-    """``pytest tests/devices``: how many tests passed and failed, and the names of those that failed."""
+    """``pytest tests/devices``: how many tests passed and failed, and the names of those that
+    failed."""
     few = ["-k", "draws or masks"] if setting.tiny else []
-    words = ["tests/devices", "--device", setting.device, "-p", "no:cacheprovider", "--tb=line", *few]
+    words = [
+        "tests/devices",
+        "--device",
+        setting.device,
+        "-p",
+        "no:cacheprovider",
+        "--tb=line",
+        *few,
+    ]
     command = (sys.executable, "-m", "pytest", *words)
     (text,) = side_by_side([command], setting, fine=(0, 1))  # 1: tests failed
     pattern = r"(\d+) (passed|failed|skipped|error)s?\b"
@@ -62,7 +75,11 @@ def tests(setting: Setting) -> dict[str, Any]:
     counts |= {kind: int(count) for count, kind in re.findall(pattern, text.splitlines()[-1])}
     broken = re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
     failed = counts["failed"] + counts["error"]
-    found: dict[str, Any] = {"passed": counts["passed"], "skipped": counts["skipped"], "failed": failed}
+    found: dict[str, Any] = {
+        "passed": counts["passed"],
+        "skipped": counts["skipped"],
+        "failed": failed,
+    }
     found |= {"broken": broken, "error": f"{failed} tests failed" if failed else None}
     return found | ({"output": text[-6000:]} if failed else {})
 
@@ -71,7 +88,14 @@ def on_device(setting: Setting) -> list[str]:
     """Options of the trainer for the device."""
     if setting.device == "cpu":
         return ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true"]
-    return ["--trainer.accelerator", "gpu", "--trainer.precision", "bf16-mixed", "--trainer.devices", "1"]
+    return [
+        "--trainer.accelerator",
+        "gpu",
+        "--trainer.precision",
+        "bf16-mixed",
+        "--trainer.devices",
+        "1",
+    ]
 
 
 def on_set(recipe: str, root: Path) -> list[str]:
@@ -82,14 +106,22 @@ def on_set(recipe: str, root: Path) -> list[str]:
 
 
 def resume(setting: Setting) -> dict[str, Any]:
-    """Six steps at once against three and three, deterministic: equal losses and weights, bit for bit?
+    """Six steps at once against three and three, deterministic: equal losses and weights, bit for
+    bit?
 
     The schedule is switched off: it would follow the length of the run.
     """
     root, runs = embedded_set(setting), setting.folder / "resumed"
     recipes = RESUMED[:1] if setting.tiny else RESUMED
     options = [*QUIET, *on_device(setting), "--trainer.deterministic", "true"]
-    options += ["--trainer.log_every_n_steps", "1", "--model.scheduler", "null", "--ckpt_path", str(runs)]
+    options += [
+        "--trainer.log_every_n_steps",
+        "1",
+        "--model.scheduler",
+        "null",
+        "--ckpt_path",
+        str(runs),
+    ]
     options += ["--data.num_workers", "0", *(["--data.batch_size", "4"] if setting.tiny else [])]
 
     def command(recipe: str, name: str, count: int, more: Sequence[str] = ()) -> list[str]:
@@ -99,12 +131,25 @@ def resume(setting: Setting) -> dict[str, Any]:
         return [*PRETRAIN, *configs, *options, "--trainer.max_steps", str(count), *where]
 
     names = {recipe: recipe.replace("/", "-") for recipe in recipes}
-    first = [command(r, f"{n}-{name}", c) for r, n in names.items() for name, c in (("whole", 6), ("half", 3))]
-    again = [command(r, "", 6, ("--resume_from_checkpoint", str(runs / f"{n}-half"))) for r, n in names.items()]
+    first = [
+        command(r, f"{n}-{name}", c)
+        for r, n in names.items()
+        for name, c in (("whole", 6), ("half", 3))
+    ]
+    again = [
+        command(r, "", 6, ("--resume_from_checkpoint", str(runs / f"{n}-half")))
+        for r, n in names.items()
+    ]
     side_by_side(first, setting)
     side_by_side(again, setting)
-    apart = {r: float(difference(runs / f"{n}-whole", runs / f"{n}-half")) for r, n in names.items()}
-    return {"steps": [6, "3 + 3"], "largest_difference": apart, "equal": all(d == 0 for d in apart.values())}
+    apart = {
+        r: float(difference(runs / f"{n}-whole", runs / f"{n}-half")) for r, n in names.items()
+    }
+    return {
+        "steps": [6, "3 + 3"],
+        "largest_difference": apart,
+        "equal": all(d == 0 for d in apart.values()),
+    }
 
 
 def embedded_set(setting: Setting) -> Path:
@@ -125,13 +170,21 @@ def packed_set(setting: Setting, root: Path) -> Path:
 
 
 def train(setting: Setting) -> dict[str, Any]:
-    """SemiSupCon at full published size on the embedded set, then linear probes beside the untrained encoder."""
+    """SemiSupCon at full published size on the embedded set, then linear probes beside the
+    untrained encoder."""
     root = embedded_set(setting)
     packed = packed_set(setting, root)
     seconds = 600 if setting.tiny else math.ceil(setting.train_seconds)  # tiny is three steps
     days, rest = divmod(seconds, 86400)
     limit = f"{days:02d}:{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
-    options = [*QUIET, *on_device(setting), "--data.packed", str(packed), "--data.device_resident", "true"]
+    options = [
+        *QUIET,
+        *on_device(setting),
+        "--data.packed",
+        str(packed),
+        "--data.device_resident",
+        "true",
+    ]
     options += ["--trainer.max_time", limit, "--data.num_workers", "0"]
     few = ["--data.batch_size", "8", "--trainer.max_steps", "3", "--trainer.log_every_n_steps", "1"]
     options += few if setting.tiny else ["--trainer.log_every_n_steps", "5"]
@@ -143,7 +196,14 @@ def train(setting: Setting) -> dict[str, Any]:
     losses = curve["loss"].tolist()
     tasks = dict(list(PROBES.values())[:1] if setting.tiny else PROBES.values())
     where = [f"--data_dirs.{task}={root}" for task in tasks]
-    where += ["--projection", "none", "--device", setting.device, "--cache_dir", str(setting.folder / "cache")]
+    where += [
+        "--projection",
+        "none",
+        "--device",
+        setting.device,
+        "--cache_dir",
+        str(setting.folder / "cache"),
+    ]
     where += ["--resamples", "50"] if setting.tiny else []
     results = probe(list(tasks), {"trained": run}, setting.folder / "probe", 0, where)
     values = results.set_index(["task", "metric", "checkpoint"])[["value", "low", "high"]]
@@ -152,8 +212,17 @@ def train(setting: Setting) -> dict[str, Any]:
     probes: dict[str, Any] = {}
     for task, metric in tasks.items():
         rows = {name: values.loc[(task, metric, name)].tolist() for name in ("random", "trained")}
-        probes[task] = {"metric": metric, **rows, "gain": paired.loc[(task, metric, "trained")].tolist()}
-    found = {"steps": done, "seconds_of_training": taken, "first_loss": losses[0], "last_loss": losses[-1]}
+        probes[task] = {
+            "metric": metric,
+            **rows,
+            "gain": paired.loc[(task, metric, "trained")].tolist(),
+        }
+    found = {
+        "steps": done,
+        "seconds_of_training": taken,
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+    }
     finite = all(map(math.isfinite, losses))
     error = None if finite else "a loss is not finite"
     return found | {"losses_finite": finite, "probes": probes, "error": error}

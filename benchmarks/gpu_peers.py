@@ -1,4 +1,5 @@
-"""Parts of `benchmarks.gpu` that are timed: published steps, comparisons with libraries, clips a second.
+"""Parts of `benchmarks.gpu` that are timed: published steps, comparisons with libraries, clips a
+second.
 
 Each part is a function from `Setting` to a dictionary of plain values. A comparison that fails, or
 whose library is not installed, says so in its own entry; the others stay.
@@ -61,7 +62,8 @@ def say(error: BaseException) -> str:
 
 
 def steps(setting: Setting) -> dict[str, Any]:
-    """Every recipe's published step, see `published_steps.record`; what there was no time for is named."""
+    """Every recipe's published step, see `published_steps.record`; what there was no time for is
+    named."""
     recipes = setting.only_recipes or (TINY_STEPS if setting.tiny else published_steps.RECIPES)
     rows, left_out = [], []
     for recipe in recipes:
@@ -86,8 +88,11 @@ def steps(setting: Setting) -> dict[str, Any]:
     return {"rows": rows, "left_out": left_out, "error": error}
 
 
-def interleaved(sides: dict[str, Callable[[], object]], setting: Setting) -> tuple[dict[str, float], dict[str, str]]:
-    """Median milliseconds of each side, taking turns after warm calls, and the errors of sides that fail."""
+def interleaved(
+    sides: dict[str, Callable[[], object]], setting: Setting
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Median milliseconds of each side, taking turns after warm calls, and the errors of sides that
+    fail."""
     taken: dict[str, list[float]] = {name: [] for name in sides}
     errors: dict[str, str] = {}
     for turn in range(setting.warm + setting.repeats):
@@ -141,10 +146,15 @@ def dense(z: Tensor, tags: Tensor, classes: Tensor, clips: Tensor) -> Tensor:
 
 
 def losses(setting: Setting) -> list[dict[str, Any]]:
-    """Forward and backward of the contrastive loss, time and peak memory over the inputs, a row a size."""
+    """Forward and backward of the contrastive loss, time and peak memory over the inputs, a row a
+    size."""
     from benchmarks import loss
 
-    cases = loss.OURS | {"dense log-softmax": dense, "compiled": torch.compile(dense, dynamic=False)} | loss.PEERS
+    cases = (
+        loss.OURS
+        | {"dense log-softmax": dense, "compiled": torch.compile(dense, dynamic=False)}
+        | loss.PEERS
+    )
     rows = []
     for n in (64, 128) if setting.tiny else (4096, 16384):
         given = loss.inputs(n, setting.device)
@@ -178,13 +188,23 @@ def peers(setting: Setting) -> dict[str, Any]:
         except Exception as error:
             found[name] = {"errors": {"all": say(error)}}
     said = [found["chains"]["errors"]]
-    said += [row["errors"] for row in found["losses"]] if isinstance(found["losses"], list) else [found["losses"]["errors"]]
-    failed = [f"{n}: {e}" for errors in said for n, e in errors.items() if not e.startswith("not installed")]
+    said += (
+        [row["errors"] for row in found["losses"]]
+        if isinstance(found["losses"], list)
+        else [found["losses"]["errors"]]
+    )
+    failed = [
+        f"{n}: {e}"
+        for errors in said
+        for n, e in errors.items()
+        if not e.startswith("not installed")
+    ]
     return found | {"error": "; ".join(failed) or None}
 
 
 def end_to_end(setting: Setting) -> dict[str, Any]:
-    """Clips a second of SampleCNN through ``Trainer.fit``: the step alone, and with packed audio."""
+    """Clips a second of SampleCNN through ``Trainer.fit``: the step alone, and with packed
+    audio."""
     from benchmarks import step
     from semisupcon.encoders import SampleCNNSmall
     from semisupcon.objectives import SemiSupCon
@@ -215,5 +235,8 @@ def end_to_end(setting: Setting) -> dict[str, Any]:
         "precision": precision,
         "clips_a_second": {name: batch_size / statistics.median(s) for name, s in taken.items()},
         "ms": {name: 1e3 * statistics.median(s) for name, s in taken.items()},
-        "share": {name: statistics.median(a / b for a, b in zip(alone, taken[name], strict=True)) for name in ("resident", "workers")},
+        "share": {
+            name: statistics.median(a / b for a, b in zip(alone, taken[name], strict=True))
+            for name in ("resident", "workers")
+        },
     }

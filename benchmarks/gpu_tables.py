@@ -33,7 +33,11 @@ def parts_table(result: dict[str, Any]) -> str:
 
 def steps_table(part: dict[str, Any]) -> str:
     """Every recipe's published step."""
-    left_out = f"\nNot measured for want of time: {', '.join(part['left_out'])}.\n" if part["left_out"] else ""
+    left_out = (
+        f"\nNot measured for want of time: {', '.join(part['left_out'])}.\n"
+        if part["left_out"]
+        else ""
+    )
     return markdown([HEADER, *map(row, part["rows"])]) + left_out
 
 
@@ -52,7 +56,9 @@ def peers_table(part: dict[str, Any]) -> str:
         for size in part["losses"]:
             for name, ms in size["ms"].items():
                 peak = size["peak_mib"].get(name)
-                rows.append([name, size["n"], f"{ms:.2f}", f"{peak:.0f}" if peak is not None else ""])
+                rows.append(
+                    [name, size["n"], f"{ms:.2f}", f"{peak:.0f}" if peak is not None else ""]
+                )
             rows += [[name, size["n"], error[:120], ""] for name, error in size["errors"].items()]
         text += "\n" + markdown(rows)
     return text
@@ -60,10 +66,14 @@ def peers_table(part: dict[str, Any]) -> str:
 
 def end_to_end_table(part: dict[str, Any]) -> str:
     """Clips a second."""
-    rows = [[f"SampleCNN, {part['batch']}, {part['precision']}", "ms a step", "clips a second", "share"]]
+    rows = [
+        [f"SampleCNN, {part['batch']}, {part['precision']}", "ms a step", "clips a second", "share"]
+    ]
     for name, rate in part["clips_a_second"].items():
         share = part["share"].get(name)
-        rows.append([name, f"{part['ms'][name]:.1f}", f"{rate:.0f}", f"{share:.3f}" if share else ""])
+        rows.append(
+            [name, f"{part['ms'][name]:.1f}", f"{rate:.0f}", f"{share:.3f}" if share else ""]
+        )
     return markdown(rows)
 
 
@@ -121,7 +131,8 @@ def tables(result: dict[str, Any]) -> str:
 
 
 def bars(result: dict[str, Any]) -> Iterator[Bar]:
-    """The bars of the figures that are there; a part that ended before it had figures meets none."""
+    """The bars of the figures that are there; a part that ended before it had figures meets
+    none."""
     parts = result["parts"]
     rows = parts.get("steps", {}).get("rows", [])
     if rows:
@@ -132,7 +143,9 @@ def bars(result: dict[str, Any]) -> Iterator[Bar]:
     chains = parts.get("peers", {}).get("chains", {})
     for name, bar in ((chains.get("workers"), 30), ("torch-audiomentations", 3)):
         if name in chains.get("times_ours", {}):
-            yield Bar(f"times_faster_than/{name.replace(' ', '_')}", chains["times_ours"][name], bar)
+            yield Bar(
+                f"times_faster_than/{name.replace(' ', '_')}", chains["times_ours"][name], bar
+            )
     for name, share in parts.get("end_to_end", {}).get("share", {}).items():
         yield Bar(f"share_of_the_step_alone/{name}", share, 0.9)
     if "failed" in parts.get("tests", {}):

@@ -1,10 +1,12 @@
-"""How fast crops reach the training process: wav, flac, mp3, packed, device-resident, and ``sf.read`` as SemiSupCon calls it.
+"""How fast crops reach the training process: wav, flac, mp3, packed, device-resident, and
+``sf.read`` as SemiSupCon calls it.
 
     python -m benchmarks.io [--check] [--clips 96] [--rounds 7]
 
-Writes clips of 30 s (mono, 22,050 Hz) to a temporary folder in each format, packs them, and reads random crops of 2.7 s in batches, one reader
-after the other in every round, in changing order; the page cache is warm. "A core" is one process and one thread. The bars: packed at least 20
-times mp3 and 5 times wav, and 10,000 crops a second out of the loader as the training process meets it.
+Writes clips of 30 s (mono, 22,050 Hz) to a temporary folder in each format, packs them, and reads
+random crops of 2.7 s in batches, one reader after the other in every round, in changing order; the
+page cache is warm. "A core" is one process and one thread. The bars: packed at least 20 times mp3
+and 5 times wav, and 10,000 crops a second out of the loader as the training process meets it.
 """
 
 import argparse
@@ -41,34 +43,47 @@ def write_clips(folder: Path, count: int) -> None:
     time_ = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     for i in range(count):
         rng = np.random.default_rng(i)
-        tones = sum(np.sin(2 * np.pi * f * time_ + p) / 8 for f, p in zip(rng.uniform(80, 4000, 6), rng.uniform(0, 6, 6), strict=True))
-        audio = tones * (0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(0.5, 4) * time_)) + 0.02 * rng.standard_normal(len(time_))
+        tones = sum(
+            np.sin(2 * np.pi * f * time_ + p) / 8
+            for f, p in zip(rng.uniform(80, 4000, 6), rng.uniform(0, 6, 6), strict=True)
+        )
+        audio = tones * (
+            0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(0.5, 4) * time_)
+        ) + 0.02 * rng.standard_normal(len(time_))
         for name, options in FORMATS.items():
             (folder / name).mkdir(exist_ok=True)
             sf.write(folder / name / f"{i:03d}.{name}", audio * 0.5, SAMPLE_RATE, **options)
 
 
 def published(paths: list[str], rng: np.random.Generator) -> torch.Tensor:
-    """A batch as SemiSupCon reads it: the header, a random stretch by ``sf.read``, channels averaged, one tensor a clip, then stacked."""
+    """A batch as SemiSupCon reads it: the header, a random stretch by ``sf.read``, channels
+    averaged, one tensor a clip, then stacked."""
     crops = []
     for path in paths:
         frames = sf.info(path).frames
         start = int(rng.integers(0, frames - VIEWS * CROP))
-        audio, _ = sf.read(path, start=start, stop=start + VIEWS * CROP, dtype="float32", always_2d=True)
+        audio, _ = sf.read(
+            path, start=start, stop=start + VIEWS * CROP, dtype="float32", always_2d=True
+        )
         crops.append(torch.from_numpy(audio).mean(dim=1).view(VIEWS, 1, CROP))
     return torch.stack(crops)
 
 
 def readers(folder: Path, count: int, batch: int) -> dict[str, Callable[[int], object]]:
-    """Name -> function that reads batch number t of ``batch`` clips with `VIEWS` views, on one core."""
+    """Name -> function that reads batch number t of ``batch`` clips with `VIEWS` views, on one
+    core."""
     found: dict[str, Callable[[int], object]] = {}
     for name in FORMATS:
         drawn = divide(gather(data_dir=folder / name), val_split=0)
-        sampler = MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), batch)
+        sampler = MixedBatchSampler(
+            np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), batch
+        )
         clips = Clips(drawn, SAMPLE_RATE, CROP, VIEWS)
         found[name] = lambda t, clips=clips, sampler=sampler: clips.__getitems__(sampler.batch(t))
         paths, rng = drawn.table["path"].tolist(), np.random.default_rng(0)
-        found[f"{name}, sf.read"] = lambda t, paths=paths, rng=rng: published([paths[i] for i in rng.integers(0, count, batch)], rng)
+        found[f"{name}, sf.read"] = lambda t, paths=paths, rng=rng: published(
+            [paths[i] for i in rng.integers(0, count, batch)], rng
+        )
     clips, sampler = packed_clips(folder, count, batch)
     found["packed"] = lambda t: clips.__getitems__(sampler.batch(t))
     if torch.cuda.is_available():
@@ -88,11 +103,19 @@ def readers(folder: Path, count: int, batch: int) -> dict[str, Callable[[int], o
 
 def packed_clips(folder: Path, count: int, batch: int) -> tuple[Clips, MixedBatchSampler]:
     """The wav clips, packed."""
-    sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "wav"), "sl_kwargs": None, "ssl_kwargs": None}
+    sources = {
+        "sl_task": None,
+        "ssl_task": None,
+        "data_dir": str(folder / "wav"),
+        "sl_kwargs": None,
+        "ssl_kwargs": None,
+    }
     packed = Packed(pack(gather(**sources), sources, SAMPLE_RATE, folder / "packed"))
     drawn = divide(packed.clips, val_split=0)
     clips = Clips(drawn, SAMPLE_RATE, CROP, VIEWS, audio=PackedAudio(packed.folder, drawn.table))
-    return clips, MixedBatchSampler(np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), batch)
+    return clips, MixedBatchSampler(
+        np.arange(0), np.arange(count), drawn.table["clip"].to_numpy(), batch
+    )
 
 
 def rate(read: Callable[[int], object], first: int, seconds: float, batch: int) -> float:
@@ -105,7 +128,8 @@ def rate(read: Callable[[int], object], first: int, seconds: float, batch: int) 
 
 
 def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batches: int) -> float:
-    """Crops a second that the loader gives to the process that iterates, after the first few batches."""
+    """Crops a second that the loader gives to the process that iterates, after the first few
+    batches."""
     loader = EndlessLoader(clips, sampler, lambda: 0, "", num_workers)
     loader.sequence.start = 0
     iterator = iter(loader.loader)
@@ -119,7 +143,9 @@ def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batc
 
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clips", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each reader in each round")
@@ -145,12 +171,17 @@ def main(args: list[str] | None = None) -> int:
         for number in range(options.rounds):
             for name, read in list(found.items())[:: 1 if number % 2 else -1]:
                 for path in (folder / name.partition(",")[0]).rglob("*.*"):
-                    path.read_bytes()  # Systems drop pages that nobody has read for a while; this is not about the disk.
+                    # Systems drop pages that nobody has read for a while; this is not about the
+                    # disk.
+                    path.read_bytes()
                 rates[name].append(rate(read, 1 + 1000 * number, options.seconds, batch))
             for workers, taken in loaders.items():
                 taken.append(loader_rate(clips, sampler, workers, loaded))
     median = {name: statistics.median(taken) for name, taken in rates.items()}
-    print(f"crops of {CROP / SAMPLE_RATE:g} s a second on one core, median of {options.rounds} rounds\n")
+    print(
+        f"crops of {CROP / SAMPLE_RATE:g} s a second on one core, median of {options.rounds} "
+        "rounds\n"
+    )
     for name, value in median.items():
         print(f"  {name:<20} {value:>10,.0f}")
     print("\nthrough the loader, packed\n")

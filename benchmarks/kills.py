@@ -1,10 +1,12 @@
-"""SIGKILLs at random times, seeded, spread over whole commands: is anything left that cannot be loaded, and is the end the same?
+"""SIGKILLs at random times, seeded, spread over whole commands: is anything left that cannot be
+loaded, and is the end the same?
 
-Pretraining (plain, with averaged weights, with gradient accumulation, on two ranks of which one is killed), pack, stream, embed, a probe suite
-and export. Each is run once undisturbed; then it is started, killed at a random moment of its duration, looked at, and started again in the same
-folder, the runs with ``--resume_from_checkpoint last``, until the kills are spent. What is left then must be equal to the undisturbed outcome:
-weights, optimizer and metrics.csv bit for bit, files byte for byte, results number for number.
-Run ``python -m benchmarks.kills --check``.
+Pretraining (plain, with averaged weights, with gradient accumulation, on two ranks of which one is
+killed), pack, stream, embed, a probe suite and export. Each is run once undisturbed; then it is
+started, killed at a random moment of its duration, looked at, and started again in the same folder,
+the runs with ``--resume_from_checkpoint last``, until the kills are spent. What is left then must
+be equal to the undisturbed outcome: weights, optimizer and metrics.csv bit for bit, files byte for
+byte, results number for number. Run ``python -m benchmarks.kills --check``.
 """
 
 import argparse
@@ -26,7 +28,15 @@ import numpy as np
 import torch
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.forked import ROOT, ended, import_commands, left_running, make_clips, start, training
+from benchmarks.forked import (
+    ROOT,
+    ended,
+    import_commands,
+    left_running,
+    make_clips,
+    start,
+    training,
+)
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.packed.checks import HEADER
@@ -85,7 +95,9 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
         ),
         "stream": _same(
             # A stream that is whole is not written again.
-            lambda out: [] if (out / "set" / HEADER).exists() else ["stream", str(packed), str(out / "set")],
+            lambda out: (
+                [] if (out / "set" / HEADER).exists() else ["stream", str(packed), str(out / "set")]
+            ),
             lambda out: [],
             lambda out: _bytes(out / "set", "*.bin", "*.npy", HEADER),
         ),
@@ -96,7 +108,14 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
         ),
         "probe": _same(
             lambda out: [
-                *("probe", *digits, f"--checkpoints=m={model}", "--methods=linear,knn", "--seeds=[0,1]", "--resamples=50"),
+                *(
+                    "probe",
+                    *digits,
+                    f"--checkpoints=m={model}",
+                    "--methods=linear,knn",
+                    "--seeds=[0,1]",
+                    "--resamples=50",
+                ),
                 *("--projection=none", f"--out={out / 'p'}", f"--cache_dir={out / 'cache'}"),
             ],
             lambda out: _tried(Results, out / "p" / "results.csv"),
@@ -104,7 +123,9 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
         ),
         "export": _same(
             lambda out: ["export", str(model), f"--out={out / 'm'}"],
-            lambda out: _tried(load_encoder, out / "m") if (out / "m" / "config.json").exists() else [],
+            lambda out: (
+                _tried(load_encoder, out / "m") if (out / "m" / "config.json").exists() else []
+            ),
             lambda out: _bytes(out / "m", "model.safetensors"),
         ),
     }
@@ -118,7 +139,11 @@ def _training(data: Path, ranks: int = 1, **more: object) -> Job:
         return arguments(out, run_name="a")
 
     def again(out: Path) -> list[str]:
-        return arguments(out, resume_from_checkpoint="last") if any(out.glob("a/last.ckpt")) else first(out)
+        return (
+            arguments(out, resume_from_checkpoint="last")
+            if any(out.glob("a/last.ckpt"))
+            else first(out)
+        )
 
     return Job(first, again, _faults_of_run, _outcome_of_run, ranks)
 
@@ -136,14 +161,21 @@ def _faults_of_run(out: Path) -> list[str]:
 
 def _outcome_of_run(out: Path) -> object:
     last, best = (read_checkpoint(out / "a" / f"{name}.ckpt") for name in ("last", "best"))
-    kept = [{k: content[k] for k in ("state_dict", "optimizer_states", "global_step")} for content in (last, best)]
+    kept = [
+        {k: content[k] for k in ("state_dict", "optimizer_states", "global_step")}
+        for content in (last, best)
+    ]
     return [*kept, _rows(out / "a" / "metrics.csv", "clips_per_second")]
 
 
 def _rows(file: Path, apart: str) -> list[list[tuple[str, str]]]:
-    """The rows of a table, sorted cells, without the column that a clock writes and without empty cells."""
+    """The rows of a table, sorted cells, without the column that a clock writes and without empty
+    cells."""
     with file.open(newline="") as lines:
-        return [sorted((k, v) for k, v in row.items() if k != apart and v) for row in csv.DictReader(lines)]
+        return [
+            sorted((k, v) for k, v in row.items() if k != apart and v)
+            for row in csv.DictReader(lines)
+        ]
 
 
 def _bytes(folder: Path, *patterns: str) -> dict[str, str]:
@@ -177,9 +209,17 @@ def begin(job: Job, args: list[str], log: Path) -> list[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": str(job.ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": f"k{port}"}
+    shared = {
+        "WORLD_SIZE": str(job.ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": f"k{port}",
+    }
     own = {"LOCAL_WORLD_SIZE": str(job.ranks), "GROUP_RANK": "0", "TORCHELASTIC_RESTART_COUNT": "0"}
-    return [start(args, log, {**shared, **own, "RANK": str(r), "LOCAL_RANK": str(r)}) for r in range(job.ranks)]
+    return [
+        start(args, log, {**shared, **own, "RANK": str(r), "LOCAL_RANK": str(r)})
+        for r in range(job.ranks)
+    ]
 
 
 def finish(job: Job, args: list[str], log: Path) -> float:
@@ -187,12 +227,17 @@ def finish(job: Job, args: list[str], log: Path) -> float:
     began = time.perf_counter()
     statuses = [ended(pid, LIMIT) for pid in begin(job, args, log)]
     if any(statuses):
-        raise SystemExit(f"{' '.join(args[:3])} ended with {statuses}; it said: {log.read_text()[-3000:]}")
+        raise SystemExit(
+            f"{' '.join(args[:3])} ended with {statuses}; it said: {log.read_text()[-3000:]}"
+        )
     return time.perf_counter() - began
 
 
-def kill(job: Job, args: list[str], log: Path, delay: float, victim: int) -> tuple[bool, float, bool]:
-    """Kill one process after a while; whether it still ran, after how many seconds the others had ended, whether something stayed."""
+def kill(
+    job: Job, args: list[str], log: Path, delay: float, victim: int
+) -> tuple[bool, float, bool]:
+    """Kill one process after a while; whether it still ran, after how many seconds the others had
+    ended, whether something stayed."""
     pids = begin(job, args, log)
     status = ended(pids[victim], delay)
     if status is None:
@@ -210,8 +255,11 @@ def kill(job: Job, args: list[str], log: Path, delay: float, victim: int) -> tup
     return status is None, seconds, sum(map(left_running, pids)) > 0
 
 
-def try_job(name: str, job: Job, kills: int, draw: random.Random, folder: Path) -> tuple[int, int, int, bool, float]:
-    """Kills that hit, unloadable folders, processes that stayed, whether the end is equal, longest end of the other ranks."""
+def try_job(
+    name: str, job: Job, kills: int, draw: random.Random, folder: Path
+) -> tuple[int, int, int, bool, float]:
+    """Kills that hit, unloadable folders, processes that stayed, whether the end is equal, longest
+    end of the other ranks."""
     log, whole, killed = folder / "log.txt", folder / "whole", folder / "killed"
     for out in (whole, killed):
         out.mkdir(parents=True)
@@ -235,15 +283,23 @@ def try_job(name: str, job: Job, kills: int, draw: random.Random, folder: Path) 
     if args:
         finish(job, args, log)
     equal &= same(job.outcome(killed), expected)
-    print(f"{name:12} {seconds:6.2f} s undisturbed, {hits} kills, {unloadable} unloadable, equal: {equal}", flush=True)
+    print(
+        f"{name:12} {seconds:6.2f} s undisturbed, {hits} kills, {unloadable} unloadable, equal: "
+        f"{equal}",
+        flush=True,
+    )
     return hits, unloadable, stayed, equal, longest
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Kill and check; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--only", nargs="*", default=list(SHARES), choices=list(SHARES), help="these commands alone")
+    parser.add_argument(
+        "--only", nargs="*", default=list(SHARES), choices=list(SHARES), help="these commands alone"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(arguments)
@@ -258,11 +314,16 @@ def main(arguments: list[str] | None = None) -> int:
         # What stream, embed, probe and export start from.
         finish(given["pack"], given["pack"].first(folder / "packed"), folder / "log.txt")
         finish(given["pretrain"], given["pretrain"].first(folder / "model"), folder / "log.txt")
-        run = Job(lambda out: ["export", str(folder / "model" / "a"), f"--out={out / 'm'}"], *[lambda out: []] * 3)
+        run = Job(
+            lambda out: ["export", str(folder / "model" / "a"), f"--out={out / 'm'}"],
+            *[lambda out: []] * 3,
+        )
         finish(run, run.first(folder / "model"), folder / "log.txt")
         total = sum(SHARES[job] for job in options.only)
         counts = {job: max(1, round(options.kills * SHARES[job] / total)) for job in options.only}
-        found = [try_job(job, given[job], count, draw, folder / job) for job, count in counts.items()]
+        found = [
+            try_job(job, given[job], count, draw, folder / job) for job, count in counts.items()
+        ]
     hits, unloadable, stayed, equal, longest = zip(*found, strict=True)
     print(f"{sum(hits)} kills in {(time.perf_counter() - began) / 60:.1f} minutes")
     results = [

@@ -1,10 +1,13 @@
-"""Does every objective learn? Pretrain each on the embedded set for at most two minutes on two cores, and probe it beside its untrained encoder.
+"""Does every objective learn? Pretrain each on the embedded set for at most two minutes on two
+cores, and probe it beside its untrained encoder.
 
-Prints objective, encoder, and two linear probes before and after: the instruments (10 classes, accuracy) and the tags (14, ROC-AUC). The probes
-train on the 400 training clips and are tested on 720: the 120 test clips of the set and 600 that are rendered for it, so that an accuracy is known
-to within 1.9 points. Bars: the gain of one probe in the mean over the seeds, the time of the slowest run, and that the first seed, run again in
-another process, logs the same curve and ends with the same weights to the last digit. Each run is a row of a CSV, kept as it is made, so that a
-stopped study goes on; nothing else should run meanwhile.
+Prints objective, encoder, and two linear probes before and after: the instruments (10 classes,
+accuracy) and the tags (14, ROC-AUC). The probes train on the 400 training clips and are tested on
+720: the 120 test clips of the set and 600 that are rendered for it, so that an accuracy is known to
+within 1.9 points. Bars: the gain of one probe in the mean over the seeds, the time of the slowest
+run, and that the first seed, run again in another process, logs the same curve and ends with the
+same weights to the last digit. Each run is a row of a CSV, kept as it is made, so that a stopped
+study goes on; nothing else should run meanwhile.
 """
 
 import argparse
@@ -23,24 +26,54 @@ from benchmarks.bars import Bar, all_met
 from benchmarks.recipes import markdown, pretrain, probe
 from semisupcon.datasets.synthesis import LABELS, render
 
-LOG_MEL = {"sample_rate": 22050, "n_fft": 1024, "win_length": 1024, "hop_length": 256, "n_mels": 64, "f_min": 0.0, "f_max": 11025.0}
+LOG_MEL = {
+    "sample_rate": 22050,
+    "n_fft": 1024,
+    "win_length": 1024,
+    "hop_length": 256,
+    "n_mels": 64,
+    "f_min": 0.0,
+    "f_max": 11025.0,
+}
 LOG_MEL |= {"padding": None, "power": 2.0, "offset": 1e-6, "floor": 1e-6, "ceiling": 1e4}
 RESNET = {"depth": 18, "width": 12, "out_dim": None, "sample_rate": 22050, "segment_samples": 13230}
 RESNET |= {"frontend": {"class_path": "LogMel", "init_args": LOG_MEL}}
-QUIET = ["--draw_every", "0", "--trainer.enable_progress_bar", "false", "--trainer.limit_val_batches", "0", "--monitor", "null"]
+QUIET = [
+    "--draw_every",
+    "0",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.limit_val_batches",
+    "0",
+    "--monitor",
+    "null",
+]
 # Views of 0.6 s and light augmentation teach a small encoder most in a minute.
 SHORT = ("--data.target_length", "0.6")
 LIGHT = (*SHORT, "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]")
 SPECTROGRAM = {"class_path": "ResNet2d", "init_args": RESNET}
 WAVEFORM = {"widths": [32, 32, 64, 128, 96], "sample_rate": 22050, "segment_samples": 13230}
-FORMATS = {"waveform": {"class_path": "SampleCNNSmall", "init_args": WAVEFORM}, "spectrogram": SPECTROGRAM, "segment_samples": 13230}
+FORMATS = {
+    "waveform": {"class_path": "SampleCNNSmall", "init_args": WAVEFORM},
+    "spectrogram": SPECTROGRAM,
+    "segment_samples": 13230,
+}
 MEL = (*LIGHT, "--model.encoder", json.dumps(SPECTROGRAM))
 # What has no negatives needs many steps, which cost less so.
 SPARSE = RESNET | {"frontend": {"class_path": "LogMel", "init_args": LOG_MEL | {"hop_length": 512}}}
 HALF = (*LIGHT, "--model.encoder", json.dumps({"class_path": "ResNet2d", "init_args": SPARSE}))
-BOTH = (*LIGHT, "--model.encoder", json.dumps({"class_path": "MultiFormat", "init_args": FORMATS}), "--data.target_sample_rate", "22050")
+BOTH = (
+    *LIGHT,
+    "--model.encoder",
+    json.dumps({"class_path": "MultiFormat", "init_args": FORMATS}),
+    "--data.target_sample_rate",
+    "22050",
+)
 BOTH += ("--data.crop_fraction", "0.1", "--model.optimizer.init_args.lr", "3e-3")
-WAVES = {"class_path": "SampleCNNSmall", "init_args": {"sample_rate": 22050, "segment_samples": 22050, "widths": [32, 32, 64, 128, 128]}}
+WAVES = {
+    "class_path": "SampleCNNSmall",
+    "init_args": {"sample_rate": 22050, "segment_samples": 22050, "widths": [32, 32, 64, 128, 128]},
+}
 FRAMES = (
     "--data.target_length",
     "1.0",
@@ -51,7 +84,10 @@ FRAMES = (
     "--model.criterion.steps",
     "6",
 )
-PROBES = {"instruments": ("synthetic_instrument", "accuracy"), "tags": ("synthetic_tags", "roc_auc")}
+PROBES = {
+    "instruments": ("synthetic_instrument", "accuracy"),
+    "tags": ("synthetic_tags", "roc_auc"),
+}
 STATES = ("random", "trained")
 COLUMNS = [
     "objective",
@@ -67,7 +103,8 @@ CLIPS, EMBEDDED, MINUTES = 1200, 600, 2
 
 
 class Learning(NamedTuple):
-    """An objective of the study: its recipe, its encoder in words, how long, by how many points it must beat the untrained one, options, at what."""
+    """An objective of the study: its recipe, its encoder in words, how long, by how many points it
+    must beat the untrained one, options, at what."""
 
     recipe: str
     encoder: str
@@ -77,19 +114,28 @@ class Learning(NamedTuple):
     asked: str = "instruments"
 
 
-# Settings and gains were chosen on the seeds 0 to 2, and on other clips than the 600 (docs/results.md, 7); the seeds here are new.
+# Settings and gains were chosen on the seeds 0 to 2, and on other clips than the 600
+# (docs/results.md, 7); the seeds here are new.
 SEEDS = (6, 7, 8)
 STUDIES = {
-    "SemiSupCon": Learning("pretrain_smsl", "ResNet-18, log-mel", 300, 8, (*MEL, "--model.criterion.target", "Dice")),
+    "SemiSupCon": Learning(
+        "pretrain_smsl", "ResNet-18, log-mel", 300, 8, (*MEL, "--model.criterion.target", "Dice")
+    ),
     "SimCLR (CLMR)": Learning("clmr", "ResNet-18, log-mel", 300, 8, MEL),
     "SimSiam": Learning("simsiam", "ResNet-18, log-mel of half as many frames", 800, 8, HALF),
-    "MoCo": Learning("moco", "ResNet-18, log-mel", 300, 5, (*MEL, "--model.criterion.temperature", "0.2")),
+    "MoCo": Learning(
+        "moco", "ResNet-18, log-mel", 300, 5, (*MEL, "--model.criterion.temperature", "0.2")
+    ),
     "BYOL": Learning("byol", "ResNet-18, log-mel", 350, 8, MEL),
     "CPC": Learning("cpc", "SampleCNN", 200, 3, FRAMES, "tags"),
     "COLA": Learning("cola", "ResNet-18, log-mel", 200, 8),
     "MFCL": Learning("mfcl", "SampleCNN and ResNet-18, log-mel", 700, 5, BOTH),
-    "AugmentationPrediction": Learning("mtslvr/predictive", "ResNet-18, three-channel mel", 200, 5, SHORT),
-    "MT-SLVR, parallel, SimCLR": Learning("mtslvr/parallel_simclr", "adapter ResNet-18, three-channel mel", 120, 5, SHORT),
+    "AugmentationPrediction": Learning(
+        "mtslvr/predictive", "ResNet-18, three-channel mel", 200, 5, SHORT
+    ),
+    "MT-SLVR, parallel, SimCLR": Learning(
+        "mtslvr/parallel_simclr", "adapter ResNet-18, three-channel mel", 120, 5, SHORT
+    ),
     "Supervised": Learning("supervised", "ResNet-18, log-mel", 300, 20, MEL),
 }
 
@@ -98,22 +144,42 @@ def train(objective: str, seed: int, folder: Path, more: list[str]) -> tuple[Pat
     """Pretrain anew; the run folder and how many seconds it took."""
     study, began = STUDIES[objective], time.perf_counter()
     name = f"{study.recipe.replace('/', '-')}-{seed}"
-    run = pretrain(study.recipe, folder, name, seed, [*study.options, "--trainer.max_steps", str(study.steps), *QUIET, *more])
+    run = pretrain(
+        study.recipe,
+        folder,
+        name,
+        seed,
+        [*study.options, "--trainer.max_steps", str(study.steps), *QUIET, *more],
+    )
     return run, time.perf_counter() - began
 
 
 def difference(run: Path, other: Path) -> float:
-    """The largest by which logged losses or final weights of two runs differ; infinite when one logged more."""
-    curves = [pd.read_csv(r / "metrics.csv")[["step", "loss"]].dropna().to_numpy() for r in (run, other)]
-    weights = [torch.load(r / "last.ckpt", weights_only=True, map_location="cpu")["state_dict"] for r in (run, other)]
-    if curves[0].shape != curves[1].shape or not len(curves[0]) or weights[0].keys() != weights[1].keys():
+    """The largest by which logged losses or final weights of two runs differ; infinite when one
+    logged more."""
+    curves = [
+        pd.read_csv(r / "metrics.csv")[["step", "loss"]].dropna().to_numpy() for r in (run, other)
+    ]
+    weights = [
+        torch.load(r / "last.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+        for r in (run, other)
+    ]
+    if (
+        curves[0].shape != curves[1].shape
+        or not len(curves[0])
+        or weights[0].keys() != weights[1].keys()
+    ):
         return float("inf")
-    apart = [abs(curves[0] - curves[1]).max(), *((a.double() - weights[1][n].double()).abs().max().item() for n, a in weights[0].items())]
+    apart = [
+        abs(curves[0] - curves[1]).max(),
+        *((a.double() - weights[1][n].double()).abs().max().item() for n, a in weights[0].items()),
+    ]
     return max(apart)
 
 
 def test_set(folder: Path) -> Path:
-    """The embedded set with more test clips: it and the clips that follow in its numbering, all of which are for testing."""
+    """The embedded set with more test clips: it and the clips that follow in its numbering, all of
+    which are for testing."""
     render(folder, CLIPS, progress=False)
     table = pd.read_csv(folder / LABELS)
     table.loc[EMBEDDED:, "split"] = "test"
@@ -121,8 +187,11 @@ def test_set(folder: Path) -> Path:
     return folder
 
 
-def measure(objective: str, seed: int, folder: Path, clips: Path, repeat: bool, more: list[str]) -> dict:
-    """Pretrain and probe; a row of `COLUMNS`. With ``repeat`` it is pretrained in another process first."""
+def measure(
+    objective: str, seed: int, folder: Path, clips: Path, repeat: bool, more: list[str]
+) -> dict:
+    """Pretrain and probe; a row of `COLUMNS`. With ``repeat`` it is pretrained in another process
+    first."""
     again = float("nan")
     if repeat:
         # Unlike a multiprocessing.Pool, which waits for ever, it tells of a worker that exits.
@@ -132,7 +201,13 @@ def measure(objective: str, seed: int, folder: Path, clips: Path, repeat: bool, 
     if repeat:
         again = difference(run, other)
     roots = [f"--data_dirs.{task}={clips}" for task, _ in PROBES.values()]
-    results = probe([t for t, _ in PROBES.values()], {"trained": run}, folder / f"probe-{run.name}", seed, ["--projection", "none", *roots])
+    results = probe(
+        [t for t, _ in PROBES.values()],
+        {"trained": run},
+        folder / f"probe-{run.name}",
+        seed,
+        ["--projection", "none", *roots],
+    )
     values = results.set_index(["task", "metric", "checkpoint"])["value"]
     study = STUDIES[objective]
     found = [objective, study.encoder, study.recipe, seed, study.steps, round(seconds, 1), again]
@@ -150,7 +225,11 @@ def table(done: pd.DataFrame) -> str:
         for name in PROBES:
             before, after = (100 * rows[f"{name} {state}"] for state in STATES)
             gains = after - before
-            lines[-1] += [f"{before.mean():.1f} to {after.mean():.1f}", f"{gains.mean():+.1f}", ", ".join(f"{g:+.1f}" for g in gains)]
+            lines[-1] += [
+                f"{before.mean():.1f} to {after.mean():.1f}",
+                f"{gains.mean():+.1f}",
+                ", ".join(f"{g:+.1f}" for g in gains),
+            ]
         lines[-1].append(f"{study.gain:+g} ({study.asked})")
     return markdown(lines)
 
@@ -169,7 +248,9 @@ def bars(done: pd.DataFrame) -> list[Bar]:
 
 def main(args: list[str] | None = None) -> int:
     """Run the study; with ``--check`` the exit status says whether every bar is met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/learning"))
     parser.add_argument("--only", nargs="+", choices=STUDIES, default=list(STUDIES))
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)

@@ -1,9 +1,12 @@
-"""What the contrastive loss costs: time and peak memory, forward and backward, beside the published formula and two libraries.
+"""What the contrastive loss costs: time and peak memory, forward and backward, beside the published
+formula and two libraries.
 
-Ours, twice: SemiSupCon's target (same clip, or a label of 50 in common) and SimCLR's (same clip). Beside them: SemiSupCon's formula as
-published (cosines by broadcasting N x N x D, labels compared as N x N x C), pytorch-metric-learning's ``SupConLoss`` and lightly's
-``NTXentLoss``. D = 128, C = 50, N items in pairs. Times are interleaved medians; memory is the peak over what the inputs take, each case in a
-process of its own. Run ``python -m benchmarks.loss --check``; on a GPU add ``--device cuda --sizes 4096 16384 65536``.
+Ours, twice: SemiSupCon's target (same clip, or a label of 50 in common) and SimCLR's (same clip).
+Beside them: SemiSupCon's formula as published (cosines by broadcasting N x N x D, labels compared
+as N x N x C), pytorch-metric-learning's ``SupConLoss`` and lightly's ``NTXentLoss``. D = 128, C =
+50, N items in pairs. Times are interleaved medians; memory is the peak over what the inputs take,
+each case in a process of its own. Run ``python -m benchmarks.loss --check``; on a GPU add
+``--device cuda --sizes 4096 16384 65536``.
 """
 
 import argparse
@@ -32,11 +35,14 @@ PAGE_MIB = 2**-8  # memory is counted in pages
 
 
 def inputs(n: int, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Projections ``z [n, 128]``, tags ``[n, 50]`` (one of ten items a clip has each), one class an item, and clips of two views each."""
+    """Projections ``z [n, 128]``, tags ``[n, 50]`` (one of ten items a clip has each), one class an
+    item, and clips of two views each."""
     generator = torch.Generator().manual_seed(n)
     made = {
         "z": torch.randn(n, WIDTH, generator=generator, dtype=dtype),
-        "tags": (torch.rand(n // 2, CLASSES, generator=generator) < 0.1).float().repeat_interleave(2, 0),
+        "tags": (torch.rand(n // 2, CLASSES, generator=generator) < 0.1)
+        .float()
+        .repeat_interleave(2, 0),
         "classes": torch.randint(CLASSES, (n // 2,), generator=generator).repeat_interleave(2),
         "clips": torch.arange(n // 2).repeat_interleave(2),
     }
@@ -82,7 +88,10 @@ def lightly_ntxent(z, tags, classes, clips):
 
 MINE, PUBLISHED = "ours, SemiSupCon", "published formula"
 OURS = {MINE: ours_semi, "ours, SimCLR": ours_simclr}
-PEERS = {"pytorch-metric-learning SupCon": metric_learning_supcon, "lightly NT-Xent": lightly_ntxent}
+PEERS = {
+    "pytorch-metric-learning SupCon": metric_learning_supcon,
+    "lightly NT-Xent": lightly_ntxent,
+}
 CASES: dict[str, Callable[..., Tensor]] = OURS | PEERS | {PUBLISHED: published}
 
 
@@ -103,7 +112,8 @@ def status(field: str) -> float:
 
 
 def peak(case: str, n: int, device: str) -> dict[str, float] | None:
-    """Peak MiB over the inputs, and seconds, of one pass in this process; None when it fails for want of memory."""
+    """Peak MiB over the inputs, and seconds, of one pass in this process; None when it fails for
+    want of memory."""
     given = inputs(n, device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -116,15 +126,34 @@ def peak(case: str, n: int, device: str) -> dict[str, float] | None:
         seconds = once(case, given)
     except (RuntimeError, MemoryError):
         return None
-    return {"mib": (torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else status("VmHWM")) - before, "seconds": seconds}
+    return {
+        "mib": (torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else status("VmHWM"))
+        - before,
+        "seconds": seconds,
+    }
 
 
 def peaks(case: str, sizes: Sequence[int], device: str) -> dict[int, dict[str, float]]:
-    """`peak` at each size, in a process of its own with limited memory; sizes that fail are absent."""
-    command = [sys.executable, "-m", "benchmarks.loss", "--case", case, "--device", device, "--sizes", *map(str, sizes)]
+    """`peak` at each size, in a process of its own with limited memory; sizes that fail are
+    absent."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.loss",
+        "--case",
+        case,
+        "--device",
+        device,
+        "--sizes",
+        *map(str, sizes),
+    ]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     found = [json.loads(line) for line in lines if line.startswith("{")]
-    return {n: seen for n, seen in zip(sizes, (line["peak"] for line in found), strict=False) if seen is not None}
+    return {
+        n: seen
+        for n, seen in zip(sizes, (line["peak"] for line in found), strict=False)
+        if seen is not None
+    }
 
 
 def agreement(n: int = 512) -> tuple[float, float]:
@@ -132,12 +161,21 @@ def agreement(n: int = 512) -> tuple[float, float]:
     given = inputs(n, "cpu", torch.float64)
     ours = ours_semi(**given)
     z, itself = nn.functional.normalize(given["z"], dim=1), torch.eye(n, dtype=torch.bool)
-    weights = torch.maximum(same_clip(given["clips"], given["clips"]), shared_labels(given["tags"], given["tags"]))
+    weights = torch.maximum(
+        same_clip(given["clips"], given["clips"]), shared_labels(given["tags"], given["tags"])
+    )
     weights = weights.double().masked_fill(itself, 0)
-    log_prob = (z @ z.T / TEMPERATURE).masked_fill(itself, float("-inf")).log_softmax(dim=1).masked_fill(itself, 0)
+    log_prob = (
+        (z @ z.T / TEMPERATURE)
+        .masked_fill(itself, float("-inf"))
+        .log_softmax(dim=1)
+        .masked_fill(itself, 0)
+    )
     dense = -((weights * log_prob).sum(1) / weights.sum(1)).mean()
     gradients = [torch.autograd.grad(loss, given["z"])[0] for loss in (ours, dense)]
-    return abs(ours.item() / dense.item() - 1), ((gradients[0] - gradients[1]).norm() / gradients[1].norm()).item()
+    return abs(ours.item() / dense.item() - 1), (
+        (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    ).item()
 
 
 def measure(
@@ -151,12 +189,21 @@ def measure(
     given, times = inputs(n, device), {case: [] for case in cases}
     for _ in range(REPETITIONS):
         for case in cases:
-            if case != PUBLISHED or n < published_up_to // 2:  # above, the pass that measured its memory has to do
+            if (
+                case != PUBLISHED or n < published_up_to // 2
+            ):  # above, the pass that measured its memory has to do
                 times[case].append(once(case, given))
-    seconds = {case: statistics.median(taken or [memory[case][n]["seconds"]]) for case, taken in times.items()}
+    seconds = {
+        case: statistics.median(taken or [memory[case][n]["seconds"]])
+        for case, taken in times.items()
+    }
     for case in CASES:
         if case in seconds:
-            print(f"{n:>7}  {case:<32} {1e3 * seconds[case]:>10.1f} ms {memory[case][n]['mib']:>10.1f} MiB", flush=True)
+            print(
+                f"{n:>7}  {case:<32} {1e3 * seconds[case]:>10.1f} ms "
+                f"{memory[case][n]['mib']:>10.1f} MiB",
+                flush=True,
+            )
         elif case != PUBLISHED or n <= published_up_to:
             print(f"{n:>7}  {case:<32} fails: asks for more than {LIMIT_GIB} GiB", flush=True)
     return seconds
@@ -164,13 +211,24 @@ def measure(
 
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--tiny", action="store_true", help="does it run? two small sizes")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--case", choices=list(CASES), help="measure the memory of one case in this process, and nothing else")
+    parser.add_argument(
+        "--case",
+        choices=list(CASES),
+        help="measure the memory of one case in this process, and nothing else",
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU; with one, other work on the machine disturbs least")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="of the CPU; with one, other work on the machine disturbs least",
+    )
     options = parser.parse_args(args)
     sizes = options.sizes or (TINY if options.tiny else SIZES)
     published_up_to, large = (sizes[-1],) * 2 if options.tiny else (PUBLISHED_UP_TO, LARGE)
@@ -188,12 +246,21 @@ def main(args: list[str] | None = None) -> int:
         Bar("float64_loss_error", loss_error, 1e-6, "<="),
         Bar("float64_gradient_error", gradient_error, 1e-6, "<="),
     ]
-    print(f"{options.threads} CPU threads, {options.device}\n{'N':>7}  {'case':<32} {'time':>13} {'peak memory':>14}", flush=True)
+    print(
+        f"{options.threads} CPU threads, {options.device}\n{'N':>7}  {'case':<32} {'time':>13} "
+        f"{'peak memory':>14}",
+        flush=True,
+    )
     small = [n for n in sizes if n <= published_up_to]
-    memory = {case: peaks(case, small if case == PUBLISHED else sizes, options.device) for case in CASES}
+    memory = {
+        case: peaks(case, small if case == PUBLISHED else sizes, options.device) for case in CASES
+    }
     for n in sizes:
         seconds = measure(n, options.device, memory, published_up_to)
-        mine, fastest = seconds[MINE], min((seconds[case] for case in PEERS if case in seconds), default=None)
+        mine, fastest = (
+            seconds[MINE],
+            min((seconds[case] for case in PEERS if case in seconds), default=None),
+        )
         if fastest is not None:
             results.append(Bar(f"time_over_fastest_peer_{n}", mine / fastest, 1.1, "<="))
         if n == published_up_to and PUBLISHED in seconds:

@@ -1,8 +1,9 @@
-"""What becomes of odd files: each input of `benchmarks.odd_inputs`, laid among twenty good clips in two folders by class, is given to pretrain,
-pack, embed, probe and data check, and what each does with it is a row of a table.
+"""What becomes of odd files: each input of `benchmarks.odd_inputs`, laid among twenty good clips in
+two folders by class, is given to pretrain, pack, embed, probe and data check, and what each does
+with it is a row of a table.
 
-``python -m benchmarks.odd_files --out docs/odd_files.md`` writes the table of the docs; ``--check`` exits 1 where commands differ on an input, or
-do other than expected; ``--tiny`` tries five inputs.
+``python -m benchmarks.odd_files --out docs/odd_files.md`` writes the table of the docs; ``--check``
+exits 1 where commands differ on an input, or do other than expected; ``--tiny`` tries five inputs.
 """
 
 import argparse
@@ -37,7 +38,14 @@ PARTS = {
 }
 TINY = ("nan.wav", "opposite.wav", "untagged.mp3", "a.m4a", "again")
 # Of pretraining and packing; a step is enough to meet a file.
-DATA = {"data_dir": None, "target_sample_rate": RATE, "target_length": 0.2, "batch_size": 4, "num_workers": 0, "val_split": 0.2}
+DATA = {
+    "data_dir": None,
+    "target_sample_rate": RATE,
+    "target_length": 0.2,
+    "batch_size": 4,
+    "num_workers": 0,
+    "val_split": 0.2,
+}
 DATA |= {"max_bad": 0.5}
 TRAINING = {
     "config": ROOT / "config" / "pretraining" / "pretrain_ssl.yaml",
@@ -58,7 +66,11 @@ REASON = r"\(((?:[^()]|\([^()]*\))*)\)"
 
 def options(values: dict) -> list[str]:
     """Command line of options."""
-    return [part for name, value in values.items() for part in (f"--{name}", str(value).replace("'", ""))]
+    return [
+        part
+        for name, value in values.items()
+        for part in (f"--{name}", str(value).replace("'", ""))
+    ]
 
 
 def good_clips(folder: Path) -> None:
@@ -68,7 +80,9 @@ def good_clips(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         for i in range(10):
             tone = np.sin(2 * np.pi * pitch * (1 + i / 50) * np.arange(RATE) / RATE)
-            sf.write(folder / name / f"{i}.wav", 0.3 * tone + 0.05 * rng.standard_normal(RATE), RATE)
+            sf.write(
+                folder / name / f"{i}.wav", 0.3 * tone + 0.05 * rng.standard_normal(RATE), RATE
+            )
 
 
 def said(command: list[str]) -> tuple[int, str]:
@@ -92,17 +106,45 @@ def said(command: list[str]) -> tuple[int, str]:
 
 def runs(folder: Path, work: Path, run: Path) -> dict[str, Callable[[], tuple[int, str]]]:
     """The five commands on a folder."""
-    data = options({f"data.{name}": folder if name == "data_dir" else value for name, value in DATA.items()})
-    probe = {"tasks": "pitch=class_folders", "data_dirs.pitch": folder, "checkpoints": run, "methods": "knn", "on_error": "skip"}
-    probe |= {"out": work / "probe", "cache_dir": work / "cache", "projection": "none", "resamples": 10}
+    data = options(
+        {f"data.{name}": folder if name == "data_dir" else value for name, value in DATA.items()}
+    )
+    probe = {
+        "tasks": "pitch=class_folders",
+        "data_dirs.pitch": folder,
+        "checkpoints": run,
+        "methods": "knn",
+        "on_error": "skip",
+    }
+    probe |= {
+        "out": work / "probe",
+        "cache_dir": work / "cache",
+        "projection": "none",
+        "resamples": 10,
+    }
     return {
-        "pretrain": lambda: said(["pretrain", *options(TRAINING), *data, "--ckpt_path", str(work / "runs")]),
+        "pretrain": lambda: said(
+            ["pretrain", *options(TRAINING), *data, "--ckpt_path", str(work / "runs")]
+        ),
         "pack": lambda: said(["pack", *data, "--out", str(work / "packed")]),
         "embed": lambda: said(
-            ["embed", str(folder), "--checkpoint", str(run), "--per", "second", "--device", "cpu", "--out", str(work / "e.npy")]
+            [
+                "embed",
+                str(folder),
+                "--checkpoint",
+                str(run),
+                "--per",
+                "second",
+                "--device",
+                "cpu",
+                "--out",
+                str(work / "e.npy"),
+            ]
         ),
         "probe": lambda: said(["probe", *options(probe)]),
-        "data check": lambda: said(["data", "check", "class_folders", "--data_dir", str(folder), "--max_unreadable", "1"]),
+        "data check": lambda: said(
+            ["data", "check", "class_folders", "--data_dir", str(folder), "--max_unreadable", "1"]
+        ),
     }
 
 
@@ -111,7 +153,9 @@ def outcome(name: str, status: int, text: str) -> str:
     name = text_of(name)
     if "Traceback" in text or status not in (0, 1, 2):
         return "fails"
-    found = re.search(rf"{re.escape(name)} {REASON}", text) or re.search(rf"left out \S*{re.escape(name)}: (.*)", text)
+    found = re.search(rf"{re.escape(name)} {REASON}", text) or re.search(
+        rf"left out \S*{re.escape(name)}: (.*)", text
+    )
     # Of a report, the line under which a file is named.
     headings = re.findall(r"^(\w[^\n:]*):", text[: found.start()] if found else "", re.MULTILINE)
     if found and headings[-1:] != ["Clipped"]:
@@ -125,7 +169,9 @@ def outcome(name: str, status: int, text: str) -> str:
         return f"refused: {next((line for line in text.splitlines() if line.startswith('error')), text.splitlines()[-1])}"
     if "formats that cannot be decoded" in text:
         return "counted, and named with the command that converts it"
-    if told := re.search(r"In \S+: ((?:left out|passed over|did not follow) .*?)(?: \(|$)", text, re.MULTILINE):
+    if told := re.search(
+        r"In \S+: ((?:left out|passed over|did not follow) .*?)(?: \(|$)", text, re.MULTILINE
+    ):
         return f"counted: {told[1]}"
     return "used"
 
@@ -164,7 +210,9 @@ def agrees(odd: Odd, row: dict[str, str]) -> bool:
     if not odd.seconds:
         return not any(cell.startswith(("used", "fails", "refused")) for cell in row.values())
     lengths = [float(cell[6:-2]) for cell in row.values() if cell.startswith("used, ")]
-    return all(cell.startswith("used") for cell in row.values()) and all(abs(s - odd.seconds) <= 1 for s in lengths)
+    return all(cell.startswith("used") for cell in row.values()) and all(
+        abs(s - odd.seconds) <= 1 for s in lengths
+    )
 
 
 def table(rows: dict[str, dict[str, str]]) -> str:
@@ -173,7 +221,13 @@ def table(rows: dict[str, dict[str, str]]) -> str:
     for title, inputs in PARTS.items():
         if not (tried := [odd for odd in inputs if odd.name in rows]):
             continue
-        lines += ["", f"## {title}", "", f"| file | what it is | {' | '.join(COMMANDS)} |", "|---" * (2 + len(COMMANDS)) + "|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"| file | what it is | {' | '.join(COMMANDS)} |",
+            "|---" * (2 + len(COMMANDS)) + "|",
+        ]
         for odd in tried:
             cells = [rows[odd.name][command].replace("|", "/") for command in COMMANDS]
             shown = [cells[0], *("the same" if cell == cells[0] else cell for cell in cells[1:])]
@@ -187,7 +241,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--tiny", action="store_true", help="five inputs")
     parser.add_argument("--only", nargs="*", help="these inputs")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--out", type=Path, help="docs file whose tables are replaced, from its first heading of the second level on")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="docs file whose tables are replaced, from its first heading of the second level on",
+    )
     given = parser.parse_args(args)
     names = given.only or (TINY if given.tiny else [odd.name for odd in ALL])
     with tempfile.TemporaryDirectory() as place:
@@ -201,10 +259,19 @@ def main(args: list[str] | None = None) -> int:
         for odd in (odd for odd in ALL if odd.name in names):
             rows[odd.name] = try_out(odd, run)
             wrong += [] if agrees(odd, rows[odd.name]) else [odd.name]
-            print(odd.name.encode("ascii", "backslashreplace").decode(), rows[odd.name], file=sys.stderr, flush=True)
+            print(
+                odd.name.encode("ascii", "backslashreplace").decode(),
+                rows[odd.name],
+                file=sys.stderr,
+                flush=True,
+            )
     print(table(rows))
     if given.out:
-        before = given.out.read_text().split("\n## ")[0] if given.out.exists() else "# What becomes of odd files\n"
+        before = (
+            given.out.read_text().split("\n## ")[0]
+            if given.out.exists()
+            else "# What becomes of odd files\n"
+        )
         write_text(given.out, before.rstrip() + "\n" + table(rows))
     print("Commands differ, or do other than expected:", ", ".join(wrong) or "nowhere")
     print(f"RESULT odd_inputs_of_one_verdict {len(rows) - len(wrong)} {len(rows)}")

@@ -1,5 +1,6 @@
-"""Files and folders as they are found in real collections, made with numpy and soundfile: values no audio has, lengths that are missing or
-wrong, damaged headers, rare formats, files that are no audio, links and names. `benchmarks.odd_files` and tests take them from here.
+"""Files and folders as they are found in real collections, made with numpy and soundfile: values no
+audio has, lengths that are missing or wrong, damaged headers, rare formats, files that are no
+audio, links and names. `benchmarks.odd_files` and tests take them from here.
 """
 
 import os
@@ -16,7 +17,8 @@ SECONDS = 4
 
 
 class Odd(NamedTuple):
-    """One odd input: the file (or its folder) that it makes, what it is, and how many seconds of audio are to be used; 0 for none."""
+    """One odd input: the file (or its folder) that it makes, what it is, and how many seconds of
+    audio are to be used; 0 for none."""
 
     name: str
     what: str
@@ -24,7 +26,9 @@ class Odd(NamedTuple):
     seconds: float = 0.0
 
 
-def noise(seconds: float = SECONDS, rate: int = RATE, channels: int = 1, seed: int = 0) -> np.ndarray:
+def noise(
+    seconds: float = SECONDS, rate: int = RATE, channels: int = 1, seed: int = 0
+) -> np.ndarray:
     """Noise ``[samples, channels]``, loud in its first quarter and quiet after it."""
     x = np.random.default_rng(seed).standard_normal((round(seconds * rate), channels)) * 0.1
     x[len(x) // 4 :] *= 0.05
@@ -37,7 +41,9 @@ def written(path: Path, audio: np.ndarray | None = None, rate: int = RATE, **opt
     return path.read_bytes()
 
 
-def sound(audio: Callable[[], np.ndarray] | None = None, rate: int = RATE, **options) -> Callable[[Path], None]:
+def sound(
+    audio: Callable[[], np.ndarray] | None = None, rate: int = RATE, **options
+) -> Callable[[Path], None]:
     """A maker that writes audio as it is."""
     return lambda path: written(path, None if audio is None else audio(), rate, **options) and None
 
@@ -101,7 +107,12 @@ def mp3_in_wav(path: Path) -> None:
     form = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 22050, 8000, 1, 0, 12, 1, 2, 417, 1, 1393)
     fact = struct.pack("<4sII", b"fact", 4, SECONDS * 22050)
     chunks = (
-        struct.pack("<4sI", b"fmt ", len(form)) + form + fact + struct.pack("<4sI", b"data", len(data)) + data + b"\0" * (len(data) % 2)
+        struct.pack("<4sI", b"fmt ", len(form))
+        + form
+        + fact
+        + struct.pack("<4sI", b"data", len(data))
+        + data
+        + b"\0" * (len(data) % 2)
     )
     path.write_bytes(struct.pack("<4sI4s", b"RIFF", 4 + len(chunks), b"WAVE") + chunks)
 
@@ -113,7 +124,9 @@ def flac_of_unknown_length(file: bytes) -> bytes:
 
 def ogg(subtype: str, seed: int) -> Callable[[Path], bytes]:
     """An Ogg stream."""
-    return lambda path: written(path, noise(rate=16000, seed=seed), 16000, format="OGG", subtype=subtype)
+    return lambda path: written(
+        path, noise(rate=16000, seed=seed), 16000, format="OGG", subtype=subtype
+    )
 
 
 def opposite(path: Path) -> None:
@@ -128,7 +141,8 @@ def linked(target: str, **options) -> Callable[[Path], None]:
 
 
 def named(name: bytes) -> Callable[[Path], None]:
-    """A maker of a file whose name is given in bytes, and which lies in a folder of its own or not."""
+    """A maker of a file whose name is given in bytes, and which lies in a folder of its own or
+    not."""
 
     def make(path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
@@ -149,10 +163,26 @@ VALUES = [
     Odd("nan.wav", "float, one sample NaN", sound(with_value(np.nan), **FLOAT)),
     Odd("infinite.wav", "float, one sample infinite", sound(with_value(-np.inf), **FLOAT)),
     Odd("huge.wav", "float, one sample 1e29", sound(with_value(1e29), **FLOAT)),
-    Odd("double.w64", "double precision, one sample 1e200", sound(with_value(1e200), subtype="DOUBLE", format="W64")),
-    Odd("int16_scale.wav", "float in the scale of 16-bit integers", sound(lambda: noise() * 32768, **FLOAT)),
-    Odd("int8_scale.aiff", "float in the scale of 8-bit integers", sound(lambda: noise() * 640, format="AIFF", **FLOAT)),
-    Odd("int16_lossy.ogg", "Vorbis made of floats in the scale of 16-bit integers", sound(lambda: noise() * 32768)),
+    Odd(
+        "double.w64",
+        "double precision, one sample 1e200",
+        sound(with_value(1e200), subtype="DOUBLE", format="W64"),
+    ),
+    Odd(
+        "int16_scale.wav",
+        "float in the scale of 16-bit integers",
+        sound(lambda: noise() * 32768, **FLOAT),
+    ),
+    Odd(
+        "int8_scale.aiff",
+        "float in the scale of 8-bit integers",
+        sound(lambda: noise() * 640, format="AIFF", **FLOAT),
+    ),
+    Odd(
+        "int16_lossy.ogg",
+        "Vorbis made of floats in the scale of 16-bit integers",
+        sound(lambda: noise() * 32768),
+    ),
     Odd("loud.wav", "float, 24 dB above full scale", sound(lambda: noise() * 40, **FLOAT), SECONDS),
     Odd("zeros.wav", "all samples zero", sound(lambda: noise() * 0)),
     Odd("tiny.wav", "float, magnitude 1e-30", sound(lambda: noise() * 1e-30, **FLOAT)),
@@ -162,32 +192,84 @@ VALUES = [
 LENGTHS = [
     Odd("untagged.mp3", "variable bit rate, no Xing tag", of_mp3(without_tag), SECONDS),
     Odd("tag_zero.mp3", "its tag counts 0 frames", of_mp3(patched(b"Xing", 8, bytes(4))), SECONDS),
-    Odd("tag_few.mp3", "its tag counts too few frames", of_mp3(patched(b"Xing", 8, struct.pack(">I", 40))), SECONDS),
-    Odd("tag_many.mp3", "its tag counts too many frames", of_mp3(patched(b"Xing", 8, struct.pack(">I", 900))), SECONDS),
-    Odd("joined.mp3", "two mp3 files, one after the other", joined(mp3(), mp3(seed=1)), 2 * SECONDS),
+    Odd(
+        "tag_few.mp3",
+        "its tag counts too few frames",
+        of_mp3(patched(b"Xing", 8, struct.pack(">I", 40))),
+        SECONDS,
+    ),
+    Odd(
+        "tag_many.mp3",
+        "its tag counts too many frames",
+        of_mp3(patched(b"Xing", 8, struct.pack(">I", 900))),
+        SECONDS,
+    ),
+    Odd(
+        "joined.mp3", "two mp3 files, one after the other", joined(mp3(), mp3(seed=1)), 2 * SECONDS
+    ),
     Odd("joined_rates.mp3", "two mp3 files of different sample rates", joined(mp3(), mp3(44100))),
-    Odd("cut_mpeg.mp3", "cut off, its tag counts more", of_mp3(lambda file: file[: len(file) // 2])),
+    Odd(
+        "cut_mpeg.mp3", "cut off, its tag counts more", of_mp3(lambda file: file[: len(file) // 2])
+    ),
     Odd("mp3_in.wav", "mp3 inside a wav container", mp3_in_wav, SECONDS),
     Odd("pipe.flac", "FLAC of unknown length", altered(flac_of_unknown_length), SECONDS),
     Odd("cut.flac", "FLAC cut off", altered(lambda file: file[: len(file) // 2])),
-    Odd("chained.ogg", "two Vorbis streams, one after the other", joined(ogg("VORBIS", 0), ogg("VORBIS", 1)), 2 * SECONDS),
-    Odd("chained.opus", "two Opus streams, one after the other", joined(ogg("OPUS", 0), ogg("OPUS", 1)), 2 * SECONDS),
+    Odd(
+        "chained.ogg",
+        "two Vorbis streams, one after the other",
+        joined(ogg("VORBIS", 0), ogg("VORBIS", 1)),
+        2 * SECONDS,
+    ),
+    Odd(
+        "chained.opus",
+        "two Opus streams, one after the other",
+        joined(ogg("OPUS", 0), ogg("OPUS", 1)),
+        2 * SECONDS,
+    ),
     Odd("cut.ogg", "Vorbis cut off", altered(lambda file: file[: len(file) * 2 // 3])),
     Odd("died.wav", "data length 0", altered(patched(b"data", 4, bytes(4))), SECONDS),
     Odd("streamed.wav", "data length 2^32 - 1", altered(patched(b"data", 4, b"\xff" * 4)), SECONDS),
     Odd("cut.wav", "cut off", altered(lambda file: file[: len(file) // 2])),
-    Odd("died.rf64", "rf64, lengths 0", altered(patched(b"ds64", 8, bytes(24)), format="RF64"), SECONDS),
-    Odd("died.au", "au, data length 0", altered(patched(b".snd", 8, bytes(4)), format="AU"), SECONDS),
-    Odd("pipe.caf", "caf, data length unknown", altered(patched(b"data", 4, b"\xff" * 8), format="CAF"), SECONDS),
-    Odd("gsm.wav", "GSM 6.10, which cannot be decoded from the middle", sound(subtype="GSM610"), SECONDS),
-    Odd("g721.au", "G.721, which cannot be decoded from the middle", sound(subtype="G721_32", format="AU"), SECONDS),
+    Odd(
+        "died.rf64",
+        "rf64, lengths 0",
+        altered(patched(b"ds64", 8, bytes(24)), format="RF64"),
+        SECONDS,
+    ),
+    Odd(
+        "died.au", "au, data length 0", altered(patched(b".snd", 8, bytes(4)), format="AU"), SECONDS
+    ),
+    Odd(
+        "pipe.caf",
+        "caf, data length unknown",
+        altered(patched(b"data", 4, b"\xff" * 8), format="CAF"),
+        SECONDS,
+    ),
+    Odd(
+        "gsm.wav",
+        "GSM 6.10, which cannot be decoded from the middle",
+        sound(subtype="GSM610"),
+        SECONDS,
+    ),
+    Odd(
+        "g721.au",
+        "G.721, which cannot be decoded from the middle",
+        sound(subtype="G721_32", format="AU"),
+        SECONDS,
+    ),
     Odd("one_sample.wav", "one sample", sound(lambda: noise()[:1])),
     Odd("empty.wav", "no bytes", content(b"")),
     Odd("header.wav", "a header without samples", sound(lambda: noise()[:0])),
 ]
 HEADERS = [
-    Odd("rate_1.wav", "a header that says 1 Hz", altered(patched(b"fmt ", 12, struct.pack("<I", 1)))),
-    Odd("rate_2_million.wav", "a header that says 2 MHz", altered(patched(b"fmt ", 12, struct.pack("<I", 2_000_000)))),
+    Odd(
+        "rate_1.wav", "a header that says 1 Hz", altered(patched(b"fmt ", 12, struct.pack("<I", 1)))
+    ),
+    Odd(
+        "rate_2_million.wav",
+        "a header that says 2 MHz",
+        altered(patched(b"fmt ", 12, struct.pack("<I", 2_000_000))),
+    ),
     Odd("channels_100.wav", "100 channels", sound(lambda: noise(channels=100))),
     Odd("channels_64.wav", "64 channels", sound(lambda: noise(channels=64)), SECONDS),
     Odd("rate_384000.wav", "384 kHz", sound(lambda: noise(rate=384_000), 384_000), SECONDS),
@@ -204,14 +286,26 @@ FORMATS = [
     Odd("mp3_named.wav", "an mp3 named wav", lambda path: mp3()(path) and None, SECONDS),
     Odd("wav_named.mp3", "a wav named mp3", sound(format="WAV"), SECONDS),
     Odd("a.m4a", "AAC in MPEG-4", content(b"\0\0\0\x1cftypM4A \0\0\2\0M4A isomiso2" + bytes(500))),
-    Odd("a.WMA", "Windows Media, suffix in capitals", content(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500))),
+    Odd(
+        "a.WMA",
+        "Windows Media, suffix in capitals",
+        content(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500)),
+    ),
     Odd("a.webm", "WebM", content(b"\x1a\x45\xdf\xa3" + bytes(500))),
     Odd("aac_named.mp3", "AAC named mp3", content(b"\xff\xf1\x50\x80\x2e\x7f\xfc" + bytes(500))),
 ]
 NO_AUDIO = [
-    Odd("page.mp3", "a web page", content(b"<!DOCTYPE html><html><body>403 Forbidden</body></html>" * 20)),
+    Odd(
+        "page.mp3",
+        "a web page",
+        content(b"<!DOCTYPE html><html><body>403 Forbidden</body></html>" * 20),
+    ),
     Odd("answer.wav", "JSON", content(b'{"error": "quota exceeded"}')),
-    Odd("pointer.flac", "a pointer of Git LFS", content(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")),
+    Odd(
+        "pointer.flac",
+        "a pointer of Git LFS",
+        content(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+    ),
     Odd("archive.wav", "a zip archive", content(b"PK\x03\x04" + bytes(500))),
     Odd("blank.wav", "zeros, as a crashed disk leaves them", content(bytes(5000))),
     Odd("link.wav", "a link to a file that is not there", linked("absent.wav")),

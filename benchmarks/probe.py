@@ -1,6 +1,8 @@
-"""Speed of probing: embeddings once against every epoch, and episodes all at once against one classifier each.
+"""Speed of probing: embeddings once against every epoch, and episodes all at once against one
+classifier each.
 
-`python -m benchmarks.probe` prints both sides of each comparison, measured in turn in one run, and `--check` exits 1 when a bar is missed.
+`python -m benchmarks.probe` prints both sides of each comparison, measured in turn in one run, and
+`--check` exits 1 when a bar is missed.
 """
 
 import argparse
@@ -24,7 +26,15 @@ from semisupcon.encoders import SampleCNNSmall, freeze
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import Subject
 from semisupcon.probing.methods.base import Settings, Training
-from semisupcon.probing.methods.few_shot import PASSES, PATIENCE, RATE, TOLERANCE, episodes, over_episodes, run_episodes
+from semisupcon.probing.methods.few_shot import (
+    PASSES,
+    PATIENCE,
+    RATE,
+    TOLERANCE,
+    episodes,
+    over_episodes,
+    run_episodes,
+)
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import new_head, predict
 from semisupcon.probing.methods.linear import LEARNING_RATES, probe
@@ -43,18 +53,29 @@ def tones(folder: Path, clips: int = 96, classes: int = 8) -> LabelledClips:
     paths = []
     for i in range(clips):
         frequency = 200 * 2 ** (label[i] / 4) * draw.uniform(0.97, 1.03)
-        wave = 0.2 * np.sin(2 * np.pi * frequency * t + draw.uniform(0, 6)) + 0.1 * draw.standard_normal(len(t))
+        wave = 0.2 * np.sin(
+            2 * np.pi * frequency * t + draw.uniform(0, 6)
+        ) + 0.1 * draw.standard_normal(len(t))
         paths.append(f"{i:03d}.wav")
         soundfile.write(folder / paths[-1], wave, RATE_HZ)
     table = pd.DataFrame({"path": paths, "split": ["train"] * 56 + ["val"] * 16 + ["test"] * 24})
     names = tuple(str(c) for c in range(classes))
-    return LabelledClips(table, np.eye(classes, dtype=np.float32)[label], names, "multiclass", root=str(folder), name="tones")
+    return LabelledClips(
+        table,
+        np.eye(classes, dtype=np.float32)[label],
+        names,
+        "multiclass",
+        root=str(folder),
+        name="tones",
+    )
 
 
 def probe_from_cache(subject: Subject, task: LabelledClips, folder: Path, epochs: int) -> float:
     """Embed every clip once, train some epochs; the test accuracy."""
     features = Embedder(folder).features(subject, task)
-    scores = probe(features, "linear", Settings(training=Training(max_epochs=epochs, patience=epochs)), seed=0).scores
+    scores = probe(
+        features, "linear", Settings(training=Training(max_epochs=epochs, patience=epochs)), seed=0
+    ).scores
     return accuracy(features, scores)
 
 
@@ -73,7 +94,11 @@ def probe_encoding_every_epoch(
     best = float("inf")
     for epoch in range(epochs):
         features = Embedder(folder / str(epoch)).features(subject, task)
-        x, y, x_val, y_val = (torch.from_numpy(a) for p in (features.train, features.val) for a in (p.chunks.mean(), p.targets))
+        x, y, x_val, y_val = (
+            torch.from_numpy(a)
+            for p in (features.train, features.val)
+            for a in (p.chunks.mean(), p.targets)
+        )
         if adam is None:
             head = new_head("linear", x.shape[1], y.shape[1], task.kind)
             head.standardise(x, y)
@@ -81,7 +106,9 @@ def probe_encoding_every_epoch(
             adam = Adam(parameters, LEARNING_RATES[1], training.weight_decay)
         (x, y), (x_val, y_val) = head.standardised(x, y), head.standardised(x_val, y_val)
         for rows in permutation(len(x), "probe", 0, epoch).split(training.batch_size):
-            adam.step(loss_and_gradients(parameters, x[rows.numpy()], y[rows.numpy()], task.kind)[1])
+            adam.step(
+                loss_and_gradients(parameters, x[rows.numpy()], y[rows.numpy()], task.kind)[1]
+            )
         value = loss_and_gradients(parameters, x_val, y_val, task.kind, gradients=False)[0]
         if value < best:
             best, kept = value, [p.copy() for p in parameters]
@@ -100,7 +127,8 @@ def one_classifier_each(
     seed: int,
     count: int,
 ) -> np.ndarray:
-    """Accuracy of episodes, each with a scikit-learn classifier of its own, as MT-SLVR evaluates."""
+    """Accuracy of episodes, each with a scikit-learn classifier of its own, as MT-SLVR
+    evaluates."""
     result = []
     for clips in episodes(labels, Settings(episodes=count), np.random.default_rng(seed)):
         for episode in clips:
@@ -127,9 +155,13 @@ def timed(function: Callable[[], object]) -> tuple[float, object]:
 
 def main(args: list[str] | None = None) -> int:
     """Run both comparisons; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="does it run? a few epochs and episodes")
+    parser.add_argument(
+        "--tiny", action="store_true", help="does it run? a few epochs and episodes"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     given = parser.parse_args(args)
     epochs, many, few = TINY if given.tiny else (EPOCHS, EPISODES, SLOW_EPISODES)
@@ -141,24 +173,51 @@ def main(args: list[str] | None = None) -> int:
         task = tones(folder)
         fast, slow = [], []
         for i in range(given.repeats):
-            fast.append(timed(lambda i=i: probe_from_cache(subject, task, folder / f"fast{i}", epochs)))
-            slow.append(timed(lambda i=i: probe_encoding_every_epoch(subject, task, folder / f"slow{i}", epochs)))
+            fast.append(
+                timed(lambda i=i: probe_from_cache(subject, task, folder / f"fast{i}", epochs))
+            )
+            slow.append(
+                timed(
+                    lambda i=i: probe_encoding_every_epoch(
+                        subject, task, folder / f"slow{i}", epochs
+                    )
+                )
+            )
     probe_ratio = statistics.median(s / f for (s, _), (f, _) in zip(slow, fast, strict=True))
     print(f"linear probe, {epochs} epochs, 96 clips of 1.5 s, median of {given.repeats}")
-    print(f"  every clip embedded once:   {statistics.median(t for t, _ in fast):8.2f} s, accuracy {fast[0][1]:.3f}")
-    print(f"  embedded in every epoch:    {statistics.median(t for t, _ in slow):8.2f} s, accuracy {slow[0][1]:.3f}")
+    print(
+        f"  every clip embedded once:   {statistics.median(t for t, _ in fast):8.2f} s, accuracy "
+        f"{fast[0][1]:.3f}"
+    )
+    print(
+        f"  embedded in every epoch:    {statistics.median(t for t, _ in slow):8.2f} s, accuracy "
+        f"{slow[0][1]:.3f}"
+    )
 
     draw = np.random.default_rng(0)
     labels = np.repeat(np.arange(10), 40)
-    embeddings = (0.15 * draw.standard_normal((10, 512))[labels] + 0.5 * draw.standard_normal((400, 512))).astype(np.float32)
+    embeddings = (
+        0.15 * draw.standard_normal((10, 512))[labels] + 0.5 * draw.standard_normal((400, 512))
+    ).astype(np.float32)
     ours, theirs, ours_too = [], [], []
     for i in range(given.repeats):
-        # As few as the slow way can afford, and so the very same episodes: accuracies of different ones differ by chance.
-        ours_too.append(run_episodes(embeddings, labels, Settings(episodes=few), seed=i)["logistic regression"])
-        ours.append(timed(lambda i=i: run_episodes(embeddings, labels, Settings(episodes=many), seed=i)["logistic regression"]))
+        # As few as the slow way can afford, and so the very same episodes: accuracies of different
+        # ones differ by chance.
+        ours_too.append(
+            run_episodes(embeddings, labels, Settings(episodes=few), seed=i)["logistic regression"]
+        )
+        ours.append(
+            timed(
+                lambda i=i: run_episodes(embeddings, labels, Settings(episodes=many), seed=i)[
+                    "logistic regression"
+                ]
+            )
+        )
         theirs.append(timed(lambda i=i: one_classifier_each(embeddings, labels, seed=i, count=few)))
     scale = many / few
-    episode_ratio = statistics.median(scale * t / o for (t, _), (o, _) in zip(theirs, ours, strict=True))
+    episode_ratio = statistics.median(
+        scale * t / o for (t, _), (o, _) in zip(theirs, ours, strict=True)
+    )
     theirs_alone = np.concatenate([r for _, r in theirs])
     (a, *_), b, (difference, low, high) = (
         over_episodes(ours[0][1]),
@@ -166,13 +225,28 @@ def main(args: list[str] | None = None) -> int:
         over_episodes(np.concatenate(ours_too) - theirs_alone),
     )
     print(f"{many} episodes, 5-way 1-shot, 512 dimensions, median of {given.repeats}")
-    print(f"  all at once:                {statistics.median(t for t, _ in ours):8.2f} s, accuracy {a:.4f}")
-    print(f"  one SGDClassifier each:     {scale * statistics.median(t for t, _ in theirs):8.2f} s, accuracy {b:.4f}")
+    print(
+        f"  all at once:                {statistics.median(t for t, _ in ours):8.2f} s, accuracy "
+        f"{a:.4f}"
+    )
+    print(
+        f"  one SGDClassifier each:     {scale * statistics.median(t for t, _ in theirs):8.2f} s, "
+        f"accuracy {b:.4f}"
+    )
     print(f"    (timed on {few} episodes a repetition, times {scale:.0f})")
-    print(f"  ours minus theirs on these {len(theirs_alone)} episodes: {difference:+.4f} ({low:+.4f} to {high:+.4f})")
+    print(
+        f"  ours minus theirs on these {len(theirs_alone)} episodes: {difference:+.4f} ({low:+.4f} "
+        f"to {high:+.4f})"
+    )
 
     same = abs(fast[0][1] - slow[0][1]) < 1e-9 and low <= 0 <= high
-    met = all_met([Bar("probe_speedup", probe_ratio, 30), Bar("episode_speedup", episode_ratio, 30), Bar("same_accuracy", int(same), 1)])
+    met = all_met(
+        [
+            Bar("probe_speedup", probe_ratio, 30),
+            Bar("episode_speedup", episode_ratio, 30),
+            Bar("same_accuracy", int(same), 1),
+        ]
+    )
     return int(given.check and not met)
 
 

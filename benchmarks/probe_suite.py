@@ -1,9 +1,11 @@
-"""The probing report of `docs/`: three encoders on seven questions of real audio, with intervals, verdicts, robustness and pictures.
+"""The probing report of `docs/`: three encoders on seven questions of real audio, with intervals,
+verdicts, robustness and pictures.
 
-`python -m benchmarks.probe_suite --data DIR` takes two encoders of the study of digits (`benchmarks.digits`: self-supervised, and semi-supervised
-with all digit labels, both on the training clips of FSDD), or pretrains them; probes both and an untrained one; and writes `docs/probing.html`, the
-table in `docs/probing.md`, and the pictures in `media/`. DIR holds fsdd, esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call does
-only what is missing.
+`python -m benchmarks.probe_suite --data DIR` takes two encoders of the study of digits
+(`benchmarks.digits`: self-supervised, and semi-supervised with all digit labels, both on the
+training clips of FSDD), or pretrains them; probes both and an untrained one; and writes
+`docs/probing.html`, the table in `docs/probing.md`, and the pictures in `media/`. DIR holds fsdd,
+esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call does only what is missing.
 """
 
 import argparse
@@ -26,12 +28,19 @@ RUNS = {"self-supervised": "self-supervised-0", "semi-supervised": "semi-supervi
 
 
 def encoder(name: str, folder: Path, data: Path, more: list[str]) -> Path:
-    """The run folder of an encoder, as the study of digits leaves it; pretrained here where it is not there."""
+    """The run folder of an encoder, as the study of digits leaves it; pretrained here where it is
+    not there."""
     run = folder / RUNS[name]
     if not (run / "last.ckpt").exists():
         recipe, labels = digits.RUNS[name if name in digits.RUNS else f"{name} 100 %"]
         pool = ["--data.ssl_task", "fsdd_digit"] if not labels else []
-        pretrain(recipe, folder, run.name, 0, ["--data.data_dir", str(data / "fsdd"), *digits.SETTINGS, *labels, *pool, *more])
+        pretrain(
+            recipe,
+            folder,
+            run.name,
+            0,
+            ["--data.data_dir", str(data / "fsdd"), *digits.SETTINGS, *labels, *pool, *more],
+        )
     return run
 
 
@@ -47,7 +56,11 @@ def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
         "--out",
         str(folder / "report"),
     ]
-    args += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]", *asking(list(REAL), data)]
+    args += [
+        "--checkpoints",
+        f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]",
+        *asking(list(REAL), data),
+    ]
     if status := probe(args):
         raise SystemExit(status)
     return folder / "report"
@@ -58,34 +71,80 @@ def pictures(out: Path, media: Path) -> None:
     for task in ("fsdd_digit", "fsdd_speaker"):
         for who in ("self-supervised", "semi-supervised", "random"):
             found = load_map(out / "maps" / f"{task}-{who}-embedding-tsne.json")
-            figure = draw_scatter(np.array(found.points), found.labels, f"{who}: FSDD test clips", task.removeprefix("fsdd_"))
+            figure = draw_scatter(
+                np.array(found.points),
+                found.labels,
+                f"{who}: FSDD test clips",
+                task.removeprefix("fsdd_"),
+            )
             save_figure(figure, media / f"probing-{task}-{who}.png", dpi=80)
-    rows = [r for r in Results(out / "results.csv").rows if (r.task, r.checkpoint, r.method) == ("esc10", "self-supervised", "linear")]
-    read = [read_predictions(out / f) for f in dict.fromkeys(r.predictions for r in rows if r.seed == rows[0].seed)]
+    rows = [
+        r
+        for r in Results(out / "results.csv").rows
+        if (r.task, r.checkpoint, r.method) == ("esc10", "self-supervised", "linear")
+    ]
+    read = [
+        read_predictions(out / f)
+        for f in dict.fromkeys(r.predictions for r in rows if r.seed == rows[0].seed)
+    ]
     counts = sum(confusion(targets, scores) for _, targets, scores, *_ in read)
-    save_figure(draw_confusion(counts, read[0][3], "ESC-10, self-supervised, linear probe, 5 folds"), media / "probing-esc10.png", dpi=80)
+    save_figure(
+        draw_confusion(counts, read[0][3], "ESC-10, self-supervised, linear probe, 5 folds"),
+        media / "probing-esc10.png",
+        dpi=80,
+    )
     curves: dict[str, dict[int, tuple[float, float, float]]] = {}
     for r in Results(out / "robustness.csv").rows:
-        if (r.task, r.metric) == ("fsdd_digit", "accuracy") and r.method.startswith("linear, severity"):
-            curves.setdefault(r.checkpoint, {})[int(r.detail.split("/")[1])] = (r.value, r.low, r.high)
+        if (r.task, r.metric) == ("fsdd_digit", "accuracy") and r.method.startswith(
+            "linear, severity"
+        ):
+            curves.setdefault(r.checkpoint, {})[int(r.detail.split("/")[1])] = (
+                r.value,
+                r.low,
+                r.high,
+            )
     if curves:
         lines = {name: [points[i] for i in sorted(points)] for name, points in curves.items()}
-        figure = draw_lines([str(i) for i in range(6)], lines, "FSDD digits: linear probe on corrupted test audio", "severity", "accuracy")
+        figure = draw_lines(
+            [str(i) for i in range(6)],
+            lines,
+            "FSDD digits: linear probe on corrupted test audio",
+            "severity",
+            "accuracy",
+        )
         save_figure(figure, media / "probing-robustness.png", dpi=80)
 
 
 def main(args: list[str] | None = None) -> int:
     """Make the report; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--folder", type=Path, default=Path("runs/digits"), help="of the study of digits")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/digits"), help="of the study of digits"
+    )
     parser.add_argument("--seeds", default="[0,1,2]")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of docs/ and media/")
     given, more = parser.parse_known_args(args)
     runs = {name: encoder(name, given.folder, given.data, more) for name in RUNS}
     out = suite(given.folder, given.data, runs, given.seeds)
-    robust = ["--tasks", "fsdd_digit", "--methods", "linear", "--robustness", "severity", "--seeds", given.seeds, "--out", str(out)]
-    robust += ["--checkpoints", f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]"]
+    robust = [
+        "--tasks",
+        "fsdd_digit",
+        "--methods",
+        "linear",
+        "--robustness",
+        "severity",
+        "--seeds",
+        given.seeds,
+        "--out",
+        str(out),
+    ]
+    robust += [
+        "--checkpoints",
+        f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]",
+    ]
     if status := probe([*robust, f"--data_dirs.fsdd_digit={given.data / 'fsdd'}"]):
         return status
     shutil.copyfile(out / "report.html", given.root / "docs" / "probing.html")
@@ -93,7 +152,9 @@ def main(args: list[str] | None = None) -> int:
     document = given.root / "docs" / "probing.md"
     if document.exists():
         before, _, rest = document.read_text().partition(BEGIN)
-        document.write_text(f"{before}{BEGIN}\n\n{(out / 'report.md').read_text()}\n{END}{rest.partition(END)[2]}")
+        document.write_text(
+            f"{before}{BEGIN}\n\n{(out / 'report.md').read_text()}\n{END}{rest.partition(END)[2]}"
+        )
     return 0
 
 

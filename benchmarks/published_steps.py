@@ -1,9 +1,12 @@
-"""What a training step of each recipe takes at its published batch size: milliseconds, steps a second, and peak memory of the device.
+"""What a training step of each recipe takes at its published batch size: milliseconds, steps a
+second, and peak memory of the device.
 
-Encoder, criterion, optimizer, batch, views and length of the YAML, in bf16; clips are noise that lies on the device, so that nothing is read. The
-step is forward, backward and optimizer; augmentation of the same batch stands beside it, its share is augmentation / (augmentation + step). Run
-``python -m benchmarks.published_steps --device cuda``; a recipe that does not fit says so. ``--small`` takes the overlays, which a CPU can do,
-``--compile`` also measures the step with ``torch.compile``. `record` measures one recipe.
+Encoder, criterion, optimizer, batch, views and length of the YAML, in bf16; clips are noise that
+lies on the device, so that nothing is read. The step is forward, backward and optimizer;
+augmentation of the same batch stands beside it, its share is augmentation / (augmentation + step).
+Run ``python -m benchmarks.published_steps --device cuda``; a recipe that does not fit says so.
+``--small`` takes the overlays, which a CPU can do, ``--compile`` also measures the step with
+``torch.compile``. `record` measures one recipe.
 """
 
 import argparse
@@ -46,7 +49,13 @@ RECIPES = (
     "cpc",
     "supervised",
 )
-RECIPES += ("mtslvr/predictive", "mtslvr/contrastive_simclr", "mtslvr/split_simclr", "mtslvr/series_simclr", "mtslvr/parallel_simclr")
+RECIPES += (
+    "mtslvr/predictive",
+    "mtslvr/contrastive_simclr",
+    "mtslvr/split_simclr",
+    "mtslvr/series_simclr",
+    "mtslvr/parallel_simclr",
+)
 LABELS = {
     "synthetic_tags": (tuple(TAGS), "multilabel"),
     "synthetic_instrument": (tuple(INSTRUMENTS), "multiclass"),
@@ -62,7 +71,14 @@ COLUMNS = {
     "compiled_ms": "{:.1f}",
     "peak_gib": "{:.2f}",
 }
-HEADER = ["recipe", "encoder", "clips x views x seconds", "plan (host), ms", "augmentation, ms", "step, ms"]
+HEADER = [
+    "recipe",
+    "encoder",
+    "clips x views x seconds",
+    "plan (host), ms",
+    "augmentation, ms",
+    "step, ms",
+]
 HEADER += ["share of augmentation", "compiled step, ms", "peak memory, GiB"]
 WARM = 3
 
@@ -81,13 +97,33 @@ def facts_of(data: AudioDataModule) -> DataFacts:
 
 @quiet()
 def build(recipe: str, small: bool, folder: Path, more: Sequence[str] = ()) -> PretrainCLI:
-    """The recipe with options, connected to the facts of the embedded set; its data module reads nothing."""
+    """The recipe with options, connected to the facts of the embedded set; its data module reads
+    nothing."""
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]
     configs += [ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"] if small else []
     args = [part for config in configs for part in ("--config", str(config))]
-    quiet = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.logger", "false", "--log", "false"]
+    quiet = [
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.precision",
+        "32-true",
+        "--trainer.logger",
+        "false",
+        "--log",
+        "false",
+    ]
     cli = configured(
-        [*args, *quiet, "--trainer.enable_model_summary", "false", "--ckpt_path", str(folder), "--data.num_workers", "0", *more]
+        [
+            *args,
+            *quiet,
+            "--trainer.enable_model_summary",
+            "false",
+            "--ckpt_path",
+            str(folder),
+            "--data.num_workers",
+            "0",
+            *more,
+        ]
     )
     cli.model.criterion.prepare(facts_of(cli.datamodule))
     fit_statistics(cli.model, [torch.randn(1000)])
@@ -95,13 +131,24 @@ def build(recipe: str, small: bool, folder: Path, more: Sequence[str] = ()) -> P
 
 
 def noise_batch(cli: PretrainCLI, device: str) -> dict[str, Tensor]:
-    """A batch of the recipe's size on the device; half of it labelled where the recipe has labels, all of it where it is fully supervised."""
+    """A batch of the recipe's size on the device; half of it labelled where the recipe has labels,
+    all of it where it is fully supervised."""
     data, classes = cli.datamodule, len(facts_of(cli.datamodule).classes)
-    clips, views, samples = data.batch_size, data.views, data.samples or cli.model.encoder.segment_samples
+    clips, views, samples = (
+        data.batch_size,
+        data.views,
+        data.samples or cli.model.encoder.segment_samples,
+    )
     if data.view_options["policy"] == "gapped":
-        samples = max(int(samples * data.view_options["crop_fraction"]), cli.model.encoder.min_samples)
+        samples = max(
+            int(samples * data.view_options["crop_fraction"]), cli.model.encoder.min_samples
+        )
     rows = torch.arange(clips, device=device)
-    targets = torch.eye(classes, device=device)[rows % classes] if classes else torch.zeros(clips, 0, device=device)
+    targets = (
+        torch.eye(classes, device=device)[rows % classes]
+        if classes
+        else torch.zeros(clips, 0, device=device)
+    )
     targets[round(clips * data.intrabatch_supervised_p) :] = torch.nan
     return {
         "audio": 0.1 * torch.randn(clips, views, 1, samples, device=device),
@@ -145,15 +192,18 @@ def record(
         more: options of `pretrain`.
 
     Returns:
-        ``recipe``, ``encoder``, ``batch``, ``augmentation_ms`` (None without augmentations), ``plan_ms`` (its plan,
-        which the loader makes on the host, ahead of the step), ``step_ms``, ``share``, ``peak_gib`` (None on a CPU);
-        with ``compiled`` also ``compiled_ms`` and ``compile_seconds``; ``error`` when the recipe does not fit.
+        ``recipe``, ``encoder``, ``batch``, ``augmentation_ms`` (None without augmentations),
+        ``plan_ms`` (its plan, which the loader makes on the host, ahead of the step), ``step_ms``,
+        ``share``, ``peak_gib`` (None on a CPU); with ``compiled`` also ``compiled_ms`` and
+        ``compile_seconds``; ``error`` when the recipe does not fit.
     """
     with tempfile.TemporaryDirectory() as folder:
         cli = build(recipe, small, Path(folder), more)
     model, chain = cli.model.to(device).train(), cli.datamodule.chain
     model.criterion.log_values(False)  # as most steps
-    optimizer = model.make_optimizer(parameter_groups(model, [(n, p) for n, p in model.named_parameters() if p.requires_grad]))
+    optimizer = model.make_optimizer(
+        parameter_groups(model, [(n, p) for n, p in model.named_parameters() if p.requires_grad])
+    )
     raw = noise_batch(cli, device)
     keys = raw["key"].cpu()
     clips, views, _, samples = raw["audio"].shape
@@ -177,10 +227,14 @@ def record(
             chain.to(device)
             work = augmentation(chain, raw["audio"].flatten(0, 1), keys.flatten())
             found["augmentation_ms"] = median_ms(work, repeats, device, warm)
-            found["plan_ms"] = median_ms(lambda: chain.plan(keys.flatten(), samples), repeats, "cpu", warm)
+            found["plan_ms"] = median_ms(
+                lambda: chain.plan(keys.flatten(), samples), repeats, "cpu", warm
+            )
         batch, encode = raw if chain is None else augmented(raw, chain, False), model.encode
         found["step_ms"] = median_ms(step, repeats, device, warm)
-        found["share"] = (found["augmentation_ms"] or 0.0) / ((found["augmentation_ms"] or 0.0) + found["step_ms"])
+        found["share"] = (found["augmentation_ms"] or 0.0) / (
+            (found["augmentation_ms"] or 0.0) + found["step_ms"]
+        )
         found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if device != "cpu" else None
         if not step().isfinite():
             found["error"] = "the loss of a step is not finite"
@@ -203,13 +257,18 @@ def release(device: str) -> None:
 
 def row(found: dict[str, Any]) -> list[str]:
     """A row of the table under `HEADER`; what was not measured is empty."""
-    cells = [form.format(found[name]) if found.get(name) is not None else "" for name, form in COLUMNS.items()]
+    cells = [
+        form.format(found[name]) if found.get(name) is not None else ""
+        for name, form in COLUMNS.items()
+    ]
     return [*cells[:-1], found["error"]] if found.get("error") else cells
 
 
 def main(args: list[str] | None = None) -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--small", action="store_true", help="with the overlays")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES))
@@ -225,8 +284,14 @@ def main(args: list[str] | None = None) -> int:
         rows.append(row(found))
         print(rows[-1], flush=True)
         release(given.device)
-    name = torch.cuda.get_device_name() if given.device != "cpu" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"\n{name}, bf16, torch {torch.__version__}, median of {given.repeats}\n\n{markdown(rows)}")
+    name = (
+        torch.cuda.get_device_name()
+        if given.device != "cpu"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
+    print(
+        f"\n{name}, bf16, torch {torch.__version__}, median of {given.repeats}\n\n{markdown(rows)}"
+    )
     return 0
 
 

@@ -7,14 +7,22 @@ from contextlib import contextmanager
 
 import torch
 
-NOISY = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric", "semisupcon")
+NOISY = (
+    "pytorch_lightning",
+    "lightning.pytorch",
+    "lightning_fabric",
+    "lightning.fabric",
+    "semisupcon",
+)
 
 
 @contextmanager
 def quiet(*names: str) -> Iterator[None]:
-    """Raise the level of the loggers (all of :data:`NOISY` without names) to ERROR; also a decorator.
+    """Raise the level of the loggers (all of :data:`NOISY` without names) to ERROR; also a
+    decorator.
 
-    A benchmark may set torch's number of threads and the stance of its compiler; both are reset at the end.
+    A benchmark may set torch's number of threads and the stance of its compiler; both are reset at
+    the end.
     """
     loggers = [logging.getLogger(name) for name in names or NOISY]
     levels, threads = [logger.level for logger in loggers], torch.get_num_threads()

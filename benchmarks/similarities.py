@@ -1,8 +1,11 @@
-"""What graded supervision adds: pitch classes, near by the circle they lie on, and values by a kernel, each against self-supervision alone.
+"""What graded supervision adds: pitch classes, near by the circle they lie on, and values by a
+kernel, each against self-supervision alone.
 
-``python -m benchmarks.similarities`` pretrains on the embedded set, with and without the labels of all training clips, and probes what they name. For
-pitch classes the encoder is a small SampleCNN, since mel bands do not tell them apart; for two continuous values (brightness and activity) it is
-a narrow ResNet-18 on mel bands. What pitch values add on real notes is in the SemiSupCon study of ``benchmarks/evidence``.
+``python -m benchmarks.similarities`` pretrains on the embedded set, with and without the labels of
+all training clips, and probes what they name. For pitch classes the encoder is a small SampleCNN,
+since mel bands do not tell them apart; for two continuous values (brightness and activity) it is a
+narrow ResNet-18 on mel bands. What pitch values add on real notes is in the SemiSupCon study of
+``benchmarks/evidence``.
 """
 
 import argparse
@@ -27,7 +30,12 @@ class Graded(NamedTuple):
 
 PITCHES = "{class_path: ClassSimilarity, init_args: {matrix: semisupcon.datasets.keys.pitch_class_similarity}}"
 STUDIES = {
-    "classes": Graded("synthetic_pitch", PITCHES, 200, ("--data.aug_list", "[gain, polarity_inversion, add_colored_noise]")),
+    "classes": Graded(
+        "synthetic_pitch",
+        PITCHES,
+        200,
+        ("--data.aug_list", "[gain, polarity_inversion, add_colored_noise]"),
+    ),
     "values": Graded("synthetic_affect", "Kernel", 300, MEL),
 }
 
@@ -38,22 +46,47 @@ def study(name: str, folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
     if (out / "results.csv").exists():
         return pd.read_csv(out / "results.csv")
     graded = STUDIES[name]
-    options = [*graded.options, *QUIET, "--trainer.max_steps", str(graded.steps), "--trainer.val_check_interval", "4", *more]
-    labels = ["--data.sl_task", graded.task, "--data.intrabatch_supervised_p", "1.0", "--model.criterion.target", graded.similarity]
+    options = [
+        *graded.options,
+        *QUIET,
+        "--trainer.max_steps",
+        str(graded.steps),
+        "--trainer.val_check_interval",
+        "4",
+        *more,
+    ]
+    labels = [
+        "--data.sl_task",
+        graded.task,
+        "--data.intrabatch_supervised_p",
+        "1.0",
+        "--model.criterion.target",
+        graded.similarity,
+    ]
     runs = {
         "self-supervised": pretrain("pretrain_ssl", folder, f"{name}-alone-{seed}", seed, options),
-        "graded": pretrain("pretrain_smsl", folder, f"{name}-graded-{seed}", seed, [*options, *labels]),
+        "graded": pretrain(
+            "pretrain_smsl", folder, f"{name}-graded-{seed}", seed, [*options, *labels]
+        ),
     }
     return probe([graded.task], runs, out, seed, ["--projection", "none"])
 
 
 def main(args: list[str] | None = None) -> int:
     """Pretrain, probe, print the table; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("runs/similarities"), help="where everything goes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/similarities"), help="where everything goes"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given, more = parser.parse_known_args(args)
-    table = summary(pd.concat([study(name, given.folder, seed, more) for name in STUDIES for seed in given.seeds]))
+    table = summary(
+        pd.concat(
+            [study(name, given.folder, seed, more) for name in STUDIES for seed in given.seeds]
+        )
+    )
     (given.folder / "results.md").write_text(table)
     print(f"\n{table}")
     return 0

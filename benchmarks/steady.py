@@ -1,9 +1,10 @@
 """Open files and memory of a long run and of a large embedding: do they stay where they are?
 
-A run of 2,000 steps with a loader worker, a validation every 100 and a save every 50 steps, and `embed` over 5,000 files, each a command in a forked
-process that is watched from outside: open file descriptors and resident memory, children included, at even distances in time. The first two fifths
-are not judged: libraries, caches and the pool of freed memory fill up in them.
-Run ``python -m benchmarks.steady --check --figure media/steady.png``.
+A run of 2,000 steps with a loader worker, a validation every 100 and a save every 50 steps, and
+`embed` over 5,000 files, each a command in a forked process that is watched from outside: open file
+descriptors and resident memory, children included, at even distances in time. The first two fifths
+are not judged: libraries, caches and the pool of freed memory fill up in them. Run ``python -m
+benchmarks.steady --check --figure media/steady.png``.
 """
 
 import argparse
@@ -23,11 +24,15 @@ from benchmarks.forked import import_commands, make_clips, start, training
 
 JUDGED = 0.6  # the share of the samples, from the end, that must be flat
 PAGE = os.sysconf("SC_PAGE_SIZE")
-FDS_MOST, MEGABYTES_MOST = 5.0, 10.0  # batches on their way hold some descriptors, now more and now fewer
+FDS_MOST, MEGABYTES_MOST = (
+    5.0,
+    10.0,
+)  # batches on their way hold some descriptors, now more and now fewer
 
 
 class Sample(NamedTuple):
-    """At one moment: seconds since the start, open descriptors, MB resident; of a process and those that it has started."""
+    """At one moment: seconds since the start, open descriptors, MB resident; of a process and those
+    that it has started."""
 
     seconds: float
     descriptors: int
@@ -37,7 +42,9 @@ class Sample(NamedTuple):
 def family(pid: int) -> list[int]:
     """A process and its children."""
     tasks = Path(f"/proc/{pid}/task")
-    children = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    children = [
+        int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()
+    ]
     return [pid, *children]
 
 
@@ -65,13 +72,18 @@ def watch(args: list[str], log: Path, every: float) -> list[Sample]:
             samples.append(sample)
         time.sleep(every)
     if status:
-        raise SystemExit(f"{' '.join(args[:2])} ended with {status}; it said: {log.read_text()[-3000:]}")
+        raise SystemExit(
+            f"{' '.join(args[:2])} ended with {status}; it said: {log.read_text()[-3000:]}"
+        )
     return samples
 
 
 def growth(samples: Sequence[Sample], share: float = JUDGED) -> tuple[float, float]:
-    """Descriptors and MB by which the judged part grows: the fitted line's end above its beginning."""
-    judged = samples[round(len(samples) * (1 - share)) : max(len(samples) - 2, 0)]  # the last ones see the end of the process
+    """Descriptors and MB by which the judged part grows: the fitted line's end above its
+    beginning."""
+    judged = samples[
+        round(len(samples) * (1 - share)) : max(len(samples) - 2, 0)
+    ]  # the last ones see the end of the process
     if len(judged) < 5:
         return float("nan"), float("nan")
     seconds = np.array([sample.seconds for sample in judged])
@@ -92,12 +104,17 @@ def draw(curves: dict[str, list[Sample]], file: Path) -> None:
         lines[f"{name}: memory, MB"] = [sample.megabytes for sample in picked]
         lines[f"{name}: open files"] = [float(sample.descriptors) for sample in picked]
     ticks = [str(round(100 * i / (points - 1))) for i in range(points)]
-    save_figure(draw_lines(ticks, lines, "Memory and open files", "share of the run, %", "MB, or number"), file)
+    save_figure(
+        draw_lines(ticks, lines, "Memory and open files", "share of the run, %", "MB, or number"),
+        file,
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Watch and check; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--every", type=float, default=0.5, help="seconds between two samples")
@@ -110,7 +127,10 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(name)
         os.environ["SEMISUPCON_CACHE"] = str(folder / "cache")
         log, runs = folder / "log.txt", folder / "runs"
-        data, many = make_clips(folder / "clips"), make_clips(folder / "many", -(-options.files // 6))
+        data, many = (
+            make_clips(folder / "clips"),
+            make_clips(folder / "many", -(-options.files // 6)),
+        )
         more = {"trainer__val_check_interval": 100, "save_every": 50, "data__num_workers": 1}
         steps = training(data, runs, run_name="a", trainer__max_steps=options.steps, **more)
         embed = ["embed", str(many), f"--checkpoint={runs / 'a'}", f"--out={folder / 'e.npy'}"]
@@ -123,7 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
         descriptors, megabytes = growth(samples)
         most = max(sample.megabytes for sample in samples)
         print(
-            f"{name}: {samples[-1].seconds:.0f} s, {len(samples)} samples, at most {most:.0f} MB, {max(s.descriptors for s in samples)} open files"
+            f"{name}: {samples[-1].seconds:.0f} s, {len(samples)} samples, at most {most:.0f} MB, "
+            f"{max(s.descriptors for s in samples)} open files"
         )
         word = name.split()[1]
         results += [

@@ -1,10 +1,13 @@
-"""What data and augmentation cost a training step: ours, the same step on tensors made beforehand, and the published way to feed it.
+"""What data and augmentation cost a training step: ours, the same step on tensors made beforehand,
+and the published way to feed it.
 
-All three go through ``Trainer.fit``: batches of 16 clips with two views of 2.7 s at 22,050 Hz, out of 40 clips of 30 s at 44,100 Hz, under the six
-augmentations of SemiSupCon. Ours is `AudioDataModule` as recommended: a packed set, no workers, augmentation on the batch. The published way
-decodes a whole wav file a clip, resamples an excerpt and augments it by torch-audiomentations, in two loader workers. Encoders: SampleCNN, and a
-ResNet of 1.3 M parameters on log-mel frames of 10 ms, next to which data and augmentation weigh most. Sides run in turn; medians count.
-Run ``python -m benchmarks.step --check``; ``--profile`` says what a step of ours is made of.
+All three go through ``Trainer.fit``: batches of 16 clips with two views of 2.7 s at 22,050 Hz, out
+of 40 clips of 30 s at 44,100 Hz, under the six augmentations of SemiSupCon. Ours is
+`AudioDataModule` as recommended: a packed set, no workers, augmentation on the batch. The published
+way decodes a whole wav file a clip, resamples an excerpt and augments it by torch-audiomentations,
+in two loader workers. Encoders: SampleCNN, and a ResNet of 1.3 M parameters on log-mel frames of 10
+ms, next to which data and augmentation weigh most. Sides run in turn; medians count. Run
+``python -m benchmarks.step --check``; ``--profile`` says what a step of ours is made of.
 """
 
 import argparse
@@ -49,12 +52,23 @@ def sample_cnn() -> Encoder:
 
 
 def log_mel_resnet() -> Encoder:
-    frontend = LogMel(sample_rate=RATE, n_fft=1024, win_length=551, hop_length=220, n_mels=64, f_min=60.0, f_max=7800.0)
-    return ResNet2d(depth=18, width=22, sample_rate=RATE, segment_samples=SAMPLES, frontend=frontend)
+    frontend = LogMel(
+        sample_rate=RATE,
+        n_fft=1024,
+        win_length=551,
+        hop_length=220,
+        n_mels=64,
+        f_min=60.0,
+        f_max=7800.0,
+    )
+    return ResNet2d(
+        depth=18, width=22, sample_rate=RATE, segment_samples=SAMPLES, frontend=frontend
+    )
 
 
 class PublishedClips(Dataset):
-    """A whole file read, a random excerpt of it resampled, cut into views and augmented: what SemiSupCon does in its workers."""
+    """A whole file read, a random excerpt of it resampled, cut into views and augmented: what
+    SemiSupCon does in its workers."""
 
     def __init__(self, files: list[Path]):
         self.files, self.augment = files, published.semisupcon(RATE)
@@ -66,7 +80,9 @@ class PublishedClips(Dataset):
         audio, rate = soundfile.read(self.files[index % len(self.files)], dtype="float32")
         needed = int(np.ceil(VIEWS * SAMPLES * rate / RATE))
         begin = random.randint(0, len(audio) - needed)
-        excerpt = torchaudio.functional.resample(torch.from_numpy(audio[begin : begin + needed]), rate, RATE)
+        excerpt = torchaudio.functional.resample(
+            torch.from_numpy(audio[begin : begin + needed]), rate, RATE
+        )
         views = self.augment(excerpt[: VIEWS * SAMPLES].reshape(VIEWS, 1, SAMPLES))
         return {
             "audio": views,
@@ -92,7 +108,8 @@ class Same:
 
 
 class Clock(L.Callback):
-    """When each step ended; on a GPU it waits for the device at two steps only, the ends of the time that counts."""
+    """When each step ended; on a GPU it waits for the device at two steps only, the ends of the
+    time that counts."""
 
     def __init__(self, steps: int):
         self.times: list[float] = []
@@ -104,7 +121,9 @@ class Clock(L.Callback):
         self.times.append(time.perf_counter())
 
 
-def seconds_a_step(model: Objective, data: AudioDataModule | Iterable, steps: int, accelerator: str, precision: str) -> float:
+def seconds_a_step(
+    model: Objective, data: AudioDataModule | Iterable, steps: int, accelerator: str, precision: str
+) -> float:
     """Of the steps after the first few, data and augmentation included."""
     clock = Clock(steps)
     trainer = L.Trainer(
@@ -121,30 +140,50 @@ def seconds_a_step(model: Objective, data: AudioDataModule | Iterable, steps: in
         limit_val_batches=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(model, **({"datamodule": data} if isinstance(data, AudioDataModule) else {"train_dataloaders": data}))
+    trainer.fit(
+        model,
+        **(
+            {"datamodule": data}
+            if isinstance(data, AudioDataModule)
+            else {"train_dataloaders": data}
+        ),
+    )
     return (clock.times[-1] - clock.times[WARM - 1]) / steps
 
 
-def make_files(folder: Path, clips: int = CLIPS, seconds: float = FILE_SECONDS, rate: int = FILE_RATE) -> list[Path]:
+def make_files(
+    folder: Path, clips: int = CLIPS, seconds: float = FILE_SECONDS, rate: int = FILE_RATE
+) -> list[Path]:
     """Clips of gliding tones and noise."""
     rng, t = np.random.default_rng(0), np.arange(int(rate * seconds)) / rate
     folder.mkdir()
     files = [folder / f"{i:03d}.wav" for i in range(clips)]
     for i, path in enumerate(files):
-        audio = 0.3 * np.sin(2 * np.pi * (110 + 20 * i + 5 * t) * t) + 0.1 * rng.standard_normal(len(t))
+        audio = 0.3 * np.sin(2 * np.pi * (110 + 20 * i + 5 * t) * t) + 0.1 * rng.standard_normal(
+            len(t)
+        )
         soundfile.write(path, audio, rate, subtype="PCM_16")
     return files
 
 
 def packed_noise(folder: Path, files: list[Path]) -> str:
     """The packed set of the files."""
-    sources = {"sl_task": None, "ssl_task": None, "data_dir": str(files[0].parent), "sl_kwargs": None, "ssl_kwargs": None}
+    sources = {
+        "sl_task": None,
+        "ssl_task": None,
+        "data_dir": str(files[0].parent),
+        "sl_kwargs": None,
+        "ssl_kwargs": None,
+    }
     pack(gather(**sources), sources, RATE, folder / "packed")
     return str(folder / "packed")
 
 
-def data_module(encoder: Encoder, packed: str, batch_size: int, workers: int = 0, resident: bool = False) -> AudioDataModule:
-    """Batches of packed clips under the six augmentations, not set up: the trainer's device decides where resident clips go."""
+def data_module(
+    encoder: Encoder, packed: str, batch_size: int, workers: int = 0, resident: bool = False
+) -> AudioDataModule:
+    """Batches of packed clips under the six augmentations, not set up: the trainer's device decides
+    where resident clips go."""
     options = {"batch_size": batch_size, "num_workers": workers, "device_resident": resident}
     data = AudioDataModule(packed=packed, aug_list=list(PARAMETRIC), **options)
     data.bind(encoder, VIEWS)
@@ -160,7 +199,10 @@ def one_batch(data: AudioDataModule) -> dict[str, Tensor]:
 def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
     """Milliseconds of each part of a step of ours, one after the other in one thread of control."""
     epochs = (data.train_dataloader() for _ in itertools.count())
-    loader, parts = itertools.chain.from_iterable(epochs), {"wait for data": [], "augment": [], "forward": [], "backward": []}
+    loader, parts = (
+        itertools.chain.from_iterable(epochs),
+        {"wait for data": [], "augment": [], "forward": [], "backward": []},
+    )
     for _ in range(steps + 1):
         times = [time.perf_counter()]
         batch = next(loader)
@@ -174,27 +216,49 @@ def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
         times.append(time.perf_counter())
         for name, begin, end in zip(parts, times, times[1:], strict=False):
             parts[name].append(end - begin)
-    print("        " + ", ".join(f"{name} {1e3 * statistics.median(taken[1:]):.0f} ms" for name, taken in parts.items()), flush=True)
+    print(
+        "        "
+        + ", ".join(
+            f"{name} {1e3 * statistics.median(taken[1:]):.0f} ms" for name, taken in parts.items()
+        ),
+        flush=True,
+    )
 
 
 @quiet()
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--only", choices=["sample_cnn", "log_mel_resnet"], help="one encoder (on the CPU)")
-    parser.add_argument("--profile", action="store_true", help="also say what a step of ours is made of")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="cuda: SampleCNN at 96 x 2 in bf16")
-    parser.add_argument("--workers", type=int, default=2, help="of the published way; 16 on a machine of 16 cores")
+    parser.add_argument(
+        "--only", choices=["sample_cnn", "log_mel_resnet"], help="one encoder (on the CPU)"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="also say what a step of ours is made of"
+    )
+    parser.add_argument(
+        "--device", default="cpu", choices=["cpu", "cuda"], help="cuda: SampleCNN at 96 x 2 in bf16"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="of the published way; 16 on a machine of 16 cores"
+    )
     parser.add_argument("--tiny", action="store_true", help="does it run? a few short clips, once")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(args)
     on_gpu = options.device == "cuda"
     if not on_gpu:
         keep_freed_memory()  # as pretrain.py does
-    accelerator, precision, batch_size = ("gpu", "bf16-mixed", 96) if on_gpu else ("cpu", "32-true", BATCH)
-    # name: encoder, least share of the pure step, steps a round, published way too and how many times faster to be
-    cases = {"sample_cnn": (sample_cnn, 0.9, 2, None), "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5)}
+    accelerator, precision, batch_size = (
+        ("gpu", "bf16-mixed", 96) if on_gpu else ("cpu", "32-true", BATCH)
+    )
+    # name: encoder, least share of the pure step, steps a round, published way too and how many
+    # times faster to be
+    cases = {
+        "sample_cnn": (sample_cnn, 0.9, 2, None),
+        "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5),
+    }
     if on_gpu:
         cases = {"sample_cnn_bf16": (sample_cnn, 0.9, 50, 1.0)}
     clips, seconds, rounds, most = CLIPS, FILE_SECONDS, options.rounds, 50
@@ -205,7 +269,13 @@ def main(args: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         files = make_files(Path(folder) / "clips", clips, seconds)
         packed = packed_noise(Path(folder), files)
-        loader = DataLoader(PublishedClips(files), batch_size, num_workers=options.workers, prefetch_factor=1, collate_fn=default_collate)
+        loader = DataLoader(
+            PublishedClips(files),
+            batch_size,
+            num_workers=options.workers,
+            prefetch_factor=1,
+            collate_fn=default_collate,
+        )
         for name, (make, share_bar, steps, published_bar) in cases.items():
             model = Objective(make(), SemiSupCon())
             first = data_module(model.encoder, packed, batch_size)
@@ -213,7 +283,10 @@ def main(args: list[str] | None = None) -> int:
             batch = one_batch(first)
             batch = {key: value.cuda() if on_gpu else value for key, value in batch.items()}
             data = data_module(model.encoder, packed, batch_size, resident=on_gpu)
-            sides: dict[str, Same | AudioDataModule | DataLoader] = {"the step alone": Same(batch), "with data": data}
+            sides: dict[str, Same | AudioDataModule | DataLoader] = {
+                "the step alone": Same(batch),
+                "with data": data,
+            }
             if published_bar is not None:
                 sides["published"] = loader
             taken = {side: [] for side in sides}
@@ -224,13 +297,25 @@ def main(args: list[str] | None = None) -> int:
             medians = {side: statistics.median(seconds) for side, seconds in taken.items()}
             parameters = sum(p.numel() for p in model.encoder.parameters()) / 1e6
             for side, seconds in medians.items():
-                print(f"{name} ({parameters:.2f} M)  {side:<15} {1e3 * seconds:>8.1f} ms  {batch_size / seconds:>7.1f} clips/s", flush=True)
+                print(
+                    f"{name} ({parameters:.2f} M)  {side:<15} {1e3 * seconds:>8.1f} ms  "
+                    f"{batch_size / seconds:>7.1f} clips/s",
+                    flush=True,
+                )
             if options.profile and not on_gpu:
                 profile(model, first, min(most, 5))
-            alone = statistics.median(a / b for a, b in zip(taken["the step alone"], taken["with data"], strict=True))
+            alone = statistics.median(
+                a / b for a, b in zip(taken["the step alone"], taken["with data"], strict=True)
+            )
             results.append(Bar(f"{name}_share_of_the_step_alone", alone, share_bar))
             if published_bar is not None:
-                results.append(Bar(f"{name}_times_the_published", medians["published"] / medians["with data"], published_bar))
+                results.append(
+                    Bar(
+                        f"{name}_times_the_published",
+                        medians["published"] / medians["with data"],
+                        published_bar,
+                    )
+                )
     met = all_met(results)
     return int(options.check and not met)
 

@@ -1,10 +1,12 @@
 """Training from object storage: which engine, by measurement.
 
-Clips a second, and bytes fetched a clip, of three ways to read batches of 16 crops of 5.4 s out of 160 clips of 15 s (a folder stands in
-for the bucket): WebDataset (tar shards read from end to end, shuffled in a buffer), LitData as it iterates (chunks shuffled, whole clips read),
-and ours (LitData's range requests for exactly the crops of our sampler). Then each is stopped after three batches and resumed by its own means,
-with as many workers and with another number: are the next batches those that would have come? With ``--latency`` every request waits as long.
-Run ``python -m benchmarks.streaming --check``.
+Clips a second, and bytes fetched a clip, of three ways to read batches of 16 crops of 5.4 s out of
+160 clips of 15 s (a folder stands in for the bucket): WebDataset (tar shards read from end to end,
+shuffled in a buffer), LitData as it iterates (chunks shuffled, whole clips read), and ours
+(LitData's range requests for exactly the crops of our sampler). Then each is stopped after three
+batches and resumed by its own means, with as many workers and with another number: are the next
+batches those that would have come? With ``--latency`` every request waits as long. Run
+``python -m benchmarks.streaming --check``.
 """
 
 import argparse
@@ -42,21 +44,35 @@ def make(folder: Path, clips: int = CLIPS) -> tuple[Path, Path]:
     rng = np.random.default_rng(0)
     (folder / "clips").mkdir()
     for i in range(clips):
-        soundfile.write(folder / "clips" / f"{i:03d}.wav", 0.1 * rng.standard_normal(SECONDS * RATE), RATE, subtype="PCM_16")
-    sources = {"sl_task": None, "ssl_task": None, "data_dir": str(folder / "clips"), "sl_kwargs": None, "ssl_kwargs": None}
+        soundfile.write(
+            folder / "clips" / f"{i:03d}.wav",
+            0.1 * rng.standard_normal(SECONDS * RATE),
+            RATE,
+            subtype="PCM_16",
+        )
+    sources = {
+        "sl_task": None,
+        "ssl_task": None,
+        "data_dir": str(folder / "clips"),
+        "sl_kwargs": None,
+        "ssl_kwargs": None,
+    }
     packed = pack(gather(**sources), sources, RATE, folder / "packed")
     stream = write_stream(packed, folder / "stream", chunk_bytes=1 << 24)
     rows = Packed(packed).clips.table
     audio = PackedAudio(packed, rows)
     (folder / "tars").mkdir()
-    with webdataset.ShardWriter(str(folder / "tars" / "%03d.tar"), maxsize=1 << 24, verbose=0) as shards:
+    with webdataset.ShardWriter(
+        str(folder / "tars" / "%03d.tar"), maxsize=1 << 24, verbose=0
+    ) as shards:
         for i, frames in enumerate(rows["frames"]):
             shards.write({"__key__": f"{i:03d}", "i2": audio.spans(i, [(0, frames)])[0].tobytes()})
     return stream, folder / "tars"
 
 
 def crop(audio: np.ndarray) -> torch.Tensor:
-    """A stretch of a clip, of two views; always the same one, so that only the order of the clips can be lost in a resume."""
+    """A stretch of a clip, of two views; always the same one, so that only the order of the clips
+    can be lost in a resume."""
     begin = abs(int(audio[:8].sum())) % (len(audio) - CROP + 1)
     return torch.from_numpy(np.array(audio[begin : begin + CROP]))
 
@@ -76,8 +92,12 @@ class WebDataset:
         import webdataset
 
         urls = sorted(map(str, folder.glob("*.tar")))
-        data = webdataset.WebDataset(urls, shardshuffle=100, seed=0, empty_check=False).shuffle(64, seed=0)
-        data = data.map(lambda item: crop(np.frombuffer(item["i2"], np.int16))).batched(BATCH, collation_fn=torch.stack)
+        data = webdataset.WebDataset(urls, shardshuffle=100, seed=0, empty_check=False).shuffle(
+            64, seed=0
+        )
+        data = data.map(lambda item: crop(np.frombuffer(item["i2"], np.int16))).batched(
+            BATCH, collation_fn=torch.stack
+        )
         self.loader = webdataset.WebLoader(data.repeat(), batch_size=None, num_workers=workers)
 
     def batches(self) -> Iterator[torch.Tensor]:
@@ -104,8 +124,12 @@ class LitData:
         from litdata import StreamingDataLoader, StreamingDataset
         from litdata.streaming.temporal import TemporalArrayLoader
 
-        data = StreamingDataset(str(folder), shuffle=True, seed=0, drop_last=False, item_loader=TemporalArrayLoader())
-        self.loader = StreamingDataLoader(data, batch_size=BATCH, num_workers=workers, collate_fn=Whole())
+        data = StreamingDataset(
+            str(folder), shuffle=True, seed=0, drop_last=False, item_loader=TemporalArrayLoader()
+        )
+        self.loader = StreamingDataLoader(
+            data, batch_size=BATCH, num_workers=workers, collate_fn=Whole()
+        )
         if state is not None:
             self.loader.load_state_dict(state)
 
@@ -117,14 +141,21 @@ class LitData:
 
 
 class Ours:
-    """Range requests through LitData for the batches of our sampler; the state is the number of batches trained on."""
+    """Range requests through LitData for the batches of our sampler; the state is the number of
+    batches trained on."""
 
     name = "ours, by LitData's windows"
     bytes_a_clip = 2 * CROP
 
     def __init__(self, folder: Path, workers: int, state: int = 0):
         data = StreamedDataModule(
-            stream=str(folder), target_sample_rate=RATE, target_length=2.7, views=2, batch_size=BATCH, num_workers=workers, val_split=0.0
+            stream=str(folder),
+            target_sample_rate=RATE,
+            target_length=2.7,
+            views=2,
+            batch_size=BATCH,
+            num_workers=workers,
+            val_split=0.0,
         )
         data.setup()
         self.begun = self.taken = state or 0
@@ -159,15 +190,22 @@ def clips_a_second(
 
 
 def resumes(engine: Callable, folder: Path, before: int, after: int) -> str:
-    """Whether the batches after a resume are those that would have come, with another number of workers too."""
-    undisturbed = [first_samples(b) for b in itertools.islice(engine(folder, before).batches(), STOP + NEXT)][STOP:]
+    """Whether the batches after a resume are those that would have come, with another number of
+    workers too."""
+    undisturbed = [
+        first_samples(b) for b in itertools.islice(engine(folder, before).batches(), STOP + NEXT)
+    ][STOP:]
     stopped = engine(folder, before)
     batches = stopped.batches()
     for _ in range(STOP):
         next(batches)
     try:
         again = engine(folder, after, stopped.state()).batches()
-        return "yes" if [first_samples(b) for b in itertools.islice(again, NEXT)] == undisturbed else "no"
+        return (
+            "yes"
+            if [first_samples(b) for b in itertools.islice(again, NEXT)] == undisturbed
+            else "no"
+        )
     except Exception as error:
         return f"no ({type(error).__name__})"
 
@@ -188,9 +226,16 @@ def wait_before_requests(seconds: float) -> None:
 @quiet()
 def main(args: list[str] | None = None) -> int:
     """Print the table and the results; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that each range request of ours waits, such as 0.03")
+    parser.add_argument(
+        "--latency",
+        type=float,
+        default=0.0,
+        help="seconds that each range request of ours waits, such as 0.03",
+    )
     parser.add_argument("--tiny", action="store_true", help="does it run? a few clips, once")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(args)
@@ -207,14 +252,20 @@ def main(args: list[str] | None = None) -> int:
         for _ in range(rounds):
             for engine, where in sides:
                 for workers in (0, 2):
-                    rates[engine, workers].append(clips_a_second(engine, where, workers, timed, warm))
-        print(f"{'':<28} {'clips/s, 0 workers':>19} {'2 workers':>10} {'kB a clip':>10}  resumed exactly: 0->0, 2->2, 0->2 workers")
+                    rates[engine, workers].append(
+                        clips_a_second(engine, where, workers, timed, warm)
+                    )
+        print(
+            f"{'':<28} {'clips/s, 0 workers':>19} {'2 workers':>10} {'kB a clip':>10}  resumed "
+            "exactly: 0->0, 2->2, 0->2 workers"
+        )
         exact = {}
         for engine, where in sides:
             exact[engine] = [resumes(engine, where, *change) for change in ((0, 0), (2, 2), (0, 2))]
             medians = [statistics.median(rates[engine, workers]) for workers in (0, 2)]
             print(
-                f"{engine.name:<28} {medians[0]:>19.0f} {medians[1]:>10.0f} {engine.bytes_a_clip / 1e3:>10.0f}  {', '.join(exact[engine])}"
+                f"{engine.name:<28} {medians[0]:>19.0f} {medians[1]:>10.0f} "
+                f"{engine.bytes_a_clip / 1e3:>10.0f}  {', '.join(exact[engine])}"
             )
     results = [
         Bar("ours_resumes_exactly", float(exact[Ours] == ["yes"] * 3), 1),

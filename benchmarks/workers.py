@@ -1,9 +1,11 @@
-"""What a run says, and how soon it has ended, when one of its processes dies or hangs; and whether anything stays behind.
+"""What a run says, and how soon it has ended, when one of its processes dies or hangs; and whether
+anything stays behind.
 
-A small run trains with two loader workers. One is killed as the kernel's out-of-memory killer does (SIGKILL), one raises, one crashes in a library
-(SIGSEGV), one hangs (stopped; the limits are set to 3 and 6 s here, they are 60 and 600 s); and of two ranks the second is killed, then the
-first. For each: the sentence, seconds until it is said and until all processes have ended, and whether the run was saved at its last step.
-Run ``python -m benchmarks.workers --check``.
+A small run trains with two loader workers. One is killed as the kernel's out-of-memory killer does
+(SIGKILL), one raises, one crashes in a library (SIGSEGV), one hangs (stopped; the limits are set to
+3 and 6 s here, they are 60 and 600 s); and of two ranks the second is killed, then the first. For
+each: the sentence, seconds until it is said and until all processes have ended, and whether the run
+was saved at its last step. Run ``python -m benchmarks.workers --check``.
 """
 
 import argparse
@@ -26,7 +28,14 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data import workers
 from semisupcon.training.runs import METRICS
 
-CASES = {"killed": signal.SIGKILL, "crashed": signal.SIGSEGV, "hanging": signal.SIGSTOP, "raising": None, "rank 1": None, "rank 0": None}
+CASES = {
+    "killed": signal.SIGKILL,
+    "crashed": signal.SIGSEGV,
+    "hanging": signal.SIGSTOP,
+    "raising": None,
+    "rank 1": None,
+    "rank 0": None,
+}
 
 
 def steps_of(run: Path) -> int:
@@ -61,13 +70,22 @@ def harm(case: str, pids: list[int], data: Path) -> int:
 
 
 def try_case(case: str, folder: Path) -> tuple[float, float, bool, bool, bool, str]:
-    """Seconds until the sentence and until the end, whether it was plain, saved, and nothing stayed; and the sentence."""
+    """Seconds until the sentence and until the end, whether it was plain, saved, and nothing
+    stayed; and the sentence."""
     folder.mkdir()
     data, log = make_clips(folder / "clips"), folder / "log.txt"
     more = {"trainer__devices": 2} if case.startswith("rank") else {"data__num_workers": 2}
     limits = (workers.WARN_AFTER, workers.GIVE_UP_AFTER)
     workers.WARN_AFTER, workers.GIVE_UP_AFTER = 3.0, 6.0
-    args = training(data, folder, run_name="a", trainer__max_steps=100_000, trainer__val_check_interval=100_000, save_every=0, **more)
+    args = training(
+        data,
+        folder,
+        run_name="a",
+        trainer__max_steps=100_000,
+        trainer__val_check_interval=100_000,
+        save_every=0,
+        **more,
+    )
     none: Callable = lambda out: []  # noqa: E731
     pids = begin(Job(none, none, none, none, ranks=2 if case.startswith("rank") else 1), args, log)
     workers.WARN_AFTER, workers.GIVE_UP_AFTER = limits
@@ -84,12 +102,21 @@ def try_case(case: str, folder: Path) -> tuple[float, float, bool, bool, bool, s
     told = text[text.find("error: ") :].strip() if said else text[-500:]
     rows, last = steps_of(folder / "a"), folder / "a" / "last.ckpt"
     saved = last.exists() and abs(read_checkpoint(last)["global_step"] - rows) <= 1
-    return sentence, seconds, said and status == 2 and "Traceback" not in text, saved, not stayed, told
+    return (
+        sentence,
+        seconds,
+        said and status == 2 and "Traceback" not in text,
+        saved,
+        not stayed,
+        told,
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Try and check; 1 when ``--check`` finds a bar missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     options = parser.parse_args(arguments)
@@ -100,11 +127,19 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         os.environ["SEMISUPCON_CACHE"] = str(Path(name) / "cache")
         for case in options.cases:
-            sentence, seconds, plain, saved, clean, told = try_case(case, Path(name) / case.replace(" ", ""))
-            print(f"{case:8} sentence after {sentence:.1f} s, end after {seconds:.1f} s, saved: {saved}\n  {told}", flush=True)
+            sentence, seconds, plain, saved, clean, told = try_case(
+                case, Path(name) / case.replace(" ", "")
+            )
+            print(
+                f"{case:8} sentence after {sentence:.1f} s, end after {seconds:.1f} s, saved: "
+                f"{saved}\n  {told}",
+                flush=True,
+            )
             results += [
                 Bar(f"{case.replace(' ', '_')}_plain_and_nothing_left", int(plain and clean), 1),
-                Bar(f"{case.replace(' ', '_')}_saved", int(saved), int(case != "rank 0")),  # the first one writes
+                Bar(
+                    f"{case.replace(' ', '_')}_saved", int(saved), int(case != "rank 0")
+                ),  # the first one writes
                 Bar(f"{case.replace(' ', '_')}_seconds", seconds, 30, "<="),
             ]
     met = all_met(results)

@@ -11,13 +11,25 @@ from semisupcon.errors import UserError, nearest
 COMMANDS = {
     "pretrain": ("semisupcon.commands.pretrain", "pretrain an encoder"),
     "probe": ("semisupcon.commands.probe", "evaluate representations on labelled data sets"),
-    "embed": ("semisupcon.commands.embed", "embed audio files: one embedding per file or per second"),
+    "embed": (
+        "semisupcon.commands.embed",
+        "embed audio files: one embedding per file or per second",
+    ),
     "data": ("semisupcon.commands.data", "list, check and download data sets"),
     "pack": ("semisupcon.commands.pack", "decode and resample a data set once, for fast training"),
-    "stream": ("semisupcon.commands.stream", "copy a packed data set into chunks for object storage"),
-    "import": ("semisupcon.commands.import_", "convert a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs"),
+    "stream": (
+        "semisupcon.commands.stream",
+        "copy a packed data set into chunks for object storage",
+    ),
+    "import": (
+        "semisupcon.commands.import_",
+        "convert a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs",
+    ),
     "export": ("semisupcon.commands.export", "write the encoder of a run as safetensors and JSON"),
-    "hear": ("semisupcon.commands.hear", "write augmented views of a file as wav files and spectrograms"),
+    "hear": (
+        "semisupcon.commands.hear",
+        "write augmented views of a file as wav files and spectrograms",
+    ),
 }
 
 
@@ -42,7 +54,10 @@ def run(args: list[str]) -> int:
     command, *rest = args
     try:
         if command not in COMMANDS:
-            raise UserError(f"There is no command '{command}'.{nearest(command, COMMANDS)} There are: {', '.join(COMMANDS)}.")
+            raise UserError(
+                f"There is no command '{command}'.{nearest(command, COMMANDS)} There are: "
+                f"{', '.join(COMMANDS)}."
+            )
         if command == "pretrain" and (status := quick(rest)) is not None:
             return status
         return importlib.import_module(COMMANDS[command][0]).main(rest) or 0

@@ -85,4 +85,8 @@ class DataFacts:
     @property
     def values(self) -> Tensor:
         """``train_targets`` as a tensor; ``[0, C]`` if they are unknown."""
-        return torch.zeros(0, len(self.classes)) if self.train_targets is None else torch.as_tensor(self.train_targets)
+        return (
+            torch.zeros(0, len(self.classes))
+            if self.train_targets is None
+            else torch.as_tensor(self.train_targets)
+        )

@@ -11,7 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 def batch_norms(*modules: nn.Module) -> list[_BatchNorm]:
     """All batch-norm layers, including synchronised and lazy ones, in order."""
-    return [layer for module in modules for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    return [
+        layer for module in modules for layer in module.modules() if isinstance(layer, _BatchNorm)
+    ]
 
 
 def tracking(*modules: nn.Module) -> list[_BatchNorm]:

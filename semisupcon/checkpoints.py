@@ -48,7 +48,8 @@ def find_checkpoint(path: str | Path) -> Path:
         if (path / name).is_file():
             return path / name
     raise CheckpointError(
-        f"No checkpoint at {path}.\nExpected a .ckpt file, a run folder with {BEST} or {LAST}, or an exported folder with {CONFIG}."
+        f"No checkpoint at {path}.\nExpected a .ckpt file, a run folder with {BEST} or {LAST}, or "
+        f"an exported folder with {CONFIG}."
     )
 
 
@@ -72,7 +73,10 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         spec = _written(content, path).get("encoder")
         weights = _below(_state(content, path), "encoder.")
     if spec is None:
-        raise CheckpointError(f"{path} was not made by semisupcon.\nFor published checkpoints of other systems: semisupcon import --help")
+        raise CheckpointError(
+            f"{path} was not made by semisupcon.\nFor published checkpoints of other systems: "
+            "semisupcon import --help"
+        )
     encoder = build(spec, trust)
     if not (isinstance(encoder, nn.Module) and all(hasattr(encoder, name) for name in _ENCODER)):
         raise CheckpointError(f"{path} is damaged: its encoder is described as {_short(spec)}.")
@@ -89,14 +93,18 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     """
     path = find_checkpoint(path)
     if path.is_dir():
-        raise CheckpointError(f"{path} is an exported encoder without heads; give the training checkpoint.")
+        raise CheckpointError(
+            f"{path} is an exported encoder without heads; give the training checkpoint."
+        )
     content = read_checkpoint(path)
     encoder = load_encoder(path, trust)
     written = _written(content, path)
     try:
         criterion = build(written["criterion"], trust)
         if not isinstance(criterion, nn.Module):
-            raise CheckpointError(f"{path} is damaged: its criterion is described as {_short(criterion)}.")
+            raise CheckpointError(
+                f"{path} is damaged: its criterion is described as {_short(criterion)}."
+            )
         # `Criterion` is in a higher layer, so its type is not available here.
         described: Any = criterion
         described.connect(encoder)
@@ -104,7 +112,9 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     except UserError:
         raise
     except Exception as error:  # Values in the file may have any type and size.
-        raise CheckpointError(f"{path} does not describe its heads: {first_line(error, 200)}") from error
+        raise CheckpointError(
+            f"{path} does not describe its heads: {first_line(error, 200)}"
+        ) from error
     weights = _below(_state(content, path), "criterion.")
     _check_finite(criterion, weights, path)
     return encoder, load_weights(criterion, weights, path).eval()
@@ -121,7 +131,9 @@ def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """
     written = content.get("semisupcon", {})
     if not isinstance(written, dict):
-        raise CheckpointError(f"{path} is damaged: the description of the model is a {type(written).__name__}.")
+        raise CheckpointError(
+            f"{path} is damaged: the description of the model is a {type(written).__name__}."
+        )
     check_format(written.get("version", 1) if written else 1, path)
     return written
 
@@ -133,16 +145,21 @@ def check_format(version: Any, path: str | Path) -> None:
         CheckpointError: for a newer or invalid format.
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise CheckpointError(f"{path} is damaged: its format is {version!r}, and formats are numbered from 1.")
+        raise CheckpointError(
+            f"{path} is damaged: its format is {version!r}, and formats are numbered from 1."
+        )
     if version > FORMAT:
         raise CheckpointError(
-            f"{path} has format {version}; this version of semisupcon reads formats up to {FORMAT}.\nInstall a newer semisupcon to read it."
+            f"{path} has format {version}; this version of semisupcon reads formats up to "
+            f"{FORMAT}.\nInstall a newer semisupcon to read it."
         )
 
 
 def _state(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
     state = content.get("state_dict", {})
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    ):
         raise CheckpointError(f"{path} is damaged: its state_dict is not a dictionary of tensors.")
     return state
 
@@ -174,12 +191,18 @@ def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | 
     try:
         loaded = module.load_state_dict(weights, strict=False)
         parts = {"missing": loaded.missing_keys, "unknown": loaded.unexpected_keys}
-        problem = "; ".join(f"{len(names)} {what} ({', '.join(sorted(names)[:3])})" for what, names in parts.items() if names)
+        problem = "; ".join(
+            f"{len(names)} {what} ({', '.join(sorted(names)[:3])})"
+            for what, names in parts.items()
+            if names
+        )
     except RuntimeError as error:
         shapes = re.findall(r"size mismatch for ([\w.]+)", str(error))
         problem = f"{len(shapes)} of another shape ({', '.join(shapes[:3])})"
     if problem:
-        raise CheckpointError(f"The weights in {source} do not match {type(module).__name__}: {problem}.")
+        raise CheckpointError(
+            f"The weights in {source} do not match {type(module).__name__}: {problem}."
+        )
     return module
 
 
@@ -192,7 +215,8 @@ def _check_finite(module: nn.Module, weights: dict[str, torch.Tensor], source: P
     spoilt = [name for name in spoilt if name not in fresh or fresh[name].isfinite().all()]
     if spoilt:
         raise CheckpointError(
-            f"{len(spoilt)} of {len(weights)} tensors in {source} have NaN or infinite values, the first is {spoilt[0]}.\n"
+            f"{len(spoilt)} of {len(weights)} tensors in {source} have NaN or infinite values, the "
+            f"first is {spoilt[0]}.\n"
             "The run diverged, or the file is damaged. Use an earlier checkpoint."
         )
 
@@ -207,11 +231,15 @@ def make_folder(path: str | Path) -> Path:
     try:
         make_folders(folder)
     except OSError as error:
-        raise UserError(f"--out must be a folder, but it cannot be created: {folder}: {error.strerror}.") from error
+        raise UserError(
+            f"--out must be a folder, but it cannot be created: {folder}: {error.strerror}."
+        ) from error
     return folder
 
 
-def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> Path:
+def export_encoder(
+    encoder: nn.Module, folder: str | Path, about: dict[str, Any] | None = None
+) -> Path:
     """Write an encoder as ``model.safetensors`` and ``config.json``.
 
     Args:
@@ -227,7 +255,10 @@ def export_encoder(encoder: nn.Module, folder: str | Path, about: dict[str, Any]
     written = save(weights)
     config = {"format": FORMAT, "encoder": spec_of(encoder)}
     # "about" may be edited, so it is not part of the digest.
-    config |= {DIGEST: digest_of_json(json.loads(json.dumps(config)), written), "about": about or {}}
+    config |= {
+        DIGEST: digest_of_json(json.loads(json.dumps(config)), written),
+        "about": about or {},
+    }
     # Both files must belong to the same encoder.
     with folder_lock(folder, "export", "give another folder", wait=60):
         # safetensors' save_file uses another temporary name.
@@ -244,9 +275,13 @@ def _read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor
     try:
         config, weights = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
     except (SafetensorError, *UNREADABLE) as error:
-        raise CheckpointError(f"{folder} is not a complete exported model: {first_line(error, 200)}") from error
+        raise CheckpointError(
+            f"{folder} is not a complete exported model: {first_line(error, 200)}"
+        ) from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{folder / CONFIG} must hold a dictionary, got a {type(config).__name__}.")
+        raise CheckpointError(
+            f"{folder / CONFIG} must hold a dictionary, got a {type(config).__name__}."
+        )
     check_format(config.get("format", 1), folder / CONFIG)
     described = {name: config[name] for name in ("format", "encoder") if name in config}
     if DIGEST in config and config[DIGEST] != digest_of_json(described, folder / WEIGHTS):

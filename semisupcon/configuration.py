@@ -49,16 +49,27 @@ def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.load(Path(path).expanduser().read_text(encoding="utf-8"), Loader=_scalar_loader() if scalars else _loader())
+        content = yaml.load(
+            Path(path).expanduser().read_text(encoding="utf-8"),
+            Loader=_scalar_loader() if scalars else _loader(),
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"The configuration cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.\nIn: {path}"
+            "The configuration cannot be read: "
+            f"{getattr(error, 'strerror', None) or 'it is not text'}.\nIn: {path}"
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
+        problem, mark = (
+            getattr(error, "problem", None) or str(error),
+            getattr(error, "problem_mark", None),
+        )
         place = f"{path}, line {mark.line + 1}" if mark else path
         said = " ".join(problem.split())
-        wrong = said[0].upper() + said[1:] if "given twice" in said else f"The configuration is not valid YAML: {said}"
+        wrong = (
+            said[0].upper() + said[1:]
+            if "given twice" in said
+            else f"The configuration is not valid YAML: {said}"
+        )
         raise ConfigError(f"{wrong}.\nIn: {place}") from error
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"The configuration is not a mapping of names to values.\nIn: {path}")
@@ -79,7 +90,11 @@ def read_scalars(text: str) -> Any:
         return content
     # YAML would remove a comment, as in "take #2".
     value = content.value if isinstance(content, Scalar) else content
-    return Scalar(text, value) if isinstance(content, Scalar) or (value is None and not text.strip()) else text
+    return (
+        Scalar(text, value)
+        if isinstance(content, Scalar) or (value is None and not text.strip())
+        else text
+    )
 
 
 def read_value(text: str) -> Any:
@@ -93,7 +108,9 @@ def read_value(text: str) -> Any:
 
 
 def layered(
-    paths: Iterable[str | Path], accepts: Accepts | None = None, read: Callable[[str | Path], dict[str, Any]] = read_yaml
+    paths: Iterable[str | Path],
+    accepts: Accepts | None = None,
+    read: Callable[[str | Path], dict[str, Any]] = read_yaml,
 ) -> dict[str, Any]:
     """Merge YAML files into one mapping, each over the previous ones; ``{}`` for none.
 
@@ -113,7 +130,12 @@ def layered(
     return merged
 
 
-def _built(path: Path, accepts: Accepts | None, read: Callable[[str | Path], dict[str, Any]], above: tuple[Path, ...]) -> dict[str, Any]:
+def _built(
+    path: Path,
+    accepts: Accepts | None,
+    read: Callable[[str | Path], dict[str, Any]],
+    above: tuple[Path, ...],
+) -> dict[str, Any]:
     """One file merged over its base files. ``above``: the files that build on this one."""
     if path.resolve() in above:
         raise ConfigError(f"{BUILDS_ON}: a configuration builds on itself.\nIn: {above[-1]}")
@@ -138,10 +160,14 @@ def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:
     old, new = below.get("class_path"), above.get("class_path")
     if isinstance(old, str) and isinstance(new, str) and _bare(old) != _bare(new):
         kept = below.get("init_args") or {}
-        below = {"init_args": {k: v for k, v in kept.items() if accepts is None or accepts(new, k, v)}}
+        below = {
+            "init_args": {k: v for k, v in kept.items() if accepts is None or accepts(new, k, v)}
+        }
     merged = dict(below)
     for name, value in above.items():
-        if (plain := str(name).removesuffix("+")) != str(name) and (plain in merged or name in merged):
+        if (plain := str(name).removesuffix("+")) != str(name) and (
+            plain in merged or name in merged
+        ):
             plain = plain if plain in merged else name
             merged[plain] = [*_listed(merged[plain]), *_listed(value)]
         else:
@@ -159,7 +185,9 @@ def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """
     content = config.get(name)
     if content is not None and not isinstance(content, Mapping):
-        raise ConfigError(f"The section '{name}' of the configuration is not a mapping of names to values.")
+        raise ConfigError(
+            f"The section '{name}' of the configuration is not a mapping of names to values."
+        )
     content = dict(content or {})
     return dict(content.get("init_args") or {}) if _SPEC & content.keys() else content
 
@@ -170,7 +198,11 @@ def _alike(value: Any, other: Any) -> Any:
         return value
     if isinstance(value, str):
         return {"class_path": value}
-    return {"init_args": value} if isinstance(value, Mapping) and value and not _SPEC & value.keys() else value
+    return (
+        {"init_args": value}
+        if isinstance(value, Mapping) and value and not _SPEC & value.keys()
+        else value
+    )
 
 
 def _listed(value: Any) -> list:
@@ -194,12 +226,19 @@ def _loader() -> "type[SafeLoader]":
             for key, _ in node.value:
                 name = str(key.value)
                 if name in first and key.tag != "tag:yaml.org,2002:merge":
-                    raise yaml.composer.ComposerError(None, None, f"'{name}' is given twice, first in line {first[name]}", key.start_mark)
+                    raise yaml.composer.ComposerError(
+                        None,
+                        None,
+                        f"'{name}' is given twice, first in line {first[name]}",
+                        key.start_mark,
+                    )
                 first[name] = key.start_mark.line + 1
             return node
 
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":float", ":timestamp"))]
+        first: [
+            (tag, pattern) for tag, pattern in found if not tag.endswith((":float", ":timestamp"))
+        ]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))

@@ -45,7 +45,11 @@ def digest_of_json(content: Any, *parts: bytes | memoryview | Path) -> str:
 def digest_of_arrays(content: Any, arrays: Mapping[str, np.ndarray]) -> str:
     """`digest_of_json` of plain values, and of names, types, shapes and values of arrays."""
     about = [[name, str(array.dtype), list(array.shape)] for name, array in sorted(arrays.items())]
-    values = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for _, array in sorted(arrays.items()) if array.size]
+    values = [
+        np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        for _, array in sorted(arrays.items())
+        if array.size
+    ]
     return digest_of_json([content, about], *values)
 
 
@@ -64,12 +68,18 @@ def add_weights(digest: Hash, module: "nn.Module") -> None:
 
     for name, value in module.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data if value.numel() else b"")
+        digest.update(
+            value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+            if value.numel()
+            else b""
+        )
 
 
 def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a JSON file with its digest."""
-    plain = {name: value for name, value in json.loads(json.dumps(content)).items() if name != DIGEST}
+    plain = {
+        name: value for name, value in json.loads(json.dumps(content)).items() if name != DIGEST
+    }
     return plain | {DIGEST: digest_of_json(plain)}
 
 

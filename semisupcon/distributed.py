@@ -129,7 +129,9 @@ class _Gather(torch.autograd.Function):
         dist.all_gather_into_tensor(gathered, padded)
         if where.total == len(gathered):
             return gathered
-        return torch.cat([part[:size] for part, size in zip(gathered.chunk(ranks), where.sizes, strict=True)])
+        return torch.cat(
+            [part[:size] for part, size in zip(gathered.chunk(ranks), where.sizes, strict=True)]
+        )
 
     @staticmethod
     @once_differentiable

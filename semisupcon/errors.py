@@ -81,8 +81,12 @@ def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | Non
     for option in options:
         plain.setdefault(_plain(option), option)
     written = _plain(name)
-    found = [o for o in plain if o == written] or [o for o in plain if len(written) > 2 and o.startswith(written)]
-    found = found or [o for o, option in plain.items() if _initials(name) == o or _initials(option) == written]
+    found = [o for o in plain if o == written] or [
+        o for o in plain if len(written) > 2 and o.startswith(written)
+    ]
+    found = found or [
+        o for o, option in plain.items() if _initials(name) == o or _initials(option) == written
+    ]
     if found or not plain:
         return plain[found[0]] if found else None
     alike = {option: SequenceMatcher(None, option, written).ratio() for option in plain}
@@ -106,7 +110,8 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 
 def import_failure(error: BaseException) -> str:
-    """Why an import path of the user cannot be imported, and the remedy for a module that Python does not find."""
+    """Why an import path of the user cannot be imported, and the remedy for a module that Python
+    does not find."""
     said = first_line(error, 200)
     if isinstance(error, ModuleNotFoundError):
         said += ".\nSet PYTHONPATH to the folder that holds the module, or run `python -m semisupcon` in that folder"

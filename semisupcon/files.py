@@ -26,12 +26,62 @@ from semisupcon.errors import DiskError, UserError
 # Suffixes of other kinds of files (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can
 # be given one by one.
 AUDIO_SUFFIXES = (
-    *(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".oga", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".bwf", ".wave"),
-    *(".mp2", ".mp1", ".mpga", ".sph", ".nist", ".voc", ".avr", ".ircam", ".8svx", ".svx", ".paf", ".pvf", ".wve", ".xi", ".sds"),
+    *(
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".opus",
+        ".oga",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".bwf",
+        ".wave",
+    ),
+    *(
+        ".mp2",
+        ".mp1",
+        ".mpga",
+        ".sph",
+        ".nist",
+        ".voc",
+        ".avr",
+        ".ircam",
+        ".8svx",
+        ".svx",
+        ".paf",
+        ".pvf",
+        ".wve",
+        ".xi",
+        ".sds",
+    ),
 )
 # Audio, and video that may hold audio, that libsndfile does not decode.
 OTHER_AUDIO_SUFFIXES = (
-    *(".m4a", ".m4b", ".aac", ".mp4", ".wma", ".asf", ".webm", ".mka", ".mkv", ".3gp", ".amr", ".ac3", ".eac3", ".dts", ".ape", ".wv"),
+    *(
+        ".m4a",
+        ".m4b",
+        ".aac",
+        ".mp4",
+        ".wma",
+        ".asf",
+        ".webm",
+        ".mka",
+        ".mkv",
+        ".3gp",
+        ".amr",
+        ".ac3",
+        ".eac3",
+        ".dts",
+        ".ape",
+        ".wv",
+    ),
     *(".tta", ".spx", ".dsf", ".dff", ".ra", ".rm"),
 )
 
@@ -72,7 +122,9 @@ def text_of(path: str | bytes | Path) -> str:
 
     Bytes 0x80 to 0xFF become U+EF80 to U+EFFF. `system_path` converts back.
     """
-    return "".join(chr(ord(c) - 0xDC00 + 0xEF00) if "\udc80" <= c <= "\udcff" else c for c in os.fsdecode(path))
+    return "".join(
+        chr(ord(c) - 0xDC00 + 0xEF00) if "\udc80" <= c <= "\udcff" else c for c in os.fsdecode(path)
+    )
 
 
 def system_path(path: str | bytes | Path) -> bytes:
@@ -114,7 +166,9 @@ def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_open(path: str | Path, mode: str = "w", newline: str | None = None, needed: int = 0) -> Iterator[IO[Any]]:
+def atomic_open(
+    path: str | Path, mode: str = "w", newline: str | None = None, needed: int = 0
+) -> Iterator[IO[Any]]:
     """An open file ("w" or "wb") that is written atomically, as with `atomic_path`; raises the same
     errors.
     """
@@ -208,7 +262,11 @@ def _reason(error: Exception, path: Path) -> int | None:
     another cause.
     """
     named, partial = getattr(error, "filename", None), partial_of(path)
-    if isinstance(error, OSError) and error.errno and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents)):
+    if (
+        isinstance(error, OSError)
+        and error.errno
+        and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents))
+    ):
         return error.errno
     # Torch, numpy and libsndfile hide the reason of a failed write, so write a little more to get
     # it.
@@ -235,7 +293,11 @@ def leftovers(folder: Path) -> list[Path]:
     """Partial files in a folder, of this version and of 0.1, sorted; empty if the folder does not
     exist.
     """
-    return sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)) if folder.is_dir() else []
+    return (
+        sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name))
+        if folder.is_dir()
+        else []
+    )
 
 
 def sweep(folder: Path) -> None:
@@ -255,7 +317,10 @@ def inside(folder: Path, name: str, what: str) -> Path:
     """
     path = Path(name)
     if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise UserError(f"{what} names the file {name!r}, which is outside its folder; it was not opened.\nIn: {folder}")
+        raise UserError(
+            f"{what} names the file {name!r}, which is outside its folder; it was not opened.\nIn: "
+            f"{folder}"
+        )
     return folder / path
 
 
@@ -263,7 +328,11 @@ def cell(value: Any) -> Any:
     """A value for a CSV file: an apostrophe is added to text that a spreadsheet would run; other
     values are unchanged.
     """
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) and not _is_number(value) else value
+    return (
+        f"'{value}"
+        if isinstance(value, str) and _FORMULA.match(value) and not _is_number(value)
+        else value
+    )
 
 
 def plain_cell(text: str) -> str:

@@ -26,11 +26,15 @@ class Head(Recorded):
         ConfigError: for a width below 1.
     """
 
-    def __init__(self, in_dim: int | None = None, out_dim: int | None = None, hidden: Sequence[int] = ()):
+    def __init__(
+        self, in_dim: int | None = None, out_dim: int | None = None, hidden: Sequence[int] = ()
+    ):
         super().__init__()
         if any(width is not None and width < 1 for width in (in_dim, out_dim, *hidden)):
             parts = {"in_dim": in_dim, "hidden": list(hidden) or None, "out_dim": out_dim}
-            given = ", ".join(f"{part} {value}" for part, value in parts.items() if value is not None)
+            given = ", ".join(
+                f"{part} {value}" for part, value in parts.items() if value is not None
+            )
             raise ConfigError(f"{type(self).__name__} needs widths of at least 1, got {given}.")
         self.in_dim, self.out_dim = in_dim, out_dim
         self.net: nn.Sequential | None = None
@@ -53,7 +57,9 @@ class Head(Recorded):
             if given is not None and have not in (None, given):
                 other = f"has inputs of width {have}, but the embedding is {given} wide"
                 other = other if side == "in_dim" else f"has {have} outputs, but {given} are needed"
-                raise ConfigError(f"{type(self).__name__} {other}; leave {side} out to set it automatically.")
+                raise ConfigError(
+                    f"{type(self).__name__} {other}; leave {side} out to set it automatically."
+                )
             if given is not None and have is None:
                 setattr(self, side, given)
                 self._init_args[side] = given
@@ -71,16 +77,24 @@ class Head(Recorded):
         """
         self.connect(in_dim, out_dim)
         if self.net is None or self.out_dim is None:
-            raise ConfigError(f"{type(self).__name__} needs out_dim: its output width does not follow from the data.")
+            raise ConfigError(
+                f"{type(self).__name__} needs out_dim: its output width does not follow from the "
+                "data."
+            )
         return self.out_dim
 
     def forward(self, x: Tensor) -> Tensor:
         if self.net is None:
-            raise ConfigError(f"{type(self).__name__} has no layers yet; give in_dim and out_dim, or call connect().")
+            raise ConfigError(
+                f"{type(self).__name__} has no layers yet; give in_dim and out_dim, or call "
+                "connect()."
+            )
         return self.net(x)
 
 
-def mlp(widths: Sequence[int], bias: bool = True, norm: bool = False, norm_last: bool = False) -> nn.Sequential:
+def mlp(
+    widths: Sequence[int], bias: bool = True, norm: bool = False, norm_last: bool = False
+) -> nn.Sequential:
     """Linear layers of these widths (input first) with ReLU between them; batch norm before each
     ReLU (``norm``) and at the end (``norm_last``).
     """
@@ -107,9 +121,13 @@ class ProjectionHead(Head):
         in_dim: width of the embedding; None until connected.
     """
 
-    def __init__(self, widths: Sequence[int] = (512, 128), bias: bool = False, in_dim: int | None = None):
+    def __init__(
+        self, widths: Sequence[int] = (512, 128), bias: bool = False, in_dim: int | None = None
+    ):
         if not widths:
-            raise ConfigError("ProjectionHead needs at least the width of its output, such as widths [512, 128].")
+            raise ConfigError(
+                "ProjectionHead needs at least the width of its output, such as widths [512, 128]."
+            )
         self.widths, self.bias = list(widths), bias
         super().__init__(in_dim, widths[-1], hidden=widths[:-1])
 
@@ -188,12 +206,22 @@ class COLAHead(Head):
         in_dim: width of the embedding; None until connected.
     """
 
-    def __init__(self, out_dim: int = 512, bias: bool = True, epsilon: float = 1e-3, in_dim: int | None = None):
+    def __init__(
+        self,
+        out_dim: int = 512,
+        bias: bool = True,
+        epsilon: float = 1e-3,
+        in_dim: int | None = None,
+    ):
         self.bias, self.epsilon = bias, epsilon
         super().__init__(in_dim, out_dim)
 
     def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
-        return nn.Sequential(nn.Linear(in_dim, out_dim, bias=self.bias), nn.LayerNorm(out_dim, eps=self.epsilon), nn.Tanh())
+        return nn.Sequential(
+            nn.Linear(in_dim, out_dim, bias=self.bias),
+            nn.LayerNorm(out_dim, eps=self.epsilon),
+            nn.Tanh(),
+        )
 
 
 class AugmentationPredictor(Head):
@@ -206,7 +234,12 @@ class AugmentationPredictor(Head):
         in_dim: width of the embedding; None until connected.
     """
 
-    def __init__(self, widths: Sequence[int] = (256, 64, 16), out_dim: int | None = None, in_dim: int | None = None):
+    def __init__(
+        self,
+        widths: Sequence[int] = (256, 64, 16),
+        out_dim: int | None = None,
+        in_dim: int | None = None,
+    ):
         self.widths = list(widths)
         super().__init__(in_dim, out_dim, hidden=widths)
 
@@ -241,7 +274,13 @@ class MLPHead(Head):
         in_dim: width of the embedding; None until connected.
     """
 
-    def __init__(self, out_dim: int | None = None, hidden: int = 512, bias: bool = True, in_dim: int | None = None):
+    def __init__(
+        self,
+        out_dim: int | None = None,
+        hidden: int = 512,
+        bias: bool = True,
+        in_dim: int | None = None,
+    ):
         self.hidden, self.bias = hidden, bias
         super().__init__(in_dim, out_dim, hidden=[hidden])
 

@@ -60,20 +60,28 @@ def _cross_entropy(outputs: "Tensor", targets: "Tensor", reduction: str = "mean"
     return cross_entropy(outputs, targets, reduction=reduction)
 
 
-def _cross_entropy_and_gradient(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+def _cross_entropy_and_gradient(
+    outputs: np.ndarray, targets: np.ndarray
+) -> tuple[float, np.ndarray]:
     shifted = outputs - outputs.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     loss = (targets * (log_sum - shifted)).sum() / len(outputs)
-    return loss, (np.exp(shifted - log_sum) * targets.sum(axis=1, keepdims=True) - targets) / len(outputs)
+    return loss, (np.exp(shifted - log_sum) * targets.sum(axis=1, keepdims=True) - targets) / len(
+        outputs
+    )
 
 
-def _binary_cross_entropy(outputs: "Tensor", targets: "Tensor", reduction: str = "mean") -> "Tensor":
+def _binary_cross_entropy(
+    outputs: "Tensor", targets: "Tensor", reduction: str = "mean"
+) -> "Tensor":
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     return binary_cross_entropy_with_logits(outputs, targets, reduction=reduction)
 
 
-def _binary_cross_entropy_and_gradient(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+def _binary_cross_entropy_and_gradient(
+    outputs: np.ndarray, targets: np.ndarray
+) -> tuple[float, np.ndarray]:
     loss = (np.maximum(outputs, 0) - outputs * targets + np.log1p(np.exp(-np.abs(outputs)))).mean()
     return loss, ((1 + np.tanh(outputs / 2)) / 2 - targets) / outputs.size
 
@@ -84,7 +92,9 @@ def _squared_error(outputs: "Tensor", targets: "Tensor", reduction: str = "mean"
     return mse_loss(outputs, targets, reduction=reduction)
 
 
-def _squared_error_and_gradient(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+def _squared_error_and_gradient(
+    outputs: np.ndarray, targets: np.ndarray
+) -> tuple[float, np.ndarray]:
     error = outputs - targets
     return (error**2).mean(), 2 * error / error.size
 

@@ -84,7 +84,10 @@ def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Itera
             except OSError as error:
                 raise UserError(f"{place} cannot be written: {error.strerror}.") from error
             if descriptor is None and time.monotonic() >= until:
-                raise UserError(f"{place} is in use by another {what}{_told(holder)}.\nWait until it has ended, or {remedy}.")
+                raise UserError(
+                    f"{place} is in use by another {what}{_told(holder)}.\nWait until it has "
+                    f"ended, or {remedy}."
+                )
             if descriptor is None:
                 time.sleep(_EVERY)
         key = _key(os.fstat(descriptor))
@@ -146,7 +149,11 @@ def _try(descriptor: int, file: Path, holder: dict) -> bool:
         return True
     if host == socket.gethostname():
         return not _runs(pid)
-    log.warning("The file system of %s has no locks%s. Make sure that no other process writes there.", file, _told(holder))
+    log.warning(
+        "The file system of %s has no locks%s. Make sure that no other process writes there.",
+        file,
+        _told(holder),
+    )
     return True
 
 
@@ -161,7 +168,11 @@ def _runs(pid: int) -> bool:
 
 
 def _me() -> dict:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")}
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
 
 
 def _read(descriptor: int) -> dict:
@@ -174,8 +185,13 @@ def _read(descriptor: int) -> dict:
 
 def _told(holder: dict) -> str:
     """``: process 12 on HOST, since TIME``; unknown parts are omitted."""
-    parts = [f"process {holder['pid']}" if holder.get("pid") else "", f"on {holder['host']}" if holder.get("host") else ""]
-    told = " ".join(filter(None, parts)) + (f", since {holder['since']}" if holder.get("since") else "")
+    parts = [
+        f"process {holder['pid']}" if holder.get("pid") else "",
+        f"on {holder['host']}" if holder.get("host") else "",
+    ]
+    told = " ".join(filter(None, parts)) + (
+        f", since {holder['since']}" if holder.get("since") else ""
+    )
     return f": {told}" if told else ""
 
 

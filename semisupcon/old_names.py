@@ -128,12 +128,18 @@ class _Alias(Loader):
 class OldNames(MetaPathFinder):
     """Finds the modules of `OLD_MODULES`."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """The spec of an old name; None for other names."""
         new = OLD_MODULES.get(fullname)
         if new is None:
             return None
-        warnings.warn(f"{fullname} is now {new}. The next release removes the old name.", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"{fullname} is now {new}. The next release removes the old name.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         return ModuleSpec(fullname, _Alias(new))
 
 

@@ -26,7 +26,8 @@ def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = 
     if existing:
         more = f", and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UserError(
-            f"{existing[0]} exists already{more}; nothing was written.\nGive another {option}, or --overwrite to replace existing files."
+            f"{existing[0]} exists already{more}; nothing was written.\nGive another {option}, or "
+            "--overwrite to replace existing files."
         )
 
 
@@ -50,7 +51,9 @@ def check_folder(folder: str | Path, option: str = "--out") -> None:
         UserError: if not, with the reason.
     """
     if problem := _why_not(Path(folder) / "file"):
-        raise UserError(f"{option} must be a folder, but it cannot be created: {folder}: {problem}.")
+        raise UserError(
+            f"{option} must be a folder, but it cannot be created: {folder}: {problem}."
+        )
 
 
 def _why_not(path: Path) -> str | None:

@@ -15,13 +15,23 @@ PACKAGE = "semisupcon"
 _MODULES = {
     "semisupcon.encoders.dilated": ("DilatedCNN",),
     "semisupcon.encoders.multiformat": ("MultiFormat",),
-    "semisupcon.encoders.multitask": ("AdapterResNet1d", "AdapterResNet2d", "SplitResNet1d", "SplitResNet2d"),
+    "semisupcon.encoders.multitask": (
+        "AdapterResNet1d",
+        "AdapterResNet2d",
+        "SplitResNet1d",
+        "SplitResNet2d",
+    ),
     "semisupcon.encoders.panns": ("Res1dNet31", "Res1dNet51"),
     "semisupcon.encoders.pooling": ("AttentionPool", "AveragePool", "MaxPlusMeanPool", "MaxPool"),
     "semisupcon.encoders.resnet": ("ResNet1d", "ResNet2d"),
     "semisupcon.encoders.samplecnn": ("SampleCNN", "SampleCNNSmall", "SampleCNNXL"),
     "semisupcon.encoders.tuneplus": ("TUNePlus",),
-    "semisupcon.encoders.vision": ("ConvNeXtLarge", "ConvNeXtTiny", "EfficientNetB0", "TimmEncoder"),
+    "semisupcon.encoders.vision": (
+        "ConvNeXtLarge",
+        "ConvNeXtTiny",
+        "EfficientNetB0",
+        "TimmEncoder",
+    ),
     "semisupcon.frontends.base": ("Waveform",),
     "semisupcon.frontends.mel": ("LogMel", "ThreeChannelMel"),
     "semisupcon.frontends.normalization": ("DatasetStatistics", "L2", "NoNormalization", "PerClip"),
@@ -41,7 +51,15 @@ _MODULES = {
     "semisupcon.objectives.simclr": ("SimCLR",),
     "semisupcon.objectives.simsiam": ("SimSiam",),
     "semisupcon.objectives.supervised": ("Supervised",),
-    "semisupcon.targets": ("ClassSimilarity", "Dice", "Kernel", "SameClip", "SameLabels", "SharedLabels", "Similarity"),
+    "semisupcon.targets": (
+        "ClassSimilarity",
+        "Dice",
+        "Kernel",
+        "SameClip",
+        "SameLabels",
+        "SharedLabels",
+        "Similarity",
+    ),
 }
 CLASSES: dict[str, str] = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -54,7 +72,11 @@ FUNCTIONS = {
 
 def public_name(cls: type) -> str | None:
     """Public name of a class of this package; None for any other class."""
-    return cls.__name__ if CLASSES.get(cls.__name__) == cls.__module__ and "." not in cls.__qualname__ else None
+    return (
+        cls.__name__
+        if CLASSES.get(cls.__name__) == cls.__module__ and "." not in cls.__qualname__
+        else None
+    )
 
 
 def is_ours(path: str) -> bool:
@@ -74,7 +96,10 @@ def public_class(path: str) -> type:
     """
     name = path.rpartition(".")[2]
     if name not in CLASSES:
-        raise CheckpointError(f"The file names {path!r}, which is not a public class of this version of {PACKAGE}; nothing was imported.")
+        raise CheckpointError(
+            f"The file names {path!r}, which is not a public class of this version of {PACKAGE}; "
+            "nothing was imported."
+        )
     return getattr(importlib.import_module(CLASSES[name]), name)
 
 
@@ -88,11 +113,14 @@ def trusted_roots(trust: Any) -> tuple[str, ...]:
     roots = (trust,) if isinstance(trust, str) else tuple(trust)
     for root in roots:
         if not isinstance(root, str) or not all(part.isidentifier() for part in root.split(".")):
-            raise CheckpointError(f"--trust takes names of modules, such as my_package.encoders; got {root!r}.")
+            raise CheckpointError(
+                f"--trust takes names of modules, such as my_package.encoders; got {root!r}."
+            )
         if root.partition(".")[0] == PACKAGE:
             raise CheckpointError(
                 f"--trust takes modules outside {PACKAGE}, got '{root}'.\n"
-                f"A file may name the public classes of {PACKAGE} without --trust, and no other objects of it."
+                f"A file may name the public classes of {PACKAGE} without --trust, and no other "
+                "objects of it."
             )
     return roots
 
@@ -113,10 +141,15 @@ def trusted_object(path: str, trust: Any) -> Any:
             imported or is defined elsewhere.
     """
     roots = trusted_roots(trust)
-    if is_ours(path) or not lies_in(path, roots) or not all(part.isidentifier() for part in path.split(".")):
+    if (
+        is_ours(path)
+        or not lies_in(path, roots)
+        or not all(part.isidentifier() for part in path.split("."))
+    ):
         raise CheckpointError(
             f"The file names {path!r}, which is outside {PACKAGE}.\n"
-            f"If you know and trust it, allow its module with --trust {path.rpartition('.')[0]}; nothing was imported."
+            f"If you know and trust it, allow its module with --trust {path.rpartition('.')[0]}; "
+            "nothing was imported."
         )
     parts = path.split(".")
     for cut in range(len(parts) - 1, 0, -1):
@@ -124,14 +157,24 @@ def trusted_object(path: str, trust: Any) -> Any:
         try:
             found: Any = importlib.import_module(module)
         except ModuleNotFoundError as error:
-            if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            if error.name is not None and (
+                module == error.name or module.startswith(f"{error.name}.")
+            ):
                 continue
-            raise CheckpointError(f"The file names {path!r}, whose module needs {error.name}, which is not installed.") from error
+            raise CheckpointError(
+                f"The file names {path!r}, whose module needs {error.name}, which is not installed."
+            ) from error
         for name in parts[cut:]:
             found = getattr(found, name, None)
         if found is None:
             break
         if not lies_in(f"{getattr(found, '__module__', None)}.", roots):
-            raise CheckpointError(f"The file names {path!r}, which is defined in {getattr(found, '__module__', None)}, outside --trust.")
+            raise CheckpointError(
+                f"The file names {path!r}, which is defined in "
+                f"{getattr(found, '__module__', None)}, outside --trust."
+            )
         return found
-    raise CheckpointError(f"The file names {path!r}, which cannot be imported.\nSet PYTHONPATH to the folder that holds its module.")
+    raise CheckpointError(
+        f"The file names {path!r}, which cannot be imported.\nSet PYTHONPATH to the folder that "
+        "holds its module."
+    )

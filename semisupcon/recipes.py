@@ -24,7 +24,9 @@ def recipes_folder() -> Path:
 def recipe_names(folders: Sequence[str]) -> list[str]:
     """Names of all recipes in some folders of ``config/``, such as ``mtslvr/bn_simclr``."""
     root = recipes_folder()
-    files = [(root / folder, path) for folder in folders for path in (root / folder).rglob("*.yaml")]
+    files = [
+        (root / folder, path) for folder in folders for path in (root / folder).rglob("*.yaml")
+    ]
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for folder, path in files)
 
 
@@ -53,5 +55,6 @@ def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path
         return path  # Reading it will report that it does not exist.
     raise ConfigError(
         f"--config {given} is neither a file nor the name of a recipe."
-        f"{nearest(str(given), recipe_names(folders))}\nRecipes: {', '.join(recipe_names(folders[:1]))}."
+        f"{nearest(str(given), recipe_names(folders))}\nRecipes: "
+        f"{', '.join(recipe_names(folders[:1]))}."
     )

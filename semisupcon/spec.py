@@ -15,7 +15,16 @@ from typing import Any
 from torch import nn
 
 from semisupcon.errors import CheckpointError, ConfigError, UserError, first_line
-from semisupcon.public import CLASSES, FUNCTIONS, PACKAGE, is_ours, public_class, public_name, trusted_object, trusted_roots
+from semisupcon.public import (
+    CLASSES,
+    FUNCTIONS,
+    PACKAGE,
+    is_ours,
+    public_class,
+    public_name,
+    trusted_object,
+    trusted_roots,
+)
 
 OPTIONAL = ("timm",)  # imported where they are used; not installed by `pip install .`
 
@@ -65,7 +74,10 @@ def spec_of(value: Any) -> Any:
         TypeError: if the object is neither a `Recorded` module nor of plain types.
     """
     if isinstance(value, Recorded):
-        return {"class_path": class_path(type(value)), "init_args": {k: spec_of(v) for k, v in getattr(value, "_init_args", {}).items()}}
+        return {
+            "class_path": class_path(type(value)),
+            "init_args": {k: spec_of(v) for k, v in getattr(value, "_init_args", {}).items()},
+        }
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
@@ -74,7 +86,9 @@ def spec_of(value: Any) -> Any:
         return {str(k): spec_of(v) for k, v in value.items()}
     if isinstance(value, Sequence):
         return [spec_of(v) for v in value]
-    raise TypeError(f"{type(value).__name__} cannot be converted to plain types; make it a Recorded module")
+    raise TypeError(
+        f"{type(value).__name__} cannot be converted to plain types; make it a Recorded module"
+    )
 
 
 def with_modules(spec: Any) -> Any:
@@ -84,7 +98,11 @@ def with_modules(spec: Any) -> Any:
     if isinstance(spec, Mapping):
         spec = {k: with_modules(v) for k, v in spec.items()}
         name = spec.get("class_path")
-        return spec | {"class_path": f"{CLASSES[name]}.{name}"} if isinstance(name, str) and name in CLASSES else spec
+        return (
+            spec | {"class_path": f"{CLASSES[name]}.{name}"}
+            if isinstance(name, str) and name in CLASSES
+            else spec
+        )
     return [with_modules(v) for v in spec] if isinstance(spec, list | tuple) else spec
 
 
@@ -124,7 +142,10 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
 def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
     cls = _class(path, trust)
     if not isinstance(init_args, Mapping) or not all(isinstance(name, str) for name in init_args):
-        raise CheckpointError(f"The arguments of {path} in the file must be a dictionary, got {type(init_args).__name__}.")
+        raise CheckpointError(
+            f"The arguments of {path} in the file must be a dictionary, got "
+            f"{type(init_args).__name__}."
+        )
     arguments = {k: build(v, trust) for k, v in init_args.items()}
     # Arguments that may be the import path of a function.
     for name in getattr(cls, "import_paths", ()):
@@ -138,16 +159,27 @@ def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
         package = (error.name or "").partition(".")[0]
         if package not in OPTIONAL:
             raise
-        raise ConfigError(f"{cls.__name__} needs {package}, which is not installed: pip install {package}.") from error
+        raise ConfigError(
+            f"{cls.__name__} needs {package}, which is not installed: pip install {package}."
+        ) from error
     except Exception as error:  # Untrusted arguments may have any type and size.
-        raise CheckpointError(f"{path} cannot be built from the arguments in the file: {first_line(error, 300)}") from error
+        raise CheckpointError(
+            f"{path} cannot be built from the arguments in the file: {first_line(error, 300)}"
+        ) from error
 
 
 def _class(path: Any, trust: Sequence[str]) -> type[Recorded]:
     trusted_roots(trust)  # Report a mistake in --trust even if it is not used.
-    found = public_class(path) if isinstance(path, str) and is_ours(path) else trusted_object(str(path), trust)
+    found = (
+        public_class(path)
+        if isinstance(path, str) and is_ours(path)
+        else trusted_object(str(path), trust)
+    )
     if not (isinstance(found, type) and issubclass(found, Recorded)):
-        raise CheckpointError(f"The file names {path!r}, which is not a module that this version of {PACKAGE} can build.")
+        raise CheckpointError(
+            f"The file names {path!r}, which is not a module that this version of {PACKAGE} can "
+            "build."
+        )
     return found
 
 
@@ -155,6 +187,9 @@ def _function(path: str, trust: Sequence[str]) -> str:
     """Check the import path of a function in a file: it must be in `FUNCTIONS` or trusted."""
     if path not in FUNCTIONS:
         if is_ours(path):
-            raise CheckpointError(f"The file names the function {path!r}. Files may not name functions; nothing was imported.")
+            raise CheckpointError(
+                f"The file names the function {path!r}. Files may not name functions; nothing was "
+                "imported."
+            )
         trusted_object(path, trust)
     return FUNCTIONS.get(path, path)

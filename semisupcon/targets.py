@@ -38,8 +38,14 @@ def shared_labels(labels_rows: Tensor, labels_columns: Tensor, threshold: int = 
 
 def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
     """Overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945); 0 for disjoint sets."""
-    sizes_rows, sizes_columns = ((labels == 1).float().sum(dim=1) for labels in (labels_rows, labels_columns))
-    return 2 * common_labels(labels_rows, labels_columns) / (sizes_rows[:, None] + sizes_columns).clamp(min=1)
+    sizes_rows, sizes_columns = (
+        (labels == 1).float().sum(dim=1) for labels in (labels_rows, labels_columns)
+    )
+    return (
+        2
+        * common_labels(labels_rows, labels_columns)
+        / (sizes_rows[:, None] + sizes_columns).clamp(min=1)
+    )
 
 
 def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
@@ -48,14 +54,22 @@ def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
     For one-hot rows: the same class. For a single binary column: both zero or both one.
     """
     absent = (labels_rows == 0).float() @ (labels_columns == 0).float().T
-    return (common_labels(labels_rows, labels_columns) + absent == labels_rows.shape[1]).float() * (labels_rows.shape[1] > 0)
+    return (common_labels(labels_rows, labels_columns) + absent == labels_rows.shape[1]).float() * (
+        labels_rows.shape[1] > 0
+    )
 
 
-def gaussian_kernel(values_rows: Tensor, values_columns: Tensor, bandwidth: float | Tensor) -> Tensor:
+def gaussian_kernel(
+    values_rows: Tensor, values_columns: Tensor, bandwidth: float | Tensor
+) -> Tensor:
     """exp(-d^2 / (2 bandwidth^2)), d the Euclidean distance (Rosenblatt 1956); 0 if one is NaN."""
     known = (~values_rows.isnan().any(dim=1))[:, None] & ~values_columns.isnan().any(dim=1)
     # The matrix product would lose precision for small distances.
-    distance = torch.cdist(values_rows.nan_to_num(), values_columns.nan_to_num(), compute_mode="donot_use_mm_for_euclid_dist")
+    distance = torch.cdist(
+        values_rows.nan_to_num(),
+        values_columns.nan_to_num(),
+        compute_mode="donot_use_mm_for_euclid_dist",
+    )
     return torch.exp(-0.5 * (distance / bandwidth) ** 2).float() * known
 
 
@@ -71,9 +85,14 @@ class Target(Recorded):
             ConfigError: if the target does not support the label kind.
         """
 
-    def forward(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
+    def forward(
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
+    ) -> Tensor:
         """``[M, N]`` from labels ``[M, C]``, ``[N, C]`` and clip ids ``[M]``, ``[N]``."""
-        raise TypeError(f"{type(self).__name__} defines no forward(labels_rows, clips_rows, labels_columns, clips_columns)")
+        raise TypeError(
+            f"{type(self).__name__} defines no forward(labels_rows, clips_rows, labels_columns, "
+            "clips_columns)"
+        )
 
 
 class SameClip(Target):
@@ -100,7 +119,10 @@ class SharedLabels(Target):
     def __init__(self, threshold: int = 1):
         super().__init__()
         if threshold < 1:
-            raise ConfigError(f"threshold must be at least 1, got {threshold}: with 0, all pairs would be positives")
+            raise ConfigError(
+                f"threshold must be at least 1, got {threshold}: with 0, all pairs would be "
+                "positives"
+            )
         self.threshold = threshold
 
     def prepare(self, facts: DataFacts) -> None:
@@ -168,16 +190,24 @@ class Kernel(Target):
 
     def prepare(self, facts: DataFacts) -> None:
         if facts.kind != "regression":
-            raise ConfigError(f"the target Kernel compares regression values, but the labels are {facts.kind}.")
+            raise ConfigError(
+                f"the target Kernel compares regression values, but the labels are {facts.kind}."
+            )
         values = facts.values
         # no labels (supervised_data_p 0, or a checkpoint without its data); keep the shapes
         if len(values) < 2:
             values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
         mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)
         some = (values[permutation(len(values), "kernel")[:MEDIAN_ROWS]] - mean) / scale
-        bandwidth = torch.as_tensor(self.given or pdist(some).median().clamp(min=1e-12), dtype=torch.float32)
+        bandwidth = torch.as_tensor(
+            self.given or pdist(some).median().clamp(min=1e-12), dtype=torch.float32
+        )
         device = None if self.mean is None else self.mean.device
-        self.mean, self.scale, self.bandwidth = mean.to(device), scale.to(device), bandwidth.to(device)
+        self.mean, self.scale, self.bandwidth = (
+            mean.to(device),
+            scale.to(device),
+            bandwidth.to(device),
+        )
 
     def _standardised(self, values: Tensor) -> Tensor:
         assert self.mean is not None  # set by prepare()
@@ -213,7 +243,9 @@ class ClassSimilarity(Target):
         super().__init__()
         self.matrix = matrix
         # Not persistent: the matrix is in the spec.
-        self.register_buffer("similarity", None if isinstance(matrix, str) else _square(matrix), persistent=False)
+        self.register_buffer(
+            "similarity", None if isinstance(matrix, str) else _square(matrix), persistent=False
+        )
 
     def prepare(self, facts: DataFacts) -> None:
         if isinstance(self.matrix, str):
@@ -222,7 +254,10 @@ class ClassSimilarity(Target):
             self._init_args["matrix"] = self.similarity.tolist()
         assert self.similarity is not None
         if len(self.similarity) != len(facts.classes):
-            raise ConfigError(f"the similarity matrix is for {len(self.similarity)} classes, the data has {len(facts.classes)}.")
+            raise ConfigError(
+                f"the similarity matrix is for {len(self.similarity)} classes, the data has "
+                f"{len(facts.classes)}."
+            )
 
     def forward(
         self,
@@ -233,7 +268,9 @@ class ClassSimilarity(Target):
     ) -> Tensor:
         assert self.similarity is not None  # set by prepare()
         rows, columns = ((labels == 1).float() for labels in (labels_rows, labels_columns))
-        shares_rows, shares_columns = (x / x.sum(dim=1, keepdim=True).clamp(min=1) for x in (rows, columns))
+        shares_rows, shares_columns = (
+            x / x.sum(dim=1, keepdim=True).clamp(min=1) for x in (rows, columns)
+        )
         return shares_rows @ self.similarity @ shares_columns.T
 
 
@@ -265,20 +302,30 @@ class Similarity(Target):
     ) -> Tensor:
         self._function = self._function or _import(self.path)
         known = (~labels_rows.isnan().any(dim=1))[:, None] & ~labels_columns.isnan().any(dim=1)
-        return torch.where(known, self._function(labels_rows.nan_to_num(), labels_columns.nan_to_num()), 0.0).float()
+        return torch.where(
+            known, self._function(labels_rows.nan_to_num(), labels_columns.nan_to_num()), 0.0
+        ).float()
 
 
 def _refuse_regression(target: Target, facts: DataFacts) -> None:
     if facts.kind == "regression":
         raise ConfigError(
-            f"the target {type(target).__name__} compares labels, but these are regression values; use semisupcon.targets.Kernel."
+            f"the target {type(target).__name__} compares labels, but these are regression values; "
+            "use semisupcon.targets.Kernel."
         )
 
 
 def _square(matrix: Sequence[Sequence[float]]) -> Tensor:
     similarity = torch.as_tensor(matrix, dtype=torch.float32)
-    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1] or similarity.min() < 0 or similarity.max() > 1:
-        raise ConfigError("matrix must be square with numbers in [0, 1], one row and one column for each class")
+    if (
+        similarity.ndim != 2
+        or similarity.shape[0] != similarity.shape[1]
+        or similarity.min() < 0
+        or similarity.max() > 1
+    ):
+        raise ConfigError(
+            "matrix must be square with numbers in [0, 1], one row and one column for each class"
+        )
     return similarity
 
 
@@ -287,4 +334,6 @@ def _import(path: str) -> Callable:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"the similarity function '{path}' cannot be imported: {error}") from error
+        raise ConfigError(
+            f"the similarity function '{path}' cannot be imported: {error}"
+        ) from error

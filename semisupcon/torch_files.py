@@ -17,8 +17,25 @@ from semisupcon.files import atomic_open
 _BLOCK = 1 << 20
 # Exceptions that torch raises for unreadable files.
 UNREADABLE = (
-    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
-    *(MemoryError, RecursionError, AssertionError, ImportError, OverflowError, NotImplementedError, struct.error),
+    *(
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ),
+    *(
+        MemoryError,
+        RecursionError,
+        AssertionError,
+        ImportError,
+        OverflowError,
+        NotImplementedError,
+        struct.error,
+    ),
 )
 
 
@@ -36,7 +53,13 @@ def _bytes_of(content: Any) -> int:
     """Bytes of all tensors of a checkpoint."""
     if isinstance(content, torch.Tensor):
         return content.nbytes
-    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    parts = (
+        content.values()
+        if isinstance(content, dict)
+        else content
+        if isinstance(content, list | tuple)
+        else ()
+    )
     return sum(map(_bytes_of, parts))
 
 
@@ -57,7 +80,9 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         if _is_archive(path):
             raise CheckpointError(f"{path} is a zip archive; unpack it first.")
         if problem := damaged_record(path):
-            raise CheckpointError(f"{path} is not a checkpoint, or it is truncated or damaged ({problem}).")
+            raise CheckpointError(
+                f"{path} is not a checkpoint, or it is truncated or damaged ({problem})."
+            )
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except UNREADABLE as error:
@@ -65,9 +90,14 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         # Torch says "unsupported" for classes and calls. With "operand", it may also mean an
         # invalid byte.
         if "unsupported" in said and ("operand" not in said or _is_pickled(path)):
-            raise CheckpointError(f"{path} has other objects than tensors and plain values; it was refused and no code was run.") from error
+            raise CheckpointError(
+                f"{path} has other objects than tensors and plain values; it was refused and no "
+                "code was run."
+            ) from error
         reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-        raise CheckpointError(f"{path} is not a checkpoint, or it is truncated or damaged{reason}.") from error
+        raise CheckpointError(
+            f"{path} is not a checkpoint, or it is truncated or damaged{reason}."
+        ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__} instead of a model.")
     return content

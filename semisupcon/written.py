@@ -42,7 +42,11 @@ def resolved(given: Any, scalar: Callable[[Scalar], Any] = lambda scalar: scalar
         return scalar(given)
     if isinstance(given, list):
         return [resolved(item, scalar) for item in given]
-    return {_key(name): resolved(value, scalar) for name, value in given.items()} if isinstance(given, dict) else given
+    return (
+        {_key(name): resolved(value, scalar) for name, value in given.items()}
+        if isinstance(given, dict)
+        else given
+    )
 
 
 def as_text(given: Any) -> Any:
@@ -51,7 +55,11 @@ def as_text(given: Any) -> Any:
         return None if given.value is None else given.text
     if isinstance(given, list):
         return [item.text if isinstance(item, Scalar) else as_text(item) for item in given]
-    return {getattr(name, "text", name): as_text(value) for name, value in given.items()} if isinstance(given, dict) else given
+    return (
+        {getattr(name, "text", name): as_text(value) for name, value in given.items()}
+        if isinstance(given, dict)
+        else given
+    )
 
 
 def marked(given: Any) -> Any:
@@ -65,7 +73,10 @@ def marked(given: Any) -> Any:
     if isinstance(given, list):
         return list(map(marked, given))
     if isinstance(given, dict):
-        return {marked(name) if isinstance(name, Scalar) else name: marked(value) for name, value in given.items()}
+        return {
+            marked(name) if isinstance(name, Scalar) else name: marked(value)
+            for name, value in given.items()
+        }
     return given
 
 
@@ -80,7 +91,10 @@ def unmarked(given: Any, read: Callable[[str], Any]) -> Any:
     if isinstance(given, list | tuple):
         return [unmarked(item, read) for item in given]
     if isinstance(given, dict):
-        return {_text(name) if isinstance(name, str) else name: unmarked(value, read) for name, value in given.items()}
+        return {
+            _text(name) if isinstance(name, str) else name: unmarked(value, read)
+            for name, value in given.items()
+        }
     return given
 
 

@@ -11,12 +11,17 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", default="cpu", help="the accelerator that tests/devices compares with the CPU, e.g. cuda")
+    parser.addoption(
+        "--device",
+        default="cpu",
+        help="the accelerator that tests/devices compares with the CPU, e.g. cuda",
+    )
 
 
 @pytest.fixture(scope="session")
 def shared():
-    """A file or folder of the material beside the checkout; the test is skipped, saying so, where it is not there."""
+    """A file or folder of the material beside the checkout; the test is skipped, saying so, where
+    it is not there."""
 
     def find(relative: str) -> Path:
         path = SHARED / relative
@@ -29,7 +34,8 @@ def shared():
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    """A folder laid out like FSDD: 3 digits, 2 speakers, 10 repetitions of noisy tones of 0.25 to 0.6 s at 8 kHz."""
+    """A folder laid out like FSDD: 3 digits, 2 speakers, 10 repetitions of noisy tones of 0.25 to
+    0.6 s at 8 kHz."""
     root = tmp_path_factory.mktemp("digits")
     (root / "recordings").mkdir()
     rng = np.random.default_rng(0)

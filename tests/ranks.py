@@ -1,4 +1,5 @@
-"""A pool of processes that play the ranks of distributed training over gloo; started once, used by all tests that ask for it."""
+"""A pool of processes that play the ranks of distributed training over gloo; started once, used by
+all tests that ask for it."""
 
 import multiprocessing
 import tempfile
@@ -14,7 +15,8 @@ class Ranks:
     """Up to three ranks. Each call is a process group of its own."""
 
     def __init__(self):
-        # One server pays for the imports; the ranks are forked from it before anything has started a thread.
+        # One server pays for the imports; the ranks are forked from it before anything has started
+        # a thread.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["torch.distributed", "semisupcon.objectives"])
         self.folder = tempfile.TemporaryDirectory()
@@ -27,13 +29,21 @@ class Ranks:
             self.processes.append(process)
 
     def __call__(self, world: int, function: Callable, *args) -> list:
-        """What ``function(rank, world, *args)`` returns on each rank; arguments and results are plain types or numpy arrays."""
+        """What ``function(rank, world, *args)`` returns on each rank; arguments and results are
+        plain types or numpy arrays."""
         self.calls += 1
         store = str(Path(self.folder.name) / str(self.calls))
         for pipe in self.pipes[:world]:
             pipe.send((world, store, function, args))
-        answers = [pipe.recv() if pipe.poll(PATIENCE) else ("failed", f"no answer in {PATIENCE} s") for pipe in self.pipes[:world]]
-        if failures := [f"rank {rank}: {answer}" for rank, (state, answer) in enumerate(answers) if state == "failed"]:
+        answers = [
+            pipe.recv() if pipe.poll(PATIENCE) else ("failed", f"no answer in {PATIENCE} s")
+            for pipe in self.pipes[:world]
+        ]
+        if failures := [
+            f"rank {rank}: {answer}"
+            for rank, (state, answer) in enumerate(answers)
+            if state == "failed"
+        ]:
             raise RuntimeError("\n".join(failures))
         return [answer for _, answer in answers]
 
@@ -53,7 +63,9 @@ def _serve(rank: int, pipe) -> None:
     while True:
         world, store, function, args = pipe.recv()
         try:
-            dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+            dist.init_process_group(
+                "gloo", init_method=f"file://{store}", rank=rank, world_size=world
+            )
             pipe.send(("done", function(rank, world, *args)))
         except Exception:
             pipe.send(("failed", traceback.format_exc()))

@@ -4,12 +4,24 @@ import pytest
 import torch
 from torch import nn
 
-from semisupcon.batch_norm import batch_norms, mean_and_scale, standardiser, statistics_kept, statistics_learned, statistics_measured
+from semisupcon.batch_norm import (
+    batch_norms,
+    mean_and_scale,
+    standardiser,
+    statistics_kept,
+    statistics_learned,
+    statistics_measured,
+)
 
 
 @pytest.fixture
 def net():
-    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.BatchNorm1d(4, track_running_stats=False))
+    return nn.Sequential(
+        nn.Linear(3, 4),
+        nn.BatchNorm1d(4),
+        nn.Dropout(),
+        nn.BatchNorm1d(4, track_running_stats=False),
+    )
 
 
 def batch(seed, scale=1.0):
@@ -53,8 +65,12 @@ def test_measured_statistics_are_the_mean_over_batches(net):
         for seed in range(3):
             net(batch(seed))
     inputs = [net[0](batch(seed)) for seed in range(3)]
-    torch.testing.assert_close(net[1].running_mean, torch.stack([x.mean(dim=0) for x in inputs]).mean(dim=0))
-    torch.testing.assert_close(net[1].running_var, torch.stack([x.var(dim=0) for x in inputs]).mean(dim=0))
+    torch.testing.assert_close(
+        net[1].running_mean, torch.stack([x.mean(dim=0) for x in inputs]).mean(dim=0)
+    )
+    torch.testing.assert_close(
+        net[1].running_var, torch.stack([x.var(dim=0) for x in inputs]).mean(dim=0)
+    )
     assert net[1].momentum == 0.1
     assert not net[1].training
 
@@ -68,14 +84,24 @@ def test_an_exception_restores_momentum(net, block):
 
 
 def test_all_kinds_of_batch_norm_are_found():
-    layers = nn.ModuleList([nn.BatchNorm1d(2), nn.BatchNorm2d(2), nn.SyncBatchNorm(2), nn.GroupNorm(1, 2), nn.LazyBatchNorm1d()])
+    layers = nn.ModuleList(
+        [
+            nn.BatchNorm1d(2),
+            nn.BatchNorm2d(2),
+            nn.SyncBatchNorm(2),
+            nn.GroupNorm(1, 2),
+            nn.LazyBatchNorm1d(),
+        ]
+    )
     assert batch_norms(layers, nn.Linear(1, 1)) == [layers[i] for i in (0, 1, 2, 4)]
 
 
 def test_a_standardiser_starts_at_the_given_constants():
     mean, scale = torch.tensor([1.0, -2.0]), torch.tensor([2.0, torch.inf])
     layer = standardiser(mean, scale).eval()
-    torch.testing.assert_close(layer(torch.tensor([[3.0, 5.0]])), torch.tensor([[1.0, 7e-6]]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        layer(torch.tensor([[3.0, 5.0]])), torch.tensor([[1.0, 7e-6]]), rtol=1e-3, atol=0
+    )
     found = mean_and_scale(layer)
     torch.testing.assert_close(found[0], mean)
     torch.testing.assert_close(found[1], torch.tensor([2.0, 1e6]))

@@ -58,7 +58,12 @@ CASES = [
     Case("augment", ("--tiny", "--profile"), "Self CPU time total: .*", slow=True),
     Case("augmentation_gallery", ("{data}/gallery", "{out}"), r"augmentations_3\.png .*"),
     Case("chunks", ("--tiny",), "RESULT times_less_memory_in_chunks_of_4 .*"),
-    Case("datasets", ("--only", "fsdd_digit", "--data", "{data}", "--folder", "{out}"), ROW, slow=True),
+    Case(
+        "datasets",
+        ("--only", "fsdd_digit", "--data", "{data}", "--folder", "{out}"),
+        ROW,
+        slow=True,
+    ),
     Case("demo", ("--folder", "{out}", "--supervised", *STEP), "Pictures, .*", slow=True),
     Case("digits", ("--data_dir", "{data}/fsdd", "--folder", "{out}", *STEP), ROW, slow=True),
     Case("io", ("--tiny",), "RESULT packed_loader_crops_per_second .*"),
@@ -107,7 +112,8 @@ class Inline:
 
 
 def run_here(command, given=subprocess.run, **how):
-    """A benchmark that is started in a process of its own, in this one; everything else as it is."""
+    """A benchmark that is started in a process of its own, in this one; everything else as it
+    is."""
     if command[:2] != [sys.executable, "-m"]:
         return given(command, **how)
     text = io.StringIO()

@@ -10,7 +10,14 @@ import textwrap
 import pytest
 import torch
 
-from semisupcon.checkpoints import export_encoder, find_checkpoint, load_encoder, load_weights, read_checkpoint, save_atomically
+from semisupcon.checkpoints import (
+    export_encoder,
+    find_checkpoint,
+    load_encoder,
+    load_weights,
+    read_checkpoint,
+    save_atomically,
+)
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.errors import CheckpointError
 from semisupcon.spec import spec_of
@@ -24,7 +31,8 @@ def small():
 def checkpoint(tmp_path):
     encoder = small()
     content = {
-        "state_dict": {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {"criterion.projector.weight": torch.ones(2)},
+        "state_dict": {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+        | {"criterion.projector.weight": torch.ones(2)},
         "semisupcon": {"version": 1, "encoder": spec_of(encoder), "criterion": None},
         "global_step": 3,
     }
@@ -73,17 +81,29 @@ def test_a_truncated_checkpoint_is_said_to_be_one(checkpoint, share):
 def test_a_class_path_to_call_is_refused(checkpoint):
     _, path = checkpoint
     content = read_checkpoint(path)
-    content["semisupcon"]["encoder"] = {"class_path": "os.system", "init_args": {"command": "touch exploded"}}
+    content["semisupcon"]["encoder"] = {
+        "class_path": "os.system",
+        "init_args": {"command": "touch exploded"},
+    }
     save_atomically(content, path)
     with pytest.raises(CheckpointError, match="is outside semisupcon"):
         load_encoder(path)
 
 
 CHANGED = {
-    "missing": (lambda w: {k: v for k, v in w.items() if k != "trunk.0.0.bias"}, r"1 missing \(trunk\.0\.0\.bias\)\.$"),
+    "missing": (
+        lambda w: {k: v for k, v in w.items() if k != "trunk.0.0.bias"},
+        r"1 missing \(trunk\.0\.0\.bias\)\.$",
+    ),
     "unknown": (lambda w: w | {"extra.weight": torch.ones(1)}, r"1 unknown \(extra\.weight\)\.$"),
-    "four unknown": (lambda w: w | {f"x{i}": torch.ones(1) for i in range(4)}, r"4 unknown \(x0, x1, x2\)\.$"),
-    "shape": (lambda w: w | {"trunk.0.0.bias": torch.ones(9)}, r"1 of another shape \(trunk\.0\.0\.bias\)\.$"),
+    "four unknown": (
+        lambda w: w | {f"x{i}": torch.ones(1) for i in range(4)},
+        r"4 unknown \(x0, x1, x2\)\.$",
+    ),
+    "shape": (
+        lambda w: w | {"trunk.0.0.bias": torch.ones(9)},
+        r"1 of another shape \(trunk\.0\.0\.bias\)\.$",
+    ),
     "both": (
         lambda w: {k: v for k, v in w.items() if k != "trunk.0.0.bias"} | {"extra": torch.ones(1)},
         r"1 missing \(trunk\.0\.0\.bias\); 1 unknown \(extra\)\.$",
@@ -94,7 +114,9 @@ CHANGED = {
 @pytest.mark.parametrize("change", CHANGED)
 def test_weights_that_do_not_fit_are_listed(change):
     changed, said = CHANGED[change]
-    with pytest.raises(CheckpointError, match=f"^The weights in here do not match SampleCNNSmall: {said}"):
+    with pytest.raises(
+        CheckpointError, match=f"^The weights in here do not match SampleCNNSmall: {said}"
+    ):
         load_weights(small(), changed(small().state_dict()), "here")
     with pytest.raises(CheckpointError, match="another shape"):
         load_weights(SampleCNNSmall(widths=[4, 8], stem=3), small().state_dict(), "here")
@@ -103,7 +125,9 @@ def test_weights_that_do_not_fit_are_listed(change):
 def test_the_best_checkpoint_of_a_run_comes_before_the_last(checkpoint):
     encoder, last = checkpoint
     content = read_checkpoint(last)
-    content["state_dict"] = {k: v + 1 if v.is_floating_point() else v for k, v in content["state_dict"].items()}
+    content["state_dict"] = {
+        k: v + 1 if v.is_floating_point() else v for k, v in content["state_dict"].items()
+    }
     save_atomically(content, last.with_name("best.ckpt"))
     assert find_checkpoint(last.parent).name == "best.ckpt"
     name, before = next(iter(encoder.named_parameters()))
@@ -136,7 +160,9 @@ def test_a_full_disk_while_saving_loses_nothing(tmp_path):
         """
     )
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "last.ckpt")], check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "last.ckpt")], check=False, timeout=120
+    )
     assert done.returncode == 7
     assert read_checkpoint(tmp_path / "last.ckpt") == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]

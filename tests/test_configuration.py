@@ -12,7 +12,11 @@ BELOW = {"class_path": "SampleCNN", "init_args": {"widths": [1, 2], "sample_rate
 @pytest.mark.parametrize(
     ("below", "above", "expected"),
     [
-        ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}, "e": 5}, {"a": 1, "b": {"c": 4, "d": 3}, "e": 5}),
+        (
+            {"a": 1, "b": {"c": 2, "d": 3}},
+            {"b": {"c": 4}, "e": 5},
+            {"a": 1, "b": {"c": 4, "d": 3}, "e": 5},
+        ),
         ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
         ({"a": {"b": 1}}, {"a": None}, {"a": None}),
         ({"a": None}, {"a": {"b": 1}}, {"a": {"b": 1}}),
@@ -20,12 +24,32 @@ BELOW = {"class_path": "SampleCNN", "init_args": {"widths": [1, 2], "sample_rate
         ({"a+": [1]}, {"a+": [2]}, {"a+": [1, 2]}),
         ({"a+": [1]}, {"a": [2]}, {"a": [2]}),
         ({"a": None}, {"a+": [2]}, {"a": [2]}),
-        (BELOW, {"init_args": {"sample_rate": 16000}}, BELOW | {"init_args": {"widths": [1, 2], "sample_rate": 16000}}),
-        (BELOW, {"sample_rate": 16000}, BELOW | {"init_args": {"widths": [1, 2], "sample_rate": 16000}}),
-        ({"sample_rate": 1}, {"class_path": "A", "init_args": {"x": 2}}, {"class_path": "A", "init_args": {"sample_rate": 1, "x": 2}}),
-        ("SampleCNN", {"init_args": {"stem": 3}}, {"class_path": "SampleCNN", "init_args": {"stem": 3}}),
+        (
+            BELOW,
+            {"init_args": {"sample_rate": 16000}},
+            BELOW | {"init_args": {"widths": [1, 2], "sample_rate": 16000}},
+        ),
+        (
+            BELOW,
+            {"sample_rate": 16000},
+            BELOW | {"init_args": {"widths": [1, 2], "sample_rate": 16000}},
+        ),
+        (
+            {"sample_rate": 1},
+            {"class_path": "A", "init_args": {"x": 2}},
+            {"class_path": "A", "init_args": {"sample_rate": 1, "x": 2}},
+        ),
+        (
+            "SampleCNN",
+            {"init_args": {"stem": 3}},
+            {"class_path": "SampleCNN", "init_args": {"stem": 3}},
+        ),
         (BELOW, "SampleCNN", BELOW),
-        (BELOW, {"class_path": "semisupcon.encoders.SampleCNN"}, BELOW | {"class_path": "semisupcon.encoders.SampleCNN"}),
+        (
+            BELOW,
+            {"class_path": "semisupcon.encoders.SampleCNN"},
+            BELOW | {"class_path": "semisupcon.encoders.SampleCNN"},
+        ),
     ],
 )
 def test_rules(below, above, expected):
@@ -43,13 +67,24 @@ def test_another_class_keeps_the_options_that_it_has():
     expected = {"class_path": "ResNet1d", "init_args": {"sample_rate": 8000, "depth": 18}}
     assert lay_over({"encoder": BELOW}, {"encoder": above}, accepts) == {"encoder": expected}
     assert asked == [("ResNet1d", "widths", [1, 2]), ("ResNet1d", "sample_rate", 8000)]
-    assert lay_over(BELOW, "ResNet1d", accepts) == {"class_path": "ResNet1d", "init_args": {"sample_rate": 8000}}
+    assert lay_over(BELOW, "ResNet1d", accepts) == {
+        "class_path": "ResNet1d",
+        "init_args": {"sample_rate": 8000},
+    }
 
 
 def test_files_are_layered_in_order(tmp_path):
-    for name, text in {"a": "x: {y: 1, z: [1]}\n", "b": "x: {y: 2}\n", "c": "# nothing\n", "d": "w: 1e-3\n"}.items():
+    for name, text in {
+        "a": "x: {y: 1, z: [1]}\n",
+        "b": "x: {y: 2}\n",
+        "c": "# nothing\n",
+        "d": "w: 1e-3\n",
+    }.items():
         (tmp_path / f"{name}.yaml").write_text(text)
-    assert layered(tmp_path / f"{name}.yaml" for name in "abcd") == {"x": {"y": 2, "z": [1]}, "w": 1e-3}
+    assert layered(tmp_path / f"{name}.yaml" for name in "abcd") == {
+        "x": {"y": 2, "z": [1]},
+        "w": 1e-3,
+    }
     assert layered([]) == {}
 
 
@@ -77,7 +112,21 @@ def test_a_file_that_is_wrong_is_named(tmp_path, content, message):
 def test_numbers_are_read_as_on_the_command_line():
     from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
-    for text in ("1e-3", "1", "1.5", "1_000", "-.5", ".inf", "2020-01-01", "a: 1e3", "[1e-4, x]", "1:30.5", "yes", "null", "0x10"):
+    for text in (
+        "1e-3",
+        "1",
+        "1.5",
+        "1_000",
+        "-.5",
+        ".inf",
+        "2020-01-01",
+        "a: 1e3",
+        "[1e-4, x]",
+        "1:30.5",
+        "yes",
+        "null",
+        "0x10",
+    ):
         expected = yaml.load(text, Loader=get_yaml_default_loader())
         assert read_value(text) == expected, text
     assert read_value("[a") == "[a"
@@ -85,9 +134,18 @@ def test_numbers_are_read_as_on_the_command_line():
 
 def test_a_section_has_two_forms():
     assert section({"data": {"views": 2}}, "data") == {"views": 2}
-    assert section({"data": {"class_path": "AudioDataModule", "init_args": {"views": 2}}}, "data") == {"views": 2}
-    assert section({"data": {"class_path": "AudioDataModule"}}, "data") == section({"data": None}, "data") == section({}, "data") == {}
-    with pytest.raises(ConfigError, match="The section 'data' of the configuration is not a mapping"):
+    assert section(
+        {"data": {"class_path": "AudioDataModule", "init_args": {"views": 2}}}, "data"
+    ) == {"views": 2}
+    assert (
+        section({"data": {"class_path": "AudioDataModule"}}, "data")
+        == section({"data": None}, "data")
+        == section({}, "data")
+        == {}
+    )
+    with pytest.raises(
+        ConfigError, match="The section 'data' of the configuration is not a mapping"
+    ):
         section({"data": [1]}, "data")
 
 
@@ -99,8 +157,16 @@ def written(folder, **texts):
 
 def test_a_file_names_the_files_that_it_builds_on(tmp_path):
     (tmp_path / "base").mkdir()
-    written(tmp_path / "base", deep="x: {y: 1, z: 1}\n", one="builds_on: deep.yaml\nx: {z: 2}\n", two="w: [2]\n")
-    top = written(tmp_path, top="builds_on: [base/one.yaml, base/two.yaml]\nx: {v: 3}\nw+: 3\n") / "top.yaml"
+    written(
+        tmp_path / "base",
+        deep="x: {y: 1, z: 1}\n",
+        one="builds_on: deep.yaml\nx: {z: 2}\n",
+        two="w: [2]\n",
+    )
+    top = (
+        written(tmp_path, top="builds_on: [base/one.yaml, base/two.yaml]\nx: {v: 3}\nw+: 3\n")
+        / "top.yaml"
+    )
     assert layered([top]) == {"x": {"y": 1, "z": 2, "v": 3}, "w": [2, 3]}
 
 
@@ -108,7 +174,10 @@ def test_a_file_names_the_files_that_it_builds_on(tmp_path):
     ("text", "said"),
     [
         ("builds_on: [top.yaml]", "builds_on: a configuration builds on itself.\nIn: .*top.yaml"),
-        ("builds_on: [none.yaml]", "builds_on names a file that does not exist: none.yaml.\nIn: .*top.yaml"),
+        (
+            "builds_on: [none.yaml]",
+            "builds_on names a file that does not exist: none.yaml.\nIn: .*top.yaml",
+        ),
         ("builds_on: {a: 1}", "builds_on takes a list of YAML files"),
         ("builds_on: [1]", "builds_on takes a list of YAML files"),
     ],
@@ -118,10 +187,14 @@ def test_a_wrong_base_is_named_with_the_file_that_names_it(tmp_path, text, said)
         layered([written(tmp_path, top=text) / "top.yaml"])
 
 
-@pytest.mark.parametrize("text", ["a: 1\nb: {c: 1}\na: 2\n", "x:\n  a: 1\n  b: 2\n  a: 3\n", "x: {b: 1,\n a: 1, a: 2}\n"])
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: {c: 1}\na: 2\n", "x:\n  a: 1\n  b: 2\n  a: 3\n", "x: {b: 1,\n a: 1, a: 2}\n"]
+)
 def test_a_name_that_is_given_twice_is_refused(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=r"'a' is given twice, first in line \d\.\nIn: .*c.yaml, line \d"):
+    with pytest.raises(
+        ConfigError, match=r"'a' is given twice, first in line \d\.\nIn: .*c.yaml, line \d"
+    ):
         read_yaml(tmp_path / "c.yaml")
 
 

@@ -1,6 +1,8 @@
-"""Defaults are promises: a recipe that leaves an option out trains the same way in the next version.
+"""Defaults are promises: a recipe that leaves an option out trains the same way in the next
+version.
 
-``golden/defaults.json`` holds them. A new option may be missing there; ``python -m tests.test_defaults`` writes all down anew.
+``golden/defaults.json`` holds them. A new option may be missing there;
+``python -m tests.test_defaults`` writes all down anew.
 """
 
 import importlib
@@ -21,7 +23,17 @@ from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.objective import Objective
 
 TABLE = Path(__file__).parent / "golden" / "defaults.json"
-OTHERS = (AudioDataModule, FineTuning, Settings, Training, DrawMatrices, EndWell, KeepCheckpoints, Objective, Studies)
+OTHERS = (
+    AudioDataModule,
+    FineTuning,
+    Settings,
+    Training,
+    DrawMatrices,
+    EndWell,
+    KeepCheckpoints,
+    Objective,
+    Studies,
+)
 
 
 def classes() -> dict[str, type]:
@@ -29,7 +41,9 @@ def classes() -> dict[str, type]:
     for module in Path(augmentations.__file__).parent.glob("*.py"):
         if module.stem != "__init__":
             importlib.import_module(f"{augmentations.__name__}.{module.stem}")
-    found = {name: public.public_class(name) for name in public.CLASSES} | {cls.__name__: cls for cls in OTHERS}
+    found = {name: public.public_class(name) for name in public.CLASSES} | {
+        cls.__name__: cls for cls in OTHERS
+    }
     waiting = [Transform]
     while waiting:
         cls = waiting.pop()
@@ -40,10 +54,17 @@ def classes() -> dict[str, type]:
 
 
 def defaults(cls: type) -> dict[str, str]:
-    """The options of a class that have a default, as text; of one that is no plain value its type."""
+    """The options of a class that have a default, as text; of one that is no plain value its
+    type."""
     plain = (bool, int, float, str, tuple, list, dict, type(None))
-    given = {n: p.default for n, p in inspect.signature(cls).parameters.items() if p.default is not p.empty}
-    return {n: repr(v) if isinstance(v, plain) else type(v).__name__ for n, v in sorted(given.items())}
+    given = {
+        n: p.default
+        for n, p in inspect.signature(cls).parameters.items()
+        if p.default is not p.empty
+    }
+    return {
+        n: repr(v) if isinstance(v, plain) else type(v).__name__ for n, v in sorted(given.items())
+    }
 
 
 def test_the_table_names_every_class():
@@ -57,5 +78,7 @@ def test_defaults_stay(name):
 
 
 if __name__ == "__main__":
-    TABLE.write_text(json.dumps({name: defaults(cls) for name, cls in classes().items()}, indent=1) + "\n")
+    TABLE.write_text(
+        json.dumps({name: defaults(cls) for name, cls in classes().items()}, indent=1) + "\n"
+    )
     sys.exit(0)

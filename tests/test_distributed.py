@@ -12,9 +12,16 @@ CASES = [(world, sizes) for world, all_sizes in PARTS.items() for sizes in all_s
 
 
 def gather_and_weigh(rank, world, sizes):
-    """Each rank's loss is sum(weights * gathered * (rank + 1)), so the gradient of a row is its weight times the sum over ranks."""
+    """Each rank's loss is sum(weights * gathered * (rank + 1)), so the gradient of a row is its
+    weight times the sum over ranks."""
     total = sum(sizes)
-    rows = torch.arange(total * 2, dtype=torch.float64).view(total, 2).split(sizes)[rank].clone().requires_grad_()
+    rows = (
+        torch.arange(total * 2, dtype=torch.float64)
+        .view(total, 2)
+        .split(sizes)[rank]
+        .clone()
+        .requires_grad_()
+    )
     where = share(len(rows), rows.device)
     gathered = where.gather(rows)
     (gathered * torch.arange(total, dtype=torch.float64)[:, None] * (rank + 1)).sum().backward()
@@ -42,8 +49,13 @@ def test_gather(ranks, world, sizes):
         np.testing.assert_array_equal(got["gathered"], rows)
         np.testing.assert_array_equal(got["columns"], np.arange(total)[mine])
         np.testing.assert_array_equal(got["flags"], np.arange(total) % 2 == 0)
-        np.testing.assert_allclose(got["grad"], np.repeat(np.arange(total), 2).reshape(total, 2)[mine] * sum(range(1, world + 1)))
-        assert got["selected"] == tuple(sum(i % 2 == 0 for i in range(starts[r], starts[r + 1])) for r in range(world))
+        np.testing.assert_allclose(
+            got["grad"],
+            np.repeat(np.arange(total), 2).reshape(total, 2)[mine] * sum(range(1, world + 1)),
+        )
+        assert got["selected"] == tuple(
+            sum(i % 2 == 0 for i in range(starts[r], starts[r + 1])) for r in range(world)
+        )
         assert got["alone"] == (sizes[rank],)
     assert np.mean([got["mean"] for got in answers]) == pytest.approx(rows[:, 0].mean())
 

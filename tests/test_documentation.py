@@ -1,4 +1,5 @@
-"""Every command and every configuration in README and docs is parsed by the parser of the command."""
+"""Every command and every configuration in README and docs is parsed by the parser of the
+command."""
 
 import importlib
 import re
@@ -25,23 +26,37 @@ STARTS = (
 def shell_lines(text: str) -> list[str]:
     """Commands of fenced shell blocks and of code spans, on one line each, without comments."""
     blocks = re.findall(r"^```(?:bash|sh|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    spans = re.findall(
+        r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    )
     joined = [re.sub(r"\\\n\s*", " ", block) for block in blocks]
     lines = [line for block in joined for line in block.splitlines()] + spans
-    return [part.strip() for line in lines for part in re.split(r"&&|\|\|?(?![^\[{]*[\]}])|;", re.sub(r"\s#.*", "", line))]
+    return [
+        part.strip()
+        for line in lines
+        for part in re.split(r"&&|\|\|?(?![^\[{]*[\]}])|;", re.sub(r"\s#.*", "", line))
+    ]
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Arguments of `semisupcon` in a page; those with an ellipsis or without options are no whole commands."""
+    """Arguments of `semisupcon` in a page; those with an ellipsis or without options are no whole
+    commands."""
     found = []
     for line in shell_lines(page.read_text(encoding="utf-8")):
         for start, command in STARTS:
             if (match := re.search(rf"(?:^|\s){start}", f"{line} ")) is None:
                 continue
             words = [*command, *shlex.split(line[match.end() :])]
-            whole = len(words) > 1 and "..." not in line and "…" not in line and words[0] in COMMANDS
+            whole = (
+                len(words) > 1 and "..." not in line and "…" not in line and words[0] in COMMANDS
+            )
             # Also no whole command: an option without its value, and a resume, which needs the run.
-            if whole and not words[-1].startswith("--") and words != ["data", "check"] and words[1] != "--resume_from_checkpoint":
+            if (
+                whole
+                and not words[-1].startswith("--")
+                and words != ["data", "check"]
+                and words[1] != "--resume_from_checkpoint"
+            ):
                 found.append(words)
             break
     return found
@@ -68,12 +83,15 @@ def parse_only(monkeypatch):
     monkeypatch.setattr(PretrainCLI, "instantiate_classes", stop)
 
 
-# `test_extending.py` runs the commands of docs/extending.md, whose classes are in files of that page.
+# `test_extending.py` runs the commands of docs/extending.md, whose classes are in files of that
+# page.
 ALL = [(page, words) for page in PAGES if page.name != "extending.md" for words in commands(page)]
 
 
 @pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
-@pytest.mark.parametrize(("page", "words"), ALL, ids=[f"{page.stem}-{' '.join(words)[:60]}" for page, words in ALL])
+@pytest.mark.parametrize(
+    ("page", "words"), ALL, ids=[f"{page.stem}-{' '.join(words)[:60]}" for page, words in ALL]
+)
 def test_a_command_is_accepted(page, words, parse_only, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     try:
@@ -87,14 +105,26 @@ def test_a_command_is_accepted(page, words, parse_only, capsys, monkeypatch):
 
 def test_commands_are_found():
     found = {words[0] for _, words in ALL}
-    assert {"pretrain", "probe", "embed", "pack", "stream", "hear", "export", "import", "data"} <= found
+    assert {
+        "pretrain",
+        "probe",
+        "embed",
+        "pack",
+        "stream",
+        "hear",
+        "export",
+        "import",
+        "data",
+    } <= found
     assert len(ALL) > 30
 
 
 YAML = [
     (page, text)
     for page in PAGES
-    for block in re.findall(r"^```ya?ml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for block in re.findall(
+        r"^```ya?ml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     for text in re.split(r"^---\n", block, flags=re.MULTILINE)
 ]
 
@@ -116,7 +146,11 @@ def test_a_configuration_is_accepted(page, text, tmp_path, parse_only, capsys):
 
 
 def test_every_benchmark_that_is_named_exists():
-    named = {name for page in PAGES for name in re.findall(r"-m (benchmarks(?:\.\w+)+)", page.read_text(encoding="utf-8"))}
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"-m (benchmarks(?:\.\w+)+)", page.read_text(encoding="utf-8"))
+    }
     assert named
     for name in sorted(named):
         assert importlib.util.find_spec(name) is not None, name
@@ -124,7 +158,9 @@ def test_every_benchmark_that_is_named_exists():
 
 def test_every_link_leads_to_a_file():
     for page in PAGES:
-        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        text = re.sub(
+            r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+        )
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|(?:src|href)=\"([^\"#]+)", text):
             path = next(filter(None, target))
             assert "://" in path or (page.parent / path).exists(), f"{page.name}: {path}"

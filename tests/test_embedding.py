@@ -1,4 +1,5 @@
-"""Embeddings of files and waveforms: every sample counts, any format, and nothing but the base dependencies."""
+"""Embeddings of files and waveforms: every sample counts, any format, and nothing but the base
+dependencies."""
 
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def audio(tmp_path):
         ("sub/d.mp3", 22050, 1, 2.0),
     ]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        soundfile.write(tmp_path / name, 0.1 * draw.standard_normal((int(seconds * rate), channels)), rate)
+        soundfile.write(
+            tmp_path / name, 0.1 * draw.standard_normal((int(seconds * rate), channels)), rate
+        )
     (tmp_path / "e.wav").write_text("not audio")
     return tmp_path
 
@@ -96,7 +99,10 @@ def test_files_and_waveforms_give_the_same(model, audio):
 
 def test_one_embedding_a_second(model, audio):
     encoder = semisupcon.load_encoder(model)
-    assert [len(rows) for rows in encoder.embed([audio / "a.wav", audio / "sub" / "d.mp3"], per="second")] == [2, 2]
+    assert [
+        len(rows)
+        for rows in encoder.embed([audio / "a.wav", audio / "sub" / "d.mp3"], per="second")
+    ] == [2, 2]
 
 
 def test_embedding_leaves_weights_buffers_and_modes_as_they_are(model):
@@ -116,7 +122,9 @@ def test_modes_come_back_after_an_error():
     assert module.training
 
 
-@pytest.mark.parametrize("clip", [np.zeros((2, 100), np.float32), np.zeros(0, np.float32), Path("absent.wav")])
+@pytest.mark.parametrize(
+    "clip", [np.zeros((2, 100), np.float32), np.zeros(0, np.float32), Path("absent.wav")]
+)
 def test_what_cannot_be_embedded_is_named(model, clip):
     with pytest.raises(AudioError, match=r"waveform 0|absent\.wav"):
         semisupcon.load_encoder(model).embed([clip])
@@ -124,7 +132,21 @@ def test_what_cannot_be_embedded_is_named(model, clip):
 
 @pytest.mark.parametrize(("per", "rows"), [("file", 4), ("second", 6)])
 def test_command_writes_parquet_and_lists_what_it_leaves_out(model, audio, capsys, per, rows):
-    assert main(["embed", str(audio), "--checkpoint", str(model), "--out", str(audio / "out.parquet"), "--per", per]) == 0
+    assert (
+        main(
+            [
+                "embed",
+                str(audio),
+                "--checkpoint",
+                str(model),
+                "--out",
+                str(audio / "out.parquet"),
+                "--per",
+                per,
+            ]
+        )
+        == 0
+    )
     table = pyarrow.parquet.read_table(audio / "out.parquet")
     assert table.num_rows == rows
     assert table.column_names == ["file", "second", *(f"e{i}" for i in range(16))]
@@ -132,9 +154,24 @@ def test_command_writes_parquet_and_lists_what_it_leaves_out(model, audio, capsy
 
 
 def test_command_writes_npy_with_names(model, audio):
-    assert main(["embed", str(audio / "a.wav"), str(audio / "b.flac"), "--checkpoint", str(model), "--out", str(audio / "x.npy")]) == 0
+    assert (
+        main(
+            [
+                "embed",
+                str(audio / "a.wav"),
+                str(audio / "b.flac"),
+                "--checkpoint",
+                str(model),
+                "--out",
+                str(audio / "x.npy"),
+            ]
+        )
+        == 0
+    )
     assert np.load(audio / "x.npy").shape == (2, 16)
-    assert [line.split(",")[0].rsplit("/", 1)[-1] for line in (audio / "x.csv").read_text().splitlines()] == ["file", "a.wav", "b.flac"]
+    assert [
+        line.split(",")[0].rsplit("/", 1)[-1] for line in (audio / "x.csv").read_text().splitlines()
+    ] == ["file", "a.wav", "b.flac"]
 
 
 @pytest.mark.parametrize(
@@ -155,9 +192,7 @@ def test_mistakes_are_answered_in_a_sentence(model, audio, capsys, inputs, out, 
 
 def test_the_base_dependencies_are_enough(model, audio):
     """What `pip install .` brings: torch, numpy, soundfile, soxr, safetensors."""
-    blocked = (
-        "pytorch_lightning lightning wandb torchaudio timm torchvision torchmetrics pandas pyarrow sklearn scipy matplotlib tqdm julius"
-    )
+    blocked = "pytorch_lightning lightning wandb torchaudio timm torchvision torchmetrics pandas pyarrow sklearn scipy matplotlib tqdm julius"
     program = f"""
 import sys
 class Blocker:
@@ -170,7 +205,9 @@ from semisupcon.__main__ import main
 assert semisupcon.load_encoder({str(model)!r}).embed([{str(audio / "a.wav")!r}]).shape == (1, 16)
 sys.exit(main(["embed", {str(audio)!r}, "--checkpoint", {str(model)!r}, "--out", {str(audio / "light.npy")!r}]))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert np.load(audio / "light.npy").shape == (4, 16)
 
@@ -183,11 +220,38 @@ def without(monkeypatch, package):
 def test_a_package_that_an_encoder_needs_is_named(audio, tmp_path, monkeypatch, capsys):
     model = export_encoder(ConvNeXtTiny(), tmp_path / "spectrogram")
     without(monkeypatch, "timm")
-    assert main(["embed", str(audio / "a.wav"), "--checkpoint", str(model), "--out", str(audio / "x.npy")]) == 2
-    assert "ConvNeXtTiny needs timm, which is not installed: pip install timm." in capsys.readouterr().err
+    assert (
+        main(
+            [
+                "embed",
+                str(audio / "a.wav"),
+                "--checkpoint",
+                str(model),
+                "--out",
+                str(audio / "x.npy"),
+            ]
+        )
+        == 2
+    )
+    assert (
+        "ConvNeXtTiny needs timm, which is not installed: pip install timm."
+        in capsys.readouterr().err
+    )
 
 
 def test_an_encoder_of_spectrograms_needs_no_torchaudio(audio, tmp_path, monkeypatch):
     model = export_encoder(ResNet2d(width=4, frontend=LogMel()), tmp_path / "spectrogram")
     without(monkeypatch, "torchaudio")
-    assert main(["embed", str(audio / "a.wav"), "--checkpoint", str(model), "--out", str(audio / "mel.npy")]) == 0
+    assert (
+        main(
+            [
+                "embed",
+                str(audio / "a.wav"),
+                "--checkpoint",
+                str(model),
+                "--out",
+                str(audio / "mel.npy"),
+            ]
+        )
+        == 0
+    )

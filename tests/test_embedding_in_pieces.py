@@ -1,4 +1,5 @@
-"""Audio that comes block by block is cut and embedded as if it had come whole, and what is read ahead stays within its budget."""
+"""Audio that comes block by block is cut and embedded as if it had come whole, and what is read
+ahead stays within its budget."""
 
 import threading
 import time
@@ -54,7 +55,9 @@ def every_second(audio, segment, rate):
     seconds = -(-len(audio) // rate)
     if len(audio) <= segment:
         return np.broadcast_to(cut(audio, segment), (seconds, segment))
-    starts = [min(max(0, s * rate + (rate - segment) // 2), len(audio) - segment) for s in range(seconds)]
+    starts = [
+        min(max(0, s * rate + (rate - segment) // 2), len(audio) - segment) for s in range(seconds)
+    ]
     return np.stack([audio[s : s + segment] for s in starts])
 
 
@@ -72,7 +75,10 @@ def test_a_window_is_not_kept_longer_than_it_is_needed():
         for _ in range(1000):
             yield np.zeros(1000, np.float32)
 
-    largest = max(piece.base.nbytes if piece.base is not None else piece.nbytes for piece in segments_of_blocks(blocks(), 1500))
+    largest = max(
+        piece.base.nbytes if piece.base is not None else piece.nbytes
+        for piece in segments_of_blocks(blocks(), 1500)
+    )
     assert largest <= 4 * 4000
     assert sum(len(piece) for piece in windows_of_blocks(blocks(), 1500, 1000)) == 1000
 
@@ -91,13 +97,16 @@ def test_what_waits_stays_within_the_budget():
         time.sleep(0.0005)
         if not piece.last:
             used[0] += 1
-    # Five wait, and one more of the item in use; each thread holds one that it cannot put; one is being used.
+    # Five wait, and one more of the item in use; each thread holds one that it cannot put; one is
+    # being used.
     assert used[0] == 200
     assert most[0] <= 5 + 1 + 3 + 1
 
 
 def test_one_piece_larger_than_the_budget_passes():
-    assert [len(p.rows) for p in pieces_ahead(lambda n: [np.zeros(n)], [1000, 10], 2, 100) if not p.last] == [1000, 10]
+    assert [
+        len(p.rows) for p in pieces_ahead(lambda n: [np.zeros(n)], [1000, 10], 2, 100) if not p.last
+    ] == [1000, 10]
 
 
 def test_an_error_comes_after_the_pieces_before_it_and_the_next_item_goes_on():
@@ -108,7 +117,12 @@ def test_an_error_comes_after_the_pieces_before_it_and_the_next_item_goes_on():
 
     seen = [(p.item, p.last, type(p.error)) for p in pieces_ahead(produce, range(3))]
     assert seen == [
-        *[(0, False, type(None)), (0, True, type(None)), (1, False, type(None)), (1, True, AudioError)],
+        *[
+            (0, False, type(None)),
+            (0, True, type(None)),
+            (1, False, type(None)),
+            (1, True, AudioError),
+        ],
         *[(2, False, type(None)), (2, True, type(None))],
     ]
 
@@ -122,7 +136,9 @@ def test_items_that_break_and_users_who_leave_end_the_threads():
         list(read_ahead(lambda item: item, items()))
     for _ in read_ahead(lambda item: np.zeros(100), range(1000), budget=800):
         break
-    assert not [thread for thread in threading.enumerate() if thread.name == "reading" and thread.is_alive()]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name == "reading" and thread.is_alive()
+    ]
 
 
 def test_a_break_ends_the_batch_and_no_other_one():
@@ -133,7 +149,13 @@ def test_a_break_ends_the_batch_and_no_other_one():
         sizes.append(len(x))
         return x[:, 0]
 
-    pieces = [Piece(0, rows[:5]), Piece(0, None, True), BREAK, Piece(1, rows[5:]), Piece(1, None, True)]
+    pieces = [
+        Piece(0, rows[:5]),
+        Piece(0, None, True),
+        BREAK,
+        Piece(1, rows[5:]),
+        Piece(1, None, True),
+    ]
     done = list(embed_pieces(encode, pieces, 3))
     assert sizes == [3, 2, 2]
     assert np.array_equal(np.concatenate([p.rows for p in done if p.rows is not None]), rows)

@@ -1,4 +1,5 @@
-"""Every file and every command of docs/extending.md runs, in one process, as the page gives them."""
+"""Every file and every command of docs/extending.md runs, in one process, as the page gives
+them."""
 
 import re
 import runpy
@@ -35,7 +36,15 @@ def project(tmp_path, monkeypatch):
 def test_the_page_has_a_file_and_a_command_for_every_part():
     sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)[2:]
     parts = {section.splitlines()[0].split(" ", 1)[1] for section in sections}
-    assert parts == {"encoder", "data set", "augmentation", "target", "objective", "probe method", "logger"}
+    assert parts == {
+        "encoder",
+        "data set",
+        "augmentation",
+        "target",
+        "objective",
+        "probe method",
+        "logger",
+    }
     assert all("```python\n# mine/" in section and "```bash\n" in section for section in sections)
     assert all(line.startswith(" ".join(START)) for line in COMMANDS)
 

@@ -32,8 +32,14 @@ def target_of(function):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda rows, columns: torch.exp(-torch.cdist(rows, columns)), "Return 0 for unlabelled clips, whose labels are NaN"),
-        (lambda rows, columns: (columns == 1).float() @ (rows == 1).float().T, r"must return \[M, N\] for M rows and N columns: \[6, 7\]"),
+        (
+            lambda rows, columns: torch.exp(-torch.cdist(rows, columns)),
+            "Return 0 for unlabelled clips, whose labels are NaN",
+        ),
+        (
+            lambda rows, columns: (columns == 1).float() @ (rows == 1).float().T,
+            r"must return \[M, N\] for M rows and N columns: \[6, 7\]",
+        ),
         (
             lambda rows, columns: 2 * (rows == 1).float() @ (columns == 1).float().T,
             r"numbers in \[0, 1\], got torch.float32 from 0.0 to 2.0",
@@ -72,9 +78,19 @@ def test_losses_are_checked(losses, message):
 def test_an_encoder_of_another_width_than_it_declares_is_named():
     class Own(Encoder):
         def __init__(self):
-            super().__init__(nn.Conv1d(1, 8, 400, stride=160), width=8, dims=16, sample_rate=8000, segment_samples=8000, min_samples=400)
+            super().__init__(
+                nn.Conv1d(1, 8, 400, stride=160),
+                width=8,
+                dims=16,
+                sample_rate=8000,
+                segment_samples=8000,
+                min_samples=400,
+            )
 
-    with pytest.raises(ConfigError, match=r"Own declares embeddings \[N, 16\] \(its argument dims\) and returns \[2, 8\]"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Own declares embeddings \[N, 16\] \(its argument dims\) and returns \[2, 8\]",
+    ):
         Encode(Own())(torch.zeros(2, 1, 8000))
 
 
@@ -90,13 +106,18 @@ def test_a_transform_without_apply_and_one_with_wrong_parameters_are_named():
 
     with pytest.raises(ConfigError, match=r"Unfinished defines no apply\(audio, parameters, key\)"):
         Unfinished()(torch.zeros(4, 1, 100), KEYS)
-    with pytest.raises(ConfigError, match=r"Flat.draw must return \[n, 1\], a column for each of parameter_names, got \[4\]"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Flat.draw must return \[n, 1\], a column for each of parameter_names, got \[4\]",
+    ):
         Flat()(torch.zeros(4, 1, 100), KEYS)
 
 
 @pytest.fixture
 def modules(tmp_path, monkeypatch):
-    (tmp_path / "own_part.py").write_text("from semisupcon.augmentations import Transform\nclass Nothing(Transform):\n    pass\n")
+    (tmp_path / "own_part.py").write_text(
+        "from semisupcon.augmentations import Transform\nclass Nothing(Transform):\n    pass\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     yield
@@ -104,18 +125,35 @@ def modules(tmp_path, monkeypatch):
 
 
 def test_a_bare_import_path_is_an_augmentation(modules):
-    assert [type(t).__name__ for t in build_chain(["gain", "own_part.Nothing"], 2, 16000).transforms] == ["Gain", "Nothing"]
-    with pytest.raises(ConfigError, match=r"module 'own_part' has no augmentation 'Nothin'\. Did you mean 'Nothing'"):
+    assert [
+        type(t).__name__ for t in build_chain(["gain", "own_part.Nothing"], 2, 16000).transforms
+    ] == ["Gain", "Nothing"]
+    with pytest.raises(
+        ConfigError,
+        match=r"module 'own_part' has no augmentation 'Nothin'\. Did you mean 'Nothing'",
+    ):
         build_chain(["own_part.Nothin"], 2, 16000)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("pretrain --config clmr --model.encoder own_absent.Net", "--model.encoder: own_absent.Net cannot be imported: No module named"),
-        ("pretrain --config clmr --trainer.logger own_absent.Lines", "--trainer.logger: No module named 'own_absent'.\nSet PYTHONPATH to"),
-        ("probe --tasks [synthetic_tags] --checkpoints [random] --methods [own_absent.M]", "No module named 'own_absent'.\nSet PYTHONPATH"),
-        ("data check own_absent.f", "No module named 'own_absent'.\nSet PYTHONPATH to the folder that holds the module"),
+        (
+            "pretrain --config clmr --model.encoder own_absent.Net",
+            "--model.encoder: own_absent.Net cannot be imported: No module named",
+        ),
+        (
+            "pretrain --config clmr --trainer.logger own_absent.Lines",
+            "--trainer.logger: No module named 'own_absent'.\nSet PYTHONPATH to",
+        ),
+        (
+            "probe --tasks [synthetic_tags] --checkpoints [random] --methods [own_absent.M]",
+            "No module named 'own_absent'.\nSet PYTHONPATH",
+        ),
+        (
+            "data check own_absent.f",
+            "No module named 'own_absent'.\nSet PYTHONPATH to the folder that holds the module",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")

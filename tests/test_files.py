@@ -1,4 +1,5 @@
-"""Files appear whole or not at all, and there is one cache folder and one list of audio suffixes."""
+"""Files appear whole or not at all, and there is one cache folder and one list of audio
+suffixes."""
 
 import errno
 import os
@@ -18,7 +19,16 @@ from semisupcon.audio import listing
 from semisupcon.datasets import synthesis
 from semisupcon.datasets.parsing import finding
 from semisupcon.errors import UserError
-from semisupcon.files import atomic_open, atomic_path, cache_folder, disk_errors, leftovers, sweep, write_csv, write_text
+from semisupcon.files import (
+    atomic_open,
+    atomic_path,
+    cache_folder,
+    disk_errors,
+    leftovers,
+    sweep,
+    write_csv,
+    write_text,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +37,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- whole or not at all --------------------------------------------------------------------------------------------------------------
+# --- whole or not at all ---
 
 
 def test_the_partial_file_lies_beside_its_place_under_one_spelling(tmp_path):
@@ -106,15 +116,19 @@ def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a.txt"]
 
 
-# --- disks that cannot be written to --------------------------------------------------------------------------------------------------
+# --- disks that cannot be written to ---
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_an_error_of_the_disk_is_a_sentence_with_path_and_reason(tmp_path, monkeypatch, call, number):
+def test_an_error_of_the_disk_is_a_sentence_with_path_and_reason(
+    tmp_path, monkeypatch, call, number
+):
     file = tmp_path / "a.txt"
     write_text(file, "old")
-    monkeypatch.setattr(os, call, lambda *_: (_ for _ in ()).throw(OSError(number, os.strerror(number))))
+    monkeypatch.setattr(
+        os, call, lambda *_: (_ for _ in ()).throw(OSError(number, os.strerror(number)))
+    )
     with pytest.raises(UserError) as error:
         write_text(file, "new")
     said = f"{file} cannot be written: {os.strerror(number)}."
@@ -160,21 +174,29 @@ def test_a_full_disk_whatever_library_writes(tmp_path, writer):
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     done = run(script, file, WRITERS[writer])
     said = re.escape(f"{file} cannot be written: {os.strerror(errno.EFBIG)}.")
-    assert re.fullmatch(said + r" It needs (at least )?\d+\.\d [kM]B, \d+\.\d MB are free\.\n", done.stdout), done.stderr
+    assert re.fullmatch(
+        said + r" It needs (at least )?\d+\.\d [kM]B, \d+\.\d MB are free\.\n", done.stdout
+    ), done.stderr
     assert file.read_text() == "old"
     assert names(tmp_path) == ["a.bin"]
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     write_text(tmp_path / "a", "")
-    with pytest.raises(UserError, match=r"a/b.txt cannot be written: (Not a directory|File exists)\."):
+    with pytest.raises(
+        UserError, match=r"a/b.txt cannot be written: (Not a directory|File exists)\."
+    ):
         write_text(tmp_path / "a" / "b.txt", "")
     with pytest.raises(UserError, match="cannot be written: Is a directory"):
         write_text(tmp_path, "")
 
 
 def test_errors_of_other_causes_stay_what_they_are(tmp_path):
-    for error in (KeyError("a"), FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere/b"), UserError("mine")):
+    for error in (
+        KeyError("a"),
+        FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere/b"),
+        UserError("mine"),
+    ):
         with pytest.raises(type(error)) as raised, atomic_path(tmp_path / "a"):
             raise error
         assert raised.value is error
@@ -183,13 +205,33 @@ def test_errors_of_other_causes_stay_what_they_are(tmp_path):
     assert names(tmp_path) == []
 
 
-# --- leftovers ------------------------------------------------------------------------------------------------------------------------
+# --- leftovers ---
 
 
 def test_leftovers_of_this_version_and_of_the_first_are_swept_and_nothing_else(tmp_path):
-    left = [".last.ckpt.99.partial", ".model.safetensors.partial", ".partial-matrix.png", "metrics.partial", "audio-00000.partial"]
-    left += ["packed.json.12.tmp", "plan.json.12.tmp", "clips.parquet.12.tmp", "targets.npy.12.tmp", "audio-00001.pcm.json.12.tmp"]
-    kept = ["last.ckpt", "mine.partial", "mine.12.tmp", ".hidden", "audio-00000.pcm", "packed.json", "partial-matrix.png"]
+    left = [
+        ".last.ckpt.99.partial",
+        ".model.safetensors.partial",
+        ".partial-matrix.png",
+        "metrics.partial",
+        "audio-00000.partial",
+    ]
+    left += [
+        "packed.json.12.tmp",
+        "plan.json.12.tmp",
+        "clips.parquet.12.tmp",
+        "targets.npy.12.tmp",
+        "audio-00001.pcm.json.12.tmp",
+    ]
+    kept = [
+        "last.ckpt",
+        "mine.partial",
+        "mine.12.tmp",
+        ".hidden",
+        "audio-00000.pcm",
+        "packed.json",
+        "partial-matrix.png",
+    ]
     for name in (*left, *kept):
         (tmp_path / name).touch()
     assert [path.name for path in leftovers(tmp_path)] == sorted(left)
@@ -198,7 +240,7 @@ def test_leftovers_of_this_version_and_of_the_first_are_swept_and_nothing_else(t
     assert leftovers(tmp_path / "absent") == []
 
 
-# --- one of each ----------------------------------------------------------------------------------------------------------------------
+# --- one of each ---
 
 
 @pytest.mark.parametrize(
@@ -215,7 +257,9 @@ def test_leftovers_of_this_version_and_of_the_first_are_swept_and_nothing_else(t
 def test_there_is_one_cache_folder(monkeypatch, own, shared, expected):
     monkeypatch.setenv("HOME", "/home/of/someone")
     for name, value in (("SEMISUPCON_CACHE", own), ("XDG_CACHE_HOME", shared)):
-        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(
+            name, value
+        )
     assert cache_folder() == Path(expected.replace("HOME", "/home/of/someone"))
     assert synthesis.synthetic_folder() == cache_folder() / synthesis.VERSION
 
@@ -225,15 +269,21 @@ def test_there_is_one_list_of_audio_suffixes():
 
 
 def test_tables_are_written_with_safe_cells(tmp_path):
-    write_csv(tmp_path / "a.csv", ("name", "=value"), [("=1+1", 0.5), ("-3", np.float64(2)), (None, True)])
+    write_csv(
+        tmp_path / "a.csv", ("name", "=value"), [("=1+1", 0.5), ("-3", np.float64(2)), (None, True)]
+    )
     assert (tmp_path / "a.csv").read_bytes() == b"name,'=value\r\n'=1+1,0.5\r\n-3,2.0\r\n,True\r\n"
 
 
 def test_files_need_no_torch():
-    done = run("import sys, semisupcon.files; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)")
+    done = run(
+        "import sys, semisupcon.files; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
     assert done.returncode == 0
 
 
 def run(script, *arguments):
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    return subprocess.run(command, check=False, timeout=120, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        command, check=False, timeout=120, cwd=ROOT, capture_output=True, text=True
+    )

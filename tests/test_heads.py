@@ -35,7 +35,9 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(
-    ("head", "in_dim", "out_dim", "count"), COUNTS, ids=lambda v: type(v).__name__ if isinstance(v, torch.nn.Module) else None
+    ("head", "in_dim", "out_dim", "count"),
+    COUNTS,
+    ids=lambda v: type(v).__name__ if isinstance(v, torch.nn.Module) else None,
 )
 def test_counts_and_specs(head, in_dim, out_dim, count):
     with pytest.raises(ConfigError, match="has no layers yet"):
@@ -52,7 +54,8 @@ def test_counts_and_specs(head, in_dim, out_dim, count):
     head.connect(in_dim, out_dim)
     assert all(a is b for a, b in zip(weights, head.parameters(), strict=True))
     with pytest.raises(
-        ConfigError, match=rf"has inputs of width {in_dim}, but the embedding is {in_dim + 1} wide; leave in_dim out"
+        ConfigError,
+        match=rf"has inputs of width {in_dim}, but the embedding is {in_dim + 1} wide; leave in_dim out",
     ) as caught:
         head.connect(in_dim + 1)
     assert "\n" not in str(caught.value)
@@ -101,6 +104,8 @@ def test_cola_head_is_a_bounded_layer_norm():
     x = torch.randn(4, 8)
     linear, norm, _ = head.net
     z = linear(x)
-    expected = ((z - z.mean(1, keepdim=True)) / (z.var(1, correction=0, keepdim=True) + 1e-3).sqrt()).tanh()
+    expected = (
+        (z - z.mean(1, keepdim=True)) / (z.var(1, correction=0, keepdim=True) + 1e-3).sqrt()
+    ).tanh()
     torch.testing.assert_close(head(x), expected)
     assert norm.eps == 1e-3

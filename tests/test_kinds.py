@@ -1,4 +1,5 @@
-"""Every kind of label: one loss in torch and NumPy, decisions that fit the activation, and metrics that `evaluate` gives."""
+"""Every kind of label: one loss in torch and NumPy, decisions that fit the activation, and metrics
+that `evaluate` gives."""
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ def example(kind, n=12, classes=3):
     outputs = draw.standard_normal((n, 1 if kind == "binary" else classes))
     if kind == "multiclass":
         return outputs, np.eye(classes)[np.arange(n) % classes]
-    return outputs, draw.standard_normal(outputs.shape) if kind == "regression" else np.arange(outputs.size).reshape(outputs.shape) % 2.0
+    return outputs, draw.standard_normal(outputs.shape) if kind == "regression" else np.arange(
+        outputs.size
+    ).reshape(outputs.shape) % 2.0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,7 @@
 """A module imports from its own layer and the layers below it, and imports form no circle.
 
-All imports of all files count: those inside functions and under TYPE_CHECKING too. A new file or folder needs a place in `LAYERS`.
+All imports of all files count: those inside functions and under TYPE_CHECKING too. A new file or
+folder needs a place in `LAYERS`.
 """
 
 import ast
@@ -16,11 +17,38 @@ LAYERS = {
     6: ("training/",),
     5: ("objectives/", "probing/", "importer/"),
     4: ("encoders/", "data/"),
-    3: ("augmentations/", "frontends/", "datasets/", "heads.py", "targets.py", "checkpoints.py", "embedding/"),
+    3: (
+        "augmentations/",
+        "frontends/",
+        "datasets/",
+        "heads.py",
+        "targets.py",
+        "checkpoints.py",
+        "embedding/",
+    ),
     2: ("audio/", "torch_files.py", "spec.py", "public.py", "old_names.py"),
     1: (
-        *("batch.py", "batch_norm.py", "configuration.py", "outputs.py", "recipes.py", "losses/", "random.py", "distributed.py"),
-        *("digests.py", "files.py", "locks.py", "kinds.py", "plots/", "errors.py", "memory.py", "versions.py", "written.py"),
+        *(
+            "batch.py",
+            "batch_norm.py",
+            "configuration.py",
+            "outputs.py",
+            "recipes.py",
+            "losses/",
+            "random.py",
+            "distributed.py",
+        ),
+        *(
+            "digests.py",
+            "files.py",
+            "locks.py",
+            "kinds.py",
+            "plots/",
+            "errors.py",
+            "memory.py",
+            "versions.py",
+            "written.py",
+        ),
     ),
 }
 LAYER = {prefix: layer for layer, prefixes in LAYERS.items() for prefix in prefixes}
@@ -29,6 +57,7 @@ HEAVY = {"wandb", "timm", "matplotlib", "pedalboard", "umap", "litdata"}
 FILES_IN_A_FOLDER = 30
 SHARE_OF_A_FOLDER = 0.12
 MEDIAN_LINES, MOST_LINES = 150, 300
+LONGEST_LINE, SHARE_OF_LONG_LINES = 100, 0.005
 
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
@@ -36,12 +65,17 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FIL
 
 def layer(name: str) -> int | None:
     """The layer of a file; None for one without."""
-    fitting = [prefix for prefix in LAYER if name == prefix or (prefix.endswith("/") and name.startswith(prefix))]
+    fitting = [
+        prefix
+        for prefix in LAYER
+        if name == prefix or (prefix.endswith("/") and name.startswith(prefix))
+    ]
     return LAYER[max(fitting, key=len)] if fitting else None
 
 
 def runs_later(node: ast.AST) -> bool:
-    """Whether the import of a module leaves out what is inside: functions, and blocks for the type checker."""
+    """Whether the import of a module leaves out what is inside: functions, and blocks for the type
+    checker."""
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
         isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
@@ -66,11 +100,15 @@ def file_of(module: str) -> str | None:
     if module.split(".")[0] != PACKAGE.name:
         return None
     inside = "/".join(module.split(".")[1:])
-    return next((name for name in (f"{inside}.py", f"{inside}/__init__.py".lstrip("/")) if name in FILES), None)
+    return next(
+        (name for name in (f"{inside}.py", f"{inside}/__init__.py".lstrip("/")) if name in FILES),
+        None,
+    )
 
 
 def edges(name: str) -> Iterator[tuple[int, str]]:
-    """Line and file of every import of ours: the file of ``X.Y`` for ``from X import Y`` where that is a module, else that of ``X``."""
+    """Line and file of every import of ours: the file of ``X.Y`` for ``from X import Y`` where that
+    is a module, else that of ``X``."""
     for line, module, imported in imports(name):
         if module.split(".")[0] == PACKAGE.name:
             found = (imported and file_of(f"{module}.{imported}")) or file_of(module)
@@ -78,7 +116,9 @@ def edges(name: str) -> Iterator[tuple[int, str]]:
             yield line, found
 
 
-GRAPH = {name: list(dict.fromkeys(edges(name))) for name in FILES}  # One edge a line, however many names it imports.
+GRAPH = {
+    name: list(dict.fromkeys(edges(name))) for name in FILES
+}  # One edge a line, however many names it imports.
 
 
 def circles() -> list[list[str]]:
@@ -111,7 +151,9 @@ def lines(name: str) -> int:
 
 
 def among(name: str, places: tuple[str, ...]) -> bool:
-    return any(name == place or (place.endswith("/") and name.startswith(place)) for place in places)
+    return any(
+        name == place or (place.endswith("/") and name.startswith(place)) for place in places
+    )
 
 
 def report(wrong: list[str]) -> str:
@@ -121,7 +163,11 @@ def report(wrong: list[str]) -> str:
 def test_every_file_has_a_layer():
     wrong = [name for name in FILES if layer(name) is None]
     assert not wrong, report(wrong)
-    wrong = [prefix for prefix in LAYER if prefix.endswith("/") and not any(name.startswith(prefix) for name in FILES)]
+    wrong = [
+        prefix
+        for prefix in LAYER
+        if prefix.endswith("/") and not any(name.startswith(prefix) for name in FILES)
+    ]
     assert not wrong, report(wrong)
 
 
@@ -138,7 +184,12 @@ def test_no_module_imports_from_a_layer_above():
 def test_imports_form_no_circle():
     wrong = []
     for group in circles():
-        inside = [f"  {name}:{line} imports {other}" for name in group for line, other in GRAPH[name] if other in group]
+        inside = [
+            f"  {name}:{line} imports {other}"
+            for name in group
+            for line, other in GRAPH[name]
+            if other in group
+        ]
         wrong += [f"A circle of {len(group)} files:", *inside]
     assert not wrong, report(wrong)
 
@@ -180,15 +231,36 @@ def test_folders_are_small():
         inside = [name for name in FILES if Path(name).parent == folder]
         share = sum(lines(name) for name in inside) / total
         if len(inside) > FILES_IN_A_FOLDER:
-            wrong.append(f"semisupcon/{folder.as_posix()} holds {len(inside)} files; {FILES_IN_A_FOLDER} at most")
+            wrong.append(
+                f"semisupcon/{folder.as_posix()} holds {len(inside)} files; {FILES_IN_A_FOLDER} at "
+                "most"
+            )
         if share > SHARE_OF_A_FOLDER:
-            wrong.append(f"semisupcon/{folder.as_posix()} holds {share:.1%} of all lines; {SHARE_OF_A_FOLDER:.0%} at most")
+            wrong.append(
+                f"semisupcon/{folder.as_posix()} holds {share:.1%} of all lines; "
+                f"{SHARE_OF_A_FOLDER:.0%} at most"
+            )
     assert not wrong, report(wrong)
 
 
 def test_files_are_short():
     length = {name: lines(name) for name in FILES}
-    wrong = [f"{name} has {n} lines; below {MOST_LINES} are allowed" for name, n in length.items() if n >= MOST_LINES]
+    wrong = [
+        f"{name} has {n} lines; below {MOST_LINES} are allowed"
+        for name, n in length.items()
+        if n >= MOST_LINES
+    ]
     if (median := statistics.median(length.values())) >= MEDIAN_LINES:
         wrong.append(f"the median file has {median} lines; below {MEDIAN_LINES} are allowed")
     assert not wrong, report(wrong)
+
+
+def test_few_lines_are_long():
+    text = [
+        line
+        for folder in ("semisupcon", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    long = [line for line in text if len(line) > LONGEST_LINE]
+    assert len(long) < SHARE_OF_LONG_LINES * len(text), report(long)

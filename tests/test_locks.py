@@ -1,4 +1,5 @@
-"""One writer at a time: the second process is refused and told who writes, a killed one keeps nobody out, and nothing is left behind."""
+"""One writer at a time: the second process is refused and told who writes, a killed one keeps
+nobody out, and nothing is left behind."""
 
 import os
 import signal
@@ -123,19 +124,30 @@ def test_a_lock_file_that_was_removed_keeps_nobody_out_and_is_not_taken_for_ours
 def test_file_systems_without_locks_go_by_the_text(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(locks, "fcntl", None)
     with held("folder_lock", tmp_path) as process:
-        with pytest.raises(UserError, match=f"process {process.pid} on"), folder_lock(tmp_path, "a", "-"):
+        with (
+            pytest.raises(UserError, match=f"process {process.pid} on"),
+            folder_lock(tmp_path, "a", "-"),
+        ):
             pass
         monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
         with folder_lock(tmp_path, "a", "-"):
             assert "has no locks: process" in caplog.text
 
 
-# --- through the commands -------------------------------------------------------------------------------------------------------------
+# --- through the commands ---
 
 
 def test_a_second_embed_probe_pack_and_download_are_refused(digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(download, "fetch", None)
-    pack = ["pack", "--data.sl_task", "fsdd_digit", "--data.data_dir", str(digits), "--data.target_sample_rate", "8000"]
+    pack = [
+        "pack",
+        "--data.sl_task",
+        "fsdd_digit",
+        "--data.data_dir",
+        str(digits),
+        "--data.target_sample_rate",
+        "8000",
+    ]
     commands = {
         "e.npy": ["embed", str(digits), "--checkpoint", "none", "--out"],
         "probe": ["probe", "--tasks", "synthetic_pitch", "--checkpoints", "none", "--out"],
@@ -164,7 +176,9 @@ def test_two_processes_fill_one_cache(tmp_path, monkeypatch):
             try:
                 cache = EmbeddingCache(tmp_path / "cache" / "embeddings", "f" * 32)
                 for i in range(40):
-                    cache.add([f"{part}-{i}", f"both-{i}"], [np.full((2, 3), i), np.full((1, 3), i)])
+                    cache.add(
+                        [f"{part}-{i}", f"both-{i}"], [np.full((2, 3), i), np.full((1, 3), i)]
+                    )
                 facts = scan([str(tmp_path / f"{i}.wav") for i in range(part, 6)])
                 os._exit(0 if (facts["problem"] == "").all() else 1)
             except BaseException:

@@ -30,9 +30,15 @@ def test_a_misspelt_command_is_answered_with_the_nearest(capsys):
 def test_export_writes_what_load_encoder_reads(tmp_path, capsys):
     encoder = SampleCNNSmall(widths=[4, 8], stem=3)
     weights = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
-    save_atomically({"state_dict": weights, "semisupcon": {"encoder": spec_of(encoder)}}, tmp_path / "run" / "last.ckpt")
+    save_atomically(
+        {"state_dict": weights, "semisupcon": {"encoder": spec_of(encoder)}},
+        tmp_path / "run" / "last.ckpt",
+    )
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
     x = torch.randn(1, 1, 100)
     assert torch.equal(load_encoder(tmp_path / "out")(x), encoder.eval()(x))
     assert main(["export", str(tmp_path / "nowhere"), "--out", str(tmp_path / "other")]) == 2

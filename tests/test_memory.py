@@ -22,7 +22,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begin)
 
 
 def faults(what: str) -> list[str]:
-    return subprocess.run([sys.executable, "-c", FAULTS, what], capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        [sys.executable, "-c", FAULTS, what], capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 def test_large_blocks_are_not_faulted_in_again():

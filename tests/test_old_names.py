@@ -23,7 +23,9 @@ def fresh(monkeypatch):
         monkeypatch.delitem(sys.modules, old, raising=False)
     for old, new in OLD_MODULES.items():
         parent, _, child = old.rpartition(".")
-        if (package := sys.modules.get(parent)) and vars(package).get(child, package) is sys.modules.get(new):
+        if (package := sys.modules.get(parent)) and vars(package).get(
+            child, package
+        ) is sys.modules.get(new):
             monkeypatch.delattr(package, child)
 
 
@@ -42,7 +44,9 @@ def test_new_names_are_files_and_old_names_are_not():
         return ROOT / module.replace(".", "/")
 
     for old, new in OLD_MODULES.items():
-        assert place(new).with_suffix(".py").is_file() or (place(new) / "__init__.py").is_file(), new
+        assert place(new).with_suffix(".py").is_file() or (place(new) / "__init__.py").is_file(), (
+            new
+        )
         assert not place(old).with_suffix(".py").exists(), old
         assert not (place(old) / "__init__.py").exists(), old
         assert new not in OLD_MODULES, new
@@ -122,7 +126,11 @@ def test_the_package_imports_no_old_name():
                 names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
                 if isinstance(node, ast.ImportFrom):
                     names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-                wrong += [f"{path.relative_to(ROOT)} imports {name}" for name in names if name in OLD_MODULES]
+                wrong += [
+                    f"{path.relative_to(ROOT)} imports {name}"
+                    for name in names
+                    if name in OLD_MODULES
+                ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -138,5 +146,7 @@ assert {str(w.message).split()[0] for w in caught if w.category is DeprecationWa
 from semisupcon.datasets.keys import key_similarity as new
 assert key_similarity is new
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr

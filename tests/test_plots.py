@@ -1,4 +1,5 @@
-"""Figures are drawn without a window, say what they show, and are written whole: as files, and as SVG text for a page."""
+"""Figures are drawn without a window, say what they show, and are written whole: as files, and as
+SVG text for a page."""
 
 import re
 import subprocess
@@ -50,7 +51,11 @@ def figures():
 
 @pytest.mark.parametrize(
     ("matrix", "limits"),
-    [(np.eye(4), (0, 1)), (np.array([[1, -0.3], [-0.3, 1]]), (-1, 1)), (np.array([[0, 7.0], [3, np.nan]]), (0, 7))],
+    [
+        (np.eye(4), (0, 1)),
+        (np.array([[1, -0.3], [-0.3, 1]]), (-1, 1)),
+        (np.array([[0, 7.0], [3, np.nan]]), (0, 7)),
+    ],
 )
 def test_matrix_colours_span_what_the_values_mean(matrix, limits):
     image = draw_matrix(matrix, "targets").axes[0].images[0]
@@ -83,14 +88,27 @@ def test_scatter_of_a_value_has_a_colour_bar():
 
 
 def test_legend_of_hundreds_of_classes_says_how_many_it_shows():
-    legend = draw_scatter(draw.random((300, 2)), [f"class {i}" for i in range(300)], label_title="species").axes[0].get_legend()
+    legend = (
+        draw_scatter(
+            draw.random((300, 2)), [f"class {i}" for i in range(300)], label_title="species"
+        )
+        .axes[0]
+        .get_legend()
+    )
     assert len(legend.get_texts()) == 80
     assert legend.get_title().get_text() == "species (80 of 300)"
 
 
 def test_lines_with_and_without_bands():
-    axes = draw_lines(["1", "2", "3"], {"train": [3, 2, 1], "val": [3, float("nan")]}, x="epoch", y="loss").axes[0]
-    assert (len(axes.lines), len(axes.collections), axes.get_xlabel(), axes.get_ylabel()) == (2, 0, "epoch", "loss")
+    axes = draw_lines(
+        ["1", "2", "3"], {"train": [3, 2, 1], "val": [3, float("nan")]}, x="epoch", y="loss"
+    ).axes[0]
+    assert (len(axes.lines), len(axes.collections), axes.get_xlabel(), axes.get_ylabel()) == (
+        2,
+        0,
+        "epoch",
+        "loss",
+    )
     lines = {"ours": [(0.9, 0.8, 1), (0.7, 0.6, 0.8)], "random": [(0.5, 0.4, 0.6), (0.4, 0.3, 0.5)]}
     axes = draw_lines(["clean", "reverb"], lines).axes[0]
     assert (len(axes.lines), len(axes.collections)) == (2, 2)
@@ -100,7 +118,9 @@ def test_lines_with_and_without_bands():
 def test_whole_numbers_are_placed_by_value_and_marked_by_whole_numbers():
     axes = draw_lines([str(i + 1) for i in range(60)], {"train": np.zeros(60)}).axes[0]
     assert axes.lines[0].get_xdata().tolist() == list(range(1, 61))
-    assert all(tick == int(tick) for tick in draw_lines(["1"], {"train": [0.5]}).axes[0].get_xticks())
+    assert all(
+        tick == int(tick) for tick in draw_lines(["1"], {"train": [0.5]}).axes[0].get_xticks()
+    )
     with pytest.raises(ValueError, match="at least one position"):
         draw_lines([], {})
 
@@ -124,24 +144,39 @@ def test_every_figure_as_svg(figure, again):
 def test_svg_is_the_same_in_another_process():
     code = (
         "from semisupcon.plots import *; import sys;"
-        "sys.stdout.buffer.write(svg_text(draw_scatter([[0, 1], [1, 0]], ['a', 'é'], names=['x', 'y'])).encode())"
+        "sys.stdout.buffer.write(svg_text(draw_scatter([[0, 1], [1, 0]], ['a', 'é'], names=['x', "
+        "'y'])).encode())"
     )
-    said = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=120).stdout for _ in range(2)]
-    assert said[0] == said[1] == svg_text(draw_scatter([[0, 1], [1, 0]], ["a", "é"], names=["x", "y"])).encode()
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, timeout=120
+        ).stdout
+        for _ in range(2)
+    ]
+    assert (
+        said[0]
+        == said[1]
+        == svg_text(draw_scatter([[0, 1], [1, 0]], ["a", "é"], names=["x", "y"])).encode()
+    )
 
 
 def test_ids_of_two_figures_differ():
     figures = [draw_scatter(draw.random((4, 2)), ["a", "b"] * 2) for _ in range(2)]
-    found = [set(re.findall(r'id="([\w-]+)"', svg_text(*of))) for of in ((figures[0],), (figures[1],), (figures[1], "another place"))]
+    found = [
+        set(re.findall(r'id="([\w-]+)"', svg_text(*of)))
+        for of in ((figures[0],), (figures[1],), (figures[1], "another place"))
+    ]
     assert len(set.union(*found)) == sum(map(len, found)) > 0
 
 
 def test_points_name_their_clips():
     names, labels = [f"{i}.wav" for i in range(5)], ["dog", "dog", "rain", "cat", "cat"]
-    assert sorted(titles(svg_text(draw_scatter(draw.random((5, 2)), labels, names=names)))) == sorted(
-        f"{name}: {label}" for name, label in zip(names, labels, strict=True)
-    )
-    assert titles(svg_text(draw_scatter(draw.random((2, 2)), np.array([0.25, 1.0]), names=names[:2]))) == ["0.wav: 0.25", "1.wav: 1"]
+    assert sorted(
+        titles(svg_text(draw_scatter(draw.random((5, 2)), labels, names=names)))
+    ) == sorted(f"{name}: {label}" for name, label in zip(names, labels, strict=True))
+    assert titles(
+        svg_text(draw_scatter(draw.random((2, 2)), np.array([0.25, 1.0]), names=names[:2]))
+    ) == ["0.wav: 0.25", "1.wav: 1"]
     assert titles(svg_text(draw_scatter(draw.random((5, 2)), labels))) == []
 
 
@@ -156,15 +191,27 @@ def test_cells_say_what_was_taken_for_what(classes):
 def test_lines_and_cut_names_have_titles():
     long = "an encoder whose name is longer than any legend can hold"
     said = titles(svg_text(draw_lines(["1", "2"], {"a": [1, 2], long: [2, 1]})))
-    assert said == ["a", "a", long, long, long]  # Line and markers of each, and the entry of the legend that was cut.
+    assert said == [
+        "a",
+        "a",
+        long,
+        long,
+        long,
+    ]  # Line and markers of each, and the entry of the legend that was cut.
 
 
-@pytest.mark.parametrize("name", [EVIL, '"><img src=x onerror=alert(1)>', "a & b", "$x^2$", "_hidden", "$"])
+@pytest.mark.parametrize(
+    "name", [EVIL, '"><img src=x onerror=alert(1)>', "a & b", "$x^2$", "_hidden", "$"]
+)
 def test_names_are_text(name):
     points = draw_scatter(draw.random((4, 2)), [name, "b"] * 2, names=[name] * 4, label_title=name)
     cells = draw_confusion(np.eye(2, dtype=int), [name, "b"], name)
     lines = draw_lines([name, "b"], {name: [1, 2], "b": [2, 1]}, name)
-    for svg, title in ((svg_text(points), f"{name}: b"), (svg_text(cells), f"{name} predicted as {name}: 1 of 1"), (svg_text(lines), name)):
+    for svg, title in (
+        (svg_text(points), f"{name}: b"),
+        (svg_text(cells), f"{name} predicted as {name}: 1 of 1"),
+        (svg_text(lines), name),
+    ):
         assert "<script" not in svg
         assert "<img" not in svg
         assert title in titles(svg)
@@ -173,14 +220,20 @@ def test_names_are_text(name):
 
 
 def test_control_characters_and_lone_surrogates_do_not_break_the_picture():
-    assert titles(svg_text(draw_scatter([[0, 0], [1, 1]], ["a\x00b\n", "c\udce9"], names=["x\x1b", "y"]))) == ["x : a b ", "y: c "]
+    assert titles(
+        svg_text(draw_scatter([[0, 0], [1, 1]], ["a\x00b\n", "c\udce9"], names=["x\x1b", "y"]))
+    ) == ["x : a b ", "y: c "]
 
 
 def test_files_are_written_and_no_window_is_opened(tmp_path):
     path = save_figure(draw_matrix(np.eye(3)), tmp_path / "new" / "matrix.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [p.name for p in path.parent.iterdir()] == ["matrix.png"]
-    assert save_figure(draw_lines(["1"], {"a": [1]}), tmp_path / "new" / "lines.svg").read_text().startswith("<svg ")
+    assert (
+        save_figure(draw_lines(["1"], {"a": [1]}), tmp_path / "new" / "lines.svg")
+        .read_text()
+        .startswith("<svg ")
+    )
     assert plt.get_fignums() == []
 
 

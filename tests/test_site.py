@@ -17,4 +17,6 @@ def test_it_is_built(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "-q", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Criterion" in (tmp_path / "site" / "api" / "objectives" / "index.html").read_text(encoding="utf-8")
+    assert "Criterion" in (tmp_path / "site" / "api" / "objectives" / "index.html").read_text(
+        encoding="utf-8"
+    )

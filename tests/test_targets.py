@@ -9,7 +9,15 @@ import torch
 from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.spec import build, spec_of
-from semisupcon.targets import ClassSimilarity, Dice, Kernel, SameClip, SameLabels, SharedLabels, Similarity
+from semisupcon.targets import (
+    ClassSimilarity,
+    Dice,
+    Kernel,
+    SameClip,
+    SameLabels,
+    SharedLabels,
+    Similarity,
+)
 
 NAN = float("nan")
 # Five tracks of the fact sheet; the last is unlabelled.
@@ -55,23 +63,31 @@ def test_dice_is_the_overlap_of_sets():
 
 def test_a_clip_is_near_itself_even_when_unlabelled():
     assert torch.equal(
-        square(SameClip(), LABELS, torch.tensor([1, 1, 2, 3, 3])), torch.block_diag(torch.ones(2, 2), torch.ones(1, 1), torch.ones(2, 2))
+        square(SameClip(), LABELS, torch.tensor([1, 1, 2, 3, 3])),
+        torch.block_diag(torch.ones(2, 2), torch.ones(1, 1), torch.ones(2, 2)),
     )
 
 
 def test_a_binary_column_is_symmetric_by_same_labels_and_one_sided_by_shared_ones():
     labels = torch.tensor([[1.0], [0.0], [0.0], [NAN]])
-    assert torch.equal(square(SameLabels(), labels), torch.tensor([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]))
+    assert torch.equal(
+        square(SameLabels(), labels),
+        torch.tensor([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]),
+    )
     assert torch.equal(square(SharedLabels(), labels), torch.diag(torch.tensor([1.0, 0, 0, 0])))
 
 
 def test_same_labels_of_one_hot_rows_is_the_same_class():
     classes = torch.tensor([0, 2, 2, 1])
-    assert torch.equal(square(SameLabels(), torch.eye(3)[classes]), (classes[:, None] == classes).float())
+    assert torch.equal(
+        square(SameLabels(), torch.eye(3)[classes]), (classes[:, None] == classes).float()
+    )
 
 
 def facts(values, kind="regression", classes=2):
-    return DataFacts(classes=tuple("abcdef"[:classes]), kind=kind, train_targets=np.asarray(values, np.float32))
+    return DataFacts(
+        classes=tuple("abcdef"[:classes]), kind=kind, train_targets=np.asarray(values, np.float32)
+    )
 
 
 VALUES = [[0.0, 100.0], [1.0, 300.0], [4.0, 200.0], [2.0, 500.0]]
@@ -143,7 +159,10 @@ def test_a_file_cannot_name_a_function_to_call():
     spec = spec_of(Similarity("os.removedirs"))
     with pytest.raises(CheckpointError, match="is outside semisupcon"):
         build(spec)
-    assert build(spec_of(Similarity(f"{__name__}.close_pitches")), trust=[__name__]).path == f"{__name__}.close_pitches"
+    assert (
+        build(spec_of(Similarity(f"{__name__}.close_pitches")), trust=[__name__]).path
+        == f"{__name__}.close_pitches"
+    )
 
 
 @pytest.mark.parametrize("target", [SameClip(), SharedLabels(2), Dice(), SameLabels()])
@@ -152,7 +171,10 @@ def test_tiles_are_parts_of_the_whole(target):
     labels[4] = NAN
     clips = torch.arange(9) // 2
     whole = square(target, labels, clips)
-    assert torch.equal(torch.cat([target(labels[r], clips[r], labels, clips) for r in torch.arange(9).split(4)]), whole)
+    assert torch.equal(
+        torch.cat([target(labels[r], clips[r], labels, clips) for r in torch.arange(9).split(4)]),
+        whole,
+    )
     assert torch.equal(whole, whole.T)
     assert whole.min() >= 0
     assert whole.max() <= 1
@@ -182,4 +204,9 @@ def test_a_similarity_of_classes_may_be_named_by_its_function():
     again.prepare(facts)
     assert torch.equal(again(labels, clips, labels, clips), near)
     with pytest.raises(CheckpointError, match="is outside"):
-        build({"class_path": "semisupcon.targets.ClassSimilarity", "init_args": {"matrix": "os.system"}})
+        build(
+            {
+                "class_path": "semisupcon.targets.ClassSimilarity",
+                "init_args": {"matrix": "os.system"},
+            }
+        )

@@ -1,7 +1,9 @@
-"""Run studies: ``python -m benchmarks.evidence mfcl --data DIR``, several, or ``all``. What is in a study's CSV is not run again.
+"""Run studies: ``python -m benchmarks.evidence mfcl --data DIR``, several, or ``all``. What is in a
+study's CSV is not run again.
 
-DIR holds fsdd, esc10, fsdkaggle2018_mini, gm_notes and librispeech_mini. Runs go to ``runs/evidence/``, numbers to ``docs/evidence/``, tables to
-``docs/results.md``; with ``--quick``, a few steps of a few settings, everything stays in ``runs/evidence-quick/``.
+DIR holds fsdd, esc10, fsdkaggle2018_mini, gm_notes and librispeech_mini. Runs go to
+``runs/evidence/``, numbers to ``docs/evidence/``, tables to ``docs/results.md``; with ``--quick``,
+a few steps of a few settings, everything stays in ``runs/evidence-quick/``.
 """
 
 import argparse
@@ -16,13 +18,21 @@ from benchmarks.evidence.study import cells
 
 def main(args: list[str] | None = None) -> int:
     """Run studies; returns the exit status, 1 when a cell failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("studies", nargs="+", choices=[*NAMES, "all"])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--only", nargs="+", default=[], metavar="SETTING", help="these settings of the one study")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="SETTING", help="these settings of the one study"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", help="by default 0 1 2; with --quick 0")
-    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, a process and a thread each")
-    parser.add_argument("--quick", action="store_true", help="does it run? a few steps, nothing published")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="cells at a time, a process and a thread each"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="does it run? a few steps, nothing published"
+    )
     given = parser.parse_args(args)
     names = NAMES if "all" in given.studies else given.studies
     if given.only and len(names) > 1:
@@ -31,7 +41,9 @@ def main(args: list[str] | None = None) -> int:
     figures, failed = folder if given.quick else FIGURES, 0
     for study in map(load_study, names):
         seeds = given.seeds or ([0] if given.quick else [0, 1, 2])
-        todo = cells(study, seeds, folder / study.name, given.data.resolve(), given.only, given.quick)
+        todo = cells(
+            study, seeds, folder / study.name, given.data.resolve(), given.only, given.quick
+        )
         failed += run(todo, figures / f"{study.name}.csv", given.jobs)
         if given.quick:
             print("\n".join(tables_of(study, figures).values()))

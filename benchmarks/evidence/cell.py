@@ -1,4 +1,5 @@
-"""One cell of a study: pretrain a setting with a seed, probe it, and say in rows of a CSV what came out."""
+"""One cell of a study: pretrain a setting with a seed, probe it, and say in rows of a CSV what came
+out."""
 
 import json
 import platform
@@ -18,12 +19,25 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.probe import main as probe_main
 from semisupcon.probing.scores.results import UNIT
 
-COLUMNS = ["study", "setting", "seed", "task", "representation", "method", "metric", "value", "low", "high", "chance"]
+COLUMNS = [
+    "study",
+    "setting",
+    "seed",
+    "task",
+    "representation",
+    "method",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "chance",
+]
 COLUMNS += ["classes", "steps", "seconds", "machine"]
 
 
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
-    """Pretrain, probe, and say what came out, in rows of `COLUMNS`; of the run, its numbers and settings are kept and its weights are not."""
+    """Pretrain, probe, and say what came out, in rows of `COLUMNS`; of the run, its numbers and
+    settings are kept and its weights are not."""
     began, options = time.process_time(), dict(cell.setting.options)
     if "data.data_dir" in options:
         options["data.data_dir"] = str(cell.data / options["data.data_dir"])
@@ -34,22 +48,38 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
         out = run / f"probe-{number}"
         if status := probe_main(probe_arguments(cell, probe, run, out)):
             raise SystemExit(status)
-        rows += [row for row in read_rows(out, probe.note) if row["setting"] != "random" or cell.setting.untrained]
-    about = {"study": cell.study, "seed": cell.seed, "seconds": round(time.process_time() - began), "machine": machine()}
+        rows += [
+            row
+            for row in read_rows(out, probe.note)
+            if row["setting"] != "random" or cell.setting.untrained
+        ]
+    about = {
+        "study": cell.study,
+        "seed": cell.seed,
+        "seconds": round(time.process_time() - began),
+        "machine": machine(),
+    }
     for file in [*run.glob("*.ckpt"), *run.rglob("*.safetensors")]:
         file.unlink()
     shutil.rmtree(run / "cache", ignore_errors=True)
-    trained, untrained = {"setting": cell.setting.name, "steps": steps}, {"setting": cell.setting.untrained, "steps": 0}
+    trained, untrained = (
+        {"setting": cell.setting.name, "steps": steps},
+        {"setting": cell.setting.untrained, "steps": 0},
+    )
     return [row | about | (untrained if row["setting"] == "random" else trained) for row in rows]
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
     """Options as they are typed: text as it is, everything else as JSON."""
-    return [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items()]
+    return [
+        f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in options.items()
+    ]
 
 
 def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]:
-    """The command line of ``probe.py``. Tables know tasks by the names of `QUESTIONS`, the encoder as "trained", its untrained twin as "random"."""
+    """The command line of ``probe.py``. Tables know tasks by the names of `QUESTIONS`, the encoder
+    as "trained", its untrained twin as "random"."""
     names = {name: name.replace(" ", "_") for name in probe.questions}
     asked = {names[name]: QUESTIONS[name] for name in probe.questions}
     checkpoints = [f"trained={run / 'last.ckpt'}", *(["random"] if cell.setting.untrained else [])]
@@ -62,19 +92,37 @@ def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]
         "out": str(out),
         "cache_dir": str(run / "cache"),
         "projection": "none",
-        **{f"data_dirs.{name}": str(cell.data / question.folder) for name, question in asked.items()},
-        **{f"task_kwargs.{name}.{k}": v for name, question in asked.items() for k, v in question.options.items()},
+        **{
+            f"data_dirs.{name}": str(cell.data / question.folder)
+            for name, question in asked.items()
+        },
+        **{
+            f"task_kwargs.{name}.{k}": v
+            for name, question in asked.items()
+            for k, v in question.options.items()
+        },
     }
     return as_arguments(options | dict(probe.options))
 
 
 def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
-    """Rows of `COLUMNS`, as far as a folder of probes knows them; the main metric of each task alone, and what the studies beside it found."""
+    """Rows of `COLUMNS`, as far as a folder of probes knows them; the main metric of each task
+    alone, and what the studies beside it found."""
     for file in (out / "results.csv", out / "robustness.csv"):
         # The rows of a result begin with its main metric.
-        for row in pd.read_csv(file).drop_duplicates(list(UNIT)).to_dict("records") if file.exists() else ():
-            asked, method = row["task"].replace("_", " "), f"{row['method']}, {note}" if note else row["method"]
-            kept = {name: row[name] for name in ("representation", "metric", "value", "low", "high", "chance")}
+        for row in (
+            pd.read_csv(file).drop_duplicates(list(UNIT)).to_dict("records")
+            if file.exists()
+            else ()
+        ):
+            asked, method = (
+                row["task"].replace("_", " "),
+                f"{row['method']}, {note}" if note else row["method"],
+            )
+            kept = {
+                name: row[name]
+                for name in ("representation", "metric", "value", "low", "high", "chance")
+            }
             yield kept | {
                 "setting": row["checkpoint"],
                 "task": asked.partition(" of ")[0],
@@ -85,16 +133,28 @@ def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
         shares = file.stem.endswith("-weights")
         for row in pd.read_csv(file).to_dict("records"):
             who = "random" if "-random-" in file.stem else "trained"
-            # A share of the distance between unrelated clips: 0 is invariant, and encoders of any scale can be compared.
+            # A share of the distance between unrelated clips: 0 is invariant, and encoders of any
+            # scale can be compared.
             value = row["share"] if shares else row["mahalanobis"] / row["unrelated_mahalanobis"]
-            what = {"method": "weight share", "metric": "share"} if shares else {"method": "invariance", "metric": row["operator"]}
-            yield {"setting": who, "task": "digit", "representation": row["head"], "value": value, "classes": 10} | what
+            what = (
+                {"method": "weight share", "metric": "share"}
+                if shares
+                else {"method": "invariance", "metric": row["operator"]}
+            )
+            yield {
+                "setting": who,
+                "task": "digit",
+                "representation": row["head"],
+                "value": value,
+                "classes": 10,
+            } | what
 
 
 def machine() -> str:
     """The processor, in short; every cell runs on one thread of it."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine()
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or platform.machine(),
     )
     return f"{model}, 1 thread, torch {torch.__version__.partition('+')[0]}"

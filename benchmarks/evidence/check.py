@@ -1,4 +1,5 @@
-"""`make evidence-check`: rebuild every table of ``docs/results.md`` from the CSVs, and fail at the first difference; ``--write`` writes them."""
+"""`make evidence-check`: rebuild every table of ``docs/results.md`` from the CSVs, and fail at the
+first difference; ``--write`` writes them."""
 
 import argparse
 import importlib
@@ -22,11 +23,13 @@ def load_study(name: str) -> Study:
 
 
 def tables_of(study: Study, figures: Path) -> dict[str, str]:
-    """The study's tables as Markdown, by the names in the page's markers; a word in their place where nothing has been measured."""
+    """The study's tables as Markdown, by the names in the page's markers; a word in their place
+    where nothing has been measured."""
     file = figures / f"{study.name}.csv"
     if not file.exists():
         return {
-            f"{study.name}.{table.name}": f"Not measured yet: `make evidence STUDIES={study.name} DATA=DIR`.\n" for table in study.tables
+            f"{study.name}.{table.name}": f"Not measured yet: `make evidence STUDIES={study.name} DATA=DIR`.\n"
+            for table in study.tables
         }
     results = pd.read_csv(file)
     return {f"{study.name}.{table.name}": render(table, results) for table in study.tables}
@@ -35,7 +38,11 @@ def tables_of(study: Study, figures: Path) -> dict[str, str]:
 def learning_table(figures: Path) -> dict[str, str]:
     """The table of `benchmarks.learning`, whose CSV lies beside those of the studies."""
     file = figures / "learning.csv"
-    return {"learning.all": learning.table(pd.read_csv(file)) if file.exists() else "Not measured yet: `python -m benchmarks.learning`.\n"}
+    return {
+        "learning.all": learning.table(pd.read_csv(file))
+        if file.exists()
+        else "Not measured yet: `python -m benchmarks.learning`.\n"
+    }
 
 
 def main(args: list[str] | None = None) -> int:
@@ -45,7 +52,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--figures", type=Path, default=FIGURES, help="folder of the CSVs")
     given = parser.parse_args(args)
-    tables = {name: text for study in map(load_study, NAMES) for name, text in tables_of(study, given.figures).items()}
+    tables = {
+        name: text
+        for study in map(load_study, NAMES)
+        for name, text in tables_of(study, given.figures).items()
+    }
     tables |= learning_table(given.figures)
     page = given.page.read_text()
     try:
@@ -57,7 +68,9 @@ def main(args: list[str] | None = None) -> int:
         given.page.write_text(anew)
     elif difference := first_difference(page, anew):
         print(
-            f"{given.page} is not what its CSVs say: {difference}\nMake it so: python -m benchmarks.evidence.check --write", file=sys.stderr
+            f"{given.page} is not what its CSVs say: {difference}\nMake it so: python -m "
+            "benchmarks.evidence.check --write",
+            file=sys.stderr,
         )
         return 1
     print(f"{given.page}: {len(tables)} tables as their CSVs say")

@@ -1,13 +1,18 @@
-"""CLMR on FSDD (Spijkervet and Burgoyne 2021): each augmentation alone, the whole chain, linear and MLP probes, few labels.
+"""CLMR on FSDD (Spijkervet and Burgoyne 2021): each augmentation alone, the whole chain, linear and
+MLP probes, few labels.
 
-The small SampleCNN at 8 kHz in place of SampleCNN on 2.7 s of music at 22 kHz; temperature 0.5 and the 512-64 projector as published.
+The small SampleCNN at 8 kHz in place of SampleCNN on 2.7 s of music at 22 kHz; temperature 0.5 and
+the 512-64 projector as published.
 """
 
 from benchmarks.evidence.mfcl import SHAPE
 from benchmarks.evidence.study import FSDD, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
-ENCODER = {"class_path": "SampleCNNSmall", "init_args": {"widths": [32, 32, 64, 128, 128], "stem": 9, **SHAPE}}
+ENCODER = {
+    "class_path": "SampleCNNSmall",
+    "init_args": {"widths": [32, 32, 64, 128, 128], "stem": 9, **SHAPE},
+}
 BASE = {**FSDD, "model.encoder": ENCODER, "data.batch_size": 32, "trainer.max_steps": 250}
 NOTHING = dict.fromkeys(("polarity", "noise", "gain", "filters", "delay", "pitch", "reverb"), 0.0)
 SHARES = (1, 10, 100)
@@ -16,11 +21,16 @@ SHARES = (1, 10, 100)
 def chain(**probabilities: float) -> dict:
     """The published chain with other probabilities."""
     init = {"sample_rate": 8000} | probabilities
-    return {"data.aug_list": [{"class_path": "semisupcon.augmentations.published.CLMRChain", "init_args": init}]}
+    return {
+        "data.aug_list": [
+            {"class_path": "semisupcon.augmentations.published.CLMRChain", "init_args": init}
+        ]
+    }
 
 
 def semitones(most: float) -> dict:
-    """Pitch shifts alone, of so many semitones at most: the published ones reach 7, which moves formants by half their frequency."""
+    """Pitch shifts alone, of so many semitones at most: the published ones reach 7, which moves
+    formants by half their frequency."""
     init = {"sample_rate": 8000, "min_semitones": -most, "max_semitones": most}
     return {"data.aug_list": [{"class_path": "PitchShift", "init_args": init}]}
 
@@ -28,7 +38,12 @@ def semitones(most: float) -> dict:
 def probe(share: int) -> Probe:
     """Both probes with a share of the labels."""
     options = {} if share == 100 else {"train_share": share / 100}
-    return Probe(("digit",), ("linear", "mlp"), options=options, note="" if share == 100 else f"{share} % of labels")
+    return Probe(
+        ("digit",),
+        ("linear", "mlp"),
+        options=options,
+        note="" if share == 100 else f"{share} % of labels",
+    )
 
 
 FEW = tuple(map(probe, SHARES))
@@ -36,7 +51,10 @@ NEARLY, LEVEL = "pitch alone, one semitone", "whole chain but for pitch"
 ALONE = tuple(f"{name} alone" for name in NOTHING)
 SETTINGS = (
     Setting("crops alone", "clmr", {"data.aug_list": []}, FEW, "untrained"),
-    *(Setting(name, "clmr", chain(**NOTHING | {operator: 1.0})) for name, operator in zip(ALONE, NOTHING, strict=True)),
+    *(
+        Setting(name, "clmr", chain(**NOTHING | {operator: 1.0}))
+        for name, operator in zip(ALONE, NOTHING, strict=True)
+    ),
     Setting(NEARLY, "clmr", semitones(1)),
     Setting("whole chain", "clmr", {"data.aug_list": ["clmr"]}, FEW),
     Setting(LEVEL, "clmr", chain(pitch=0.0)),
@@ -52,7 +70,11 @@ ENDS = ("crops alone", "whole chain", "supervised", "untrained")
 
 def few(share: int, method: str) -> Column:
     """A probe with a share of the labels."""
-    return Column(f"{method}, {share} %", "digit", method if share == 100 else f"{method}, {share} % of labels")
+    return Column(
+        f"{method}, {share} %",
+        "digit",
+        method if share == 100 else f"{method}, {share} % of labels",
+    )
 
 
 # Average precision over 50 tags; with 1 % of the labels the encoder itself was fine-tuned.
@@ -66,6 +88,18 @@ TABLES = (
         ("crops alone", *ALONE, NEARLY, "whole chain", LEVEL, "untrained"),
         (Column("digit", "digit"), Column("digit, MLP", "digit", "mlp")),
     ),
-    Table("few_labels", ENDS, tuple(few(share, method) for method in ("linear", "mlp") for share in SHARES), PUBLISHED),
+    Table(
+        "few_labels",
+        ENDS,
+        tuple(few(share, method) for method in ("linear", "mlp") for share in SHARES),
+        PUBLISHED,
+    ),
 )
-STUDY = Study("clmr", SETTINGS, (probe(100),), BASE | {"data.ssl_task": "fsdd_digit"}, TABLES, ("whole chain", "reverb alone"))
+STUDY = Study(
+    "clmr",
+    SETTINGS,
+    (probe(100),),
+    BASE | {"data.ssl_task": "fsdd_digit"},
+    TABLES,
+    ("whole chain", "reverb alone"),
+)

@@ -1,6 +1,8 @@
-"""COLA on FSDD (Saeed et al. 2021): which similarity, how large a batch, one direction or both, masks on the positive or on both.
+"""COLA on FSDD (Saeed et al. 2021): which similarity, how large a batch, one direction or both,
+masks on the positive or on both.
 
-A narrow ResNet-18 on log-mel bands of half-second crops at 8 kHz. Batches of different sizes see the same number of clips.
+A narrow ResNet-18 on log-mel bands of half-second crops at 8 kHz. Batches of different sizes see
+the same number of clips.
 """
 
 from benchmarks.evidence.mfcl import SPECTROGRAM
@@ -18,13 +20,21 @@ class MasksBoth(COLA):
 
 INIT = SPECTROGRAM["init_args"] | {"out_dim": None, "pool": None, "normalize": {"class_path": "L2"}}
 # Crops of a fifth of a second: two of them seldom show the same part of a digit of four.
-OPTIONS = {**FSDD, "data.ssl_task": "fsdd_digit", "data.target_length": 0.2, "model.encoder": SPECTROGRAM | {"init_args": INIT}}
+OPTIONS = {
+    **FSDD,
+    "data.ssl_task": "fsdd_digit",
+    "data.target_length": 0.2,
+    "model.encoder": SPECTROGRAM | {"init_args": INIT},
+}
 CLIPS, BATCH = 256 * 48, 48
 BATCHES = {size: f"batch of {size}" for size in (16, 96, 192)}
 LINEAR = {"class_path": "LinearHead", "init_args": {"out_dim": 128}}
 HEAD = {"class_path": "COLAHead", "init_args": {"out_dim": 128}}
 BILINEAR = {"class_path": "Bilinear", "init_args": {"dim": 128, "initial_scale": 0.05}}
-MASKS = {"class_path": "semisupcon.augmentations.spectrogram.SpecAugment", "init_args": {"max_bands": 8, "max_frames": 6, "masks": 1}}
+MASKS = {
+    "class_path": "semisupcon.augmentations.spectrogram.SpecAugment",
+    "init_args": {"max_bands": 8, "max_frames": 6, "masks": 1},
+}
 BOTH = {"class_path": "benchmarks.evidence.cola.MasksBoth"}
 BOTH["init_args"] = {"projector": HEAD, "similarity": BILINEAR, "spec_augment": MASKS}
 COSINE = {"model.criterion.projector": LINEAR, "model.criterion.similarity": "Cosine"}
@@ -57,8 +67,20 @@ SIZES = {
     "batch of 2,048": ("72.9", "22.8"),
 }
 TABLES = (
-    Table("similarity", ("bilinear, batch of 48", "cosine, batch of 48", "both directions", "untrained"), ASKED, PUBLISHED),
+    Table(
+        "similarity",
+        ("bilinear, batch of 48", "cosine, batch of 48", "both directions", "untrained"),
+        ASKED,
+        PUBLISHED,
+    ),
     Table("batch", (BATCHES[16], "bilinear, batch of 48", BATCHES[96], BATCHES[192]), ASKED, SIZES),
     Table("masks", ("bilinear, batch of 48", "masks on the positive", "masks on both"), ASKED),
 )
-STUDY = Study("cola", SETTINGS, (Probe(("digit", "speaker")),), OPTIONS | sized(BATCH), TABLES, ("cosine, batch of 48", "masks on both"))
+STUDY = Study(
+    "cola",
+    SETTINGS,
+    (Probe(("digit", "speaker")),),
+    OPTIONS | sized(BATCH),
+    TABLES,
+    ("cosine, batch of 48", "masks on both"),
+)

@@ -1,7 +1,9 @@
-"""MFCL on FSDD (Wang and van den Oord 2021; as its AudioMNIST exercise): two formats at once, augmentations, crop lengths, digits and speakers.
+"""MFCL on FSDD (Wang and van den Oord 2021; as its AudioMNIST exercise): two formats at once,
+augmentations, crop lengths, digits and speakers.
 
-Encoders are narrow, at 8 kHz: the small SampleCNN hears, since the dilated CNN of the exercise costs three times as much, and a ResNet-18 sees. No
-projector, temperature 0.1, crops of 45 % apart: as published. Its time masks hid less than a millisecond; here gain, polarity and coloured noise
+Encoders are narrow, at 8 kHz: the small SampleCNN hears, since the dilated CNN of the exercise
+costs three times as much, and a ResNet-18 sees. No projector, temperature 0.1, crops of 45 % apart:
+as published. Its time masks hid less than a millisecond; here gain, polarity and coloured noise
 stand for augmentation of the waveform, and masked bands for that of the spectrogram.
 """
 
@@ -16,17 +18,34 @@ from benchmarks.recipes import ROOT
 from semisupcon.plots import draw_scatter, save_figure
 from semisupcon.probing.studies.maps import load_map
 
-LOG_MEL = {"sample_rate": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80, "padding": None, "n_mels": 40, "f_min": 0.0}
+LOG_MEL = {
+    "sample_rate": 8000,
+    "n_fft": 256,
+    "win_length": 200,
+    "hop_length": 80,
+    "padding": None,
+    "n_mels": 40,
+    "f_min": 0.0,
+}
 LOG_MEL |= {"f_max": 4000.0, "power": 2.0, "offset": 1e-6, "floor": 1e-6, "ceiling": 1e4}
 FRONTEND = {"class_path": "LogMel", "init_args": LOG_MEL}
 SHAPE = {"sample_rate": 8000, "segment_samples": 4000}
-WAVEFORM = {"class_path": "SampleCNNSmall", "init_args": {"widths": [32, 32, 64, 128, 128], "stem": 9, **SHAPE}}
-SPECTROGRAM = {"class_path": "ResNet2d", "init_args": {"depth": 18, "width": 16, "out_dim": None, "frontend": FRONTEND, **SHAPE}}
+WAVEFORM = {
+    "class_path": "SampleCNNSmall",
+    "init_args": {"widths": [32, 32, 64, 128, 128], "stem": 9, **SHAPE},
+}
+SPECTROGRAM = {
+    "class_path": "ResNet2d",
+    "init_args": {"depth": 18, "width": 16, "out_dim": None, "frontend": FRONTEND, **SHAPE},
+}
 
 
 def both(waveform: dict, spectrogram: dict) -> dict:
     """Two formats at once."""
-    return {"class_path": "MultiFormat", "init_args": {"waveform": waveform, "spectrogram": spectrogram, "segment_samples": 4000}}
+    return {
+        "class_path": "MultiFormat",
+        "init_args": {"waveform": waveform, "spectrogram": spectrogram, "segment_samples": 4000},
+    }
 
 
 def wider(encoder: dict, **changed) -> dict:
@@ -39,8 +58,14 @@ MASKS = {
     "init_args": {"max_bands": 8, "max_frames": 0, "masks": 1, "fill": "mean"},
 }
 
-# Crops are shares of a clip, of seven tenths of a second at most: all but 3 % of the clips are shorter. Probes see segments of that length.
-CROPS = {"model.encoder": both(WAVEFORM, SPECTROGRAM), "data.ssl_task": "fsdd_digit", "data.target_length": 0.7, "data.crop_fraction": 0.45}
+# Crops are shares of a clip, of seven tenths of a second at most: all but 3 % of the clips are
+# shorter. Probes see segments of that length.
+CROPS = {
+    "model.encoder": both(WAVEFORM, SPECTROGRAM),
+    "data.ssl_task": "fsdd_digit",
+    "data.target_length": 0.7,
+    "data.crop_fraction": 0.45,
+}
 NOISY, MASKED = {"data.aug_list": LIGHT}, {"model.criterion.spec_augment": MASKS}
 LABELS = {"data.sl_task": "fsdd_digit", "data.aug_list": LIGHT}
 ALL = ("waveform", "spectrogram", "embedding")
@@ -48,7 +73,10 @@ NEIGHBOURS = {"neighbours": [3, 5, 10, 20, 50]}
 SELF = (Probe(("digit",), representations=ALL), Probe(("speaker",), ("knn",), ALL, NEIGHBOURS))
 SUPERVISED = (Probe(("digit",)), Probe(("speaker",), ("knn",), options=NEIGHBOURS))
 # Its maps are drawn for the page.
-MAPPED = (*SELF, Probe(("digit", "speaker"), ("knn",), options={"projection": "tsne"}, note="mapped"))
+MAPPED = (
+    *SELF,
+    Probe(("digit", "speaker"), ("knn",), options={"projection": "tsne"}, note="mapped"),
+)
 CROP_LENGTHS = {
     "crops of 30 %": {"data.crop_fraction": 0.3},
     "crops of 60 %, overlapping": {"data.crop_fraction": 0.6, "data.crop_overlap": True},
@@ -61,7 +89,8 @@ LEFT_OUT = {name: f"twice as wide and as long, without {name}" for name in SPEAK
 
 
 def left_out(speaker: str) -> Setting:
-    """The best setting without a speaker, who is then tested; six speakers take the place of seeds."""
+    """The best setting without a speaker, who is then tested; six speakers take the place of
+    seeds."""
     pool = {"data.ssl_task": WITHOUT, "data.ssl_kwargs": {"speaker": speaker}}
     probes = (Probe((f"digit of {speaker}",), representations=ALL),)
     return Setting(LEFT_OUT[speaker], "mfcl", BEST | pool, probes, seeds=(0,))
@@ -70,16 +99,36 @@ def left_out(speaker: str) -> Setting:
 def pictures(runs: Path) -> None:
     """t-SNE of the test clips of one run, by digit and by speaker."""
     for task in ("digit", "speaker"):
-        file = runs / "both-augmented--twice-as-wide-and-as-long-0" / "probe-2" / "maps" / f"{task}-trained-embedding-tsne.json"
+        file = (
+            runs
+            / "both-augmented--twice-as-wide-and-as-long-0"
+            / "probe-2"
+            / "maps"
+            / f"{task}-trained-embedding-tsne.json"
+        )
         if file.exists():  # a study that was begun elsewhere has no runs here
             found = load_map(file)
-            figure = draw_scatter(np.array(found.points), found.labels, "MFCL, both formats: FSDD test clips", task)
+            figure = draw_scatter(
+                np.array(found.points), found.labels, "MFCL, both formats: FSDD test clips", task
+            )
             save_figure(figure, ROOT / "media" / f"evidence-mfcl-{task}.png", dpi=70)
 
 
 SETTINGS = (
-    Setting("supervised, 1-D", "supervised", {**LABELS, "model.encoder": WAVEFORM}, SUPERVISED, "untrained, 1-D"),
-    Setting("supervised, 2-D", "supervised", {**LABELS, "model.encoder": SPECTROGRAM}, SUPERVISED, "untrained, 2-D"),
+    Setting(
+        "supervised, 1-D",
+        "supervised",
+        {**LABELS, "model.encoder": WAVEFORM},
+        SUPERVISED,
+        "untrained, 1-D",
+    ),
+    Setting(
+        "supervised, 2-D",
+        "supervised",
+        {**LABELS, "model.encoder": SPECTROGRAM},
+        SUPERVISED,
+        "untrained, 2-D",
+    ),
     Setting("no augmentation", "mfcl", CROPS, untrained="untrained, both"),
     Setting("waveform augmented", "mfcl", {**CROPS, **NOISY}),
     Setting("spectrogram augmented", "mfcl", {**CROPS, **MASKED}),
@@ -89,13 +138,18 @@ SETTINGS = (
     *(left_out(speaker) for speaker in SPEAKERS),
 )
 PARTS = {"waveform": "1-D", "spectrogram": "2-D", "embedding": "both"}
-DIGITS = tuple(Column(f"digit, {name}", "digit", representation=part) for part, name in PARTS.items())
+DIGITS = tuple(
+    Column(f"digit, {name}", "digit", representation=part) for part, name in PARTS.items()
+)
 TABLES = (
     Table(
         "supervised",
         ("supervised, 1-D", "supervised, 2-D", "untrained, 1-D", "untrained, 2-D"),
         (Column("digit", "digit"), Column("speaker, kNN", "speaker", "knn")),
-        {"1-D (10 digits, chance 10 %; 20 speakers, 5 %)": ("98.4", "86.2"), "2-D (the same)": ("99.2", "19.3")},
+        {
+            "1-D (10 digits, chance 10 %; 20 speakers, 5 %)": ("98.4", "86.2"),
+            "2-D (the same)": ("99.2", "19.3"),
+        },
     ),
     Table(
         "digits",

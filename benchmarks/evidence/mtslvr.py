@@ -1,29 +1,58 @@
-"""MT-SLVR (Heggan et al. 2023): contrastive, predictive, and both at once by six architectures, with SimCLR and with SimSiam; few-shot tests.
+"""MT-SLVR (Heggan et al. 2023): contrastive, predictive, and both at once by six architectures,
+with SimCLR and with SimSiam; few-shot tests.
 
-Equal steps and equal draws of augmentations for all (the published baselines drew theirs otherwise and trained for fewer steps); SimSiam has a
-third of the learning rate, for with that of the others its embeddings, as they come, ended at chance. Pretrained on the training clips of FSDD: of
-the five sets it is the only one with enough clips, and the other four are then as foreign to the encoder as the published test sets were. Its own
-test clips, and four fifths of fifteen clips a class of the others, make the episodes; all classes are test classes.
+Equal steps and equal draws of augmentations for all (the published baselines drew theirs otherwise
+and trained for fewer steps); SimSiam has a third of the learning rate, for with that of the others
+its embeddings, as they come, ended at chance. Pretrained on the training clips of FSDD: of the five
+sets it is the only one with enough clips, and the other four are then as foreign to the encoder as
+the published test sets were. Its own test clips, and four fifths of fifteen clips a class of the
+others, make the episodes; all classes are test classes.
 """
 
 from benchmarks.evidence.study import FSDD, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
-MEL = {"class_path": "ThreeChannelMel", "init_args": {"sample_rate": 8000, "n_fft": 256, "hop_length": 128, "n_mels": 40}}
+MEL = {
+    "class_path": "ThreeChannelMel",
+    "init_args": {"sample_rate": 8000, "n_fft": 256, "hop_length": 128, "n_mels": 40},
+}
 # Without the two operators, of seven, that cost more than the encoder.
 CHAIN = {"class_path": "semisupcon.augmentations.published.MTSLVRChain"}
 CHAIN["init_args"] = {"sample_rate": 8000, "augs_to_exclude": ["pitch_shift", "time_stretch"]}
-OPTIONS = {**FSDD, "data.ssl_task": "fsdd_digit", "model.encoder.frontend": MEL, "model.encoder.segment_samples": 4000}
-OPTIONS |= {"data.batch_size": 32, "trainer.max_steps": 150, "data.aug_list": [CHAIN], "data.short_clips": "zero"}
-ASKED = {"digits": "digit", "ESC-10": "esc10", "Kaggle": "kaggle", "notes": "notes", "readers": "readers"}
+OPTIONS = {
+    **FSDD,
+    "data.ssl_task": "fsdd_digit",
+    "model.encoder.frontend": MEL,
+    "model.encoder.segment_samples": 4000,
+}
+OPTIONS |= {
+    "data.batch_size": 32,
+    "trainer.max_steps": 150,
+    "data.aug_list": [CHAIN],
+    "data.short_clips": "zero",
+}
+ASKED = {
+    "digits": "digit",
+    "ESC-10": "esc10",
+    "Kaggle": "kaggle",
+    "notes": "notes",
+    "readers": "readers",
+}
 OPERATORS = ["add_colored_noise", "gain", "filtering", "delay", "polarity_inversion"]
 EPISODES = {"standardise": False, "way": 5, "shot": 1, "queries": 1, "episodes": 1000}
 METHOD = "few_shot 5-way 1-shot, logistic regression"
-# As they come, embeddings that share a large offset are read badly: also by mean and standard deviation of the training clips.
-LEVEL = Probe(tuple(ASKED.values()), ("few_shot",), options=EPISODES | {"standardise": True}, note="standardised")
+# As they come, embeddings that share a large offset are read badly: also by mean and standard
+# deviation of the training clips.
+LEVEL = Probe(
+    tuple(ASKED.values()),
+    ("few_shot",),
+    options=EPISODES | {"standardise": True},
+    note="standardised",
+)
 HEADS = ("contrastive", "predictive")
 
-# Noise as faint as the recordings' own, for a filter leaves bands emptier than any recording has them, and the floor of this mel is at -156 dB.
+# Noise as faint as the recordings' own, for a filter leaves bands emptier than any recording has
+# them, and the floor of this mel is at -156 dB.
 INVARIANCE = Probe(("digit",), options={"invariance": OPERATORS, "invariance_noise": -80.0})
 PROBES = (Probe(tuple(ASKED.values()), ("few_shot",), options=EPISODES), LEVEL, INVARIANCE)
 ONE_HEAD = ("contrastive", "simple")
@@ -33,12 +62,20 @@ CONTRASTS = {"SimCLR": "simclr", "SimSiam": "simsiam"}
 
 def title(architecture: str, contrast: str) -> str:
     """What tables call a setting."""
-    return f"contrastive only, {contrast}" if architecture == "contrastive" else f"{architecture}, {contrast}"
+    return (
+        f"contrastive only, {contrast}"
+        if architecture == "contrastive"
+        else f"{architecture}, {contrast}"
+    )
 
 
 SETTINGS = (
     Setting("predictive only", "mtslvr/predictive", untrained="untrained"),
-    *(Setting(title(a, name), f"mtslvr/{a}_{recipe}") for name, recipe in CONTRASTS.items() for a in ARCHITECTURES),
+    *(
+        Setting(title(a, name), f"mtslvr/{a}_{recipe}")
+        for name, recipe in CONTRASTS.items()
+        for a in ARCHITECTURES
+    ),
 )
 ROWS = {name: ("predictive only", *(title(a, name) for a in ARCHITECTURES)) for name in CONTRASTS}
 TWO_HEADED = tuple(title(a, name) for name in CONTRASTS for a in ARCHITECTURES if a not in ONE_HEAD)
@@ -67,7 +104,10 @@ PUBLISHED = {
 
 def moved(head: str) -> tuple[Column, ...]:
     """How far each operator moves a head."""
-    return tuple(Column(operator.replace("_", " "), "digit", "invariance", head, operator) for operator in OPERATORS)
+    return tuple(
+        Column(operator.replace("_", " "), "digit", "invariance", head, operator)
+        for operator in OPERATORS
+    )
 
 
 def asked(method: str) -> tuple[Column, ...]:
@@ -77,12 +117,26 @@ def asked(method: str) -> tuple[Column, ...]:
 
 LEVELLED = f"{METHOD}, {LEVEL.note}"
 TABLES = (
-    *(Table(contrast.lower(), rows, asked(METHOD), PUBLISHED[contrast], rank=True) for contrast, rows in ROWS.items()),
+    *(
+        Table(contrast.lower(), rows, asked(METHOD), PUBLISHED[contrast], rank=True)
+        for contrast, rows in ROWS.items()
+    ),
     Table("untrained", ("untrained",), asked(METHOD)),
-    *(Table(f"{contrast.lower()}_{LEVEL.note}", rows, asked(LEVELLED), rank=True) for contrast, rows in ROWS.items()),
+    *(
+        Table(f"{contrast.lower()}_{LEVEL.note}", rows, asked(LEVELLED), rank=True)
+        for contrast, rows in ROWS.items()
+    ),
     Table(f"untrained_{LEVEL.note}", ("untrained",), asked(LEVELLED)),
-    Table("invariance", ("predictive only", *(title(a, name) for name in CONTRASTS for a in ONE_HEAD), "untrained"), moved("embedding")),
+    Table(
+        "invariance",
+        ("predictive only", *(title(a, name) for name in CONTRASTS for a in ONE_HEAD), "untrained"),
+        moved("embedding"),
+    ),
     *(Table(f"invariance_{head}", TWO_HEADED, moved(head)) for head in HEADS),
-    Table("weights", TWO_HEADED, tuple(Column(head, "digit", "weight share", head, "share") for head in HEADS)),
+    Table(
+        "weights",
+        TWO_HEADED,
+        tuple(Column(head, "digit", "weight share", head, "share") for head in HEADS),
+    ),
 )
 STUDY = Study("mtslvr", SETTINGS, PROBES, OPTIONS, TABLES, ("parallel, SimCLR",))

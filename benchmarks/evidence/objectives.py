@@ -1,8 +1,11 @@
-"""Beyond the papers: every objective on one encoder, one data set, one budget and one suite of probes.
+"""Beyond the papers: every objective on one encoder, one data set, one budget and one suite of
+probes.
 
-The narrow ResNet-18 of the SemiSupCon study on FSDD at 8 kHz, the light augmentations, batches of 32 and equal steps for all; each objective keeps
-its own views, heads, temperature and learning rate, as its recipe and overlay have them. Three cannot share that encoder wholly: MT-SLVR adds
-adapters and halves to it, MFCL an encoder of waveforms, and so has CPC, for it needs more frames; they stand beside their untrained selves.
+The narrow ResNet-18 of the SemiSupCon study on FSDD at 8 kHz, the light augmentations, batches of
+32 and equal steps for all; each objective keeps its own views, heads, temperature and learning
+rate, as its recipe and overlay have them. Three cannot share that encoder wholly: MT-SLVR adds
+adapters and halves to it, MFCL an encoder of waveforms, and so has CPC, for it needs more frames;
+they stand beside their untrained selves.
 """
 
 from benchmarks.evidence.mfcl import WAVEFORM, both, wider
@@ -12,7 +15,10 @@ from benchmarks.evidence.tables import Column, Table
 
 # As it is, whatever normalization and pooling a recipe gives its own.
 PLAIN = wider(ENCODER, normalize=None, pool=None)
-ADAPTED = {"class_path": "AdapterResNet2d", "init_args": PLAIN["init_args"] | {"kind": "parallel", "num_splits": 2, "out_dim": 96}}
+ADAPTED = {
+    "class_path": "AdapterResNet2d",
+    "init_args": PLAIN["init_args"] | {"kind": "parallel", "num_splits": 2, "out_dim": 96},
+}
 WAVES = wider(WAVEFORM, widths=[32, 32, 64, 128, 96])
 MFCL = {"model.encoder": both(WAVES, PLAIN), "data.target_length": 0.7}
 PADDED = {"data.short_clips": "zero"}
@@ -43,18 +49,27 @@ UNTRAINED = {
 LABELLED = {
     "SemiSupCon, 5 % of labels": ("pretrain_smsl", FIVE),
     "SemiSupCon, all labels": ("pretrain_smsl", {}),
-    "supervised, 5 % of labels": ("supervised", {**FIVE, "data.fully_supervised": False, "data.intrabatch_supervised_p": 1.0}),
+    "supervised, 5 % of labels": (
+        "supervised",
+        {**FIVE, "data.fully_supervised": False, "data.intrabatch_supervised_p": 1.0},
+    ),
     "supervised, all labels": ("supervised", {}),
 }
 SHARES = (1, 10)
 # With every label; with few; and carried over to notes that no encoder has heard.
 PROBES = (
     Probe(("digit", "speaker", "instrument", "pitch")),
-    *(Probe(("digit",), options={"train_share": share / 100}, note=f"{share} % of labels") for share in SHARES),
+    *(
+        Probe(("digit",), options={"train_share": share / 100}, note=f"{share} % of labels")
+        for share in SHARES
+    ),
     Probe(("speaker",), ("knn",)),
 )
 SETTINGS = (
-    *(Setting(name, recipe, POOL | options, untrained=UNTRAINED.get(name)) for name, (recipe, options) in ALONE.items()),
+    *(
+        Setting(name, recipe, POOL | options, untrained=UNTRAINED.get(name))
+        for name, (recipe, options) in ALONE.items()
+    ),
     *(Setting(name, recipe, DIGIT | options) for name, (recipe, options) in LABELLED.items()),
 )
 COLUMNS = (

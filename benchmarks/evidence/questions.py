@@ -1,4 +1,5 @@
-"""What the encoders are asked: data sets with their folders and numbers of classes, and the splits of them that only the studies need."""
+"""What the encoders are asked: data sets with their folders and numbers of classes, and the splits
+of them that only the studies need."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from semisupcon.datasets import LabelledClips, load_annotations
 from semisupcon.datasets.parsing.splits import stratified_split
 from semisupcon.random import permutation
 
-# All classes are test classes; a fifth of the clips is kept from the episodes, to give untrained encoders their batch-norm statistics.
+# All classes are test classes; a fifth of the clips is kept from the episodes, to give untrained
+# encoders their batch-norm statistics.
 EPISODES = {"shares": {"train": 0.2, "test": 0.8}, "most": 15}
 NOTES = {"train": 0.5, "val": 0.1, "test": 0.4}
 
@@ -33,8 +35,15 @@ class Question:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, Any] | None = None, most: int | None = None) -> LabelledClips:
-    """A data set with a seeded split in place of its own, balanced by class; values are balanced by folder.
+def resplit(
+    root: Path,
+    of: str,
+    shares: dict[str, float],
+    options: dict[str, Any] | None = None,
+    most: int | None = None,
+) -> LabelledClips:
+    """A data set with a seeded split in place of its own, balanced by class; values are balanced by
+    folder.
 
     Args:
         root: folder of the data set.
@@ -50,30 +59,47 @@ def resplit(root: Path, of: str, shares: dict[str, float], options: dict[str, An
         kept = np.sort(shuffled[labels.groupby(labels).cumcount() < most])
         found = found.select(kept)
     paths = found.paths
-    strata = found.targets.argmax(axis=1).tolist() if found.kind == "multiclass" else [str(Path(path).parent) for path in paths]
+    strata = (
+        found.targets.argmax(axis=1).tolist()
+        if found.kind == "multiclass"
+        else [str(Path(path).parent) for path in paths]
+    )
     return found.assign(split=stratified_split(paths, strata, shares))
 
 
 def notes(label: str, kind: str = "multiclass") -> dict[str, Any]:
     """Options of `resplit` for a column of the GM notes; every column has the same split."""
-    return {"of": "csv", "shares": NOTES, "options": {"file": "manifest.csv", "label": label, "kind": kind}}
+    return {
+        "of": "csv",
+        "shares": NOTES,
+        "options": {"file": "manifest.csv", "label": label, "kind": kind},
+    }
 
 
 def fsdd_without(root: Path, speaker: str) -> LabelledClips:
-    """The digits of FSDD: ``speaker`` is tested, all clips of the others are trained on but for their validation clips."""
+    """The digits of FSDD: ``speaker`` is tested, all clips of the others are trained on but for
+    their validation clips."""
     found = load_annotations("fsdd_digit", root)
     split = np.where(found.split == "val", "val", "train")
     return found.assign(split=np.where(found.table["speaker"] == speaker, "test", split))
 
 
 def fsdd_tags(root: Path) -> LabelledClips:
-    """Digit and speaker of FSDD's clips as two tags of sixteen: so that clips can share none, one or both."""
+    """Digit and speaker of FSDD's clips as two tags of sixteen: so that clips can share none, one
+    or both."""
     digit, speaker = (load_annotations(task, root) for task in ("fsdd_digit", "fsdd_speaker"))
     targets = np.concatenate([digit.targets, speaker.targets], axis=1)
-    return LabelledClips(digit.table, targets, (*digit.classes, *speaker.classes), kind="multilabel", metric="roc_auc")
+    return LabelledClips(
+        digit.table,
+        targets,
+        (*digit.classes, *speaker.classes),
+        kind="multilabel",
+        metric="roc_auc",
+    )
 
 
-# By the names that tables know; "digit of theo" is the question "digit", with a split that the setting says.
+# By the names that tables know; "digit of theo" is the question "digit", with a split that the
+# setting says.
 RESPLIT = "benchmarks.evidence.questions.resplit"
 QUESTIONS = {
     "digit": Question("fsdd_digit", "fsdd", 10),
@@ -83,8 +109,15 @@ QUESTIONS = {
     "esc10": Question(RESPLIT, "esc10", 10, {"of": "esc10", **EPISODES}),
     "kaggle": Question(RESPLIT, "fsdkaggle2018_mini", 10, {"of": "class_folders", **EPISODES}),
     "notes": Question(RESPLIT, "gm_notes", 10, notes("instrument") | EPISODES),
-    "readers": Question(RESPLIT, "librispeech_mini", 10, {"of": "librispeech_speaker", "options": {"subset": "test-other"}, **EPISODES}),
+    "readers": Question(
+        RESPLIT,
+        "librispeech_mini",
+        10,
+        {"of": "librispeech_speaker", "options": {"subset": "test-other"}, **EPISODES},
+    ),
 }
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 WITHOUT = "benchmarks.evidence.questions.fsdd_without"
-QUESTIONS |= {f"digit of {name}": Question(WITHOUT, "fsdd", 10, {"speaker": name}) for name in SPEAKERS}
+QUESTIONS |= {
+    f"digit of {name}": Question(WITHOUT, "fsdd", 10, {"speaker": name}) for name in SPEAKERS
+}

@@ -1,4 +1,5 @@
-"""Run the cells of a study, some at a time, and keep the rows of each in the study's CSV: what is there is not run again."""
+"""Run the cells of a study, some at a time, and keep the rows of each in the study's CSV: what is
+there is not run again."""
 
 import os
 import sys
@@ -27,15 +28,26 @@ def done(file: Path) -> set[tuple[str, int]]:
 
 def put(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add rows to a CSV, which is replaced whole: no cell is ever there by half."""
-    text = pd.DataFrame(rows).reindex(columns=COLUMNS).to_csv(index=False, header=not file.exists(), float_format="%.6g")
+    text = (
+        pd.DataFrame(rows)
+        .reindex(columns=COLUMNS)
+        .to_csv(index=False, header=not file.exists(), float_format="%.6g")
+    )
     write_text(file, (file.read_text() if file.exists() else "") + text)
 
 
-def run(todo: Sequence[Cell], file: Path, jobs: int = 1, work: Callable[[Cell], list[dict[str, Any]]] = run_cell) -> int:
-    """Run the cells that the CSV does not hold; returns how many failed. They are told of, and the others are run nevertheless.
+def run(
+    todo: Sequence[Cell],
+    file: Path,
+    jobs: int = 1,
+    work: Callable[[Cell], list[dict[str, Any]]] = run_cell,
+) -> int:
+    """Run the cells that the CSV does not hold; returns how many failed. They are told of, and the
+    others are run nevertheless.
 
     Raises:
-        SystemExit: when a run was stopped by SIGINT or SIGTERM, for then it is the study that shall stop.
+        SystemExit: when a run was stopped by SIGINT or SIGTERM, for then it is the study that shall
+            stop.
     """
     there = done(file)
     todo = [cell for cell in todo if (cell.setting.name, cell.seed) not in there]
@@ -48,11 +60,17 @@ def run(todo: Sequence[Cell], file: Path, jobs: int = 1, work: Callable[[Cell], 
             put(file, rows)
         failed += problem is not None
         said = f"{rows[0]['seconds']} s" if problem is None else f"FAILED: {problem!r}"
-        print(f"{cell.study} {count}/{len(todo)} {cell.setting.name}, seed {cell.seed}: {said}; about {left:.0f} min left", flush=True)
+        print(
+            f"{cell.study} {count}/{len(todo)} {cell.setting.name}, seed {cell.seed}: {said}; "
+            f"about {left:.0f} min left",
+            flush=True,
+        )
     return failed
 
 
-def results(todo: Sequence[Cell], jobs: int, work: Callable) -> Iterator[tuple[Cell, list[dict[str, Any]], BaseException | None]]:
+def results(
+    todo: Sequence[Cell], jobs: int, work: Callable
+) -> Iterator[tuple[Cell, list[dict[str, Any]], BaseException | None]]:
     """Cells as they finish, with their rows, or with what went wrong."""
     if jobs == 1:
         torch.set_num_threads(1)
@@ -64,7 +82,9 @@ def results(todo: Sequence[Cell], jobs: int, work: Callable) -> Iterator[tuple[C
         return
     os.environ["OMP_NUM_THREADS"] = "1"  # the spawned processes read it when they start
     folder = todo[0].folder if todo else Path()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quiet, initargs=(folder,)) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=quiet, initargs=(folder,)
+    ) as pool:
         waiting = {pool.submit(work, cell): cell for cell in todo}
         try:
             for future in as_completed(waiting):

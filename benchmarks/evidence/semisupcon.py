@@ -1,7 +1,9 @@
-"""SemiSupCon on FSDD and GM notes (Guinot et al. 2024): how many labels, how many in a batch, which labels, compared how; and robustness.
+"""SemiSupCon on FSDD and GM notes (Guinot et al. 2024): how many labels, how many in a batch, which
+labels, compared how; and robustness.
 
-A narrow ResNet-18 on log-mel bands at 8 kHz in place of SampleCNN, which needs longer runs to tell digits apart; two views of half a second. Its own
-paper's tables could not be had, so nothing published stands beside ours.
+A narrow ResNet-18 on log-mel bands at 8 kHz in place of SampleCNN, which needs longer runs to tell
+digits apart; two views of half a second. Its own paper's tables could not be had, so nothing
+published stands beside ours.
 """
 
 from benchmarks.evidence.mfcl import LOG_MEL, SHAPE
@@ -10,15 +12,31 @@ from benchmarks.evidence.study import FSDD, LIGHT, Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
 FRONTEND = {"class_path": "LogMel", "init_args": LOG_MEL | {"hop_length": 100, "n_mels": 32}}
-ENCODER = {"class_path": "ResNet2d", "init_args": {"depth": 18, "width": 12, "out_dim": None, "frontend": FRONTEND, **SHAPE}}
-BASE = {**FSDD, "model.encoder": ENCODER, "data.aug_list": LIGHT, "data.batch_size": 32, "trainer.max_steps": 250}
-POOL, DIGIT, SPEAKER = {"data.ssl_task": "fsdd_digit"}, {"data.sl_task": "fsdd_digit"}, {"data.sl_task": "fsdd_speaker"}
+ENCODER = {
+    "class_path": "ResNet2d",
+    "init_args": {"depth": 18, "width": 12, "out_dim": None, "frontend": FRONTEND, **SHAPE},
+}
+BASE = {
+    **FSDD,
+    "model.encoder": ENCODER,
+    "data.aug_list": LIGHT,
+    "data.batch_size": 32,
+    "trainer.max_steps": 250,
+}
+POOL, DIGIT, SPEAKER = (
+    {"data.ssl_task": "fsdd_digit"},
+    {"data.sl_task": "fsdd_digit"},
+    {"data.sl_task": "fsdd_speaker"},
+)
 TAGS = {"data.sl_task": "benchmarks.evidence.questions.fsdd_tags"}
 TWO = {"class_path": "SharedLabels", "init_args": {"threshold": 2}}
 
 FSDD_ASKED = Probe(("digit", "speaker"))
 # The same probe with few of its labels, and with corrupted test clips.
-FEW = tuple(Probe(("digit",), options={"train_share": share}, note=f"{share:.0%} of labels") for share in (0.01, 0.1))
+FEW = tuple(
+    Probe(("digit",), options={"train_share": share}, note=f"{share:.0%} of labels")
+    for share in (0.01, 0.1)
+)
 FULL = (FSDD_ASKED, *FEW)
 CORRUPTED = (Probe(("digit",), options={"robustness": ["severity"]}), Probe(("speaker",)), *FEW)
 SHARES = {p: f"{p} % of labels" for p in (1, 5, 10, 25, 50, 100)}
@@ -29,7 +47,9 @@ IN_BATCH = {p: f"{p} % of the batch labelled" for p in (25, 75, 100)}
 def share(p: int) -> Setting:
     """Semi-supervised with p per cent of the digit labels, half of each batch."""
     probes = CORRUPTED if p == 100 else FULL if p in WIDELY_PROBED else None
-    return Setting(SHARES[p], "pretrain_smsl", {**BASE, **DIGIT, "data.supervised_data_p": p / 100}, probes)
+    return Setting(
+        SHARES[p], "pretrain_smsl", {**BASE, **DIGIT, "data.supervised_data_p": p / 100}, probes
+    )
 
 
 def on_notes(name: str, recipe: str, options: dict, untrained: str | None = None) -> Setting:
@@ -44,7 +64,8 @@ def on_notes(name: str, recipe: str, options: dict, untrained: str | None = None
 
 
 def of_notes(role: str, label: str, kind: str = "multiclass") -> dict:
-    """A column of the notes, with the split that all of them share, as the data of a role (sl or ssl)."""
+    """A column of the notes, with the split that all of them share, as the data of a role (sl or
+    ssl)."""
     return {f"data.{role}_task": RESPLIT, f"data.{role}_kwargs": notes(label, kind)}
 
 
@@ -53,24 +74,51 @@ SETTINGS = (
     Setting("self-supervised", "pretrain_ssl", {**BASE, **POOL}, CORRUPTED, "untrained"),
     *(share(p) for p in SHARES),
     Setting("supervised", "pretrain_sl", {**BASE, **DIGIT}, CORRUPTED),
-    *(Setting(name, "pretrain_smsl", {**BASE, **DIGIT, "data.intrabatch_supervised_p": p / 100}) for p, name in IN_BATCH.items()),
+    *(
+        Setting(name, "pretrain_smsl", {**BASE, **DIGIT, "data.intrabatch_supervised_p": p / 100})
+        for p, name in IN_BATCH.items()
+    ),
     Setting("speaker labels", "pretrain_smsl", {**BASE, **SPEAKER}),
     Setting("one shared tag", "pretrain_smsl", {**BASE, **TAGS}),
     Setting("two shared tags", "pretrain_smsl", {**BASE, **TAGS, "model.criterion.target": TWO}),
     Setting("overlap of tags", "pretrain_smsl", {**BASE, **TAGS, "model.criterion.target": "Dice"}),
-    on_notes("notes, self-supervised", "pretrain_ssl", of_notes("ssl", "instrument"), "notes, untrained"),
+    on_notes(
+        "notes, self-supervised", "pretrain_ssl", of_notes("ssl", "instrument"), "notes, untrained"
+    ),
     on_notes("notes, instrument labels", "pretrain_smsl", of_notes("sl", "instrument")),
     on_notes("notes, pitch values", "pretrain_smsl", PITCHES),
-    on_notes("notes, pitch values, all of the batch", "pretrain_smsl", PITCHES | {"data.intrabatch_supervised_p": 1.0}),
+    on_notes(
+        "notes, pitch values, all of the batch",
+        "pretrain_smsl",
+        PITCHES | {"data.intrabatch_supervised_p": 1.0},
+    ),
 )
 ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
-PROBED_WITH_FEW = ("self-supervised", *(SHARES[p] for p in WIDELY_PROBED), "supervised", "untrained")
+PROBED_WITH_FEW = (
+    "self-supervised",
+    *(SHARES[p] for p in WIDELY_PROBED),
+    "supervised",
+    "untrained",
+)
 ROBUST = ("self-supervised", SHARES[100], "supervised", "untrained")
 TABLES = (
     Table("labels", ("self-supervised", *SHARES.values(), "supervised", "untrained"), ASKED),
     # With no labels in the batch it is self-supervised; half of it is the default.
-    Table("batch", ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100]), ASKED),
-    Table("targets", ("one shared tag", "two shared tags", "overlap of tags", SHARES[100], "speaker labels", "self-supervised"), ASKED),
+    Table(
+        "batch", ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100]), ASKED
+    ),
+    Table(
+        "targets",
+        (
+            "one shared tag",
+            "two shared tags",
+            "overlap of tags",
+            SHARES[100],
+            "speaker labels",
+            "self-supervised",
+        ),
+        ASKED,
+    ),
     Table(
         "notes",
         (
@@ -85,8 +133,22 @@ TABLES = (
     Table(
         "few_labels",
         PROBED_WITH_FEW,
-        tuple(Column(f"digit, {p} % of labels", "digit", f"linear, {p}% of labels") for p in (1, 10)) + ASKED[:1],
+        tuple(
+            Column(f"digit, {p} % of labels", "digit", f"linear, {p}% of labels") for p in (1, 10)
+        )
+        + ASKED[:1],
     ),
-    Table("robustness", ROBUST, tuple(Column(f"severity {s}", "digit", f"linear, severity {s}") for s in range(6))),
+    Table(
+        "robustness",
+        ROBUST,
+        tuple(Column(f"severity {s}", "digit", f"linear, severity {s}") for s in range(6)),
+    ),
 )
-STUDY = Study("semisupcon", SETTINGS, (FSDD_ASKED,), {}, TABLES, ("self-supervised", "overlap of tags", "notes, pitch values"))
+STUDY = Study(
+    "semisupcon",
+    SETTINGS,
+    (FSDD_ASKED,),
+    {},
+    TABLES,
+    ("self-supervised", "overlap of tags", "notes, pitch values"),
+)

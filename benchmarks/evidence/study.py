@@ -7,9 +7,16 @@ from typing import Any
 
 from benchmarks.evidence.tables import Table
 
-# What every run has in common: nothing is drawn, validated or waited for. The last weights are probed, so no choice is made on the way.
-COMMON = {"draw_every": 0, "monitor": None, "trainer.limit_val_batches": 0, "trainer.enable_progress_bar": False}
-# A small training set and one segment length at 8 kHz, FSDD's own rate; half a second holds most digits.
+# What every run has in common: nothing is drawn, validated or waited for. The last weights are
+# probed, so no choice is made on the way.
+COMMON = {
+    "draw_every": 0,
+    "monitor": None,
+    "trainer.limit_val_batches": 0,
+    "trainer.enable_progress_bar": False,
+}
+# A small training set and one segment length at 8 kHz, FSDD's own rate; half a second holds most
+# digits.
 FSDD = {"data.data_dir": "fsdd", "data.target_sample_rate": 8000, "data.target_length": 0.5}
 LIGHT = ["gain", "polarity_inversion", "add_colored_noise"]
 QUICK_RUN = {"trainer.max_steps": 4, "trainer.log_every_n_steps": 2, "data.batch_size": 16}
@@ -24,7 +31,8 @@ class Probe:
         questions: of `QUESTIONS`.
         methods, representations: as ``probe.py`` names them.
         options: further options of ``probe.py``.
-        note: what the methods' names are followed by in the CSV, so that a table can tell two probes apart.
+        note: what the methods' names are followed by in the CSV, so that a table can tell two
+            probes apart.
     """
 
     questions: tuple[str, ...]
@@ -41,9 +49,11 @@ class Setting:
     Attributes:
         name: what tables call it.
         recipe: of ``config/pretraining``, made small by its overlay.
-        options: of ``pretrain.py``, on top of those of the study; ``data.data_dir`` is relative to the folder of all data sets.
+        options: of ``pretrain.py``, on top of those of the study; ``data.data_dir`` is relative to
+            the folder of all data sets.
         probes: None takes the study's.
-        untrained: what tables call an untrained encoder of this shape, probed beside it; None probes none.
+        untrained: what tables call an untrained encoder of this shape, probed beside it; None
+            probes none.
         seeds: the only ones that it is run with; None for all.
     """
 
@@ -94,22 +104,42 @@ class Cell:
         return "".join(c if c.isalnum() else "-" for c in f"{self.setting.name} {self.seed}")
 
 
-def cells(study: Study, seeds: Sequence[int], folder: Path, data: Path, only: Sequence[str] = (), quick: bool = False) -> list[Cell]:
-    """All cells of a study, seed by seed: a study that is stopped has every setting with fewer seeds.
+def cells(
+    study: Study,
+    seeds: Sequence[int],
+    folder: Path,
+    data: Path,
+    only: Sequence[str] = (),
+    quick: bool = False,
+) -> list[Cell]:
+    """All cells of a study, seed by seed: a study that is stopped has every setting with fewer
+    seeds.
 
     Raises:
         SystemExit: when ``only`` names no setting.
     """
     names = [setting.name for setting in study.settings]
     if unknown := set(only) - set(names):
-        raise SystemExit(f"error: {study.name} has no setting {', '.join(sorted(unknown))}.\nIt has: {', '.join(names)}")
+        raise SystemExit(
+            f"error: {study.name} has no setting {', '.join(sorted(unknown))}.\nIt has: "
+            f"{', '.join(names)}"
+        )
     chosen = only or (study.quick if quick else names)
     wholes = []
     for setting in (s for s in study.settings if s.name in chosen):
-        options = COMMON | dict(study.options) | dict(setting.options) | (QUICK_RUN if quick else {})
+        options = (
+            COMMON | dict(study.options) | dict(setting.options) | (QUICK_RUN if quick else {})
+        )
         probes = study.probes if setting.probes is None else setting.probes
         if quick:
-            probes = tuple(replace(p, options=QUICK_PROBE | {k: v for k, v in p.options.items() if k not in QUICK_PROBE}) for p in probes)
+            probes = tuple(
+                replace(
+                    p,
+                    options=QUICK_PROBE
+                    | {k: v for k, v in p.options.items() if k not in QUICK_PROBE},
+                )
+                for p in probes
+            )
         wholes.append(replace(setting, options=options, probes=probes))
     return [
         Cell(study.name, setting, seed, folder, data)

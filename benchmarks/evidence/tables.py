@@ -1,4 +1,5 @@
-"""From a study's CSV to its tables: means over seeds with 95 % intervals, chance and numbers of classes, published figures beside them."""
+"""From a study's CSV to its tables: means over seeds with 95 % intervals, chance and numbers of
+classes, published figures beside them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,10 @@ from scipy import stats
 
 from benchmarks.recipes import markdown
 
-BLOCK = re.compile(r"(?P<open><!-- evidence: (?P<name>\S+) -->\n)(?P<text>.*?)(?P<close><!-- end of evidence -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(?P<open><!-- evidence: (?P<name>\S+) -->\n)(?P<text>.*?)(?P<close><!-- end of evidence -->)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Table:
         columns: of the table.
         published: name of a published row to its cells, one a column; given as they were published.
         rank: a last column with each row's mean rank over the columns.
-        mean: name of a row with the mean of all the others, whose interval is over them; empty for none.
+        mean: name of a row with the mean of all the others, whose interval is over them; empty for
+            none.
     """
 
     name: str
@@ -46,7 +51,8 @@ class Table:
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t (4.30 s / sqrt(3) of three); nan of a single value."""
+    """Mean, and half the width of its 95 % interval by Student's t (4.30 s / sqrt(3) of three); nan
+    of a single value."""
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
     return float(np.mean(values)), float(half)
@@ -63,33 +69,57 @@ def percent(values: Sequence[float]) -> str:
 def pick(results: pd.DataFrame, column: Column) -> pd.DataFrame:
     """The rows of a CSV that a column is made of."""
     names = ("task", "method", "representation", "metric")
-    return results[np.logical_and.reduce([results[name] == getattr(column, name) for name in names])]
+    return results[
+        np.logical_and.reduce([results[name] == getattr(column, name) for name in names])
+    ]
 
 
 def render(table: Table, results: pd.DataFrame) -> str:
-    """A table as Markdown, with a line on what its numbers are; settings that were not run are left out."""
+    """A table as Markdown, with a line on what its numbers are; settings that were not run are left
+    out."""
     picked = [pick(results, column) for column in table.columns]
-    values = {row: [found.loc[found["setting"] == row, "value"].to_numpy() for found in picked] for row in table.rows}
+    values = {
+        row: [found.loc[found["setting"] == row, "value"].to_numpy() for found in picked]
+        for row in table.rows
+    }
     values = {row: cells for row, cells in values.items() if any(map(len, cells))}
     lines = {row: [percent(cell) for cell in cells] for row, cells in values.items()}
     if table.rank:
         for row, rank in mean_ranks(values).items():
             lines[row].append(f"{rank:.1f}")
     if table.mean and values:
-        lines[table.mean] = [percent(np.concatenate(column)) for column in zip(*values.values(), strict=True)]
+        lines[table.mean] = [
+            percent(np.concatenate(column)) for column in zip(*values.values(), strict=True)
+        ]
     chances = [chance(found) for found in picked]
     lines |= {"chance (classes)": chances} if any(chances) else {}
     lines |= {f"published: {name}": list(cells) for name, cells in table.published.items()}
     width = len(table.columns) + table.rank
-    header = ["", *(column.title for column in table.columns), *(["mean rank"] if table.rank else [])]
-    rows = [header, *([name, *cells, *[""] * (width - len(cells))] for name, cells in lines.items())]
+    header = [
+        "",
+        *(column.title for column in table.columns),
+        *(["mean rank"] if table.rank else []),
+    ]
+    rows = [
+        header,
+        *([name, *cells, *[""] * (width - len(cells))] for name, cells in lines.items()),
+    ]
     return markdown(rows) + "\n" + note(pd.concat(picked), list(values)) + "\n"
 
 
 def mean_ranks(values: Mapping[str, Sequence[np.ndarray]]) -> dict[str, float]:
-    """Rank of each row's mean within a column, 1 the best, averaged over columns; of rows that fill all of them."""
-    whole = {row: [cell.mean() for cell in cells] for row, cells in values.items() if all(map(len, cells))}
-    ranks = pd.DataFrame(whole).rank(axis=1, ascending=False).mean() if whole else pd.Series(dtype=float)
+    """Rank of each row's mean within a column, 1 the best, averaged over columns; of rows that fill
+    all of them."""
+    whole = {
+        row: [cell.mean() for cell in cells]
+        for row, cells in values.items()
+        if all(map(len, cells))
+    }
+    ranks = (
+        pd.DataFrame(whole).rank(axis=1, ascending=False).mean()
+        if whole
+        else pd.Series(dtype=float)
+    )
     return ranks.to_dict()
 
 
@@ -102,13 +132,18 @@ def chance(found: pd.DataFrame) -> str:
 
 
 def note(found: pd.DataFrame, rows: Sequence[str]) -> str:
-    """Seeds, steps, time and machine of the cells that a table is made of; of few-shot tables also the intervals over episodes."""
+    """Seeds, steps, time and machine of the cells that a table is made of; of few-shot tables also
+    the intervals over episodes."""
     found = found[found["setting"].isin(rows)]
     if found.empty:
         return ""
     cells = found.drop_duplicates(["setting", "seed"])
     seeds = cells.groupby("setting")["seed"].nunique()
-    over = f"mean over {span(seeds)} seeds ± 95 % interval (Student's t)" if seeds.max() > 1 else "one seed"
+    over = (
+        f"mean over {span(seeds)} seeds ± 95 % interval (Student's t)"
+        if seeds.max() > 1
+        else "one seed"
+    )
     said = f"Percent; {over}. "
     trained = cells[cells["steps"] > 0]
     if len(trained):
@@ -135,9 +170,16 @@ def rebuilt(page: str, tables: Mapping[str, str]) -> str:
         ValueError: when the page lacks a table, or has a place for one that nobody makes.
     """
     there = [block["name"] for block in BLOCK.finditer(page)]
-    if wrong := sorted(set(there) ^ set(tables)) or sorted({name for name in there if there.count(name) > 1}):
-        raise ValueError(f"the page must have one place for each table of the studies; that is not so of: {', '.join(wrong)}")
-    return BLOCK.sub(lambda block: f"{block['open']}\n{tables[block['name']]}\n{block['close']}", page)
+    if wrong := sorted(set(there) ^ set(tables)) or sorted(
+        {name for name in there if there.count(name) > 1}
+    ):
+        raise ValueError(
+            "the page must have one place for each table of the studies; that is not so of: "
+            f"{', '.join(wrong)}"
+        )
+    return BLOCK.sub(
+        lambda block: f"{block['open']}\n{tables[block['name']]}\n{block['close']}", page
+    )
 
 
 def first_difference(page: str, anew: str) -> str | None:
@@ -145,7 +187,10 @@ def first_difference(page: str, anew: str) -> str | None:
     for old, new in zip(BLOCK.finditer(page), BLOCK.finditer(anew), strict=True):
         if old["text"] != new["text"]:
             was, now = old["text"].splitlines(), new["text"].splitlines()
-            at = next((i for i, pair in enumerate(zip(was, now, strict=False)) if pair[0] != pair[1]), min(len(was), len(now)))
+            at = next(
+                (i for i, pair in enumerate(zip(was, now, strict=False)) if pair[0] != pair[1]),
+                min(len(was), len(now)),
+            )
             lines = ["".join(text[at : at + 1]) or "(nothing)" for text in (was, now)]
             return f"{old['name']}\n  page:  {lines[0]}\n  table: {lines[1]}"
     return None

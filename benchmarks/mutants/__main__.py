@@ -1,7 +1,9 @@
-"""``make mutants``: a sample of mutants, the tests that could see each, and how many were caught in every folder.
+"""``make mutants``: a sample of mutants, the tests that could see each, and how many were caught in
+every folder.
 
-What was found is kept in a file, a line a mutant; a second run tries those only that survived and those that are new. Mutants that no test can
-catch, because they do the same, stand with their reason in ``equivalent.txt`` and are not counted.
+What was found is kept in a file, a line a mutant; a second run tries those only that survived and
+those that are new. Mutants that no test can catch, because they do the same, stand with their
+reason in ``equivalent.txt`` and are not counted.
 """
 
 import argparse
@@ -28,15 +30,31 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--count", type=int, default=300, help="about how many mutants")
     p.add_argument("--seed", type=int, default=0, help="of the sample")
     p.add_argument("--least", type=int, default=8, help="mutants that every folder gives at least")
-    p.add_argument("--only", nargs="*", default=[], metavar="PATH", help="beginnings of paths, such as semisupcon/objectives")
     p.add_argument(
-        "--limit", type=float, default=600, help="seconds for the tests of a mutant; one that is not done by then counts as caught"
+        "--only",
+        nargs="*",
+        default=[],
+        metavar="PATH",
+        help="beginnings of paths, such as semisupcon/objectives",
     )
     p.add_argument(
-        "--far", type=int, default=12, help="files of tests that import the module by way of others, tried where the near ones pass"
+        "--limit",
+        type=float,
+        default=600,
+        help="seconds for the tests of a mutant; one that is not done by then counts as caught",
     )
-    p.add_argument("--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="what was found")
-    p.add_argument("--check", action="store_true", help="exit 1 when fewer than 95 %% are caught in a folder")
+    p.add_argument(
+        "--far",
+        type=int,
+        default=12,
+        help="files of tests that import the module by way of others, tried where the near ones pass",
+    )
+    p.add_argument(
+        "--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="what was found"
+    )
+    p.add_argument(
+        "--check", action="store_true", help="exit 1 when fewer than 95 %% are caught in a folder"
+    )
     return p
 
 
@@ -47,9 +65,18 @@ def reasons() -> dict[str, str]:
     return {key.strip(): why.strip() for key, why in pairs}
 
 
-def try_out(bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter) -> dict[str, object]:
-    """The tests that have caught most mutants of the module so far (``wins``), then all near ones, then far ones."""
-    found = {"key": mutant.key, "folder": mutant.folder, "path": mutant.path, "line": mutant.line, "operator": mutant.operator}
+def try_out(
+    bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter
+) -> dict[str, object]:
+    """The tests that have caught most mutants of the module so far (``wins``), then all near ones,
+    then far ones."""
+    found = {
+        "key": mutant.key,
+        "folder": mutant.folder,
+        "path": mutant.path,
+        "line": mutant.line,
+        "operator": mutant.operator,
+    }
     near, further = selection.for_module(mutant.path)
     best = [test for (path, test), _ in wins.most_common() if path == mutant.path]
     begun = time.monotonic()
@@ -58,16 +85,27 @@ def try_out(bench: Bench, selection: Selection, mutant: Mutant, limit: float, fa
             continue
         answer = bench.catches(mutant, tests, limit)
         if answer.outcome in ("failed", "timeout"):
-            return found | {"caught": True, "by": answer.test or answer.outcome, "seconds": round(time.monotonic() - begun, 1)}
+            return found | {
+                "caught": True,
+                "by": answer.test or answer.outcome,
+                "seconds": round(time.monotonic() - begun, 1),
+            }
     return found | {"caught": False, "by": "", "seconds": round(time.monotonic() - begun, 1)}
 
 
 def table(results: Sequence[dict], equivalent: dict[str, str]) -> list[tuple[str, int, int, int]]:
     """Rows of folder, mutants, equivalent ones, and caught ones; the last is the sum."""
     same = Counter(r["folder"] for r in results if not r["caught"] and r["key"] in equivalent)
-    tried, caught = Counter(r["folder"] for r in results), Counter(r["folder"] for r in results if r["caught"])
+    tried, caught = (
+        Counter(r["folder"] for r in results),
+        Counter(r["folder"] for r in results if r["caught"]),
+    )
     rows = [(folder, tried[folder], same[folder], caught[folder]) for folder in sorted(tried)]
-    return [*rows, ("all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True)))] if rows else []
+    return (
+        [*rows, ("all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True)))]
+        if rows
+        else []
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,15 +131,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             results.append(result)
             if "::" in result["by"]:
                 wins[result["path"], result["by"]] += 1
-            said = "caught" if result["caught"] else "equivalent" if mutant.key in equivalent else "SURVIVED"
-            print(f"{number}/{len(mutants)} {said} in {result['seconds']} s: {mutant.key} {result['by']}", flush=True)
+            said = (
+                "caught"
+                if result["caught"]
+                else "equivalent"
+                if mutant.key in equivalent
+                else "SURVIVED"
+            )
+            print(
+                f"{number}/{len(mutants)} {said} in {result['seconds']} s: {mutant.key} "
+                f"{result['by']}",
+                flush=True,
+            )
     finally:
         bench.close()
     print("\n| folder | mutants | equivalent | caught | share |\n|---|---|---|---|---|")
     rows = table(results, equivalent)
     for folder, tried, same, caught in rows:
         print(f"| {folder} | {tried} | {same} | {caught} | {caught / max(tried - same, 1):.0%} |")
-    bars = [Bar(f"caught_{folder}", caught / (tried - same), 0.95) for folder, tried, same, caught in rows if tried > same]
+    bars = [
+        Bar(f"caught_{folder}", caught / (tried - same), 0.95)
+        for folder, tried, same, caught in rows
+        if tried > same
+    ]
     return int(not all_met(bars) and args.check)
 
 

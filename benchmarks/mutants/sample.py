@@ -1,7 +1,8 @@
-"""Which mutants there are, by the operators of mutmut, and a seeded sample of them from every folder of the package.
+"""Which mutants there are, by the operators of mutmut, and a seeded sample of them from every
+folder of the package.
 
-Left alone: annotations, decorators, imports, docstrings and other text, what is raised, logged or printed, and the modules of old names.
-Of a line one mutant at most is drawn.
+Left alone: annotations, decorators, imports, docstrings and other text, what is raised, logged or
+printed, and the modules of old names. Of a line one mutant at most is drawn.
 """
 
 import hashlib
@@ -14,8 +15,20 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation import mutators
 
 PACKAGE = "semisupcon"
-OPERATORS = [(kind, operator) for kind, operator in mutators.mutation_operators if operator is not mutators.operator_string]
-UNTOUCHED = (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom, cst.SimpleString, cst.FormattedString, cst.Raise)
+OPERATORS = [
+    (kind, operator)
+    for kind, operator in mutators.mutation_operators
+    if operator is not mutators.operator_string
+]
+UNTOUCHED = (
+    cst.Annotation,
+    cst.Decorator,
+    cst.Import,
+    cst.ImportFrom,
+    cst.SimpleString,
+    cst.FormattedString,
+    cst.Raise,
+)
 
 
 @dataclass(frozen=True)
@@ -107,22 +120,38 @@ def mutant(path: str, source: str, module: cst.Module, change: Change) -> Mutant
     if first is None:
         return None
     last = next(i for i in range(len(old)) if old[-1 - i] != new[-1 - i])
-    return Mutant(path, first + 1, change[2], mutated, "\n".join(old[first : len(old) - last]), "\n".join(new[first : len(new) - last]))
+    return Mutant(
+        path,
+        first + 1,
+        change[2],
+        mutated,
+        "\n".join(old[first : len(old) - last]),
+        "\n".join(new[first : len(new) - last]),
+    )
 
 
 def modules(root: Path) -> list[str]:
     """The files that are mutated, relative to the repository."""
     skipped = ("old_names.py", "__main__.py")
-    return [p.relative_to(root).as_posix() for p in sorted((root / PACKAGE).rglob("*.py")) if p.name not in skipped]
+    return [
+        p.relative_to(root).as_posix()
+        for p in sorted((root / PACKAGE).rglob("*.py"))
+        if p.name not in skipped
+    ]
 
 
 def shares(sizes: Mapping[str, int], count: int, least: int) -> dict[str, int]:
-    """How many of ``count`` each folder gives: as its size has it, but at least ``least`` or all that it has."""
+    """How many of ``count`` each folder gives: as its size has it, but at least ``least`` or all
+    that it has."""
     total = max(sum(sizes.values()), 1)
-    return {folder: min(size, max(least, round(count * size / total))) for folder, size in sizes.items()}
+    return {
+        folder: min(size, max(least, round(count * size / total))) for folder, size in sizes.items()
+    }
 
 
-def sample(root: Path, count: int, seed: int, least: int = 8, only: Sequence[str] = ()) -> Iterator[Mutant]:
+def sample(
+    root: Path, count: int, seed: int, least: int = 8, only: Sequence[str] = ()
+) -> Iterator[Mutant]:
     """Mutants of the package, drawn with a seed, file by file.
 
     Args:
@@ -139,9 +168,13 @@ def sample(root: Path, count: int, seed: int, least: int = 8, only: Sequence[str
     lines: dict[str, list[tuple[str, str, int]]] = {}
     for path, (_, by_line) in parsed.items():
         text = sources[path].splitlines()
-        lines.setdefault(folder_of(path), []).extend((draw(seed, path, text[line - 1]), path, line) for line in sorted(by_line))
+        lines.setdefault(folder_of(path), []).extend(
+            (draw(seed, path, text[line - 1]), path, line) for line in sorted(by_line)
+        )
     given = shares({folder: len(of) for folder, of in lines.items()}, count, least)
-    chosen = sorted(place[1:] for folder, of in lines.items() for place in sorted(of)[: given[folder]])
+    chosen = sorted(
+        place[1:] for folder, of in lines.items() for place in sorted(of)[: given[folder]]
+    )
     for path, line in chosen:
         module, by_line = parsed[path]
         possible = (mutant(path, sources[path], module, change) for change in by_line[line])
@@ -151,5 +184,6 @@ def sample(root: Path, count: int, seed: int, least: int = 8, only: Sequence[str
 
 
 def draw(seed: int, *what: str) -> str:
-    """A draw that depends on the seed and on what is drawn alone: a line keeps its own while others change."""
+    """A draw that depends on the seed and on what is drawn alone: a line keeps its own while others
+    change."""
     return hashlib.blake2b(repr((seed, *what)).encode(), digest_size=8).hexdigest()

@@ -1,4 +1,5 @@
-"""Which tests could see a change in a module, from imports alone: those that mirror its path first, then those that import it, then the far ones."""
+"""Which tests could see a change in a module, from imports alone: those that mirror its path first,
+then those that import it, then the far ones."""
 
 import ast
 import re
@@ -25,10 +26,22 @@ class Selection:
 
     def __init__(self, root: Path):
         self.root = root
-        self.files = {self.module_of(p): p for folder in (PACKAGE, "tests") for p in sorted((root / folder).rglob("*.py"))}
-        self.tests = [name for name, p in self.files.items() if p.name.startswith("test_") and self.relative(p) not in BLIND]
+        self.files = {
+            self.module_of(p): p
+            for folder in (PACKAGE, "tests")
+            for p in sorted((root / folder).rglob("*.py"))
+        }
+        self.tests = [
+            name
+            for name, p in self.files.items()
+            if p.name.startswith("test_") and self.relative(p) not in BLIND
+        ]
 
-        self.slow = {name for name in self.tests if re.search(r"\bsubprocess\b|\branks\(", self.files[name].read_text())}
+        self.slow = {
+            name
+            for name in self.tests
+            if re.search(r"\bsubprocess\b|\branks\(", self.files[name].read_text())
+        }
 
     def relative(self, path: Path) -> str:
         """A path below the repository, with slashes."""
@@ -40,7 +53,8 @@ class Selection:
 
     @cached_property
     def imports(self) -> dict[str, set[str]]:
-        """Module to the modules that it imports or names in text, lazily too; names that a package passes on count as theirs."""
+        """Module to the modules that it imports or names in text, lazily too; names that a package
+        passes on count as theirs."""
         return {name: self._read(name, path) for name, path in self.files.items()}
 
     def _read(self, name: str, path: Path) -> set[str]:
@@ -54,7 +68,9 @@ class Selection:
         if name.startswith("tests."):
             # conftest.py is imported by no name, and folders of tests are on the path.
             folder = name.rpartition(".")[0]
-            found |= {f"{folder}.{other}" for other in found} | {f"tests.{other}" for other in found}
+            found |= {f"{folder}.{other}" for other in found} | {
+                f"tests.{other}" for other in found
+            }
             found |= {f"{folder}.conftest", "tests.conftest"}
         return {known for other in found if (known := self._known(other)) and known != name}
 
@@ -69,12 +85,17 @@ class Selection:
         if f"{module}.{name}" in self.files or path is None or path.name != "__init__.py":
             return f"{module}.{name}"
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
-                return self._origin(node.module, next(a.name for a in node.names if (a.asname or a.name) == name))
+            if isinstance(node, ast.ImportFrom) and any(
+                (alias.asname or alias.name) == name for alias in node.names
+            ):
+                return self._origin(
+                    node.module, next(a.name for a in node.names if (a.asname or a.name) == name)
+                )
         return module
 
     def for_module(self, path: str) -> tuple[list[str], list[str]]:
-        """Paths of near and of far tests of a file: near ones mirror its path or import it, or import what does where there are none.
+        """Paths of near and of far tests of a file: near ones mirror its path or import it, or
+        import what does where there are none.
 
         Far ones import it by way of other modules, or start processes.
         """
@@ -93,19 +114,41 @@ class Selection:
                 if name not in distance or further < distance[name]:
                     distance[name] = further
                     queue.append((name, further))
-        mirror = f"tests/{Path(path).parent.relative_to(PACKAGE).as_posix()}/test_{Path(path).stem}.py".replace("/./", "/")
+        mirror = f"tests/{Path(path).parent.relative_to(PACKAGE).as_posix()}/test_{Path(path).stem}.py".replace(
+            "/./", "/"
+        )
         beside = str(Path(mirror).parent)
 
         def rank(name: str) -> tuple:
             file = self.relative(self.files[name])
             breadth = sum(other.startswith(PACKAGE) for other in self.imports[name])
-            return file != mirror, distance[name] > 1, name in self.slow, str(Path(file).parent) != beside, distance[name], breadth, file
+            return (
+                file != mirror,
+                distance[name] > 1,
+                name in self.slow,
+                str(Path(file).parent) != beside,
+                distance[name],
+                breadth,
+                file,
+            )
 
         reached = sorted((name for name in self.tests if name in distance), key=rank)
-        direct = [name for name in reached if distance[name] <= 1 or self.relative(self.files[name]) == mirror]
+        direct = [
+            name
+            for name in reached
+            if distance[name] <= 1 or self.relative(self.files[name]) == mirror
+        ]
         # Those that start processes wait until the others have passed.
-        near = [name for name in direct if name not in self.slow or self.relative(self.files[name]) == mirror]
-        near = near or direct or [name for name in reached if distance[name] == distance[reached[0]]][:FEW]
+        near = [
+            name
+            for name in direct
+            if name not in self.slow or self.relative(self.files[name]) == mirror
+        ]
+        near = (
+            near
+            or direct
+            or [name for name in reached if distance[name] == distance[reached[0]]][:FEW]
+        )
         far = [self.relative(self.files[name]) for name in reached if name not in near]
         near = [self.relative(self.files[name]) for name in near]
         near += [file for file in ALWAYS if file not in near and (self.root / file).exists()]

@@ -1,6 +1,8 @@
-"""Tests in a copy of the repository with one changed file, in processes forked from this one, which has imported the libraries but not the package.
+"""Tests in a copy of the repository with one changed file, in processes forked from this one, which
+has imported the libraries but not the package.
 
-A mutant is caught when a test fails that passes without it, when collecting the tests fails, or when time or memory run out.
+A mutant is caught when a test fails that passes without it, when collecting the tests fails, or
+when time or memory run out.
 """
 
 import contextlib
@@ -21,9 +23,33 @@ from benchmarks.mutants.sample import PACKAGE, Mutant
 
 # Imported once, before the first fork.
 LIBRARIES = (
-    *("torch", "torchaudio", "torchmetrics", "torchmetrics.functional", "pytorch_lightning", "pytorch_lightning.cli", "timm"),
-    *("jsonargparse", "pandas", "pyarrow", "sklearn.linear_model", "sklearn.neighbors", "sklearn.metrics", "scipy.signal"),
-    *("soundfile", "soxr", "safetensors.torch", "yaml", "matplotlib.figure", "hypothesis", "pytest"),
+    *(
+        "torch",
+        "torchaudio",
+        "torchmetrics",
+        "torchmetrics.functional",
+        "pytorch_lightning",
+        "pytorch_lightning.cli",
+        "timm",
+    ),
+    *(
+        "jsonargparse",
+        "pandas",
+        "pyarrow",
+        "sklearn.linear_model",
+        "sklearn.neighbors",
+        "sklearn.metrics",
+        "scipy.signal",
+    ),
+    *(
+        "soundfile",
+        "soxr",
+        "safetensors.torch",
+        "yaml",
+        "matplotlib.figure",
+        "hypothesis",
+        "pytest",
+    ),
 )
 COPIED = (
     PACKAGE,
@@ -45,7 +71,8 @@ MEMORY = 12 << 30
 
 @dataclass(frozen=True)
 class Answer:
-    """What the tests said: "passed", "failed", "timeout" or "empty" (no test ran), the first test that failed, and the seconds it took."""
+    """What the tests said: "passed", "failed", "timeout" or "empty" (no test ran), the first test
+    that failed, and the seconds it took."""
 
     outcome: str
     test: str
@@ -83,7 +110,9 @@ class Bench:
             for path in root.glob(pattern):
                 to = self.root / path.relative_to(root)
                 to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copytree(path, to, ignore=ignore, symlinks=True) if path.is_dir() else shutil.copy2(path, to)
+                shutil.copytree(
+                    path, to, ignore=ignore, symlinks=True
+                ) if path.is_dir() else shutil.copy2(path, to)
         if (shared := root.parent / "shared").exists():
             (self.folder / "shared").symlink_to(shared.resolve())
         self._passing: dict[str, bool] = {}
@@ -99,7 +128,8 @@ class Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def test(self, tests: Sequence[str], limit: float) -> Answer:
-        """Run tests until the first failure, in a process of its own, for at most ``limit`` seconds."""
+        """Run tests until the first failure, in a process of its own, for at most ``limit``
+        seconds."""
         failed, begun = self.folder / "failed", time.monotonic()
         failed.unlink(missing_ok=True)
         sys.stdout.flush()
@@ -115,7 +145,13 @@ class Bench:
             return Answer("timeout", name, seconds)
         code = os.waitstatus_to_exitcode(status)
         # 4 is a test that does not exist, unless collecting has failed.
-        outcome = "passed" if code == 0 else "empty" if code == 5 or (code == 4 and not name) else "failed"
+        outcome = (
+            "passed"
+            if code == 0
+            else "empty"
+            if code == 5 or (code == 4 and not name)
+            else "failed"
+        )
         return Answer(outcome, name, seconds)
 
     def _wait(self, child: int, deadline: float) -> int | None:
@@ -142,7 +178,9 @@ class Bench:
                 os.dup2(quiet, stream)
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             os.chdir(self.root)
-            for name in [name for name in sys.modules if name.partition(".")[0] in ("benchmarks", PACKAGE)]:
+            for name in [
+                name for name in sys.modules if name.partition(".")[0] in ("benchmarks", PACKAGE)
+            ]:
                 del sys.modules[name]
             sys.path[:] = [str(self.root), *(p for p in sys.path if p not in ("", os.getcwd()))]
             sys.dont_write_bytecode = True
@@ -160,7 +198,14 @@ class Bench:
             if "torch" in sys.modules:
                 sys.modules["torch"].set_num_threads(1)
             sys.argv[:] = ["pytest"]
-            options = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", f"--basetemp={self.folder / 'scratch'}"]
+            options = [
+                "-x",
+                "-q",
+                "--tb=no",
+                "-p",
+                "no:cacheprovider",
+                f"--basetemp={self.folder / 'scratch'}",
+            ]
             code = pytest.main([*options, *tests], plugins=[FirstFailure(failed)])
             os._exit(int(code))
         except BaseException:
@@ -175,7 +220,11 @@ class Bench:
                 file.write_text(mutant.source)
                 answer = self.test([*tests, *left_out], limit)
                 file.write_text(original)
-                if answer.outcome != "failed" or not answer.test or self._passes(answer.test, limit):
+                if (
+                    answer.outcome != "failed"
+                    or not answer.test
+                    or self._passes(answer.test, limit)
+                ):
                     return answer
                 left_out += ["--deselect", answer.test.removesuffix(" (collecting)")]
         finally:
@@ -184,5 +233,7 @@ class Bench:
     def _passes(self, test: str, limit: float) -> bool:
         """Whether a test passes on the unchanged copy."""
         if test not in self._passing:
-            self._passing[test] = self.test([test.removesuffix(" (collecting)")], limit).outcome in ("passed", "empty")
+            self._passing[test] = self.test(
+                [test.removesuffix(" (collecting)")], limit
+            ).outcome in ("passed", "empty")
         return self._passing[test]

@@ -205,7 +205,9 @@ def _candidates(
     for start in range(0, len(queries), _QUERIES):
         near = tree.query_ball_point(queries[start : start + _QUERIES], _RADIUS)
         for asker, places in zip(askers[start : start + _QUERIES].tolist(), near, strict=True):
-            found.update((asker, owner) for owner in owners[places].tolist() if not within or asker < owner)
+            found.update(
+                (asker, owner) for owner in owners[places].tolist() if not within or asker < owner
+            )
     return found
 
 

@@ -37,9 +37,15 @@ def with_length(path: str | bytes | Path) -> list[Piece] | None:
         patch = (8, struct.pack(">I", 0xFFFFFFFF)) if held == 0 and begin < size else None
     elif head[:4] == b"caff":
         patch = _caf(head, size)
-    elif head[:4] == b"fLaC" and len(head) >= 42 and not int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF:
+    elif (
+        head[:4] == b"fLaC"
+        and len(head) >= 42
+        and not int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
+    ):
         total = flac_samples(path, size, head)
-        patch = (18, (int.from_bytes(head[18:26], "big") | total).to_bytes(8, "big")) if total else None
+        patch = (
+            (18, (int.from_bytes(head[18:26], "big") | total).to_bytes(8, "big")) if total else None
+        )
     if patch is None:
         return None
     at, data = patch
@@ -51,7 +57,11 @@ def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
     at, sizes = 12, 0
     while at + 8 <= len(head):
         name, length = struct.unpack_from("<4sI", head, at)
-        if name == b"ds64" and len(head) >= at + 24 and not int.from_bytes(head[at + 16 : at + 24], "little"):
+        if (
+            name == b"ds64"
+            and len(head) >= at + 24
+            and not int.from_bytes(head[at + 16 : at + 24], "little")
+        ):
             sizes = at + 16
         if name == b"data":
             left = size - at - 8
@@ -59,7 +69,11 @@ def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
                 return sizes, struct.pack("<Q", left)
             # If a chunk follows, the data chunk is really empty.
             ends = length == 0 and left > 0 and not head[at + 8 : at + 12].isalpha()
-            return (at + 4, struct.pack("<I", min(left, 0xFFFFFFFE))) if ends and head[:4] == b"RIFF" else None
+            return (
+                (at + 4, struct.pack("<I", min(left, 0xFFFFFFFE)))
+                if ends and head[:4] == b"RIFF"
+                else None
+            )
         at += 8 + length + length % 2
     return None
 

@@ -53,13 +53,15 @@ class Listing:
             first = os.path.join(self.root, self.undecodable[0])
             command = f"ffmpeg -i {shlex.quote(first)} {shlex.quote(os.path.splitext(first)[0] + '.flac')}"
             found.append(
-                f"left out files of formats that cannot be decoded ({kinds}). Convert each: {command}",
+                f"left out files of formats that cannot be decoded ({kinds}). Convert each: "
+                f"{command}",
             )
         if self.closed:
             found.append(f"passed over {_some(self.closed, 'folder')} that may not be read")
         if self.special:
             found.append(
-                f"left out {_some(self.special, 'pipe, socket or device', 'pipes, sockets or devices')}",
+                "left out "
+                f"{_some(self.special, 'pipe, socket or device', 'pipes, sockets or devices')}",
             )
         return [f"In {self.root}: {sentence}" for sentence in found]
 
@@ -68,11 +70,13 @@ class Listing:
         found = []
         if self.hidden:
             found.append(
-                f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} or folder{'s' * (self.hidden != 1)}",
+                f"left out {self.hidden} hidden audio file{'s' * (self.hidden != 1)} or "
+                f"folder{'s' * (self.hidden != 1)}",
             )
         if self.repeated:
             found.append(
-                f"did not follow {_some(self.repeated, 'link')} to folders that are listed already, or that lie above",
+                f"did not follow {_some(self.repeated, 'link')} to folders that are listed "
+                "already, or that lie above",
             )
         return [f"In {self.root}: {sentence}" for sentence in found]
 
@@ -113,7 +117,9 @@ def list_audio(root: str | Path) -> Listing:
                 (links if entry.is_symlink() else folders).append(path)
             elif suffix in AUDIO_SUFFIXES:
                 # A broken link is listed as a missing file; reading it raises the error.
-                taken = _is(entry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))
+                taken = _is(entry.is_file) or (
+                    entry.is_symlink() and not os.path.exists(entry.path)
+                )
                 (listing.files if taken else listing.special).append(path)
             elif suffix in OTHER_AUDIO_SUFFIXES:
                 other.append(path)
@@ -165,8 +171,14 @@ def audio_files(inputs: Iterable[str | Path]) -> tuple[list[str], list[Listing]]
 
 def no_audio(listings: list[Listing]) -> str:
     """Return the message for folders without audio, with the reason if it is known."""
-    told = [sentence for listing in listings for sentence in (*listing.warnings(), *listing.notes())]
-    remedy = told[0] if told else f"Audio files end in {', '.join(AUDIO_SUFFIXES[:8])}, ..., at any depth."
+    told = [
+        sentence for listing in listings for sentence in (*listing.warnings(), *listing.notes())
+    ]
+    remedy = (
+        told[0]
+        if told
+        else f"Audio files end in {', '.join(AUDIO_SUFFIXES[:8])}, ..., at any depth."
+    )
     return f"The folder holds no audio.\nLooked in: {', '.join(listing.root for listing in listings)}\n{remedy}"
 
 

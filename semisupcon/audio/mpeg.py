@@ -86,7 +86,11 @@ class Walk(NamedTuple):
         Args:
             data: the tag, or the first frame header if there is no tag.
         """
-        at = max(data.find(b"Xing", 0, 64), data.find(b"Info", 0, 64)) if self.tag is not None else -1
+        at = (
+            max(data.find(b"Xing", 0, 64), data.find(b"Info", 0, 64))
+            if self.tag is not None
+            else -1
+        )
         if at < 0 or not data[at + 7] & 1:
             first = header(data[:4])
             assert first is not None  # `walk` found a frame here
@@ -94,7 +98,9 @@ class Walk(NamedTuple):
         new = bytearray(data)
         new[at + 8 : at + 12] = self.frames.to_bytes(4, "big")
         if data[at + 7] & 2:
-            new[at + 12 : at + 16] = (len(data) + sum(stop - start for start, stop in self.runs)).to_bytes(4, "big")
+            new[at + 12 : at + 16] = (
+                len(data) + sum(stop - start for start, stop in self.runs)
+            ).to_bytes(4, "big")
         return [bytes(new), *self.runs]
 
 
@@ -116,7 +122,11 @@ def header(four: bytes) -> Header | None:
         four[2] >> 1 & 1,
     )
     samples = 384 if layer == 1 else 576 if layer == 3 and not first else 1152
-    size = (12000 * kbps // rate + padding) * 4 if layer == 1 else samples // 8 * 1000 * kbps // rate + padding
+    size = (
+        (12000 * kbps // rate + padding) * 4
+        if layer == 1
+        else samples // 8 * 1000 * kbps // rate + padding
+    )
     return Header((four[1] & 0xFE, rate_index, four[3] >> 6 == 3), size, samples, rate)
 
 
@@ -148,9 +158,17 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
     offset, mono = tag_offset(data[at : at + 4]), head.kind[2]
     count, runs, begin, tag, mixed = 0, [], at, None, False
     while True:
-        size = sizes.get(data[at + 1] << 8 | data[at + 2], 0) if at + 4 <= stop and data[at] == 0xFF else 0
+        size = (
+            sizes.get(data[at + 1] << 8 | data[at + 2], 0)
+            if at + 4 <= stop and data[at] == 0xFF
+            else 0
+        )
         if size and at + size <= stop and (data[at + 3] >> 6 == 3) == mono:
-            if size > 54 and (data[at + offset] in b"IX" or data[at + 36] == 86) and (found := _tag(data, at, size, offset)):
+            if (
+                size > 54
+                and (data[at + offset] in b"IX" or data[at + 36] == 86)
+                and (found := _tag(data, at, size, offset))
+            ):
                 # The tag of a joined file is not audio; decoders stop at it.
                 tag = found if at == first else tag
                 runs.append((begin, at))
@@ -195,7 +213,10 @@ def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | Non
     """
     while 0 <= at < stop - 4:
         if data[at : at + 3] == b"ID3":
-            at += 10 + sum(byte << shift for byte, shift in zip(data[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
+            at += 10 + sum(
+                byte << shift
+                for byte, shift in zip(data[at + 6 : at + 10], (21, 14, 7, 0), strict=True)
+            )
         elif data[at : at + 8] == b"APETAGEX":
             at += 32 + int.from_bytes(data[at + 12 : at + 16], "little")
         elif data[at : at + 3] == b"TAG":
@@ -225,7 +246,9 @@ def _row(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | None
 def _tag(data: mmap.mmap, at: int, size: int, offset: int) -> Tag | None:
     if data[at + offset : at + offset + 4] in (b"Xing", b"Info"):
         flags = data[at + offset + 7]
-        numbers = [int.from_bytes(data[i : i + 4], "big") for i in (at + offset + 8, at + offset + 12)]
+        numbers = [
+            int.from_bytes(data[i : i + 4], "big") for i in (at + offset + 8, at + offset + 12)
+        ]
         count = numbers.pop(0) if flags & 1 else 0
         return Tag(at, at + size, count, numbers[0] if flags & 2 else 0)
     if data[at + 36 : at + 40] == b"VBRI":

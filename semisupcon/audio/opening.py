@@ -171,7 +171,11 @@ def _mpeg(
     trimmed = mpeg.TRIMMED if walk.tag is not None and walk.tag.frames == walk.frames else 0
     if walk.total - found <= trimmed and (walk.tag is None or found <= walk.total):
         return None, min(found, walk.total)
-    start, stop = (walk.tag.start, walk.tag.stop) if walk.tag is not None else (walk.runs[0][0], walk.runs[0][0] + 4)
+    start, stop = (
+        (walk.tag.start, walk.tag.stop)
+        if walk.tag is not None
+        else (walk.runs[0][0], walk.runs[0][0] + 4)
+    )
     with open(place, "rb") as file:
         file.seek(start)
         pieces = walk.pieces(file.read(stop - start))

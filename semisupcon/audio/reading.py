@@ -103,7 +103,8 @@ def mono_blocks(file: AudioFile, frames: int | None = None) -> Iterator[np.ndarr
         yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
     if frames is not None and found < frames:
         raise AudioError(
-            f"The audio ends early: {found} samples instead of {frames} from sample {start} on.\nIn: {file.path}\n"
+            f"The audio ends early: {found} samples instead of {frames} from sample {start} "
+            f"on.\nIn: {file.path}\n"
             "The file is damaged, or has changed since it was scanned; replace or remove it."
         )
 
@@ -123,7 +124,9 @@ def resample(
     if own_rate != sample_rate and len(audio):
         audio = soxr.resample(audio, own_rate, sample_rate)
     if samples is not None and len(audio) != samples:
-        audio = audio[:samples] if len(audio) > samples else np.pad(audio, (0, samples - len(audio)))
+        audio = (
+            audio[:samples] if len(audio) > samples else np.pad(audio, (0, samples - len(audio)))
+        )
     return np.ascontiguousarray(audio, dtype=np.float32)
 
 

@@ -78,7 +78,10 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame({"frames": [], "sample_rate": [], "channels": [], "problem": []})
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         now = pd.DataFrame({"path": list(paths), "stamp": list(pool.map(_stamp, paths))})
-        store = cache_folder() / f"scan-v2-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
+        store = (
+            cache_folder()
+            / f"scan-v2-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
+        )
         known = _load(store)
         fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
         unknown = fresh["problem"].isna()
@@ -135,7 +138,8 @@ def _save(table: pd.DataFrame, store: Path) -> None:
             ).to_parquet(partial)
     except UserError as error:
         log.warning(
-            "%s The cache is not saved, so the next run scans the audio again. SEMISUPCON_CACHE sets another folder for it.",
+            "%s The cache is not saved, so the next run scans the audio again. SEMISUPCON_CACHE "
+            "sets another folder for it.",
             error,
         )
 
@@ -155,12 +159,16 @@ def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str
     bad = (facts["problem"] != "").to_numpy()
     if not bad.any():
         return ~bad
-    listed = [f"{name} ({problem})" for name, problem in zip(np.asarray(names)[bad], facts["problem"][bad], strict=True)]
+    listed = [
+        f"{name} ({problem})"
+        for name, problem in zip(np.asarray(names)[bad], facts["problem"][bad], strict=True)
+    ]
     first = "; ".join(listed[:5]) + ("; ..." if len(listed) > 5 else "")
     told = f"{len(listed)} of {len(bad)} audio files cannot be used: {first}"
     if len(listed) > max(1, math.floor(max_bad * len(bad))):
         raise UserError(
-            f"{told}\nIn: {where}\nReplace or remove them, or allow a greater share than {max_bad:g} with data.max_bad.",
+            f"{told}\nIn: {where}\nReplace or remove them, or allow a greater share than "
+            f"{max_bad:g} with data.max_bad.",
         )
     log.warning("%s (in %s). They are left out.", told, where)
     for line in listed[5:]:

@@ -59,7 +59,13 @@ def _named(head: bytes) -> str:
         return "AAC"
     if head[:4] == b"OggS":
         inside = head[28:64]
-        return "FLAC in Ogg" if b"FLAC" in inside else "Speex in Ogg" if b"Speex" in inside else "Ogg that is damaged or holds no audio"
+        return (
+            "FLAC in Ogg"
+            if b"FLAC" in inside
+            else "Speex in Ogg"
+            if b"Speex" in inside
+            else "Ogg that is damaged or holds no audio"
+        )
     if not head.strip(b"\0"):
         return "zeros only" if head else "empty"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

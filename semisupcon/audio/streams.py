@@ -76,7 +76,13 @@ class Pieces(io.RawIOBase):
 
 
 def _size(piece: Piece) -> int:
-    return piece if isinstance(piece, int) else len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+    return (
+        piece
+        if isinstance(piece, int)
+        else len(piece)
+        if isinstance(piece, bytes)
+        else piece[1] - piece[0]
+    )
 
 
 def stream_of(path: str | bytes | Path, pieces: Sequence[Piece]) -> io.BufferedReader:

@@ -78,10 +78,12 @@ def waveform(samples: np.ndarray, name: str) -> np.ndarray:
     if not np.issubdtype(samples.dtype, np.floating):
         raise AudioError(
             f"{name} is of type {samples.dtype}, whose full scale is not known.\n"
-            "Give floating point in [-1, 1], or int16, int32, int8 or uint8 as audio files have them."
+            "Give floating point in [-1, 1], or int16, int32, int8 or uint8 as audio files have "
+            "them."
         )
     if problem := problem_of(samples):
         raise AudioError(
-            f"{name} cannot be used: {problem}.\nGive floating point in [-1, 1], or int16 as it is.",
+            f"{name} cannot be used: {problem}.\nGive floating point in [-1, 1], or int16 as it "
+            "is.",
         )
     return samples.astype(np.float32, copy=False)

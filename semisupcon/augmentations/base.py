@@ -15,7 +15,17 @@ from torch import Tensor, nn
 
 from semisupcon.augmentations.blocks import change_rows, check, in_blocks
 from semisupcon.augmentations.names import snake_case
-from semisupcon.augmentations.plans import ChainDecision, Decision, Plan, Seen, accepted, decide, decides, later, perform
+from semisupcon.augmentations.plans import (
+    ChainDecision,
+    Decision,
+    Plan,
+    Seen,
+    accepted,
+    decide,
+    decides,
+    later,
+    perform,
+)
 from semisupcon.errors import ConfigError
 from semisupcon.random import clip_key, derive, uniform, view_of
 from semisupcon.spec import Recorded
@@ -57,7 +67,9 @@ class Transform(Recorded):
     def __init__(self, p: float = 1.0):
         super().__init__()
         if not 0 <= p <= 1:
-            raise ConfigError(f"{type(self).__name__}: the probability p must lie between 0 and 1, got {p}.")
+            raise ConfigError(
+                f"{type(self).__name__}: the probability p must lie between 0 and 1, got {p}."
+            )
         self.p = p
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
@@ -76,13 +88,17 @@ class Transform(Recorded):
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, **prepared: Any) -> Tensor:
         """Transform rows ``[n, C, T]`` (may overwrite them); parameters ``[n, P]``, key ``[n]``."""
-        raise ConfigError(f"The augmentation {type(self).__name__} defines no apply(audio, parameters, key).")
+        raise ConfigError(
+            f"The augmentation {type(self).__name__} defines no apply(audio, parameters, key)."
+        )
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented audio, ``applied [N]`` bool (false: bit-identical), and ``parameters [N, P]`` (NaN where not applied).
+        """Augmented audio, ``applied [N]`` bool (false: bit-identical), and ``parameters [N, P]``
+        (NaN where not applied).
 
         Raises:
-            ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not int64 ``[N]``.
+            ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are
+                not int64 ``[N]``.
         """
         check(audio, key)
         if audio.device.type == "cpu":
@@ -90,7 +106,9 @@ class Transform(Recorded):
         plan = Plan(decide(self, key.cpu(), audio.shape[-1])).to(audio.device)
         return perform(self, audio.clone(), plan.decisions)
 
-    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def modify(
+        self, audio: Tensor, key: Tensor, among: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Same as `forward`, in place, and only for rows of the mask ``among [N]``."""
         applied, parameters = self.drawn(key, audio.shape[-1], among)
         rows = _in_order(applied, parameters)
@@ -134,7 +152,9 @@ class Transform(Recorded):
         drawn = self.draw(key[applied], samples)
         if drawn.shape[1:] != parameters.shape[1:]:
             expected = f"[n, {parameters.shape[1]}], a column for each of parameter_names"
-            raise ConfigError(f"{type(self).__name__}.draw must return {expected}, got {list(drawn.shape)}.")
+            raise ConfigError(
+                f"{type(self).__name__}.draw must return {expected}, got {list(drawn.shape)}."
+            )
         parameters[applied] = drawn
         return applied, parameters
 
@@ -186,11 +206,15 @@ class Chain(Recorded):
         self.transforms = cast("Sequence[Transform]", nn.ModuleList(transforms))
         self.p, self.shared_choices = p, shared_choices
         names = [t.name for t in transforms]
-        self.operators = tuple(f"{n}_{names[:i].count(n) + 1}" if names[:i].count(n) else n for i, n in enumerate(names))
+        self.operators = tuple(
+            f"{n}_{names[:i].count(n) + 1}" if names[:i].count(n) else n
+            for i, n in enumerate(names)
+        )
         self.parameter_names = tuple(t.parameter_names for t in transforms)
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented audio ``[N, C, T]``, ``applied [N, K]`` bool, and ``parameters [N, K, P]`` (NaN where absent or not applied).
+        """Augmented audio ``[N, C, T]``, ``applied [N, K]`` bool, and ``parameters [N, K, P]`` (NaN
+        where absent or not applied).
 
         Raises:
             ValueError: for audio or keys of the wrong shape or type.
@@ -216,13 +240,20 @@ class Chain(Recorded):
 
     def decide(self, key: Tensor, samples: int) -> ChainDecision:
         """Decisions of all stages; ``key [N]`` is on the CPU."""
-        stages = [(k, decide(self.transforms[k], keys, samples, among)) for k, keys, among in self.stages(key)]
+        stages = [
+            (k, decide(self.transforms[k], keys, samples, among))
+            for k, keys, among in self.stages(key)
+        ]
         return ChainDecision.of(stages, Seen(self.parameter_names, len(key), key.device))
 
     def run(self, audio: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
         """Same as `forward`, with a plan on the device of ``audio [N, C, T]``."""
         audio, decision = audio.clone(), plan.decisions
-        seen = Seen(self.parameter_names, len(audio), audio.device) if decision.applied is None else None
+        seen = (
+            Seen(self.parameter_names, len(audio), audio.device)
+            if decision.applied is None
+            else None
+        )
         for k, stage in decision.stages:
             audio, touched, values = perform(self.transforms[k], audio, stage)
             if seen is not None:
@@ -258,19 +289,29 @@ class OneOf(Transform):
             raise ConfigError("OneOf needs at least one transform to choose from.")
         self.transforms = cast("Sequence[Transform]", nn.ModuleList(transforms))
         self.name, self.shared_choices = name, shared_choices
-        self.parameter_names = ("choice", *(f"{t.name}.{n}" for t in transforms for n in t.parameter_names))
+        self.parameter_names = (
+            "choice",
+            *(f"{t.name}.{n}" for t in transforms for n in t.parameter_names),
+        )
 
-    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def modify(
+        self, audio: Tensor, key: Tensor, among: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         among, choice = self.chosen(key, among), self.choice(key)
         seen = []
         for index, transform in enumerate(self.transforms):
-            audio, *touched = transform.modify(audio, operator_key(key, index), among & (choice == index))
+            audio, *touched = transform.modify(
+                audio, operator_key(key, index), among & (choice == index)
+            )
             seen.append(touched)
         return audio, *self._together(choice, seen)
 
     def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
         among, choice = self.chosen(key, among), self.choice(key)
-        chosen = [decide(t, operator_key(key, i), samples, among & (choice == i)) for i, t in enumerate(self.transforms)]
+        chosen = [
+            decide(t, operator_key(key, i), samples, among & (choice == i))
+            for i, t in enumerate(self.transforms)
+        ]
         if any(d.later for d in chosen):
             return later(key, among)
         return Decision(*self._together(choice, [d[:2] for d in chosen]), [d.work for d in chosen])

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 
-def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block_samples: int) -> None:
+def in_blocks(
+    work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block_samples: int
+) -> None:
     """Call ``work`` on blocks of the row numbers ``rows [n]``.
 
     Each call may write only to its own rows of ``audio [N, C, T]``. Blocks have similar sizes of
@@ -46,18 +48,33 @@ def in_blocks(work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block
 
 
 def change_rows(audio: Tensor, rows: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Replace rows ``[n]`` of ``audio [N, C, T]`` in place by ``function`` of them, in float32 or wider."""
+    """Replace rows ``[n]`` of ``audio [N, C, T]`` in place by ``function`` of them, in float32 or
+    wider."""
     x = audio.index_select(0, rows)
-    return audio.index_copy_(0, rows, function(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype))
+    return audio.index_copy_(
+        0, rows, function(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+    )
 
 
 def check(audio: Tensor, key: Tensor) -> None:
     """Check the inputs of a transform.
 
     Raises:
-        ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not int64 ``[N]``.
+        ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are not
+            int64 ``[N]``.
     """
-    if audio.ndim != 3 or not audio.is_floating_point() or audio.shape[1] == 0 or audio.shape[2] == 0:
-        raise ValueError(f"augmentations take floating-point audio [N, C, T] with C, T > 0, got {audio.dtype} {list(audio.shape)}")
+    if (
+        audio.ndim != 3
+        or not audio.is_floating_point()
+        or audio.shape[1] == 0
+        or audio.shape[2] == 0
+    ):
+        raise ValueError(
+            f"augmentations take floating-point audio [N, C, T] with C, T > 0, got {audio.dtype} "
+            f"{list(audio.shape)}"
+        )
     if key.shape != audio.shape[:1] or key.dtype != torch.int64:
-        raise ValueError(f"augmentations take one int64 key a row, got {key.dtype} {list(key.shape)} for {len(audio)} rows")
+        raise ValueError(
+            f"augmentations take one int64 key a row, got {key.dtype} {list(key.shape)} for "
+            f"{len(audio)} rows"
+        )

@@ -11,7 +11,13 @@ from semisupcon.augmentations.base import Chain, Transform
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.names import current_name
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
-from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS, chain_probability, filtering
+from semisupcon.augmentations.severity import (
+    CORRUPTIONS,
+    PARAMETRIC,
+    TIERS,
+    chain_probability,
+    filtering,
+)
 from semisupcon.errors import ConfigError, import_failure, nearest
 from semisupcon.spec import Recorded
 
@@ -66,10 +72,17 @@ def build_chain(
             other entries.
     """
     if not 0 <= severity_modifier <= MAX_SEVERITY:
-        raise ConfigError(f"severity_modifier lies between 0 (no augmentation) and {MAX_SEVERITY}, got {severity_modifier}.")
+        raise ConfigError(
+            f"severity_modifier lies between 0 (no augmentation) and {MAX_SEVERITY}, got "
+            f"{severity_modifier}."
+        )
     if not aug_list or severity_modifier == 0:
         return None
-    entries = [name for entry in aug_list for name in (TIERS.get(entry, (entry,)) if isinstance(entry, str) else (entry,))]
+    entries = [
+        name
+        for entry in aug_list
+        for name in (TIERS.get(entry, (entry,)) if isinstance(entry, str) else (entry,))
+    ]
     transforms = [_made(entry, severity_modifier, sample_rate, shared_choices) for entry in entries]
     chains = [t for t in transforms if isinstance(t, Chain)]
     if chains:
@@ -81,7 +94,12 @@ def build_chain(
     return Chain(operators, probability, shared_choices)
 
 
-def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, sample_rate: int, shared_choices: bool) -> Transform | Chain:
+def _made(
+    entry: str | dict[str, Any] | Transform | Chain,
+    severity: float,
+    sample_rate: int,
+    shared_choices: bool,
+) -> Transform | Chain:
     if isinstance(entry, Transform | Chain):
         return entry
     if isinstance(entry, Mapping):
@@ -104,7 +122,10 @@ def _made(entry: str | dict[str, Any] | Transform | Chain, severity: float, samp
         return _from_class_path({"class_path": by_name[name]}, sample_rate)
     known = (*PARAMETRIC, *CORRUPTIONS, *TIERS, *CHAINS)
     meant = nearest(name, (*known, *by_name))
-    raise ConfigError(f"There is no augmentation {entry!r}.{meant}\nKnown: {', '.join(known)}; or give a class or class_path.")
+    raise ConfigError(
+        f"There is no augmentation {entry!r}.{meant}\nKnown: {', '.join(known)}; or give a class "
+        "or class_path."
+    )
 
 
 def _class_at(path: str) -> Any:
@@ -112,16 +133,24 @@ def _class_at(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except AttributeError as error:
-        raise ConfigError(f"The module {module!r} has no augmentation {name!r}.{nearest(name, vars(sys.modules[module]))}") from error
+        raise ConfigError(
+            f"The module {module!r} has no augmentation "
+            f"{name!r}.{nearest(name, vars(sys.modules[module]))}"
+        ) from error
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"The augmentation {path!r} cannot be imported: {import_failure(error)}") from error
+        raise ConfigError(
+            f"The augmentation {path!r} cannot be imported: {import_failure(error)}"
+        ) from error
 
 
 def _class_named(name: str) -> type[Recorded]:
     """Imported subclass of `Transform` or `Chain` with this class name."""
     classes = _classes()
     if name not in classes:
-        raise ConfigError(f"There is no augmentation class {name!r}.{nearest(name, classes)}\nKnown: {', '.join(sorted(classes))}.")
+        raise ConfigError(
+            f"There is no augmentation class {name!r}.{nearest(name, classes)}\nKnown: "
+            f"{', '.join(sorted(classes))}."
+        )
     return classes[name]
 
 
@@ -138,17 +167,28 @@ def _below(cls: type[Recorded]) -> Iterator[type[Recorded]]:
 def _from_class_path(entry: Mapping[str, Any], sample_rate: int) -> Transform | Chain:
     path, arguments = entry.get("class_path"), dict(entry.get("init_args") or {})
     if not isinstance(path, str) or set(entry) - {"class_path", "init_args"}:
-        raise ConfigError(f"An augmentation is a name or {{class_path: ..., init_args: ...}}, got {dict(entry)}.")
+        raise ConfigError(
+            f"An augmentation is a name or {{class_path: ..., init_args: ...}}, got {dict(entry)}."
+        )
     if path.partition(".")[0] in PACKAGES:
         return Foreign(path, arguments, sample_rate)
     cls = _class_at(path) if "." in path else _class_named(path)
-    if not (isinstance(cls, type) and issubclass(cls, Transform | Chain) and issubclass(cls, Recorded)):
-        raise ConfigError(f"The augmentation {path!r} is not a subclass of semisupcon.augmentations.Transform or Chain.")
+    if not (
+        isinstance(cls, type) and issubclass(cls, Transform | Chain) and issubclass(cls, Recorded)
+    ):
+        raise ConfigError(
+            f"The augmentation {path!r} is not a subclass of semisupcon.augmentations.Transform or "
+            "Chain."
+        )
     if "transforms" in arguments:
-        arguments["transforms"] = [_made(t, 2.0, sample_rate, True) for t in arguments["transforms"]]
+        arguments["transforms"] = [
+            _made(t, 2.0, sample_rate, True) for t in arguments["transforms"]
+        ]
     if "sample_rate" in inspect.signature(cls.__init__).parameters:
         arguments.setdefault("sample_rate", sample_rate)
     try:
         return cls(**arguments)
     except TypeError as error:
-        raise ConfigError(f"The augmentation {path!r} does not take these arguments: {error}.") from error
+        raise ConfigError(
+            f"The augmentation {path!r} does not take these arguments: {error}."
+        ) from error

@@ -15,14 +15,16 @@ ELEMENTS = 1 << 27  # maximum complex numbers per block of rows
 
 
 def chirp(t: Tensor, size: Tensor) -> Tensor:
-    """``exp(-i pi t^2 / size)``, complex64 ``[n, *t]``, for integers ``t [...]`` and ``size [n]``."""
+    """``exp(-i pi t^2 / size)``, complex64 ``[n, *t]``, for integers ``t [...]`` and
+    ``size [n]``."""
     turns = (t * t) % (2 * size.view(-1, *[1] * t.ndim))
     angle = turns.to(torch.float32) * (-torch.pi / size.to(torch.float32)).view(-1, *[1] * t.ndim)
     return torch.polar(torch.ones_like(angle), angle)
 
 
 def _convolved(x: Tensor, size: Tensor, which: Tensor, outputs: int) -> Tensor:
-    """``y[j] = sum over k of x[k] / chirp(j - k)`` for j below ``outputs``; ``x [R, C, K]`` complex."""
+    """``y[j] = sum over k of x[k] / chirp(j - k)`` for j below ``outputs``; ``x [R, C, K]``
+    complex."""
     length = fast_size(x.shape[-1] + outputs)
     t = torch.arange(length, device=x.device)
     kernel = torch.fft.fft(chirp(torch.where(t < outputs, t, length - t), size).conj())
@@ -37,8 +39,11 @@ def transformed(x: Tensor, size: Tensor, which: Tensor, bins: int) -> Tensor:
 
 
 def restored(spectrum: Tensor, size: Tensor, which: Tensor, samples: int) -> Tensor:
-    """``Re(sum over k of spectrum[k] exp(2 pi i j k / size[which]))`` for j below ``samples``; ``spectrum [R, C, K]``."""
-    wave = chirp(torch.arange(max(spectrum.shape[-1], samples), device=spectrum.device), size)[which, None]
+    """``Re(sum over k of spectrum[k] exp(2 pi i j k / size[which]))`` for j below ``samples``;
+    ``spectrum [R, C, K]``."""
+    wave = chirp(torch.arange(max(spectrum.shape[-1], samples), device=spectrum.device), size)[
+        which, None
+    ]
     # Inverse = conjugate of the forward transform of the conjugate; the real part is the same.
     rotated = _convolved(spectrum.conj() * wave[..., : spectrum.shape[-1]], size, which, samples)
     return rotated.mul_(wave[..., :samples]).real

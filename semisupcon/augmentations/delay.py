@@ -53,9 +53,15 @@ class Delay(Transform):
     ):
         super().__init__(p)
         check_range(self, "the delay", min_delay_ms, max_delay_ms)
-        if not (volumes and repeats and attenuations) or min(repeats) < 0 or first < 0 or min_delay_ms < 0:
+        if (
+            not (volumes and repeats and attenuations)
+            or min(repeats) < 0
+            or first < 0
+            or min_delay_ms < 0
+        ):
             raise ConfigError(
-                "Delay: volumes, repeats and attenuations need at least one value each; counts and delays cannot be negative."
+                "Delay: volumes, repeats and attenuations need at least one value each; counts and "
+                "delays cannot be negative."
             )
         self.sample_rate, self.first = sample_rate, first
         self.delay_ms, self.delay_interval_ms = (min_delay_ms, max_delay_ms), delay_interval_ms
@@ -64,10 +70,14 @@ class Delay(Transform):
     def draw(self, key: Tensor, samples: int) -> Tensor:
         low, high = self.delay_ms
         if self.delay_interval_ms is None:
-            delay = integers(key, "delay", *(int(ms * self.sample_rate / 1000) for ms in (low, high))).float()
+            delay = integers(
+                key, "delay", *(int(ms * self.sample_rate / 1000) for ms in (low, high))
+            ).float()
         else:
             steps = integers(key, "delay", 0, int((high - low) / self.delay_interval_ms))
-            delay = ((low + steps * self.delay_interval_ms) * (self.sample_rate / 1000)).long().float()
+            delay = (
+                ((low + steps * self.delay_interval_ms) * (self.sample_rate / 1000)).long().float()
+            )
         drawn = [delay * (1000 / self.sample_rate)]
         for name, values in zip(("volume", "repeats", "attenuation"), self.choices, strict=True):
             which = (uniform(key, name)[:, 0] * len(values)).long()
@@ -80,7 +90,9 @@ class Delay(Transform):
         longest = int(self.delay_ms[1] * self.sample_rate / 1000) + 1
         output = audio.clone()
         for i in range(max(self.choices[1])):
-            level = torch.where(i < repeats, volume * attenuation**i, 0.0)[:, None, None].to(audio.dtype)
+            level = torch.where(i < repeats, volume * attenuation**i, 0.0)[:, None, None].to(
+                audio.dtype
+            )
             lag = i + self.first
             output.addcmul_(delayed(audio, lag * shift, lag * longest) if lag else audio, level)
         return output.mul_(0.5)

@@ -74,7 +74,13 @@ class Chorus(Transform):
         for what, value in (("depth", depth), ("mix", mix)):
             check_range(self, f"the {what}, between 0 and 1,", 0, value)
             check_range(self, f"the {what}, between 0 and 1,", value, 1)
-        self.sample_rate, self.rate_hz, self.depth, self.center_delay_ms, self.mix = sample_rate, rate_hz, depth, center_delay_ms, mix
+        self.sample_rate, self.rate_hz, self.depth, self.center_delay_ms, self.mix = (
+            sample_rate,
+            rate_hz,
+            depth,
+            center_delay_ms,
+            mix,
+        )
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
         return uniform(key, "phase") * 2 * math.pi
@@ -82,14 +88,22 @@ class Chorus(Transform):
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         samples = audio.shape[-1]
         time = torch.arange(samples, device=audio.device, dtype=torch.float64)
-        swing = torch.sin(2 * math.pi * self.rate_hz / self.sample_rate * time + parameters.double())
-        place = time - (self.center_delay_ms + 10 * self.depth * swing).clamp_(min=1) * (self.sample_rate / 1000)
+        swing = torch.sin(
+            2 * math.pi * self.rate_hz / self.sample_rate * time + parameters.double()
+        )
+        place = time - (self.center_delay_ms + 10 * self.depth * swing).clamp_(min=1) * (
+            self.sample_rate / 1000
+        )
         before = place.floor()
         fraction = (place - before).to(audio.dtype)[:, None]
         # Index 0 is a zero sample: positions before the clip read from it.
         padded = torch.nn.functional.pad(audio, (2, 0))
         index = (before.long() + 2).clamp_(min=0)[:, None].expand(-1, audio.shape[1], -1)
-        copy = torch.lerp(padded.gather(-1, index), padded.gather(-1, (index + 1).clamp_(max=samples + 1)), fraction)
+        copy = torch.lerp(
+            padded.gather(-1, index),
+            padded.gather(-1, (index + 1).clamp_(max=samples + 1)),
+            fraction,
+        )
         return torch.lerp(audio, copy, self.mix)
 
 
@@ -106,7 +120,8 @@ class Pedal(Transform):
         super().__init__(p)
         if find_spec("pedalboard") is None:
             raise ConfigError(
-                f"The augmentation {self.name!r} needs the package pedalboard.\nInstall it: pip install 'semisupcon[effects]'"
+                f"The augmentation {self.name!r} needs the package pedalboard.\nInstall it: pip "
+                "install 'semisupcon[effects]'"
             )
         self.sample_rate = sample_rate
 
@@ -116,8 +131,13 @@ class Pedal(Transform):
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         # One extra zero sample: pedalboard infers the channel axis from sizes, which must differ.
-        channels = torch.nn.functional.pad(audio.detach().cpu().float().flatten(0, 1), (0, 1))[:, None].numpy()
-        processed = [torch.from_numpy(self.plugin()(channel, self.sample_rate)[:, : audio.shape[-1]]) for channel in channels]
+        channels = torch.nn.functional.pad(audio.detach().cpu().float().flatten(0, 1), (0, 1))[
+            :, None
+        ].numpy()
+        processed = [
+            torch.from_numpy(self.plugin()(channel, self.sample_rate)[:, : audio.shape[-1]])
+            for channel in channels
+        ]
         return torch.stack(processed).view_as(audio).to(audio)
 
 
@@ -144,7 +164,12 @@ class Compression(Pedal):
     ):
         super().__init__(sample_rate, p)
         check_range(self, "the ratio", 1, ratio)
-        self.settings = {"threshold_db": threshold_db, "ratio": ratio, "attack_ms": attack_ms, "release_ms": release_ms}
+        self.settings = {
+            "threshold_db": threshold_db,
+            "ratio": ratio,
+            "attack_ms": attack_ms,
+            "release_ms": release_ms,
+        }
 
     def plugin(self) -> "Plugin":
         from pedalboard import Compressor

@@ -27,7 +27,9 @@ RINGING = 0.05  # seconds of zero padding: the FFT is circular
 def lowpass_gain(size: int, cutoff_hz: Tensor, sample_rate: int) -> Tensor:
     """Gains ``[n, size // 2 + 1]`` of low-pass filters with cut-offs ``[n]`` on real-FFT bins."""
     frequency = torch.arange(size // 2 + 1, device=cutoff_hz.device) * (sample_rate / size)
-    slope = ((frequency / cutoff_hz[:, None] - 1) * (math.pi / 2 / TRANSITION)).clamp_(-math.pi / 2, math.pi / 2)
+    slope = ((frequency / cutoff_hz[:, None] - 1) * (math.pi / 2 / TRANSITION)).clamp_(
+        -math.pi / 2, math.pi / 2
+    )
     return slope.sin_().mul_(-0.5).add_(0.5)
 
 
@@ -79,13 +81,22 @@ class LowPass(Filter):
 
     parameter_names = ("cutoff_hz",)
 
-    def __init__(self, sample_rate: int, min_cutoff_hz: float = 150.0, max_cutoff_hz: float = 7500.0, mel: bool = True, p: float = 1.0):
+    def __init__(
+        self,
+        sample_rate: int,
+        min_cutoff_hz: float = 150.0,
+        max_cutoff_hz: float = 7500.0,
+        mel: bool = True,
+        p: float = 1.0,
+    ):
         super().__init__(sample_rate, p)
         check_range(self, "the cut-off", min_cutoff_hz, max_cutoff_hz)
         self.cutoff_hz, self.mel = (min_cutoff_hz, max_cutoff_hz), mel
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        return (mel_uniform if self.mel else uniform_between)(key, "cutoff", *self.cutoff_hz)[:, None]
+        return (mel_uniform if self.mel else uniform_between)(key, "cutoff", *self.cutoff_hz)[
+            :, None
+        ]
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return lowpass_gain(size, parameters[:, 0], self.sample_rate)
@@ -94,7 +105,14 @@ class LowPass(Filter):
 class HighPass(LowPass):
     """Keep frequencies above a cut-off; arguments as in `LowPass`."""
 
-    def __init__(self, sample_rate: int, min_cutoff_hz: float = 200.0, max_cutoff_hz: float = 2400.0, mel: bool = True, p: float = 1.0):
+    def __init__(
+        self,
+        sample_rate: int,
+        min_cutoff_hz: float = 200.0,
+        max_cutoff_hz: float = 2400.0,
+        mel: bool = True,
+        p: float = 1.0,
+    ):
         super().__init__(sample_rate, min_cutoff_hz, max_cutoff_hz, mel, p)
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
@@ -129,16 +147,31 @@ class BandPass(Filter):
         super().__init__(sample_rate, p)
         check_range(self, "the centre frequency", min_center_hz, max_center_hz)
         check_range(self, "the bandwidth", min_bandwidth, max_bandwidth)
-        check_range(self, "the bandwidth, a fraction of the centre between 0 and 2,", 0.0, min_bandwidth)
-        check_range(self, "the bandwidth, a fraction of the centre between 0 and 2,", max_bandwidth, 1.999)
-        self.center_hz, self.bandwidth = (min_center_hz, max_center_hz), (min_bandwidth, max_bandwidth)
+        check_range(
+            self, "the bandwidth, a fraction of the centre between 0 and 2,", 0.0, min_bandwidth
+        )
+        check_range(
+            self, "the bandwidth, a fraction of the centre between 0 and 2,", max_bandwidth, 1.999
+        )
+        self.center_hz, self.bandwidth = (
+            (min_center_hz, max_center_hz),
+            (min_bandwidth, max_bandwidth),
+        )
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        return torch.stack([mel_uniform(key, "center", *self.center_hz), uniform_between(key, "bandwidth", *self.bandwidth)], 1)
+        return torch.stack(
+            [
+                mel_uniform(key, "center", *self.center_hz),
+                uniform_between(key, "bandwidth", *self.bandwidth),
+            ],
+            1,
+        )
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         center, half = parameters[:, 0], parameters[:, 1] / 2
-        low, high = (lowpass_gain(size, center * edge, self.sample_rate) for edge in (1 - half, 1 + half))
+        low, high = (
+            lowpass_gain(size, center * edge, self.sample_rate) for edge in (1 - half, 1 + half)
+        )
         return high - low
 
 
@@ -172,18 +205,31 @@ class OneFilterOf(OneOf):
         shared_choices: bool = True,
     ):
         super().__init__(transforms, name, p, shared_choices)
-        if not all(isinstance(t, Filter) for t in transforms) or len({t.sample_rate for t in transforms}) > 1:
-            raise ConfigError("OneFilterOf chooses among low-pass, high-pass, band-pass and band-stop filters of one sample rate.")
+        if (
+            not all(isinstance(t, Filter) for t in transforms)
+            or len({t.sample_rate for t in transforms}) > 1
+        ):
+            raise ConfigError(
+                "OneFilterOf chooses among low-pass, high-pass, band-pass and band-stop filters of "
+                "one sample rate."
+            )
 
-    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def modify(
+        self, audio: Tensor, key: Tensor, among: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         among, choice = self.chosen(key, among), self.choice(key)
         size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
-        draws = [t.drawn(operator_key(key, i), audio.shape[-1], among & (choice == i)) for i, t in enumerate(self.transforms)]
+        draws = [
+            t.drawn(operator_key(key, i), audio.shape[-1], among & (choice == i))
+            for i, t in enumerate(self.transforms)
+        ]
         applied, reported = self._together(choice, draws)
 
         def work(block: Tensor) -> None:
             gain = torch.empty(len(block), size // 2 + 1, device=audio.device)
-            for index, (transform, (_, parameters)) in enumerate(zip(self.transforms, draws, strict=True)):
+            for index, (transform, (_, parameters)) in enumerate(
+                zip(self.transforms, draws, strict=True)
+            ):
                 rows = (choice[block] == index).nonzero()[:, 0]
                 gain[rows] = transform.gain(size, parameters[block[rows]])
             change_rows(audio, block, lambda x: filtered(x, size, gain))
@@ -192,10 +238,16 @@ class OneFilterOf(OneOf):
         return audio, applied, reported
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
-        chosen = [(transform, part) for transform, part in zip(self.transforms, work, strict=True) if part is not None]
+        chosen = [
+            (transform, part)
+            for transform, part in zip(self.transforms, work, strict=True)
+            if part is not None
+        ]
         if not chosen:
             return audio
         size = filter_size(audio.shape[-1], self.transforms[0].sample_rate)
         rows = torch.cat([part["rows"] for _, part in chosen])
-        gain = torch.cat([transform.gain(size, part["arguments"]["parameters"]) for transform, part in chosen])
+        gain = torch.cat(
+            [transform.gain(size, part["arguments"]["parameters"]) for transform, part in chosen]
+        )
         return change_rows(audio, rows, lambda x: filtered(x, size, gain))

@@ -54,7 +54,13 @@ class Foreign(Transform):
         ConfigError: for an unknown class, unknown arguments, or if the length of a row changes.
     """
 
-    def __init__(self, class_path: str, init_args: dict[str, Any] | None = None, sample_rate: int | None = None, p: float = 1.0):
+    def __init__(
+        self,
+        class_path: str,
+        init_args: dict[str, Any] | None = None,
+        sample_rate: int | None = None,
+        p: float = 1.0,
+    ):
         super().__init__(p)
         self.sample_rate = sample_rate
         self.per_clip = class_path.startswith("torchaudio_augmentations.")
@@ -64,7 +70,10 @@ class Foreign(Transform):
     def _make(self, class_path: str, init_args: Mapping[str, Any]) -> Any:
         package, _, name = class_path.partition(".")
         if package not in PACKAGES or "." in name:
-            raise ConfigError(f"Augmentations come from {' or '.join(PACKAGES)} (as package.Class), got {class_path!r}.")
+            raise ConfigError(
+                f"Augmentations come from {' or '.join(PACKAGES)} (as package.Class), got "
+                f"{class_path!r}."
+            )
         module = torchaudio_augmentations.load() if package == PACKAGES[0] else _import(package)
         cls = getattr(module, name, None)
         if not isinstance(cls, type):
@@ -85,7 +94,9 @@ class Foreign(Transform):
             return self._make(value["class_path"], value.get("init_args") or {})
         return [self._argument(v) for v in value] if isinstance(value, list) else value
 
-    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def modify(
+        self, audio: Tensor, key: Tensor, among: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         applied = self.chosen(key, among)
         if isinstance(self.transform, nn.Module):
             self.transform.train()  # torch-audiomentations is off in eval mode
@@ -94,7 +105,10 @@ class Foreign(Transform):
             with seeded(int(key[row])):
                 after = self._call(before.clone())
             if after.shape != before.shape:
-                raise ConfigError(f"{self.name} changes the length of a clip ({before.shape[-1]} to {after.shape[-1]} samples).")
+                raise ConfigError(
+                    f"{self.name} changes the length of a clip ({before.shape[-1]} to "
+                    f"{after.shape[-1]} samples)."
+                )
             applied[row] = not torch.equal(after, before)
             audio[row] = after
         return audio, applied, torch.empty(len(key), 0, device=audio.device)
@@ -109,4 +123,7 @@ def _import(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ConfigError(f"The package {package} cannot be imported ({error}).\nInstall it, or remove its transforms.") from error
+        raise ConfigError(
+            f"The package {package} cannot be imported ({error}).\nInstall it, or remove its "
+            "transforms."
+        ) from error

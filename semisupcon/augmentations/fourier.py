@@ -67,7 +67,10 @@ def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
     The error is within 1 cent where n up to ``samples`` * 9 / 8 allows it. Resampling from n to m
     samples raises the pitch by the factor n / m.
     """
-    sizes = [2 * n for n in _smooth_numbers(1 << (int(samples * max(1.2, 1.2 / ratio)) + 16).bit_length())]
+    sizes = [
+        2 * n
+        for n in _smooth_numbers(1 << (int(samples * max(1.2, 1.2 / ratio)) + 16).bit_length())
+    ]
     best = (math.inf, 0, 0)
     for n in sizes[bisect_left(sizes, samples) :]:
         if best[1] and n > 1.125 * samples:
@@ -95,5 +98,7 @@ def change_rate(x: Tensor, ratio: float) -> tuple[Tensor, float]:
     bins = min(n, m) // 2 + 1
     spectrum = spectrum[..., :bins]
     taper = max(1, bins // 50)
-    spectrum[..., -taper:] *= torch.linspace(1, 0, taper, device=x.device, dtype=x.dtype).mul(torch.pi / 2).sin().square()
+    spectrum[..., -taper:] *= (
+        torch.linspace(1, 0, taper, device=x.device, dtype=x.dtype).mul(torch.pi / 2).sin().square()
+    )
     return irfft(spectrum, m) * (m / n), n / m

@@ -44,8 +44,16 @@ class TimeStretch(Transform):
         super().__init__(p)
         check_range(self, "the rate", min_rate, max_rate)
         if min_rate <= 0 or n_fft % 4 or restore not in ("circular", "zero"):
-            raise ConfigError("TimeStretch: rates are positive, n_fft is a multiple of 4, and restore is 'circular' or 'zero'.")
-        self.range, self.restore, self.decimals, self.n_fft = (min_rate, max_rate), restore, decimals, n_fft
+            raise ConfigError(
+                "TimeStretch: rates are positive, n_fft is a multiple of 4, and restore is "
+                "'circular' or 'zero'."
+            )
+        self.range, self.restore, self.decimals, self.n_fft = (
+            (min_rate, max_rate),
+            restore,
+            decimals,
+            n_fft,
+        )
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
         return uniform_between(key, "rate", *self.range).round(decimals=self.decimals)[:, None]
@@ -53,7 +61,13 @@ class TimeStretch(Transform):
     def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
         return {"between": (parameters.min().item(), parameters.max().item())}
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, between: tuple[float, float] | None = None) -> Tensor:
+    def apply(
+        self,
+        audio: Tensor,
+        parameters: Tensor,
+        key: Tensor,
+        between: tuple[float, float] | None = None,
+    ) -> Tensor:
         rate = parameters[:, 0]
         stretched = phase_vocoder(audio, rate, self.n_fft, between)
         samples = audio.shape[-1]
@@ -64,7 +78,9 @@ class TimeStretch(Transform):
         return stretched.gather(-1, (place % length)[:, None].expand_as(stretched))
 
 
-def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float, float] | None = None) -> Tensor:
+def phase_vocoder(
+    audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float, float] | None = None
+) -> Tensor:
     """Change the speed of rows ``[n, C, T]`` by ``rate [n]``, cut or zero-padded to T samples.
 
     ``between`` holds the slowest and the fastest rate, if known.
@@ -82,22 +98,34 @@ def phase_vocoder(audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float,
     # [N, frames, bins]
     spectrum = by_rows(rfft(framed * window, n_fft)).contiguous()
     magnitude = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).sqrt_()
-    phasor = torch.where(magnitude == 0, 1, torch.view_as_complex(torch.view_as_real(spectrum) / magnitude[..., None]))
+    phasor = torch.where(
+        magnitude == 0,
+        1,
+        torch.view_as_complex(torch.view_as_real(spectrum) / magnitude[..., None]),
+    )
 
-    place = 1 + torch.arange(-1, hops - 1, device=audio.device) * rate.repeat_interleave(channels)[:, None]  # in frames of the input
+    place = (
+        1
+        + torch.arange(-1, hops - 1, device=audio.device)
+        * rate.repeat_interleave(channels)[:, None]
+    )  # in frames of the input
     place = place.clamp_(min=0)
     before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
     row = torch.arange(len(spectrum), device=audio.device)[:, None]
     fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
     # Phases matter modulo 2 pi only: the phase advance is a product of unit phasors, and its sum
     # over frames is a cumulative product.
-    phase = torch.cat([phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1)
+    phase = torch.cat(
+        [phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1
+    )
     if phase.device.type == "cpu":
         for i in range(1, hops):
             phase[:, i] *= phase[:, i - 1]
     else:
         phase = phase.cumprod(1)
-    torch.view_as_real(phase).mul_(torch.lerp(magnitude[row, before], magnitude[row, before + 1], fraction)[..., None])
+    torch.view_as_real(phase).mul_(
+        torch.lerp(magnitude[row, before], magnitude[row, before + 1], fraction)[..., None]
+    )
     frames = irfft(phase, n_fft).mul_(window)
 
     quarters = frames.unflatten(-1, (4, hop))
@@ -123,7 +151,13 @@ class FrequencyShift(Transform):
 
     parameter_names = ("shift_hz",)
 
-    def __init__(self, sample_rate: int, min_shift_hz: float = -100.0, max_shift_hz: float = 100.0, p: float = 1.0):
+    def __init__(
+        self,
+        sample_rate: int,
+        min_shift_hz: float = -100.0,
+        max_shift_hz: float = 100.0,
+        p: float = 1.0,
+    ):
         super().__init__(p)
         check_range(self, "the shift", min_shift_hz, max_shift_hz)
         self.sample_rate, self.range = sample_rate, (min_shift_hz, max_shift_hz)
@@ -138,5 +172,7 @@ class FrequencyShift(Transform):
         spectrum = rfft(audio, size)
         source = torch.arange(spectrum.shape[-1], device=audio.device) - shift  # [n, bins]
         outside = ((source <= 0) | (source >= spectrum.shape[-1]))[:, None]
-        moved = spectrum.gather(-1, source.clamp(0, spectrum.shape[-1] - 1)[:, None].expand_as(spectrum))
+        moved = spectrum.gather(
+            -1, source.clamp(0, spectrum.shape[-1] - 1)[:, None].expand_as(spectrum)
+        )
         return irfft(moved.masked_fill_(outside, 0), size)[..., : audio.shape[-1]]

@@ -26,4 +26,8 @@ def pieces(audio: Tensor, start: Tensor, length: int) -> Tensor:
 def delayed(audio: Tensor, shift: Tensor, longest: int) -> Tensor:
     """Delay rows of ``audio [N, C, T]`` by ``shift [N]`` samples in 0..longest, zero-padded."""
     longest = min(longest, audio.shape[-1])
-    return pieces(torch.nn.functional.pad(audio, (longest, 0)), longest - shift.clamp(max=longest), audio.shape[-1])
+    return pieces(
+        torch.nn.functional.pad(audio, (longest, 0)),
+        longest - shift.clamp(max=longest),
+        audio.shape[-1],
+    )

@@ -14,7 +14,10 @@ def check_range(owner: object, what: str, low: float, high: float) -> None:
         ConfigError: if ``low`` exceeds ``high``.
     """
     if not low <= high:
-        raise ConfigError(f"{type(owner).__name__}: the lower end of {what} exceeds the upper one ({low} > {high}).")
+        raise ConfigError(
+            f"{type(owner).__name__}: the lower end of {what} exceeds the upper one ({low} > "
+            f"{high})."
+        )
 
 
 class Gain(Transform):

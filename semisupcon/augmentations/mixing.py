@@ -32,14 +32,18 @@ class Mix(Transform):
             check_range(self, "the weight, between 0 and 1,", low, high)
         self.range = (min_weight, max_weight)
 
-    def modify(self, audio: Tensor, key: Tensor, among: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def modify(
+        self, audio: Tensor, key: Tensor, among: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         decision = self.decide(key, audio.shape[-1], among)
         audio = self.perform(audio, decision.work)
         return audio, decision.applied, decision.parameters
 
     def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
         clip = clip_key(key)
-        others = (clip[:, None] != clip).cumsum(1)  # the n-th other clip is where this count reaches n
+        others = (clip[:, None] != clip).cumsum(
+            1
+        )  # the n-th other clip is where this count reaches n
         count = others[:, -1] if len(key) else clip
         applied = self.chosen(key, among) & (count > 0)
         nth = (uniform(key, "partner")[:, 0] * count).long() + 1

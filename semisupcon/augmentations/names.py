@@ -20,7 +20,11 @@ def current_name(name: str) -> str:
     """Current name for an old one, with one log message per name; other names are unchanged."""
     if name not in OLD_NAMES:
         return name
-    log.warning("The augmentation %s is now called %s. The old name still works in this version.", name, OLD_NAMES[name])
+    log.warning(
+        "The augmentation %s is now called %s. The old name still works in this version.",
+        name,
+        OLD_NAMES[name],
+    )
     return OLD_NAMES[name]
 
 

@@ -28,11 +28,15 @@ def hashed_noise(key: Tensor, n: int, seed: Tensor | None = None) -> Tensor:
     seed = noise_seed(key) if seed is None else seed
     # The halves of the key enter at different steps, so that no row is a shifted copy of another.
     low, high = seed.to(torch.int32)[:, None], (seed >> 32).to(torch.int32)[:, None]
-    x = torch.arange(-(-n // 2), dtype=torch.int32, device=key.device) * -1640531527 + low  # 2^32 / golden ratio, as a signed number
+    x = (
+        torch.arange(-(-n // 2), dtype=torch.int32, device=key.device) * -1640531527 + low
+    )  # 2^32 / golden ratio, as a signed number
     shifted = torch.empty_like(x)
 
     def fold(bits: int) -> None:
-        x.bitwise_xor_(torch.bitwise_right_shift(x, bits, out=shifted).bitwise_and_((1 << (32 - bits)) - 1))
+        x.bitwise_xor_(
+            torch.bitwise_right_shift(x, bits, out=shifted).bitwise_and_((1 << (32 - bits)) - 1)
+        )
 
     fold(15)
     x.mul_(0x7FEB352D).bitwise_xor_(high)
@@ -47,7 +51,9 @@ def noise_seed(key: Tensor) -> Tensor:
     return derive(key, "noise")
 
 
-def colored_noise(key: Tensor, samples: int, sample_rate: int, decay: Tensor, seed: Tensor | None = None) -> Tensor:
+def colored_noise(
+    key: Tensor, samples: int, sample_rate: int, decay: Tensor, seed: Tensor | None = None
+) -> Tensor:
     """Noise ``[N, samples]`` with unit RMS and spectral decay exponents ``decay [N]``.
 
     ``seed`` as in `hashed_noise`.
@@ -103,7 +109,9 @@ class AddColoredNoise(Transform):
         self.snr, self.decay = (min_snr_db, max_snr_db), (min_decay, max_decay)
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        return torch.stack([uniform_between(key, "snr", *self.snr), uniform_between(key, "decay", *self.decay)], 1)
+        return torch.stack(
+            [uniform_between(key, "snr", *self.snr), uniform_between(key, "decay", *self.decay)], 1
+        )
 
     def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
         return {"seed": noise_seed(key)}
@@ -111,7 +119,9 @@ class AddColoredNoise(Transform):
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor) -> Tensor:
         snr, decay = parameters.unbind(1)
         noise = colored_noise(key, audio.shape[-1], self.sample_rate, decay, seed)[:, None]
-        return torch.addcmul(audio, noise.to(audio.dtype), rms(audio) * 10 ** (-snr[:, None, None] / 20))
+        return torch.addcmul(
+            audio, noise.to(audio.dtype), rms(audio) * 10 ** (-snr[:, None, None] / 20)
+        )
 
 
 class AddNoise(Transform):
@@ -139,6 +149,8 @@ class AddNoise(Transform):
         return {"seed": noise_seed(key)}
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor) -> Tensor:
-        noise = colored_noise(key, audio.shape[-1], 2, torch.zeros(len(key), device=key.device), seed)[:, None].to(audio.dtype)
+        noise = colored_noise(
+            key, audio.shape[-1], 2, torch.zeros(len(key), device=key.device), seed
+        )[:, None].to(audio.dtype)
         deviation = rms(audio - audio.mean(-1, keepdim=True))
         return torch.addcmul(audio, noise, deviation * parameters[:, :, None])

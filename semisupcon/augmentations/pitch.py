@@ -25,11 +25,17 @@ from semisupcon.random import integers, uniform_between
 
 
 @lru_cache(maxsize=64)
-def published_ratios(sample_rate: int, min_semitones: float, max_semitones: float) -> tuple[Fraction, ...]:
+def published_ratios(
+    sample_rate: int, min_semitones: float, max_semitones: float
+) -> tuple[Fraction, ...]:
     """Ratios of two divisors of ``sample_rate`` in the range, except 1, ascending."""
     divisors = [d for d in range(1, sample_rate + 1) if sample_rate % d == 0]
     low, high = (2 ** (s / 12) for s in (min_semitones, max_semitones))
-    return tuple(sorted({Fraction(a, b) for a in divisors for b in divisors if low <= a / b <= high and a != b}))
+    return tuple(
+        sorted(
+            {Fraction(a, b) for a in divisors for b in divisors if low <= a / b <= high and a != b}
+        )
+    )
 
 
 NEAR = 0.3  # relative change of speed up to which the search range is half a hop
@@ -135,7 +141,12 @@ class PitchShift(Transform):
     cost = 6.0
 
     def __init__(
-        self, sample_rate: int, min_semitones: float = -4.0, max_semitones: float = 4.0, ratios: str = "continuous", p: float = 1.0
+        self,
+        sample_rate: int,
+        min_semitones: float = -4.0,
+        max_semitones: float = 4.0,
+        ratios: str = "continuous",
+        p: float = 1.0,
     ):
         super().__init__(p)
         check_range(self, "the shift in semitones", min_semitones, max_semitones)
@@ -146,7 +157,8 @@ class PitchShift(Transform):
         self.ratios = published_ratios(sample_rate, *self.range) if ratios == "published" else None
         if self.ratios == ():
             raise ConfigError(
-                f"No published pitch ratio lies between {min_semitones} and {max_semitones} semitones at {sample_rate} Hz.\n"
+                f"No published pitch ratio lies between {min_semitones} and {max_semitones} "
+                f"semitones at {sample_rate} Hz.\n"
                 f"Use ratios: continuous."
             )
 
@@ -160,7 +172,14 @@ class PitchShift(Transform):
         ratios = [2 ** (s / 12) for s in parameters[:, 0].tolist()]
         return {"ratios": ratios, "plan": shift_plan(ratios, samples)}
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, ratios: list[float], plan: dict[str, Any]) -> Tensor:
+    def apply(
+        self,
+        audio: Tensor,
+        parameters: Tensor,
+        key: Tensor,
+        ratios: list[float],
+        plan: dict[str, Any],
+    ) -> Tensor:
         if audio.device.type == "cpu":
             return shift_pitch(audio, ratios, self.sample_rate)
         return shift_on_device(audio, self.sample_rate, **plan)

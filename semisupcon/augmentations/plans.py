@@ -115,7 +115,11 @@ def accepted(apply: Callable[..., Any], prepared: dict[str, Any]) -> dict[str, A
     if not prepared:
         return prepared
     names = _names(getattr(apply, "__func__", apply))
-    return prepared if names is None else {name: value for name, value in prepared.items() if name in names}
+    return (
+        prepared
+        if names is None
+        else {name: value for name, value in prepared.items() if name in names}
+    )
 
 
 @lru_cache(maxsize=256)
@@ -150,7 +154,9 @@ class Seen:
 
     def __init__(self, parameter_names: Sequence[Sequence[str]], rows: int, device: torch.device):
         self.applied = [torch.zeros(rows, dtype=torch.bool, device=device) for _ in parameter_names]
-        self.parameters = [torch.full((rows, len(names)), torch.nan, device=device) for names in parameter_names]
+        self.parameters = [
+            torch.full((rows, len(names)), torch.nan, device=device) for names in parameter_names
+        ]
 
     def add(self, k: int, applied: Tensor, parameters: Tensor) -> None:
         """Add the rows ``applied [N]`` and ``parameters [N, P]`` of operator ``k``."""
@@ -160,7 +166,10 @@ class Seen:
     def stacked(self) -> tuple[Tensor, Tensor]:
         """Masks ``[N, K]`` bool and parameters ``[N, K, P]``, padded with NaN."""
         width = max(values.shape[1] for values in self.parameters)
-        padded = [torch.nn.functional.pad(v, (0, width - v.shape[1]), value=torch.nan) for v in self.parameters]
+        padded = [
+            torch.nn.functional.pad(v, (0, width - v.shape[1]), value=torch.nan)
+            for v in self.parameters
+        ]
         return torch.stack(self.applied, 1), torch.stack(padded, 1)
 
 
@@ -187,7 +196,9 @@ class ChainDecision(NamedTuple):
             return cls(stages, None, None)
         for k, decision in stages:
             seen.add(k, decision.applied, decision.parameters)
-        return cls([(k, d._replace(applied=None, parameters=None)) for k, d in stages], *seen.stacked())
+        return cls(
+            [(k, d._replace(applied=None, parameters=None)) for k, d in stages], *seen.stacked()
+        )
 
 
 def decide(transform: Any, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:

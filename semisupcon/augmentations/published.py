@@ -41,13 +41,26 @@ class CLMRChain(Chain):
         pitch: float = 0.6,
         reverb: float = 0.6,
     ):
-        high_low = [HighPass(sample_rate, 200, 1200, mel=False), LowPass(sample_rate, 2200, 4000, mel=False)]
+        high_low = [
+            HighPass(sample_rate, 200, 1200, mel=False),
+            LowPass(sample_rate, 2200, 4000, mel=False),
+        ]
         transforms = [
             PolarityInversion(p=polarity),
             AddNoise(0.0001, 0.01, p=noise),
             Gain(-20, -1, p=gain),
             OneFilterOf(high_low, "high_low_pass", p=filters, shared_choices=False),
-            Delay(sample_rate, 200, 450, volumes=[0.5], repeats=[1], attenuations=[1.0], first=1, delay_interval_ms=50, p=delay),
+            Delay(
+                sample_rate,
+                200,
+                450,
+                volumes=[0.5],
+                repeats=[1],
+                attenuations=[1.0],
+                first=1,
+                delay_interval_ms=50,
+                p=delay,
+            ),
             PitchShift(sample_rate, -7, 7, p=pitch),
             Reverb(sample_rate, 0, 99, 0, 99, 0, 99, p=reverb),
         ]
@@ -76,8 +89,13 @@ class RandomSubset(Chain):
     ):
         super().__init__(transforms)
         self.steps = (min_steps, len(transforms) if max_steps is None else max_steps)
-        if not 0 <= min_steps <= self.steps[1] or (self.steps[1] > len(transforms) and not with_replacement):
-            raise ConfigError(f"A random subset of {len(transforms)} operators cannot have {self.steps[0]} to {self.steps[1]} steps.")
+        if not 0 <= min_steps <= self.steps[1] or (
+            self.steps[1] > len(transforms) and not with_replacement
+        ):
+            raise ConfigError(
+                f"A random subset of {len(transforms)} operators cannot have {self.steps[0]} to "
+                f"{self.steps[1]} steps."
+            )
         self.with_replacement = with_replacement
 
     def order(self, key: Tensor) -> Tensor:
@@ -99,10 +117,14 @@ class RandomSubset(Chain):
         """
         order = torch.nn.functional.pad(self.order(key), (0, 1), value=-1)
         step, left = torch.zeros_like(key), (order >= 0).sum(1)
-        cost = torch.tensor([t.cost for t in self.transforms], dtype=torch.float64, device=key.device).sqrt()
+        cost = torch.tensor(
+            [t.cost for t in self.transforms], dtype=torch.float64, device=key.device
+        ).sqrt()
         while True:
             following = order.gather(1, step[:, None])[:, 0]
-            waiting = torch.bincount(following + 1, (left - step).double(), minlength=len(self.transforms) + 1)[1:]
+            waiting = torch.bincount(
+                following + 1, (left - step).double(), minlength=len(self.transforms) + 1
+            )[1:]
             k = int((waiting / cost).argmax())
             if not waiting[k]:
                 return
@@ -124,7 +146,13 @@ class MTSLVRChain(RandomSubset):
         with_replacement: see `RandomSubset`.
     """
 
-    def __init__(self, sample_rate: int = 16000, augs_to_exclude: list[str] | None = None, p: float = 1.0, with_replacement: bool = False):
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        augs_to_exclude: list[str] | None = None,
+        p: float = 1.0,
+        with_replacement: bool = False,
+    ):
         transforms = [
             PitchShift(sample_rate, -15, 15, "published", p=p),
             Fade(0.5, 0.5, p=p),
@@ -134,8 +162,14 @@ class MTSLVRChain(RandomSubset):
             TimeMask(0.125, p=p),
             TimeShift(-0.5, 0.5, p=p),
         ]
-        names, excluded = [t.name for t in transforms], [current_name(name) for name in augs_to_exclude or ()]
+        names, excluded = (
+            [t.name for t in transforms],
+            [current_name(name) for name in augs_to_exclude or ()],
+        )
         for name in excluded:
             if name not in names:
-                raise ConfigError(f"MT-SLVR has no operator {name!r}.{nearest(name, names)}\nIts operators: {', '.join(names)}.")
+                raise ConfigError(
+                    f"MT-SLVR has no operator {name!r}.{nearest(name, names)}\nIts operators: "
+                    f"{', '.join(names)}."
+                )
         super().__init__([t for t in transforms if t.name not in excluded], with_replacement)

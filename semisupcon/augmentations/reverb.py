@@ -16,14 +16,28 @@ from semisupcon.augmentations.fourier import fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
 from semisupcon.random import uniform_between
 
-COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples at 44,100 Hz in a room of scale 1
+COMBS = (
+    1116,
+    1188,
+    1277,
+    1356,
+    1422,
+    1491,
+    1557,
+    1617,
+)  # samples at 44,100 Hz in a room of scale 1
 ALLPASSES = (225, 341, 441, 556)
 INPUT_GAIN = 0.015 / 2**0.5  # SoX averages two networks (half the energy); one sounds the same
 DECAY = math.log(10**2.5)  # decay on the circle over one transform
 
 
 def reverberate(
-    audio: Tensor, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int, wet_gain_db: float = 0.0
+    audio: Tensor,
+    reverberance: Tensor,
+    damping: Tensor,
+    room_size: Tensor,
+    sample_rate: int,
+    wet_gain_db: float = 0.0,
 ) -> Tensor:
     """Add reverberation to audio ``[n, C, T]``; controls ``[n]`` in 0..100; tail cut at T."""
     samples = audio.shape[-1]
@@ -31,12 +45,16 @@ def reverberate(
     time = torch.arange(samples, device=audio.device, dtype=torch.float64) / size
     envelope = torch.exp(-DECAY * time).to(audio.dtype)
     spectrum = rfft(audio * envelope, size)
-    response = _network(size, reverberance, damping, room_size, sample_rate)[:, None, : spectrum.shape[-1]]
+    response = _network(size, reverberance, damping, room_size, sample_rate)[
+        :, None, : spectrum.shape[-1]
+    ]
     wet = irfft(spectrum * response.to(spectrum.dtype), size)[..., :samples]
     return torch.addcdiv(audio, wet, envelope, value=INPUT_GAIN * 10 ** (wet_gain_db / 20))
 
 
-def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int) -> Tensor:
+def _network(
+    size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int
+) -> Tensor:
     """Transfer function ``[n, at least size // 2 + 1]`` on the circle outside the unit circle."""
     # SoX maps the control to feedback in perceptually even steps: 0.3 at 0, 0.98 at 100.
     a = -1 / math.log(1 - 0.3)
@@ -45,7 +63,9 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
     damp = (0.2 + 0.3 * damping / 100)[:, None]
     scale = (0.1 + 0.9 * room_size / 100) * (sample_rate / 44100)
 
-    loop = feedback * (1 - damp) / (1 - damp * _delay(torch.ones_like(scale), size))  # a low-pass filter in the feedback path
+    loop = (
+        feedback * (1 - damp) / (1 - damp * _delay(torch.ones_like(scale), size))
+    )  # a low-pass filter in the feedback path
     if scale.device.type != "cpu":
         return _all_at_once(scale, loop, size, sample_rate)
     total = torch.zeros((), device=scale.device)
@@ -61,7 +81,9 @@ def _network(size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor
 def _all_at_once(scale: Tensor, loop: Tensor, size: int, sample_rate: int) -> Tensor:
     """Combs and all-passes of `_network` in few operations, to launch few kernels."""
     # Scalar products: a tensor of constants would need a blocking copy to the device.
-    lags = [scale * length for length in COMBS] + [torch.full_like(scale, length * sample_rate / 44100) for length in ALLPASSES]
+    lags = [scale * length for length in COMBS] + [
+        torch.full_like(scale, length * sample_rate / 44100) for length in ALLPASSES
+    ]
     echoes = _delay(torch.stack(lags, 1).round().flatten(), size).unflatten(0, (len(scale), -1))
     echo, passed = echoes[:, : len(COMBS)], echoes[:, len(COMBS) :]
     total = (echo / (1 - loop[:, None] * echo)).sum(1)
@@ -79,7 +101,10 @@ def _delay(samples: Tensor, size: int) -> Tensor:
     k = torch.arange(-(-(size // 2 + 1) // fine), device=samples.device) * fine
     coarse = torch.polar(torch.exp(-DECAY * turns).expand(-1, len(k)), -2 * math.pi * (turns * k))
     angle = -2 * math.pi * (turns * torch.arange(fine, device=samples.device))
-    return (coarse.to(torch.complex64)[:, :, None] * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]).flatten(1)
+    return (
+        coarse.to(torch.complex64)[:, :, None]
+        * torch.polar(torch.ones_like(angle), angle).to(torch.complex64)[:, None]
+    ).flatten(1)
 
 
 class Reverb(Transform):
@@ -113,7 +138,11 @@ class Reverb(Transform):
         p: float = 1.0,
     ):
         super().__init__(p)
-        ranges = ((min_reverberance, max_reverberance), (min_damping, max_damping), (min_room_size, max_room_size))
+        ranges = (
+            (min_reverberance, max_reverberance),
+            (min_damping, max_damping),
+            (min_room_size, max_room_size),
+        )
         for what, (low, high) in zip(self.parameter_names, ranges, strict=True):
             for lower, upper in ((0, low), (low, high), (high, 100)):
                 check_range(self, f"the {what.replace('_', ' ')} (0 to 100)", lower, upper)
@@ -121,7 +150,13 @@ class Reverb(Transform):
         self.sample_rate, self.wet_gain_db = sample_rate, wet_gain_db
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        return torch.stack([uniform_between(key, name, *r) for name, r in zip(self.parameter_names, self.ranges, strict=True)], 1)
+        return torch.stack(
+            [
+                uniform_between(key, name, *r)
+                for name, r in zip(self.parameter_names, self.ranges, strict=True)
+            ],
+            1,
+        )
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         reverberance, damping, room_size = parameters.unbind(1)

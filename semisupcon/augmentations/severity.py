@@ -73,7 +73,8 @@ def delay(m: float, sample_rate: int) -> Transform:
 
 
 PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
-    f.__name__: f for f in (gain, polarity_inversion, add_colored_noise, filtering, pitch_shift, delay)
+    f.__name__: f
+    for f in (gain, polarity_inversion, add_colored_noise, filtering, pitch_shift, delay)
 }
 
 
@@ -100,7 +101,11 @@ _ADDED = {
     10: ("bit_crush", "mp3"),
 }
 TIERS: dict[str, tuple[str, ...]] = {
-    f"tier_{tier}": (*PARAMETRIC, *(name for added, names in _ADDED.items() if added <= tier for name in names)) for tier in _ADDED
+    f"tier_{tier}": (
+        *PARAMETRIC,
+        *(name for added, names in _ADDED.items() if added <= tier for name in names),
+    )
+    for tier in _ADDED
 }
 
 

@@ -21,7 +21,11 @@ def fill_value(features: Tensor, fill: str) -> Tensor:
     Zero is loud in log units.
     """
     flat = features.flatten(1)
-    value = {"zero": lambda: flat.new_zeros(len(flat)), "mean": lambda: flat.mean(1), "floor": lambda: flat.amin(1)}[fill]()
+    value = {
+        "zero": lambda: flat.new_zeros(len(flat)),
+        "mean": lambda: flat.mean(1),
+        "floor": lambda: flat.amin(1),
+    }[fill]()
     return value[:, None, None, None]
 
 
@@ -32,7 +36,9 @@ def check_fill(owner: object, fill: str) -> None:
         ConfigError: if ``fill`` is not one of `FILLS`.
     """
     if fill not in FILLS:
-        raise ConfigError(f"{type(owner).__name__}: fill is one of {', '.join(FILLS)}, got {fill!r}.")
+        raise ConfigError(
+            f"{type(owner).__name__}: fill is one of {', '.join(FILLS)}, got {fill!r}."
+        )
 
 
 class SpecAugment(Recorded):
@@ -46,7 +52,9 @@ class SpecAugment(Recorded):
         fill: "zero", "mean" or "floor" of the example.
     """
 
-    def __init__(self, max_bands: int = 10, max_frames: int = 10, masks: int = 2, fill: str = "mean"):
+    def __init__(
+        self, max_bands: int = 10, max_frames: int = 10, masks: int = 2, fill: str = "mean"
+    ):
         super().__init__()
         check_range(self, "the width of a mask", 0, min(max_bands, max_frames))
         check_range(self, "the number of masks", 0, masks)
@@ -57,13 +65,17 @@ class SpecAugment(Recorded):
         """Return masked features of the same shape; in evaluation mode, return the input."""
         if not self.training:
             return features
-        masked = torch.zeros(len(features), *features.shape[-2:], dtype=torch.bool, device=features.device)
+        masked = torch.zeros(
+            len(features), *features.shape[-2:], dtype=torch.bool, device=features.device
+        )
         for axis, name in enumerate(("bands", "frames")):
             size = features.shape[axis - 2]
             width = uniform(key, f"{name} width", self.masks) * self.widest[axis]
             start = uniform(key, f"{name} start", self.masks) * (size - width).clamp(min=0)
             place = torch.arange(size, device=features.device)[:, None]
-            inside = ((place >= start[:, None]) & (place < (start + width)[:, None])).any(-1)  # [N, size]
+            inside = ((place >= start[:, None]) & (place < (start + width)[:, None])).any(
+                -1
+            )  # [N, size]
             masked |= inside[:, :, None] if axis == 0 else inside[:, None]
         return torch.where(masked[:, None], fill_value(features, self.fill), features)
 
@@ -89,7 +101,12 @@ class BandShift(Recorded):
         if not self.training:
             return features
         bands = features.shape[-2]
-        source = torch.arange(bands, device=features.device) - integers(key, "shift", -self.max_bands, self.max_bands)[:, None]
-        moved = features.gather(-2, source.clamp(0, bands - 1)[:, None, :, None].expand_as(features))
+        source = (
+            torch.arange(bands, device=features.device)
+            - integers(key, "shift", -self.max_bands, self.max_bands)[:, None]
+        )
+        moved = features.gather(
+            -2, source.clamp(0, bands - 1)[:, None, :, None].expand_as(features)
+        )
         inside = ((source >= 0) & (source < bands))[:, None, :, None]
         return torch.where(inside, moved, fill_value(features, self.fill))

@@ -17,7 +17,8 @@ from semisupcon.random import integers, uniform
 class Fade(Transform):
     """Fade in and out, with a curve drawn per example (MT-SLVR; curves as torchaudio's).
 
-    Over a fade, with t from 0 to 1: linear t; exponential t 2^(t - 1); logarithmic 1 + log10(0.1 + t), within [0, 1].
+    Over a fade, with t from 0 to 1: linear t; exponential t 2^(t - 1); logarithmic 1 + log10(0.1 +
+    t), within [0, 1].
 
     Args:
         max_fade_in: longest fade-in as a fraction of the clip; lengths are uniform from 0.
@@ -35,7 +36,10 @@ class Fade(Transform):
         self.longest = (max_fade_in, max_fade_out)
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        lengths = [integers(key, name, 0, int(f * samples)) / samples for name, f in zip(("in", "out"), self.longest, strict=True)]
+        lengths = [
+            integers(key, name, 0, int(f * samples)) / samples
+            for name, f in zip(("in", "out"), self.longest, strict=True)
+        ]
         return torch.stack([*lengths, integers(key, "shape", 0, 2)], 1).float()
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
@@ -44,10 +48,14 @@ class Fade(Transform):
         begin, end = (int(f * samples) for f in self.longest)
         if audio.device.type != "cpu":
             both, shapes = torch.cat([fade_in, fade_out]), torch.cat([shape, shape])
-            rise, fall = self.curve(both, shapes, samples, samples)[:, None].to(audio.dtype).chunk(2)
+            rise, fall = (
+                self.curve(both, shapes, samples, samples)[:, None].to(audio.dtype).chunk(2)
+            )
             return audio.mul_(rise).mul_(fall.flip(-1))
         audio[..., :begin] *= self.curve(fade_in, shape, samples, begin)[:, None].to(audio.dtype)
-        audio[..., samples - end :] *= self.curve(fade_out, shape, samples, end).flip(-1)[:, None].to(audio.dtype)
+        audio[..., samples - end :] *= (
+            self.curve(fade_out, shape, samples, end).flip(-1)[:, None].to(audio.dtype)
+        )
         return audio
 
     @staticmethod
@@ -60,9 +68,13 @@ class Fade(Transform):
         if gain.device.type != "cpu":  # masks: row indices would need a sync with the host
             risen = (1 + torch.log10(0.1 + gain)).clamp(0, 1)
             bent = gain * torch.exp((gain - 1) * math.log(2))
-            return torch.where(logarithmic[:, None], risen, torch.where(exponential[:, None], bent, gain))
+            return torch.where(
+                logarithmic[:, None], risen, torch.where(exponential[:, None], bent, gain)
+            )
         gain[logarithmic] = (1 + torch.log10(0.1 + gain[logarithmic])).clamp(0, 1)
-        gain[exponential] *= torch.exp((gain[exponential] - 1) * math.log(2))  # `exp2` and `pow` round differently by position
+        gain[exponential] *= torch.exp(
+            (gain[exponential] - 1) * math.log(2)
+        )  # `exp2` and `pow` round differently by position
         return gain
 
 
@@ -93,14 +105,18 @@ class TimeMask(Transform):
     def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
         return {"seed": noise_seed(key)} if self.fill == "noise" else {}
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor | None = None) -> Tensor:
+    def apply(
+        self, audio: Tensor, parameters: Tensor, key: Tensor, seed: Tensor | None = None
+    ) -> Tensor:
         samples = audio.shape[-1]
         start, width = (parameters * samples).round().long()[:, :, None].unbind(1)
         place = torch.arange(samples, device=audio.device)
         inside = ((place >= start) & (place < start + width))[:, None]
         if self.fill == "silence":
             return audio.masked_fill(inside, 0)
-        white = colored_noise(key, samples, 2, torch.zeros(len(key), device=key.device), seed)[:, None].to(audio.dtype)
+        white = colored_noise(key, samples, 2, torch.zeros(len(key), device=key.device), seed)[
+            :, None
+        ].to(audio.dtype)
         return torch.where(inside, white * rms(audio), audio)
 
 
@@ -149,7 +165,9 @@ class SpliceOut(Transform):
 
     parameter_names = ("removed_ms",)
 
-    def __init__(self, sample_rate: int, splices: int = 8, max_width_ms: float = 100.0, p: float = 1.0):
+    def __init__(
+        self, sample_rate: int, splices: int = 8, max_width_ms: float = 100.0, p: float = 1.0
+    ):
         super().__init__(p)
         check_range(self, "the number of splices", 1, splices)
         check_range(self, "the width", 0, max_width_ms)
@@ -166,7 +184,9 @@ class SpliceOut(Transform):
     def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
         return {"halves": self.halves(key, samples), "start": uniform(key, "start", self.splices)}
 
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, halves: Tensor, start: Tensor) -> Tensor:
+    def apply(
+        self, audio: Tensor, parameters: Tensor, key: Tensor, halves: Tensor, start: Tensor
+    ) -> Tensor:
         samples = audio.shape[-1]
         left = torch.full_like(key, samples)
         place = torch.arange(samples, device=audio.device)
@@ -174,7 +194,13 @@ class SpliceOut(Transform):
         for i in range(self.splices):
             half = halves[:, i]
             begin = (start[:, i] * (left - 2 * half + 1)).long()
-            ramp = ((place - begin[:, None]) / half[:, None].clamp(min=1)).clamp_(0, 1).mul_(torch.pi / 2).sin_().square_()
+            ramp = (
+                ((place - begin[:, None]) / half[:, None].clamp(min=1))
+                .clamp_(0, 1)
+                .mul_(torch.pi / 2)
+                .sin_()
+                .square_()
+            )
             later = pieces(torch.nn.functional.pad(audio, (0, longest)), half, samples)
             audio = torch.lerp(audio, later, ramp[:, None].to(audio.dtype))
             left = left - half

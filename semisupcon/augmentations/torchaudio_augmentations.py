@@ -28,7 +28,13 @@ class PitchShift(nn.Module):
     modified. ``n_samples`` has no effect, as in the original: the length is kept.
     """
 
-    def __init__(self, n_samples: int, sample_rate: int, pitch_shift_min: float = -7.0, pitch_shift_max: float = 7.0):
+    def __init__(
+        self,
+        n_samples: int,
+        sample_rate: int,
+        pitch_shift_min: float = -7.0,
+        pitch_shift_max: float = 7.0,
+    ):
         super().__init__()
         self.n_samples, self.sample_rate = n_samples, sample_rate
         self.cents = (int(pitch_shift_min * 100), int(pitch_shift_max * 100))
@@ -58,7 +64,11 @@ class Reverb(nn.Module):
     ):
         super().__init__()
         self.sample_rate = sample_rate
-        self.ranges = ((reverberance_min, reverberance_max), (dumping_factor_min, dumping_factor_max), (room_size_min, room_size_max))
+        self.ranges = (
+            (reverberance_min, reverberance_max),
+            (dumping_factor_min, dumping_factor_max),
+            (room_size_min, room_size_max),
+        )
 
     def forward(self, audio: Tensor) -> Tensor:
         controls = [torch.randint(low, high, (1,)).to(audio) for low, high in self.ranges]
@@ -82,7 +92,8 @@ def load() -> ModuleType:
             package = importlib.import_module(PACKAGE)
         except ImportError as error:
             raise ConfigError(
-                f"The package {PACKAGE} cannot be imported ({error}).\npip install torchaudio-augmentations==0.2.4"
+                f"The package {PACKAGE} cannot be imported ({error}).\npip install "
+                "torchaudio-augmentations==0.2.4"
             ) from error
         finally:
             if real is None:

@@ -23,7 +23,9 @@ def hop_size(sample_rate: int) -> int:
     return 1 << max(4, round(sample_rate * 0.0232).bit_length() - 1)
 
 
-def stretch(audio: Tensor, step: Tensor, samples: int, hop: int, reach: int | None = None) -> Tensor:
+def stretch(
+    audio: Tensor, step: Tensor, samples: int, hop: int, reach: int | None = None
+) -> Tensor:
     """Change the speed of every row by its own rate; the pitch is kept.
 
     Args:
@@ -41,11 +43,19 @@ def stretch(audio: Tensor, step: Tensor, samples: int, hop: int, reach: int | No
     # Pieces keep their speed, so their middles are aligned with the nominal positions. Positions
     # count from `reach` samples before the input.
     middles = torch.arange(1, hops + 1, device=audio.device) * hop
-    nominal = (middles * step[:, None].double() - hop).round().long().clamp(min=0, max=audio.shape[-1])
+    nominal = (
+        (middles * step[:, None].double() - hop).round().long().clamp(min=0, max=audio.shape[-1])
+    )
     padded = torch.nn.functional.pad(audio, (reach, 6 * hop))
-    places = _similar_places(padded[:, 0] if padded.shape[1] == 1 else padded.mean(1), nominal, hop, reach)
+    places = _similar_places(
+        padded[:, 0] if padded.shape[1] == 1 else padded.mean(1), nominal, hop, reach
+    )
 
-    fade = torch.linspace(0, torch.pi / 2, hop + 1, device=audio.device, dtype=audio.dtype)[:-1].sin().square()
+    fade = (
+        torch.linspace(0, torch.pi / 2, hop + 1, device=audio.device, dtype=audio.dtype)[:-1]
+        .sin()
+        .square()
+    )
     output = pieces(padded, places, hop)
     output[:, :, 1:] *= fade
     output[:, :, 1:] += pieces(padded, places[:, :-1] + hop, hop).mul_(1 - fade)
@@ -59,9 +69,14 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tens
     n, size = len(mono), hop + 2 * reach
     row = torch.arange(n, device=mono.device)
     regions, continuations = mono.unfold(-1, size, 1), mono.unfold(-1, hop, 1)
-    late = torch.linspace(-1, 1, 2 * reach + 1, device=mono.device, dtype=mono.dtype)[1:].square() * (reach / hop) ** 2
+    late = (
+        torch.linspace(-1, 1, 2 * reach + 1, device=mono.device, dtype=mono.dtype)[1:].square()
+        * (reach / hop) ** 2
+    )
     # Mean over pieces at nominal positions: the zero padding of a row depends on other rows.
-    typical = torch.linalg.vector_norm(continuations[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True).square()
+    typical = torch.linalg.vector_norm(
+        continuations[row[:, None], nominal + reach].flatten(1), dim=-1, keepdim=True
+    ).square()
     penalty = PUNCTUALITY / nominal.shape[1] * typical * late
     if (kernel := _kernel(mono.device, hop, reach)) is not None:
         return kernel(mono.float(), penalty.float(), nominal, hop, reach)
@@ -111,7 +126,15 @@ def _kernel(device: torch.device, hop: int, reach: int) -> Callable[..., Tensor]
 
 # A hop is a dozen operations on a few kilobytes. TorchScript halves their cost and needs no GIL.
 @torch.jit.script
-def _walk(continuations: Tensor, spectra: Tensor, energies: Tensor, starts: Tensor, place: Tensor, hop: int, reach: int) -> list[Tensor]:
+def _walk(
+    continuations: Tensor,
+    spectra: Tensor,
+    energies: Tensor,
+    starts: Tensor,
+    place: Tensor,
+    hop: int,
+    reach: int,
+) -> list[Tensor]:
     size = hop + 2 * reach
     row = torch.arange(len(place), device=place.device)
     candidate = torch.arange(2 * reach, device=place.device)
@@ -123,6 +146,8 @@ def _walk(continuations: Tensor, spectra: Tensor, energies: Tensor, starts: Tens
         distance = torch.sub(energies[:, t], similarity, alpha=2)
         # Only positions after the last piece: an attack is not repeated.
         first = starts[:, t] + 1
-        place = first + distance.masked_fill_(candidate < (place - first)[:, None], float("inf")).argmin(1)
+        place = first + distance.masked_fill_(
+            candidate < (place - first)[:, None], float("inf")
+        ).argmin(1)
         places.append(place)
     return places

@@ -85,15 +85,26 @@ def works(device: torch.device, hop: int, reach: int) -> bool:
     try:
         places = walk(mono.to(device), penalty.to(device), starts.to(device), hop, reach).cpu()
     except Exception as error:
-        log.warning("The WSOLA kernel does not run on %s (%s: %s); using slower code.", device, type(error).__name__, error)
+        log.warning(
+            "The WSOLA kernel does not run on %s (%s: %s); using slower code.",
+            device,
+            type(error).__name__,
+            error,
+        )
         return False
     if best(mono, penalty, starts, places, hop, reach):
         return True
-    log.warning("The WSOLA kernel gives wrong results on %s with Triton %s; using slower code.", device, triton.__version__)
+    log.warning(
+        "The WSOLA kernel gives wrong results on %s with Triton %s; using slower code.",
+        device,
+        triton.__version__,
+    )
     return False
 
 
-def best(mono: Tensor, penalty: Tensor, starts: Tensor, places: Tensor, hop: int, reach: int) -> bool:
+def best(
+    mono: Tensor, penalty: Tensor, starts: Tensor, places: Tensor, hop: int, reach: int
+) -> bool:
     """Whether each of ``places [n, hops]`` has the lowest cost, up to rounding.
 
     Arguments as in `walk`, on the CPU.

@@ -20,5 +20,7 @@ def device_of(given: str) -> str:
         torch.zeros(1, device=torch.device(given)).cpu()
     except Exception as error:  # The exception type depends on the kind of device.
         there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise ConfigError(f"--device {given} is not available on this machine. Give auto, or one of: {there}.") from error
+        raise ConfigError(
+            f"--device {given} is not available on this machine. Give auto, or one of: {there}."
+        ) from error
     return given

@@ -51,22 +51,56 @@ GROUP_BYTES = 16 << 20  # size of a row group in parquet
 
 def parser() -> Parser:
     """Return the parser of the command."""
-    p = Parser(prog="semisupcon embed", description="Embed audio files: one embedding per file or per second.")
-    p.add_argument("audio", nargs="+", help="audio files, or folders to search for audio; any format and sample rate")
+    p = Parser(
+        prog="semisupcon embed",
+        description="Embed audio files: one embedding per file or per second.",
+    )
+    p.add_argument(
+        "audio",
+        nargs="+",
+        help="audio files, or folders to search for audio; any format and sample rate",
+    )
     p.add_argument("--checkpoint", required=True, help="checkpoint, run folder or exported folder")
     p.add_argument(
-        "--out", required=True, type=Path, help="output file: .parquet, .npy or .csv; repeat the command to continue after an interruption"
+        "--out",
+        required=True,
+        type=Path,
+        help="output file: .parquet, .npy or .csv; repeat the command to continue after an interruption",
     )
     p.add_argument(
-        "--per", choices=("file", "second"), default="file", help="one embedding per file (mean over its segments) or per second"
+        "--per",
+        choices=("file", "second"),
+        default="file",
+        help="one embedding per file (mean over its segments) or per second",
     )
-    p.add_argument("--task", help="use only this task or format of the encoder; default: all of them, concatenated")
-    p.add_argument("--batch_size", type=int, help="segments per forward pass; default: 32 on a GPU, 400,000 samples in total on a CPU")
-    p.add_argument("--workers", type=int, help="threads that decode audio; default: 2 on a CPU, else one per core, at most 16")
+    p.add_argument(
+        "--task",
+        help="use only this task or format of the encoder; default: all of them, concatenated",
+    )
+    p.add_argument(
+        "--batch_size",
+        type=int,
+        help="segments per forward pass; default: 32 on a GPU, 400,000 samples in total on a CPU",
+    )
+    p.add_argument(
+        "--workers",
+        type=int,
+        help="threads that decode audio; default: 2 on a CPU, else one per core, at most 16",
+    )
     p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
-    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the encoder's arithmetic; embeddings are float32")
+    p.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of the encoder's arithmetic; embeddings are float32",
+    )
     p.add_argument("--overwrite", action="store_true", help="replace existing output files")
-    p.add_argument("--trust", nargs="*", default=[], help="modules outside semisupcon whose classes the checkpoint may name")
+    p.add_argument(
+        "--trust",
+        nargs="*",
+        default=[],
+        help="modules outside semisupcon whose classes the checkpoint may name",
+    )
     return p
 
 
@@ -82,8 +116,13 @@ def main(args: list[str] | None = None) -> int:
         if getattr(given, name) is not None and getattr(given, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(given, name)}.")
     if given.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UserError("Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in .npy or .csv.")
-    outputs = [given.out, given.out.with_suffix(".csv")] if given.out.suffix == ".npy" else [given.out]
+        raise UserError(
+            "Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in "
+            ".npy or .csv."
+        )
+    outputs = (
+        [given.out, given.out.with_suffix(".csv")] if given.out.suffix == ".npy" else [given.out]
+    )
     for output in outputs:
         check_writable(output)
     with file_lock(given.out, "embed", "give another --out"):
@@ -103,7 +142,9 @@ def embed(given: Namespace) -> int:
         keep_freed_memory()
     encoder = cast("Encoder", load_encoder(given.checkpoint, given.trust).to(device))
     if given.task is not None and given.task not in encoder.tasks:
-        raise UserError(f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}.")
+        raise UserError(
+            f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}."
+        )
     kind = device.partition(":")[0]
     batch_size = given.batch_size or default_batch(encoder.segment_samples, device)
     plan = {
@@ -115,9 +156,22 @@ def embed(given: Namespace) -> int:
     parts = Parts(given.out, plan, given.overwrite)
     workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
     try:
-        embed_files(encoder, files, parts, given.per, given.task, batch_size, device, workers, given.precision)
+        embed_files(
+            encoder,
+            files,
+            parts,
+            given.per,
+            given.task,
+            batch_size,
+            device,
+            workers,
+            given.precision,
+        )
     except KeyboardInterrupt:
-        print(f"interrupted; the same command continues after {parts.done} of {len(files)} files", file=sys.stderr)
+        print(
+            f"interrupted; the same command continues after {parts.done} of {len(files)} files",
+            file=sys.stderr,
+        )
         return 130
     except UserError:
         if not parts.finished:
@@ -133,7 +187,10 @@ def embed(given: Namespace) -> int:
     write(given.out, files, parts)
     count, width = sum(parts.sizes()), parts.width
     parts.remove()
-    print(f"{count} embeddings of {len(files) - len(problems)} files, {width} values each: {text_of(given.out)}")
+    print(
+        f"{count} embeddings of {len(files) - len(problems)} files, {width} values each: "
+        f"{text_of(given.out)}"
+    )
     if problems:
         print(f"{len(problems)} files could not be read and are left out", file=sys.stderr)
     return 0
@@ -179,25 +236,35 @@ def embed_files(
         for piece in pieces:
             if piece.rows is not None and not np.isfinite(piece.rows).all():
                 raise UserError(
-                    f"The embedding of {files[piece.item + done]} holds NaN or infinite values: the encoder diverged in training."
+                    f"The embedding of {files[piece.item + done]} holds NaN or infinite values: "
+                    "the encoder diverged in training."
                 )
             yield piece
 
     segments = BATCHES_A_PART.get(device.partition(":")[0], 256) * batch_size
     with frozen(encoder):
         pieces = pieces_ahead(load, enumerate(files[done:]), workers)
-        rows = embed_pieces(in_precision(encoder, task, precision), with_breaks(counted(pieces), segments), batch_size, device)
+        rows = embed_pieces(
+            in_precision(encoder, task, precision),
+            with_breaks(counted(pieces), segments),
+            batch_size,
+            device,
+        )
         for _ in parts.write(checked(rows), mean=per == "file"):
             told.advance()
 
 
-def in_precision(encoder: "Encoder", task: str | None, precision: str) -> "Callable[[Tensor], Tensor]":
+def in_precision(
+    encoder: "Encoder", task: str | None, precision: str
+) -> "Callable[[Tensor], Tensor]":
     """Return the forward pass of an encoder; under autocast if the precision is not float32."""
     import torch
 
     def encode(x: "Tensor") -> "Tensor":
         half = precision != "float32"
-        with torch.autocast(x.device.type, dtype=getattr(torch, precision) if half else None, enabled=half):
+        with torch.autocast(
+            x.device.type, dtype=getattr(torch, precision) if half else None, enabled=half
+        ):
             return encoder(x, task=task)
 
     return encode
@@ -231,19 +298,27 @@ def write(out: Path, files: list[str], parts: Parts) -> None:
     """Write all parts to ``out``: ``.parquet``, ``.csv``, or ``.npy`` with the names in a ``.csv``
     beside it.
     """
-    names = ((file, second) for file, size in zip(files, parts.sizes(), strict=True) for second in range(size))
+    names = (
+        (file, second)
+        for file, size in zip(files, parts.sizes(), strict=True)
+        for second in range(size)
+    )
     most = max(1, GROUP_BYTES // (4 * parts.width))
     if out.suffix == ".npy":
         write_csv(out.with_suffix(".csv"), ("file", "second"), names)
         with atomic_open(out, "wb") as file:
             shape = (sum(parts.sizes()), parts.width)
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+            )
             for rows in parts.rows(most):
                 file.write(rows.data)
         return
     columns = ("file", "second", *(f"e{i}" for i in range(parts.width)))
     if out.suffix == ".csv":
-        lines = ((*next(names), *(f"{v:.9g}" for v in row)) for rows in parts.rows(most) for row in rows)
+        lines = (
+            (*next(names), *(f"{v:.9g}" for v in row)) for rows in parts.rows(most) for row in rows
+        )
         write_csv(out, columns, lines)  # 9 digits represent float32 exactly
         return
     import pyarrow as pa

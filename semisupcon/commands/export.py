@@ -14,14 +14,26 @@ def main(args: list[str] | None = None) -> int:
     parser = Parser(prog="semisupcon export", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint")
     parser.add_argument("--out", required=True, help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing files with these names")
-    parser.add_argument("--trust", action="append", default=[], help="module outside semisupcon whose classes the file may name")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace existing files with these names"
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        help="module outside semisupcon whose classes the file may name",
+    )
     given = parser.parse_args(args)
     outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG)]
     refuse_existing(outputs, given.overwrite)
     check_folder(given.out)
     source = find_checkpoint(given.run)
     encoder = load_encoder(source, given.trust)
-    folder = export_encoder(encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name})
-    print(f"Wrote {folder}: {type(encoder).__name__}, {sum(p.numel() for p in encoder.parameters()):,} parameters.")
+    folder = export_encoder(
+        encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name}
+    )
+    print(
+        f"Wrote {folder}: {type(encoder).__name__}, "
+        f"{sum(p.numel() for p in encoder.parameters()):,} parameters."
+    )
     return 0

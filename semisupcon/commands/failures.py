@@ -67,20 +67,26 @@ def failure_in_options(error: BaseException, options: Iterable[str]) -> str | No
         options: full names of all options, such as ``trainer.val_check_interval``.
     """
     if isinstance(error, torch.OutOfMemoryError):
-        return (
-            f"{_first(error)}\nLower --data.batch_size, or give --model.chunk_size to encode the views in parts (the loss stays the same)."
-        )
+        return f"{_first(error)}\nLower --data.batch_size, or give --model.chunk_size to encode the views in parts (the loss stays the same)."
     frames = list(_frames(error.__traceback__))
     restoring = next((i for i, frame in enumerate(frames) if _restores(*frame)), len(frames))
-    if restoring < len(frames) and not any(place.startswith("user/") for place, _ in frames[restoring:]):
+    if restoring < len(frames) and not any(
+        place.startswith("user/") for place, _ in frames[restoring:]
+    ):
         return f"--resume_from_checkpoint: the checkpoint does not match this run, or is damaged: {type(error).__name__}: {_first(error)}"
-    last_here = max((i for i, (place, _) in enumerate(frames) if place.startswith("semisupcon/")), default=-1)
+    last_here = max(
+        (i for i, (place, _) in enumerate(frames) if place.startswith("semisupcon/")), default=-1
+    )
     if last_here < 0 or last_here == len(frames) - 1 or not _hands_over(*frames[last_here]):
         return None
     if any(not _in_library(place) for place, _ in frames[last_here + 1 :]):
         return None  # Raised in user code.
     option = option_of(error, options)
-    return f"--{option}: {_first(error)}" if option else f"The options do not work together: {_first(error)}"
+    return (
+        f"--{option}: {_first(error)}"
+        if option
+        else f"The options do not work together: {_first(error)}"
+    )
 
 
 def option_of(error: BaseException, options: Iterable[str]) -> str | None:
@@ -88,7 +94,9 @@ def option_of(error: BaseException, options: Iterable[str]) -> str | None:
     was raised; else None.
     """
     places = [place for place, _ in _frames(error.__traceback__)]
-    last_here = max((i for i, place in enumerate(places) if place.startswith("semisupcon/")), default=-1)
+    last_here = max(
+        (i for i, place in enumerate(places) if place.startswith("semisupcon/")), default=-1
+    )
     return _named_in(str(error), options) or _by_place(places[last_here + 1 :], str(error))
 
 
@@ -111,12 +119,18 @@ def _place(filename: str) -> str:
         if folder in parts:
             return "/".join(["library", *parts[parts.index(folder) + 1 :]])
     # The standard library, and frozen modules.
-    return f"library/{path.name}" if filename.startswith("<") or re.search(r"/lib/python\d", filename) else f"user/{filename}"
+    return (
+        f"library/{path.name}"
+        if filename.startswith("<") or re.search(r"/lib/python\d", filename)
+        else f"user/{filename}"
+    )
 
 
 def _restores(place: str, function: str) -> bool:
     """Whether a frame is in the part of Lightning that restores a checkpoint."""
-    return place.endswith("trainer/connectors/checkpoint_connector.py") and function.startswith(("restore", "_restore", "resume"))
+    return place.endswith("trainer/connectors/checkpoint_connector.py") and function.startswith(
+        ("restore", "_restore", "resume")
+    )
 
 
 def _in_library(place: str) -> bool:
@@ -131,17 +145,32 @@ def _hands_over(place: str, function: str) -> bool:
 
 def _named_in(message: str, options: Iterable[str]) -> str | None:
     """The trainer option that is named in a message, or None."""
-    last = {option.rpartition(".")[2]: option for option in options if option.startswith("trainer.")}
+    last = {
+        option.rpartition(".")[2]: option for option in options if option.startswith("trainer.")
+    }
     words = re.findall(r"[a-z]\w+", message)
-    return next((last[word] for word in words if word in last and ("_" in word or f"`{word}" in message or f"{word}=" in message)), None)
+    return next(
+        (
+            last[word]
+            for word in words
+            if word in last and ("_" in word or f"`{word}" in message or f"{word}=" in message)
+        ),
+        None,
+    )
 
 
 def _by_place(places: list[str], message: str) -> str | None:
     for place in reversed(places):
         for part, option in BY_PLACE.items():
             if part in place:
-                word = next((name for text, name in BY_WORD.items() if text in message.lower()), None)
-                return f"{option}.{word}" if word and option in ("model.optimizer", "model.scheduler") else option
+                word = next(
+                    (name for text, name in BY_WORD.items() if text in message.lower()), None
+                )
+                return (
+                    f"{option}.{word}"
+                    if word and option in ("model.optimizer", "model.scheduler")
+                    else option
+                )
     return None
 
 
@@ -150,8 +179,18 @@ def _first(error: BaseException, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
-LEAST = {"trainer.accumulate_grad_batches": 1, "trainer.log_every_n_steps": 1, "save_every": 0, "draw_every": 0, "data.num_workers": 0}
-LEAST |= {"trainer.num_nodes": 1, "trainer.check_val_every_n_epoch": 1, "trainer.gradient_clip_val": 0}
+LEAST = {
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.log_every_n_steps": 1,
+    "save_every": 0,
+    "draw_every": 0,
+    "data.num_workers": 0,
+}
+LEAST |= {
+    "trainer.num_nodes": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.gradient_clip_val": 0,
+}
 NOTHING = ("trainer.max_steps", "trainer.max_epochs", "trainer.limit_train_batches")
 
 
@@ -167,9 +206,7 @@ def smallest(config: Mapping[str, Any]) -> str | None:
         if name in NOTHING and value == 0:
             return f"--{name} {value} trains nothing; leave it out, or give a larger number."
         if name == "trainer.val_check_interval" and value <= 0:
-            return (
-                f"--{name} must be greater than 0, got {value}. For a run without validation: --trainer.limit_val_batches 0 --monitor null"
-            )
+            return f"--{name} must be greater than 0, got {value}. For a run without validation: --trainer.limit_val_batches 0 --monitor null"
     for unit in ("steps", "epochs"):
         least, most = (config.get(f"trainer.{bound}_{unit}") or 0 for bound in ("min", "max"))
         if 0 < most < least:

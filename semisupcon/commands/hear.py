@@ -14,7 +14,14 @@ from torch import Tensor
 from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import build_chain
 from semisupcon.commands.parser import Parser
-from semisupcon.commands.ranges import ABOVE_ZERO, GREAT, NOT_NEGATIVE, SAMPLE_RATE, Range, check_numbers
+from semisupcon.commands.ranges import (
+    ABOVE_ZERO,
+    GREAT,
+    NOT_NEGATIVE,
+    SAMPLE_RATE,
+    Range,
+    check_numbers,
+)
 from semisupcon.configuration import layered, section
 from semisupcon.errors import AudioError, ConfigError
 from semisupcon.files import atomic_path, write_text
@@ -45,18 +52,37 @@ def parser() -> Parser:
     p = Parser(prog="semisupcon hear", description=__doc__.split(": ", 1)[1])
     p.add_argument("file", type=Path, help="audio file")
     p.add_argument(
-        "--config", type=Path, action="append", default=[], help="a pretraining recipe or YAML; a second one overrides the first"
+        "--config",
+        type=Path,
+        action="append",
+        default=[],
+        help="a pretraining recipe or YAML; a second one overrides the first",
     )
-    p.add_argument("--aug_list", nargs="+", help="names of augmentations; overrides the configuration")
+    p.add_argument(
+        "--aug_list", nargs="+", help="names of augmentations; overrides the configuration"
+    )
     p.add_argument("--severity", type=float, help="0 to 5; overrides the configuration")
     p.add_argument("--sample_rate", type=int, help="Hz; overrides the configuration")
     p.add_argument("--views", type=int, default=4)
     p.add_argument("--start", type=float, default=0.0, help="start in the file, in seconds")
     p.add_argument("--seconds", type=float, default=10.0)
-    p.add_argument("--pass", type=int, default=0, dest="number", help="number of the pass; every pass draws other parameters")
+    p.add_argument(
+        "--pass",
+        type=int,
+        default=0,
+        dest="number",
+        help="number of the pass; every pass draws other parameters",
+    )
     p.add_argument("--seed", type=int, default=123)
-    p.add_argument("--out", type=Path, default=Path("hear"), help="output folder for original.wav, view_1.wav, ... and spectrograms.png")
-    p.add_argument("--overwrite", action="store_true", help="replace existing files with these names")
+    p.add_argument(
+        "--out",
+        type=Path,
+        default=Path("hear"),
+        help="output folder for original.wav, view_1.wav, ... and spectrograms.png",
+    )
+    p.add_argument(
+        "--overwrite", action="store_true", help="replace existing files with these names"
+    )
     return p
 
 
@@ -64,25 +90,45 @@ def main(args: list[str]) -> int:
     """Write the files and print which augmentations each view got. Returns the exit status."""
     options = parser().parse_args(args)
     configured = section(layered(map(find_config, options.config)), "data")
-    settings = DEFAULTS | {name: configured[name] for name in DEFAULTS if configured.get(name) is not None}
-    given = {"aug_list": options.aug_list, "severity_modifier": options.severity, "target_sample_rate": options.sample_rate}
+    settings = DEFAULTS | {
+        name: configured[name] for name in DEFAULTS if configured.get(name) is not None
+    }
+    given = {
+        "aug_list": options.aug_list,
+        "severity_modifier": options.severity,
+        "target_sample_rate": options.sample_rate,
+    }
     settings |= {name: value for name, value in given.items() if value is not None}
     check_numbers(vars(options) | {"pass": options.number}, RANGES)
-    check_numbers({"data.target_sample_rate": settings["target_sample_rate"]}, {"data.target_sample_rate": SAMPLE_RATE})
+    check_numbers(
+        {"data.target_sample_rate": settings["target_sample_rate"]},
+        {"data.target_sample_rate": SAMPLE_RATE},
+    )
     sample_rate = settings["target_sample_rate"]
     chain = build_chain(settings["aug_list"], settings["severity_modifier"], sample_rate)
     if chain is None:
         raise ConfigError(
-            "There is nothing to hear: no augmentation is given, or the severity is 0.\nGive --config, or --aug_list gain delay ..."
+            "There is nothing to hear: no augmentation is given, or the severity is 0.\nGive "
+            "--config, or --aug_list gain delay ..."
         )
-    names = ["original.wav", *(f"view_{i + 1}.wav" for i in range(options.views)), "spectrograms.png"]
+    names = [
+        "original.wav",
+        *(f"view_{i + 1}.wav" for i in range(options.views)),
+        "spectrograms.png",
+    ]
     own = written_before(options.out)
     refuse_existing([options.out / name for name in names if name not in own], options.overwrite)
     check_folder(options.out)
     audio = read_span(options.file, options.start, options.seconds, sample_rate)
-    views, stories = augmented_views(audio, chain, options.views, options.file.name, options.seed, options.number)
+    views, stories = augmented_views(
+        audio, chain, options.views, options.file.name, options.seed, options.number
+    )
     with folder_lock(options.out, "hear", "give another --out"):
-        write(options.out, {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}}, sample_rate)
+        write(
+            options.out,
+            {"original": audio, **{f"view_{i + 1}": view for i, view in enumerate(views)}},
+            sample_rate,
+        )
     print(f"{options.out}/original.wav  {audio.shape[-1] / sample_rate:.2f} s at {sample_rate} Hz")
     for i, story in enumerate(stories):
         print(f"{options.out}/view_{i + 1}.wav  {story}")
@@ -101,22 +147,37 @@ def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Ten
     info = probe_file(path)
     first = int(start * info.sample_rate)
     if first >= info.frames:
-        raise AudioError(f"The file ends after {info.frames / info.sample_rate:.2f} s, before the start at {start} s.\nIn: {path}")
-    return torch.from_numpy(read(path, first, min(int(seconds * info.sample_rate) or 1, info.frames - first), sample_rate))
+        raise AudioError(
+            f"The file ends after {info.frames / info.sample_rate:.2f} s, before the start at "
+            f"{start} s.\nIn: {path}"
+        )
+    return torch.from_numpy(
+        read(
+            path, first, min(int(seconds * info.sample_rate) or 1, info.frames - first), sample_rate
+        )
+    )
 
 
-def augmented_views(audio: Tensor, chain: Chain, views: int, name: str, seed: int = 0, number: int = 0) -> tuple[Tensor, list[str]]:
+def augmented_views(
+    audio: Tensor, chain: Chain, views: int, name: str, seed: int = 0, number: int = 0
+) -> tuple[Tensor, list[str]]:
     """Return views ``[V, T]`` of audio ``[T]``, drawn as in training for a clip called ``name``,
     and one description per view.
     """
-    key = make_keys(seed, torch.tensor([number]), torch.tensor([stable_hash(name)]), views).flatten()
+    key = make_keys(
+        seed, torch.tensor([number]), torch.tensor([stable_hash(name)]), views
+    ).flatten()
     augmented, applied, parameters = chain(audio.expand(views, 1, -1), key)
     stories = []
     for touched, values in zip(applied.tolist(), parameters.tolist(), strict=True):
         done = []
-        for operator, acted, names, numbers in zip(chain.operators, touched, chain.parameter_names, values, strict=True):
+        for operator, acted, names, numbers in zip(
+            chain.operators, touched, chain.parameter_names, values, strict=True
+        ):
             if acted:
-                settings = ", ".join(f"{n} {v:.4g}" for n, v in zip(names, numbers, strict=False) if v == v)
+                settings = ", ".join(
+                    f"{n} {v:.4g}" for n, v in zip(names, numbers, strict=False) if v == v
+                )
                 done.append(f"{operator} ({settings})" if settings else operator)
         stories.append("; ".join(done) or "unchanged: no augmentation was drawn")
     return augmented[:, 0], stories
@@ -142,7 +203,11 @@ def written_before(folder: Path) -> set[str]:
         known = dict(json.loads((folder / RECORD).read_text()))
     except (OSError, ValueError, TypeError):
         return set()
-    return {name for name, was in known.items() if (folder / name).is_file() and stamp(folder / name) == was}
+    return {
+        name
+        for name, was in known.items()
+        if (folder / name).is_file() and stamp(folder / name) == was
+    }
 
 
 def stamp(file: Path) -> list[int]:
@@ -154,13 +219,19 @@ def stamp(file: Path) -> list[int]:
 def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
     """Spectrogram ``[bins, frames]`` in dB relative to a full-scale sine."""
     window = torch.hann_window(n_fft)
-    magnitude = torch.stft(clip.float(), n_fft, n_fft // 4, window=window, return_complex=True, pad_mode="constant").abs()
-    return (20 * torch.log10(magnitude * (2 / window.sum()) + 1e-10)).clamp(min=2 * FLOOR_DB).numpy()
+    magnitude = torch.stft(
+        clip.float(), n_fft, n_fft // 4, window=window, return_complex=True, pad_mode="constant"
+    ).abs()
+    return (
+        (20 * torch.log10(magnitude * (2 / window.sum()) + 1e-10)).clamp(min=2 * FLOOR_DB).numpy()
+    )
 
 
 def draw_clips(clips: Mapping[str, Tensor], sample_rate: int, columns: int = 1) -> "Figure":
     """Spectrograms of clips ``[T]``, given by title, in ``columns`` columns filled row by row."""
     from semisupcon.plots import draw_spectrograms
 
-    levels = {title: (spectrogram_db(clip), len(clip) / sample_rate) for title, clip in clips.items()}
+    levels = {
+        title: (spectrogram_db(clip), len(clip) / sample_rate) for title, clip in clips.items()
+    }
     return draw_spectrograms(levels, sample_rate, columns)

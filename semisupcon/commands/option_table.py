@@ -42,9 +42,21 @@ def rows() -> list[dict[str, Any]]:
     found = []
     for name, action in live_parser()._walk_options():
         section = name.rpartition(".")[0]
-        if name in ("help", "print_config", "model", "data", "trainer") or name.startswith(NOT_FIXED) or section not in ORDER:
+        if (
+            name in ("help", "print_config", "model", "data", "trainer")
+            or name.startswith(NOT_FIXED)
+            or section not in ORDER
+        ):
             continue
-        found.append({"name": name, "section": section, "type": _type(action), "default": _default(action), "help": _help(action)})
+        found.append(
+            {
+                "name": name,
+                "section": section,
+                "type": _type(action),
+                "default": _default(action),
+                "help": _help(action),
+            }
+        )
     return sorted(found, key=lambda row: ORDER.index(row["section"]))
 
 
@@ -57,7 +69,8 @@ def _type(action: Any) -> str:
     words = [
         word
         for word in dict.fromkeys(words)
-        if word not in ("Optional", "Union", "NoneType", "None", "Literal", "Any", "Callable", "Iterable")
+        if word
+        not in ("Optional", "Union", "NoneType", "None", "Literal", "Any", "Callable", "Iterable")
     ]
     return "|".join(words[:4])
 

@@ -43,28 +43,63 @@ class Parser(Typed, LightningArgumentParser):
 def add_run_options(parser: LightningArgumentParser) -> None:
     """Add the options of the run."""
     add = parser.add_argument
-    add("--log", type=bool | str, default="csv", help="Logger in addition to metrics.csv: wandb (or true), tensorboard, csv or false.")
+    add(
+        "--log",
+        type=bool | str,
+        default="csv",
+        help="Logger in addition to metrics.csv: wandb (or true), tensorboard, csv or false.",
+    )
     add("--project", type=str, default="semisupcon", help="Project of the wandb run.")
     add("--group", type=str | None, default=None, help="Group of the wandb run.")
     add("--tags", type=list[str], default=[], help="Tags of the wandb run: [a,b].")
-    add("--ckpt_path", type=str, default="runs", help="Folder of all runs; this run writes <ckpt_path>/<run_name>/.")
-    add("--run_name", type=str | None, default=None, help="Name of the run; default: objective, encoder and time.")
+    add(
+        "--ckpt_path",
+        type=str,
+        default="runs",
+        help="Folder of all runs; this run writes <ckpt_path>/<run_name>/.",
+    )
+    add(
+        "--run_name",
+        type=str | None,
+        default=None,
+        help="Name of the run; default: objective, encoder and time.",
+    )
     add(
         "--resume_from_checkpoint",
         type=str | None,
         default=None,
         help="Checkpoint, run folder, or 'last'; the run continues in the same folder.",
     )
-    add("--resume_id", type=str | None, default=None, help="ID of the wandb run to continue; default: the ID stored with the run.")
-    add("--monitor", type=str | None, default="val_top1", help="Logged value that selects best.ckpt; null keeps last.ckpt only.")
+    add(
+        "--resume_id",
+        type=str | None,
+        default=None,
+        help="ID of the wandb run to continue; default: the ID stored with the run.",
+    )
+    add(
+        "--monitor",
+        type=str | None,
+        default="val_top1",
+        help="Logged value that selects best.ckpt; null keeps last.ckpt only.",
+    )
     add(
         "--monitor_mode",
         type=Literal["min", "max"] | None,
         default=None,
         help="Whether a lower or higher --monitor is better; default: derived from its name.",
     )
-    add("--save_every", type=int, default=1000, help="Optimizer steps between two saves of last.ckpt.")
-    add("--draw_every", type=int, default=2000, help="Steps between two figures of the target and similarity matrices; 0 for none.")
+    add(
+        "--save_every",
+        type=int,
+        default=1000,
+        help="Optimizer steps between two saves of last.ckpt.",
+    )
+    add(
+        "--draw_every",
+        type=int,
+        default=2000,
+        help="Steps between two figures of the target and similarity matrices; 0 for none.",
+    )
 
 
 def small_overlay(configs: Any) -> str | None:
@@ -77,7 +112,9 @@ def small_overlay(configs: Any) -> str | None:
         if "pretraining" in parts:
             cut = len(parts) - 1 - parts[::-1].index("pretraining")
             overlay = Path(*parts[:cut], "overlays", "small", *parts[cut + 1 :])
-            if overlay.is_file() and not any(other.resolve() == overlay.resolve() for other in paths):
+            if overlay.is_file() and not any(
+                other.resolve() == overlay.resolve() for other in paths
+            ):
                 return str(overlay)
     return None
 
@@ -96,7 +133,9 @@ def resumed_configuration(args: ArgsType) -> ArgsType:
     given = at_home(dict(pairwise(args)) | dict(a.split("=", 1) for a in args if "=" in a))
     if (what := given.get("--resume_from_checkpoint")) in (None, "null"):
         return args
-    path = newest_checkpoint(Path(given.get("--ckpt_path", "runs"))) if what == "last" else Path(what)
+    path = (
+        newest_checkpoint(Path(given.get("--ckpt_path", "runs"))) if what == "last" else Path(what)
+    )
     folder = path if path.is_dir() else path.parent
     written = sorted(folder.glob("run_config.resumed-*.yaml"))[-1:] or [folder / CONFIG]
     if not written[0].is_file():

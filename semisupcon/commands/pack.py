@@ -49,12 +49,26 @@ log = logging.getLogger(__name__)
 def main(args: list[str] | None = None) -> int:
     """Pack or verify the data set and return the exit status."""
     args = args or []
-    parser = TypedParser(prog="semisupcon pack", description="Decode and resample a data set once, for fast training.")
-    parser.add_argument(
-        "--config", action="append", default=[], type=str, help="Pretraining recipe or YAML file; a second one overrides the first."
+    parser = TypedParser(
+        prog="semisupcon pack",
+        description="Decode and resample a data set once, for fast training.",
     )
-    parser.add_argument("--out", type=str, required=True, help="Folder to write; an interrupted run is continued.")
-    parser.add_argument("--threads", type=int | None, default=None, help="Clips decoded at the same time; default: one per core.")
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        type=str,
+        help="Pretraining recipe or YAML file; a second one overrides the first.",
+    )
+    parser.add_argument(
+        "--out", type=str, required=True, help="Folder to write; an interrupted run is continued."
+    )
+    parser.add_argument(
+        "--threads",
+        type=int | None,
+        default=None,
+        help="Clips decoded at the same time; default: one per core.",
+    )
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -71,7 +85,10 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(args)
 
     check_numbers({"threads": options.threads}, {"threads": Range(1, 1024)})
-    check_numbers({f"data.{name}": value for name, value in vars(options.data).items()}, {f"data.{n}": r for n, r in DATA.items()})
+    check_numbers(
+        {f"data.{name}": value for name, value in vars(options.data).items()},
+        {f"data.{n}": r for n, r in DATA.items()},
+    )
     check_folder(options.out)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.verify:
@@ -84,14 +101,34 @@ def main(args: list[str] | None = None) -> int:
             packed.sources_at_hand,
         )
         return 0
-    sample_rate = options.data.target_sample_rate or section(section(config, "model"), "encoder").get("sample_rate")
-    check_numbers({"model.encoder.sample_rate": sample_rate}, {"model.encoder.sample_rate": SAMPLE_RATE})
+    sample_rate = options.data.target_sample_rate or section(
+        section(config, "model"), "encoder"
+    ).get("sample_rate")
+    check_numbers(
+        {"model.encoder.sample_rate": sample_rate}, {"model.encoder.sample_rate": SAMPLE_RATE}
+    )
     if sample_rate is None:
-        raise ConfigError("The configuration does not give the sample rate.\nGive the rate of the encoder: --data.target_sample_rate HZ")
+        raise ConfigError(
+            "The configuration does not give the sample rate.\nGive the rate of the encoder: "
+            "--data.target_sample_rate HZ"
+        )
     sources = {name: options.data[name] for name in SOURCES}
-    folder = pack(gather(**sources, max_bad=options.data.max_bad), sources, sample_rate, options.out, options.threads)
+    folder = pack(
+        gather(**sources, max_bad=options.data.max_bad),
+        sources,
+        sample_rate,
+        options.out,
+        options.threads,
+    )
     header = Packed(folder).header
     size = sum(path.stat().st_size for path in folder.iterdir())
-    log.info("%d clips, %.2f hours at %d Hz, %.2f GB, are in %s.", header["clips"], header["hours"], sample_rate, size / 1e9, folder)
+    log.info(
+        "%d clips, %.2f hours at %d Hz, %.2f GB, are in %s.",
+        header["clips"],
+        header["hours"],
+        sample_rate,
+        size / 1e9,
+        folder,
+    )
     log.info("Train from it with: --data.packed %s", folder)
     return 0

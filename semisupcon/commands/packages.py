@@ -30,8 +30,25 @@ PIP = {
 NEEDS = {
     "data": ("pandas", "scipy", "tqdm", "yaml"),
     "hear": ("matplotlib", "yaml"),
-    "pack": ("jsonargparse", "pandas", "pytorch_lightning", "scipy", "torchmetrics", "tqdm", "yaml"),
-    "pretrain": ("jsonargparse", "matplotlib", "pandas", "pytorch_lightning", "scipy", "torchmetrics", "tqdm", "yaml"),
+    "pack": (
+        "jsonargparse",
+        "pandas",
+        "pytorch_lightning",
+        "scipy",
+        "torchmetrics",
+        "tqdm",
+        "yaml",
+    ),
+    "pretrain": (
+        "jsonargparse",
+        "matplotlib",
+        "pandas",
+        "pytorch_lightning",
+        "scipy",
+        "torchmetrics",
+        "tqdm",
+        "yaml",
+    ),
     "probe": ("jsonargparse", "matplotlib", "pandas", "scipy", "sklearn", "tqdm", "yaml"),
     "stream": ("litdata", "pandas", "pytorch_lightning", "scipy", "tqdm"),
 }
@@ -44,7 +61,10 @@ def missing_package(command: str, error: ModuleNotFoundError) -> UserError | Non
     package = (error.name or "").partition(".")[0]
     if package not in PIP:
         return None
-    absent = [package, *(name for name in NEEDS.get(command, ()) if name != package and not _installed(name))]
+    absent = [
+        package,
+        *(name for name in NEEDS.get(command, ()) if name != package and not _installed(name)),
+    ]
     return UserError(
         f"The command {command} needs packages that are not installed: {', '.join(absent)}.\n"
         f"pip install {' '.join(PIP[name] for name in absent)}"

@@ -24,7 +24,18 @@ else:
 LINES, LETTERS = 3, 600
 SIMILAR = 0.6
 # Last part of the names of options that take a file or folder.
-PATHS = ("out", "data_dir", "data_root", "cache_dir", "ckpt_path", "packed", "checkpoint", "checkpoints", "head", "resume_from_checkpoint")
+PATHS = (
+    "out",
+    "data_dir",
+    "data_root",
+    "cache_dir",
+    "ckpt_path",
+    "packed",
+    "checkpoint",
+    "checkpoints",
+    "head",
+    "resume_from_checkpoint",
+)
 TYPES = {"int": "a whole number", "float": "a number"}
 
 
@@ -46,7 +57,11 @@ def nearest_option(name: str, options: list[str]) -> str | None:
     def end(option: str) -> list[str]:
         return option.split(".")[-len(rest) :]
 
-    alike = [o for o in inside if all(closest(p, [e], SIMILAR) for p, e in zip(rest, end(o), strict=True))]
+    alike = [
+        o
+        for o in inside
+        if all(closest(p, [e], SIMILAR) for p, e in zip(rest, end(o), strict=True))
+    ]
     for found in ([o for o in alike if end(o) == rest], alike):
         for depth in sorted({o.count(".") for o in found}):
             ends: dict[str, str] = {}
@@ -95,7 +110,10 @@ class Answers(_Mixed):
         """
         for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
             name, equals, value = word.partition("=")
-            is_path = name.startswith("--") and (plain_name(name).rpartition(".")[2] in PATHS or plain_name(name).startswith("data_dirs."))
+            is_path = name.startswith("--") and (
+                plain_name(name).rpartition(".")[2] in PATHS
+                or plain_name(name).startswith("data_dirs.")
+            )
             if is_path and not (value if equals else following).strip():
                 self.error(f"{name} is empty. Give a path; write . for the current folder")
 
@@ -105,10 +123,18 @@ class Answers(_Mixed):
         if found := re.match("unrecognized arguments: (.*)", text):
             given = found[1].split(" ")
             wrong = next((word for word in given if word.startswith("-")), None)
-            return self.unknown(wrong) if wrong else f"Unexpected argument '{given[0]}'. {self.see_help()}"
+            return (
+                self.unknown(wrong)
+                if wrong
+                else f"Unexpected argument '{given[0]}'. {self.see_help()}"
+            )
         if found := re.match("the following arguments are required: (.*)", text):
             wrong = next(self.unknown_words(), None)
-            return self.unknown(wrong) if wrong else f"Missing: {self.dashed(found[1])}. {self.see_help()}"
+            return (
+                self.unknown(wrong)
+                if wrong
+                else f"Missing: {self.dashed(found[1])}. {self.see_help()}"
+            )
         if found := re.match(r"argument (\S+): expected (one|at least one|\d+) argument", text):
             return f"{self.without_value(found[1].split('/'))} needs a value."
         if found := re.match(r"argument (.+?): invalid choice: (.+?) \(choose from (.*)\)", text):
@@ -116,7 +142,9 @@ class Answers(_Mixed):
             value = found[2].strip("'\"")
             return f"{self.long_name(found[1])} takes {listing(choices)}, got '{value}'.{nearest(value, choices)}"
         if found := re.match(r"argument (.+?): invalid (\w+) value: (.*)", text):
-            return f"{self.long_name(found[1])} takes {TYPES.get(found[2], found[2])}, got {found[3]}."
+            return (
+                f"{self.long_name(found[1])} takes {TYPES.get(found[2], found[2])}, got {found[3]}."
+            )
         return message
 
     def unknown(self, word: str) -> str:
@@ -127,11 +155,18 @@ class Answers(_Mixed):
         if name in self.old_names:
             return f"--{name} is now --{self.old_names[name]}."
         meant = nearest_option(name, self.options())
-        return f"There is no option {written}. " + (f"Did you mean --{meant}?" if meant else self.see_help())
+        return f"There is no option {written}. " + (
+            f"Did you mean --{meant}?" if meant else self.see_help()
+        )
 
     def options(self) -> list[str]:
         """Names of all long options without dashes, including those of the chosen subcommand."""
-        return [name for parser in self._chosen() for action in parser._actions for name in long_options(action)]
+        return [
+            name
+            for parser in self._chosen()
+            for action in parser._actions
+            for name in long_options(action)
+        ]
 
     def unknown_words(self) -> Iterator[str]:
         """Yield the words of the command line that look like options but are not; abbreviations are
@@ -140,13 +175,19 @@ class Answers(_Mixed):
         known = [f"--{name}" for name in self.options()]
         for word in self.words:
             name = word.partition("=")[0]
-            if name.startswith("--") and name != "--" and not any(option.startswith(name) for option in known):
+            if (
+                name.startswith("--")
+                and name != "--"
+                and not any(option.startswith(name) for option in known)
+            ):
                 yield word
 
     def without_value(self, names: list[str]) -> str:
         """The option that lacks a value, as written on the command line."""
         for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
-            if following.startswith("--") and any(word == name or word.startswith(f"{name}.") for name in names):
+            if following.startswith("--") and any(
+                word == name or word.startswith(f"{name}.") for name in names
+            ):
                 return word
         return self.long_name("/".join(names))
 
@@ -159,7 +200,10 @@ class Answers(_Mixed):
         options = self.options()
 
         def full(name: str) -> str | None:
-            return next((option for option in options if option == name or option.endswith(f".{name}")), None)
+            return next(
+                (option for option in options if option == name or option.endswith(f".{name}")),
+                None,
+            )
 
         return ", ".join(f"--{full(name)}" if full(name) else name for name in names.split(", "))
 
@@ -190,7 +234,13 @@ def plain_name(word: str) -> str:
     """The name in a word such as ``--trainer.callbacks+=X`` or ``--data.init_args.views``, without
     dashes, value and ``init_args``.
     """
-    return word.partition("=")[0].lstrip("-").rstrip("+").replace(".init_args.", ".").removesuffix(".class_path")
+    return (
+        word.partition("=")[0]
+        .lstrip("-")
+        .rstrip("+")
+        .replace(".init_args.", ".")
+        .removesuffix(".class_path")
+    )
 
 
 def long_options(action: argparse.Action) -> Iterator[str]:

@@ -20,7 +20,13 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 # Importing these modules makes their classes known by name, without a path.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.commands.failures import failure_in_options, option_of, smallest
-from semisupcon.commands.options import Parser, add_run_options, option_names, resumed_configuration, small_overlay
+from semisupcon.commands.options import (
+    Parser,
+    add_run_options,
+    option_names,
+    resumed_configuration,
+    small_overlay,
+)
 from semisupcon.commands.parser import plain_name, short
 from semisupcon.commands.trainer_options import check_options, check_trainer
 from semisupcon.commands.types import numbers_as_written
@@ -43,7 +49,15 @@ from semisupcon.training.progress import RunProgress
 from semisupcon.training.ranks import WatchRanks, end_with_parent, lost_connection
 from semisupcon.training.resuming import changes, flat
 from semisupcon.training.resuming import check as check_resume
-from semisupcon.training.runs import CONFIG, Run, describe_code, forget_name, only_process, open_run, sweep_run
+from semisupcon.training.runs import (
+    CONFIG,
+    Run,
+    describe_code,
+    forget_name,
+    only_process,
+    open_run,
+    sweep_run,
+)
 
 # Options that set the place of a run, not its content.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
@@ -66,7 +80,12 @@ class PretrainCLI(LightningCLI):
         """Add the options of the run."""
         add_run_options(parser)
         # `RunProgress` logs the summary of model and data.
-        parser.set_defaults({"data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"}, "trainer.enable_model_summary": False})
+        parser.set_defaults(
+            {
+                "data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"},
+                "trainer.enable_model_summary": False,
+            }
+        )
         parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def before_instantiate_classes(self) -> None:
@@ -90,14 +109,20 @@ class PretrainCLI(LightningCLI):
         if (problem := smallest(flat(plain))) is not None:
             raise ConfigError(problem)
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
-        self.datamodule.bind(self.model.encoder, self.model.criterion.views, self.model.criterion.most_views)
+        self.datamodule.bind(
+            self.model.encoder, self.model.criterion.views, self.model.criterion.most_views
+        )
         if (seconds := self.datamodule.target_length) is not None:
             # Probes and `embed` use segments of the length that the encoder was trained on.
             self.model.encoder.segment_samples = round(seconds * self.model.encoder.sample_rate)
             self.model.criterion.check(self.model.encoder)
         config = self.config
-        default = f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
-        self.run = open_run(config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default)
+        default = (
+            f"{type(self.model.criterion).__name__}-{type(self.model.encoder).__name__}".lower()
+        )
+        self.run = open_run(
+            config["ckpt_path"], config["run_name"], config["resume_from_checkpoint"], default
+        )
         self.model.config = plain
         callbacks = several(self.config_init["trainer"].get("callbacks"))
         self.finders = Finders(callbacks, self.model, self.datamodule, (config, plain))
@@ -112,10 +137,16 @@ class PretrainCLI(LightningCLI):
         words = [plain_name(word) for word in self.parser.words]
         self.finders.resume(before, words)
         if "run_name" in words and self.config["run_name"] not in (None, self.run.folder.name):
-            log.warning("--run_name %s has no effect: a resumed run stays in its folder.", self.config["run_name"])
+            log.warning(
+                "--run_name %s has no effect: a resumed run stays in its folder.",
+                self.config["run_name"],
+            )
         log.info("Resuming %s at step %d.", self.run.checkpoint, content["global_step"])
         if 0 < self.config["trainer"]["max_steps"] <= content["global_step"]:
-            log.warning("Nothing is left to train: --trainer.max_steps is %d.", self.config["trainer"]["max_steps"])
+            log.warning(
+                "Nothing is left to train: --trainer.max_steps is %d.",
+                self.config["trainer"]["max_steps"],
+            )
         for change in changes(before or self.model.config, self.model.config, UNCOMPARED):
             log.info("  changed against the checkpoint: %s", change)
         return content["global_step"]
@@ -123,15 +154,31 @@ class PretrainCLI(LightningCLI):
     def instantiate_trainer(self, resumed_step: int | None = None, **kwargs: Any) -> L.Trainer:
         """Build the trainer with the callbacks and loggers of the run."""
         config, run = self.config, self.run
-        logger = make_logger(config["log"], run, config["project"], config["resume_id"], config["group"], config["tags"])
+        logger = make_logger(
+            config["log"],
+            run,
+            config["project"],
+            config["resume_id"],
+            config["group"],
+            config["tags"],
+        )
         self.end = EndWell(
-            KeepCheckpoints(run.folder, config["monitor"], mode_of(config["monitor"], config["monitor_mode"]), config["save_every"])
+            KeepCheckpoints(
+                run.folder,
+                config["monitor"],
+                mode_of(config["monitor"], config["monitor_mode"]),
+                config["save_every"],
+            )
         )
         self.ranks = WatchRanks(self.end.checkpoints)
         given = self.config_init["trainer"]
         check_options(given)
         kwargs |= {
-            "logger": [MetricsFile(run.folder, resumed_step), *([logger] if logger else []), *several(given.get("logger"))],
+            "logger": [
+                MetricsFile(run.folder, resumed_step),
+                *([logger] if logger else []),
+                *several(given.get("logger")),
+            ],
             "callbacks": [
                 BeforeOthers(self.end.checkpoints, self._write_down),
                 *self.finders.callbacks,
@@ -144,7 +191,10 @@ class PretrainCLI(LightningCLI):
                 self.end.checkpoints,
                 self.end,
             ],
-            "plugins": [*several(given.get("plugins")), AtomicCheckpointIO(run.checkpoint, run.take_content())],
+            "plugins": [
+                *several(given.get("plugins")),
+                AtomicCheckpointIO(run.checkpoint, run.take_content()),
+            ],
             "max_time": None,  # replaced by `JobTimer`
             "default_root_dir": str(run.folder),
             # The sampler of the data module shares the clips among ranks.
@@ -162,11 +212,13 @@ class PretrainCLI(LightningCLI):
             return
         if clips < 2:
             raise ConfigError(
-                f"{type(criterion).__name__} needs negatives from the same batch: --data.batch_size {clips} has none. Give at least 2."
+                f"{type(criterion).__name__} needs negatives from the same batch: "
+                f"--data.batch_size {clips} has none. Give at least 2."
             )
         if trainer.accumulate_grad_batches > 1:
             log.info(
-                "trainer.accumulate_grad_batches adds no negatives: negatives come from the same batch of %d clips. "
+                "trainer.accumulate_grad_batches adds no negatives: negatives come from the same "
+                "batch of %d clips. "
                 "For a larger batch in the same memory give --model.chunk_size.",
                 clips,
             )
@@ -193,7 +245,10 @@ class PretrainCLI(LightningCLI):
 
                 wandb.finish()
         if any((self.run.folder / "wandb").glob("offline-run-*")):
-            log.info("wandb logged offline. To upload the run with all its resumptions: wandb sync %s", self.run.folder / "wandb")
+            log.info(
+                "wandb logged offline. To upload the run with all its resumptions: wandb sync %s",
+                self.run.folder / "wandb",
+            )
 
     def _write_down(self) -> None:
         """Write configuration and facts of the run; called when training starts."""
@@ -209,7 +264,10 @@ class PretrainCLI(LightningCLI):
         if ids := tell(self.trainer.loggers, self.config.as_dict() | {"facts": facts}, told):
             self.run.remember(**ids)
         if not self.run.checkpoint:
-            self.run.remember(code=describe_code() | {"diff": DIFF if write_diff(self.run.folder) else None}, **facts)
+            self.run.remember(
+                code=describe_code() | {"diff": DIFF if write_diff(self.run.folder) else None},
+                **facts,
+            )
 
     def _resumptions(self) -> int:
         return 1 + len(list(self.run.folder.glob("run_config.resumed-*.yaml")))
@@ -226,9 +284,17 @@ def sentence_within(error: ValueError) -> str | None:
     """The ConfigError text inside jsonargparse's Union report, or None."""
     if isinstance(error, UserError):
         return str(error)
-    said = re.findall(r"^ *- (.+)$", str(error), re.MULTILINE) if "Does not validate against any of the Union" in str(error) else []
+    said = (
+        re.findall(r"^ *- (.+)$", str(error), re.MULTILINE)
+        if "Does not validate against any of the Union" in str(error)
+        else []
+    )
     # Skip the messages about the other types of the Union.
-    said = [sentence for sentence in said if not re.match("Import path|Expected a|Not a valid subclass", sentence)]
+    said = [
+        sentence
+        for sentence in said
+        if not re.match("Import path|Expected a|Not a valid subclass", sentence)
+    ]
     return said[0] if said else None
 
 
@@ -236,7 +302,10 @@ def speak_plainly() -> None:
     """Set up logging and silence warnings of Lightning and torch that need no action."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     noise = ("litlogger", "`weights_only` was not set", "TPU available")
-    for handler in (*logging.getLogger("pytorch_lightning").handlers, *logging.getLogger().handlers):
+    for handler in (
+        *logging.getLogger("pytorch_lightning").handlers,
+        *logging.getLogger().handlers,
+    ):
         handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("once", message=".*This DataLoader will create.*")
@@ -286,10 +355,19 @@ def main(args: ArgsType = None) -> int:
         if cli is not None and cli.trainer.world_size > 1 and lost_connection(error):
             print(f"error: {cli.ranks.sentence()}", file=sys.stderr)
             return 2
-        if os.environ.get("SEMISUPCON_TRACEBACK") or (sentence := failure_in_options(error, option_names())) is None:
-            error.add_note("This is a defect of semisupcon or of your own class. Please report it with the lines above.")
+        if (
+            os.environ.get("SEMISUPCON_TRACEBACK")
+            or (sentence := failure_in_options(error, option_names())) is None
+        ):
+            error.add_note(
+                "This is a defect of semisupcon or of your own class. Please report it with the "
+                "lines above."
+            )
             raise
-        print(f"error: {sentence}\n(SEMISUPCON_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+        print(
+            f"error: {sentence}\n(SEMISUPCON_TRACEBACK=1 shows where it was raised.)",
+            file=sys.stderr,
+        )
         return 2
     finally:
         forget_name()

@@ -38,12 +38,22 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
 
     ``--logger`` is typed only if the command line or a file given there contains "logger".
     """
-    p = TypedParser(prog="semisupcon probe", description="Evaluate representations on labelled data sets.")
+    p = TypedParser(
+        prog="semisupcon probe", description="Evaluate representations on labelled data sets."
+    )
     p.recipes = PROBING
     p.add_argument(
-        "--config", action=ActionConfigFile, help="Protocol or YAML file with any of these options; the command line overrides it."
+        "--config",
+        action=ActionConfigFile,
+        help="Protocol or YAML file with any of these options; the command line overrides it.",
     )
-    p.add_argument("--tasks", "--task", type=Names, required=True, help="Data sets to probe on: [a,b], or [name=a] to rename one.")
+    p.add_argument(
+        "--tasks",
+        "--task",
+        type=Names,
+        required=True,
+        help="Data sets to probe on: [a,b], or [name=a] to rename one.",
+    )
     p.add_argument(
         "--checkpoints",
         "--checkpoint",
@@ -51,17 +61,42 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         required=True,
         help="Checkpoints, run folders, exported models, class paths, random.",
     )
-    p.add_argument("--methods", "--method", type=Names, default="linear", help=f"{', '.join(METHODS)}, or an import path.")
-    p.add_argument("--data_root", type=str | None, default=None, help="Folder with one subfolder per task, called like the task.")
-    p.add_argument("--data_dirs", type=dict[str, str], default={}, help="--data_dirs.TASK PATH: folder of one task.")
-    p.add_argument("--task_kwargs", type=dict[str, Any], default={}, help="--task_kwargs.TASK.OPTION VALUE: option of one data set.")
+    p.add_argument(
+        "--methods",
+        "--method",
+        type=Names,
+        default="linear",
+        help=f"{', '.join(METHODS)}, or an import path.",
+    )
+    p.add_argument(
+        "--data_root",
+        type=str | None,
+        default=None,
+        help="Folder with one subfolder per task, called like the task.",
+    )
+    p.add_argument(
+        "--data_dirs",
+        type=dict[str, str],
+        default={},
+        help="--data_dirs.TASK PATH: folder of one task.",
+    )
+    p.add_argument(
+        "--task_kwargs",
+        type=dict[str, Any],
+        default={},
+        help="--task_kwargs.TASK.OPTION VALUE: option of one data set.",
+    )
     p.add_argument(
         "--out",
         type=str,
         default="runs/probe",
         help="Folder for results.csv, predictions and heads; repeat the command to continue an interrupted run.",
     )
-    p.add_argument("--overwrite", action="store_true", help="Replace files with the same names in --out that other programs wrote.")
+    p.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Replace files with the same names in --out that other programs wrote.",
+    )
     p.add_argument(
         "--cache_dir",
         type=str | None,
@@ -75,7 +110,12 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         default="embedding",
         help="embedding, projection, or a part of the encoder.",
     )
-    p.add_argument("--seeds", type=Numbers, default=[0], help="One probe per seed; random encoders are initialised with it.")
+    p.add_argument(
+        "--seeds",
+        type=Numbers,
+        default=[0],
+        help="One probe per seed; random encoders are initialised with it.",
+    )
     p.add_argument(
         "--train_share",
         type=float,
@@ -83,7 +123,10 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         help="Share of the training clips, in (0, 1]; smaller shares are subsets of larger ones, with clips of every class.",
     )
     p.add_argument(
-        "--calibrate_random", type=bool, default=True, help="Measure the batch-norm statistics of random encoders on the training clips."
+        "--calibrate_random",
+        type=bool,
+        default=True,
+        help="Measure the batch-norm statistics of random encoders on the training clips.",
     )
     p.add_argument(
         "--shuffle_labels",
@@ -93,19 +136,48 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
     )
     p.add_class_arguments(Settings)
     p.add_class_arguments(FineTuning, "finetune")
-    p.add_argument("--projection", type=str, default="tsne", help="2-D map of the test embeddings in the report: tsne, umap or none.")
-    p.add_argument("--colour_by", type=str | None, default=None, help="Annotation column that colours the map; default: the class.")
-    p.add_argument("--robustness", type=Names, default=[], help="Corruptions of the test audio: severity, only, plus, tiers.")
-    p.add_argument("--invariance", type=Names, default=[], help="Augmentations whose effect on the embedding is measured.")
+    p.add_argument(
+        "--projection",
+        type=str,
+        default="tsne",
+        help="2-D map of the test embeddings in the report: tsne, umap or none.",
+    )
+    p.add_argument(
+        "--colour_by",
+        type=str | None,
+        default=None,
+        help="Annotation column that colours the map; default: the class.",
+    )
+    p.add_argument(
+        "--robustness",
+        type=Names,
+        default=[],
+        help="Corruptions of the test audio: severity, only, plus, tiers.",
+    )
+    p.add_argument(
+        "--invariance",
+        type=Names,
+        default=[],
+        help="Augmentations whose effect on the embedding is measured.",
+    )
     p.add_argument(
         "--invariance_noise",
         type=float | None,
         default=None,
         help="Level of white noise added to both audio signals of --invariance, in dB relative to full scale.",
     )
-    p.add_argument("--test_only", action="store_true", help="Do not train: score the test clips with --head.")
-    p.add_argument("--head", type=str | None, default=None, help="Saved head (heads/*.safetensors of an earlier run).")
-    p.add_argument("--resamples", type=int, default=1000, help="Bootstrap resamples of the test clips.")
+    p.add_argument(
+        "--test_only", action="store_true", help="Do not train: score the test clips with --head."
+    )
+    p.add_argument(
+        "--head",
+        type=str | None,
+        default=None,
+        help="Saved head (heads/*.safetensors of an earlier run).",
+    )
+    p.add_argument(
+        "--resamples", type=int, default=1000, help="Bootstrap resamples of the test clips."
+    )
     p.add_argument(
         "--batch_size",
         type=int | None,
@@ -113,11 +185,24 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         help="Segments per forward pass of the encoder; default: 32 on a GPU, 400,000 samples in total on a CPU.",
     )
     p.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
-    p.add_argument("--on_error", type=str, default="fail", help="What to do with unreadable audio: fail or skip.")
     p.add_argument(
-        "--verify", type=bool, default=False, help="Detect changed audio by its content; by default by size and modification time."
+        "--on_error",
+        type=str,
+        default="fail",
+        help="What to do with unreadable audio: fail or skip.",
     )
-    p.add_argument("--trust", type=Names, default=[], help="Modules outside semisupcon whose classes a checkpoint may name.")
+    p.add_argument(
+        "--verify",
+        type=bool,
+        default=False,
+        help="Detect changed audio by its content; by default by size and modification time.",
+    )
+    p.add_argument(
+        "--trust",
+        type=Names,
+        default=[],
+        help="Modules outside semisupcon whose classes a checkpoint may name.",
+    )
     p.add_argument(
         "--log",
         type=bool | str,
@@ -166,7 +251,10 @@ def main(args: list[str] | None = None) -> int:
         # One suite at a time writes results, predictions, heads and report; embeddings are shared.
         with folder_lock(suite.out, "probe suite", "give another --out"):
             results = score_saved_head(suite) if suite.head else run(suite)
-            command, date = shlex.join(["probe.py", *args]), datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")
+            command, date = (
+                shlex.join(["probe.py", *args]),
+                datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
+            )
             print(write_report(results.rows, suite.out, suite.resamples, command, date))
         loggers.log(results.rows, suite.resamples)
         print(f"\nAll numbers, tables and figures: {suite.out}")
@@ -215,7 +303,9 @@ def gather_task_options(args: list[str]) -> list[str]:
             continue
         if not equals and (not args or args[0].startswith("--")):
             raise ConfigError(f"{option} needs a value.")
-        given.setdefault(path[0], {})[path[1]] = marked(read_scalars(value if equals else args.pop(0)))
+        given.setdefault(path[0], {})[path[1]] = marked(
+            read_scalars(value if equals else args.pop(0))
+        )
     return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
 
 
@@ -284,4 +374,9 @@ def make_suite(options: Any, built: Any) -> "Suite":
 def listed(given: Any) -> list:
     """A list, a single value, or comma-separated values, as a list."""
     items = given if isinstance(given, list) else [given]
-    return [at_home(part) for item in items for part in (item.split(",") if isinstance(item, str) else [item]) if part != ""]
+    return [
+        at_home(part)
+        for item in items
+        for part in (item.split(",") if isinstance(item, str) else [item])
+        if part != ""
+    ]

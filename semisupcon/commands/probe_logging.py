@@ -44,7 +44,9 @@ class ProbeLoggers:
             file = self.out / REMEMBERED
             state = json.loads(file.read_text()) if file.is_file() else {}
             run = Run(self.out, None, state)
-            logger = make_logger(options.log, run, options.project, None, options.group, options.tags)
+            logger = make_logger(
+                options.log, run, options.project, None, options.group, options.tags
+            )
             self.loggers.insert(0, logger)
 
     def log(self, rows: Sequence[Row], resamples: int) -> None:
@@ -56,7 +58,11 @@ class ProbeLoggers:
         if not self.loggers:
             return
         lines, comparisons = summarise(rows, self.out, resamples)
-        drawn = [picture for task in dict.fromkeys(r.task for r in rows) for picture in pictures_of(task, of_task(rows, task), self.out)]
+        drawn = [
+            picture
+            for task in dict.fromkeys(r.task for r in rows)
+            for picture in pictures_of(task, of_task(rows, task), self.out)
+        ]
         drawn += robustness_pictures(read_rows(self.out / "robustness.csv"))
         table, text = [list(row) for row in cells(lines, comparisons)], markdown(lines, comparisons)
         for logger in self.loggers:
@@ -71,14 +77,17 @@ class ProbeLoggers:
                 for picture in drawn:
                     name = f"{picture.task}/{picture.caption}"
                     if hasattr(logger, "log_image"):
-                        logger.log_image(key=name, images=[picture.figure], caption=[picture.caption])
+                        logger.log_image(
+                            key=name, images=[picture.figure], caption=[picture.caption]
+                        )
                     elif hasattr(experiment, "add_figure"):
                         experiment.add_figure(name, picture.figure, close=False)
                 self._finish(logger)
             except Exception as error:  # Loggers raise exceptions of many types.
                 raise UserError(
                     f"{type(logger).__name__} failed: {first_line(error, 200)}\n"
-                    f"All results are in {self.out}; repeat the command to send them without computing them again."
+                    f"All results are in {self.out}; repeat the command to send them without "
+                    "computing them again."
                 ) from error
 
     def _scores(self, logger: Any, scores: dict[str, float]) -> None:

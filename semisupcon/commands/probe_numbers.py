@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from semisupcon.commands.ranges import ABOVE_ZERO, COUNT, FINITE, SHARE_ABOVE_ZERO, Range, check_numbers
+from semisupcon.commands.ranges import (
+    ABOVE_ZERO,
+    COUNT,
+    FINITE,
+    SHARE_ABOVE_ZERO,
+    Range,
+    check_numbers,
+)
 from semisupcon.errors import ConfigError
 
 _MANY = Range(1, 10_000_000)  # resamples, episodes: more would take days and not change the result
@@ -42,7 +49,10 @@ def check_probe_numbers(options: Any) -> None:
         ConfigError: for the first number outside its range, with the full option name.
     """
     if not 0 < options.train_share <= 1:
-        raise ConfigError(f"The share of training clips (--train_share) must lie in (0, 1], got {options.train_share:g}.")
+        raise ConfigError(
+            "The share of training clips (--train_share) must lie in (0, 1], got "
+            f"{options.train_share:g}."
+        )
     values = {name: _value(options, name) for name in RANGES}
     for name in ("neighbours", "shares"):
         if values[name] is not None and not len(values[name]):

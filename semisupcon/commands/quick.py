@@ -39,7 +39,10 @@ def quick(args: list[str]) -> int | None:
     table = {row["name"]: row for row in read_table()}
     for word in args:
         if word.startswith("--") and (meant := misspelt(word, table, args)):
-            print(f"error: There is no option {word.partition('=')[0]}. Did you mean --{meant}?", file=sys.stderr)
+            print(
+                f"error: There is no option {word.partition('=')[0]}. Did you mean --{meant}?",
+                file=sys.stderr,
+            )
             return 2
     return None
 
@@ -53,7 +56,12 @@ def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
     """The option that was probably meant; None if it exists or only the parser can decide."""
     name = plain_name(word)
     section = name.rpartition(".")[0]
-    if name in table or section not in FIXED or name.endswith(".help") or name in ("print_config", *FIXED, "model", *READ_ELSEWHERE):
+    if (
+        name in table
+        or section not in FIXED
+        or name.endswith(".help")
+        or name in ("print_config", *FIXED, "model", *READ_ELSEWHERE)
+    ):
         return None
     if section == "data" and _other_data(args):
         return None
@@ -96,7 +104,10 @@ def _texts(given: str) -> list[str]:
     for path in paths:
         if path.is_file():
             texts.append(path.read_text(errors="replace"))
-            names = re.findall(r"[^\s\[\],'\"]+\.ya?ml", "".join(re.findall(r"^builds_on:(.*(?:\n[ -].*)*)", texts[-1], re.M)))
+            names = re.findall(
+                r"[^\s\[\],'\"]+\.ya?ml",
+                "".join(re.findall(r"^builds_on:(.*(?:\n[ -].*)*)", texts[-1], re.M)),
+            )
             paths += [below for name in names if (below := path.parent / name) not in paths]
     return texts
 
@@ -109,7 +120,10 @@ def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:
     for section, title in TITLES.items():
         rows = [row for row in table if row["section"] == section]
         if section == "trainer" and not everything:
-            parts.append(f"{title} has {len(rows)} options (--trainer.max_steps, --trainer.devices, --trainer.precision, ...): --help_all")
+            parts.append(
+                f"{title} has {len(rows)} options (--trainer.max_steps, --trainer.devices, "
+                "--trainer.precision, ...): --help_all"
+            )
             continue
         parts.append("\n".join([f"{title}:", *(_entry(row) for row in rows)]))
     return "\n\n".join(parts)
@@ -117,5 +131,7 @@ def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:
 
 def _entry(row: dict[str, Any]) -> str:
     default = "" if row["default"] is None else f" (default: {row['default']})"
-    text = textwrap.fill(f"{row['help']}{default}", 118, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    text = textwrap.fill(
+        f"{row['help']}{default}", 118, initial_indent=" " * 6, subsequent_indent=" " * 6
+    )
     return f"  --{row['name']} {row['type']}".rstrip() + (f"\n{text}" if text else "")

@@ -22,13 +22,21 @@ class Range(NamedTuple):
         """Whether a number is inside the interval; False for NaN and infinity."""
         if not math.isfinite(value):
             return False
-        above = self.least is None or value > self.least or (value == self.least and not self.open[0])
-        return above and (self.most is None or value < self.most or (value == self.most and not self.open[1]))
+        above = (
+            self.least is None or value > self.least or (value == self.least and not self.open[0])
+        )
+        return above and (
+            self.most is None or value < self.most or (value == self.most and not self.open[1])
+        )
 
     def __str__(self) -> str:
         least, most = (f"{end:g}" if end is not None and end < MANY else None for end in self[:2])
         if least is not None and most is not None:
-            return f"lie between {least} and {most}" if not self.open[0] else f"be above {least} and at most {most}"
+            return (
+                f"lie between {least} and {most}"
+                if not self.open[0]
+                else f"be above {least} and at most {most}"
+            )
         if least is not None:
             return f"be above {least}" if self.open[0] else f"be at least {least}"
         return "be a finite number"

@@ -14,10 +14,17 @@ log = logging.getLogger(__name__)
 
 def main(args: list[str] | None = None) -> int:
     """Write the chunks and return the exit status."""
-    parser = Parser(prog="semisupcon stream", description="Copy a packed set into chunks for object storage.")
+    parser = Parser(
+        prog="semisupcon stream", description="Copy a packed set into chunks for object storage."
+    )
     parser.add_argument("packed", type=Path, help="folder written by semisupcon pack")
     parser.add_argument("out", type=Path, help="new folder; copy it to a bucket unchanged")
-    parser.add_argument("--chunk_bytes", type=int, default=CHUNK_BYTES, help="bytes per chunk (default: %(default)s)")
+    parser.add_argument(
+        "--chunk_bytes",
+        type=int,
+        default=CHUNK_BYTES,
+        help="bytes per chunk (default: %(default)s)",
+    )
     given = parser.parse_args(args)
     check_numbers(vars(given), {"chunk_bytes": Range(LEAST_CHUNK, GREAT)})
     check_folder(given.out, "out")

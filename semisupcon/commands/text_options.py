@@ -30,7 +30,8 @@ def takes_text(hint: Any) -> bool:
     union = get_origin(hint) in (Union, UnionType)
     members = [m for m in (get_args(hint) if union else (hint,)) if m is not NoneType]
     return bool(members) and all(
-        member is str or (get_origin(member) in _HOLDERS and set(get_args(member)) - {...} == {str}) for member in members
+        member is str or (get_origin(member) in _HOLDERS and set(get_args(member)) - {...} == {str})
+        for member in members
     )
 
 
@@ -49,10 +50,16 @@ def quoted_words(words: Iterable[str], type_of: Callable[[str], Any]) -> list[st
             continue
         value = value if equals else words.pop(0)
         content = read_scalars(value)
-        if of_task and (isinstance(content, dict) or plain_name(name).rpartition(".")[2] not in OF_TASKS):
+        if of_task and (
+            isinstance(content, dict) or plain_name(name).rpartition(".")[2] not in OF_TASKS
+        ):
             value = marked(content)
             value = value if isinstance(value, str) else to_yaml(value, flow=True)
-        elif isinstance(content, list | dict) and not of_task and takes_text(type_of(plain_name(name))):
+        elif (
+            isinstance(content, list | dict)
+            and not of_task
+            and takes_text(type_of(plain_name(name)))
+        ):
             value = to_yaml(as_text(content), flow=True)
         result += [f"{name}={value}"] if equals else [name, value]
     return result
@@ -63,7 +70,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=None if read_value(text) == text else "'")
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", str(text), style=None if read_value(text) == text else "'"
+    )
 
 
 _Dumper.add_representer(str, _represent_text)
@@ -71,21 +80,36 @@ _Dumper.add_representer(str, _represent_text)
 
 def to_yaml(content: Any, flow: bool = False) -> str:
     """YAML that jsonargparse reads back unchanged; on one line with ``flow``."""
-    return yaml.dump(content, Dumper=_Dumper, default_flow_style=flow, allow_unicode=True, width=1 << 30, sort_keys=False).strip()
+    return yaml.dump(
+        content,
+        Dumper=_Dumper,
+        default_flow_style=flow,
+        allow_unicode=True,
+        width=1 << 30,
+        sort_keys=False,
+    ).strip()
 
 
-def quoted_config(content: Any, type_of: Callable[[str], Any], prefix: str = "", of_task: bool = False) -> Any:
+def quoted_config(
+    content: Any, type_of: Callable[[str], Any], prefix: str = "", of_task: bool = False
+) -> Any:
     """A configuration with scalars converted by option type: values of text options become text,
     task options are marked.
     """
     if of_task:
         return marked(content)
     if not isinstance(content, dict):
-        return as_text(content) if _has_scalar(content) and takes_text(type_of(prefix.rstrip("."))) else resolved(content)
+        return (
+            as_text(content)
+            if _has_scalar(content) and takes_text(type_of(prefix.rstrip(".")))
+            else resolved(content)
+        )
     if prefix and _has_scalar(content) and takes_text(type_of(prefix.rstrip("."))):
         return as_text(content)
     return {
-        name: quoted_config(value, type_of, prefix if name == "init_args" else f"{prefix}{name}.", name in OF_TASKS)
+        name: quoted_config(
+            value, type_of, prefix if name == "init_args" else f"{prefix}{name}.", name in OF_TASKS
+        )
         for name, value in ((getattr(name, "text", name), value) for name, value in content.items())
     }
 
@@ -93,7 +117,9 @@ def quoted_config(content: Any, type_of: Callable[[str], Any], prefix: str = "",
 def _has_scalar(content: Any) -> bool:
     if isinstance(content, Mapping):
         return any(map(_has_scalar, (*content, *content.values())))
-    return isinstance(content, Scalar) or (isinstance(content, list) and any(map(_has_scalar, content)))
+    return isinstance(content, Scalar) or (
+        isinstance(content, list) and any(map(_has_scalar, content))
+    )
 
 
 def lone_nulls(content: Any) -> Any:
@@ -101,7 +127,11 @@ def lone_nulls(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
     return {
-        name: value if name in OF_TASKS and isinstance(value, dict) else None if _is_null(value) else lone_nulls(value)
+        name: value
+        if name in OF_TASKS and isinstance(value, dict)
+        else None
+        if _is_null(value)
+        else lone_nulls(value)
         for name, value in content.items()
     }
 
@@ -121,9 +151,15 @@ def read_task_options(parsed: Any) -> None:
         if name not in OF_TASKS:
             read_task_options(value)
         elif isinstance(value, Mapping | Namespace):
-            tasks = parsed.get(OF_TASKS[name]) if isinstance(parsed, Mapping) else getattr(parsed, OF_TASKS[name], None)
+            tasks = (
+                parsed.get(OF_TASKS[name])
+                if isinstance(parsed, Mapping)
+                else getattr(parsed, OF_TASKS[name], None)
+            )
             options = dict(_items(value))
-            parsed[name] = _of_tasks(tasks, options) if name == "task_kwargs" else _of_task(tasks, options)
+            parsed[name] = (
+                _of_tasks(tasks, options) if name == "task_kwargs" else _of_task(tasks, options)
+            )
 
 
 def at_home_everywhere(parsed: Any) -> Any:
@@ -143,10 +179,19 @@ def _items(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _of_tasks(tasks: Any, options: dict) -> dict:
-    texts = [part for item in (tasks if isinstance(tasks, list) else [tasks]) for part in str(item).split(",")]
+    texts = [
+        part
+        for item in (tasks if isinstance(tasks, list) else [tasks])
+        for part in str(item).split(",")
+    ]
     task_of = {text.partition("=")[0]: text.partition("=")[2] or text for text in texts}
-    named = [(unmarked({name: None}, read_value).popitem()[0], given) for name, given in options.items()]
-    return {name: _of_task(task_of.get(name), dict(given)) if isinstance(given, Mapping) else given for name, given in named}
+    named = [
+        (unmarked({name: None}, read_value).popitem()[0], given) for name, given in options.items()
+    ]
+    return {
+        name: _of_task(task_of.get(name), dict(given)) if isinstance(given, Mapping) else given
+        for name, given in named
+    }
 
 
 def _of_task(task: str | None, options: dict) -> dict:

@@ -23,17 +23,24 @@ def check_options(given: Mapping[str, Any]) -> None:
     """
     if given.get("default_root_dir") is not None:
         raise ConfigError(
-            "--trainer.default_root_dir has no effect: a run writes <ckpt_path>/<run_name>/.\nGive --ckpt_path and --run_name."
+            "--trainer.default_root_dir has no effect: a run writes <ckpt_path>/<run_name>/.\nGive "
+            "--ckpt_path and --run_name."
         )
     if given.get("barebones"):
-        raise ConfigError("--trainer.barebones disables checkpoints and logging, which a run needs; leave it out.")
+        raise ConfigError(
+            "--trainer.barebones disables checkpoints and logging, which a run needs; leave it out."
+        )
     if given.get("enable_checkpointing") is False:
         raise ConfigError(
             "--trainer.enable_checkpointing false: a run always keeps last.ckpt; leave it out.\n"
-            "--monitor null keeps no best.ckpt, --save_every 0 saves at validations and at the end only."
+            "--monitor null keeps no best.ckpt, --save_every 0 saves at validations and at the end "
+            "only."
         )
     if given.get("use_distributed_sampler"):  # Every run_config.yaml of version 0.1 has it.
-        log.info("trainer.use_distributed_sampler has no effect: the sampler of the data module shares the clips among processes.")
+        log.info(
+            "trainer.use_distributed_sampler has no effect: the sampler of the data module shares "
+            "the clips among processes."
+        )
     check_slurm()
 
 
@@ -45,5 +52,12 @@ def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
     """
     # Under SLURM, trainer.world_size is the number of SLURM tasks, whatever the options are.
     check_processes(trainer.num_nodes * trainer.num_devices)
-    if given.get("sync_batchnorm") and isinstance(trainer.strategy, DDPStrategy) and trainer.strategy.root_device.type == "cpu":
-        raise ConfigError("--trainer.sync_batchnorm true works on GPUs only; leave it out, or choose an encoder without batch norm.")
+    if (
+        given.get("sync_batchnorm")
+        and isinstance(trainer.strategy, DDPStrategy)
+        and trainer.strategy.root_device.type == "cpu"
+    ):
+        raise ConfigError(
+            "--trainer.sync_batchnorm true works on GPUs only; leave it out, or choose an encoder "
+            "without batch norm."
+        )

@@ -15,7 +15,14 @@ from jsonargparse._typehints import ActionTypeHint, get_all_subclass_paths, get_
 from torch import nn
 
 from semisupcon.commands.parser import Answers, listing, long_options, plain_name
-from semisupcon.commands.text_options import at_home_everywhere, lone_nulls, quoted_config, quoted_words, read_task_options, to_yaml
+from semisupcon.commands.text_options import (
+    at_home_everywhere,
+    lone_nulls,
+    quoted_config,
+    quoted_words,
+    read_task_options,
+    to_yaml,
+)
 from semisupcon.configuration import lay_over, layered, read_yaml
 from semisupcon.errors import ConfigError, import_failure, nearest
 from semisupcon.public import CLASSES, is_ours, public_class
@@ -26,10 +33,19 @@ _KEY = r'Parser key "(?P<key>[^"]+)"'
 _OPTION = r"Option '(?P<option>[^']+)' is not accepted|Group '(?P<group>[^']+)' does not accept option '(?P<member>[^']+)'"
 _CLASS = r"Expected a dot import path string: (?P<name>\S+)|given class_path '(?P<path>[^']+)':\s+(?:No module|module )"
 _OTHER = r"Import path (?P<other>\S+) does not correspond to a subclass of (?P<base>\w+)"
-_TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "list": "a list", "dict": "a mapping"}
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list",
+    "dict": "a mapping",
+}
 
 
-def take_configs(words: list[str], names: tuple[str, ...] = ("--config",)) -> tuple[list[str], list[str]]:
+def take_configs(
+    words: list[str], names: tuple[str, ...] = ("--config",)
+) -> tuple[list[str], list[str]]:
     """Split a command line into the files given as ``--config`` and the remaining words."""
     paths, rest, words = [], [], list(words)
     while words:
@@ -78,9 +94,15 @@ class Typed(_Mixed):
             raise SystemExit(2) from error
         groups = self.groups or {}
         # A section set to null keeps its defaults.
-        given = {name: value for name, value in self.config.items() if value is not None or name not in groups}
+        given = {
+            name: value
+            for name, value in self.config.items()
+            if value is not None or name not in groups
+        }
         configs = [f"{action.option_strings[-1]}={to_yaml(given)}"] if given else []
-        return super().parse_args([*configs, *quoted_words(rest, self._types().get)], *more, **kwargs)
+        return super().parse_args(
+            [*configs, *quoted_words(rest, self._types().get)], *more, **kwargs
+        )
 
     def read_files(self, given: list[str]) -> dict[str, Any]:
         """Merge the files given as ``--config`` (paths or recipe names) into one mapping.
@@ -94,7 +116,9 @@ class Typed(_Mixed):
         content: dict[str, Any] = {}
         for name in given:
             already, self.files = self.files, ()
-            content = lay_over(content, layered([find_config(name, self.recipes)], accepts, self._read), accepts)
+            content = lay_over(
+                content, layered([find_config(name, self.recipes)], accepts, self._read), accepts
+            )
             self.files = (*already, *reversed(self.files))
         self.config = resolved(content)  # The chosen classes decide which options exist.
         return quoted_config(content, self._types().get)
@@ -112,26 +136,42 @@ class Typed(_Mixed):
         """Rephrase a jsonargparse message and suggest the most similar option, class or value."""
         message = self._of_chosen_class(unmarked_text(message))
         # Also for a class in a Union.
-        if missing := re.search(r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message):
+        if missing := re.search(
+            r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
+        ):
             return super().answer(f"the following arguments are required: {missing[1]}")
         found, path = None, "".join(re.findall(r"^--(\S+)\.help: ", message))
         for found in re.finditer("|".join((_KEY, _OPTION, _CLASS, _OTHER)), message):
             if found["key"]:
                 path = f"{path}.{found['key']}" if path and path != found["key"] else found["key"]
             elif found["option"] or found["group"]:
-                name = ".".join(filter(None, (path, found["group"], found["member"] or found["option"])))
+                name = ".".join(
+                    filter(None, (path, found["group"], found["member"] or found["option"]))
+                )
                 return self.unknown(f"--{name}")
             else:
                 break
-        value = re.findall(r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
+        value = re.findall(
+            r"(?:Got|Given) value: (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE
+        )
         types = self._expected(message)
         wrong = found and path and (found["name"] or found["path"] or found["other"])
         if found and wrong and (not types or re.fullmatch(r"(\w+\.)*[A-Z]\w*", wrong)):
             return self._no_class(path, wrong, found["base"])
         if path and types and value:
-            meant = "" if value[0].isdigit() else nearest(value[0], [t for t in types if t not in _TYPES.values()])
+            meant = (
+                ""
+                if value[0].isdigit()
+                else nearest(value[0], [t for t in types if t not in _TYPES.values()])
+            )
             return f"--{path} takes {listing(types)}, got '{value[0]}'.{meant}{self._source(path)}"
-        if path and (several := re.search(r"Multiple subclasses with name (\w+)\..*ambiguity: (.+?)\.?$", message, re.MULTILINE)):
+        if path and (
+            several := re.search(
+                r"Multiple subclasses with name (\w+)\..*ambiguity: (.+?)\.?$",
+                message,
+                re.MULTILINE,
+            )
+        ):
             return f"--{path} {several[1]} is the name of several classes; give the full path: {several[2]}.{self._source(path)}"
         if path and (given := re.search(r"Unable to load config ['\"](.*?)['\"]", message)):
             return f"--{path} takes a mapping of options, or a YAML file that holds one, got '{given[1]}'.{self._source(path)}"
@@ -143,7 +183,9 @@ class Typed(_Mixed):
 
     def _of_chosen_class(self, message: str) -> str:
         """The part of a Union error report that concerns the chosen class, or the whole message."""
-        found = re.search(r"^    - Problem with given class_path.*\n((?: {8}.*\n?)+)", message, re.MULTILINE)
+        found = re.search(
+            r"^    - Problem with given class_path.*\n((?: {8}.*\n?)+)", message, re.MULTILINE
+        )
         if found is None or "Union" not in message.partition("Errors:")[0]:
             return message
         key = re.match(_KEY, message)
@@ -154,7 +196,11 @@ class Typed(_Mixed):
         name = plain_name(word)
         section = name.rpartition(".")[0]
         of_a_class = any(option.startswith(f"{section}.") for option in self.options())
-        if get_class_types(getattr(self._action(section), "_typehint", None)) and not of_a_class and name not in self.old_names:
+        if (
+            get_class_types(getattr(self._action(section), "_typehint", None))
+            and not of_a_class
+            and name not in self.old_names
+        ):
             return f"There is no option --{name} while --{section} has no class. Give --{section} CLASS before it."
         return super().unknown(word) + self._source(name)
 
@@ -191,7 +237,11 @@ class Typed(_Mixed):
             for section in sections:
                 part = part.get(section) if isinstance(part, Mapping) else None
             value = part.get(name) if isinstance(part, dict) else None
-            if isinstance(value, str) and value.endswith((".yaml", ".yml")) and get_class_types(getattr(action, "_typehint", None)):
+            if (
+                isinstance(value, str)
+                and value.endswith((".yaml", ".yml"))
+                and get_class_types(getattr(action, "_typehint", None))
+            ):
                 part[name] = lone_nulls(read_yaml(Path(path).parent / value, scalars=True))
         return content
 
@@ -201,8 +251,14 @@ class Typed(_Mixed):
 
     def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         for action in parser._actions:
-            yield from ((prefix + name, action) for name in long_options(action) if name != "help" or not prefix)
-            if isinstance(action, ActionTypeHint) and (chosen := self._chosen_class(prefix + action.dest, action)):
+            yield from (
+                (prefix + name, action)
+                for name in long_options(action)
+                if name != "help" or not prefix
+            )
+            if isinstance(action, ActionTypeHint) and (
+                chosen := self._chosen_class(prefix + action.dest, action)
+            ):
                 inner = self._class_parser(chosen, getattr(action, "sub_add_kwargs", None))
                 yield from self._walk(inner, f"{prefix}{action.dest}.")
 
@@ -211,15 +267,25 @@ class Typed(_Mixed):
 
     def _types(self) -> dict[str, Any]:
         """Type hint of every option that has one."""
-        return {name: action._typehint for name, action in self._walk(self, "") if hasattr(action, "_typehint")}
+        return {
+            name: action._typehint
+            for name, action in self._walk(self, "")
+            if hasattr(action, "_typehint")
+        }
 
     def _chosen_class(self, name: str, action: Any) -> type | None:
         """The class of an option: from the command line, else from the files, else the default."""
         types = get_class_types(action._typehint)
         if not types:
             return None
-        default = action.default.as_dict() if isinstance(action.default, Namespace) else action.default
-        found = default if (configured := self._configured(name)) is None else lay_over(default, configured)
+        default = (
+            action.default.as_dict() if isinstance(action.default, Namespace) else action.default
+        )
+        found = (
+            default
+            if (configured := self._configured(name)) is None
+            else lay_over(default, configured)
+        )
         for word, following in zip(self.words, [*self.words[1:], ""], strict=True):
             if plain_name(word) == name:
                 found = word.partition("=")[2] or following
@@ -232,7 +298,11 @@ class Typed(_Mixed):
         value: Any = self.config
         for part in name.split("."):
             value = value[-1] if isinstance(value, list) and value else value
-            value = value.get(part, (value.get("init_args") or {}).get(part)) if isinstance(value, Mapping) else None
+            value = (
+                value.get(part, (value.get("init_args") or {}).get(part))
+                if isinstance(value, Mapping)
+                else None
+            )
         return value
 
     def _class(self, name: str, types: tuple[type, ...] = ()) -> type | None:
@@ -248,8 +318,21 @@ class Typed(_Mixed):
                 return found if isinstance(found, type) else None
         except Exception:  # The parser reports the error.
             return None
-        roots = types or (nn.Module, *(t for a in self._actions if isinstance(a, ActionTypeHint) for t in get_class_types(a._typehint)))
-        paths = [path for root in roots for path in get_all_subclass_paths(root) if path.endswith(f".{name}")]
+        roots = types or (
+            nn.Module,
+            *(
+                t
+                for a in self._actions
+                if isinstance(a, ActionTypeHint)
+                for t in get_class_types(a._typehint)
+            ),
+        )
+        paths = [
+            path
+            for root in roots
+            for path in get_all_subclass_paths(root)
+            if path.endswith(f".{name}")
+        ]
         return self._class(paths[0]) if paths else None
 
     def _class_parser(self, cls: type, kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -259,28 +342,43 @@ class Typed(_Mixed):
     def _no_class(self, option: str, wrong: str, base: str | None) -> str:
         """Error message for a class that does not exist or does not fit the option."""
         action = self._action(option)
-        paths = get_all_subclass_paths(action._typehint) if isinstance(action, ActionTypeHint) else []
-        names = [name for name in (path.rpartition(".")[2] for path in paths) if not name.startswith("_")]
+        paths = (
+            get_all_subclass_paths(action._typehint) if isinstance(action, ActionTypeHint) else []
+        )
+        names = [
+            name for name in (path.rpartition(".")[2] for path in paths) if not name.startswith("_")
+        ]
         if (module := wrong.rpartition(".")[0]) and not base and not is_ours(wrong):
             try:
                 importlib.import_module(module)
             except (ImportError, TypeError, ValueError) as error:
                 return f"--{option}: {wrong} cannot be imported: {import_failure(error)}{self._source(option)}"
-        said = f"--{option} takes a subclass of {base}, got {wrong}." if base else f"There is no class {wrong} for --{option}."
+        said = (
+            f"--{option} takes a subclass of {base}, got {wrong}."
+            if base
+            else f"There is no class {wrong} for --{option}."
+        )
         return said + nearest(wrong.rpartition(".")[2], names) + self._source(option)
 
     def _source(self, name: str) -> str:
         """A line with the file that sets an option; empty if the command line sets it."""
         if any(plain_name(word) == name for word in self.words):
             return ""
-        return "".join([f"\nIn: {file}" for file in self.files if name in set(_names(read_yaml(file)))][-1:])
+        return "".join(
+            [f"\nIn: {file}" for file in self.files if name in set(_names(read_yaml(file)))][-1:]
+        )
 
     def _expected(self, message: str) -> list[str]:
         """The value types that an option accepts, in words, without classes and null."""
         said: list[str] = []
-        for expected in re.findall(r"Expected a (<class '[\w.]+'>|typing\.Literal\[.*?\])", message):
+        for expected in re.findall(
+            r"Expected a (<class '[\w.]+'>|typing\.Literal\[.*?\])", message
+        ):
             if expected.startswith("typing"):
-                said += [choice.strip("'") for choice in expected[len("typing.Literal[") : -1].split(", ")]
+                said += [
+                    choice.strip("'")
+                    for choice in expected[len("typing.Literal[") : -1].split(", ")
+                ]
             elif (name := expected.split("'")[1].rpartition(".")[2]) != "NoneType":
                 said.append(_TYPES.get(name, name))
         return list(dict.fromkeys(said))

@@ -30,9 +30,16 @@ def register_types() -> None:
 
     Names that YAML would read as numbers or booleans stay text.
     """
-    yaml.SafeDumper.add_representer(Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="'"))
+    yaml.SafeDumper.add_representer(
+        Text,
+        lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="'"),
+    )
     register_type(
-        Text, serializer=Text, deserializer=Text, type_check=lambda value, _: isinstance(value, Text), fail_already_registered=False
+        Text,
+        serializer=Text,
+        deserializer=Text,
+        type_check=lambda value, _: isinstance(value, Text),
+        fail_already_registered=False,
     )
     register_type(
         AugmentationList,
@@ -42,7 +49,9 @@ def register_types() -> None:
         fail_already_registered=False,
     )
     # For enum defaults, as in Lightning's Timer.
-    yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
+    yaml.SafeDumper.add_multi_representer(
+        Enum, lambda dumper, member: dumper.represent_data(member.value)
+    )
 
 
 def numbers_as_written(parser: ArgumentParser) -> None:

@@ -133,14 +133,16 @@ class Clips(Dataset):
         check_policy(policy, views, crop_fraction, crop_overlap)
         if short_clips not in get_args(ShortClips):
             raise ConfigError(
-                f"data.short_clips must be one of {', '.join(get_args(ShortClips))}, got '{short_clips}'.",
+                f"data.short_clips must be one of {', '.join(get_args(ShortClips))}, got "
+                f"'{short_clips}'.",
             )
         self.fixed = policy in ("adjacent", "independent")
         # every view has `samples` samples
         self.filled = self.fixed or (policy == "whole" and samples is not None)
         if self.fixed and (samples is None or samples < 1):
             raise ConfigError(
-                f"data.view_policy '{policy}' needs the length of a view (data.target_length, seconds).",
+                f"data.view_policy '{policy}' needs the length of a view (data.target_length, "
+                "seconds).",
             )
         self.sample_rate, self.samples, self.views, self.policy = (
             sample_rate,
@@ -153,7 +155,10 @@ class Clips(Dataset):
         self.leaves_padding = not self.filled or short_clips == "zero"
         self.pin_memory = False  # set by the loader if batches are made in the training process
         self.audio: Samples = FileAudio(clips.table) if audio is None else audio
-        columns = (clips.table[name].to_numpy(np.int64, copy=True) for name in ("clip", "frames", "sample_rate"))
+        columns = (
+            clips.table[name].to_numpy(np.int64, copy=True)
+            for name in ("clip", "frames", "sample_rate")
+        )
         self.clip, self.frames, self.rates = map(torch.from_numpy, columns)
         self.targets = torch.from_numpy(np.ascontiguousarray(clips.targets))
         if short_clips == "refuse" and self.filled:
@@ -176,7 +181,8 @@ class Clips(Dataset):
             first, seconds = int(short[0]), self.view_samples / self.sample_rate
             raise AudioError(
                 f"{len(short)} of {len(self)} clips are shorter than a view of {seconds:g} s.\n"
-                f"The first: {self.audio.name(first)} ({int(self.frames[first]) / int(self.rates[first]):.2f} s)\n"
+                f"The first: {self.audio.name(first)} "
+                f"({int(self.frames[first]) / int(self.rates[first]):.2f} s)\n"
                 "Give a shorter data.target_length, or data.short_clips circular or zero."
             )
 
@@ -203,7 +209,10 @@ class Clips(Dataset):
         keys = base[:, None] + torch.arange(self.views)
         crops = self.crops(rows, keys)
         starts, spans, joint = (part.tolist() for part in crops)
-        views = [self._read(row, *crop) for row, *crop in zip(rows.tolist(), starts, spans, joint, strict=True)]
+        views = [
+            self._read(row, *crop)
+            for row, *crop in zip(rows.tolist(), starts, spans, joint, strict=True)
+        ]
         audio, length = self._stack(views)
         return Batch(
             audio=audio,
@@ -248,7 +257,10 @@ class Clips(Dataset):
         views = self.audio.spans(row, list(zip(starts, spans, strict=True)))
         if rate == self.sample_rate:
             return views
-        return [resample(view, rate, self.sample_rate, self._length_at_target(len(view), rate)) for view in views]
+        return [
+            resample(view, rate, self.sample_rate, self._length_at_target(len(view), rate))
+            for view in views
+        ]
 
     def _length_at_target(self, span: int, rate: int) -> int:
         available = max(1, span * self.sample_rate // rate)
@@ -274,7 +286,9 @@ class Clips(Dataset):
             for v, view in enumerate(clip):
                 out[b, v, 0, : len(view)] = view
                 if len(view) < longest:
-                    out[b, v, 0, len(view) :] = np.resize(view, longest)[len(view) :] if self.repeats else 0
+                    out[b, v, 0, len(view) :] = (
+                        np.resize(view, longest)[len(view) :] if self.repeats else 0
+                    )
         return audio, torch.full_like(length, longest) if self.repeats else length
 
 

@@ -144,5 +144,6 @@ def check_policy(policy: str, views: int, fraction: float, overlap: bool | None)
     most = 1.0 if overlap else 0.5
     if not 0 < fraction <= most:
         raise ConfigError(
-            f"data.crop_fraction must be above 0 and at most {most:g} with crop_overlap {overlap}, got {fraction:g}.",
+            f"data.crop_fraction must be above 0 and at most {most:g} with crop_overlap {overlap}, "
+            f"got {fraction:g}.",
         )

@@ -103,7 +103,11 @@ class AudioDataModule(L.LightningDataModule):
             "supervised_data_p": supervised_data_p,
             "fully_supervised": fully_supervised,
         }
-        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, 123 if seed is None else seed
+        self.batch_size, self.num_workers, self.seed = (
+            batch_size,
+            num_workers,
+            123 if seed is None else seed,
+        )
         self.intrabatch_supervised_p = 1.0 if fully_supervised else intrabatch_supervised_p
         self.aug_list, self.severity_modifier = aug_list, severity_modifier
         self.target_length, self.sample_rate, self.views = target_length, target_sample_rate, views
@@ -117,10 +121,15 @@ class AudioDataModule(L.LightningDataModule):
         }
         self.packed, self.device_resident = packed, device_resident
         if device_resident and packed is None:
-            raise ConfigError("data.device_resident needs data.packed: make it with semisupcon pack.")
+            raise ConfigError(
+                "data.device_resident needs data.packed: make it with semisupcon pack."
+            )
         self.augment_in = augment_in
         if augment_in == "workers" and (device_resident or num_workers == 0):
-            raise ConfigError("data.augment_in workers needs data.num_workers of at least 1, and data.device_resident false.")
+            raise ConfigError(
+                "data.augment_in workers needs data.num_workers of at least 1, and "
+                "data.device_resident false."
+            )
         self.drawn: LabelledClips | None = None
         self.resident: Resident | None = None
         self.chain: Chain | None = None
@@ -140,22 +149,35 @@ class AudioDataModule(L.LightningDataModule):
             self.sample_rate = encoder.sample_rate
         if self.sample_rate != encoder.sample_rate:
             raise ConfigError(
-                f"data.target_sample_rate is {self.sample_rate} Hz, but {type(encoder).__name__} takes {encoder.sample_rate} Hz.\n"
+                f"data.target_sample_rate is {self.sample_rate} Hz, but {type(encoder).__name__} "
+                f"takes {encoder.sample_rate} Hz.\n"
                 "Leave data.target_sample_rate null, or configure an encoder for that rate."
             )
         self.views = views if self.views is None else self.views
         if self.views < views:
-            raise ConfigError(f"The objective compares {views} views of a clip, data.views is {self.views}.")
+            raise ConfigError(
+                f"The objective compares {views} views of a clip, data.views is {self.views}."
+            )
         if most_views is not None and self.views > most_views:
-            raise ConfigError(f"The objective compares at most {most_views} views of a clip, data.views is {self.views}.")
+            raise ConfigError(
+                f"The objective compares at most {most_views} views of a clip, data.views is "
+                f"{self.views}."
+            )
         self.min_samples = encoder.min_samples
         # Report mistakes in the augmentations before files are scanned.
         self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
-        if self.target_length is None and self.view_options["policy"] in ("adjacent", "independent"):
+        if self.target_length is None and self.view_options["policy"] in (
+            "adjacent",
+            "independent",
+        ):
             self.samples = encoder.segment_samples
-        elif self.target_length is not None and round(self.target_length * self.sample_rate) < encoder.min_samples:
+        elif (
+            self.target_length is not None
+            and round(self.target_length * self.sample_rate) < encoder.min_samples
+        ):
             raise ConfigError(
-                f"data.target_length is {self.target_length:g} s, but {type(encoder).__name__} takes "
+                f"data.target_length is {self.target_length:g} s, but {type(encoder).__name__} "
+                "takes "
                 f"{encoder.min_samples / encoder.sample_rate:.3g} s or more."
             )
 
@@ -237,7 +259,9 @@ class AudioDataModule(L.LightningDataModule):
         )
         clips = planned(self._loaded(self.clips), self.chain, self._on_gpu(), self.augment_in)
         where = self.num_workers, self._on_gpu()
-        return EndlessLoader(clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes)
+        return EndlessLoader(
+            clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes
+        )
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Loader of validation clips: two different crops each, not augmented; [] if none."""
@@ -252,7 +276,13 @@ class AudioDataModule(L.LightningDataModule):
         if not sequence:
             return []
         where = self.num_workers, self._on_gpu()
-        return batches(self._loaded(self.validation_clips), sequence, *where, keep_workers=True, run=self._processes)
+        return batches(
+            self._loaded(self.validation_clips),
+            sequence,
+            *where,
+            keep_workers=True,
+            run=self._processes,
+        )
 
     def on_after_batch_transfer(self, batch: Batch | PlacedBatch, dataloader_idx: int) -> Batch:
         """Scale int16 to [-1, 1) and, in training, augment every view."""
@@ -265,7 +295,9 @@ class AudioDataModule(L.LightningDataModule):
         if self.chain is None or "applied" in batch:
             return batch
         self.chain.to(batch["audio"].device)
-        return cast("Batch", augmented(cast("dict[str, Any]", batch), self.chain, self.clips.leaves_padding))
+        return cast(
+            "Batch", augmented(cast("dict[str, Any]", batch), self.chain, self.clips.leaves_padding)
+        )
 
     def _audio(self) -> Samples:
         table = self._drawn().table
@@ -288,8 +320,18 @@ class AudioDataModule(L.LightningDataModule):
 
     def _fingerprint(self) -> str:
         """Digest of everything that determines the clips of batch t and their crops."""
-        settings = (self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate, self.samples, self.views, self._rank()[1])
-        digest = hashlib.blake2b(repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8)
+        settings = (
+            self.batch_size,
+            self.intrabatch_supervised_p,
+            self.seed,
+            self.sample_rate,
+            self.samples,
+            self.views,
+            self._rank()[1],
+        )
+        digest = hashlib.blake2b(
+            repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8
+        )
         table = self._drawn().table[["clip", "frames", "split", "source"]]
         digest.update(table.to_csv(index=False).encode())
         return digest.hexdigest()

@@ -66,17 +66,24 @@ def divide(
     listed = clips.table["split"] == "train"
     if clips.kind is not None and not (clips.table["labelled"].astype(bool) & listed).any():
         raise UserError(
-            f"data.sl_task '{clips.name}' labels no training clip; {int(listed.sum())} clips would be trained on without labels.\n"
-            f"In: {clips.root}\nCheck its layout with semisupcon data check {clips.name}, or give no data.sl_task."
+            f"data.sl_task '{clips.name}' labels no training clip; {int(listed.sum())} clips would "
+            "be trained on without labels.\n"
+            f"In: {clips.root}\nCheck its layout with semisupcon data check {clips.name}, or give "
+            "no data.sl_task."
         )
     files = clips.table.assign(split=_with_validation(clips.table, val_split, seed))
     keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
     unlabelled = files["in_pool"].to_numpy(bool) & ~keeps_label & (not fully_supervised)
     training = (files["split"] == "train").to_numpy()
     parts = [(np.flatnonzero(keeps_label), "labelled"), (np.flatnonzero(unlabelled), "unlabelled")]
-    if not fully_supervised and (keeps_label & training).any() and not (unlabelled & training).any():
+    if (
+        not fully_supervised
+        and (keeps_label & training).any()
+        and not (unlabelled & training).any()
+    ):
         log.info(
-            "data: every training clip is labelled; the unlabelled clips are the same clips with hidden labels.",
+            "data: every training clip is labelled; the unlabelled clips are the same clips with "
+            "hidden labels.",
         )
         parts.append((np.flatnonzero(keeps_label & training), "unlabelled"))
     rows = pd.concat(
@@ -85,7 +92,8 @@ def divide(
     )
     if not (rows["split"] == "train").any():
         raise UserError(
-            f"No training clips are left.\nIn: {clips.root}\nLower data.val_split, or check the splits of the task.",
+            f"No training clips are left.\nIn: {clips.root}\nLower data.val_split, or check the "
+            "splits of the task.",
         )
     targets = clips.targets[np.concatenate([index for index, _ in parts])]
     targets[rows["source"] == "unlabelled"] = np.nan
@@ -95,7 +103,11 @@ def divide(
 
 def hide_labels(clips: LabelledClips) -> LabelledClips:
     """Return the clips of a run, each once, as unlabelled clips; classes and kind are kept."""
-    table = clips.table.drop_duplicates("path").assign(source="unlabelled").sort_values("path", kind="stable")
+    table = (
+        clips.table.drop_duplicates("path")
+        .assign(source="unlabelled")
+        .sort_values("path", kind="stable")
+    )
     return replace(
         clips,
         table=table,
@@ -145,8 +157,15 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
             split[_first(rank, training, val_split)] = "val"
             continue
         # Take whole groups in seeded order until the share is reached.
-        sizes = pd.Series(rank[training]).groupby(group[training].to_numpy()).agg(["min", "size"]).sort_values("min")
-        taken = sizes.index[: max(1, int((sizes["size"].cumsum() <= val_split * training.sum() + 0.5).sum()))]
+        sizes = (
+            pd.Series(rank[training])
+            .groupby(group[training].to_numpy())
+            .agg(["min", "size"])
+            .sort_values("min")
+        )
+        taken = sizes.index[
+            : max(1, int((sizes["size"].cumsum() <= val_split * training.sum() + 0.5).sum()))
+        ]
         if len(taken) < len(sizes):
             split[training & group.isin(taken).to_numpy()] = "val"
     return split

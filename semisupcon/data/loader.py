@@ -25,7 +25,10 @@ from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.data.workers import Processes, quiet_worker
 
 log = logging.getLogger(__name__)
-AHEAD, AHEAD_BYTES = 4, 512 << 20  # batches that a process reads ahead, and all processes together in bytes
+AHEAD, AHEAD_BYTES = (
+    4,
+    512 << 20,
+)  # batches that a process reads ahead, and all processes together in bytes
 
 
 class Sequenced(Protocol):
@@ -41,7 +44,9 @@ def batches_ahead(clips: Clips | Places | Wrapped, sequence: Sequenced, num_work
 
     Batches of views of unequal length are counted as empty.
     """
-    rows = sequence.batch_size if isinstance(sequence, MixedBatchSampler) else max(map(len, sequence))
+    rows = (
+        sequence.batch_size if isinstance(sequence, MixedBatchSampler) else max(map(len, sequence))
+    )
     size = max(1, rows * clips.row_bytes)
     return max(1, min(AHEAD, AHEAD_BYTES // (num_workers * size)))
 
@@ -86,7 +91,9 @@ class ReadAhead:
 
     depth = 4
 
-    def __init__(self, clips: Clips | Places | Wrapped, sequence: Sequenced, pin_memory: bool = False):
+    def __init__(
+        self, clips: Clips | Places | Wrapped, sequence: Sequenced, pin_memory: bool = False
+    ):
         self.clips, self.sequence = clips, sequence
         clips.pin_memory = pin_memory
 
@@ -172,5 +179,6 @@ class EndlessLoader:
         """Compare the data of the checkpoint with this run, and warn if they differ."""
         if state.get("batches_done", 1) and state.get("fingerprint") != self.fingerprint:
             log.warning(
-                "data: clips, batch size, seed or number of processes differ from the resumed run; it continues with the new ones.",
+                "data: clips, batch size, seed or number of processes differ from the resumed run; "
+                "it continues with the new ones.",
             )

@@ -93,17 +93,28 @@ def augmented(batch: dict[str, Any], chain: Chain, leaves_padding: bool) -> dict
         leaves_padding: whether views end in padding, which must stay silent.
     """
     views, plan, rows = batch["key"].shape, batch.get("plan"), batch["audio"].flatten(0, 1)
-    done, applied, parameters = chain(rows, batch["key"].flatten()) if plan is None else chain.run(rows, plan)
+    done, applied, parameters = (
+        chain(rows, batch["key"].flatten()) if plan is None else chain.run(rows, plan)
+    )
     audio = done.unflatten(0, views)
     if leaves_padding:
         # Remove what augmentations add to the padding (noise, echoes).
-        audio = audio * (torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None])
-    changed = {"audio": audio, "applied": applied.unflatten(0, views), "parameters": parameters.unflatten(0, views)}
+        audio = audio * (
+            torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]
+        )
+    changed = {
+        "audio": audio,
+        "applied": applied.unflatten(0, views),
+        "parameters": parameters.unflatten(0, views),
+    }
     return {name: value for name, value in batch.items() if name != "plan"} | changed
 
 
-def planned(clips: Clips | Places, chain: Chain | None, on_device: bool, where: AugmentIn = "device") -> Clips | Places | Wrapped:
-    """Return ``clips``, with plans if an accelerator augments and the chain decides on the host, or augmented by the loader."""
+def planned(
+    clips: Clips | Places, chain: Chain | None, on_device: bool, where: AugmentIn = "device"
+) -> Clips | Places | Wrapped:
+    """Return ``clips``, with plans if an accelerator augments and the chain decides on the host, or
+    augmented by the loader."""
     if chain is None:
         return clips
     if where == "workers":

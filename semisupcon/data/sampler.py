@@ -62,7 +62,11 @@ class Source:
             if number > 0 and len(self) >= self.share:
                 # With three shares or more, clips near the end of a pass are never moved, so the
                 # raw order gives its last clips.
-                before = self._raw(number - 1) if len(self) >= 3 * self.share else self._chained(number - 1)
+                before = (
+                    self._raw(number - 1)
+                    if len(self) >= 3 * self.share
+                    else self._chained(number - 1)
+                )
                 order = self._apart(order, before, number)
             self._orders[number] = order
             if len(self._orders) > 3:
@@ -183,14 +187,16 @@ def share_out(
         raise ConfigError(f"data.batch_size must be at least 1, got {batch_size}.")
     if p == 1 and not has_labelled:
         raise ConfigError(
-            "data.intrabatch_supervised_p is 1, but no training clip is labelled.\nName a data.sl_task, or give a smaller share."
+            "data.intrabatch_supervised_p is 1, but no training clip is labelled.\nName a "
+            "data.sl_task, or give a smaller share."
         )
     if p in (0, 1) or not (has_labelled and has_unlabelled):
         only_labelled = p > 0 and has_labelled and (p == 1 or not has_unlabelled)
         return (batch_size, 0) if only_labelled else (0, batch_size)
     if batch_size < 2:
         raise ConfigError(
-            "A batch of one clip cannot hold a labelled and an unlabelled clip; raise data.batch_size.",
+            "A batch of one clip cannot hold a labelled and an unlabelled clip; raise "
+            "data.batch_size.",
         )
     labelled = min(max(1, math.floor(batch_size * p + 1e-9)), batch_size - 1)
     return labelled, batch_size - labelled
@@ -212,7 +218,9 @@ def validation_batches(
     if not len(rows):
         return []
     rows = np.asarray(rows)[permutation(len(rows), seed, "validation").numpy()]
-    rows = rows[np.arange(math.ceil(len(rows) / world_size) * world_size) % len(rows)][rank::world_size]
+    rows = rows[np.arange(math.ceil(len(rows) / world_size) * world_size) % len(rows)][
+        rank::world_size
+    ]
     hashes = torch.from_numpy(np.asarray(clips)[rows])
     # Pass -1 is never a training pass.
     keys = make_keys(seed, torch.full_like(hashes, -1), hashes, views=1)[:, 0].numpy()

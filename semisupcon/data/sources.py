@@ -34,7 +34,9 @@ EMBEDDED_TASK = "synthetic_tags"
 FEW = 5  # up to this number, left-out files are logged without a warning
 
 
-def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str) -> LabelledClips:
+def task_source(
+    task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str
+) -> LabelledClips:
     """Load the clips of a task.
 
     Args:
@@ -51,10 +53,17 @@ def task_source(task: str, data_dir: str | Path | None, options: dict[str, Any],
         root = render()
     if root is None:
         kwargs = argument.replace("task", "kwargs")
-        raise ConfigError(f"data.{argument} '{task}' needs a folder: give data.data_dir, or root in data.{kwargs}.")
+        raise ConfigError(
+            f"data.{argument} '{task}' needs a folder: give data.data_dir, or root in "
+            f"data.{kwargs}."
+        )
     root = os.path.expanduser(root)
     if not Path(root).is_dir():
-        raise DatasetNotFoundError(f"The folder of '{task}'", root, "Give the folder that holds the data set (data.data_dir).")
+        raise DatasetNotFoundError(
+            f"The folder of '{task}'",
+            root,
+            "Give the folder that holds the data set (data.data_dir).",
+        )
     root = os.path.realpath(root)
     return load_annotations(task, root, **options)
 
@@ -78,7 +87,9 @@ def audio_in(folder: str | Path) -> LabelledClips:
     """
     folder = os.path.expanduser(folder)
     if not Path(folder).is_dir():
-        raise DatasetNotFoundError("The folder of audio", folder, "Give an existing folder as data.data_dir.")
+        raise DatasetNotFoundError(
+            "The folder of audio", folder, "Give an existing folder as data.data_dir."
+        )
     root = os.path.realpath(folder)
     listing = list_audio(root)
     if not (names := listing.files):
@@ -96,7 +107,9 @@ def located(clips: LabelledClips) -> pd.DataFrame:
     """
     drawn_from = portable(clips.table.get("listed_as", clips.table["path"]).astype(str).tolist())
     folder = cache(os.path.realpath)
-    parts = [os.path.split(os.path.normpath(os.path.join(clips.root, path))) for path in clips.paths]
+    parts = [
+        os.path.split(os.path.normpath(os.path.join(clips.root, path))) for path in clips.paths
+    ]
     return pd.DataFrame(
         {
             "path": [text_of(os.path.join(folder(at), name)) for at, name in parts],
@@ -118,7 +131,10 @@ def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
     if not any(path.startswith(source.root + os.sep) for path in paths):
         return held_out
     others = sort_unlisted(source, Path(source.root))
-    beside, copies = ([path for path in _files(source, names) if path in paths] for names in (others.beside, others.copies))
+    beside, copies = (
+        [path for path in _files(source, names) if path in paths]
+        for names in (others.beside, others.copies)
+    )
     _tell_left_out(source.root, beside, copies)
     return held_out.union(beside, copies)
 
@@ -126,19 +142,30 @@ def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
 def _files(source: LabelledClips, names: list[str]) -> list[str]:
     """Absolute paths of files under the root of a source, as in `located`."""
     table = pd.DataFrame({"path": names, "split": "train"})
-    return located(LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=source.root))["path"].tolist()
+    return located(
+        LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=source.root)
+    )["path"].tolist()
 
 
 def _tell_left_out(root: str, beside: list[str], copies: list[str]) -> None:
     """Log the files that are left out of the pool and the reason; a warning for more than a few."""
     said = [
-        f"{len(files)} {what} ({', '.join(os.path.relpath(path, root) for path in files[:3])}{', ...' * (len(files) > 3)})"
-        for files, what in ((beside, "lie among held-out clips"), (copies, "are copies of listed clips by folder and name"))
+        f"{len(files)} {what} "
+        f"({', '.join(os.path.relpath(path, root) for path in files[:3])}{', ...' * (len(files) > 3)})"
+        for files, what in (
+            (beside, "lie among held-out clips"),
+            (copies, "are copies of listed clips by folder and name"),
+        )
         if files
     ]
     if said:
         level = logging.WARNING if len(beside) + len(copies) > FEW else logging.INFO
-        log.log(level, "data: %d files are left out of the pool: %s.", len(beside) + len(copies), " and ".join(said))
+        log.log(
+            level,
+            "data: %d files are left out of the pool: %s.",
+            len(beside) + len(copies),
+            " and ".join(said),
+        )
 
 
 def gather(
@@ -172,14 +199,23 @@ def gather(
         DatasetNotFoundError: for a missing folder or file.
         UserError: for a folder without audio, or too many bad files.
     """
-    labelled, pool = _sources(sl_task, ssl_task, data_dir, dict(sl_kwargs or {}), dict(ssl_kwargs or {}))
+    labelled, pool = _sources(
+        sl_task, ssl_task, data_dir, dict(sl_kwargs or {}), dict(ssl_kwargs or {})
+    )
     files = _keep_apart(labelled, pool)
-    where = " and ".join(dict.fromkeys(source.root for source in (labelled, pool) if source is not None))
+    where = " and ".join(
+        dict.fromkeys(source.root for source in (labelled, pool) if source is not None)
+    )
     if files.empty:
-        raise UserError(f"No clips to train on.\nIn: {where}\nCheck the splits of the task; test clips are never trained on.")
+        raise UserError(
+            f"No clips to train on.\nIn: {where}\nCheck the splits of the task; test clips are "
+            "never trained on."
+        )
     facts = scan(files["path"].tolist())
     good = usable(files["name"].tolist(), facts, max_bad, where)
-    files = pd.concat([files, facts[["frames", "sample_rate"]]], axis=1)[good].reset_index(drop=True)
+    files = pd.concat([files, facts[["frames", "sample_rate"]]], axis=1)[good].reset_index(
+        drop=True
+    )
     files = without_copies(files, labelled, pool)
     files["listed"] = files["row"].notna()
     labels = pool.without_labels() if labelled is None else labelled
@@ -205,7 +241,10 @@ def _sources(
         return labelled, audio_in(data_dir)
     if labelled is not None:
         return labelled, labelled
-    log.info("data: neither sl_task, ssl_task nor data_dir is given; training on the embedded synthetic set, without labels.")
+    log.info(
+        "data: neither sl_task, ssl_task nor data_dir is given; training on the embedded synthetic "
+        "set, without labels."
+    )
     return None, embedded_source()
 
 
@@ -231,14 +270,20 @@ def _keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataF
     return table[table["split"] != "test"].sort_values("path", kind="stable", ignore_index=True)
 
 
-def without_copies(files: pd.DataFrame, labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFrame:
+def without_copies(
+    files: pd.DataFrame, labelled: LabelledClips | None, pool: LabelledClips
+) -> pd.DataFrame:
     """Remove copies of a recording, see `semisupcon.datasets.parsing.copies`.
 
     Files listed by ``labelled`` are kept. Of other copies a held-out one is kept: a test clip, or
     else a validation clip.
     """
-    others = pd.concat([located(source) for source in (labelled, pool) if source is not None]).drop_duplicates("path")
-    others = others[~others["path"].isin(files["path"]) & (others["split"] != "train")].assign(split="test")
+    others = pd.concat(
+        [located(source) for source in (labelled, pool) if source is not None]
+    ).drop_duplicates("path")
+    others = others[~others["path"].isin(files["path"]) & (others["split"] != "train")].assign(
+        split="test"
+    )
     every = pd.concat([files, others], ignore_index=True)
     listed = every["row"].notna()
     rank = (~listed).to_numpy() * every["split"].map({"test": 1, "val": 2, "train": 3}).to_numpy()
@@ -248,7 +293,9 @@ def without_copies(files: pd.DataFrame, labelled: LabelledClips | None, pool: La
         log.warning("data: %s", told(left_out, every["name"].tolist()))
     stays = (used | listed.to_numpy())[: len(files)]
     if twice := int((~used & listed.to_numpy()).sum()):
-        log.warning("data: the table lists %d recordings more than once; data check names them.", twice)
+        log.warning(
+            "data: the table lists %d recordings more than once; data check names them.", twice
+        )
     return files[stays].reset_index(drop=True)
 
 

@@ -40,7 +40,12 @@ from semisupcon.locks import LOCK, folder_lock
 CHUNK_BYTES = 1 << 26
 CHUNKS = "index.json"  # index of LitData
 # Format of `write_stream`. LitData also supports pickles, and its index can name classes to import.
-_FORM = {"compression": None, "encryption": None, "data_format": ["bytes"], "item_loader": "TemporalArrayLoader"}
+_FORM = {
+    "compression": None,
+    "encryption": None,
+    "data_format": ["bytes"],
+    "item_loader": "TemporalArrayLoader",
+}
 _FIELDS = {
     "version": 1,
     "fields": {"audio": {"dtype": "<i2", "shape": [], "tensor": False}},
@@ -48,7 +53,9 @@ _FIELDS = {
     "groups": [["audio"]],
 }
 # Files that `write_stream` writes before the header.
-_OF_A_STREAM = re.compile(r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock")
+_OF_A_STREAM = re.compile(
+    r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock"
+)
 _LEAF = [1, {"type": None, "context": None, "children_spec": []}]
 Stretch = tuple[int, int, int]  # row, start and frames
 AT_ONCE = 64  # concurrent requests per process
@@ -73,7 +80,11 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
         raise UserError(f"The output is a file, not a folder.\nIn: {out}\nGive a new folder.")
     with folder_lock(out, "stream", "give another folder"):
         # Without a header, these files were left by an interrupted stream.
-        begun = [path for path in out.iterdir() if _OF_A_STREAM.fullmatch(path.name)] if not (out / HEADER).exists() else []
+        begun = (
+            [path for path in out.iterdir() if _OF_A_STREAM.fullmatch(path.name)]
+            if not (out / HEADER).exists()
+            else []
+        )
         if set(out.iterdir()) - {out / LOCK, *begun, *leftovers(out)}:
             raise UserError(f"The folder is not empty.\nIn: {out}\nGive a new folder.")
         try:
@@ -95,7 +106,9 @@ def _write_chunks(packed: Path, out: Path, files: pd.DataFrame, chunk_bytes: int
     audio = PackedAudio(packed, files)
     with disk_errors(out, needed=2 * int(files["frames"].sum())):
         writer = BinaryWriter(str(out), chunk_bytes=chunk_bytes, item_loader=TemporalArrayLoader())
-        for row, frames in enumerate(tqdm(files["frames"], desc="Writing chunks", unit="clip", disable=None)):
+        for row, frames in enumerate(
+            tqdm(files["frames"], desc="Writing chunks", unit="clip", disable=None)
+        ):
             writer[row] = {"audio": np.array(audio.spans(row, [(0, int(frames))])[0])}
         writer.done()
         writer.merge()
@@ -145,21 +158,34 @@ def check_chunks(index: Path, url: str) -> None:
         content = json.loads(index.read_text())
         config, names = content["config"], [chunk["filename"] for chunk in content["chunks"]]
         form = {name: config.get(name) for name in _FORM}
-        if form != _FORM or config["temporal_schema"] != _FIELDS or json.loads(config["data_spec"]) != _LEAF:
+        if (
+            form != _FORM
+            or config["temporal_schema"] != _FIELDS
+            or json.loads(config["data_spec"]) != _LEAF
+        ):
             problem = "it describes other items than arrays of samples"
-        elif bad := [name for name in names if not isinstance(name, str) or not re.fullmatch(r"chunk-\d+-\d+\.bin", name)]:
+        elif bad := [
+            name
+            for name in names
+            if not isinstance(name, str) or not re.fullmatch(r"chunk-\d+-\d+\.bin", name)
+        ]:
             problem = f"it names the chunk {bad[0]!r}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"it cannot be read ({type(error).__name__})"
     if problem:
-        raise UserError(f"The streamed set is damaged, or was not made by semisupcon: {problem}.\nIn: {url}/{CHUNKS}")
+        raise UserError(
+            f"The streamed set is damaged, or was not made by semisupcon: {problem}.\nIn: "
+            f"{url}/{CHUNKS}"
+        )
 
 
 def _download(url: str, name: str, folder: Path) -> None:
     from litdata.streaming.downloader import get_downloader
 
     try:
-        get_downloader(url, str(folder), []).download_file(f"{url.rstrip('/')}/{name}", str(folder / name))
+        get_downloader(url, str(folder), []).download_file(
+            f"{url.rstrip('/')}/{name}", str(folder / name)
+        )
     except Exception as error:  # Every storage has errors of its own.
         raise DatasetNotFoundError(
             "A streamed set",
@@ -195,7 +221,9 @@ class StreamedAudio:
             from litdata import StreamingDataset
             from litdata.streaming.temporal import TemporalArrayLoader
 
-            self._source = StreamingDataset(self.url, cache_dir=self.cache_dir, item_loader=TemporalArrayLoader())
+            self._source = StreamingDataset(
+                self.url, cache_dir=self.cache_dir, item_loader=TemporalArrayLoader()
+            )
         return asyncio.run(self._fetch(wanted))
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
@@ -210,13 +238,18 @@ class StreamedAudio:
         async def window(row: int, start: int, frames: int) -> np.ndarray:
             async with permits:
                 try:
-                    return (await self._source.aread_window(int(self.records[row]), start, frames))["audio"]
+                    return (await self._source.aread_window(int(self.records[row]), start, frames))[
+                        "audio"
+                    ]
                 except Exception as error:  # Every storage has errors of its own.
                     raise AudioError(
-                        f"{self.name(row)} could not be fetched: {' '.join(str(error).split())[:200]}\nFrom: {self.url}"
+                        f"{self.name(row)} could not be fetched: "
+                        f"{' '.join(str(error).split())[:200]}\nFrom: {self.url}"
                     ) from error
 
-        return dict(zip(wanted, await asyncio.gather(*(window(*which) for which in wanted)), strict=True))
+        return dict(
+            zip(wanted, await asyncio.gather(*(window(*which) for which in wanted)), strict=True)
+        )
 
     def name(self, row: int) -> str:
         """Return the name of the clip for messages."""
@@ -250,7 +283,9 @@ class StreamedClips(Clips):
         crops = self.crops(rows, base[:, None] + torch.arange(self.views))
         wanted = {
             (row, start, span)
-            for row, starts, spans, joint in zip(rows.tolist(), *(part.tolist() for part in crops), strict=True)
+            for row, starts, spans, joint in zip(
+                rows.tolist(), *(part.tolist() for part in crops), strict=True
+            )
             for start, span in list(zip(starts, spans, strict=True))[: 1 if joint else None]
         }
         far = self.audio
@@ -280,7 +315,9 @@ class StreamedDataModule(AudioDataModule):
     def __init__(self, stream: str, cache_dir: str | None = None, **options: Any):
         super().__init__(**options)
         if self.packed is not None:
-            raise ConfigError("data.stream and data.packed are both sources of the audio; give only one of them.")
+            raise ConfigError(
+                "data.stream and data.packed are both sources of the audio; give only one of them."
+            )
         self.stream, self.cache_dir = stream, cache_dir
 
     def prepare_data(self) -> None:

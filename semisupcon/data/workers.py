@@ -53,7 +53,9 @@ class _Workers(_MultiProcessingDataLoaderIter):
 
     def __init__(self, loader: "Processes"):
         self._run: WeakSet = WeakSet() if loader.run is None else loader.run
-        before = _without_torch(signal.getsignal(signal.SIGCHLD)) if hasattr(signal, "SIGCHLD") else None
+        before = (
+            _without_torch(signal.getsignal(signal.SIGCHLD)) if hasattr(signal, "SIGCHLD") else None
+        )
         try:
             super().__init__(loader)
         finally:
@@ -61,7 +63,9 @@ class _Workers(_MultiProcessingDataLoaderIter):
                 signal.signal(signal.SIGCHLD, before)
         self._run.add(self)
         _running.add(self)
-        threading.Thread(target=_watch, args=(ref(self),), daemon=True, name="watch-workers").start()
+        threading.Thread(
+            target=_watch, args=(ref(self),), daemon=True, name="watch-workers"
+        ).start()
 
     def __next__(self) -> Batch:
         for workers in list(self._run):  # validation workers too, while a step can be saved
@@ -103,7 +107,9 @@ class _Workers(_MultiProcessingDataLoaderIter):
         if not warned:
             log.warning("%s. The run ends after %.0f s.", told, GIVE_UP_AFTER)
         if waited >= GIVE_UP_AFTER:
-            self._hung = f"{told}.\nA stalled disk or network can cause this. Check it, and resume the run."
+            self._hung = (
+                f"{told}.\nA stalled disk or network can cause this. Check it, and resume the run."
+            )
             for worker in self._workers:
                 worker.kill()
         return True
@@ -139,8 +145,12 @@ def _ended(worker: Any) -> str:
     if code is None or code >= 0:
         return f"{told} has ended with exit status {code}."
     name = signal.Signals(-code).name
-    causes = {"SIGKILL": "The kernel kills processes when memory runs out: reduce --data.num_workers."}
-    cause = causes.get(name, "A library that reads audio has crashed: `semisupcon data check` finds the file.")
+    causes = {
+        "SIGKILL": "The kernel kills processes when memory runs out: reduce --data.num_workers."
+    }
+    cause = causes.get(
+        name, "A library that reads audio has crashed: `semisupcon data check` finds the file."
+    )
     return f"{told} was killed by {name}.\n{cause}"
 
 

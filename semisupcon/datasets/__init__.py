@@ -48,7 +48,9 @@ MODULES: dict[str, tuple[str, ...]] = {
     "vocalset": ("vocalset_singer", "vocalset_technique"),
     "voxceleb": ("voxceleb1",),
 }
-TASKS: dict[str, str] = {task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks}
+TASKS: dict[str, str] = {
+    task: f"{__name__}.{module}.{task}" for module, tasks in MODULES.items() for task in tasks
+}
 
 
 def find_task(task: str) -> Callable[..., LabelledClips]:
@@ -74,7 +76,8 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
         ) from error
     if not callable(found):
         raise ConfigError(
-            f"Task '{task}' is {type(found).__name__}, not a function from a folder to LabelledClips.",
+            f"Task '{task}' is {type(found).__name__}, not a function from a folder to "
+            "LabelledClips.",
         )
     return found
 

@@ -88,7 +88,10 @@ def csv(
     separator = separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
     rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator)
     rows = rows.assign(
-        **{name: rows[name].map(composed) for name in {*columns, *filter(None, (split, group))} - {path}},
+        **{
+            name: rows[name].map(composed)
+            for name in {*columns, *filter(None, (split, group))} - {path}
+        },
     )
     if len(set(columns)) < len(columns):
         raise ConfigError(f"label names a column twice: {', '.join(columns)}.")
@@ -98,7 +101,11 @@ def csv(
     _refuse_repetitions(table["path"])
     targets, names, strata = _read_labels(rows, columns, kind, label_separator, classes)
     drawn_from = portable(table["path"].tolist())
-    groups = None if group is None else [value or f"/{name}" for value, name in zip(rows[group], drawn_from, strict=True)]
+    groups = (
+        None
+        if group is None
+        else [value or f"/{name}" for value, name in zip(rows[group], drawn_from, strict=True)]
+    )
     if group is not None:
         table["group"] = rows[group].map(lambda value: value or None)
     split = split or ("split" if "split" in rows else None)
@@ -188,7 +195,8 @@ def _read_labels(
         )
     if len(columns) > 1:
         raise ConfigError(
-            f"{len(columns)} label columns make sense for multilabel and regression only, not for {kind}.",
+            f"{len(columns)} label columns make sense for multilabel and regression only, not for "
+            f"{kind}.",
         )
     labels = rows[columns[0]]
     if kind == "multilabel":
@@ -201,7 +209,8 @@ def _read_labels(
         return one_hot(labels, names), names, labels.tolist()
     if len(names) != 2:
         raise ConfigError(
-            f"A binary label has two values; column '{columns[0]}' has {len(names)}: {', '.join(names[:5])}.",
+            f"A binary label has two values; column '{columns[0]}' has {len(names)}: "
+            f"{', '.join(names[:5])}.",
         )
     positive = columns[0] if {name.lower() for name in names} in NO_YES else names[1]
     return one_hot(labels, names)[:, 1:], (positive,), labels.tolist()

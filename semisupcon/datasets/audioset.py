@@ -93,7 +93,8 @@ def _segments(file: Path, file_name: str) -> pd.DataFrame:
         ]
     except (KeyError, IndexError, ValueError):
         raise ConfigError(
-            f"file_name '{file_name}' may hold {{id}}, {{start}}, {{end}}, {{start_ms}} and {{end_ms}} only.",
+            f"file_name '{file_name}' may hold {{id}}, {{start}}, {{end}}, {{start_ms}} and "
+            f"{{end_ms}} only.",
         ) from None
     return pd.DataFrame(
         {

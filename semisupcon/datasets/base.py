@@ -65,7 +65,8 @@ class LabelledClips:
             raise ConfigError(f"splits are {SPLITS}, found {sorted(map(str, unknown))}")
         if isinstance(self.classes, str | Mapping):
             raise ConfigError(
-                f"classes is a sequence of names in the order of the targets, got {type(self.classes).__name__}",
+                "classes is a sequence of names in the order of the targets, got "
+                f"{type(self.classes).__name__}",
             )
         classes = tuple(map(str, self.classes))
         if len(set(classes)) < len(classes):
@@ -76,7 +77,8 @@ class LabelledClips:
             raise ConfigError(f"targets are numbers [clips, classes]: {error}") from error
         if targets.shape != (len(self.table), len(classes)):
             raise ConfigError(
-                f"targets of shape {targets.shape} for {len(self.table)} clips and {len(classes)} classes",
+                f"targets of shape {targets.shape} for {len(self.table)} clips and {len(classes)} "
+                "classes",
             )
         if self.kind not in get_args(Kind) and (self.kind is not None or classes):
             raise ConfigError(f"kind is one of {get_args(Kind)}, got {self.kind!r}")

@@ -66,14 +66,21 @@ def class_folders(
             in none.
     """
     ignored = {composed(name) for name in (_listed(ignore) or ())}
-    files = [(file, composed(file.split("/", 1)[0])) for file in (audio_files(root) if root.is_dir() else []) if "/" in file]
+    files = [
+        (file, composed(file.split("/", 1)[0]))
+        for file in (audio_files(root) if root.is_dir() else [])
+        if "/" in file
+    ]
     if unknown := sorted(
         ignored - {name for _, name in files} - {composed(path.name) for path in root.glob("*/")},
     ):
         raise ConfigError(
-            f"There is no folder '{unknown[0]}' to ignore.{nearest(unknown[0], {name for _, name in files})}",
+            f"There is no folder '{unknown[0]}' to "
+            f"ignore.{nearest(unknown[0], {name for _, name in files})}",
         )
-    rows = [(file, name) for file, name in files if name not in ignored and not name.startswith("_")]
+    rows = [
+        (file, name) for file, name in files if name not in ignored and not name.startswith("_")
+    ]
     if not rows:
         raise DatasetNotFoundError(
             "A folder per class, with audio in it,",
@@ -106,7 +113,11 @@ def class_folders(
 
 def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
     """Convert a single class, or several separated by commas, to a list."""
-    return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) and names != REST else names
+    return (
+        [name.strip() for name in names.split(",") if name.strip()]
+        if isinstance(names, str) and names != REST
+        else names
+    )
 
 
 def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
@@ -142,16 +153,19 @@ def _split_of_class(
                 )
             if split_of.setdefault(name, split) != split:
                 raise ConfigError(
-                    f"The class '{name}' is in the lists of both {split_of[name]} and {split}; leave it in one.",
+                    f"The class '{name}' is in the lists of both {split_of[name]} and {split}; "
+                    "leave it in one.",
                 )
     takers = [split for split, names in lists.items() if names == REST]
     left = [name for name in classes if name not in split_of]
     if len(takers) > 1:
         raise ConfigError(
-            f"Only one split can take the rest of the classes, not both {takers[0]} and {takers[1]}.",
+            f"Only one split can take the rest of the classes, not both {takers[0]} and "
+            f"{takers[1]}.",
         )
     if left and not takers:
         raise ConfigError(
-            f"{len(left)} classes are in no list ({', '.join(left[:5])}, ...); name them, ignore them, or give one split 'rest'."
+            f"{len(left)} classes are in no list ({', '.join(left[:5])}, ...); name them, ignore "
+            "them, or give one split 'rest'."
         )
     return split_of | dict.fromkeys(left, takers[0] if takers else "")

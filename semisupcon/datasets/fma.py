@@ -98,7 +98,11 @@ def _read(file: Path) -> pd.DataFrame:
     """Read the five needed columns of about fifty; three header lines name them together."""
     lines = read_rows(file)
     heads = [fields for _, fields in islice(lines, 3)]
-    names = [".".join(filter(None, parts)) for parts in zip(*heads, strict=False)] if len(heads) == 3 else []
+    names = (
+        [".".join(filter(None, parts)) for parts in zip(*heads, strict=False)]
+        if len(heads) == 3
+        else []
+    )
     for column in COLUMNS.values():
         if column not in names:
             problem = f"The three header lines name no column '{column.replace('.', ' / ')}'."

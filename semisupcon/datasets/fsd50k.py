@@ -51,7 +51,10 @@ def fsd50k(root: Path) -> LabelledClips:
         )
     test = read_table(_find(root, "eval.csv"), ["fname", "labels"]).assign(split="test")
     parts = {"FSD50K.dev_audio": dev, "FSD50K.eval_audio": test}
-    table = pd.concat(rows[["labels", "split"]].assign(path=f"{folder}/" + rows["fname"] + ".wav") for folder, rows in parts.items())
+    table = pd.concat(
+        rows[["labels", "split"]].assign(path=f"{folder}/" + rows["fname"] + ".wav")
+        for folder, rows in parts.items()
+    )
     targets = multi_hot(table["labels"].str.split(","), classes)
     return LabelledClips(
         table[["path", "split"]],

@@ -60,7 +60,10 @@ def fsdkaggle2018(
         split=stratified_split(train["fname"].tolist(), train["label"].tolist(), shares, seed),
     )
     parts = {"FSDKaggle2018.audio_train": train, "FSDKaggle2018.audio_test": test}
-    table = pd.concat(rows[["label", "split"]].assign(path=f"{folder}/" + rows["fname"]) for folder, rows in parts.items())
+    table = pd.concat(
+        rows[["label", "split"]].assign(path=f"{folder}/" + rows["fname"])
+        for folder, rows in parts.items()
+    )
     return LabelledClips(
         table[["path", "split"]],
         one_hot(table["label"], classes),

@@ -71,7 +71,9 @@ def _certain_tracks(root: Path) -> pd.DataFrame:
     rows = read_table(file, ["ID", "MANUAL KEY", "C"], separator="\t")
     # "-" means no key, "D major / B minor" two keys.
     certain = (
-        (numbers(rows["C"], 0, 2) == CERTAIN) & ~rows["MANUAL KEY"].str.contains("/").to_numpy() & (rows["MANUAL KEY"] != "-").to_numpy()
+        (numbers(rows["C"], 0, 2) == CERTAIN)
+        & ~rows["MANUAL KEY"].str.contains("/").to_numpy()
+        & (rows["MANUAL KEY"] != "-").to_numpy()
     )
     rows = rows[certain]
     return pd.DataFrame(

@@ -97,7 +97,8 @@ def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.n
     kept = table["split"].notna().to_numpy()
     if not kept.any():
         raise ConfigError(
-            "None of the listed clips is in the annotation file; check that the lists belong to MagnaTagATune.",
+            "None of the listed clips is in the annotation file; check that the lists belong to "
+            "MagnaTagATune.",
         )
     return table[kept], kept
 
@@ -119,7 +120,10 @@ def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple
     )
     _split_by_folder(index["path"])
     path_of = dict(zip(index["id"], index["path"], strict=True))
-    files = [find_file(root, f"{part}_gt_mtt.tsv", f"*/{part}_gt_mtt.tsv", source=INDEX_URL) for part in ("train", "val", "test")]
+    files = [
+        find_file(root, f"{part}_gt_mtt.tsv", f"*/{part}_gt_mtt.tsv", source=INDEX_URL)
+        for part in ("train", "val", "test")
+    ]
     rows = pd.concat(read_table(file, separator="\t", names=["id", "tags"]) for file in files)
     paths = rows["id"].map(path_of)
     if (lost := np.flatnonzero(paths.isna())).size:

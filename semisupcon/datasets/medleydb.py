@@ -46,7 +46,10 @@ def _songs(root: Path, versions: Sequence[str]) -> list[Path]:
             source=URL,
         ):
             name = f"{song}_METADATA.yaml"
-            found = (next(root.glob(place + name), None) for place in ("data/Metadata/", "Metadata/", "*/data/Metadata/", ""))
+            found = (
+                next(root.glob(place + name), None)
+                for place in ("data/Metadata/", "Metadata/", "*/data/Metadata/", "")
+            )
             file = next(filter(None, found), None)
             if file is None:
                 raise DatasetNotFoundError(
@@ -77,7 +80,11 @@ def _load(file: Path) -> dict:
             f"Not YAML: {problem}.",
             f"Download it again from {URL}.",
         ) from None
-    missing = [key for key in ("artist", "stem_dir", "raw_dir", "stems") if not isinstance(song, dict) or key not in song]
+    missing = [
+        key
+        for key in ("artist", "stem_dir", "raw_dir", "stems")
+        if not isinstance(song, dict) or key not in song
+    ]
     if missing:
         raise AnnotationError(
             file,
@@ -94,10 +101,21 @@ def _tracks(file: Path, raw: bool) -> Iterator[dict]:
     stems = song["stems"]
     folder = song["raw_dir" if raw else "stem_dir"]
     try:
-        entries = [entry for stem in stems.values() for entry in (stem.get("raw") or {}).values()] if raw else list(stems.values())
+        entries = (
+            [entry for stem in stems.values() for entry in (stem.get("raw") or {}).values()]
+            if raw
+            else list(stems.values())
+        )
         for entry in entries:
-            instruments = entry["instrument"] if isinstance(entry["instrument"], list) else [entry["instrument"]]
-            if any(isinstance(part, list | dict) for part in (*instruments, entry["filename"], song["artist"])):
+            instruments = (
+                entry["instrument"]
+                if isinstance(entry["instrument"], list)
+                else [entry["instrument"]]
+            )
+            if any(
+                isinstance(part, list | dict)
+                for part in (*instruments, entry["filename"], song["artist"])
+            ):
                 raise TypeError
             yield {
                 "path": f"Audio/{title}/{folder}/{entry['filename']}",
@@ -120,7 +138,9 @@ def _read(
 ) -> LabelledClips:
     table = pd.DataFrame([track for file in _songs(root, versions) for track in _tracks(file, raw)])
     table = located(table.drop(columns="file"), table["file"].tolist())
-    counts = Counter(name for names in table["instruments"] for name in names if name not in NO_INSTRUMENT)
+    counts = Counter(
+        name for names in table["instruments"] for name in names if name not in NO_INSTRUMENT
+    )
     classes = tuple(sorted(counts, key=lambda name: (-counts[name], name))[:count])
     table["instruments"] = table["instruments"].map(
         lambda names: [name for name in names if name in classes],
@@ -177,6 +197,8 @@ def medleydb(
 
 
 @card(classes=40, **_ABOUT)
-def medleydb_raw(root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False) -> LabelledClips:
+def medleydb_raw(
+    root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False
+) -> LabelledClips:
     """Instruments of raw tracks (``<song>_RAW/*.wav``); arguments and errors as `medleydb`."""
     return _read(root, True, 40, versions, seed, original_split)

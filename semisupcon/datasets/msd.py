@@ -86,9 +86,17 @@ def _paths(root: Path, rows: pd.DataFrame) -> pd.Series:
     file = optional_file(root, "msd_to_7digital.tsv", "*/msd_to_7digital.tsv")
     if file is None:
         return rows["track"].map(lambda track: f"{track[2]}/{track[3]}/{track[4]}/{track}.mp3")
-    numbers = read_table(file, separator="\t", names=["track", "7digital"]).set_index("track")["7digital"].to_dict()
+    numbers = (
+        read_table(file, separator="\t", names=["track", "7digital"])
+        .set_index("track")["7digital"]
+        .to_dict()
+    )
     lost = np.flatnonzero(~rows["track"].isin(numbers))
     if lost.size:
         problem = f"{file.name} has no 7digital id for {rows['track'].iloc[lost[0]]}."
         raise AnnotationError(*place(rows, lost[0]), problem, f"Add it to {file}.")
-    return rows["track"].map(numbers).map(lambda number: f"{number[:1]}/{number[1:2]}/{number}.clip.mp3")
+    return (
+        rows["track"]
+        .map(numbers)
+        .map(lambda number: f"{number[:1]}/{number[1:2]}/{number}.clip.mp3")
+    )

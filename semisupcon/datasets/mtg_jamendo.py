@@ -43,7 +43,10 @@ def _read(root: Path, subset: str, split: int, low_quality: bool) -> LabelledCli
             ragged=True,
         )
         tags = pd.Series(
-            [[t, *filter(None, more)] if t else [] for t, more in zip(rows["TAGS"], rows["rest"], strict=True)],
+            [
+                [t, *filter(None, more)] if t else []
+                for t, more in zip(rows["TAGS"], rows["rest"], strict=True)
+            ],
             rows.index,
         )
         for row, (path, found) in enumerate(zip(rows["PATH"], tags, strict=True)):

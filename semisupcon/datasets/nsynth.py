@@ -77,7 +77,9 @@ def _notes(root: Path, *fields: str) -> pd.DataFrame:
                 f"Download it again from {URL}.",
             )
         for name, note in notes.items():
-            if lacking := [field for field in fields if not isinstance(note, dict) or field not in note]:
+            if lacking := [
+                field for field in fields if not isinstance(note, dict) or field not in note
+            ]:
                 raise AnnotationError(
                     file,
                     None,
@@ -172,7 +174,11 @@ def nsynth_qualities(root: Path) -> LabelledClips:
     table = _notes(root, "qualities")
     targets = np.zeros((len(table), len(QUALITIES)), np.float32)
     for row, values in enumerate(table["qualities"]):
-        if not isinstance(values, list) or len(values) != len(QUALITIES) or any(value not in (0, 1) for value in values):
+        if (
+            not isinstance(values, list)
+            or len(values) != len(QUALITIES)
+            or any(value not in (0, 1) for value in values)
+        ):
             file, path = table.index[row][0], table["path"].iloc[row]
             raise AnnotationError(
                 file,

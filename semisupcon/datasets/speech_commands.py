@@ -58,7 +58,9 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
     training = [path for path in spoken if path.rsplit(".", 1)[0] not in held_out]
     rest = pd.Series(training, dtype=object)
     parts = {"train": located(rest, [root / path for path in rest]), **listed}
-    table = pd.concat(pd.DataFrame({"path": paths, "split": split}) for split, paths in parts.items())
+    table = pd.concat(
+        pd.DataFrame({"path": paths, "split": split}) for split, paths in parts.items()
+    )
     for row, path in enumerate(table["path"]):
         if path.count("/") != 1 or "_nohash_" not in path:
             raise AnnotationError(

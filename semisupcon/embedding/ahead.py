@@ -42,7 +42,10 @@ def pieces_ahead(
         exception of ``produce`` is the error of the last piece.
     """
     line = _Line(iter(items), budget, ITEMS_A_WORKER * workers)
-    threads = [threading.Thread(target=line.work, args=(produce,), name="reading", daemon=True) for _ in range(workers)]
+    threads = [
+        threading.Thread(target=line.work, args=(produce,), name="reading", daemon=True)
+        for _ in range(workers)
+    ]
     for thread in threads:
         thread.start()
     try:

@@ -165,12 +165,14 @@ class Parts:
         ours = isinstance(known, dict) and known.get("format") == FORMAT and "encoder" in known
         if not ours and set(self.folder.iterdir()) - set(leftovers(self.folder)):
             raise UserError(
-                f"{self.folder} holds other files than unfinished embeddings.\nMove it away, or give another --out.",
+                f"{self.folder} holds other files than unfinished embeddings.\nMove it away, or "
+                "give another --out.",
             )
         if ours and not overwrite:
             differs = [name for name in self.plan if self.plan[name] != known.get(name)]
             raise UserError(
-                f"{self.folder} holds unfinished embeddings of another run; different: {', '.join(differs)}.\n"
+                f"{self.folder} holds unfinished embeddings of another run; different: "
+                f"{', '.join(differs)}.\n"
                 "Run that command again, give another --out, or start again with --overwrite."
             )
         self.remove()
@@ -197,7 +199,9 @@ class _Part:
                 file.write(np.ascontiguousarray(piece.rows, "<f4").data)
             return
         if piece.error is not None:
-            self.problems[len(self.sizes)] = getattr(piece.error, "problem", "") or str(piece.error).splitlines()[0]
+            self.problems[len(self.sizes)] = (
+                getattr(piece.error, "problem", "") or str(piece.error).splitlines()[0]
+            )
             file.seek(self._start)
             file.truncate()
             self._count = 0

@@ -3,7 +3,12 @@
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.encoders.dilated import DilatedCNN
 from semisupcon.encoders.multiformat import MultiFormat
-from semisupcon.encoders.multitask import AdapterResNet1d, AdapterResNet2d, SplitResNet1d, SplitResNet2d
+from semisupcon.encoders.multitask import (
+    AdapterResNet1d,
+    AdapterResNet2d,
+    SplitResNet1d,
+    SplitResNet2d,
+)
 from semisupcon.encoders.panns import Res1dNet31, Res1dNet51
 from semisupcon.encoders.pooling import AttentionPool, AveragePool, MaxPlusMeanPool, MaxPool, Pool
 from semisupcon.encoders.resnet import ResNet1d, ResNet2d

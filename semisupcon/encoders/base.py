@@ -99,12 +99,17 @@ class Encoder(Recorded):
             ValueError: for another shape or type, or if waveforms are too short.
         """
         if x.dim() != 3 or x.shape[1] != 1 or not x.is_floating_point():
-            raise AudioError(f"{type(self).__name__} takes floating-point waveforms [N, 1, T], got {list(x.shape)} of {x.dtype}.")
+            raise AudioError(
+                f"{type(self).__name__} takes floating-point waveforms [N, 1, T], got "
+                f"{list(x.shape)} of {x.dtype}."
+            )
         if x.shape[-1] < self.min_samples:
             raise AudioError(f"{self._takes()}, got {x.shape[-1]:,}; pad shorter clips.")
         return self.frontend(self.normalize(x, length))
 
-    def from_features(self, features: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
+    def from_features(
+        self, features: Tensor, length: Tensor | None = None, task: str | None = None
+    ) -> Tensor:
         """Embedding of the output of the front end; all tasks concatenated if ``task`` is None.
 
         Args:
@@ -119,7 +124,11 @@ class Encoder(Recorded):
         names = self._names(task)
         embeddings = []
         for name, maps in zip(names, self._maps(features, names), strict=True):
-            mask = None if length is None else self._frame_mask(length.to(maps.device), features.shape[-1], maps.shape[-1])
+            mask = (
+                None
+                if length is None
+                else self._frame_mask(length.to(maps.device), features.shape[-1], maps.shape[-1])
+            )
             embeddings.append(self._output(self.pool(maps, mask), name))
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, dim=1)
 
@@ -131,7 +140,10 @@ class Encoder(Recorded):
         """Frames ``[N, D, F]`` before pooling; bands averaged, output layer applied per frame."""
         names = self._names(task)
         maps = self._maps(self.features(x, task=task), names)
-        frames = [self._output(without_bands(m).transpose(1, 2), name).transpose(1, 2) for name, m in zip(names, maps, strict=True)]
+        frames = [
+            self._output(without_bands(m).transpose(1, 2), name).transpose(1, 2)
+            for name, m in zip(names, maps, strict=True)
+        ]
         return frames[0] if len(frames) == 1 else torch.cat(frames, dim=1)
 
     def embed(
@@ -186,20 +198,29 @@ def agreed_rate(name: str, sample_rate: int | None, frontend: Frontend) -> int:
     if sample_rate is None:
         sample_rate = frontend.sample_rate
     if sample_rate is None or frontend.sample_rate not in (None, sample_rate):
-        raise ConfigError(f"{name} at {sample_rate} Hz cannot use {type(frontend).__name__}, which needs {frontend.sample_rate} Hz.")
+        raise ConfigError(
+            f"{name} at {sample_rate} Hz cannot use {type(frontend).__name__}, which needs "
+            f"{frontend.sample_rate} Hz."
+        )
     return sample_rate
 
 
 def needs_waveform(name: str, frontend: Frontend | None) -> None:
     """Check that the front end of a one-dimensional encoder gives waveforms."""
     if frontend is not None and frontend.bands is not None:
-        raise ConfigError(f"{name} reads waveforms and cannot follow {type(frontend).__name__}, which gives spectrograms.")
+        raise ConfigError(
+            f"{name} reads waveforms and cannot follow {type(frontend).__name__}, which gives "
+            "spectrograms."
+        )
 
 
 def needs_spectrogram(name: str, frontend: Frontend) -> None:
     """Check that the front end of a two-dimensional encoder gives spectrograms."""
     if frontend.bands is None:
-        raise ConfigError(f"{name} reads spectrograms and needs a front end such as LogMel, not {type(frontend).__name__}.")
+        raise ConfigError(
+            f"{name} reads spectrograms and needs a front end such as LogMel, not "
+            f"{type(frontend).__name__}."
+        )
 
 
 def freeze(encoder: Encoder) -> Encoder:

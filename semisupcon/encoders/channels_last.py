@@ -20,9 +20,15 @@ class Conv1d(nn.Conv1d):
             return super().forward(input)
         options = ((1, n) for n in (self.stride[0], int(self.padding[0]), self.dilation[0]))
         stride, (_, padding), dilation = options
-        output = F.conv2d(input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups)
+        output = F.conv2d(
+            input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups
+        )
         # With one input channel, the memory format is ambiguous: set the format of the output.
-        return output.contiguous(memory_format=torch.channels_last) if self.in_channels == 1 else output
+        return (
+            output.contiguous(memory_format=torch.channels_last)
+            if self.in_channels == 1
+            else output
+        )
 
 
 class BatchNorm1d(nn.BatchNorm1d):

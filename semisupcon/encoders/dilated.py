@@ -21,7 +21,11 @@ class Block(nn.Module):
         super().__init__()
         layers = []
         for dilation in (1, 2):
-            layers += [nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False), nn.GroupNorm(groups, width), nn.GELU()]
+            layers += [
+                nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False),
+                nn.GroupNorm(groups, width),
+                nn.GELU(),
+            ]
         self.body = nn.Sequential(*layers)
         self.pool = nn.MaxPool1d(2)
 
@@ -54,9 +58,13 @@ class DilatedCNN(Encoder):
     ):
         needs_waveform("DilatedCNN", frontend)
         if width < 1 or groups < 1 or width % groups:
-            raise ConfigError(f"DilatedCNN needs a width divisible by groups, got {width} and {groups}.")
+            raise ConfigError(
+                f"DilatedCNN needs a width divisible by groups, got {width} and {groups}."
+            )
         super().__init__(
-            nn.Sequential(nn.Conv1d(1, width, 11, 5, bias=False), *(Block(width, groups) for _ in range(3))),
+            nn.Sequential(
+                nn.Conv1d(1, width, 11, 5, bias=False), *(Block(width, groups) for _ in range(3))
+            ),
             width=width,
             dims=width,
             sample_rate=sample_rate,

@@ -25,13 +25,24 @@ class MultiFormat(Encoder):
 
     def __init__(self, waveform: Encoder, spectrogram: Encoder, segment_samples: int | None = None):
         formats = {"waveform": waveform, "spectrogram": spectrogram}
-        read = {name: "waveform" if encoder.frontend.bands is None else "spectrogram" for name, encoder in formats.items()}
-        if wrong := [f"{type(formats[name]).__name__} as {name} reads {read[name]}s" for name in formats if read[name] != name]:
+        read = {
+            name: "waveform" if encoder.frontend.bands is None else "spectrogram"
+            for name, encoder in formats.items()
+        }
+        if wrong := [
+            f"{type(formats[name]).__name__} as {name} reads {read[name]}s"
+            for name in formats
+            if read[name] != name
+        ]:
             raise ConfigError(
-                f"MultiFormat needs one encoder of each format, but {' and '.join(wrong)}{'; swap them' * (len(wrong) == 2)}."
+                "MultiFormat needs one encoder of each format, but "
+                f"{' and '.join(wrong)}{'; swap them' * (len(wrong) == 2)}."
             )
         if waveform.sample_rate != spectrogram.sample_rate:
-            raise ConfigError(f"both formats need one sample rate, got {waveform.sample_rate} and {spectrogram.sample_rate} Hz.")
+            raise ConfigError(
+                f"both formats need one sample rate, got {waveform.sample_rate} and "
+                f"{spectrogram.sample_rate} Hz."
+            )
         if waveform.tasks or spectrogram.tasks:
             raise ConfigError("the encoders of MultiFormat must not have tasks.")
         super().__init__(
@@ -39,7 +50,8 @@ class MultiFormat(Encoder):
             width=0,
             dims={name: encoder.embedding_dim for name, encoder in formats.items()},
             sample_rate=waveform.sample_rate,
-            segment_samples=segment_samples or max(waveform.segment_samples, spectrogram.segment_samples),
+            segment_samples=segment_samples
+            or max(waveform.segment_samples, spectrogram.segment_samples),
             min_samples=max(waveform.min_samples, spectrogram.min_samples),
         )
 
@@ -58,7 +70,12 @@ class MultiFormat(Encoder):
             return tuple(self._format(name).features(x, length) for name in self.tasks)
         return self._format(self._names(task)[0]).features(x, length)
 
-    def from_features(self, features: Tensor | tuple[Tensor, ...], length: Tensor | None = None, task: str | None = None) -> Tensor:
+    def from_features(
+        self,
+        features: Tensor | tuple[Tensor, ...],
+        length: Tensor | None = None,
+        task: str | None = None,
+    ) -> Tensor:
         names = self._names(task)
         each = features if task is None else (features,)
         pairs = zip(map(self._format, names), each, strict=True)
@@ -71,5 +88,7 @@ class MultiFormat(Encoder):
             ConfigError: without a task.
         """
         if task is None:
-            raise ConfigError("frames of MultiFormat need one format; give the task 'waveform' or 'spectrogram'.")
+            raise ConfigError(
+                "frames of MultiFormat need one format; give the task 'waveform' or 'spectrogram'."
+            )
         return self._format(self._names(task)[0]).frames(x)

@@ -34,18 +34,32 @@ TASKS = ("contrastive", "predictive")
 Kind = Literal["bn", "series", "parallel"]
 
 
-def task_outputs(channels: int, tasks: Sequence[str], out_dim: int | None, num_splits: int) -> tuple[nn.Module | None, dict[str, int]]:
+def task_outputs(
+    channels: int, tasks: Sequence[str], out_dim: int | None, num_splits: int
+) -> tuple[nn.Module | None, dict[str, int]]:
     """Last linear layer, shared or per task, and the width of the embedding of each task."""
     if num_splits not in (1, len(tasks)):
-        raise ConfigError(f"num_splits must be 1 (one output layer for all tasks) or {len(tasks)} (one each), got {num_splits}.")
+        raise ConfigError(
+            f"num_splits must be 1 (one output layer for all tasks) or {len(tasks)} (one each), "
+            f"got {num_splits}."
+        )
     if len(set(tasks)) != len(tasks) or len(tasks) < 2:
-        raise ConfigError(f"a multi-task encoder needs two or more tasks of different names, got {list(tasks)}.")
+        raise ConfigError(
+            f"a multi-task encoder needs two or more tasks of different names, got {list(tasks)}."
+        )
     if out_dim is None:
         return None, dict.fromkeys(tasks, channels)
     if out_dim < 1 or out_dim % num_splits:
-        raise ConfigError(f"out_dim must be a positive multiple of {num_splits}, the number of output layers; got {out_dim}.")
+        raise ConfigError(
+            f"out_dim must be a positive multiple of {num_splits}, the number of output layers; "
+            f"got {out_dim}."
+        )
     width = out_dim // num_splits
-    layer = nn.Linear(channels, width) if num_splits == 1 else nn.ModuleDict({task: nn.Linear(channels, width) for task in tasks})
+    layer = (
+        nn.Linear(channels, width)
+        if num_splits == 1
+        else nn.ModuleDict({task: nn.Linear(channels, width) for task in tasks})
+    )
     return layer, dict.fromkeys(tasks, width)
 
 
@@ -65,7 +79,9 @@ class _SplitResNet(Encoder):
         pool: Pool | None = None,
     ):
         frontend = fitting_frontend(type(self).__name__, self.dims, frontend)
-        trunk, channels = resnet_trunk(self.dims, depth, frontend.channels if frontend else 1, width, zero_last_norm=False)
+        trunk, channels = resnet_trunk(
+            self.dims, depth, frontend.channels if frontend else 1, width, zero_last_norm=False
+        )
         output, widths = task_outputs(channels, tasks, out_dim, len(tasks))
         rate = resolved_rate(sample_rate, frontend)
         super().__init__(
@@ -130,12 +146,17 @@ class TaskConv(nn.Module):
     stride.
     """
 
-    def __init__(self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int):
+    def __init__(
+        self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int
+    ):
         super().__init__()
         self.conv = convolution(dims, channels_in, channels, stride)
-        self.series = nn.ModuleList(SeriesAdapter(dims, channels) for _ in range(sets if kind == "series" else 0))
+        self.series = nn.ModuleList(
+            SeriesAdapter(dims, channels) for _ in range(sets if kind == "series" else 0)
+        )
         self.parallel = nn.ModuleList(
-            dims.conv(channels_in, channels, 1, stride, bias=False) for _ in range(sets if kind == "parallel" else 0)
+            dims.conv(channels_in, channels, 1, stride, bias=False)
+            for _ in range(sets if kind == "parallel" else 0)
         )
         self.norms = nn.ModuleList(dims.norm(channels) for _ in range(sets))
 
@@ -144,7 +165,11 @@ class TaskConv(nn.Module):
 
         If all inputs are the same tensor, the shared convolution runs once.
         """
-        once = [self.conv(streams[0])] * len(streams) if all(x is streams[0] for x in streams) else [self.conv(x) for x in streams]
+        once = (
+            [self.conv(streams[0])] * len(streams)
+            if all(x is streams[0] for x in streams)
+            else [self.conv(x) for x in streams]
+        )
         return [self._adapt(x, y, i) for x, y, i in zip(streams, once, sets, strict=True)]
 
     def _adapt(self, x: Tensor, y: Tensor, i: int) -> Tensor:
@@ -158,7 +183,9 @@ class TaskConv(nn.Module):
 class AdapterBlock(nn.Module):
     """Two task convolutions and a shortcut without parameters: average pooling, zero channels."""
 
-    def __init__(self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int):
+    def __init__(
+        self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int
+    ):
         super().__init__()
         self.first = TaskConv(kind, dims, channels_in, channels, stride, sets)
         self.second = TaskConv(kind, dims, channels, channels, 1, sets)
@@ -166,7 +193,10 @@ class AdapterBlock(nn.Module):
 
     def forward(self, streams: list[Tensor], sets: list[int]) -> list[Tensor]:
         hidden = [relu(y) for y in self.first(streams, sets)]
-        return [relu(y + self.shortcut(x, y)) for x, y in zip(streams, self.second(hidden, sets), strict=True)]
+        return [
+            relu(y + self.shortcut(x, y))
+            for x, y in zip(streams, self.second(hidden, sets), strict=True)
+        ]
 
     def shortcut(self, x: Tensor, like: Tensor) -> Tensor:
         if x.shape == like.shape:
@@ -181,7 +211,16 @@ class AdapterTrunk(nn.Module):
     Stages outside ``task_stages`` share one set of adapters.
     """
 
-    def __init__(self, kind: Kind, dims: Dimensions, depth: int, channels_in: int, width: int, task_stages: Sequence[int], tasks: int):
+    def __init__(
+        self,
+        kind: Kind,
+        dims: Dimensions,
+        depth: int,
+        channels_in: int,
+        width: int,
+        task_stages: Sequence[int],
+        tasks: int,
+    ):
         super().__init__()
         self.stem = stem(dims, channels_in, width)
         self.specific = [stage in task_stages for stage in (1, 2, 3, 4)]
@@ -189,7 +228,16 @@ class AdapterTrunk(nn.Module):
         for stage, (count, specific) in enumerate(zip(BLOCKS[depth], self.specific, strict=True)):
             blocks = nn.ModuleList()
             for i in range(count):
-                blocks.append(AdapterBlock(kind, dims, channels, width * 2**stage, 2 if stage and not i else 1, tasks if specific else 1))
+                blocks.append(
+                    AdapterBlock(
+                        kind,
+                        dims,
+                        channels,
+                        width * 2**stage,
+                        2 if stage and not i else 1,
+                        tasks if specific else 1,
+                    )
+                )
                 channels = width * 2**stage
             self.stages.append(blocks)
         self.ends = nn.ModuleList(dims.norm(channels) for _ in range(tasks))
@@ -230,16 +278,30 @@ class _AdapterResNet(Encoder):
     ):
         name = type(self).__name__
         if kind not in ("bn", "series", "parallel") or depth not in (18, 34):
-            raise ConfigError(f"{name} has adapters bn, series or parallel and a depth of 18 or 34, got '{kind}' and {depth}.")
+            raise ConfigError(
+                f"{name} has adapters bn, series or parallel and a depth of 18 or 34, got '{kind}' "
+                f"and {depth}."
+            )
         if width < 1:
             raise ConfigError(f"{name} needs a positive width, got {width}.")
         if not set(task_stages) <= {1, 2, 3, 4}:
-            raise ConfigError(f"{name} has stages 1 to 4; task_stages holds {sorted(set(task_stages) - {1, 2, 3, 4})}.")
+            raise ConfigError(
+                f"{name} has stages 1 to 4; task_stages holds "
+                f"{sorted(set(task_stages) - {1, 2, 3, 4})}."
+            )
         frontend = fitting_frontend(name, self.dims, frontend)
         output, widths = task_outputs(8 * width, tasks, out_dim, num_splits)
         rate = resolved_rate(sample_rate, frontend)
         super().__init__(
-            AdapterTrunk(kind, self.dims, depth, frontend.channels if frontend else 1, width, task_stages, len(tasks)),
+            AdapterTrunk(
+                kind,
+                self.dims,
+                depth,
+                frontend.channels if frontend else 1,
+                width,
+                task_stages,
+                len(tasks),
+            ),
             width=8 * width,
             dims=widths,
             sample_rate=rate,
@@ -267,7 +329,8 @@ class AdapterResNet1d(_AdapterResNet):
 class AdapterResNet2d(_AdapterResNet):
     """Adapter ResNet on spectrograms (MT-Bn, MT-Series, MT-Parallel).
 
-    Parameters at depth 18 with three channels: 11,524,904 (bn), 14,308,648 (series), 13,949,736 (parallel).
+    Parameters at depth 18 with three channels: 11,524,904 (bn), 14,308,648 (series), 13,949,736
+    (parallel).
 
     Args:
         kind: ``bn``, ``series`` or ``parallel``; see `TaskConv`.

@@ -37,7 +37,9 @@ class Block(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or channels_in != channels:
             average = nn.AvgPool1d(stride) if stride > 1 else nn.Identity()
-            self.shortcut = nn.Sequential(average, nn.Conv1d(channels_in, channels, 1, bias=False), nn.BatchNorm1d(channels))
+            self.shortcut = nn.Sequential(
+                average, nn.Conv1d(channels_in, channels, 1, bias=False), nn.BatchNorm1d(channels)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(self.body(x) + self.shortcut(x))
@@ -71,14 +73,21 @@ class Res1dNet31(Encoder):
     ):
         needs_waveform(type(self).__name__, frontend)
         if width < 1 or not 0 <= dropout < 1:
-            raise ConfigError(f"{type(self).__name__} needs a positive width and a dropout in [0, 1), got {width} and {dropout}.")
+            raise ConfigError(
+                f"{type(self).__name__} needs a positive width and a dropout in [0, 1), got "
+                f"{width} and {dropout}."
+            )
         stages, channels = [], width
         for count, stride, multiple in zip(self.blocks, STRIDES, MULTIPLES, strict=True):
             for i in range(count):
                 stages.append(Block(channels, width * multiple, 1 if i else stride))
                 channels = width * multiple
-        trunk = nn.Sequential(nn.Conv1d(1, width, 11, 5, 5, bias=False), nn.BatchNorm1d(width), *stages)
-        output = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(dropout))
+        trunk = nn.Sequential(
+            nn.Conv1d(1, width, 11, 5, 5, bias=False), nn.BatchNorm1d(width), *stages
+        )
+        output = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(channels, channels), nn.ReLU(), nn.Dropout(dropout)
+        )
         initialise(trunk)
         initialise(output)
         super().__init__(

@@ -30,7 +30,11 @@ def mean_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
 
 def max_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
     """Maximum of ``[N, D, F]`` over the frames of ``mask [N, F]``."""
-    return frames.amax(dim=-1) if mask is None else frames.masked_fill(~mask[:, None], float("-inf")).amax(dim=-1)
+    return (
+        frames.amax(dim=-1)
+        if mask is None
+        else frames.masked_fill(~mask[:, None], float("-inf")).amax(dim=-1)
+    )
 
 
 def without_bands(maps: Tensor) -> Tensor:
@@ -74,7 +78,9 @@ class AttentionPool(Pool):
         self.hidden = hidden
 
     def connect(self, width: int) -> None:
-        self.score = nn.Sequential(nn.Conv1d(width, self.hidden, 1), nn.Tanh(), nn.Conv1d(self.hidden, 1, 1))
+        self.score = nn.Sequential(
+            nn.Conv1d(width, self.hidden, 1), nn.Tanh(), nn.Conv1d(self.hidden, 1, 1)
+        )
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         frames = without_bands(maps)

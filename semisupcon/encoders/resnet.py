@@ -18,7 +18,13 @@ from semisupcon.encoders.pooling import Pool
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import Frontend, LogMel, Normalization
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,31 @@ class Dimensions:
     min_samples: int  # minimum input length of stem and pooling
 
 
-ONE = Dimensions(nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, avg_pool1d, kernel=9, stem_kernel=49, stem_pool=9, min_samples=55)
-TWO = Dimensions(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, avg_pool2d, kernel=3, stem_kernel=7, stem_pool=3, min_samples=1)
+ONE = Dimensions(
+    nn.Conv1d,
+    nn.BatchNorm1d,
+    nn.MaxPool1d,
+    avg_pool1d,
+    kernel=9,
+    stem_kernel=49,
+    stem_pool=9,
+    min_samples=55,
+)
+TWO = Dimensions(
+    nn.Conv2d,
+    nn.BatchNorm2d,
+    nn.MaxPool2d,
+    avg_pool2d,
+    kernel=3,
+    stem_kernel=7,
+    stem_pool=3,
+    min_samples=1,
+)
 
 
-def convolution(dims: Dimensions, channels_in: int, channels_out: int, stride: int = 1) -> nn.Module:
+def convolution(
+    dims: Dimensions, channels_in: int, channels_out: int, stride: int = 1
+) -> nn.Module:
     """Convolution of the blocks, without bias; padding keeps the length, apart from the stride."""
     return dims.conv(channels_in, channels_out, dims.kernel, stride, dims.kernel // 2, bias=False)
 
@@ -76,10 +102,17 @@ class Block(nn.Module):
         self.norms = nn.ModuleList(dims.norm(conv.out_channels) for conv in self.convs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != out:
-            self.shortcut = nn.Sequential(dims.conv(channels_in, out, 1, stride, bias=False), dims.norm(out))
+            self.shortcut = nn.Sequential(
+                dims.conv(channels_in, out, 1, stride, bias=False), dims.norm(out)
+            )
 
-    def convolutions(self, dims: Dimensions, channels_in: int, channels: int, stride: int) -> list[nn.Module]:
-        return [convolution(dims, channels_in, channels, stride), convolution(dims, channels, channels)]
+    def convolutions(
+        self, dims: Dimensions, channels_in: int, channels: int, stride: int
+    ) -> list[nn.Module]:
+        return [
+            convolution(dims, channels_in, channels, stride),
+            convolution(dims, channels, channels),
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
@@ -93,7 +126,9 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def convolutions(self, dims: Dimensions, channels_in: int, channels: int, stride: int) -> list[nn.Module]:
+    def convolutions(
+        self, dims: Dimensions, channels_in: int, channels: int, stride: int
+    ) -> list[nn.Module]:
         return [
             dims.conv(channels_in, channels, 1, bias=False),
             convolution(dims, channels, channels, stride),
@@ -113,17 +148,24 @@ def initialise(module: nn.Module, zero_last_norm: bool = False) -> None:
             nn.init.zeros_(m.norms[-1].get_parameter("weight"))
 
 
-def resnet_trunk(dims: Dimensions, depth: int, channels_in: int, width: int, zero_last_norm: bool) -> tuple[nn.Sequential, int]:
+def resnet_trunk(
+    dims: Dimensions, depth: int, channels_in: int, width: int, zero_last_norm: bool
+) -> tuple[nn.Sequential, int]:
     """Stem and four stages, and the number of output channels."""
     if depth not in BLOCKS or width < 1:
-        raise ConfigError(f"ResNets have a depth of {', '.join(map(str, BLOCKS))} and a positive width, got {depth} and {width}.")
+        raise ConfigError(
+            f"ResNets have a depth of {', '.join(map(str, BLOCKS))} and a positive width, got "
+            f"{depth} and {width}."
+        )
     block = Block if depth < 50 else Bottleneck
     parts: OrderedDict[str, nn.Module] = OrderedDict(stem=stem(dims, channels_in, width))
     channels = width
     for stage, count in enumerate(BLOCKS[depth]):
         blocks = []
         for i in range(count):
-            blocks.append(block(dims, channels, width * 2**stage, stride=2 if stage and not i else 1))
+            blocks.append(
+                block(dims, channels, width * 2**stage, stride=2 if stage and not i else 1)
+            )
             channels = width * 2**stage * block.expansion
         parts[f"stage{stage + 1}"] = nn.Sequential(*blocks)
     trunk = nn.Sequential(parts)
@@ -167,9 +209,13 @@ class _ResNet(Encoder):
         zero_last_norm: bool = False,
     ):
         if out_dim is not None and out_dim < 1:
-            raise ConfigError(f"out_dim must be at least 1, or null for no linear layer; got {out_dim}.")
+            raise ConfigError(
+                f"out_dim must be at least 1, or null for no linear layer; got {out_dim}."
+            )
         frontend = fitting_frontend(type(self).__name__, self.dims, frontend)
-        trunk, channels = resnet_trunk(self.dims, depth, frontend.channels if frontend else 1, width, zero_last_norm)
+        trunk, channels = resnet_trunk(
+            self.dims, depth, frontend.channels if frontend else 1, width, zero_last_norm
+        )
         rate = resolved_rate(sample_rate, frontend)
         super().__init__(
             trunk,
@@ -188,7 +234,8 @@ class _ResNet(Encoder):
 class ResNet1d(_ResNet):
     """ResNet on waveforms.
 
-    Parameters with ``out_dim`` 1000: 11,683,240 (18), 21,791,400 (34), 25,550,760 (50), 44,542,888 (101), 60,186,536 (152).
+    Parameters with ``out_dim`` 1000: 11,683,240 (18), 21,791,400 (34), 25,550,760 (50), 44,542,888
+    (101), 60,186,536 (152).
 
     Args:
         depth: 18, 34, 50, 101 or 152.

@@ -19,10 +19,19 @@ from semisupcon.frontends import Frontend, Normalization
 
 
 def conv_block(
-    channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, padding: int = 1, pool: int | None = None
+    channels_in: int,
+    channels_out: int,
+    kernel: int = 3,
+    stride: int = 1,
+    padding: int = 1,
+    pool: int | None = None,
 ) -> nn.Sequential:
     """Convolution with bias, batch norm, ReLU and, if given, max-pooling over ``pool`` frames."""
-    layers = [Conv1d(channels_in, channels_out, kernel, stride, padding), BatchNorm1d(channels_out), nn.ReLU()]
+    layers = [
+        Conv1d(channels_in, channels_out, kernel, stride, padding),
+        BatchNorm1d(channels_out),
+        nn.ReLU(),
+    ]
     return nn.Sequential(*layers, MaxPool1d(pool)) if pool else nn.Sequential(*layers)
 
 
@@ -102,7 +111,10 @@ class SampleCNNSmall(Encoder):
     ):
         needs_waveform("SampleCNNSmall", frontend)
         if len(widths) < 2 or min(widths) < 1 or stem < 1:
-            raise ConfigError(f"SampleCNNSmall needs two or more positive widths and a positive stem, got {widths} and {stem}.")
+            raise ConfigError(
+                "SampleCNNSmall needs two or more positive widths and a positive stem, got "
+                f"{widths} and {stem}."
+            )
         *body, last = widths
         super().__init__(
             ChannelsLast(

@@ -38,21 +38,31 @@ def checked_options(model: str, options: Mapping[str, Any] | None) -> dict[str, 
             value that could be a path or an address.
     """
     if not isinstance(model, str) or not _MODEL.fullmatch(model):
-        raise ConfigError(f"timm's models are named by plain words, such as convnext_tiny; got {model!r}.")
+        raise ConfigError(
+            f"timm's models are named by plain words, such as convnext_tiny; got {model!r}."
+        )
     if not isinstance(options or {}, Mapping):
         raise ConfigError(f"options is a mapping of names to values, got {options!r}.")
     for name, value in (options or {}).items():
         if name not in ALLOWED:
             raise ConfigError(
                 f"The option {name!r} is not passed on to timm.{nearest(str(name), ALLOWED)}\n"
-                "Only options that shape the model are; for anything else write an encoder class of your own (docs/security.md)."
+                "Only options that shape the model are; for anything else write an encoder class "
+                "of your own (docs/security.md)."
             )
         if not _plain(value):
-            raise ConfigError(f"The option {name} takes a number, numbers or a lower-case word of timm's, got {value!r}.")
+            raise ConfigError(
+                f"The option {name} takes a number, numbers or a lower-case word of timm's, got "
+                f"{value!r}."
+            )
     return dict(options or {})
 
 
 def _plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_plain(v) for v in value)
-    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and _WORD.fullmatch(value) is not None)
+    return (
+        value is None
+        or isinstance(value, bool | int | float)
+        or (isinstance(value, str) and _WORD.fullmatch(value) is not None)
+    )

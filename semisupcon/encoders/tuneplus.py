@@ -33,12 +33,16 @@ class TailedUNet(nn.Module):
         super().__init__()
         # Channels of the five levels of the U: 1, 2, 4, 8, 16 times the width.
         levels = [width * 2**i for i in range(LEVELS + 1)]
-        self.down = nn.ModuleList(conv_block(a, b) for a, b in zip([1, *levels], levels, strict=False))
+        self.down = nn.ModuleList(
+            conv_block(a, b) for a, b in zip([1, *levels], levels, strict=False)
+        )
         self.up = nn.ModuleList(nn.ConvTranspose1d(2 * c, c, 3, 3) for c in reversed(levels[:-1]))
         self.merge = nn.ModuleList(conv_block(2 * c, c) for c in reversed(levels[:-1]))
         ends = [width * multiple for multiple in TAIL] + [out]
         skips = [*levels[1:], 0, 0, 0, 0, 0]
-        self.tail = nn.ModuleList(conv_block(a + s, b) for a, s, b in zip([width, *ends], skips, ends, strict=False))
+        self.tail = nn.ModuleList(
+            conv_block(a + s, b) for a, s, b in zip([width, *ends], skips, ends, strict=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = x[..., : x.shape[-1] // 3**LEVELS * 3**LEVELS]
@@ -85,7 +89,9 @@ class TUNePlus(Encoder):
     ):
         needs_waveform("TUNePlus", frontend)
         if width < 1 or out_dim < 1:
-            raise ConfigError(f"TUNePlus needs a positive width and out_dim, got {width} and {out_dim}.")
+            raise ConfigError(
+                f"TUNePlus needs a positive width and out_dim, got {width} and {out_dim}."
+            )
         super().__init__(
             TailedUNet(width, out_dim),
             width=out_dim,

@@ -99,7 +99,9 @@ def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
     try:
         return FeatureMap(timm.create_model(name, pretrained=False, **arguments))
     except TypeError as error:
-        raise ConfigError(f"timm's {name} cannot be made with {dict(arguments)}: {error}.") from error
+        raise ConfigError(
+            f"timm's {name} cannot be made with {dict(arguments)}: {error}."
+        ) from error
 
 
 def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, ...] | None:
@@ -114,7 +116,10 @@ def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, 
     except (RuntimeError, AssertionError):
         return None
     if not isinstance(maps, Tensor):
-        raise ConfigError(f"{type(model.model).__name__} gives several feature maps instead of one; choose a convolutional model.")
+        raise ConfigError(
+            f"{type(model.model).__name__} gives several feature maps instead of one; choose a "
+            "convolutional model."
+        )
     return tuple(maps.shape) if min(maps.shape) > 0 else None
 
 
@@ -132,12 +137,18 @@ def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
         low, high = high, 2 * high
         shape = map_shape(model, frontend, high)
     if shape is None:
-        raise ConfigError(f"{name} takes no spectrograms of {frontend.channels} x {frontend.bands} bands of up to {MOST_FRAMES} frames.")
+        raise ConfigError(
+            f"{name} takes no spectrograms of {frontend.channels} x {frontend.bands} bands of up "
+            f"to {MOST_FRAMES} frames."
+        )
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if map_shape(model, frontend, middle) else (middle, high)
     if len(shape) != 4 or shape[1] != model.model.num_features:
-        raise ConfigError(f"{name} gives no feature map [N, C, bands, frames] but {list(shape)}; choose a convolutional model.")
+        raise ConfigError(
+            f"{name} gives no feature map [N, C, bands, frames] but {list(shape)}; choose a "
+            "convolutional model."
+        )
     return high, shape[1]
 
 
@@ -181,7 +192,9 @@ class EfficientNetB0(TimmEncoder):
         pool: Pool | None = None,
     ):
         pool = MaxPool() if pool is None else pool
-        super().__init__("efficientnet_b0", drop_path, None, frontend, segment_samples, normalize, pool)
+        super().__init__(
+            "efficientnet_b0", drop_path, None, frontend, segment_samples, normalize, pool
+        )
 
 
 class ConvNeXtTiny(TimmEncoder):
@@ -204,7 +217,15 @@ class ConvNeXtTiny(TimmEncoder):
         normalize: Normalization | None = None,
         pool: Pool | None = None,
     ):
-        super().__init__(self.name, drop_path, {"act_layer": "gelu_tanh"}, frontend, segment_samples, normalize, pool)
+        super().__init__(
+            self.name,
+            drop_path,
+            {"act_layer": "gelu_tanh"},
+            frontend,
+            segment_samples,
+            normalize,
+            pool,
+        )
 
 
 class ConvNeXtLarge(ConvNeXtTiny):

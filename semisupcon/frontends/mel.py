@@ -19,7 +19,8 @@ from semisupcon.frontends.base import Count, Frontend
 
 
 def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate: int) -> Tensor:
-    """Triangular filters ``[bins, n_mels]`` on the HTK mel scale, mel = 2595 log10(1 + Hz / 700), without area normalisation.
+    """Triangular filters ``[bins, n_mels]`` on the HTK mel scale, mel = 2595 log10(1 + Hz / 700),
+    without area normalisation.
 
     Bit-identical to ``torchaudio.functional.melscale_fbanks``. Computed here because the wheel of
     torchaudio loads only with one build of torch, and inference should not need it.
@@ -77,25 +78,36 @@ class MelFrontend(Frontend):
     ):
         super().__init__()
         win_length, f_max = win_length or n_fft, f_max or sample_rate / 2
-        if not (0 < win_length <= n_fft and hop_length > 0 and 0 <= f_min < f_max <= sample_rate / 2):
+        if not (
+            0 < win_length <= n_fft and hop_length > 0 and 0 <= f_min < f_max <= sample_rate / 2
+        ):
             raise ConfigError(
-                f"{type(self).__name__} needs 0 < win_length <= n_fft, hop_length > 0 and 0 <= f_min < f_max <= sample_rate / 2; "
-                f"got win_length {win_length}, n_fft {n_fft}, hop_length {hop_length}, f_min {f_min}, f_max {f_max} at {sample_rate} Hz."
+                f"{type(self).__name__} needs 0 < win_length <= n_fft, hop_length > 0 and 0 <= "
+                "f_min < f_max <= sample_rate / 2; "
+                f"got win_length {win_length}, n_fft {n_fft}, hop_length {hop_length}, f_min "
+                f"{f_min}, f_max {f_max} at {sample_rate} Hz."
             )
         self.sample_rate, self.bands = sample_rate, n_mels
         self.n_fft, self.win_length, self.hop_length = n_fft, win_length, hop_length
         self.padding = win_length // 2 if padding is None else padding
         self.min_samples = max(self.padding + 1, self.samples_for(1))
         with torch.device("cpu"):  # filters need values also in a meta-device model
-            self.register_buffer("filters", mel_filters(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate), persistent=False)
+            self.register_buffer(
+                "filters",
+                mel_filters(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate),
+                persistent=False,
+            )
             empty = int((self.filters.amax(dim=0) == 0).sum())
             if empty:
                 warnings.warn(
-                    f"{type(self).__name__}: {empty} of {n_mels} mel bands hold no bin of the Fourier transform and are always empty. "
+                    f"{type(self).__name__}: {empty} of {n_mels} mel bands hold no bin of the "
+                    "Fourier transform and are always empty. "
                     f"Give a larger n_fft ({n_fft}) or fewer n_mels.",
                     stacklevel=2,
                 )
-            self.register_buffer("cast", torch.zeros(()), persistent=False)  # records casts; the constants are not cast
+            self.register_buffer(
+                "cast", torch.zeros(()), persistent=False
+            )  # records casts; the constants are not cast
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -129,7 +141,15 @@ class MelFrontend(Frontend):
             x = pad(x, (self.padding, self.padding), mode="reflect")
         # torch.stft centres the window in n_fft points: pad with zeros to keep the frame positions.
         x = pad(x, ((self.n_fft - self.win_length) // 2, (self.n_fft - self.win_length + 1) // 2))
-        return torch.stft(x, self.n_fft, self.hop_length, self.win_length, window, center=False, return_complex=True)
+        return torch.stft(
+            x,
+            self.n_fft,
+            self.hop_length,
+            self.win_length,
+            window,
+            center=False,
+            return_complex=True,
+        )
 
     def to_mel(self, spectrum: Tensor) -> Tensor:
         """Apply the filters: ``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
@@ -148,7 +168,8 @@ class LogMel(MelFrontend):
     `mfcl_log_mel` and `mtslvr_log_mel` have the constants of each system.
 
     Args:
-        sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max: see `MelFrontend`.
+        sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max: see
+            `MelFrontend`.
         power: 1 for magnitude, 2 for power.
         periodic: use a periodic Hann window (torch and TensorFlow) instead of a symmetric one (the
             JAX port of COLA).
@@ -180,10 +201,15 @@ class LogMel(MelFrontend):
     ):
         super().__init__(sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max)
         if offset <= 0 and floor <= 0:
-            raise ConfigError("LogMel needs a positive offset or floor; the logarithm of digital silence is not finite.")
+            raise ConfigError(
+                "LogMel needs a positive offset or floor; the logarithm of digital silence is not "
+                "finite."
+            )
         self.power, self.scale, self.standardize = power, scale, standardize
         self.offset, self.floor, self.ceiling = offset, floor, ceiling
-        self.register_buffer("window", torch.hann_window(self.win_length, periodic=periodic), persistent=False)
+        self.register_buffer(
+            "window", torch.hann_window(self.win_length, periodic=periodic), persistent=False
+        )
 
     def spectrogram(self, x: Tensor) -> Tensor:
         spectrum = self.stft(x, self.window)
@@ -191,7 +217,9 @@ class LogMel(MelFrontend):
         mel = (mel + self.offset).clamp(self.floor, self.ceiling)
         log = mel.log() if self.scale == "natural" else (20 / self.power) * mel.log10()
         if self.standardize:
-            log = (log - log.mean(dim=(1, 2), keepdim=True)) / (log.std(dim=(1, 2), keepdim=True, correction=0) + 1e-7)
+            log = (log - log.mean(dim=(1, 2), keepdim=True)) / (
+                log.std(dim=(1, 2), keepdim=True, correction=0) + 1e-7
+            )
         return log[:, None]
 
 
@@ -204,7 +232,8 @@ class ThreeChannelMel(MelFrontend):
     it were a power. Both follow the original. Digital silence gives -156.54, -156.54 and 0.
 
     Args:
-        sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`; the window is ``n_fft`` samples, centred.
+        sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`; the window is
+            ``n_fft`` samples, centred.
         offset: added before the logarithm; machine epsilon of float64 in the original.
     """
 
@@ -238,7 +267,18 @@ def cola_log_mel() -> LogMel:
     25 ms frames every 10 ms, not centred, magnitudes, 64 bands of 60 to 7800 Hz; 98 frames per
     second of audio.
     """
-    return LogMel(16000, n_fft=1024, win_length=400, hop_length=160, padding=0, n_mels=64, f_min=60.0, f_max=7800.0, power=1.0, floor=1e-5)
+    return LogMel(
+        16000,
+        n_fft=1024,
+        win_length=400,
+        hop_length=160,
+        padding=0,
+        n_mels=64,
+        f_min=60.0,
+        f_max=7800.0,
+        power=1.0,
+        floor=1e-5,
+    )
 
 
 def audax_log_mel(standardize: bool = False) -> LogMel:
@@ -270,7 +310,20 @@ def mfcl_log_mel() -> LogMel:
 
     25 ms centred frames every 10 ms, power, 80 bands up to 8 kHz, ln(clamp(mel + 1e-6, 1e-6, 1e4)).
     """
-    return LogMel(16000, 400, 400, 160, padding=None, n_mels=80, f_min=0.0, f_max=8000.0, power=2.0, offset=1e-6, floor=1e-6, ceiling=1e4)
+    return LogMel(
+        16000,
+        400,
+        400,
+        160,
+        padding=None,
+        n_mels=80,
+        f_min=0.0,
+        f_max=8000.0,
+        power=2.0,
+        offset=1e-6,
+        floor=1e-6,
+        ceiling=1e4,
+    )
 
 
 def mtslvr_log_mel() -> LogMel:

@@ -16,7 +16,11 @@ from semisupcon.spec import Recorded
 
 def valid_samples(x: Tensor, length: Tensor | None) -> Tensor | None:
     """Mask ``[N, 1, T]`` of valid samples of ``x [N, 1, T]``; None if all are valid."""
-    return None if length is None else torch.arange(x.shape[-1], device=x.device) < length[:, None, None].to(x.device)
+    return (
+        None
+        if length is None
+        else torch.arange(x.shape[-1], device=x.device) < length[:, None, None].to(x.device)
+    )
 
 
 def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
@@ -35,7 +39,10 @@ def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
         # Merge moments (Chan, Golub and LeVeque 1979): a difference of sums of squares would
         # cancel.
         delta = float(x.mean()) - mean
-        count, square = count + n, square + float((x - x.mean()).square().sum()) + delta**2 * count * n / (count + n)
+        count, square = (
+            count + n,
+            square + float((x - x.mean()).square().sum()) + delta**2 * count * n / (count + n),
+        )
         mean += delta * n / count
     if square <= 0:
         raise ConfigError("data-set statistics need audio that is not constant; found none.")
@@ -116,9 +123,16 @@ class DatasetStatistics(Normalization):
     def __init__(self, mean: float | None = None, std: float | None = None):
         super().__init__()
         if (mean is None) != (std is None) or (std is not None and std <= 0):
-            raise ConfigError(f"data-set statistics need a mean and a positive std, or neither; got mean {mean} and std {std}.")
-        self.register_buffer("mean", torch.tensor(float("nan") if mean is None else mean, dtype=torch.float32))
-        self.register_buffer("std", torch.tensor(float("nan") if std is None else std, dtype=torch.float32))
+            raise ConfigError(
+                f"data-set statistics need a mean and a positive std, or neither; got mean {mean} "
+                f"and std {std}."
+            )
+        self.register_buffer(
+            "mean", torch.tensor(float("nan") if mean is None else mean, dtype=torch.float32)
+        )
+        self.register_buffer(
+            "std", torch.tensor(float("nan") if std is None else std, dtype=torch.float32)
+        )
         self._seen = False
 
     @property
@@ -138,7 +152,8 @@ class DatasetStatistics(Normalization):
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         if not self.fitted:
             raise ConfigError(
-                "the data-set statistics of this encoder are not known yet; give mean and std, or call normalize.fit(waveforms)."
+                "the data-set statistics of this encoder are not known yet; give mean and std, or "
+                "call normalize.fit(waveforms)."
             )
         mask = valid_samples(x, length)
         x = (x - self.mean) / self.std

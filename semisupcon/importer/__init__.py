@@ -78,7 +78,11 @@ def _write(imported: Imported, folder: Path, about: dict[str, str]) -> Path:
     if imported.encoder is not None:
         export_encoder(imported.encoder, folder, about)
     if imported.heads:
-        weights = {f"{name}.{key}": value.contiguous() for name, head in imported.heads.items() for key, value in head.state_dict().items()}
+        weights = {
+            f"{name}.{key}": value.contiguous()
+            for name, head in imported.heads.items()
+            for key, value in head.state_dict().items()
+        }
         written = save(weights)
         with atomic_open(folder / HEADS, "wb") as file:
             file.write(written)
@@ -131,7 +135,11 @@ def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]
 
 
 def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+    return {
+        key.removeprefix(f"{name}."): value
+        for key, value in weights.items()
+        if key.startswith(f"{name}.")
+    }
 
 
 def describe(module: torch.nn.Module) -> str:

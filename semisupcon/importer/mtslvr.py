@@ -113,7 +113,11 @@ def mtslvr(reader: Reader) -> Imported:
         depth=_depth(reader),
         out_dim=width * max(splits, 1),
         width=stem[0],
-        frontend=None if len(stem) == 3 else mtslvr_log_mel() if stem[1] == 1 else ThreeChannelMel(),
+        frontend=None
+        if len(stem) == 3
+        else mtslvr_log_mel()
+        if stem[1] == 1
+        else ThreeChannelMel(),
         normalize=DatasetStatistics(*statistics) if statistics else None,
     )
     # The statistics of the normalisation are not in the file.
@@ -140,7 +144,8 @@ def _depth(reader: Reader) -> int:
         if counts == blocks and bottleneck == (depth >= 50):
             return depth
     raise CheckpointError(
-        f"{reader.path} holds a ResNet with stages of {blocks} blocks, which MT-SLVR does not have.",
+        f"{reader.path} holds a ResNet with stages of {blocks} blocks, which MT-SLVR does not "
+        "have.",
     )
 
 
@@ -172,9 +177,14 @@ def _head(reader: Reader) -> dict[str, Head]:
             ("1.0", "2"),
         )
     assert head.net is not None  # the head has both widths
-    with_weights = [i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None]
+    with_weights = [
+        i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None
+    ]
     reader.fill(
         head,
-        [(rf"net\.{i}\.", lambda theirs=theirs: f"layer{theirs}.") for i, theirs in zip(with_weights, layers, strict=True)],
+        [
+            (rf"net\.{i}\.", lambda theirs=theirs: f"layer{theirs}.")
+            for i, theirs in zip(with_weights, layers, strict=True)
+        ],
     )
     return {name: head}

@@ -24,7 +24,8 @@ def panns(reader: Reader) -> Imported:
     net = next((net for net in (Res1dNet31, Res1dNet51) if net.blocks == blocks), None)
     if net is None:
         raise CheckpointError(
-            f"{reader.path} holds a net with stages of {blocks} blocks, which is neither Res1dNet31 nor Res1dNet51.",
+            f"{reader.path} holds a net with stages of {blocks} blocks, which is neither "
+            "Res1dNet31 nor Res1dNet51.",
         )
     encoder = net(width=reader.shape("conv0.weight")[0])
     imported = Imported(encoder)
@@ -36,7 +37,11 @@ def panns(reader: Reader) -> Imported:
 
 
 def _rules(blocks: tuple[int, ...]) -> Rules:
-    places = [f"resnet.layer{stage + 1}.{block}" for stage, count in enumerate(blocks) for block in range(count)]
+    places = [
+        f"resnet.layer{stage + 1}.{block}"
+        for stage, count in enumerate(blocks)
+        for block in range(count)
+    ]
     return [
         (r"trunk\.0\.", lambda: "conv0."),
         (r"trunk\.1\.", lambda: "bn0."),

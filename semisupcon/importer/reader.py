@@ -21,7 +21,9 @@ class Placeholder:
 
 # Lightning before 1.5 stored the states of callbacks beside the weights, under their classes.
 CALLBACKS = ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping")
-PLACEHOLDERS = [(type(path, (Placeholder,), {}), f"pytorch_lightning.callbacks.{path}") for path in CALLBACKS]
+PLACEHOLDERS = [
+    (type(path, (Placeholder,), {}), f"pytorch_lightning.callbacks.{path}") for path in CALLBACKS
+]
 
 # Patterns for the beginnings of our tensor names, and functions from their groups (numbers as int)
 # to the published names.
@@ -61,7 +63,9 @@ def tensors(path: str | Path) -> dict[str, Tensor]:
     state = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     # DataParallel prefixes all names with `module`.
     wrapped = all(name.startswith("module.") for name in state)
-    return {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
+    return (
+        {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
+    )
 
 
 class Reader:
@@ -80,7 +84,11 @@ class Reader:
 
     def drop_copies(self, kept: str, other: str) -> None:
         """Remove the tensors below ``other`` if they all equal those below ``kept``."""
-        originals = {other + name.removeprefix(kept): value for name, value in self.state.items() if name.startswith(kept)}
+        originals = {
+            other + name.removeprefix(kept): value
+            for name, value in self.state.items()
+            if name.startswith(kept)
+        }
         copies = [name for name in originals if name in self.state]
         if all(torch.equal(self.state[name], originals[name]) for name in copies):
             for name in copies:
@@ -102,7 +110,9 @@ class Reader:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an encoder tensor; () if it is missing."""
-        return tuple(self.state[self.prefix + name].shape) if self.prefix + name in self.state else ()
+        return (
+            tuple(self.state[self.prefix + name].shape) if self.prefix + name in self.state else ()
+        )
 
     def count(self, pattern: str) -> int:
         """Count the different numbers in the group of a pattern, over the encoder's names."""
@@ -143,7 +153,11 @@ class Reader:
     def take_mlp(self, prefix: str) -> ProjectionHead | None:
         """Take linear layers ``<prefix>0``, ``<prefix>2``, ... with ReLU between, or None."""
         pattern = re.compile(rf"{re.escape(prefix)}(\d+)\.weight")
-        shapes = {int(m[1]): value.shape for name, value in self.state.items() if (m := pattern.fullmatch(name))}
+        shapes = {
+            int(m[1]): value.shape
+            for name, value in self.state.items()
+            if (m := pattern.fullmatch(name))
+        }
         if not shapes or any(len(shape) != 2 for shape in shapes.values()):
             return None
         ordered = [shapes[i] for i in sorted(shapes)]
@@ -160,7 +174,8 @@ class Reader:
         if self._missing or leftover:
             raise CheckpointError(
                 f"{self.path} is not a known checkpoint of {system}; nothing was written.\n"
-                f"Missing: {', '.join(self._missing) or 'nothing'}\nUnknown: {', '.join(leftover) or 'nothing'}"
+                f"Missing: {', '.join(self._missing) or 'nothing'}\nUnknown: "
+                f"{', '.join(leftover) or 'nothing'}"
             )
 
 
@@ -168,5 +183,8 @@ def translate(name: str, rules: Rules) -> str:
     """Translate our tensor name to the published one, with the first rule whose pattern matches."""
     for pattern, theirs in rules:
         if m := re.match(pattern, name):
-            return theirs(*(int(group) if group.isdecimal() else group for group in m.groups())) + name[m.end() :]
+            return (
+                theirs(*(int(group) if group.isdecimal() else group for group in m.groups()))
+                + name[m.end() :]
+            )
     return name

@@ -51,12 +51,20 @@ def read_weights(
             raise CheckpointError(
                 f"{option}.init_from {source}: the file holds heads but no encoder.",
             )
-        heads = {f"criterion.{name}.{k}": v for name, head in imported.heads.items() for k, v in head.state_dict().items()}
+        heads = {
+            f"criterion.{name}.{k}": v
+            for name, head in imported.heads.items()
+            for k, v in head.state_dict().items()
+        }
         return {f"encoder.{k}": v for k, v in imported.encoder.state_dict().items()} | heads
     path = find_checkpoint(Path(source).expanduser())
     weights = {f"encoder.{k}": v for k, v in load_encoder(path, trust).state_dict().items()}
     if path.is_file():
-        weights |= {k: v for k, v in read_checkpoint(path)["state_dict"].items() if k.startswith("criterion.")}
+        weights |= {
+            k: v
+            for k, v in read_checkpoint(path)["state_dict"].items()
+            if k.startswith("criterion.")
+        }
     return weights
 
 
@@ -65,7 +73,11 @@ def digest(source: str) -> str:
     system, colon, file = source.partition(":")
     if source == "timm" and not Path(source).exists():
         return source
-    path = Path(file).expanduser() if colon and system in (*SYSTEMS, "timm") else find_checkpoint(Path(source).expanduser())
+    path = (
+        Path(file).expanduser()
+        if colon and system in (*SYSTEMS, "timm")
+        else find_checkpoint(Path(source).expanduser())
+    )
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return hashlib.sha256(
         b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files if f.is_file()),
@@ -75,13 +87,16 @@ def digest(source: str) -> str:
 def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
     if not isinstance(encoder, TimmEncoder):
         raise ConfigError(
-            f"{option}.init_from timm needs an encoder from timm, but {type(encoder).__name__} is not from timm.",
+            f"{option}.init_from timm needs an encoder from timm, but {type(encoder).__name__} is "
+            "not from timm.",
         )
     if file:
         path = Path(file).expanduser()
         if path.suffix != ".safetensors":
             content = read_checkpoint(path)
-            return {k: v for k, v in content.get("state_dict", content).items() if isinstance(v, Tensor)}
+            return {
+                k: v for k, v in content.get("state_dict", content).items() if isinstance(v, Tensor)
+            }
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -97,7 +112,8 @@ def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
         return timm.create_model(encoder.model_name, pretrained=True).state_dict()
     except Exception as error:  # timm and its hub raise many types of errors
         raise CheckpointError(
-            f"timm could not fetch the weights of {encoder.model_name}: {' '.join(str(error).split())[:200]}\n"
+            f"timm could not fetch the weights of {encoder.model_name}: "
+            f"{' '.join(str(error).split())[:200]}\n"
             f"Give a local file: {option}.init_from timm:FILE"
         ) from error
 
@@ -132,12 +148,15 @@ def start_from(
     known = {name for name, _ in module.named_modules()}
     if unknown := [part for part in parts if part not in known]:
         raise ConfigError(
-            f"{option}.init_parts names {unknown[0]}, which the model does not have. Its parts: encoder, encoder.trunk, criterion, ..."
+            f"{option}.init_parts names {unknown[0]}, which the model does not have. Its parts: "
+            "encoder, encoder.trunk, criterion, ..."
         )
     below = tuple(f"{part}." for part in parts)
     wanted = {name: value for name, value in state.items() if name.startswith(below)}
     # Input statistics are a property of the data; without them in the file, use those of this run.
-    of_data = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Normalization))
+    of_data = tuple(
+        f"{name}." for name, part in module.named_modules() if isinstance(part, Normalization)
+    )
     taken, problems, measured = {}, [], []
     for name, value in wanted.items():
         found = weights.get(name)
@@ -160,8 +179,10 @@ def start_from(
     left = sorted(name for name in weights if name not in taken)
     if strict and problems:
         raise CheckpointError(
-            f"{len(problems)} of {len(wanted)} tensors of {', '.join(parts)} cannot be loaded from {source}: {_few(problems)}.\n"
-            f"Load the tensors that fit with {option}.init_strict false, or other parts with {option}.init_parts."
+            f"{len(problems)} of {len(wanted)} tensors of {', '.join(parts)} cannot be loaded from "
+            f"{source}: {_few(problems)}.\n"
+            f"Load the tensors that fit with {option}.init_strict false, or other parts with "
+            f"{option}.init_parts."
         )
     with torch.no_grad():
         for name, value in taken.items():
@@ -189,9 +210,12 @@ def freeze_parts(
     """
     modules = dict(module.named_modules())
     if unknown := [name for name in names if name not in modules]:
-        below = sorted(name for name in modules if name.startswith("encoder.") and name.count(".") <= 2)
+        below = sorted(
+            name for name in modules if name.startswith("encoder.") and name.count(".") <= 2
+        )
         raise ConfigError(
-            f"{option}.freeze names {unknown[0]}, which the model does not have. There are: encoder, {_few(below, 12)}.",
+            f"{option}.freeze names {unknown[0]}, which the model does not have. There are: "
+            f"encoder, {_few(below, 12)}.",
         )
     return [modules[name].requires_grad_(False).eval() for name in names]
 

@@ -67,11 +67,15 @@ def contrastive_loss(
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
     with torch.autocast(anchors.device.type, enabled=False):
-        anchors, candidates = (normalize(at_least_float32(x), dim=-1) for x in (anchors, candidates))
+        anchors, candidates = (
+            normalize(at_least_float32(x), dim=-1) for x in (anchors, candidates)
+        )
         return cross_entropy_of_products(anchors / temperature, candidates, targets, self_column)
 
 
-def cross_entropy_of_products(queries: Tensor, keys: Tensor, targets: TargetRows, self_column: Tensor | None = None) -> Contrast:
+def cross_entropy_of_products(
+    queries: Tensor, keys: Tensor, targets: TargetRows, self_column: Tensor | None = None
+) -> Contrast:
     """`contrastive_loss` with inner products of ``queries [M, D]`` and ``keys [N, D]`` as logits.
 
     Used for the bilinear similarity of COLA. If each query has one positive, of weight 1, and is
@@ -83,7 +87,9 @@ def cross_entropy_of_products(queries: Tensor, keys: Tensor, targets: TargetRows
         if isinstance(targets, Tensor) and targets.dim() == 1:
             return Contrast(*_TiledSoftmax.apply(queries, keys, targets, torch.is_grad_enabled()))
         rows_of = targets if callable(targets) else targets.__getitem__
-        return Contrast(*_TiledCrossEntropy.apply(queries, keys, rows_of, self_column, torch.is_grad_enabled()))
+        return Contrast(
+            *_TiledCrossEntropy.apply(queries, keys, rows_of, self_column, torch.is_grad_enabled())
+        )
 
 
 def _tiles(queries: Tensor, columns: int) -> Iterator[slice]:
@@ -95,11 +101,14 @@ def _tiles(queries: Tensor, columns: int) -> Iterator[slice]:
 def _gradients(ctx: Any, queries: Tensor, keys: Tensor, differentiate: bool) -> list[Tensor | None]:
     """Zeros for the gradients of queries and keys; None where none is needed."""
     return [
-        torch.zeros_like(x) if flag and differentiate else None for x, flag in zip((queries, keys), ctx.needs_input_grad[:2], strict=True)
+        torch.zeros_like(x) if flag and differentiate else None
+        for x, flag in zip((queries, keys), ctx.needs_input_grad[:2], strict=True)
     ]
 
 
-def _add(gradients: list[Tensor | None], slope: Tensor, queries: Tensor, keys: Tensor, tile: slice) -> None:
+def _add(
+    gradients: list[Tensor | None], slope: Tensor, queries: Tensor, keys: Tensor, tile: slice
+) -> None:
     """Add the gradients of a tile with ``slope``, the derivative of the loss by its logits."""
     of_queries, of_keys = gradients
     if of_queries is not None:
@@ -133,7 +142,11 @@ class _TiledCrossEntropy(torch.autograd.Function):
             if self_column is not None:
                 own = self_column[tile, None]
                 # In place only on a converted copy: the targets of the caller are not modified.
-                weights = weights.scatter(1, own, 0.0) if weights is given else weights.scatter_(1, own, 0.0)
+                weights = (
+                    weights.scatter(1, own, 0.0)
+                    if weights is given
+                    else weights.scatter_(1, own, 0.0)
+                )
             mass = weights.sum(dim=1)
             inverse_mass = mass.clamp(min=torch.finfo(mass.dtype).tiny).reciprocal() * (mass > 0)
             attraction = torch.bmm(weights[:, None], logits[:, :, None])[:, 0, 0] * inverse_mass
@@ -147,7 +160,9 @@ class _TiledCrossEntropy(torch.autograd.Function):
             losses[tile] = (total.log() + top) * active - attraction
             masses[tile] = mass
             if any(gradient is not None for gradient in gradients):
-                slope = logits.mul_((active / total / m)[:, None]).addcmul_(weights, inverse_mass[:, None], value=-1 / m)
+                slope = logits.mul_((active / total / m)[:, None]).addcmul_(
+                    weights, inverse_mass[:, None], value=-1 / m
+                )
                 _add(gradients, slope, queries, keys, tile)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(masses, nearest)
@@ -161,14 +176,21 @@ class _TiledCrossEntropy(torch.autograd.Function):
         _grad_masses: Tensor,
         _grad_nearest: Tensor,
     ) -> tuple[Tensor | None, ...]:
-        return *(None if grad is None else grad_loss * grad for grad in ctx.saved_tensors), None, None, None
+        return (
+            *(None if grad is None else grad_loss * grad for grad in ctx.saved_tensors),
+            None,
+            None,
+            None,
+        )
 
 
 class _TiledSoftmax(torch.autograd.Function):
     """`_TiledCrossEntropy` for one positive per row: same results, fewer passes over each tile."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, answers: Tensor, differentiate: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, queries: Tensor, keys: Tensor, answers: Tensor, differentiate: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
         m = len(queries)
         gradients = _gradients(ctx, queries, keys, differentiate)
         attraction, top, total = (queries.new_empty(m) for _ in range(3))
@@ -190,5 +212,11 @@ class _TiledSoftmax(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_loss: Tensor, _grad_masses: Tensor, _grad_nearest: Tensor) -> tuple[Tensor | None, ...]:
-        return *(None if grad is None else grad_loss * grad for grad in ctx.saved_tensors), None, None
+    def backward(
+        ctx: Any, grad_loss: Tensor, _grad_masses: Tensor, _grad_nearest: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        return (
+            *(None if grad is None else grad_loss * grad for grad in ctx.saved_tensors),
+            None,
+            None,
+        )

@@ -14,4 +14,6 @@ def negative_cosine(predictions: Tensor, projections: Tensor) -> Tensor:
     input). The caller stops the gradient.
     """
     with torch.autocast(predictions.device.type, enabled=False):
-        return -cosine_similarity(at_least_float32(predictions), at_least_float32(projections), dim=-1)
+        return -cosine_similarity(
+            at_least_float32(predictions), at_least_float32(projections), dim=-1
+        )

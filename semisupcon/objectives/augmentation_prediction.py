@@ -54,7 +54,10 @@ class AugmentationPrediction(ViewCriterion):
     ):
         super().__init__()
         if views < 1 or parameter_weight < 0:
-            raise ConfigError(f"views must be at least 1 and parameter_weight at least 0, got {views} and {parameter_weight}")
+            raise ConfigError(
+                f"views must be at least 1 and parameter_weight at least 0, got {views} and "
+                f"{parameter_weight}"
+            )
         self.predictor = predictor if predictor is not None else AugmentationPredictor()
         self.regressor = regressor
         self.parameter_weight, self.views, self.together = parameter_weight, views, together
@@ -66,15 +69,23 @@ class AugmentationPrediction(ViewCriterion):
 
     def prepare(self, facts: DataFacts) -> None:
         if not facts.operators:
-            raise ConfigError("augmentation prediction needs augmentations to predict; name some in data.aug_list.")
+            raise ConfigError(
+                "augmentation prediction needs augmentations to predict; name some in "
+                "data.aug_list."
+            )
         self.predictor.connect(out_dim=len(facts.operators))
         if self.regressor is not None:
             # Mask [K, P] of existing parameters; others are padding.
             widest = max(len(names) for names in facts.parameter_names)
-            exist = [k * widest + i for k, names in enumerate(facts.parameter_names) for i in range(len(names))]
+            exist = [
+                k * widest + i
+                for k, names in enumerate(facts.parameter_names)
+                for i in range(len(names))
+            ]
             if not exist:
                 raise ConfigError(
-                    f"the regressor predicts parameters, but no operator has one ({', '.join(facts.operators)}); remove the regressor, "
+                    "the regressor predicts parameters, but no operator has one "
+                    f"({', '.join(facts.operators)}); remove the regressor, "
                     f"or add an operator with parameters, such as gain, to data.aug_list."
                 )
             self.regressor.connect(out_dim=len(exist))
@@ -88,12 +99,23 @@ class AugmentationPrediction(ViewCriterion):
         rows = embeddings.flatten(0, 1)
         where = share(len(rows), rows.device)
         logits = self.predictor(rows)
-        applied = batch["applied"].flatten(0, 1) if "applied" in batch else torch.zeros_like(logits, dtype=torch.bool)
-        loss = where.mean(binary_cross_entropy_with_logits(logits, applied.to(logits.dtype), reduction="none").mean(dim=1))
+        applied = (
+            batch["applied"].flatten(0, 1)
+            if "applied" in batch
+            else torch.zeros_like(logits, dtype=torch.bool)
+        )
+        loss = where.mean(
+            binary_cross_entropy_with_logits(
+                logits, applied.to(logits.dtype), reduction="none"
+            ).mean(dim=1)
+        )
         logged: dict[str, Any] = {"operator_loss": loss.detach()}
         if not self.training and "applied" in batch:
             views = embeddings.shape[:2]
-            scores, truth = logits.detach().unflatten(0, views), applied.to(logits.dtype).unflatten(0, views)
+            scores, truth = (
+                logits.detach().unflatten(0, views),
+                applied.to(logits.dtype).unflatten(0, views),
+            )
             logged["operators"] = Scored(scores, truth, "multilabel", "operator_")
         if self.regressor is not None:
             error = self._squared_error(self.regressor(rows), batch, where)

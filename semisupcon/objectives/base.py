@@ -25,7 +25,8 @@ class Encode:
         chunk_size: maximum number of views encoded at once. Larger batches are encoded in chunks.
             Activations are recomputed in the backward pass, so memory holds one chunk. Results are
             equal to the whole batch, except that batch-norm statistics are per chunk.
-        compiled: whether ``torch.compile`` compiles the encoder's ``features`` and ``from_features``.
+        compiled: whether ``torch.compile`` compiles the encoder's ``features`` and
+            ``from_features``.
     """
 
     def __init__(self, encoder: Encoder, chunk_size: int | None = None, compiled: bool = False):
@@ -63,7 +64,10 @@ class Encode:
         width = self.encoder.embedding_dim if task is None else self.encoder.task_dims[task]
         if list(embeddings.shape) != [len(x), width]:
             name, shape = type(self.encoder).__name__, list(embeddings.shape)
-            raise ConfigError(f"{name} declares embeddings [N, {width}] (its argument dims) and returns {shape} for {len(x)} waveforms.")
+            raise ConfigError(
+                f"{name} declares embeddings [N, {width}] (its argument dims) and returns {shape} "
+                f"for {len(x)} waveforms."
+            )
         return embeddings
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
@@ -74,9 +78,13 @@ class Encode:
         if self.chunk_size is None or len(x) <= self.chunk_size or not torch.is_grad_enabled():
             return run(x, *more)
         starts = range(0, len(x), self.chunk_size)
-        chunks = [[None if t is None else t[i : i + self.chunk_size] for t in (x, *more)] for i in starts]
+        chunks = [
+            [None if t is None else t[i : i + self.chunk_size] for t in (x, *more)] for i in starts
+        ]
         again = lambda: (nullcontext(), statistics_kept(self.encoder))  # noqa: E731
-        return torch.cat([checkpoint(run, *chunk, use_reentrant=False, context_fn=again) for chunk in chunks])
+        return torch.cat(
+            [checkpoint(run, *chunk, use_reentrant=False, context_fn=again) for chunk in chunks]
+        )
 
 
 def checked_losses(criterion: "Criterion", batch: Batch, encode: Encode) -> dict[str, Any]:
@@ -85,13 +93,32 @@ def checked_losses(criterion: "Criterion", batch: Batch, encode: Encode) -> dict
     Raises:
         ConfigError: if it is no dictionary of tensors (or `Scored`) with a scalar ``loss``.
     """
-    losses, name = criterion.losses(batch, encode), f"{type(criterion).__name__}.losses(batch, encode)"
-    if not isinstance(losses, dict) or not isinstance(loss := losses.get("loss"), Tensor) or loss.numel() != 1:
-        got = f"a dictionary of {', '.join(losses) or 'nothing'}" if isinstance(losses, dict) else type(losses).__name__
-        raise ConfigError(f"{name} must return a dictionary with the scalar tensor 'loss', got {got}.")
+    losses, name = (
+        criterion.losses(batch, encode),
+        f"{type(criterion).__name__}.losses(batch, encode)",
+    )
+    if (
+        not isinstance(losses, dict)
+        or not isinstance(loss := losses.get("loss"), Tensor)
+        or loss.numel() != 1
+    ):
+        got = (
+            f"a dictionary of {', '.join(losses) or 'nothing'}"
+            if isinstance(losses, dict)
+            else type(losses).__name__
+        )
+        raise ConfigError(
+            f"{name} must return a dictionary with the scalar tensor 'loss', got {got}."
+        )
     for key, value in losses.items():
-        if not isinstance(value, Tensor | Scored) or (isinstance(value, Tensor) and value.numel() != 1):
-            got = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        if not isinstance(value, Tensor | Scored) or (
+            isinstance(value, Tensor) and value.numel() != 1
+        ):
+            got = (
+                f"a tensor {list(value.shape)}"
+                if isinstance(value, Tensor)
+                else type(value).__name__
+            )
             raise ConfigError(f"{name} must return scalar tensors to log, but {key!r} is {got}.")
     return losses
 

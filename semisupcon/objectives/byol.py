@@ -70,7 +70,12 @@ class BYOL(Criterion):
         """Momentum of the next update of the target network (Grill et al. 2020, section 3.2)."""
         if self.momentum_steps is None:
             return self.start
-        return 1 - (1 - self.start) * (math.cos(math.pi * min(self._made() / self.momentum_steps, 1)) + 1) / 2
+        return (
+            1
+            - (1 - self.start)
+            * (math.cos(math.pi * min(self._made() / self.momentum_steps, 1)) + 1)
+            / 2
+        )
 
     def _made(self) -> int:
         """Value of ``steps``, cached on the host.
@@ -94,7 +99,11 @@ class BYOL(Criterion):
         losses = 4 + 2 * (negative_cosine(p1, z2) + negative_cosine(p2, z1))
         if not self.logs:
             return {"loss": where.mean(losses)}
-        return {"loss": where.mean(losses), "spread": spread(z1), "momentum": losses.new_full((), self.momentum())}
+        return {
+            "loss": where.mean(losses),
+            "spread": spread(z1),
+            "momentum": losses.new_full((), self.momentum()),
+        }
 
     def after_step(self, encoder: Encoder) -> None:
         """Update the target network."""

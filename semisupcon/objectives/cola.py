@@ -101,7 +101,12 @@ class COLA(Criterion):
         self.projector = projector if projector is not None else COLAHead()
         self.similarity = similarity
         self.spec_augment: Callable[[Tensor, Tensor], Tensor] | None = spec_augment
-        self.noise, self.symmetric, self.together, self.gather_negatives = noise, symmetric, together, gather_negatives
+        self.noise, self.symmetric, self.together, self.gather_negatives = (
+            noise,
+            symmetric,
+            together,
+            gather_negatives,
+        )
 
     def connect(self, encoder: Encoder) -> None:
         width = self.projector.complete(encoder.embedding_dim)
@@ -109,10 +114,13 @@ class COLA(Criterion):
             self.similarity = Bilinear(width)
         if self.similarity.dim not in (None, width):
             raise ConfigError(
-                f"the similarity takes projections of width {self.similarity.dim}, but the projector gives {self.projector.out_dim}."
+                f"the similarity takes projections of width {self.similarity.dim}, but the "
+                f"projector gives {self.projector.out_dim}."
             )
         if self.spec_augment is not None and encoder.frontend.bands is None:
-            raise ConfigError(f"spec_augment masks spectrograms, but {type(encoder).__name__} reads waveforms.")
+            raise ConfigError(
+                f"spec_augment masks spectrograms, but {type(encoder).__name__} reads waveforms."
+            )
 
     def representations(self) -> dict[str, nn.Module]:
         return {"projection": self.projector}
@@ -122,13 +130,20 @@ class COLA(Criterion):
         if self.noise and self.training:
             clean = audio[:, 1]
             drawn = normal(key[:, 1], "noise", audio.shape[-1])[:, None].to(audio.dtype)
-            audio = torch.stack([audio[:, 0], clean + self.noise * clean.norm(dim=-1, keepdim=True) * drawn], dim=1)
+            audio = torch.stack(
+                [audio[:, 0], clean + self.noise * clean.norm(dim=-1, keepdim=True) * drawn], dim=1
+            )
         augment = self._on_positives if self.spec_augment is not None and self.training else None
         if self.together:
-            rows = encode(audio.flatten(0, 1), length=length.flatten(), augment=augment, key=key.flatten()).unflatten(0, key.shape)
+            rows = encode(
+                audio.flatten(0, 1), length=length.flatten(), augment=augment, key=key.flatten()
+            ).unflatten(0, key.shape)
             h1, h2 = rows.unbind(dim=1)
         else:
-            h1, h2 = (encode(audio[:, v], length=length[:, v], augment=augment, key=key[:, v]) for v in (0, 1))
+            h1, h2 = (
+                encode(audio[:, v], length=length[:, v], augment=augment, key=key[:, v])
+                for v in (0, 1)
+            )
         return self.losses_of(self.projector(h1), self.projector(h2))
 
     def losses_of(self, anchors: Tensor, positives: Tensor) -> dict[str, Tensor]:
@@ -144,7 +159,10 @@ class COLA(Criterion):
             loss = (loss + cross_entropy_of_products(keys, where.gather(queries), own).loss) / 2
         losses = {"loss": loss * where.weight}
         if self.logs:
-            losses |= {"top1": where.mean(contrast.nearest), "negatives": loss.new_full((), where.total - 1)}
+            losses |= {
+                "top1": where.mean(contrast.nearest),
+                "negatives": loss.new_full((), where.total - 1),
+            }
         return losses
 
     def _on_positives(self, features: Tensor, key: Tensor) -> Tensor:

@@ -45,24 +45,29 @@ class CPC(Criterion):
     def connect(self, encoder: Encoder) -> None:
         if any(True for _ in encoder.pool.parameters()):
             raise ConfigError(
-                f"CPC trains the frames before the pooling, so {type(encoder.pool).__name__} would keep its initial weights; "
+                f"CPC trains the frames before the pooling, so {type(encoder.pool).__name__} would "
+                "keep its initial weights; "
                 "use a pooling without parameters, such as AveragePool."
             )
         self.check(encoder)
         self.context = nn.GRU(encoder.embedding_dim, self.hidden, batch_first=True)
-        self.predictors = nn.ModuleList(nn.Linear(self.hidden, encoder.embedding_dim, bias=False) for _ in range(self.steps))
+        self.predictors = nn.ModuleList(
+            nn.Linear(self.hidden, encoder.embedding_dim, bias=False) for _ in range(self.steps)
+        )
 
     def prepare(self, facts: DataFacts) -> None:
         if facts.padding:
             raise ConfigError(
-                "CPC predicts every frame of a view, including padding; use data.short_clips circular and views of one length."
+                "CPC predicts every frame of a view, including padding; use data.short_clips "
+                "circular and views of one length."
             )
 
     def check(self, encoder: Encoder) -> None:
         frames = _frames_of(encoder)
         if frames <= self.steps:
             raise ConfigError(
-                f"CPC predicts {self.steps} frames ahead, but {type(encoder).__name__} gives {frames} of {encoder.segment_samples:,} samples; "
+                f"CPC predicts {self.steps} frames ahead, but {type(encoder).__name__} gives "
+                f"{frames} of {encoder.segment_samples:,} samples; "
                 "use an encoder with more frames (a ResNet), longer segments, or fewer steps."
             )
 
@@ -70,18 +75,25 @@ class CPC(Criterion):
         z = encode.frames(batch["audio"].flatten(0, 1)).transpose(1, 2)
         rows, frames, _ = z.shape
         if frames <= self.steps:
-            raise ConfigError(f"CPC predicts {self.steps} frames ahead, but these segments give {frames}; lengthen them or lower steps.")
+            raise ConfigError(
+                f"CPC predicts {self.steps} frames ahead, but these segments give {frames}; "
+                "lengthen them or lower steps."
+            )
         state, _ = self.context(z)
         where = share(rows, z.device, self.gather_negatives)
         everything = where.gather(z).flatten(0, 1)
         places = where.columns(z.device)[:, None] * frames + torch.arange(frames, device=z.device)
         contrasts = [
-            cross_entropy_of_products(predict(state[:, :-k]).flatten(0, 1), everything, places[:, k:].flatten())
+            cross_entropy_of_products(
+                predict(state[:, :-k]).flatten(0, 1), everything, places[:, k:].flatten()
+            )
             for k, predict in enumerate(self.predictors, start=1)
         ]
         losses = {"loss": torch.stack([c.loss for c in contrasts]).mean() * where.weight}
         if self.logs:
-            top1 = torch.stack([where.mean(c.nearest.view(rows, -1).mean(dim=1)) for c in contrasts]).mean()
+            top1 = torch.stack(
+                [where.mean(c.nearest.view(rows, -1).mean(dim=1)) for c in contrasts]
+            ).mean()
             losses |= {"top1": top1, "negatives": z.new_full((), len(everything) - 1)}
         return losses
 
@@ -93,7 +105,9 @@ def _frames_of(encoder: Encoder) -> int:
     encoder.normalize = NoNormalization()  # the statistics of a data set may not be known yet
     try:
         with torch.no_grad():
-            silence = torch.zeros(1, 1, encoder.segment_samples, dtype=parameter.dtype, device=parameter.device)
+            silence = torch.zeros(
+                1, 1, encoder.segment_samples, dtype=parameter.dtype, device=parameter.device
+            )
             return encoder.eval().frames(silence).shape[-1]
     finally:
         encoder.normalize = normalize
@@ -134,7 +148,10 @@ class EmbeddingCPC(ViewCriterion):
     ):
         super().__init__()
         if min(steps, negatives, window, views) < 1:
-            raise ConfigError(f"steps, negatives, window and views must be at least 1, got {steps}, {negatives}, {window} and {views}")
+            raise ConfigError(
+                f"steps, negatives, window and views must be at least 1, got {steps}, {negatives}, "
+                f"{window} and {views}"
+            )
         self.steps, self.negatives, self.window = steps, negatives, window
         self.views, self.together, self.gather_negatives = views, together, gather_negatives
         self.context = nn.GRU(1, hidden, batch_first=True)
@@ -143,7 +160,8 @@ class EmbeddingCPC(ViewCriterion):
     def fit(self, width: int) -> None:
         if width < self.window + self.steps:
             raise ConfigError(
-                f"EmbeddingCPC needs {self.window} positions and {self.steps} ahead, but the embedding is {width} wide; lower window or steps."
+                f"EmbeddingCPC needs {self.window} positions and {self.steps} ahead, but the "
+                f"embedding is {width} wide; lower window or steps."
             )
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
@@ -153,15 +171,25 @@ class EmbeddingCPC(ViewCriterion):
         where = share(len(sequences), sequences.device, self.gather_negatives)
         starts = integers(keys, "window", 0, width - self.window - self.steps)
         places = starts[:, None] + torch.arange(self.window, device=keys.device)
-        predictions = self.predict(state.gather(1, places[:, :, None].expand(-1, -1, state.shape[-1])))
+        predictions = self.predict(
+            state.gather(1, places[:, :, None].expand(-1, -1, state.shape[-1]))
+        )
         ahead = places[:, :, None] + torch.arange(1, self.steps + 1, device=keys.device)
         answers = sequences.gather(1, ahead.flatten(1)).view_as(predictions)
         pool = where.gather(sequences).flatten()
-        drawn = (uniform(keys, "negatives", self.window * self.negatives).double() * len(pool)).long()
+        drawn = (
+            uniform(keys, "negatives", self.window * self.negatives).double() * len(pool)
+        ).long()
         wrong = pool[drawn].view(len(keys), self.window, 1, self.negatives)
-        scores = predictions[..., None] * torch.cat([answers[..., None], wrong.expand(-1, -1, self.steps, -1)], dim=-1)
+        scores = predictions[..., None] * torch.cat(
+            [answers[..., None], wrong.expand(-1, -1, self.steps, -1)], dim=-1
+        )
         flat = scores.flatten(0, 2)
-        losses = cross_entropy(flat, flat.new_zeros(len(flat), dtype=torch.int64), reduction="none").view(len(keys), -1).mean(dim=1)
+        losses = (
+            cross_entropy(flat, flat.new_zeros(len(flat), dtype=torch.int64), reduction="none")
+            .view(len(keys), -1)
+            .mean(dim=1)
+        )
         if not self.logs:
             return {"loss": where.mean(losses)}
         hits = (scores.argmax(dim=-1) == 0).float().flatten(1).mean(dim=1)

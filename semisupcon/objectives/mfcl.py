@@ -54,7 +54,12 @@ class MFCL(Criterion):
         if temperature <= 0:
             raise ConfigError(f"temperature must be positive, got {temperature}")
         self.projectors = nn.ModuleDict(
-            {name: head or nn.Identity() for name, head in zip(FORMATS, (waveform_projector, spectrogram_projector), strict=True)}
+            {
+                name: head or nn.Identity()
+                for name, head in zip(
+                    FORMATS, (waveform_projector, spectrogram_projector), strict=True
+                )
+            }
         )
         self.spec_augment = spec_augment
         self.temperature, self.gather_negatives = temperature, gather_negatives
@@ -62,7 +67,8 @@ class MFCL(Criterion):
     def connect(self, encoder: Encoder) -> None:
         if set(encoder.tasks) != set(FORMATS):
             raise ConfigError(
-                f"MFCL needs an encoder with the formats waveform and spectrogram (MultiFormat), got {type(encoder).__name__}."
+                "MFCL needs an encoder with the formats waveform and spectrogram (MultiFormat), "
+                f"got {type(encoder).__name__}."
             )
         widths = {}
         for name, head in self.projectors.items():
@@ -70,10 +76,16 @@ class MFCL(Criterion):
             if isinstance(head, Head):
                 widths[name] = head.complete(widths[name])
         if len(set(widths.values())) > 1:
-            raise ConfigError(f"MFCL compares both formats, so their widths must be equal, got {widths}.")
+            raise ConfigError(
+                f"MFCL compares both formats, so their widths must be equal, got {widths}."
+            )
 
     def representations(self) -> dict[str, nn.Module]:
-        return {f"{name}_projection": head for name, head in self.projectors.items() if isinstance(head, Head)}
+        return {
+            f"{name}_projection": head
+            for name, head in self.projectors.items()
+            if isinstance(head, Head)
+        }
 
     def reads(self, head: str) -> str | None:
         return head.removesuffix("_projection")
@@ -85,5 +97,15 @@ class MFCL(Criterion):
         for name, view in zip(FORMATS, ((~heard_first).long(), heard_first.long()), strict=True):
             crop, length, key = (batch[part][rows, view] for part in ("audio", "length", "key"))
             augment = self.spec_augment if name == "spectrogram" and self.training else None
-            embeddings.append(self.projectors[name](encode(crop, length=length, task=name, augment=augment, key=key)))
-        return nt_xent(torch.stack(embeddings, dim=1), batch, self.temperature, self.gather_negatives, self.logs)
+            embeddings.append(
+                self.projectors[name](
+                    encode(crop, length=length, task=name, augment=augment, key=key)
+                )
+            )
+        return nt_xent(
+            torch.stack(embeddings, dim=1),
+            batch,
+            self.temperature,
+            self.gather_negatives,
+            self.logs,
+        )

@@ -48,11 +48,18 @@ class MoCo(Criterion):
     clips: Tensor
     oldest: Tensor
 
-    def __init__(self, projector: Head | None = None, temperature: float = 0.07, queue_size: int = 65536, momentum: float = 0.999):
+    def __init__(
+        self,
+        projector: Head | None = None,
+        temperature: float = 0.07,
+        queue_size: int = 65536,
+        momentum: float = 0.999,
+    ):
         super().__init__()
         if temperature <= 0 or queue_size < 1 or not 0 <= momentum < 1:
             raise ConfigError(
-                f"MoCo needs a positive temperature, a queue of at least 1 and a momentum in [0, 1); got {temperature}, {queue_size}, {momentum}"
+                "MoCo needs a positive temperature, a queue of at least 1 and a momentum in [0, "
+                f"1); got {temperature}, {queue_size}, {momentum}"
             )
         self.projector = projector if projector is not None else ProjectionHead([512, 128])
         self.temperature, self.queue_size, self.momentum = temperature, queue_size, momentum
@@ -60,7 +67,10 @@ class MoCo(Criterion):
 
     def connect(self, encoder: Encoder) -> None:
         width = self.projector.complete(encoder.embedding_dim)
-        self.slow_encoder, self.slow_projector = follower(encoder).eval(), follower(self.projector).eval()
+        self.slow_encoder, self.slow_projector = (
+            follower(encoder).eval(),
+            follower(self.projector).eval(),
+        )
         start = normal(derive(torch.arange(self.queue_size), "queue"), "start", width)
         self.register_buffer("queue", normalize(start, dim=-1))
         self.register_buffer("clips", torch.full((self.queue_size,), -1))
@@ -69,7 +79,9 @@ class MoCo(Criterion):
     def train(self, mode: bool = True) -> Self:
         """Set the mode; momentum copies stay in evaluation mode."""
         super().train(mode)
-        for slow in (self.slow_encoder, self.slow_projector) if hasattr(self, "slow_encoder") else ():
+        for slow in (
+            (self.slow_encoder, self.slow_projector) if hasattr(self, "slow_encoder") else ()
+        ):
             slow.eval()
         return self
 
@@ -91,14 +103,20 @@ class MoCo(Criterion):
             own = batch["clip"][:, None] == self.clips
             negative = (queries @ self.queue.to(queries.dtype).T).masked_fill(own, -torch.inf)
             logits = torch.cat([positive, negative], dim=1) / self.temperature
-            losses = cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64), reduction="none")
+            losses = cross_entropy(
+                logits, logits.new_zeros(len(logits), dtype=torch.int64), reduction="none"
+            )
         where = share(len(keys), keys.device)
         if self.training:
             self._enter.append((where.gather(keys), where.gather(batch["clip"])))
         if not self.logs:
             return {"loss": where.mean(losses)}
         hits = (logits.argmax(dim=1) == 0).float()
-        return {"loss": where.mean(losses), "top1": where.mean(hits), "negatives": where.mean((~own).sum(dim=1).float())}
+        return {
+            "loss": where.mean(losses),
+            "top1": where.mean(hits),
+            "negatives": where.mean((~own).sum(dim=1).float()),
+        }
 
     def pending(self) -> dict[str, Tensor]:
         if not self._enter:
@@ -107,7 +125,11 @@ class MoCo(Criterion):
         return {"keys": keys, "clips": clips}
 
     def restore_pending(self, state: dict[str, Tensor]) -> None:
-        self._enter = [(state["keys"].to(self.queue.device), state["clips"].to(self.queue.device))] if state else []
+        self._enter = (
+            [(state["keys"].to(self.queue.device), state["clips"].to(self.queue.device))]
+            if state
+            else []
+        )
 
     @torch.no_grad()
     def after_step(self, encoder: Encoder) -> None:
@@ -115,8 +137,12 @@ class MoCo(Criterion):
         follow(self.slow_encoder, encoder, self.momentum)
         follow(self.slow_projector, self.projector, self.momentum)
         if self._enter:  # keys of all batches of the step (gradient accumulation)
-            keys, clips = (torch.cat(parts)[-self.queue_size :] for parts in zip(*self._enter, strict=True))
-            places = (self.oldest + torch.arange(len(keys), device=self.oldest.device)) % self.queue_size
+            keys, clips = (
+                torch.cat(parts)[-self.queue_size :] for parts in zip(*self._enter, strict=True)
+            )
+            places = (
+                self.oldest + torch.arange(len(keys), device=self.oldest.device)
+            ) % self.queue_size
             self.queue[places], self.clips[places] = keys.to(self.queue.dtype), clips
             self.oldest.copy_((self.oldest + len(keys)) % self.queue_size)
             self._enter.clear()

@@ -48,21 +48,32 @@ class MTSLVR(Criterion):
         self.predictive = predictive if predictive is not None else AugmentationPrediction(views=2)
         for name, part in zip(TASKS, (self.contrastive, self.predictive), strict=True):
             if not isinstance(part, ViewCriterion):
-                raise ConfigError(f"the {name} part of MT-SLVR must be a criterion on embeddings, which {type(part).__name__} is not.")
+                raise ConfigError(
+                    f"the {name} part of MT-SLVR must be a criterion on embeddings, which "
+                    f"{type(part).__name__} is not."
+                )
         if predictive_weight < 0:
             raise ConfigError(f"predictive_weight must not be negative, got {predictive_weight}")
         self.predictive_weight, self.together = predictive_weight, together
         self.views = max(self.contrastive.views, self.predictive.views)
         self.in_batch_negatives = self.contrastive.in_batch_negatives
-        self.predicts_augmentation = self.contrastive.predicts_augmentation or self.predictive.predicts_augmentation
+        self.predicts_augmentation = (
+            self.contrastive.predicts_augmentation or self.predictive.predicts_augmentation
+        )
         self.most_views = min(
-            (part.most_views for part in (self.contrastive, self.predictive) if part.most_views is not None), default=None
+            (
+                part.most_views
+                for part in (self.contrastive, self.predictive)
+                if part.most_views is not None
+            ),
+            default=None,
         )
 
     def connect(self, encoder: Encoder) -> None:
         if encoder.tasks and set(encoder.tasks) != set(TASKS):
             raise ConfigError(
-                f"MT-SLVR needs an encoder with the tasks contrastive and predictive, or with none; {type(encoder).__name__} has {encoder.tasks}."
+                "MT-SLVR needs an encoder with the tasks contrastive and predictive, or with "
+                f"none; {type(encoder).__name__} has {encoder.tasks}."
             )
         self.widths = dict(encoder.task_dims)
         self.contrastive.fit(self.widths.get("contrastive", encoder.embedding_dim))
@@ -77,11 +88,15 @@ class MTSLVR(Criterion):
         self.predictive.after_step(encoder)
 
     def pending(self) -> dict[str, Tensor]:
-        return {f"{i}.{k}": v for i, part in enumerate(self._both()) for k, v in part.pending().items()}
+        return {
+            f"{i}.{k}": v for i, part in enumerate(self._both()) for k, v in part.pending().items()
+        }
 
     def restore_pending(self, state: dict[str, Tensor]) -> None:
         for i, part in enumerate(self._both()):
-            part.restore_pending({k.removeprefix(f"{i}."): v for k, v in state.items() if k.startswith(f"{i}.")})
+            part.restore_pending(
+                {k.removeprefix(f"{i}."): v for k, v in state.items() if k.startswith(f"{i}.")}
+            )
 
     def _both(self) -> tuple[ViewCriterion, ViewCriterion]:
         return self.contrastive, self.predictive
@@ -96,12 +111,20 @@ class MTSLVR(Criterion):
         parts = self._parts(encode_views(batch, encode, self.together))
         contrastive = self.contrastive.losses_of(parts["contrastive"], batch)
         predictive = self.predictive.losses_of(parts["predictive"], batch)
-        logged = {"contrastive_loss": contrastive.pop("loss"), "predictive_loss": predictive.pop("loss")}
+        logged = {
+            "contrastive_loss": contrastive.pop("loss"),
+            "predictive_loss": predictive.pop("loss"),
+        }
         loss = logged["contrastive_loss"] + self.predictive_weight * logged["predictive_loss"]
-        return {"loss": loss} | {k: v if isinstance(v, Scored) else v.detach() for k, v in (logged | contrastive | predictive).items()}
+        return {"loss": loss} | {
+            k: v if isinstance(v, Scored) else v.detach()
+            for k, v in (logged | contrastive | predictive).items()
+        }
 
     def _parts(self, embeddings: Tensor) -> dict[str, Tensor]:
         """Embeddings ``[B, V, D]`` of each task."""
         if not self.widths:
             return dict.fromkeys(TASKS, embeddings)
-        return dict(zip(self.widths, embeddings.split(list(self.widths.values()), dim=-1), strict=True))
+        return dict(
+            zip(self.widths, embeddings.split(list(self.widths.values()), dim=-1), strict=True)
+        )

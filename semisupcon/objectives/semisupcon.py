@@ -15,14 +15,22 @@ from semisupcon.distributed import share
 from semisupcon.errors import ConfigError
 from semisupcon.heads import Head, ProjectionHead
 from semisupcon.objectives.base import Encode, statistics_kept
-from semisupcon.objectives.views import Items, ViewCriterion, compare, each_view, encode_views, lay_out
+from semisupcon.objectives.views import (
+    Items,
+    ViewCriterion,
+    compare,
+    each_view,
+    encode_views,
+    lay_out,
+)
 from semisupcon.targets import SameClip, SharedLabels, Target
 
 CHECKED_ROWS = 64
 
 
 def check_target(target: Target, facts: DataFacts) -> None:
-    """Compute a small block of a target from training labels and one unlabelled row, after `prepare`.
+    """Compute a small block of a target from training labels and one unlabelled row, after
+    `prepare`.
 
     Raises:
         ConfigError: if the block is not ``[M, N]`` with finite numbers in [0, 1].
@@ -30,7 +38,9 @@ def check_target(target: Target, facts: DataFacts) -> None:
     values = facts.values[: CHECKED_ROWS + 1].float()
     if len(values) < 2:
         return
-    device = next((tensor.device for tensor in (*target.parameters(), *target.buffers())), values.device)
+    device = next(
+        (tensor.device for tensor in (*target.parameters(), *target.buffers())), values.device
+    )
     labels = torch.cat([values, torch.full_like(values[:1], torch.nan)]).to(device)
     clips = torch.arange(len(labels), device=device)
     with torch.no_grad():
@@ -38,11 +48,19 @@ def check_target(target: Target, facts: DataFacts) -> None:
     size, name = [len(labels) - 1, len(labels)], f"the target {type(target).__name__}"
     if not isinstance(block, Tensor) or list(block.shape) != size:
         got = list(block.shape) if isinstance(block, Tensor) else type(block).__name__
-        raise ConfigError(f"{name} must return [M, N] for M rows and N columns: {size} here, got {got}.")
+        raise ConfigError(
+            f"{name} must return [M, N] for M rows and N columns: {size} here, got {got}."
+        )
     if not block.isfinite().all():
-        raise ConfigError(f"{name} has values that are not finite. Return 0 for unlabelled clips, whose labels are NaN.")
+        raise ConfigError(
+            f"{name} has values that are not finite. Return 0 for unlabelled clips, whose labels "
+            "are NaN."
+        )
     if not block.is_floating_point() or block.min() < 0 or block.max() > 1 + 1e-4:
-        raise ConfigError(f"{name} must return floating-point numbers in [0, 1], got {block.dtype} from {block.min()} to {block.max()}.")
+        raise ConfigError(
+            f"{name} must return floating-point numbers in [0, 1], got {block.dtype} from "
+            f"{block.min()} to {block.max()}."
+        )
 
 
 class SemiSupCon(ViewCriterion):
@@ -83,10 +101,17 @@ class SemiSupCon(ViewCriterion):
         if temperature <= 0:
             raise ConfigError(f"temperature must be positive, got {temperature}")
         if views < 2:
-            raise ConfigError(f"SemiSupCon compares views of a clip, so it needs at least 2; got {views}")
+            raise ConfigError(
+                f"SemiSupCon compares views of a clip, so it needs at least 2; got {views}"
+            )
         self.projector = projector if projector is not None else ProjectionHead([512, 128])
         self.target = target if target is not None else SharedLabels()
-        self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
+        self.temperature, self.views, self.together, self.gather_negatives = (
+            temperature,
+            views,
+            together,
+            gather_negatives,
+        )
 
     def fit(self, width: int) -> None:
         self.projector.complete(width)
@@ -112,18 +137,27 @@ class SemiSupCon(ViewCriterion):
         logged |= {"top1": where.mean(contrast.nearest), "negatives": len(everyone) - 1 - mass}
         with torch.no_grad():
             labelled = everyone.labelled
-            for name, chosen, target in (("sl", labelled, self.target), ("ssl", ~labelled, SameClip())):
+            for name, chosen, target in (
+                ("sl", labelled, self.target),
+                ("ssl", ~labelled, SameClip()),
+            ):
                 part = where.select(chosen)
-                if share(part.sizes[part.rank], chosen.device).total == 0:  # over all ranks, which must log the same names
+                if (
+                    share(part.sizes[part.rank], chosen.device).total == 0
+                ):  # over all ranks, which must log the same names
                     continue
                 rows = chosen[where.columns(chosen.device)]
-                among = compare(items.select(rows), everyone.select(chosen), part, target, self.temperature)
+                among = compare(
+                    items.select(rows), everyone.select(chosen), part, target, self.temperature
+                )
                 logged[f"{name}_loss"] = among.loss * part.weight
                 if name == "sl":
                     logged["sparsity_sl"] = 1 - part.mean(among.mass) / max(part.total, 1)
         return {"loss": loss} | logged
 
-    def near(self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor) -> Tensor:
+    def near(
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
+    ) -> Tensor:
         """Semi-supervised target: the maximum of same clip (0 or 1) and the label target.
 
         Equal to their sum clipped at 1.
@@ -131,7 +165,9 @@ class SemiSupCon(ViewCriterion):
         same = clips_rows[:, None] == clips_columns
         if labels_rows.shape[1] == 0:
             return same.float()
-        return self.target(labels_rows, clips_rows, labels_columns, clips_columns).masked_fill(same, 1.0)
+        return self.target(labels_rows, clips_rows, labels_columns, clips_columns).masked_fill(
+            same, 1.0
+        )
 
     def _items(self, embeddings: Tensor, batch: Batch) -> Items:
         return lay_out(each_view(self.projector, embeddings, self.together), batch)

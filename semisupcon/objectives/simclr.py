@@ -40,9 +40,16 @@ class SimCLR(ViewCriterion):
         if temperature <= 0:
             raise ConfigError(f"temperature must be positive, got {temperature}")
         if views < 2:
-            raise ConfigError(f"SimCLR compares views of a clip, so it needs at least 2; got {views}")
+            raise ConfigError(
+                f"SimCLR compares views of a clip, so it needs at least 2; got {views}"
+            )
         self.projector = projector if projector is not None else ProjectionHead([512, 64])
-        self.temperature, self.views, self.together, self.gather_negatives = temperature, views, together, gather_negatives
+        self.temperature, self.views, self.together, self.gather_negatives = (
+            temperature,
+            views,
+            together,
+            gather_negatives,
+        )
 
     def fit(self, width: int) -> None:
         self.projector.complete(width)
@@ -51,4 +58,10 @@ class SimCLR(ViewCriterion):
         return {"projection": self.projector}
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        return nt_xent(each_view(self.projector, embeddings, self.together), batch, self.temperature, self.gather_negatives, self.logs)
+        return nt_xent(
+            each_view(self.projector, embeddings, self.together),
+            batch,
+            self.temperature,
+            self.gather_negatives,
+            self.logs,
+        )

@@ -31,7 +31,9 @@ class SimSiam(ViewCriterion):
 
     views = most_views = 2
 
-    def __init__(self, projector: Head | None = None, predictor: Head | None = None, together: bool = False):
+    def __init__(
+        self, projector: Head | None = None, predictor: Head | None = None, together: bool = False
+    ):
         super().__init__()
         self.projector = projector if projector is not None else SimSiamProjector()
         self.predictor = predictor if predictor is not None else Predictor()

@@ -47,17 +47,22 @@ class Supervised(ViewCriterion):
 
     def prepare(self, facts: DataFacts) -> None:
         if not facts.classes:
-            raise ConfigError("supervised training needs labels; name a data set with data.sl_task.")
+            raise ConfigError(
+                "supervised training needs labels; name a data set with data.sl_task."
+            )
         if facts.train_targets is not None and len(facts.train_targets) == 0:
             raise ConfigError(
-                "supervised training needs labels, but no training clip keeps one; raise data.supervised_data_p or data.intrabatch_supervised_p."
+                "supervised training needs labels, but no training clip keeps one; raise "
+                "data.supervised_data_p or data.intrabatch_supervised_p."
             )
         self.head.connect(out_dim=len(facts.classes))
         self.kind = facts.kind
         if self.kind == "regression":
             values = facts.values
             mean = values.mean(dim=0) if len(values) else torch.zeros(len(facts.classes))
-            scale = values.std(dim=0, correction=0) if len(values) else torch.ones(len(facts.classes))
+            scale = (
+                values.std(dim=0, correction=0) if len(values) else torch.ones(len(facts.classes))
+            )
             device = next(self.head.parameters()).device
             self.register_buffer("mean", mean.to(device))
             self.register_buffer("scale", torch.where(scale > 0, scale, 1.0).to(device))
@@ -69,7 +74,9 @@ class Supervised(ViewCriterion):
         outputs, chosen = self._outputs(embeddings, known), known.repeat_interleave(views)
         targets = torch.where(known[:, None], batch["targets"], 0.0).repeat_interleave(views, dim=0)
         where = share(len(outputs), outputs.device)
-        logged: dict[str, Any] = {"loss": where.mean_of(self._errors(outputs, targets.to(outputs.dtype)), chosen)}
+        logged: dict[str, Any] = {
+            "loss": where.mean_of(self._errors(outputs, targets.to(outputs.dtype)), chosen)
+        }
         if not self.training:
             logged["labels"] = self._scored(outputs.detach(), chosen, batch["targets"], views)
         elif self.logs and self._label.decisions is not None and "accuracy" in self._label.metrics:

@@ -30,7 +30,9 @@ def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
     audio, length = batch["audio"], batch["length"]
     if together:
         return encode(audio.flatten(0, 1), length=length.flatten()).unflatten(0, audio.shape[:2])
-    passes = [encode(x, length=n) for x, n in zip(audio.unbind(dim=1), length.unbind(dim=1), strict=True)]
+    passes = [
+        encode(x, length=n) for x, n in zip(audio.unbind(dim=1), length.unbind(dim=1), strict=True)
+    ]
     return torch.stack(passes, dim=1)
 
 
@@ -88,16 +90,24 @@ class Items:
 
     def gather(self, where: Share) -> "Items":
         """Gather the items of all ranks."""
-        return Items(where.gather(self.projections), where.gather(self.labels), where.gather(self.clips))
+        return Items(
+            where.gather(self.projections), where.gather(self.labels), where.gather(self.clips)
+        )
 
 
 def lay_out(projections: Tensor, batch: Batch) -> Items:
     """`Items` from projections ``[B, V, P]`` and the labels and ids of their clips."""
     views = projections.shape[1]
-    return Items(projections.flatten(0, 1), batch["targets"].repeat_interleave(views, dim=0), batch["clip"].repeat_interleave(views, dim=0))
+    return Items(
+        projections.flatten(0, 1),
+        batch["targets"].repeat_interleave(views, dim=0),
+        batch["clip"].repeat_interleave(views, dim=0),
+    )
 
 
-def compare(items: Items, everyone: Items, where: Share, target: Callable[..., Tensor], temperature: float) -> Contrast:
+def compare(
+    items: Items, everyone: Items, where: Share, target: Callable[..., Tensor], temperature: float
+) -> Contrast:
     """Contrastive loss of the ``items`` of this rank against the items of all ranks.
 
     The target is computed tile by tile.
@@ -121,7 +131,9 @@ def each_view(head: nn.Module, x: Tensor, together: bool) -> Tensor:
     return torch.stack([head(view) for view in x.unbind(dim=1)], dim=1)
 
 
-def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool, logs: bool = True) -> dict[str, Tensor]:
+def nt_xent(
+    projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool, logs: bool = True
+) -> dict[str, Tensor]:
     """NT-Xent (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``.
 
     Positives are the other views of a clip, negatives are all views of other clips.
@@ -133,10 +145,19 @@ def nt_xent(projections: Tensor, batch: Batch, temperature: float, gather_negati
     items = lay_out(projections, batch)
     where = share(len(items), items.clips.device, gather_negatives)
     everyone = items.gather(where)
-    contrast = compare(items, everyone, where, lambda _rows, rows, _columns, columns: rows[:, None] == columns, temperature)
+    contrast = compare(
+        items,
+        everyone,
+        where,
+        lambda _rows, rows, _columns, columns: rows[:, None] == columns,
+        temperature,
+    )
     losses = {"loss": contrast.loss * where.weight}
     if logs:
-        losses |= {"top1": where.mean(contrast.nearest), "negatives": len(everyone) - 1 - where.mean(contrast.mass)}
+        losses |= {
+            "top1": where.mean(contrast.nearest),
+            "negatives": len(everyone) - 1 - where.mean(contrast.mass),
+        }
     return losses
 
 
@@ -146,4 +167,7 @@ def spread(projections: Tensor) -> Tensor:
     Mean standard deviation of unit-norm projections ``[N, P]`` times sqrt(P): near 1 if projections
     are uniform on the sphere, 0 if all are equal.
     """
-    return normalize(projections.detach().float(), dim=-1).std(dim=0, correction=0).mean() * projections.shape[-1] ** 0.5
+    return (
+        normalize(projections.detach().float(), dim=-1).std(dim=0, correction=0).mean()
+        * projections.shape[-1] ** 0.5
+    )

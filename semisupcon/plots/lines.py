@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semisupcon.plots.style import COLOURS, GRID, MARKERS, draws, hover, new_figure, printable, short, tell_names
+from semisupcon.plots.style import (
+    COLOURS,
+    GRID,
+    MARKERS,
+    draws,
+    hover,
+    new_figure,
+    printable,
+    short,
+    tell_names,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +50,9 @@ def draw_lines(
 
     rows = -(-len(lines) // 2) if len(lines) > 1 else 0
     long = max(map(len, ticks)) > 4
-    figure, axes = new_figure(max(6.2, 0.35 * len(ticks) * long), 4 + 0.2 * rows + 0.5 * long, layout="constrained")
+    figure, axes = new_figure(
+        max(6.2, 0.35 * len(ticks) * long), 4 + 0.2 * rows + 0.5 * long, layout="constrained"
+    )
     few, numbered = len(ticks) <= MARKED_UP_TO, all(tick.isdecimal() for tick in ticks)
     positions = np.array([int(tick) for tick in ticks]) if numbered else np.arange(len(ticks))
     for i, (name, given) in enumerate(lines.items()):
@@ -77,7 +89,12 @@ def draw_lines(
     if rows:
         names = list(lines)
         legend = figure.legend(
-            axes.lines, [short(name, 40) for name in names], loc="outside lower center", ncols=2, fontsize=9, frameon=False
+            axes.lines,
+            [short(name, 40) for name in names],
+            loc="outside lower center",
+            ncols=2,
+            fontsize=9,
+            frameon=False,
         )
         tell_names(legend.get_texts(), names)
     return figure

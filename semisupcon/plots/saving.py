@@ -66,7 +66,9 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
     with rc_context(settings), warnings.catch_warnings():
         # The browser has other fonts.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None})
+        figure.savefig(
+            buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
+        )
     digest = hashlib.sha256(salt.encode() + buffer.getvalue()).hexdigest()[:8]
     root = ElementTree.fromstring(buffer.getvalue())
     _drop_globals(root)
@@ -102,13 +104,27 @@ def _tidy(element: ElementTree.Element) -> None:
         element.set("href", element.attrib.pop(_LINK))
     for name, value in element.attrib.items():
         if name in ("d", "x", "y", "transform", "viewBox"):
-            value = re.sub(r"-?\d+\.\d+", lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."), value)
+            value = re.sub(
+                r"-?\d+\.\d+",
+                lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."),
+                value,
+            )
             value = re.sub(r"rotate\(-?0 [^)]*\)", "", value)  # present in every horizontal text
             element.set(name, " ".join(value.split()))
         elif name == "style":
             declared = [part.partition(":") for part in value.split(";") if part.strip()]
-            kept = {key.strip(): text.strip() for key, _, text in declared if key.strip() != "font-family"}
-            element.set(name, ";".join(f"{key}:{'currentColor' if text == '#000000' else text}" for key, text in kept.items()))
+            kept = {
+                key.strip(): text.strip()
+                for key, _, text in declared
+                if key.strip() != "font-family"
+            }
+            element.set(
+                name,
+                ";".join(
+                    f"{key}:{'currentColor' if text == '#000000' else text}"
+                    for key, text in kept.items()
+                ),
+            )
     if element.tag == "a" and (told := hover_text(element.get("href", ""))) is not None:
         element.tag, element.attrib = "g", {}
         title = ElementTree.Element("title")

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semisupcon.plots.style import class_style, draws, hover, new_figure, printable, short, tell_names
+from semisupcon.plots.style import (
+    class_style,
+    draws,
+    hover,
+    new_figure,
+    printable,
+    short,
+    tell_names,
+)
 
 if TYPE_CHECKING:
     from matplotlib.collections import PathCollection
@@ -41,11 +49,22 @@ def draw_scatter(
     told = (
         None
         if names is None
-        else np.array([hover(f"{n}: {v:.4g}" if numeric else f"{n}: {v}") for n, v in zip(names, labels, strict=True)])
+        else np.array(
+            [
+                hover(f"{n}: {v:.4g}" if numeric else f"{n}: {v}")
+                for n, v in zip(names, labels, strict=True)
+            ]
+        )
     )
 
     def dots(rows: np.ndarray, **style: Any) -> "PathCollection":
-        return axes.scatter(*points[rows].T, linewidths=0, clip_on=False, urls=None if told is None else told[rows].tolist(), **style)
+        return axes.scatter(
+            *points[rows].T,
+            linewidths=0,
+            clip_on=False,
+            urls=None if told is None else told[rows].tolist(),
+            **style,
+        )
 
     if numeric:
         coloured = dots(np.arange(len(labels)), c=labels, s=16, cmap="viridis")
@@ -55,9 +74,13 @@ def draw_scatter(
         drawn = []
         for i, name in enumerate(classes):
             colour, marker = class_style(i, len(classes))
-            drawn.append(dots(np.flatnonzero(labels == name), s=18, color=colour, marker=marker, alpha=0.85))
+            drawn.append(
+                dots(np.flatnonzero(labels == name), s=18, color=colour, marker=marker, alpha=0.85)
+            )
         shown = min(len(classes), LEGEND_UP_TO)
-        heading = printable(label_title) + (f" ({shown} of {len(classes)})" if shown < len(classes) else "")
+        heading = printable(label_title) + (
+            f" ({shown} of {len(classes)})" if shown < len(classes) else ""
+        )
         # Explicit labels also show names that begin with "_".
         legend = axes.legend(
             drawn[:shown],

@@ -14,7 +14,9 @@ FLOOR_DB = -80.0
 
 
 @draws
-def draw_spectrograms(spectrograms: Mapping[str, tuple[np.ndarray, float]], sample_rate: int, columns: int = 1) -> "Figure":
+def draw_spectrograms(
+    spectrograms: Mapping[str, tuple[np.ndarray, float]], sample_rate: int, columns: int = 1
+) -> "Figure":
     """Draw spectrograms in ``columns`` columns, filled row by row.
 
     Args:
@@ -27,12 +29,22 @@ def draw_spectrograms(spectrograms: Mapping[str, tuple[np.ndarray, float]], samp
     from matplotlib.figure import Figure
 
     rows = -(-len(spectrograms) // columns)
-    figure = Figure(figsize=(7 if columns == 1 else 2.6 * columns, 1.7 * rows + 0.4), layout="constrained")
+    figure = Figure(
+        figsize=(7 if columns == 1 else 2.6 * columns, 1.7 * rows + 0.4), layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, (title, (levels, seconds)) in zip(axes.flat, spectrograms.items(), strict=False):
         extent = (0, seconds, 0, sample_rate / 2000)
-        image = axis.imshow(levels, origin="lower", aspect="auto", extent=extent, vmin=FLOOR_DB, vmax=0, cmap="magma")
+        image = axis.imshow(
+            levels,
+            origin="lower",
+            aspect="auto",
+            extent=extent,
+            vmin=FLOOR_DB,
+            vmax=0,
+            cmap="magma",
+        )
         axis.set_title(printable(title), fontsize=8)
         axis.tick_params(labelsize=7)
     for axis in axes.flat[len(spectrograms) :]:

@@ -25,7 +25,9 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise ConfigError("Figures and reports need matplotlib. Install it: pip install matplotlib") from error
+        raise ConfigError(
+            "Figures and reports need matplotlib. Install it: pip install matplotlib"
+        ) from error
 
 
 def draws(function: Callable[P, "Figure"]) -> Callable[P, "Figure"]:

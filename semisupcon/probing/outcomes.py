@@ -16,7 +16,14 @@ from semisupcon.probing.scores.results import Row, write_predictions
 
 
 def rows_of(
-    outcome: Outcome, case: Case, method: Method, out: Path, identity: str, seconds: float, resamples: int, train_share: float = 1.0
+    outcome: Outcome,
+    case: Case,
+    method: Method,
+    out: Path,
+    identity: str,
+    seconds: float,
+    resamples: int,
+    train_share: float = 1.0,
 ) -> list[Row]:
     """Rows of one outcome, main metric first.
 
@@ -34,17 +41,27 @@ def rows_of(
     Raises:
         ConfigError: if the scores do not have one row per test clip and one column per class.
     """
-    subject, task, train, test = case.subject, case.features.task, case.features.train, case.features.test
+    subject, task, train, test = (
+        case.subject,
+        case.features.task,
+        case.features.train,
+        case.features.test,
+    )
     name = outcome.label or method.name
     if outcome.scores is not None and outcome.scores.shape != test.targets.shape:
         shapes = f"{outcome.scores.shape}; task '{task.name}' needs {test.targets.shape} (test clips, classes)"
         raise ConfigError(f"Method '{method.name}' returned scores of shape {shapes}.")
-    predictions, head = _write_files(outcome, case, out, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, identity)
+    predictions, head = _write_files(
+        outcome, case, out, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, identity
+    )
     intervals, level = outcome.intervals, outcome.chance
     if outcome.scores is not None:
         drawn = bootstrap(task.label_kind, test.targets, outcome.scores, task.classes, resamples)
         save_draws(drawn, draws_file(task.label_kind, out, [predictions], resamples))
-        intervals = {metric: (value, *drawn.interval(metric)) for metric, value in main_first(task.metric, drawn.values).items()}
+        intervals = {
+            metric: (value, *drawn.interval(metric))
+            for metric, value in main_first(task.metric, drawn.values).items()
+        }
     if level is None:
         known = next(iter(intervals), None) == task.metric
         level = float("nan")
@@ -64,14 +81,18 @@ def rows_of(
     ]  # fmt: skip
 
 
-def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: str) -> tuple[str, str]:
+def _write_files(
+    outcome: Outcome, case: Case, out: Path, name: str, identity: str
+) -> tuple[str, str]:
     """Write predictions, curve, head and fine-tuned encoder.
 
     Returns the paths of predictions and head, relative to ``out``.
     """
     subject, task, test = case.subject, case.features.task, case.features.test
     fold = f"fold{task.fold}" if task.fold else ""
-    stem = file_name(task.name, fold, subject.name, subject.representation, name, case.seed, identity[:8])
+    stem = file_name(
+        task.name, fold, subject.name, subject.representation, name, case.seed, identity[:8]
+    )
     predictions = head = ""
     if outcome.scores is not None:
         predictions = f"predictions/{stem}.csv"
@@ -81,7 +102,9 @@ def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: s
         file = out / "curves" / f"{stem}.json"
         write_text(file, json.dumps(outcome.curve))
     if outcome.encoder is not None:
-        export_encoder(outcome.encoder, out / "finetuned" / stem, {"task": task.name, "from": subject.name})
+        export_encoder(
+            outcome.encoder, out / "finetuned" / stem, {"task": task.name, "from": subject.name}
+        )
         subject = replace(subject, encoder=outcome.encoder)
     if outcome.head is not None:
         head = f"heads/{stem}.safetensors"
@@ -97,4 +120,6 @@ def _write_files(outcome: Outcome, case: Case, out: Path, name: str, identity: s
 
 def file_name(*parts: object) -> str:
     """Join parts to a file name that is valid on all file systems."""
-    return "".join(c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != ""))
+    return "".join(
+        c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != "")
+    )

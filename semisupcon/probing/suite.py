@@ -15,8 +15,20 @@ from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features
-from semisupcon.probing.embeddings.encoders import RANDOM, Subject, load_subject, random_twin, same_shape
-from semisupcon.probing.embeddings.tasks import fold_count, fraction_of_training, load_task, named, shuffled_labels
+from semisupcon.probing.embeddings.encoders import (
+    RANDOM,
+    Subject,
+    load_subject,
+    random_twin,
+    same_shape,
+)
+from semisupcon.probing.embeddings.tasks import (
+    fold_count,
+    fraction_of_training,
+    load_task,
+    named,
+    shuffled_labels,
+)
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Settings
 from semisupcon.probing.methods.by_name import find_method, key_of
 from semisupcon.probing.methods.saved_head import SavedHead
@@ -98,7 +110,10 @@ def run(suite: Suite) -> Results:
     for method in suite.probes():
         if not any(task.kind in method.kinds for task in tasks):
             kinds = " or ".join(method.kinds)
-            raise ConfigError(f"{method.name} supports {kinds} tasks only; none of these is one: {', '.join(suite.tasks)}.")
+            raise ConfigError(
+                f"{method.name} supports {kinds} tasks only; none of these is one: "
+                f"{', '.join(suite.tasks)}."
+            )
     for task in tasks:
         suite.settings.check(task.label_kind)
         suite.studies.check_task(task)
@@ -106,9 +121,18 @@ def run(suite: Suite) -> Results:
         for subject in subjects:
             method.check(subject, suite.fine_tuning, suite.trust)
     results = Results(suite.out / RESULTS)
-    total, done = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects), 0
+    total, done = (
+        sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects),
+        0,
+    )
     for task in tasks:
-        asked = (suite.embedder.digests(task), task.paths, task.split.tolist(), task.targets.tolist(), task.classes)
+        asked = (
+            suite.embedder.digests(task),
+            task.paths,
+            task.split.tolist(),
+            task.targets.tolist(),
+            task.classes,
+        )
         usual = task.metric == KINDS[task.label_kind].main
         content = identity_of(*asked, *([] if usual else [task.metric]))
         for subject in subjects:
@@ -121,7 +145,13 @@ def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Me
     """Methods and seeds of all probes of an encoder on a task."""
     units = []
     for method in suite.probes():
-        seeds = [subject.seed] if subject.seed is not None else suite.seeds[:1] if method.one_seed else suite.seeds
+        seeds = (
+            [subject.seed]
+            if subject.seed is not None
+            else suite.seeds[:1]
+            if method.one_seed
+            else suite.seeds
+        )
         units += [(method, seed) for seed in seeds if task.kind in method.kinds]
     return units
 
@@ -134,21 +164,34 @@ def load_subjects(suite: Suite) -> list[Subject]:
         ConfigError: if only "random" is given, or two checkpoints have the same name.
     """
     texts = [c for c in suite.checkpoints if named(c)[1] != RANDOM]
-    trained = [load_subject(text, representation, suite.trust) for text in texts for representation in suite.representations]
+    trained = [
+        load_subject(text, representation, suite.trust)
+        for text in texts
+        for representation in suite.representations
+    ]
     if len(set(names := [(s.name, s.representation) for s in trained])) < len(names):
-        raise ConfigError(f"Two checkpoints have the same name: {', '.join(n for n, _ in names)}.\nRename one of them with name=path.")
+        raise ConfigError(
+            f"Two checkpoints have the same name: {', '.join(n for n, _ in names)}.\nRename one of "
+            "them with name=path."
+        )
     if len(texts) == len(suite.checkpoints):
         return trained
     if not trained:
         raise ConfigError(
-            f"'{RANDOM}' is an untrained encoder with the architecture of another checkpoint: also give a checkpoint or a class path."
+            f"'{RANDOM}' is an untrained encoder with the architecture of another checkpoint: also "
+            "give a checkpoint or a class path."
         )
     shapes: list[Subject] = []
     for subject in trained:
-        if subject.head is None and not any(same_shape(subject, s) and subject.representation == s.representation for s in shapes):
+        if subject.head is None and not any(
+            same_shape(subject, s) and subject.representation == s.representation for s in shapes
+        ):
             shapes.append(subject)
     if not shapes:
-        raise ConfigError(f"An untrained encoder has no trained head: '{RANDOM}' cannot be probed on {', '.join(suite.representations)}.")
+        raise ConfigError(
+            f"An untrained encoder has no trained head: '{RANDOM}' cannot be probed on "
+            f"{', '.join(suite.representations)}."
+        )
     several = len({type(s.encoder).__name__ for s in shapes}) > 1
     twins = [random_twin(shape, seed) for shape in shapes for seed in suite.seeds]
     if several:
@@ -183,11 +226,26 @@ def rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
         yield shuffled_labels(task, suite.seeds[0]) if suite.shuffle_labels else task
 
 
-def _probe(suite: Suite, task: LabelledClips, subject: Subject, content: str, results: Results, progress: tuple[int, int]) -> None:
+def _probe(
+    suite: Suite,
+    task: LabelledClips,
+    subject: Subject,
+    content: str,
+    results: Results,
+    progress: tuple[int, int],
+) -> None:
     """Run all probes and studies of an encoder on a task; ``content`` identifies the clips and
     labels of the task.
     """
-    case = cache(lambda: Case(*_features(suite, task, subject), suite.embedder, suite.settings, suite.fine_tuning, trust=suite.trust))
+    case = cache(
+        lambda: Case(
+            *_features(suite, task, subject),
+            suite.embedder,
+            suite.settings,
+            suite.fine_tuning,
+            trust=suite.trust,
+        )
+    )
     told = (content, subject.source, subject.fingerprint(), suite.calibrate)
     probed: list[Row] = []
     for count, (method, seed) in enumerate(_units(suite, task, subject), progress[0] + 1):
@@ -206,12 +264,16 @@ def _probe(suite: Suite, task: LabelledClips, subject: Subject, content: str, re
                     f"seed {row.seed}",
                 )
                 log.info("%s: %s %.3f", ", ".join(filter(None, words)), row.metric, row.value)
-        probed += [row for row in results.rows if row.identity == identity and seed == suite.seeds[0]]
+        probed += [
+            row for row in results.rows if row.identity == identity and seed == suite.seeds[0]
+        ]
     if task.fold <= 1 and subject.seed in (None, suite.seeds[0]):
         name = file_name(task.name, subject.name, subject.representation)
         study_map(suite.studies, suite.out, name, case, identity_of(*told))
         again = {method.name: method for method in suite.probes() if method.rerun}
-        study_robustness(suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples, again)
+        study_robustness(
+            suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples, again
+        )
         study_invariance(suite.studies, suite.out, name, probed, case, identity_of(*told))
 
 
@@ -219,7 +281,10 @@ def _run(case: Case, suite: Suite, method: Method, identity: str) -> list[Row]:
     begin = time.perf_counter()
     outcomes = method.run(case)
     seconds = time.perf_counter() - begin
-    rows = [rows_of(o, case, method, suite.out, identity, seconds, suite.resamples, suite.train_share) for o in outcomes]
+    rows = [
+        rows_of(o, case, method, suite.out, identity, seconds, suite.resamples, suite.train_share)
+        for o in outcomes
+    ]
     return [row for of_outcome in rows for row in of_outcome]
 
 
@@ -238,9 +303,14 @@ def score_saved_head(suite: Suite) -> Results:
         task = next(rounds(suite, text))
         task = task.select(task.rows("test"))
         features = suite.embedder.features(subjects[0], task)
-        case = Case(subjects[0], replace(features, train=features.test), suite.embedder, suite.settings)
+        case = Case(
+            subjects[0], replace(features, train=features.test), suite.embedder, suite.settings
+        )
         identity = identity_of(
-            suite.embedder.digests(task), task.targets.tolist(), subjects[0].fingerprint(), suite.head.read_bytes().hex()
+            suite.embedder.digests(task),
+            task.targets.tolist(),
+            subjects[0].fingerprint(),
+            suite.head.read_bytes().hex(),
         )
         results.put(_run(case, suite, SavedHead(suite.head), identity))
     return results

@@ -48,7 +48,9 @@ class EndWell(L.Callback):
             hangup = getattr(signal, "SIGHUP", None)
             if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN:
                 hangup = None
-            for number in filter(None, (signal.SIGTERM, signal.SIGINT, hangup, self._requeue_signal)):
+            for number in filter(
+                None, (signal.SIGTERM, signal.SIGINT, hangup, self._requeue_signal)
+            ):
                 self._previous[number] = signal.signal(number, self._handle)
         except ValueError:  # Signals can be set in the main thread only.
             self._previous.clear()
@@ -57,7 +59,9 @@ class EndWell(L.Callback):
         if self.received == signal.SIGINT == number:
             raise KeyboardInterrupt  # The second Ctrl-C ends at once.
         self.received = number
-        log.warning("Received %s: finishing the step, saving, and ending.", signal.Signals(number).name)
+        log.warning(
+            "Received %s: finishing the step, saving, and ending.", signal.Signals(number).name
+        )
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.world_size > 1:
@@ -88,7 +92,10 @@ class EndWell(L.Callback):
 
     def exit_status(self, trainer: L.Trainer) -> int:
         """128 plus the signal number, as in shells; 0 without a signal."""
-        launched = isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment) and trainer.local_rank > 0
+        launched = (
+            isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment)
+            and trainer.local_rank > 0
+        )
         # If a launched process ends with another status than 0, Lightning kills the main process,
         # maybe while it saves.
         return 128 + self.received if self.received and not launched else 0
@@ -118,7 +125,9 @@ class Throughput(L.Callback):
         if self._since is None:
             self._since = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
         self._clips += len(batch["clip"]) * trainer.world_size
         if trainer.global_step % settings_of(trainer).log_every_n_steps == 0:
             assert self._since is not None  # set at the start of the batch
@@ -141,9 +150,13 @@ class DrawMatrices(L.Callback):
     def __init__(self, folder: Path, every_n_steps: int = 2000):
         self.folder, self.every_n_steps = folder, every_n_steps
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any
+    ) -> None:
         # Also draw at the first step, to show a mistake in the targets early.
-        due = self.every_n_steps and (trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0)
+        due = self.every_n_steps and (
+            trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0
+        )
         if not due or not trainer.is_global_zero or settings_of(trainer).fast_dev_run:
             return
         self.draw(trainer, module, batch)
@@ -158,7 +171,9 @@ class DrawMatrices(L.Callback):
         matrices = module.criterion.matrices(batch, module.encode)
         module.encoder.train(training)
         for name, matrix in matrices.items():
-            figure = draw_matrix(matrix.float().cpu().numpy(), title=f"{name}, step {trainer.global_step}")
+            figure = draw_matrix(
+                matrix.float().cpu().numpy(), title=f"{name}, step {trainer.global_step}"
+            )
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(key=name, images=[figure], step=trainer.global_step)
@@ -167,6 +182,8 @@ class DrawMatrices(L.Callback):
                 if hasattr(experiment, "add_figure"):
                     experiment.add_figure(name, figure, trainer.global_step, close=False)
             try:
-                save_figure(figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png")
+                save_figure(
+                    figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png"
+                )
             except DiskError as error:
                 log.warning("%s The run continues without this figure.", error)

@@ -29,7 +29,10 @@ def check_run(content: dict[str, Any], path: Path) -> None:
         "callbacks": _is_named(content.get("callbacks", {})),
         "loops": _is_named(content.get("loops", {})),
         "semisupcon": isinstance(written, Mapping)
-        and all(written.get(k) is None or isinstance(written[k], Mapping) for k in ("config", "training", "facts")),
+        and all(
+            written.get(k) is None or isinstance(written[k], Mapping)
+            for k in ("config", "training", "facts")
+        ),
     }
     if bad := [name for name, is_sound in sound.items() if not is_sound]:
         what = (
@@ -38,7 +41,8 @@ def check_run(content: dict[str, Any], path: Path) -> None:
             else f"it has no {bad[0]}"
         )
         raise CheckpointError(
-            f"{path} cannot be resumed: {what}.\nIt is damaged, or has only a model: start from its weights with --model.init_from {path}"
+            f"{path} cannot be resumed: {what}.\nIt is damaged, or has only a model: start from "
+            f"its weights with --model.init_from {path}"
         )
 
 
@@ -68,7 +72,8 @@ def parts_of(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be resumed, its parts are damaged: {type(error).__name__}: {first_line(error, 160)}"
+            f"{path} cannot be resumed, its parts are damaged: {type(error).__name__}: "
+            f"{first_line(error, 160)}"
         ) from error
 
 
@@ -100,7 +105,8 @@ def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> 
         step()
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be resumed: the state of its optimizer is damaged: {type(error).__name__}: {first_line(error, 160)}"
+            f"{path} cannot be resumed: the state of its optimizer is damaged: "
+            f"{type(error).__name__}: {first_line(error, 160)}"
         ) from error
 
 
@@ -109,7 +115,9 @@ def _is_count(value: Any) -> bool:
 
 
 def _are_states(value: Any, *keys: str) -> bool:
-    return isinstance(value, list) and all(isinstance(v, Mapping) and all(isinstance(v.get(key), list) for key in keys) for v in value)
+    return isinstance(value, list) and all(
+        isinstance(v, Mapping) and all(isinstance(v.get(key), list) for key in keys) for v in value
+    )
 
 
 def _is_named(value: Any) -> bool:

@@ -54,9 +54,14 @@ class Estimate(L.Callback):
             total,
         )
         if self.overlay:
-            log.warning("To run a small version of this recipe in minutes on two cores, add --config %s", self.overlay)
+            log.warning(
+                "To run a small version of this recipe in minutes on two cores, add --config %s",
+                self.overlay,
+            )
         elif size > SHARE * memory:
-            log.warning("Lower --data.batch_size, or give --model.chunk_size to encode the views in parts.")
+            log.warning(
+                "Lower --data.batch_size, or give --model.chunk_size to encode the views in parts."
+            )
 
 
 def _in_words(seconds: float) -> str:
@@ -86,14 +91,19 @@ def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[fl
             criterion.train()
             batch = _batch(module, clips, views, samples)
             begin, kept = time.perf_counter(), _Kept()
-            with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor):
+            with (
+                torch.enable_grad(),
+                torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor),
+            ):
                 loss = criterion.losses(batch, Encode(encoder))["loss"]
             loss.backward()
             found.append((time.perf_counter() - begin, kept.size))
     (first_seconds, first_size), (seconds, size) = found
     more = (batch_size - TRIALS[1]) / (TRIALS[1] - TRIALS[0])
     # 4 * weights: weights, gradients and two moments of Adam.
-    return max(seconds + more * (seconds - first_seconds), seconds), size + more * (size - first_size) + 4 * weights
+    return max(seconds + more * (seconds - first_seconds), seconds), size + more * (
+        size - first_size
+    ) + 4 * weights
 
 
 class _Kept:

@@ -9,8 +9,25 @@ from semisupcon.files import write_text
 from semisupcon.versions import versions_of
 
 PACKAGES = (
-    *("torch", "torchaudio", "pytorch-lightning", "jsonargparse", "numpy", "pandas", "soundfile", "soxr", "timm"),
-    *("torchmetrics", "torchaudio-augmentations", "wandb", "tensorboard", "safetensors", "scikit-learn"),
+    *(
+        "torch",
+        "torchaudio",
+        "pytorch-lightning",
+        "jsonargparse",
+        "numpy",
+        "pandas",
+        "soundfile",
+        "soxr",
+        "timm",
+    ),
+    *(
+        "torchmetrics",
+        "torchaudio-augmentations",
+        "wandb",
+        "tensorboard",
+        "safetensors",
+        "scikit-learn",
+    ),
 )
 DIFF, MOST_DIFF = "code.diff", 1 << 20  # bytes
 
@@ -44,7 +61,11 @@ def write_diff(folder: Path) -> bool:
     """
     try:
         done = subprocess.run(
-            ("git", "diff", "HEAD", "--", "."), capture_output=True, timeout=10, cwd=Path(__file__).resolve().parents[2], check=False
+            ("git", "diff", "HEAD", "--", "."),
+            capture_output=True,
+            timeout=10,
+            cwd=Path(__file__).resolve().parents[2],
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -38,15 +38,22 @@ class Finders:
         ConfigError: for a finder whose value would not be used.
     """
 
-    def __init__(self, callbacks: Sequence[L.Callback], model: Any, data: Any, configs: Sequence[Any]):
+    def __init__(
+        self, callbacks: Sequence[L.Callback], model: Any, data: Any, configs: Sequence[Any]
+    ):
         self.callbacks, self.model, self.data, self.configs = list(callbacks), model, data, configs
         self.found = finders_of(callbacks)
         if len(self.found) < sum(bool(finders_of([callback])) for callback in callbacks):
-            raise ConfigError("--trainer.callbacks has two finders of the same value; give one of them.")
-        schedule = str(((configs[0]["model"].get("scheduler") or {}).get("class_path")) or "").rpartition(".")[2]
+            raise ConfigError(
+                "--trainer.callbacks has two finders of the same value; give one of them."
+            )
+        schedule = str(
+            ((configs[0]["model"].get("scheduler") or {}).get("class_path")) or ""
+        ).rpartition(".")[2]
         if RATE in self.found and schedule in OWN_RATES:
             raise ConfigError(
-                f"--trainer.callbacks LearningRateFinder sets --{RATE}, but {schedule} sets the rate with its own options.\n"
+                f"--trainer.callbacks LearningRateFinder sets --{RATE}, but {schedule} sets the "
+                "rate with its own options.\n"
                 "Leave out the finder, or choose another --model.scheduler."
             )
 
@@ -62,7 +69,12 @@ class Finders:
             value = value_of(before, option)
             if option not in given and value is not None:
                 self._set(option, value)
-            log.info("%s does not search in a resumed run; --%s is %s.", type(finder).__name__, option, value_of(self.configs[0], option))
+            log.info(
+                "%s does not search in a resumed run; --%s is %s.",
+                type(finder).__name__,
+                option,
+                value_of(self.configs[0], option),
+            )
         self.callbacks = [callback for callback in self.callbacks if not finders_of([callback])]
         self.found = {}
 
@@ -71,7 +83,12 @@ class Finders:
         for option, finder in self.found.items():
             value = self.model.found_rate if option == RATE else self.data.batch_size
             if value is None:
-                log.warning("%s found nothing; --%s stays %s.", type(finder).__name__, option, value_of(self.configs[0], option))
+                log.warning(
+                    "%s found nothing; --%s stays %s.",
+                    type(finder).__name__,
+                    option,
+                    value_of(self.configs[0], option),
+                )
                 continue
             self._set(option, value)
             log.info("%s: --%s is %s.", type(finder).__name__, option, value)

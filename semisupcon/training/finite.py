@@ -54,9 +54,13 @@ class Finite:
         """
         trainer = module.trainer
         number = trainer.fit_loop.epoch_loop.total_batch_idx
-        self._recent.append((trainer.global_step, number, batch["clip"], ~loss.detach().isfinite().all()))
+        self._recent.append(
+            (trainer.global_step, number, batch["clip"], ~loss.detach().isfinite().all())
+        )
         at_once = trainer.world_size == 1 and loss.device.type == "cpu"
-        if not self.skips and (at_once or (trainer.global_step + 1) % trainer.log_every_n_steps == 0):
+        if not self.skips and (
+            at_once or (trainer.global_step + 1) % trainer.log_every_n_steps == 0
+        ):
             self.check(module)
 
     def check(self, module: Any) -> None:
@@ -73,9 +77,11 @@ class Finite:
             return
         step, number, clips, _ = recent[flags.index(True)]
         raise NotFiniteError(
-            f"The loss of batch {number} (step {step}) is not finite. The last good checkpoint is kept.\n"
+            f"The loss of batch {number} (step {step}) is not finite. The last good checkpoint is "
+            "kept.\n"
             f"Clips of the batch: {_names(module, clips)}\n"
-            "Check these clips, lower --model.optimizer.lr, or skip such batches with --model.on_nan skip."
+            "Check these clips, lower --model.optimizer.lr, or skip such batches with "
+            "--model.on_nan skip."
         )
 
     def take_back(self, module: Any) -> bool:
@@ -84,7 +90,9 @@ class Finite:
         """
         recent, self._recent = self._recent, []
         before, self._before = self._before, None
-        if not any(flags := _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()):
+        if not any(
+            flags := _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()
+        ):
             return False
         assert before is not None  # set in this mode before each forward pass
         for name, buffer in module.named_buffers():
@@ -92,7 +100,12 @@ class Finite:
         module.criterion.restore_pending({})
         self.skipped += 1
         step, number, clips, _ = recent[flags.index(True)]
-        log.warning("Skipped batch %d (step %d): its loss is not finite. Clips: %s", number, step, _names(module, clips))
+        log.warning(
+            "Skipped batch %d (step %d): its loss is not finite. Clips: %s",
+            number,
+            step,
+            _names(module, clips),
+        )
         return True
 
 
@@ -102,13 +115,18 @@ def check_weights(module: nn.Module) -> None:
     Raises:
         NotFiniteError: with the first tensor that is not finite.
     """
-    tensors = [*module.named_parameters(), *((n, b) for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var")))]
+    tensors = [
+        *module.named_parameters(),
+        *((n, b) for n, b in module.named_buffers() if n.endswith(("running_mean", "running_var"))),
+    ]
     flags = torch.stack([tensor.detach().isfinite().all() for _, tensor in tensors])
     if not flags.all():
         name = tensors[int((~flags).nonzero()[0])][0]
         raise NotFiniteError(
-            f"{name} has values that are not finite, so nothing was saved. The last good checkpoint is kept.\n"
-            "Causes are clips with extreme values (`semisupcon data check` finds them) or a high learning rate."
+            f"{name} has values that are not finite, so nothing was saved. The last good "
+            "checkpoint is kept.\n"
+            "Causes are clips with extreme values (`semisupcon data check` finds them) or a high "
+            "learning rate."
         )
 
 
@@ -121,6 +139,10 @@ def _over_ranks(module: Any, flags: Tensor) -> Tensor:
 def _names(module: Any, clips: Tensor) -> str:
     """Names of the first clips of a batch, from the table of the data module."""
     drawn = getattr(getattr(module.trainer, "datamodule", None), "drawn", None)
-    names = dict(zip(drawn.table["clip"], drawn.table["name"], strict=True)) if drawn is not None else {}
+    names = (
+        dict(zip(drawn.table["clip"], drawn.table["name"], strict=True))
+        if drawn is not None
+        else {}
+    )
     told = [str(names.get(clip, clip)) for clip in clips[:NAMED].tolist()]
     return ", ".join(told) + (f" and {len(clips) - NAMED} more" if len(clips) > NAMED else "")

@@ -19,7 +19,12 @@ from semisupcon.errors import ConfigError, DiskError, UserError
 from semisupcon.training.finders import finders_of
 from semisupcon.training.finite import check_weights
 from semisupcon.training.loggers import MetricsFile
-from semisupcon.training.pending import row_of_step, row_of_validation, validation_follows, within_accumulation
+from semisupcon.training.pending import (
+    row_of_step,
+    row_of_validation,
+    validation_follows,
+    within_accumulation,
+)
 
 if TYPE_CHECKING:
     from pytorch_lightning.loops.progress import _ProcessedTracker
@@ -48,7 +53,8 @@ def mode_of(monitor: str | None, mode: str | None) -> str:
     if mode and known and mode != known:
         better = "lower" if known == "min" else "higher"
         raise ConfigError(
-            f"--monitor {monitor}: {better} is better, but --monitor_mode is {mode}.\nGive --monitor_mode {known}, or leave it out."
+            f"--monitor {monitor}: {better} is better, but --monitor_mode is {mode}.\nGive "
+            f"--monitor_mode {known}, or leave it out."
         )
     return mode or known or "max"
 
@@ -70,14 +76,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         super().__init__()
         self._path, self._content = path, content
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
         try:
             self.error = None
             save_atomically(checkpoint, path)
         except DiskError as error:
             self.error = error
 
-    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         content, self._content = self._content, None
         if content and self._path is not None and Path(path) == self._path:
             return content
@@ -96,8 +106,15 @@ class KeepCheckpoints(Checkpoint):
         every_n_steps: optimizer steps between two saves; 0 for saves at validations and the end.
     """
 
-    def __init__(self, folder: Path, monitor: str | None, mode: str = "max", every_n_steps: int = 1000):
-        self.folder, self.monitor, self.mode, self.every_n_steps = folder, monitor, mode, every_n_steps
+    def __init__(
+        self, folder: Path, monitor: str | None, mode: str = "max", every_n_steps: int = 1000
+    ):
+        self.folder, self.monitor, self.mode, self.every_n_steps = (
+            folder,
+            monitor,
+            mode,
+            every_n_steps,
+        )
         self.best: float | None = None
         self._saved_step = -1
         self._failed_step: int | None = None
@@ -112,7 +129,11 @@ class KeepCheckpoints(Checkpoint):
         self._row = state.get("row") or {}
         # Ignore the best value of another metric or direction. Version 0.1 stored no direction.
         same = state["monitor"] == self.monitor and state.get("mode", self.mode) == self.mode
-        self.best = state["best"] if same and state["best"] is not None and math.isfinite(state["best"]) else None
+        self.best = (
+            state["best"]
+            if same and state["best"] is not None and math.isfinite(state["best"])
+            else None
+        )
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.ckpt_path is not None:
@@ -125,7 +146,11 @@ class KeepCheckpoints(Checkpoint):
         if within_accumulation(trainer) or validation_follows(trainer):
             return
         self._mark(trainer, row := row_of_step(trainer))
-        if self.every_n_steps and trainer.global_step and trainer.global_step % self.every_n_steps == 0:
+        if (
+            self.every_n_steps
+            and trainer.global_step
+            and trainer.global_step % self.every_n_steps == 0
+        ):
             self.save(trainer, row=row)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -158,7 +183,9 @@ class KeepCheckpoints(Checkpoint):
             return False
         return self.best is None or (value > self.best if self.mode == "max" else value < self.best)
 
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
+    ) -> None:
         # The loader failed between two steps, so the last step is complete.
         if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1:
             self.save_last_step(trainer)
@@ -169,7 +196,11 @@ class KeepCheckpoints(Checkpoint):
         Does nothing amid accumulated batches, a validation or an optimizer step. The weights
         and buffers must be those of the end of the last step.
         """
-        if self._position is None or self._position[0] != trainer.global_step or settings_of(trainer).fast_dev_run:
+        if (
+            self._position is None
+            or self._position[0] != trainer.global_step
+            or settings_of(trainer).fast_dev_run
+        ):
             return
         if self._saved_step != trainer.global_step:
             progress = trainer.fit_loop.epoch_loop.batch_progress
@@ -192,15 +223,24 @@ class KeepCheckpoints(Checkpoint):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.save(trainer, final=True)
-        if self._trained is not None and any(_differ(self._trained[n], p) for n, p in module.named_parameters() if n in self._trained):
+        if self._trained is not None and any(
+            _differ(self._trained[n], p) for n, p in module.named_parameters() if n in self._trained
+        ):
             self._write(trainer, AVERAGED, final=True, weights_only=True)
-            log.info("The weights set by a callback at the end of training are in %s.", self.folder / AVERAGED)
+            log.info(
+                "The weights set by a callback at the end of training are in %s.",
+                self.folder / AVERAGED,
+            )
         self._trained = None
 
     def save_trained(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Save before user callbacks replace the trained weights by averaged ones."""
         self.save(trainer)
-        self._trained = {n: p.detach().clone() for n, p in module.named_parameters()} if _averages(trainer) else None
+        self._trained = (
+            {n: p.detach().clone() for n, p in module.named_parameters()}
+            if _averages(trainer)
+            else None
+        )
 
     @staticmethod
     def _refuse_spoilt(trainer: L.Trainer) -> None:
@@ -209,7 +249,13 @@ class KeepCheckpoints(Checkpoint):
             module.finite.check(module)
         check_weights(module)
 
-    def save(self, trainer: L.Trainer, again: bool = False, final: bool = False, row: dict[str, Any] | None = None) -> None:
+    def save(
+        self,
+        trainer: L.Trainer,
+        again: bool = False,
+        final: bool = False,
+        row: dict[str, Any] | None = None,
+    ) -> None:
         """Write ``last.ckpt`` if this step is not saved yet.
 
         Args:
@@ -241,12 +287,19 @@ class KeepCheckpoints(Checkpoint):
         error = getattr(trainer.strategy.checkpoint_io, "error", None)
         if not trainer.strategy.reduce_boolean_decision(error is not None, all=False):
             return True
-        error = error or DiskError(f"{self.folder / name} cannot be written; see the error of the first process.")
+        error = error or DiskError(
+            f"{self.folder / name} cannot be written; see the error of the first process."
+        )
         if final or self._failed_step not in (None, trainer.global_step):
-            kept = "the last good checkpoint is kept" if (self.folder / LAST).exists() else "nothing was saved"
+            kept = (
+                "the last good checkpoint is kept"
+                if (self.folder / LAST).exists()
+                else "nothing was saved"
+            )
             raise DiskError(
                 f"{error}\nThe run ends here, at step {trainer.global_step}; {kept}.\n"
-                f"Free disk space{f', and continue with --resume_from_checkpoint {self.folder}' * kept.startswith('the')}."
+                "Free disk "
+                f"space{f', and continue with --resume_from_checkpoint {self.folder}' * kept.startswith('the')}."
             ) from error
         if self._failed_step is None and trainer.is_global_zero:
             log.warning("%s The run continues and tries again at the next save.", error)
@@ -296,4 +349,7 @@ class MonitorMissing(UserError):
     """The monitored value is not logged."""
 
     def __init__(self, monitor: str, available: list[str]):
-        super().__init__(f"--monitor {monitor} is not logged in validation. Logged values: {', '.join(available)}")
+        super().__init__(
+            f"--monitor {monitor} is not logged in validation. Logged values: "
+            f"{', '.join(available)}"
+        )

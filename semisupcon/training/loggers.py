@@ -57,11 +57,16 @@ class MetricsFile(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Write one row; calls with the same step share a row."""
-        empty = [what for name, what in (("negatives", "negative"), ("loss", "positive")) if metrics.get(name) == 0]
+        empty = [
+            what
+            for name, what in (("negatives", "negative"), ("loss", "positive"))
+            if metrics.get(name) == 0
+        ]
         if empty and not self._warned:
             self._warned = True
             log.warning(
-                "The batch has no %s pairs (step %s), so it does not train the model. Check the target, the labels and data.batch_size.",
+                "The batch has no %s pairs (step %s), so it does not train the model. Check the "
+                "target, the labels and data.batch_size.",
                 empty[0],
                 step,
             )
@@ -114,7 +119,9 @@ class MetricsFile(Logger):
         before the row.
         """
         self._open()
-        if row and not any(int(r["step"]) == row["step"] and all(r.get(c) for c in row) for r in self._rows()):
+        if row and not any(
+            int(r["step"]) == row["step"] and all(r.get(c) for c in row) for r in self._rows()
+        ):
             self._rows_to_write.append(row)
             self.save()
 
@@ -126,7 +133,9 @@ class MetricsFile(Logger):
 
     def _open(self) -> list[str]:
         rows = self._rows() if self.path.exists() else []
-        kept = [r for r in rows if self.resumed_step is not None and int(r["step"]) < self.resumed_step]
+        kept = [
+            r for r in rows if self.resumed_step is not None and int(r["step"]) < self.resumed_step
+        ]
         return self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
 
     def _rows(self) -> list[dict[str, str]]:
@@ -139,17 +148,28 @@ class MetricsFile(Logger):
         # The last row is incomplete.
         rows, spoilt = [], [len(lines)] if lines and lines.pop() != "\n" else []
         if "step" not in names or len(set(names)) < len(names) or "\0" in header:
-            log.warning("The header of %s is damaged; the file is written again from the start.", self.path)
+            log.warning(
+                "The header of %s is damaged; the file is written again from the start.", self.path
+            )
             return []
         for number, line in enumerate(lines, 2):
-            values = next(csv.reader([line]), []) if line.strip("\r\n").isprintable() and "\ufffd" not in line else []
+            values = (
+                next(csv.reader([line]), [])
+                if line.strip("\r\n").isprintable() and "\ufffd" not in line
+                else []
+            )
             row = dict(zip(names, values, strict=False))
             if len(values) == len(names) and re.fullmatch(r"[0-9]{1,18}", row["step"]):
                 rows.append(row)
             else:
                 spoilt.append(number)
         if spoilt:
-            log.warning("%s: %d damaged rows are dropped, the first in line %d.", self.path, len(spoilt), min(spoilt))
+            log.warning(
+                "%s: %d damaged rows are dropped, the first in line %d.",
+                self.path,
+                len(spoilt),
+                min(spoilt),
+            )
         return rows
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> list[str]:
@@ -184,19 +204,31 @@ def _may_log_in() -> bool:
     wandb checks this later, after files are written, and keeps the result for the whole process.
     """
     named = ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_IDENTITY_TOKEN_FILE")
-    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or any(os.environ.get(name) for name in named):
+    if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or any(
+        os.environ.get(name) for name in named
+    ):
         return True
     home = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
     if (home / "settings").is_file() or Path("wandb/settings").is_file():
         return True
     places = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
     files = [Path(place).expanduser() for place in places]
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").partition("://")[2].partition("/")[0].partition(":")[0]
+    host = (
+        os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+        .partition("://")[2]
+        .partition("/")[0]
+        .partition(":")[0]
+    )
     return any(host in file.read_text(errors="replace") for file in files if file.is_file())
 
 
 def make_logger(
-    kind: str, run: Run, project: str, resume_id: str | None, group: str | None = None, tags: Sequence[str] = ()
+    kind: str,
+    run: Run,
+    project: str,
+    resume_id: str | None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
 ) -> Logger | None:
     """The logger for ``--log``, in addition to the metrics file; None if there is none.
 
@@ -230,7 +262,10 @@ def make_logger(
         identity = resume_id or run.state.get("wandb_id")
         # wandb uses the ID in folder names, and run.json may be untrusted.
         if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
-            raise ConfigError(f"The ID of a wandb run has letters, digits, - and _ only, got {identity!r}.\nGive it with --resume_id.")
+            raise ConfigError(
+                f"The ID of a wandb run has letters, digits, - and _ only, got {identity!r}.\nGive "
+                "it with --resume_id."
+            )
         return WandbLogger(
             name=run.folder.name,
             project=project,

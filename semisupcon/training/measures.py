@@ -47,7 +47,9 @@ def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Te
     gallery, hits = normalize(gallery, dim=-1), []
     for start in range(0, len(queries), rows):
         block = normalize(queries[start : start + rows], dim=-1) @ gallery.T
-        hits.append(block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device))
+        hits.append(
+            block.argmax(dim=1) == torch.arange(start, start + len(block), device=block.device)
+        )
     return torch.cat(hits).float().mean()
 
 
@@ -57,8 +59,12 @@ def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterat
     """
     for batch in islice(data.train_dataloader(), batches):
         # Other data modules have no resident samples.
-        audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))["audio"]
-        yield audio[torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]]
+        audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))[
+            "audio"
+        ]
+        yield audio[
+            torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]
+        ]
 
 
 def of_all_ranks(module: L.LightningModule, parts: Iterable[Tensor]) -> Tensor:
@@ -97,7 +103,11 @@ def metrics(scored: Scored) -> dict[str, Tensor]:
         the columns with positives and negatives) or ``r2`` (regression; mean over the columns).
     """
     from torchmetrics.functional import r2_score
-    from torchmetrics.functional.classification import binary_auroc, binary_average_precision, multiclass_accuracy
+    from torchmetrics.functional.classification import (
+        binary_auroc,
+        binary_average_precision,
+        multiclass_accuracy,
+    )
 
     scores, targets = scored.scores.flatten(0, 1).float(), scored.targets.flatten(0, 1)
     known = ~targets.isnan().any(dim=1)
@@ -108,12 +118,23 @@ def metrics(scored: Scored) -> dict[str, Tensor]:
     if scored.kind == "regression":
         found = {"r2": r2_score(scores, targets)} if len(targets) > 1 else {}
     elif scored.kind == "multiclass":
-        found = {"accuracy": multiclass_accuracy(scores, targets.argmax(dim=1), columns, average="micro")}
+        found = {
+            "accuracy": multiclass_accuracy(scores, targets.argmax(dim=1), columns, average="micro")
+        }
     else:
         truth = targets.long()
-        both = ((truth.min(dim=0).values == 0) & (truth.max(dim=0).values == 1)).nonzero().flatten().tolist()
-        for name, metric in (("roc_auc", binary_auroc), ("map", binary_average_precision)) if both else ():
-            found[name] = torch.stack([metric(scores[:, k].sigmoid(), truth[:, k]) for k in both]).mean()
+        both = (
+            ((truth.min(dim=0).values == 0) & (truth.max(dim=0).values == 1))
+            .nonzero()
+            .flatten()
+            .tolist()
+        )
+        for name, metric in (
+            (("roc_auc", binary_auroc), ("map", binary_average_precision)) if both else ()
+        ):
+            found[name] = torch.stack(
+                [metric(scores[:, k].sigmoid(), truth[:, k]) for k in both]
+            ).mean()
         if scored.kind == "binary":
             found["accuracy"] = ((scores > 0) == (truth > 0)).all(dim=1).float().mean()
     return {f"{scored.prefix}{name}": value for name, value in found.items()}

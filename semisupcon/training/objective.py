@@ -43,7 +43,8 @@ class Objective(L.LightningModule):
             checkpoint, or "skip" the step and count them (`semisupcon.training.finite`).
         compile: whether to use ``torch.compile`` for the encoder in training.
         init_from: initial weights, see `semisupcon.importer.starting`: a run, checkpoint or export,
-            ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or ``timm``; unused on resume.
+            ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or ``timm``; unused on
+            resume.
         init_parts: submodules that get these weights; None for ``[encoder]``.
         init_strict: whether all tensors must be found with equal shapes; false loads matching ones.
         init_trust: modules outside this package whose classes the file may name.
@@ -82,7 +83,9 @@ class Objective(L.LightningModule):
         if freeze_steps < 0:
             raise ConfigError(f"model.freeze_steps must not be negative, got {freeze_steps}")
         parts = init_parts or ["encoder"]
-        weights = read_weights(init_from, encoder, init_trust or ()) if init_from is not None else {}
+        weights = (
+            read_weights(init_from, encoder, init_trust or ()) if init_from is not None else {}
+        )
         if weights and (own := [part for part in parts if not part.startswith("criterion")]):
             # Before connect(), which may copy the encoder.
             start_from(self, weights, own, init_strict, str(init_from))
@@ -118,7 +121,10 @@ class Objective(L.LightningModule):
         if name in heads:
             task = self.criterion.reads(name)
             return lambda x, length=None: heads[name](self.encoder(x, length=length, task=task))
-        raise ConfigError(f"No representation '{name}'; this model has: {', '.join(('embedding', *self.encoder.tasks, *heads))}")
+        raise ConfigError(
+            f"No representation '{name}'; this model has: "
+            f"{', '.join(('embedding', *self.encoder.tasks, *heads))}"
+        )
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -133,12 +139,18 @@ class Objective(L.LightningModule):
     @property
     def lr(self) -> float:
         """The learning rate, under the name that `LearningRateFinder` reads and sets."""
-        return self._configured["optimizer"]["groups"][0]["lr"] if self.found_rate is None else self.found_rate
+        return (
+            self._configured["optimizer"]["groups"][0]["lr"]
+            if self.found_rate is None
+            else self.found_rate
+        )
 
     @lr.setter
     def lr(self, value: float) -> None:
         if not self.searching:
-            raise ConfigError("--trainer.callbacks: the learning rate can be searched only before training.")
+            raise ConfigError(
+                "--trainer.callbacks: the learning rate can be searched only before training."
+            )
         self.found_rate = float(value)
 
     def on_fit_start(self) -> None:
@@ -159,8 +171,18 @@ class Objective(L.LightningModule):
         scheduler = self._schedule(optimizer)
         self._configured["schedule"] = schedule_settings(scheduler)
         if isinstance(scheduler, ReduceLROnPlateau):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {
+                    "scheduler": scheduler,
+                    "interval": "epoch",
+                    "monitor": scheduler.monitor,
+                },
+            }
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
         """Build the configured schedule, with the length of the run if it needs it."""
@@ -178,18 +200,29 @@ class Objective(L.LightningModule):
     def _run_length(self) -> int:
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
-            raise ConfigError("The schedule needs the length of the run: give --trainer.max_steps or --trainer.max_epochs")
+            raise ConfigError(
+                "The schedule needs the length of the run: give --trainer.max_steps or "
+                "--trainer.max_epochs"
+            )
         return int(steps)
 
     def on_train_start(self) -> None:
         """Restore the state from `on_load_checkpoint`; configured settings override stored ones."""
         if (content := self._restored) is None:
             return
-        self.trainer.strategy.load_optimizer_state_dict({"optimizer_states": content["optimizer_states"]})
+        self.trainer.strategy.load_optimizer_state_dict(
+            {"optimizer_states": content["optimizer_states"]}
+        )
         schedules = self.trainer.lr_scheduler_configs
         if schedules or self.make_scheduler is None:  # Weight averaging may have replaced it.
             (optimizer,) = self.trainer.optimizers
-            settle(optimizer, schedules[0].scheduler if schedules else None, self._schedule, self._configured, content)
+            settle(
+                optimizer,
+                schedules[0].scheduler if schedules else None,
+                self._schedule,
+                self._configured,
+                content,
+            )
         restore_pending(self, content.get("pending"), self.global_rank)
         self._restored = None
 
@@ -211,7 +244,11 @@ class Objective(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Dropout depends on (seed, step, rank) only, so a resumed run continues bit for bit.
-        step = derive(torch.tensor(self.seed), self.trainer.fit_loop.epoch_loop.total_batch_idx, self.global_rank)
+        step = derive(
+            torch.tensor(self.seed),
+            self.trainer.fit_loop.epoch_loop.total_batch_idx,
+            self.global_rank,
+        )
         torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
         if self.freeze_steps:
             self.encoder.train(not self._warms_up())
@@ -225,12 +262,28 @@ class Objective(L.LightningModule):
         losses = checked_losses(self.criterion, batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
         if logs:
-            skipped = {"skipped_batches": torch.tensor(float(self.finite.skipped))} if self.finite.skips else {}
-            rates = {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]} if self.trainer.optimizers else {}
-            self.log_dict({name: value.detach() for name, value in losses.items()} | rates | skipped)
+            skipped = (
+                {"skipped_batches": torch.tensor(float(self.finite.skipped))}
+                if self.finite.skips
+                else {}
+            )
+            rates = (
+                {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+                if self.trainer.optimizers
+                else {}
+            )
+            self.log_dict(
+                {name: value.detach() for name, value in losses.items()} | rates | skipped
+            )
         return losses["loss"]
 
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
         # At the end of the batch, a callback may already have saved the weights.
         if self.finite.skips and not self.searching:
             result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning gives one
@@ -245,7 +298,10 @@ class Objective(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the losses as ``val_*`` and store the embeddings of two views of every clip."""
-        shown, augment = batch, getattr(getattr(self.trainer, "datamodule", None), "augmented", None)
+        shown, augment = (
+            batch,
+            getattr(getattr(self.trainer, "datamodule", None), "augmented", None),
+        )
         if self.criterion.predicts_augmentation and augment is not None:
             shown = augment(batch)
         shown = measures.first_views(shown, self.criterion.views)
@@ -268,13 +324,20 @@ class Objective(L.LightningModule):
         clips = measures.of_all_ranks(self, (c for c, _ in self._validation)).flatten()
         # Several ranks may have the same clip; count each clip once.
         once = sorted({clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}.values())
-        views = measures.of_all_ranks(self, (e for _, e in self._validation)).view(len(clips), 2, -1)[once]
+        views = measures.of_all_ranks(self, (e for _, e in self._validation)).view(
+            len(clips), 2, -1
+        )[once]
         self._validation.clear()
         self.log("val_top1", measures.retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
         self.log("val_rank", measures.effective_rank(views[:, 0]))
         # Metrics over all clips differ from means over batches.
         for parts in zip(*self._scored, strict=True):
-            self.log_dict({f"val_{k}": v for k, v in measures.metrics_of_all(self, parts, len(clips), once).items()})
+            self.log_dict(
+                {
+                    f"val_{k}": v
+                    for k, v in measures.metrics_of_all(self, parts, len(clips), once).items()
+                }
+            )
         self._scored.clear()
 
     # -- checkpoints -------------------------------------------------------------------------------

@@ -17,7 +17,11 @@ from semisupcon.errors import ConfigError
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
-def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Parameter]], decay_norm_and_bias: bool = True) -> list[dict]:
+def parameter_groups(
+    model: nn.Module,
+    trainable: Iterable[tuple[str, nn.Parameter]],
+    decay_norm_and_bias: bool = True,
+) -> list[dict]:
     """Groups for an optimizer: one, or two, the second without weight decay (biases and parameters
     of normalisation layers).
 
@@ -27,9 +31,13 @@ def parameter_groups(model: nn.Module, trainable: Iterable[tuple[str, nn.Paramet
     trainable = list(trainable)
     if decay_norm_and_bias:
         return [{"params": [p for _, p in trainable]}]
-    in_norms = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
+    in_norms = {
+        id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)
+    }
     # Recurrent layers have names such as bias_ih_l0.
-    spared = {n for n, p in trainable if id(p) in in_norms or n.rpartition(".")[2].startswith("bias")}
+    spared = {
+        n for n, p in trainable if id(p) in in_norms or n.rpartition(".")[2].startswith("bias")
+    }
     groups: list[dict[str, Any]] = [
         {"params": [p for n, p in trainable if n not in spared]},
         {"params": [p for n, p in trainable if n in spared], "weight_decay": 0.0},
@@ -47,10 +55,14 @@ class _Closed(LRScheduler):
     settings: tuple[str, ...] = ()
 
     def state_dict(self) -> dict:
-        return {name: value for name, value in super().state_dict().items() if name not in self.settings}
+        return {
+            name: value for name, value in super().state_dict().items() if name not in self.settings
+        }
 
     def load_state_dict(self, state_dict: dict) -> None:
-        super().load_state_dict({name: value for name, value in state_dict.items() if name not in self.settings})
+        super().load_state_dict(
+            {name: value for name, value in state_dict.items() if name not in self.settings}
+        )
 
     def factor(self, step: int) -> float:
         raise TypeError(f"{type(self).__name__} defines no factor(step)")
@@ -84,8 +96,15 @@ class WarmupCosine(_Closed):
         last_epoch: int = -1,
     ):
         if warmup_steps < 0 or (total_steps is not None and total_steps < 0):
-            raise ConfigError(f"WarmupCosine needs non-negative lengths, got {warmup_steps} and {total_steps} steps.")
-        self.warmup_steps, self.total_steps, self.final_factor = warmup_steps, total_steps, final_factor
+            raise ConfigError(
+                f"WarmupCosine needs non-negative lengths, got {warmup_steps} and {total_steps} "
+                "steps."
+            )
+        self.warmup_steps, self.total_steps, self.final_factor = (
+            warmup_steps,
+            total_steps,
+            final_factor,
+        )
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
@@ -97,7 +116,9 @@ class WarmupCosine(_Closed):
             return (step + 1) / self.warmup_steps
         if self.total_steps is None:
             return 1.0
-        progress = min(1.0, (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps))
+        progress = min(
+            1.0, (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+        )
         return self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -122,7 +143,9 @@ class OscillatingCosine(_Closed):
 
     def __init__(self, optimizer: Optimizer, half_period: int = 1000, last_epoch: int = -1):
         if half_period < 1:
-            raise ConfigError(f"OscillatingCosine needs a half period of at least 1 step, got {half_period}.")
+            raise ConfigError(
+                f"OscillatingCosine needs a half period of at least 1 step, got {half_period}."
+            )
         self.half_period = half_period
         super().__init__(optimizer, last_epoch)
 

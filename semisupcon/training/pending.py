@@ -40,7 +40,9 @@ def row_of_validation(trainer: Any) -> dict[str, Any]:
 
 
 def _row(trainer: Any) -> dict[str, Any]:
-    values = {name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()}
+    values = {
+        name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()
+    }
     step = trainer.fit_loop.epoch_loop._batches_that_stepped
     return {"step": step, **values, "epoch": trainer.current_epoch} if values else {}
 

@@ -10,7 +10,9 @@ INTERACTIVE = ("bash", "interactive")
 
 def restarted() -> bool:
     """Whether this is a repeated attempt of a job: requeued by SLURM or restarted by torchrun."""
-    return any(_number(name, 0) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
+    return any(
+        _number(name, 0) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    )
 
 
 def job() -> str | None:
@@ -21,7 +23,11 @@ def job() -> str | None:
         return launch
     if "SLURM_STEP_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
         return None
-    parts = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID") if "SLURM_ARRAY_JOB_ID" in os.environ else ("SLURM_JOB_ID",)
+    parts = (
+        ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+        if "SLURM_ARRAY_JOB_ID" in os.environ
+        else ("SLURM_JOB_ID",)
+    )
     return "-".join(os.environ[part] for part in (*parts, "SLURM_STEP_ID"))
 
 
@@ -34,14 +40,21 @@ def check_processes(world_size: int) -> None:
     """
     # Same rule as in Lightning.
     slurm = "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE
-    launched = {"torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None, "SLURM": "SLURM_NTASKS" if slurm else None}
+    launched = {
+        "torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None,
+        "SLURM": "SLURM_NTASKS" if slurm else None,
+    }
     for launcher, name in launched.items():
         count = _number(name, 1) if name else world_size
         if count != world_size:
-            then = "each would train alone" if count > world_size else "it would wait for the others"
+            then = (
+                "each would train alone" if count > world_size else "it would wait for the others"
+            )
             raise ConfigError(
-                f"{launcher} started {count} process{'es' * (count > 1)}, but the trainer is configured for {world_size}: {then}.\n"
-                f"Give --trainer.devices and --trainer.num_nodes with product {count}, or start {world_size}."
+                f"{launcher} started {count} process{'es' * (count > 1)}, but the trainer is "
+                f"configured for {world_size}: {then}.\n"
+                f"Give --trainer.devices and --trainer.num_nodes with product {count}, or start "
+                f"{world_size}."
             )
 
 
@@ -49,7 +62,10 @@ def is_first_process() -> bool:
     """Whether this process writes files: rank 0, by the variables of torchrun, SLURM or Lightning's
     launcher.
     """
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+    return all(
+        os.environ.get(name, "0") == "0"
+        for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    )
 
 
 def check_slurm() -> None:
@@ -65,7 +81,8 @@ def check_slurm() -> None:
     if tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise ConfigError(
             f"The SLURM job has --ntasks={tasks}; Lightning needs the number of tasks per node.\n"
-            "Give sbatch --ntasks-per-node (and --nodes), and start the command with srun: docs/pretrain.sbatch does so."
+            "Give sbatch --ntasks-per-node (and --nodes), and start the command with srun: "
+            "docs/pretrain.sbatch does so."
         )
 
 

@@ -50,12 +50,30 @@ class RunProgress(ProgressBar):
         # The schedule changes the rate before the end of the step.
         self._rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else None
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         now = time.monotonic()
         last = trainer.global_step == _last_step(trainer)
-        if self._enabled and (last or now - self._shown >= (EVERY_TERMINAL if self.on_terminal else EVERY_LOG)):
+        if self._enabled and (
+            last or now - self._shown >= (EVERY_TERMINAL if self.on_terminal else EVERY_LOG)
+        ):
             self._shown = now
-            self._print(line_of(trainer, outputs, self._rate, now - self._begin, trainer.global_step - self._first), last)
+            self._print(
+                line_of(
+                    trainer,
+                    outputs,
+                    self._rate,
+                    now - self._begin,
+                    trainer.global_step - self._first,
+                ),
+                last,
+            )
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self._enabled and not trainer.sanity_checking:
@@ -70,7 +88,9 @@ class RunProgress(ProgressBar):
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._end()
 
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
+    ) -> None:
         self._end()
 
     def _end(self) -> None:
@@ -111,7 +131,9 @@ def about(trainer: L.Trainer, module: Any) -> str:
     return f"{model}; a step takes {data.batch_size} clips x {data.views} views{seconds}{processes}"
 
 
-def line_of(trainer: L.Trainer, outputs: Any, rate: float | None, seconds: float, steps: int) -> str:
+def line_of(
+    trainer: L.Trainer, outputs: Any, rate: float | None, seconds: float, steps: int
+) -> str:
     """The progress line, ``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``; unknown
     parts are omitted.
     """
@@ -135,7 +157,11 @@ def _last_step(trainer: L.Trainer) -> int | None:
     by_epochs = None
     if epochs not in (None, -1) and batches != float("inf"):
         by_epochs = epochs * -(-int(batches) // trainer.accumulate_grad_batches)
-    known = [steps for steps in (trainer.max_steps if trainer.max_steps > 0 else None, by_epochs) if steps is not None]
+    known = [
+        steps
+        for steps in (trainer.max_steps if trainer.max_steps > 0 else None, by_epochs)
+        if steps is not None
+    ]
     return min(known, default=None)
 
 

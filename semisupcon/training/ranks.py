@@ -22,14 +22,21 @@ from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.processes import job
 
 LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds: between checks, for saving, for ending
-_LOST = re.compile(r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer", re.IGNORECASE)
+_LOST = re.compile(
+    r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer",
+    re.IGNORECASE,
+)
 
 
 def end_with_parent() -> None:
     """In a process that Lightning launched: end when the main process has ended, even while waiting
     for it.
     """
-    if int(os.environ.get("LOCAL_RANK") or 0) == 0 or "TORCHELASTIC_RUN_ID" in os.environ or job() is not None:
+    if (
+        int(os.environ.get("LOCAL_RANK") or 0) == 0
+        or "TORCHELASTIC_RUN_ID" in os.environ
+        or job() is not None
+    ):
         return
     parent = os.getppid()
 
@@ -64,7 +71,9 @@ class WatchRanks(L.Callback):
             if thread.name == "child-process-observer":
                 observer: Any = thread  # a private class
                 observer._run = lambda: True
-        threading.Thread(target=self._watch, args=(processes,), daemon=True, name="watch-ranks").start()
+        threading.Thread(
+            target=self._watch, args=(processes,), daemon=True, name="watch-ranks"
+        ).start()
 
     def _watch(self, processes: list[Any]) -> None:
         while not self._ended:
@@ -89,7 +98,9 @@ class WatchRanks(L.Callback):
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         if trainer.world_size > 1 and trainer.is_global_zero:
             self._stepping = False
-            self._buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+            self._buffers = {
+                name: buffer.detach().clone() for name, buffer in module.named_buffers()
+            }
 
     def on_before_optimizer_step(self, *_: Any) -> None:
         self._stepping = True
@@ -97,7 +108,9 @@ class WatchRanks(L.Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         self._buffers, self._stepping = None, False
 
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
+    ) -> None:
         if trainer.world_size == 1 or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         between = getattr(trainer.train_dataloader, "failed", False)
@@ -131,4 +144,6 @@ def _how(code: int) -> str:
     if code > 0:
         return f"has ended with exit status {code}"
     name = signal.Signals(-code).name
-    return f"was killed by {name}" + (", as the kernel does when memory runs out" if name == "SIGKILL" else "")
+    return f"was killed by {name}" + (
+        ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    )

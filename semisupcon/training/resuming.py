@@ -30,7 +30,16 @@ from semisupcon.training.contents import check_optimizer, check_run, parts_of
 from semisupcon.training.optimization import _Closed, parameter_groups
 
 # Attributes of a schedule that are state, not settings.
-_POSITION = ("base_lrs", "last_epoch", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial", "verbose", "optimizer")
+_POSITION = (
+    "base_lrs",
+    "last_epoch",
+    "_step_count",
+    "_last_lr",
+    "_get_lr_called_within_step",
+    "_is_initial",
+    "verbose",
+    "optimizer",
+)
 _MEASURED = ("best", "num_bad_epochs", "cooldown_counter")  # state of ReduceLROnPlateau
 _PER_STEP = ("params", "lr", "initial_lr", "swa_lr")
 
@@ -52,7 +61,10 @@ def plain(value: Any) -> Any:
 
 def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
     """Class, hyperparameters and group sizes of an optimizer before a schedule changes them."""
-    groups = [{k: plain(v) for k, v in group.items() if k not in ("params", "initial_lr")} for group in optimizer.param_groups]
+    groups = [
+        {k: plain(v) for k, v in group.items() if k not in ("params", "initial_lr")}
+        for group in optimizer.param_groups
+    ]
     sizes = [len(group["params"]) for group in optimizer.param_groups]
     return {"class": type(optimizer).__name__, "groups": groups, "sizes": sizes}
 
@@ -61,7 +73,11 @@ def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
     """Class and settings of a schedule; None without a schedule."""
     if scheduler is None:
         return None
-    settings = {k: plain(v) for k, v in vars(scheduler).items() if k not in (*_POSITION, *_MEASURED) and not callable(v)}
+    settings = {
+        k: plain(v)
+        for k, v in vars(scheduler).items()
+        if k not in (*_POSITION, *_MEASURED) and not callable(v)
+    }
     return {"class": type(scheduler).__name__, "settings": settings}
 
 
@@ -99,21 +115,40 @@ def _same_class(written: Any, module: nn.Module, option: str, path: Path) -> Non
     name = str((written or {}).get("class_path", type(module).__name__)).rpartition(".")[2]
     if name != type(module).__name__:
         raise CheckpointError(
-            f"--{option} is {type(module).__name__}, but the checkpoint has {name}; a resumed run keeps its class.\nCheckpoint: {path}\n"
+            f"--{option} is {type(module).__name__}, but the checkpoint has {name}; a resumed run "
+            f"keeps its class.\nCheckpoint: {path}\n"
             f"To start a new run from its weights, leave out --resume_from_checkpoint."
         )
 
 
-def _same_shapes(theirs: dict[str, torch.Tensor], module: nn.Module, written: Any, part: str, path: Path) -> None:
+def _same_shapes(
+    theirs: dict[str, torch.Tensor], module: nn.Module, written: Any, part: str, path: Path
+) -> None:
     ours = module.state_dict()
     missing, unknown = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
-    shapes = [f"{k} {list(theirs[k].shape)} -> {list(ours[k].shape)}" for k in ours if k in theirs and theirs[k].shape != ours[k].shape]
-    problems = {"other shapes": shapes, "not in the checkpoint": missing, "only in the checkpoint": unknown}
+    shapes = [
+        f"{k} {list(theirs[k].shape)} -> {list(ours[k].shape)}"
+        for k in ours
+        if k in theirs and theirs[k].shape != ours[k].shape
+    ]
+    problems = {
+        "other shapes": shapes,
+        "not in the checkpoint": missing,
+        "only in the checkpoint": unknown,
+    }
     if any(problems.values()):
-        told = "; ".join(f"{what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}" for what, names in problems.items() if names)
-        changed = changes({f"--model.{part}": with_modules(written)}, {f"--model.{part}": with_modules(spec_of(module))})
+        told = "; ".join(
+            f"{what}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+            for what, names in problems.items()
+            if names
+        )
+        changed = changes(
+            {f"--model.{part}": with_modules(written)},
+            {f"--model.{part}": with_modules(spec_of(module))},
+        )
         raise CheckpointError(
-            f"The options give another {part} than the checkpoint: {', '.join(changed[:3]) or f'--model.{part}'}.\n"
+            f"The options give another {part} than the checkpoint: "
+            f"{', '.join(changed[:3]) or f'--model.{part}'}.\n"
             f"Weights of {told}.\nCheckpoint: {path}"
         )
 
@@ -125,15 +160,24 @@ def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -
     recorded, ours = recorded_settings(content)["optimizer"], optimizer_settings(optimizer)
     if recorded["sizes"] != ours["sizes"]:
         raise CheckpointError(
-            f"The optimizer would have parameter groups of {ours['sizes']} tensors, the checkpoint has {recorded['sizes']}.\n"
-            f"Keep --model.decay_norm_and_bias, the frozen parameters and the model of the run.\nCheckpoint: {path}"
+            f"The optimizer would have parameter groups of {ours['sizes']} tensors, the checkpoint "
+            f"has {recorded['sizes']}.\n"
+            "Keep --model.decay_norm_and_bias, the frozen parameters and the model of the "
+            f"run.\nCheckpoint: {path}"
         )
     # Version 0.1 did not store the class; compare the names of hyperparameters.
-    names = [set(group) - {"initial_lr", "swa_lr"} for group in (recorded["groups"][0], ours["groups"][0])]
-    if recorded["class"] not in (None, ours["class"]) or (recorded["class"] is None and names[0] != names[1]):
+    names = [
+        set(group) - {"initial_lr", "swa_lr"}
+        for group in (recorded["groups"][0], ours["groups"][0])
+    ]
+    if recorded["class"] not in (None, ours["class"]) or (
+        recorded["class"] is None and names[0] != names[1]
+    ):
         raise CheckpointError(
-            f"--model.optimizer is {ours['class']}, but the checkpoint has the state of {recorded['class'] or 'another optimizer'}.\n"
-            f"A resumed run keeps its optimizer class; hyperparameters may change.\nCheckpoint: {path}"
+            f"--model.optimizer is {ours['class']}, but the checkpoint has the state of "
+            f"{recorded['class'] or 'another optimizer'}.\n"
+            "A resumed run keeps its optimizer class; hyperparameters may change.\nCheckpoint: "
+            f"{path}"
         )
     check_optimizer(states[0], optimizer, path)
 
@@ -145,17 +189,34 @@ def recorded_settings(content: dict[str, Any]) -> dict[str, Any]:
     """
     if "training" in (content.get("semisupcon") or {}):
         return content["semisupcon"]["training"]
-    groups = [dict(group) for group in (content.get("optimizer_states") or [{"param_groups": []}])[0]["param_groups"]]
+    groups = [
+        dict(group)
+        for group in (content.get("optimizer_states") or [{"param_groups": []}])[0]["param_groups"]
+    ]
     sizes = [len(group.pop("params")) for group in groups]
-    groups = [{k: plain(v) for k, v in group.items()} | {"lr": plain(group.pop("initial_lr", group["lr"]))} for group in groups]
+    groups = [
+        {k: plain(v) for k, v in group.items()}
+        | {"lr": plain(group.pop("initial_lr", group["lr"]))}
+        for group in groups
+    ]
     groups = [{k: v for k, v in group.items() if k != "initial_lr"} for group in groups]
     schedules = content.get("lr_schedulers") or []
-    settings = {k: plain(v) for k, v in schedules[0].items() if k not in (*_POSITION, *_MEASURED)} if schedules else {}
+    settings = (
+        {k: plain(v) for k, v in schedules[0].items() if k not in (*_POSITION, *_MEASURED)}
+        if schedules
+        else {}
+    )
     schedule = {"class": None, "settings": settings} if schedules else None
     return {"optimizer": {"class": None, "groups": groups, "sizes": sizes}, "schedule": schedule}
 
 
-def settle(optimizer: Optimizer, scheduler: Any, fresh: Any, configured: dict[str, Any], content: dict[str, Any]) -> None:
+def settle(
+    optimizer: Optimizer,
+    scheduler: Any,
+    fresh: Any,
+    configured: dict[str, Any],
+    content: dict[str, Any],
+) -> None:
     """Apply configured settings that differ from the checkpoint's to a restored optimizer and its
     schedule.
 
@@ -168,20 +229,33 @@ def settle(optimizer: Optimizer, scheduler: Any, fresh: Any, configured: dict[st
         content: content of the checkpoint.
     """
     before = recorded_settings(content)
-    for group, old, new in zip(optimizer.param_groups, before["optimizer"]["groups"], configured["optimizer"]["groups"], strict=True):
+    for group, old, new in zip(
+        optimizer.param_groups,
+        before["optimizer"]["groups"],
+        configured["optimizer"]["groups"],
+        strict=True,
+    ):
         for name, value in new.items():
             if name not in _PER_STEP and old.get(name) != value:
                 group[name] = tuple(value) if isinstance(group.get(name), tuple) else value
-    rates = [[group["lr"] for group in part["optimizer"]["groups"]] for part in (before, configured)]
+    rates = [
+        [group["lr"] for group in part["optimizer"]["groups"]] for part in (before, configured)
+    ]
     states = content.get("lr_schedulers") or []
     if scheduler is None:
         if rates[0] != rates[1] or before["schedule"] is not None:
             _set_rates(optimizer, rates[1])
-    elif rates[0] == rates[1] and states and _same_schedule(before["schedule"], configured["schedule"], scheduler):
+    elif (
+        rates[0] == rates[1]
+        and states
+        and _same_schedule(before["schedule"], configured["schedule"], scheduler)
+    ):
         scheduler.load_state_dict(states[0])
     elif isinstance(scheduler, ReduceLROnPlateau):
         if states and "num_bad_epochs" in states[0]:
-            scheduler.load_state_dict({k: states[0][k] for k in (*_MEASURED, "last_epoch") if k in states[0]})
+            scheduler.load_state_dict(
+                {k: states[0][k] for k in (*_MEASURED, "last_epoch") if k in states[0]}
+            )
         if rates[0] != rates[1]:
             _set_rates(optimizer, rates[1])
     else:
@@ -193,13 +267,21 @@ def _same_schedule(old: dict[str, Any] | None, new: dict[str, Any], scheduler: A
         return False
     # `_Closed` schedules use the configured settings anyway.
     spared = scheduler.settings if isinstance(scheduler, _Closed) and old["class"] is None else ()
-    theirs, ours = ({k: v for k, v in part["settings"].items() if k not in spared} for part in (old, new))
-    return all(ours.get(k) == v for k, v in theirs.items()) if old["class"] is None else theirs == ours
+    theirs, ours = (
+        {k: v for k, v in part["settings"].items() if k not in spared} for part in (old, new)
+    )
+    return (
+        all(ours.get(k) == v for k, v in theirs.items()) if old["class"] is None else theirs == ours
+    )
 
 
 def steps_of(states: list[dict[str, Any]], content: dict[str, Any]) -> int:
     """Number of steps of the schedule."""
-    return int(states[0].get("last_epoch", content["global_step"])) if states else int(content["global_step"])
+    return (
+        int(states[0].get("last_epoch", content["global_step"]))
+        if states
+        else int(content["global_step"])
+    )
 
 
 def _set_rates(optimizer: Optimizer, rates: list[float]) -> None:
@@ -208,11 +290,17 @@ def _set_rates(optimizer: Optimizer, rates: list[float]) -> None:
         group.pop("initial_lr", None)
 
 
-def _continue(optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[float], steps: int) -> None:
+def _continue(
+    optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[float], steps: int
+) -> None:
     """Advance a schedule by ``steps``, as if the run had started with it."""
-    shadow = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates], lr=rates[0])
+    shadow = torch.optim.SGD(
+        [{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates], lr=rates[0]
+    )
     for mine, theirs in zip(shadow.param_groups, optimizer.param_groups, strict=True):
-        mine.update({k: v for k, v in theirs.items() if k not in _PER_STEP and k in ("betas", "momentum")})
+        mine.update(
+            {k: v for k, v in theirs.items() if k not in _PER_STEP and k in ("betas", "momentum")}
+        )
     advanced = fresh(shadow)
     if isinstance(advanced, _Closed):
         advanced.last_epoch, advanced._step_count = steps, steps + 1
@@ -227,10 +315,16 @@ def _continue(optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[floa
     scheduler.load_state_dict(advanced.state_dict())
     for mine, theirs in zip(optimizer.param_groups, shadow.param_groups, strict=True):
         mine["lr"] = theirs["lr"]
-        mine |= {k: v for k, v in theirs.items() if k in ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")}
+        mine |= {
+            k: v
+            for k, v in theirs.items()
+            if k in ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+        }
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[str] = ()) -> list[str]:
+def changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[str] = ()
+) -> list[str]:
     """The options that differ between two configurations, as ``name: old -> new``, by full name.
 
     Args:
@@ -239,7 +333,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[
     """
     old, new = flat(before), flat(now)
     names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
-    return [f"{n}: {old.get(n, 'not set')} -> {new.get(n, 'not set')}" for n in names if not n.startswith(tuple(spared))]
+    return [
+        f"{n}: {old.get(n, 'not set')} -> {new.get(n, 'not set')}"
+        for n in names
+        if not n.startswith(tuple(spared))
+    ]
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -248,5 +346,8 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """
     if not isinstance(config, Mapping):
         return {prefix: config}
-    parts = (flat(v, prefix if k == "init_args" else f"{prefix}.{k}".lstrip(".")) for k, v in config.items())
+    parts = (
+        flat(v, prefix if k == "init_args" else f"{prefix}.{k}".lstrip("."))
+        for k, v in config.items()
+    )
     return {name: value for part in parts for name, value in part.items()}

@@ -62,7 +62,9 @@ class Run:
         write_text(self.folder / STATE, json.dumps(self.state, indent=2) + "\n")
 
 
-def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, default_name: str) -> Run:
+def open_run(
+    ckpt_path: str | Path, name: str | None, resume_from: str | None, default_name: str
+) -> Run:
     """Open a new or resumed run.
 
     A requeued SLURM job, or processes restarted by torchrun, repeat the same command. They continue
@@ -91,7 +93,11 @@ def open_run(ckpt_path: str | Path, name: str | None, resume_from: str | None, d
             found = newer
         return _resumed(found)
     # Processes that Lightning launches for further devices inherit the name.
-    name = name or os.environ.get(_SHARED_NAME) or f"{default_name}-{job() or f'{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}'}"
+    name = (
+        name
+        or os.environ.get(_SHARED_NAME)
+        or f"{default_name}-{job() or f'{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}'}"
+    )
     folder = ckpt_path / name
     os.environ[_SHARED_NAME] = name
     if restarted() and (checkpoint := _newest(_resumable(folder))):
@@ -118,7 +124,11 @@ def _read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         state = None
     if not isinstance(state, dict):
-        log.warning("%s is damaged and is written again. It had the ID of the wandb run, if any: give it with --resume_id.", path)
+        log.warning(
+            "%s is damaged and is written again. It had the ID of the wandb run, if any: give it "
+            "with --resume_id.",
+            path,
+        )
         return {}
     return state
 
@@ -189,11 +199,18 @@ def check_alone(run: Run) -> None:
     Raises:
         ConfigError: with the folder.
     """
-    if run.checkpoint is not None and is_first_process() and run.read != _held._identity(run.checkpoint):
-        raise ConfigError(f"Another run wrote {run.checkpoint} while this one started.\nRepeat the command.")
+    if (
+        run.checkpoint is not None
+        and is_first_process()
+        and run.read != _held._identity(run.checkpoint)
+    ):
+        raise ConfigError(
+            f"Another run wrote {run.checkpoint} while this one started.\nRepeat the command."
+        )
     if run.checkpoint is None and is_first_process() and not restarted() and _resumable(run.folder):
         raise ConfigError(
-            f"{run.folder} already has a run.\nContinue it with --resume_from_checkpoint {run.folder}, or choose another --run_name."
+            f"{run.folder} already has a run.\nContinue it with --resume_from_checkpoint "
+            f"{run.folder}, or choose another --run_name."
         )
 
 
@@ -219,7 +236,10 @@ def _given_checkpoint(path: Path) -> Path:
     if path.is_dir() and (found := _newest(_resumable(path))):
         return found
     if not path.is_file():
-        raise CheckpointError(f"No checkpoint at {path}.\nGive a .ckpt file, a run folder with a {LAST}, or the word last.")
+        raise CheckpointError(
+            f"No checkpoint at {path}.\nGive a .ckpt file, a run folder with a {LAST}, or the word "
+            "last."
+        )
     return path
 
 
@@ -231,7 +251,10 @@ def newest_checkpoint(ckpt_path: Path) -> Path:
     """
     if found := _newest([path for folder in ckpt_path.glob("*/") for path in _resumable(folder)]):
         return found
-    raise CheckpointError(f"Nothing to resume: no run with a {LAST} below {ckpt_path}.\nGive --ckpt_path, or a checkpoint by its path.")
+    raise CheckpointError(
+        f"Nothing to resume: no run with a {LAST} below {ckpt_path}.\nGive --ckpt_path, or a "
+        "checkpoint by its path."
+    )
 
 
 def _resumable(folder: Path) -> list[Path]:
@@ -256,7 +279,14 @@ def describe_code() -> dict:
 
     def git(*command: str) -> str | None:
         try:
-            done = subprocess.run(("git", *command), capture_output=True, text=True, timeout=10, cwd=Path(__file__).parent, check=False)
+            done = subprocess.run(
+                ("git", *command),
+                capture_output=True,
+                text=True,
+                timeout=10,
+                cwd=Path(__file__).parent,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None

@@ -1,4 +1,5 @@
-"""Acoustic fingerprints: a copy in another format, bit depth, rate, gain or with a leading offset is found; other recordings are not."""
+"""Acoustic fingerprints: a copy in another format, bit depth, rate, gain or with a leading offset
+is found; other recordings are not."""
 
 import io
 
@@ -18,7 +19,9 @@ def song(seed, seconds=5.0, rate=RATE):
     audio, t = np.zeros(int(seconds * rate)), np.arange(int(0.6 * rate)) / rate
     for start in np.sort(rng.uniform(0, seconds - 0.6, int(6 * seconds))):
         pitch, decay = 110 * 2 ** (rng.integers(0, 36) / 12), rng.uniform(4, 12)
-        note = sum(rng.uniform(0.2, 1) / k * np.sin(2 * np.pi * k * pitch * t) for k in range(1, 8)) * np.exp(-decay * t)
+        note = sum(
+            rng.uniform(0.2, 1) / k * np.sin(2 * np.pi * k * pitch * t) for k in range(1, 8)
+        ) * np.exp(-decay * t)
         audio[int(start * rate) : int(start * rate) + len(t)] += rng.uniform(0.3, 1) * note
     return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
 
@@ -40,21 +43,29 @@ COPIES = {
     "48 kHz": lambda x: (soxr.resample(x, RATE, 48000), 48000),
     "half a second later": lambda x: (np.concatenate([np.zeros(RATE // 2, np.float32), x]), RATE),
     "137 samples earlier": lambda x: (x[137:], RATE),
-    "all of it": lambda x: encoded(soxr.resample(np.concatenate([np.zeros(1234, np.float32), x / 3]), RATE, 16000), 16000, format="MP3"),
+    "all of it": lambda x: encoded(
+        soxr.resample(np.concatenate([np.zeros(1234, np.float32), x / 3]), RATE, 16000),
+        16000,
+        format="MP3",
+    ),
 }
 
 
 @pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_found_and_nothing_else(copy):
     songs = [song(seed) for seed in range(8)]
-    found = match([fingerprint(x, RATE) for x in songs], [fingerprint(*COPIES[copy](x)) for x in songs])
+    found = match(
+        [fingerprint(x, RATE) for x in songs], [fingerprint(*COPIES[copy](x)) for x in songs]
+    )
     assert [(a, b) for a, b, _ in found] == [(i, i) for i in range(8)]
     assert max(apart for *_, apart in found) <= MAX_DIFFERENCE
 
 
 def test_short_clips_and_noise_are_told_apart():
     rng = np.random.default_rng(0)
-    clips = [rng.normal(0, 0.1, 4000).astype(np.float32) for _ in range(20)] + [song(s, 0.8, 8000) for s in range(20)]
+    clips = [rng.normal(0, 0.1, 4000).astype(np.float32) for _ in range(20)] + [
+        song(s, 0.8, 8000) for s in range(20)
+    ]
     prints = [fingerprint(x, 8000) for x in clips]
     assert match(prints) == []
     again = [fingerprint(0.3 * x, 8000) for x in clips]
@@ -64,7 +75,10 @@ def test_short_clips_and_noise_are_told_apart():
 def test_an_excerpt_is_found_inside_a_longer_recording():
     long = song(1, 40)
     prints = [fingerprint(long, RATE), fingerprint(song(2, 40), RATE)]
-    assert [(a, b) for a, b, _ in match([fingerprint(long[int(17.3 * RATE) : int(29.1 * RATE)], RATE)], prints)] == [(0, 0)]
+    assert [
+        (a, b)
+        for a, b, _ in match([fingerprint(long[int(17.3 * RATE) : int(29.1 * RATE)], RATE)], prints)
+    ] == [(0, 0)]
 
 
 def test_each_pair_is_given_once_and_a_fingerprint_is_small():

@@ -44,7 +44,18 @@ def test_links_are_followed_once(tmp_path):
 
 def test_suffixes_of_any_case_and_hidden_files(tmp_path):
     names = [f"{i}{suffix.upper() if i % 2 else suffix}" for i, suffix in enumerate(AUDIO_SUFFIXES)]
-    touch(tmp_path, *names, "._1.wav", ".2.mp3", ".hidden/3.wav", ".DS_Store", "notes.txt", "cover.jpg", "no_suffix", "folder.wav/in.wav")
+    touch(
+        tmp_path,
+        *names,
+        "._1.wav",
+        ".2.mp3",
+        ".hidden/3.wav",
+        ".DS_Store",
+        "notes.txt",
+        "cover.jpg",
+        "no_suffix",
+        "folder.wav/in.wav",
+    )
     found = list_audio(tmp_path)
     assert found.files == sorted([*names, "folder.wav/in.wav"])
     assert found.hidden == 3

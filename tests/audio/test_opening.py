@@ -1,10 +1,21 @@
-"""Each odd file of the benchmark gets one verdict: its true length and exact seeking, or one reason not to use it."""
+"""Each odd file of the benchmark gets one verdict: its true length and exact seeking, or one reason
+not to use it."""
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from benchmarks.odd_inputs import FORMATS, HEADERS, LENGTHS, NO_AUDIO, VALUES, mp3, noise, without_tag, written
+from benchmarks.odd_inputs import (
+    FORMATS,
+    HEADERS,
+    LENGTHS,
+    NO_AUDIO,
+    VALUES,
+    mp3,
+    noise,
+    without_tag,
+    written,
+)
 from semisupcon.audio import mpeg
 from semisupcon.audio.opening import open_audio
 from semisupcon.audio.reading import probe_file, read
@@ -12,7 +23,11 @@ from semisupcon.audio.scan import examine
 from semisupcon.audio.values import OPPOSITE, SILENT
 from semisupcon.errors import AudioError
 
-FILES = [odd for odd in (*VALUES, *LENGTHS, *HEADERS, *FORMATS, *NO_AUDIO) if not odd.name.endswith((".m4a", ".WMA", ".webm"))]
+FILES = [
+    odd
+    for odd in (*VALUES, *LENGTHS, *HEADERS, *FORMATS, *NO_AUDIO)
+    if not odd.name.endswith((".m4a", ".WMA", ".webm"))
+]
 
 
 @pytest.mark.parametrize("odd", FILES, ids=[odd.name for odd in FILES])
@@ -27,7 +42,10 @@ def test_one_verdict(odd, tmp_path):
         with pytest.raises(AudioError) as error:
             read(path)
         # A scan may meet another sample first.
-        first, second = (problem.split(" at ")[0].split(" of magnitude ")[0] for problem in (error.value.problem, facts.problem))
+        first, second = (
+            problem.split(" at ")[0].split(" of magnitude ")[0]
+            for problem in (error.value.problem, facts.problem)
+        )
         assert first == second
         assert str(path) in str(error.value)
         assert str(error.value).count("\n") == 2
@@ -35,13 +53,18 @@ def test_one_verdict(odd, tmp_path):
         whole = read(path)
         assert facts.frames == len(whole) == probe_file(path).frames
         assert len(whole) / facts.sample_rate == pytest.approx(odd.seconds, abs=0.1)
-        assert np.abs(whole[-facts.sample_rate // 2 :]).max() > 1e-3  # the end is audio, not padding
+        assert (
+            np.abs(whole[-facts.sample_rate // 2 :]).max() > 1e-3
+        )  # the end is audio, not padding
         for start in (1, len(whole) // 3, len(whole) // 2 + 777, len(whole) - 500):
-            np.testing.assert_allclose(read(path, start, 400), whole[start : start + 400], atol=1e-6)
+            np.testing.assert_allclose(
+                read(path, start, 400), whole[start : start + 400], atol=1e-6
+            )
 
 
 def test_an_mp3_without_tag_gives_what_the_decoder_gives(tmp_path):
-    """Where libsndfile stops early, the samples up to there are its own; a known length spares the walk and changes nothing."""
+    """Where libsndfile stops early, the samples up to there are its own; a known length spares the
+    walk and changes nothing."""
     path = tmp_path / "a.mp3"
     path.write_bytes(without_tag(mp3()(path)))
     theirs, ours = sf.read(path, dtype="float32")[0], read(path)
@@ -72,7 +95,13 @@ def test_junk_and_tags_around_and_between_frames_are_passed_over(tmp_path):
     length = len(read(path))
     id3 = b"ID3\4\0\0\0\0\1\x00" + b"\xff\xfb\x90" * 42 + b"\0\0"
     ape = b"APETAGEX" + b"\xd0\x07\0\0" + (40).to_bytes(4, "little") + bytes(16) + b"\xff" * 40
-    for before, between in ((id3, b""), (bytes(5000), b""), (b"", id3), (b"", bytes(3000)), (id3, ape)):
+    for before, between in (
+        (id3, b""),
+        (bytes(5000), b""),
+        (b"", id3),
+        (b"", bytes(3000)),
+        (id3, ape),
+    ):
         path.write_bytes(before + frames + between + frames)
         assert len(read(path)) == pytest.approx(2 * length, abs=2 * 576)
 
@@ -91,11 +120,22 @@ def test_a_flac_of_unknown_length_is_found_by_its_last_frame(tmp_path):
 
 def test_the_samples_beside_the_checkout(shared):
     folder = shared("awkward")
-    right = {"loudfirst_pipe.mp3": 20, "vbr_noxing.mp3": 4, "pipe.flac": 4, "hdr_datalen0.wav": 4, "gtzan.au": 4}
+    right = {
+        "loudfirst_pipe.mp3": 20,
+        "vbr_noxing.mp3": 4,
+        "pipe.flac": 4,
+        "hdr_datalen0.wav": 4,
+        "gtzan.au": 4,
+    }
     for name, seconds in right.items():
         facts = examine(str(folder / name))
         assert facts.problem == ""
         assert facts.frames / facts.sample_rate == pytest.approx(seconds, abs=0.06)
-    wrong = {"html.mp3": "web page", "c.m4a": "convert it: ffmpeg", "nan.wav": "NaN samples", "float_1e29.wav": "magnitude 1e+29"}
+    wrong = {
+        "html.mp3": "web page",
+        "c.m4a": "convert it: ffmpeg",
+        "nan.wav": "NaN samples",
+        "float_1e29.wav": "magnitude 1e+29",
+    }
     for name, words in wrong.items():
         assert words in examine(str(folder / name)).problem

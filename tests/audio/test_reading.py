@@ -1,4 +1,5 @@
-"""A span that is read by seeking equals the same samples of the decoded file, whatever the format."""
+"""A span that is read by seeking equals the same samples of the decoded file, whatever the
+format."""
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ def crops_equal_the_decoded_file(path, tolerance, seed, crops=20):
     near_the_end = len(whole) - np.array([1, 2, 300, 3000, 9000])
     for start in [0, 1, *near_the_end, *rng.integers(0, len(whole) - 1, crops)]:
         frames = int(rng.integers(1, min(6000, len(whole) - start) + 1))
-        np.testing.assert_allclose(read(path, int(start), frames), whole[start : start + frames], atol=tolerance, rtol=0)
+        np.testing.assert_allclose(
+            read(path, int(start), frames), whole[start : start + frames], atol=tolerance, rtol=0
+        )
 
 
 @pytest.mark.parametrize(
@@ -43,19 +46,41 @@ def test_crops_equal_the_decoded_file(write, name, options):
     crops_equal_the_decoded_file(write(name, samples=60_000, **options), tolerance=1e-6, seed=1)
 
 
-# libsndfile maps compression 0..1 to the bit rates that the MPEG version of the sample rate has: together 8 to 320 kbps.
-@pytest.mark.parametrize("sample_rate", [rate for rates in RATES_OF_MPEG.values() for rate in rates])
+# libsndfile maps compression 0..1 to the bit rates that the MPEG version of the sample rate has:
+# together 8 to 320 kbps.
 @pytest.mark.parametrize(
-    ("mode", "level"), [("CONSTANT", 0.0), ("CONSTANT", 0.5), ("CONSTANT", 0.9999), ("VARIABLE", 0.0), ("VARIABLE", 0.9)]
+    "sample_rate", [rate for rates in RATES_OF_MPEG.values() for rate in rates]
+)
+@pytest.mark.parametrize(
+    ("mode", "level"),
+    [
+        ("CONSTANT", 0.0),
+        ("CONSTANT", 0.5),
+        ("CONSTANT", 0.9999),
+        ("VARIABLE", 0.0),
+        ("VARIABLE", 0.9),
+    ],
 )
 def test_crops_of_mp3_equal_the_decoded_file(write, sample_rate, mode, level):
-    path = write("a.mp3", samples=MP3_PREROLL * 4, sample_rate=sample_rate, bitrate_mode=mode, compression_level=level)
+    path = write(
+        "a.mp3",
+        samples=MP3_PREROLL * 4,
+        sample_rate=sample_rate,
+        bitrate_mode=mode,
+        compression_level=level,
+    )
     crops_equal_the_decoded_file(path, tolerance=1e-6, seed=sample_rate)
 
 
 @pytest.mark.parametrize(("sample_rate", "level", "kbps"), [(16000, 0.9999, 8), (48000, 0.0, 320)])
 def test_the_mp3_files_tested_span_8_to_320_kbps(write, sample_rate, level, kbps):
-    path = write("a.mp3", samples=sample_rate * 4, sample_rate=sample_rate, bitrate_mode="CONSTANT", compression_level=level)
+    path = write(
+        "a.mp3",
+        samples=sample_rate * 4,
+        sample_rate=sample_rate,
+        bitrate_mode="CONSTANT",
+        compression_level=level,
+    )
     assert path.stat().st_size * 8 / 4 / 1000 == pytest.approx(kbps, rel=0.06)
 
 
@@ -94,11 +119,18 @@ def test_several_spans_of_one_file(write):
     whole = read(path)
     (late, early, rest), rate = read_spans(path, [(5000, 100), (10, 20), (8000, None)])
     assert rate == 8000
-    np.testing.assert_array_equal(np.concatenate([late, early, rest]), np.concatenate([whole[5000:5100], whole[10:30], whole[8000:]]))
+    np.testing.assert_array_equal(
+        np.concatenate([late, early, rest]),
+        np.concatenate([whole[5000:5100], whole[10:30], whole[8000:]]),
+    )
 
 
 def test_the_header_alone(write):
-    assert probe_file(write("a.ogg", samples=9000, sample_rate=16000, channels=2)) == (9000, 16000, 2)
+    assert probe_file(write("a.ogg", samples=9000, sample_rate=16000, channels=2)) == (
+        9000,
+        16000,
+        2,
+    )
 
 
 def test_what_cannot_be_read_is_named(tmp_path, write):

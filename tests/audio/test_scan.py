@@ -1,4 +1,5 @@
-"""Bad files are found before training, named, left out, and too many of them refused; good ones of every format pass."""
+"""Bad files are found before training, named, left out, and too many of them refused; good ones of
+every format pass."""
 
 import logging
 import os
@@ -29,7 +30,12 @@ GOOD = [
 @pytest.mark.parametrize(("name", "options"), GOOD)
 def test_good_files_pass(write, name, options):
     path = write(name, samples=40_000, **options)
-    assert examine(str(path)) == (40_000, options.get("sample_rate", 8000), options.get("channels", 1), "")
+    assert examine(str(path)) == (
+        40_000,
+        options.get("sample_rate", 8000),
+        options.get("channels", 1),
+        "",
+    )
 
 
 @pytest.mark.parametrize(("name", "options"), GOOD)
@@ -45,7 +51,9 @@ def bad_files(write, tmp_path):
     write("text.mp3", format="wav").write_text("no audio at all " * 50)
     write("one.wav", samples=1)
     sf.write(tmp_path / "silent.flac", np.zeros(9000), 8000)
-    sf.write(tmp_path / "nan.wav", np.where(np.arange(9000) == 7000, np.nan, 0.1), 8000, subtype="FLOAT")
+    sf.write(
+        tmp_path / "nan.wav", np.where(np.arange(9000) == 7000, np.nan, 0.1), 8000, subtype="FLOAT"
+    )
     return {
         "zero.wav": "empty",
         "header.wav": "",
@@ -65,13 +73,27 @@ def test_every_kind_of_bad_file_is_found(write, tmp_path):
 
 
 def test_the_decoder_is_quiet_and_others_are_heard(write, capfd):
-    paths = [str(write(f"{i}.mp3", samples=60_000, sample_rate=22050, bitrate_mode="CONSTANT", compression_level=0.5)) for i in range(5)]
+    paths = [
+        str(
+            write(
+                f"{i}.mp3",
+                samples=60_000,
+                sample_rate=22050,
+                bitrate_mode="CONSTANT",
+                compression_level=0.5,
+            )
+        )
+        for i in range(5)
+    ]
     for path in paths:
         examine(path)
     assert "libmpg123" in capfd.readouterr().err
     scan(paths)
     with without_decoder_notes():
-        os.write(2, b"a word\n[src/libmpg123/layer3.c:INT123_do_layer3():1774] error: part2_3_length\nand another")
+        os.write(
+            2,
+            b"a word\n[src/libmpg123/layer3.c:INT123_do_layer3():1774] error: part2_3_length\nand another",
+        )
     os.write(2, b", and afterwards")
     assert capfd.readouterr().err == "a word\nand another, and afterwards"
 
@@ -84,10 +106,14 @@ def test_audio_that_is_only_partly_silent_is_good(tmp_path):
 
 
 def test_a_guessed_mp3_length_is_corrected(write):
-    path = write("a.mp3", samples=100_000, sample_rate=22050, bitrate_mode="VARIABLE", compression_level=0.3)
+    path = write(
+        "a.mp3", samples=100_000, sample_rate=22050, bitrate_mode="VARIABLE", compression_level=0.3
+    )
     data = path.read_bytes()
     first = data.index(b"Xing")
-    path.write_bytes(data[data.index(data[:2], first) :])  # without the frame that counts the others
+    path.write_bytes(
+        data[data.index(data[:2], first) :]
+    )  # without the frame that counts the others
     assert abs(sf.info(path).frames - 100_000) > 10_000
     facts = examine(str(path))
     assert facts.problem == ""
@@ -145,5 +171,10 @@ def test_at_most_five_are_named():
     import pandas as pd
 
     with pytest.raises(UserError) as error:
-        usable([f"{i}.wav" for i in range(9)], pd.DataFrame({"problem": ["silence only"] * 9}), 0.5, "folder")
+        usable(
+            [f"{i}.wav" for i in range(9)],
+            pd.DataFrame({"problem": ["silence only"] * 9}),
+            0.5,
+            "folder",
+        )
     assert str(error.value).count("silence only") == 5

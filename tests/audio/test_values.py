@@ -21,7 +21,14 @@ def test_silence_before_and_after_averaging():
     x = np.random.default_rng(0).standard_normal((1000, 1)).astype(np.float32)
     assert silence(*power(x * 0)) == SILENT
     assert silence(*power(np.hstack([x, -x + 1e-3 * x[::-1]]))) == OPPOSITE
-    for heard in (x, np.hstack([x, x]), np.hstack([x, x[::-1]]), np.hstack([x, -0.9 * x]), np.hstack([x, 0 * x]), x * 1e-5):
+    for heard in (
+        x,
+        np.hstack([x, x]),
+        np.hstack([x, x[::-1]]),
+        np.hstack([x, -0.9 * x]),
+        np.hstack([x, 0 * x]),
+        x * 1e-5,
+    ):
         assert silence(*power(heard)) == ""
 
 

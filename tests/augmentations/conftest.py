@@ -14,7 +14,9 @@ def keys():
 
     def make(n: int, views: int = 1, seed: int = 0) -> torch.Tensor:
         clips = -(-n // views)
-        return make_keys(seed, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 11, views).flatten()[:n]
+        return make_keys(
+            seed, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 11, views
+        ).flatten()[:n]
 
     return make
 
@@ -24,6 +26,8 @@ def tone():
     """A sine ``[1, 1, samples]`` of amplitude 1."""
 
     def make(hz: float, samples: int, sample_rate: int) -> torch.Tensor:
-        return torch.sin(2 * math.pi * hz / sample_rate * torch.arange(samples, dtype=torch.float64)).float()[None, None]
+        return torch.sin(
+            2 * math.pi * hz / sample_rate * torch.arange(samples, dtype=torch.float64)
+        ).float()[None, None]
 
     return make

@@ -42,4 +42,7 @@ EVERY = {
     "mix": lambda p: Mix(p=p),
 }
 if find_spec("pedalboard") is not None:
-    EVERY |= {"compression": lambda p: Compression(SAMPLE_RATE, p=p), "mp3": lambda p: MP3(SAMPLE_RATE, p=p)}
+    EVERY |= {
+        "compression": lambda p: Compression(SAMPLE_RATE, p=p),
+        "mp3": lambda p: MP3(SAMPLE_RATE, p=p),
+    }

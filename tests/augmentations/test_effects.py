@@ -24,7 +24,10 @@ def noise():
 
 
 def test_distortion_and_bit_crush_are_those_of_pedalboard(pedalboard, noise, keys):
-    for ours, theirs in ((Distortion(9), pedalboard.Distortion(9)), (BitCrush(4), pedalboard.Bitcrush(4))):
+    for ours, theirs in (
+        (Distortion(9), pedalboard.Distortion(9)),
+        (BitCrush(4), pedalboard.Bitcrush(4)),
+    ):
         expected = torch.from_numpy(theirs(noise[0].numpy(), SAMPLE_RATE))
         torch.testing.assert_close(ours(noise, keys(1))[0][0], expected, atol=1e-5, rtol=0)
 
@@ -37,7 +40,9 @@ def test_bit_crush_has_few_levels_and_distortion_saturates(noise, keys):
 def test_chorus_delays_by_its_formula(keys, tone):
     """On a slow sine the copy is the sine at the delayed time."""
     x = tone(20, 30000, SAMPLE_RATE)
-    y, _, parameters = Chorus(SAMPLE_RATE, rate_hz=5, depth=1, center_delay_ms=15, mix=1)(x, keys(1))
+    y, _, parameters = Chorus(SAMPLE_RATE, rate_hz=5, depth=1, center_delay_ms=15, mix=1)(
+        x, keys(1)
+    )
     t = np.arange(30000) / SAMPLE_RATE
     delay = np.maximum(1, 15 + 10 * np.sin(2 * np.pi * 5 * t + parameters.item())) / 1000
     expected = np.sin(2 * np.pi * 20 * (t - delay))
@@ -47,7 +52,9 @@ def test_chorus_delays_by_its_formula(keys, tone):
 
 
 def test_chorus_hears_nothing_before_the_clip(keys):
-    y = Chorus(SAMPLE_RATE, depth=0, center_delay_ms=10, mix=1)(torch.ones(1, 1, 1000), keys(1))[0][0, 0]
+    y = Chorus(SAMPLE_RATE, depth=0, center_delay_ms=10, mix=1)(torch.ones(1, 1, 1000), keys(1))[0][
+        0, 0
+    ]
     assert not y[:220].any()
     assert torch.equal(y[222:], torch.ones(778))
 
@@ -55,7 +62,9 @@ def test_chorus_hears_nothing_before_the_clip(keys):
 def test_compression_follows_its_ratio(pedalboard, keys, tone):
     levels = []
     for amplitude in (0.1, 0.5):
-        y = Compression(SAMPLE_RATE, threshold_db=-30, ratio=5)(tone(500, 40000, SAMPLE_RATE) * amplitude, keys(1))[0]
+        y = Compression(SAMPLE_RATE, threshold_db=-30, ratio=5)(
+            tone(500, 40000, SAMPLE_RATE) * amplitude, keys(1)
+        )[0]
         levels.append(20 * torch.log10(y[..., 20000:].square().mean().sqrt()))
     assert levels[1] - levels[0] == pytest.approx(20 * np.log10(5) / 5, abs=0.5)
 
@@ -70,7 +79,10 @@ def test_mp3_keeps_the_sound_and_its_place_and_loses_some(pedalboard, keys, tone
 
 def test_without_pedalboard_the_person_is_told(monkeypatch):
     monkeypatch.setattr(effects, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs the package pedalboard.\nInstall it: pip install 'semisupcon\[effects\]'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"needs the package pedalboard.\nInstall it: pip install 'semisupcon\[effects\]'",
+    ):
         MP3(SAMPLE_RATE)
 
 

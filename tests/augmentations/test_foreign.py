@@ -35,7 +35,8 @@ CLASSES = {
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """These packages draw from the global generators: unseeded, one run in thirty drew the same pitch twice."""
+    """These packages draw from the global generators: unseeded, one run in thirty drew the same
+    pitch twice."""
     random.seed(0)
     torch.manual_seed(0)
 
@@ -108,12 +109,19 @@ def test_a_list_of_class_paths_is_stateless_and_leaves_the_generators_alone(keys
     nested = {
         "class_path": "torchaudio_augmentations.RandomApply",
         "init_args": {
-            "transforms": [{"class_path": "torchaudio_augmentations.Noise", "init_args": {"min_snr": 0.1, "max_snr": 0.5}}],
+            "transforms": [
+                {
+                    "class_path": "torchaudio_augmentations.Noise",
+                    "init_args": {"min_snr": 0.1, "max_snr": 0.5},
+                }
+            ],
             "p": 0.5,
         },
     }
     colored = {"class_path": "torch_audiomentations.AddColoredNoise", "init_args": {"p": 0.6}}
-    chain = build_chain([nested, {"class_path": "torchaudio_augmentations.Delay"}, colored, "gain"], 2, 16000, p=1.0)
+    chain = build_chain(
+        [nested, {"class_path": "torchaudio_augmentations.Delay"}, colored, "gain"], 2, 16000, p=1.0
+    )
     assert chain.operators == ("random_apply", "delay", "add_colored_noise", "gain")
     x = torch.randn(24, 1, 9000, generator=torch.Generator().manual_seed(0))
     random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
@@ -153,4 +161,6 @@ def test_only_transforms_of_the_two_packages_are_made(path, arguments, message):
 
 def test_a_change_of_length_is_refused(keys):
     with pytest.raises(ConfigError, match="changes the length"):
-        Foreign("torchaudio_augmentations.RandomResizedCrop", {"n_samples": 5})(torch.ones(2, 1, 10), keys(2))
+        Foreign("torchaudio_augmentations.RandomResizedCrop", {"n_samples": 5})(
+            torch.ones(2, 1, 10), keys(2)
+        )

@@ -60,7 +60,19 @@ def test_a_later_configuration_and_the_command_line_override(clip, tmp_path, cap
     second.write_text("data: {init_args: {aug_list: [reverb]}}")
     hear(clip, "--config", first, "--config", second, "--severity", 5, "--out", tmp_path / "out")
     assert "reverb (reverberance 100" in capsys.readouterr().out
-    hear(clip, "--aug_list", "reverse", "--severity", 5, "--sample_rate", 16000, "--views", 1, "--out", tmp_path / "reversed")
+    hear(
+        clip,
+        "--aug_list",
+        "reverse",
+        "--severity",
+        5,
+        "--sample_rate",
+        16000,
+        "--views",
+        1,
+        "--out",
+        tmp_path / "reversed",
+    )
     view, rate = soundfile.read(tmp_path / "reversed" / "view_1.wav")
     original, _ = soundfile.read(tmp_path / "reversed" / "original.wav")
     assert rate == 16000
@@ -69,7 +81,18 @@ def test_a_later_configuration_and_the_command_line_override(clip, tmp_path, cap
 
 def test_is_repeatable_and_a_pass_is_another(clip, tmp_path):
     def view(*options):
-        hear(clip, "--aug_list", "add_colored_noise", "--severity", 5, "--views", 1, "--out", tmp_path / "out", *options)
+        hear(
+            clip,
+            "--aug_list",
+            "add_colored_noise",
+            "--severity",
+            5,
+            "--views",
+            1,
+            "--out",
+            tmp_path / "out",
+            *options,
+        )
         return soundfile.read(tmp_path / "out" / "view_1.wav")[0]
 
     assert np.array_equal(view(), view())

@@ -1,4 +1,5 @@
-"""The kernel of WSOLA, run by Triton's interpreter on the CPU, against the search that runs there; and batched resampling."""
+"""The kernel of WSOLA, run by Triton's interpreter on the CPU, against the search that runs there;
+and batched resampling."""
 
 import subprocess
 import sys
@@ -27,7 +28,9 @@ print("done")
 
 
 def test_chooses_the_best_pieces_and_is_not_used_when_it_does_not():
-    ended = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], capture_output=True, text=True, check=False
+    )
     assert ended.stdout.strip() == "done", ended.stderr[-2000:]
     assert "gives wrong results on cpu" in ended.stderr
 
@@ -63,7 +66,9 @@ def test_rates_of_all_rows_at_once(samples):
     together = change_rates(x, n, m, which, int(m.max()), int(torch.minimum(n, m).max()) // 2 + 1)
     for row, ratio in enumerate(ratios):
         alone, _ = change_rate(x[row : row + 1], ratio)
-        torch.testing.assert_close(together[row, :, : alone.shape[-1]], alone[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            together[row, :, : alone.shape[-1]], alone[0], rtol=1e-4, atol=1e-5
+        )
         assert not together[row, :, alone.shape[-1] :].any()
 
 
@@ -77,7 +82,9 @@ def test_rows_that_do_not_fit_at_once(monkeypatch):
 
 def test_the_way_of_a_device_shifts_as_the_cpu_does():
     t = torch.arange(16000) / 16000
-    x = torch.sin(2 * torch.pi * torch.tensor([220.0, 440, 330])[:, None] * t)[:, None] * torch.exp(-2 * t)
+    x = torch.sin(2 * torch.pi * torch.tensor([220.0, 440, 330])[:, None] * t)[:, None] * torch.exp(
+        -2 * t
+    )
     ratios = [0.75, 1.2, 1.5]
     expected = shift_pitch(x, ratios, 16000)
     there = shift_on_device(x, 16000, **shift_plan(ratios, 16000))

@@ -15,7 +15,9 @@ def test_gain_is_its_parameter_in_decibels(keys):
     assert parameters.min() < -14.5
     assert parameters.max() > 4.5
     assert ((parameters >= -15) & (parameters < 5)).all()
-    assert torch.equal(Gain(20, 20)(torch.ones(1, 1, 3), keys(1))[0], torch.full((1, 1, 3), 10.0))  # nothing is clipped
+    assert torch.equal(
+        Gain(20, 20)(torch.ones(1, 1, 3), keys(1))[0], torch.full((1, 1, 3), 10.0)
+    )  # nothing is clipped
 
 
 def test_polarity(keys):

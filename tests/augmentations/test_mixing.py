@@ -14,7 +14,9 @@ def test_is_a_weighted_sum_with_another_clip(keys):
     assert applied.all()
     partner = (y[:, 0] * (1 - torch.eye(n))).argmax(1)
     weight = parameters[:, 0]
-    torch.testing.assert_close(y[:, 0], weight[:, None] * torch.eye(n) + (1 - weight)[:, None] * torch.eye(n)[partner])
+    torch.testing.assert_close(
+        y[:, 0], weight[:, None] * torch.eye(n) + (1 - weight)[:, None] * torch.eye(n)[partner]
+    )
     assert ((weight >= 0.5) & (weight < 1)).all()
     assert (partner // views != torch.arange(n) // views).all()  # never a view of the same clip
     assert len(partner.unique()) > n // 3

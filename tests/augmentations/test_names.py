@@ -1,4 +1,5 @@
-"""One name for a transform: class, operator and ``aug_list`` agree, and older names are accepted."""
+"""One name for a transform: class, operator and ``aug_list`` agree, and older names are
+accepted."""
 
 import importlib
 import logging
@@ -31,7 +32,9 @@ def below(cls):
 for module in pkgutil.iter_modules(augmentations.__path__):
     importlib.import_module(f"semisupcon.augmentations.{module.name}")
 EVERY = [cls for cls in below(Transform) if cls.__module__.startswith("semisupcon.") and cls.name]
-SINGLE = [cls for cls in EVERY if cls not in (OneOf, OneFilterOf, Foreign)]  # Those have no defaults.
+SINGLE = [
+    cls for cls in EVERY if cls not in (OneOf, OneFilterOf, Foreign)
+]  # Those have no defaults.
 
 
 def needs(cls):
@@ -55,7 +58,9 @@ def test_aug_list_takes_both_names(cls):
 
 def test_the_transforms_are_all_there():
     assert len(SINGLE) == 24
-    assert {"SpliceOut", "TimeStretch", "BitCrush", "TimeMask", "AddNoise", "MP3"} <= {cls.__name__ for cls in SINGLE}
+    assert {"SpliceOut", "TimeStretch", "BitCrush", "TimeMask", "AddNoise", "MP3"} <= {
+        cls.__name__ for cls in SINGLE
+    }
 
 
 @pytest.mark.parametrize("name", [*PARAMETRIC, *CORRUPTIONS])
@@ -93,9 +98,14 @@ def test_an_old_name_is_the_new_one_with_a_note(old, new, caplog, keys):
 
 
 def test_old_names_are_accepted_wherever_operators_are_named():
-    assert MTSLVRChain(augs_to_exclude=["time_masking"]).operators == MTSLVRChain(augs_to_exclude=["time_mask"]).operators
+    assert (
+        MTSLVRChain(augs_to_exclude=["time_masking"]).operators
+        == MTSLVRChain(augs_to_exclude=["time_mask"]).operators
+    )
     assert not OLD_NAMES.keys() & {name for names in TIERS.values() for name in names}
-    assert not OLD_NAMES.keys() & {name for point in corruptions(["only", "plus", "tiers"]) for name in point.operators}
+    assert not OLD_NAMES.keys() & {
+        name for point in corruptions(["only", "plus", "tiers"]) for name in point.operators
+    }
 
 
 def test_the_name_does_not_enter_a_draw(keys):
@@ -108,10 +118,18 @@ def test_the_name_does_not_enter_a_draw(keys):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("filter", "filtering"), ("SpliceOt", "splice_out"), ("fadde", "fade"), ("TimeMsk", "time_mask")]
+    ("name", "meant"),
+    [
+        ("filter", "filtering"),
+        ("SpliceOt", "splice_out"),
+        ("fadde", "fade"),
+        ("TimeMsk", "time_mask"),
+    ],
 )
 def test_a_misspelt_name_is_answered(name, meant):
-    with pytest.raises(ConfigError, match=f"There is no augmentation '{name}'. Did you mean '{meant}'"):
+    with pytest.raises(
+        ConfigError, match=f"There is no augmentation '{name}'. Did you mean '{meant}'"
+    ):
         build_chain([name], 2, 16000)
 
 

@@ -21,7 +21,8 @@ def test_signal_to_noise_ratio(snr, tone, keys):
 
 @pytest.mark.parametrize("decay", [-2.0, -1.0, 0.0, 0.5, 1.0, 1.5])
 def test_spectral_slope_is_that_of_torch_audiomentations(decay, keys):
-    """Power in octaves against the reference's ramp, 1 to sqrt(sr / 2) over the band, to the power of -decay."""
+    """Power in octaves against the reference's ramp, 1 to sqrt(sr / 2) over the band, to the power
+    of -decay."""
     noise = colored_noise(keys(16), 1 << 16, SAMPLE_RATE, torch.full((16,), decay)).double().numpy()
     power = (np.abs(np.fft.rfft(noise)) ** 2).mean(0)
     ramp = np.linspace(1, np.sqrt(SAMPLE_RATE / 2), len(power)) ** (-2 * decay)
@@ -43,7 +44,9 @@ def test_noise_is_normal_white_and_of_unit_level(keys):
     assert abs(z.mean()) < 1e-4
     assert abs((z**3).mean()) < 0.02
     assert abs((z**4).mean() - 3) < 0.05
-    lags = torch.stack([(noise[:, k:] * noise[:, : -k or None]).mean(1) for k in (1, 2, 3, 100, 22050)])
+    lags = torch.stack(
+        [(noise[:, k:] * noise[:, : -k or None]).mean(1) for k in (1, 2, 3, 100, 22050)]
+    )
     assert lags.abs().max() < 5 / 60000**0.5
 
 
@@ -52,11 +55,15 @@ def test_noise_does_not_repeat_and_rows_are_independent(keys):
     correlation = noise @ noise.T / 50000 - torch.eye(32)
     assert correlation.abs().max() < 5 / 50000**0.5
     # The reference tiles one second.
-    assert (noise[:, :SAMPLE_RATE] * noise[:, SAMPLE_RATE : 2 * SAMPLE_RATE]).mean(1).abs().max() < 5 / SAMPLE_RATE**0.5
+    assert (noise[:, :SAMPLE_RATE] * noise[:, SAMPLE_RATE : 2 * SAMPLE_RATE]).mean(
+        1
+    ).abs().max() < 5 / SAMPLE_RATE**0.5
     # No row is another one, later: the peak of all circular correlations is that of chance.
     spectra = torch.fft.rfft(noise)
     for a, b in ((0, 1), (0, 2), (5, 30)):
-        assert torch.fft.irfft(spectra[a] * spectra[b].conj()).abs().max() / 50000 < 6.5 / 50000**0.5
+        assert (
+            torch.fft.irfft(spectra[a] * spectra[b].conj()).abs().max() / 50000 < 6.5 / 50000**0.5
+        )
 
 
 def test_hash_is_uniform_and_pinned(keys):
@@ -66,7 +73,10 @@ def test_hash_is_uniform_and_pinned(keys):
     assert ((u >= -1) & (u < 1.0000001)).all()
     # The same on every machine: runs are compared by their numbers.
     first = hashed_noise(torch.tensor([0, 1 << 40]), 3)
-    expected = [[-0.38641357421875, 0.87152099609375, 0.715484619140625], [0.18035888671875, 0.0904541015625, -0.3958740234375]]
+    expected = [
+        [-0.38641357421875, 0.87152099609375, 0.715484619140625],
+        [0.18035888671875, 0.0904541015625, -0.3958740234375],
+    ]
     assert torch.equal(first, torch.tensor(expected))
 
 

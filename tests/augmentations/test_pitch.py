@@ -14,7 +14,9 @@ SAMPLE_RATE, SAMPLES = 22050, 40000
 
 
 def peak_hz(signal):
-    spectrum = torch.fft.rfft(signal.double() * torch.hann_window(len(signal), dtype=torch.float64), n=1 << 19).abs()
+    spectrum = torch.fft.rfft(
+        signal.double() * torch.hann_window(len(signal), dtype=torch.float64), n=1 << 19
+    ).abs()
     return spectrum.argmax().item() * SAMPLE_RATE / (1 << 19)
 
 
@@ -38,7 +40,8 @@ def test_every_click_is_kept_once_and_in_place(semitones, tone):
     x[..., places] = 1
     ratio = 2 ** (semitones / 12)
     y = shift_pitch(x, [ratio], SAMPLE_RATE)[0, 0]
-    # Played faster, a click loses the band above the new Nyquist frequency as well as duration; played slower, it only lasts longer.
+    # Played faster, a click loses the band above the new Nyquist frequency as well as duration;
+    # played slower, it only lasts longer.
     expected = 1 / ratio**2 if semitones > 0 else 1 / ratio
     found = torch.stack([y[p - 800 : p + 800].square().sum() for p in places])
     assert (found / found.median() - 1).abs().max() < 0.1
@@ -73,7 +76,9 @@ def test_published_ratios():
 def test_published_ratios_are_drawn_evenly(keys):
     semitones = PitchShift(16000, -15, 15, "published").draw(keys(14000), 1)[:, 0]
     values, counts = semitones.unique(return_counts=True)
-    assert values.tolist() == pytest.approx([12 * math.log2(r) for r in published_ratios(16000, -15, 15)], abs=1e-5)
+    assert values.tolist() == pytest.approx(
+        [12 * math.log2(r) for r in published_ratios(16000, -15, 15)], abs=1e-5
+    )
     assert (counts - 1000).abs().max() < 150  # five standard deviations
 
 
@@ -99,7 +104,9 @@ def test_change_of_rate_is_band_limited_and_exact(tone):
     length = int(20000 / ratio)
     inner = faster[0, 0, 500 : length - 500]
     t = torch.arange(500, length - 500, dtype=torch.float64)
-    kept = torch.sin(2 * math.pi * 1000 * ratio / SAMPLE_RATE * t)  # 9 kHz would be above the new Nyquist frequency
+    kept = torch.sin(
+        2 * math.pi * 1000 * ratio / SAMPLE_RATE * t
+    )  # 9 kHz would be above the new Nyquist frequency
     assert (inner - kept).abs().max() < 2e-3
 
 

@@ -7,7 +7,15 @@ from semisupcon.augmentations.level import Gain, PolarityInversion
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain, RandomSubset
 from semisupcon.errors import ConfigError
 
-SEVEN = ("pitch_shift", "fade", "white_noise", "mixed_noise", "time_stretch", "time_mask", "time_shift")
+SEVEN = (
+    "pitch_shift",
+    "fade",
+    "white_noise",
+    "mixed_noise",
+    "time_stretch",
+    "time_mask",
+    "time_shift",
+)
 DRAWS = 10_000
 
 
@@ -64,7 +72,8 @@ def test_operators_run_in_the_order_of_the_plan(keys):
 
 @pytest.mark.parametrize("with_replacement", [False, True])
 def test_a_row_sounds_the_same_whatever_its_neighbours_wait_for(with_replacement, keys):
-    """Operators run when many rows need them, not step by step; alone, a row goes straight through its plan."""
+    """Operators run when many rows need them, not step by step; alone, a row goes straight through
+    its plan."""
     chain, key = MTSLVRChain(with_replacement=with_replacement), keys(24, 2)
     x = torch.randn(24, 1, 5000, generator=torch.Generator().manual_seed(0)) * 0.1
     together = chain(x, key)
@@ -76,7 +85,9 @@ def test_a_row_sounds_the_same_whatever_its_neighbours_wait_for(with_replacement
 def test_operators_run_on_many_rows_at_once(keys):
     chain, calls = MTSLVRChain(), []
     for k, transform in enumerate(chain.transforms):
-        transform.modify = lambda audio, key, among, k=k, modify=transform.modify: calls.append(k) or modify(audio, key, among)
+        transform.modify = lambda audio, key, among, k=k, modify=transform.modify: (
+            calls.append(k) or modify(audio, key, among)
+        )
     chain(torch.zeros(64, 1, 64), keys(64))
     assert set(calls) == set(range(7))
     assert len(calls) < 35  # in step they would be 49
@@ -91,7 +102,13 @@ class Square(PolarityInversion):
 
 def test_excluded_operators_are_gone():
     chain = MTSLVRChain(augs_to_exclude=["fade", "time_shift"])
-    assert chain.operators == ("pitch_shift", "white_noise", "mixed_noise", "time_stretch", "time_mask")
+    assert chain.operators == (
+        "pitch_shift",
+        "white_noise",
+        "mixed_noise",
+        "time_stretch",
+        "time_mask",
+    )
     assert chain.steps == (1, 5)
     with pytest.raises(ConfigError, match="Did you mean 'fade'"):
         MTSLVRChain(augs_to_exclude=["fades"])
@@ -108,7 +125,15 @@ def test_a_probability_thins_the_subset(keys):
 
 def test_clmr(keys):
     chain = CLMRChain(22050)
-    assert chain.operators == ("polarity_inversion", "add_noise", "gain", "high_low_pass", "delay", "pitch_shift", "reverb")
+    assert chain.operators == (
+        "polarity_inversion",
+        "add_noise",
+        "gain",
+        "high_low_pass",
+        "delay",
+        "pitch_shift",
+        "reverb",
+    )
     for transform in chain.modules():
         if hasattr(transform, "apply") and hasattr(transform, "draw"):
             transform.apply = lambda audio, parameters, key: audio
@@ -116,7 +141,14 @@ def test_clmr(keys):
     _, applied, parameters = chain(torch.zeros(DRAWS, 1, 1), key)
     for share, p in zip(applied.float().mean(0), (0.8, 0.01, 0.3, 0.8, 0.3, 0.6, 0.6), strict=True):
         assert share == pytest.approx(p, abs=5 * (p * (1 - p) / DRAWS) ** 0.5)
-    ranges = {(1, 0): (0.0001, 0.01), (2, 0): (-20, -1), (3, 1): (200, 1200), (3, 2): (2200, 4000), (5, 0): (-7, 7), (6, 0): (0, 99)}
+    ranges = {
+        (1, 0): (0.0001, 0.01),
+        (2, 0): (-20, -1),
+        (3, 1): (200, 1200),
+        (3, 2): (2200, 4000),
+        (5, 0): (-7, 7),
+        (6, 0): (0, 99),
+    }
     for (operator, parameter), (low, high) in ranges.items():
         values = parameters[:, operator, parameter]
         values = values[~values.isnan()]
@@ -131,4 +163,10 @@ def test_clmr(keys):
 
 
 def test_an_operator_of_clmr_can_be_left_out():
-    assert CLMRChain(22050, reverb=0, noise=0).operators == ("polarity_inversion", "gain", "high_low_pass", "delay", "pitch_shift")
+    assert CLMRChain(22050, reverb=0, noise=0).operators == (
+        "polarity_inversion",
+        "gain",
+        "high_low_pass",
+        "delay",
+        "pitch_shift",
+    )

@@ -11,20 +11,91 @@ SIX = ["gain", "polarity_inversion", "add_colored_noise", "filtering", "pitch_sh
 FILTERS = ("band_pass", "band_stop", "high_pass", "low_pass")
 DRAWS = 10_000
 
-# Table 4.2 of the fact sheet at 22,050 Hz: severity -> chain p; gain, its p; polarity p; SNR, its p; filter p; high-pass; low-pass; semitones,
-# their p; delays in ms, their p.
+# Table 4.2 of the fact sheet at 22,050 Hz: severity -> chain p; gain, its p; polarity p; SNR, its
+# p; filter p; high-pass; low-pass; semitones, their p; delays in ms, their p.
 TABLE = {
-    1: (0.4, (-7.5, 2.5), 0.2, 0.3, (6, 60), 0.3, 0.15, (100, 1200), (300, 7500), 2, 0.3, (200, 500), 0.3),
-    2: (0.8, (-15, 5), 0.4, 0.6, (3, 30), 0.6, 0.3, (200, 2400), (150, 7500), 4, 0.6, (100, 500), 0.6),
-    3: (1.0, (-22.5, 7.5), 0.6, 0.8, (2, 20), 0.8, 0.45, (300, 3600), (100, 5000), 6, 0.75, (200 / 3, 500), 0.6),
-    4: (1.0, (-30, 10), 0.7, 0.8, (1.5, 15), 0.8, 0.6, (400, 4800), (75, 3750), 8, 0.75, (50, 500), 0.6),
-    5: (1.0, (-37.5, 12.5), 0.7, 0.8, (1.2, 12), 0.8, 0.6, (500, 6000), (75, 3000), 10, 0.75, (40, 500), 0.6),
+    1: (
+        0.4,
+        (-7.5, 2.5),
+        0.2,
+        0.3,
+        (6, 60),
+        0.3,
+        0.15,
+        (100, 1200),
+        (300, 7500),
+        2,
+        0.3,
+        (200, 500),
+        0.3,
+    ),
+    2: (
+        0.8,
+        (-15, 5),
+        0.4,
+        0.6,
+        (3, 30),
+        0.6,
+        0.3,
+        (200, 2400),
+        (150, 7500),
+        4,
+        0.6,
+        (100, 500),
+        0.6,
+    ),
+    3: (
+        1.0,
+        (-22.5, 7.5),
+        0.6,
+        0.8,
+        (2, 20),
+        0.8,
+        0.45,
+        (300, 3600),
+        (100, 5000),
+        6,
+        0.75,
+        (200 / 3, 500),
+        0.6,
+    ),
+    4: (
+        1.0,
+        (-30, 10),
+        0.7,
+        0.8,
+        (1.5, 15),
+        0.8,
+        0.6,
+        (400, 4800),
+        (75, 3750),
+        8,
+        0.75,
+        (50, 500),
+        0.6,
+    ),
+    5: (
+        1.0,
+        (-37.5, 12.5),
+        0.7,
+        0.8,
+        (1.2, 12),
+        0.8,
+        0.6,
+        (500, 6000),
+        (75, 3000),
+        10,
+        0.75,
+        (40, 500),
+        0.6,
+    ),
 }
 RATIOS = {1: 8, 2: 14, 3: 24, 4: 32, 5: 38}
 
 
 def sample(severity, keys):
-    """What a chain draws, operator by operator, on clips of one sample: shares and parameters do not depend on the sound."""
+    """What a chain draws, operator by operator, on clips of one sample: shares and parameters do
+    not depend on the sound."""
     chain = build_chain(SIX, severity, 22050)
     key = keys(DRAWS)
     _, applied, parameters = chain_on_nothing(chain, key)
@@ -32,7 +103,8 @@ def sample(severity, keys):
 
 
 def chain_on_nothing(chain, key):
-    # 10,000 rows of DSP would be slow and change nothing: the operators are kept from running, not from drawing.
+    # 10,000 rows of DSP would be slow and change nothing: the operators are kept from running, not
+    # from drawing.
     for transform in chain.modules():
         if hasattr(transform, "apply") and hasattr(transform, "draw"):
             transform.apply = lambda audio, parameters, key: audio
@@ -40,7 +112,10 @@ def chain_on_nothing(chain, key):
 
 
 def close_share(measured, p):
-    assert abs(measured.float().mean().item() - p) < 5 * math.sqrt(max(p * (1 - p), 1e-9) / len(measured)) + 1e-9
+    assert (
+        abs(measured.float().mean().item() - p)
+        < 5 * math.sqrt(max(p * (1 - p), 1e-9) / len(measured)) + 1e-9
+    )
 
 
 def fills(values, low, high):
@@ -52,7 +127,21 @@ def fills(values, low, high):
 
 @pytest.mark.parametrize("severity", TABLE)
 def test_probabilities_and_ranges(severity, keys):
-    chain_p, gain, gain_p, polarity_p, snr, noise_p, filter_p, high_pass, low_pass, semitones, pitch_p, delay, delay_p = TABLE[severity]
+    (
+        chain_p,
+        gain,
+        gain_p,
+        polarity_p,
+        snr,
+        noise_p,
+        filter_p,
+        high_pass,
+        low_pass,
+        semitones,
+        pitch_p,
+        delay,
+        delay_p,
+    ) = TABLE[severity]
     chain, applied, parameters = sample(severity, keys)
     assert chain.operators == tuple(SIX)
     assert chain.p == pytest.approx(chain_p)
@@ -61,7 +150,9 @@ def test_probabilities_and_ranges(severity, keys):
     m = severity / 2
     named = {
         f"{operator}.{name}": parameters[:, k, i]
-        for k, (operator, names) in enumerate(zip(chain.operators, chain.parameter_names, strict=True))
+        for k, (operator, names) in enumerate(
+            zip(chain.operators, chain.parameter_names, strict=True)
+        )
         for i, name in enumerate(names)
     }
     fills(named["gain.gain_db"], *gain)
@@ -79,7 +170,8 @@ def test_probabilities_and_ranges(severity, keys):
 
 
 def fills_loosely(values, low, high):
-    """As `fills`, for the few hundred draws that one of four filters gets, on a scale that is denser below."""
+    """As `fills`, for the few hundred draws that one of four filters gets, on a scale that is
+    denser below."""
     values = values[~values.isnan()]
     assert low - 1e-3 <= values.min() < low + 0.05 * (high - low)
     assert high - 0.08 * (high - low) < values.max() <= high + 1e-3
@@ -91,7 +183,9 @@ def test_one_filter_of_four_is_taken(severity, keys):
     choice = parameters[:, 3, 0]
     for index in range(4):
         close_share(choice[applied[:, 3]] == index, 0.25)
-    used = torch.stack([~parameters[:, 3, 1 + i].isnan() for i in (0, 2, 4, 5)], 1)  # the first parameter of each filter
+    used = torch.stack(
+        [~parameters[:, 3, 1 + i].isnan() for i in (0, 2, 4, 5)], 1
+    )  # the first parameter of each filter
     assert torch.equal(used.sum(1) > 0, applied[:, 3])
     assert used.sum(1).max() == 1
 
@@ -100,7 +194,9 @@ def test_one_filter_of_four_is_taken(severity, keys):
 def test_delay_takes_two_values_of_each_parameter(severity, keys):
     _, _, parameters = sample(severity, keys)
     m = severity / 2
-    values = [sorted(set(column[~column.isnan()].tolist())) for column in parameters[:, 5, 1:4].unbind(1)]
+    values = [
+        sorted(set(column[~column.isnan()].tolist())) for column in parameters[:, 5, 1:4].unbind(1)
+    ]
     attenuation = min(1, 0.5 * m)
     assert values[0] == pytest.approx([0.5 * m - 0.2, 0.5 * m + 0.2], abs=1e-6)
     assert values[1] == [max(0, int(2 * m) - 1), int(2 * m) + 1]
@@ -112,9 +208,12 @@ def test_views_share_the_coin_and_the_filter_and_nothing_else(keys):
     key = keys(DRAWS, 2)
     _, applied, parameters = chain_on_nothing(chain, key)
     pairs = applied.view(-1, 2, 6)
-    # The chain of 4.4: in a fifth of the clips both views are clean by the coin, and in few exactly one.
+    # The chain of 4.4: in a fifth of the clips both views are clean by the coin, and in few exactly
+    # one.
     clean = (~pairs).all(2)
-    alone = (1 - 0.4) * (1 - 0.6) * (1 - 0.6) * (1 - 0.3) * (1 - 0.6) * (1 - 0.6)  # a view whose own coins all said no
+    alone = (
+        (1 - 0.4) * (1 - 0.6) * (1 - 0.6) * (1 - 0.3) * (1 - 0.6) * (1 - 0.6)
+    )  # a view whose own coins all said no
     close_share(clean.all(1), 0.2 + 0.8 * alone**2)
     close_share(clean.sum(1) == 1, 0.8 * 2 * alone * (1 - alone))
     choices = parameters.view(-1, 2, 6, parameters.shape[-1])[:, :, 3, 0]

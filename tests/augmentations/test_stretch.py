@@ -13,7 +13,9 @@ SAMPLE_RATE, SAMPLES = 16000, 60000
 
 
 def peak_hz(signal):
-    spectrum = torch.fft.rfft(signal.double() * torch.hann_window(len(signal), dtype=torch.float64), n=1 << 19).abs()
+    spectrum = torch.fft.rfft(
+        signal.double() * torch.hann_window(len(signal), dtype=torch.float64), n=1 << 19
+    ).abs()
     return spectrum.argmax().item() * SAMPLE_RATE / (1 << 19)
 
 
@@ -33,14 +35,24 @@ def test_clicks_come_at_the_rate_and_a_tone_keeps_its_pitch(method, rate, tone):
     expected = torch.arange(1, count + 1) * spacing / rate
     reach = int(spacing / rate / 2)
     around = torch.arange(-reach, reach)
-    centres = torch.stack([(energy[int(e) + around] * around).sum() / energy[int(e) + around].sum() for e in expected]) + expected
+    centres = (
+        torch.stack(
+            [
+                (energy[int(e) + around] * around).sum() / energy[int(e) + around].sum()
+                for e in expected
+            ]
+        )
+        + expected
+    )
     # The slope of the line through the centres of the clicks is their spacing.
     n = torch.arange(1.0, count + 1)
     slope = ((n - n.mean()) * (centres - centres.mean())).sum() / (n - n.mean()).square().sum()
     assert slope == pytest.approx(spacing / rate, rel=0.02)
     assert (centres - expected).abs().max() < 1100  # half a window
 
-    y = faster(tone(440, SAMPLES, SAMPLE_RATE))[0, 0, 4000 : int(min(SAMPLES, SAMPLES / rate)) - 4000]
+    y = faster(tone(440, SAMPLES, SAMPLE_RATE))[
+        0, 0, 4000 : int(min(SAMPLES, SAMPLES / rate)) - 4000
+    ]
     assert abs(1200 * math.log2(peak_hz(y) / 440)) < 3
     assert y.square().mean().sqrt() * 2**0.5 == pytest.approx(1, abs=0.15)
 
@@ -69,7 +81,9 @@ def test_length_is_restored_by_a_circle_or_by_silence(keys, tone):
     assert torch.equal(circular[..., length:], circular[..., : SAMPLES - length])
     for share in (0.25, 0.5, 0.75):  # all of the swell, in two thirds of its time
         middle = circular[..., round(share * length) - 1000 : round(share * length) + 1000]
-        assert middle.square().mean().sqrt().item() == pytest.approx((0.1 + 0.9 * share) / 2**0.5, rel=0.05)
+        assert middle.square().mean().sqrt().item() == pytest.approx(
+            (0.1 + 0.9 * share) / 2**0.5, rel=0.05
+        )
     zero = TimeStretch(1.5, 1.5, "zero")(x, keys(1))[0]
     assert torch.equal(zero[..., :length], circular[..., :length])
     assert not zero[..., length:].any()

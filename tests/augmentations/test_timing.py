@@ -58,8 +58,12 @@ def test_time_mask_with_noise_has_the_level_of_the_clip(keys, tone):
         if width > 500:
             inside = y[row, 0, start:end]
             assert inside.std() == pytest.approx(0.3 / 2**0.5, rel=0.15)
-            assert abs(torch.corrcoef(torch.stack([inside, x[0, 0, start:end]]))[0, 1]) < 0.2  # it is no longer the tone
-            assert abs(torch.corrcoef(torch.stack([inside[1:], inside[:-1]]))[0, 1]) < 0.2  # it is white
+            assert (
+                abs(torch.corrcoef(torch.stack([inside, x[0, 0, start:end]]))[0, 1]) < 0.2
+            )  # it is no longer the tone
+            assert (
+                abs(torch.corrcoef(torch.stack([inside[1:], inside[:-1]]))[0, 1]) < 0.2
+            )  # it is white
 
 
 def test_time_shift_is_a_roll(keys):
@@ -86,7 +90,9 @@ def test_splice_out_removes_what_it_says(keys):
     assert ((parameters > 0) & (parameters < 400)).all()
     for row in range(20):
         audible = y[row, 0, : kept[row]]
-        assert audible.diff().min() > 0.99  # time goes on, and never jumps: every splice is cross-faded
+        assert (
+            audible.diff().min() > 0.99
+        )  # time goes on, and never jumps: every splice is cross-faded
         assert audible.diff().max() < 40
         assert audible[-1] == 22050
 
@@ -97,7 +103,15 @@ def test_splice_out_keeps_constant_level_and_spares_short_clips(keys):
     assert SpliceOut(22050)(torch.ones(5, 1, 3), keys(5))[0].equal(torch.ones(5, 1, 3))
 
 
-@pytest.mark.parametrize("make", [lambda: Fade(1.5), lambda: TimeMask(2), lambda: TimeMask(fill="pink"), lambda: SpliceOut(16000, 0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Fade(1.5),
+        lambda: TimeMask(2),
+        lambda: TimeMask(fill="pink"),
+        lambda: SpliceOut(16000, 0),
+    ],
+)
 def test_refuses_what_makes_no_sense(make):
     with pytest.raises(ConfigError):
         make()

@@ -15,7 +15,9 @@ names = st.sampled_from(sorted(EVERY))
 
 
 def rows(n, seed=0):
-    return make_keys(seed, torch.zeros(n, dtype=torch.int64), torch.arange(n) * 7919 + 11, 1).flatten()
+    return make_keys(
+        seed, torch.zeros(n, dtype=torch.int64), torch.arange(n) * 7919 + 11, 1
+    ).flatten()
 
 
 def audio(n, samples, channels=1, seed=0):
@@ -23,7 +25,13 @@ def audio(n, samples, channels=1, seed=0):
 
 
 @settings(max_examples=120, deadline=None)
-@given(name=names, n=st.integers(0, 4), samples=st.integers(1, 3000), channels=st.integers(1, 2), seed=st.integers(0, 99))
+@given(
+    name=names,
+    n=st.integers(0, 4),
+    samples=st.integers(1, 3000),
+    channels=st.integers(1, 2),
+    seed=st.integers(0, 99),
+)
 def test_shape_type_and_finiteness_are_kept(name, n, samples, channels, seed):
     transform, x, key = EVERY[name](0.7), audio(n, samples, channels, seed), rows(n, seed)
     before = x.clone()
@@ -43,7 +51,9 @@ def test_shape_type_and_finiteness_are_kept(name, n, samples, channels, seed):
 
 @settings(max_examples=80, deadline=None)
 @given(name=names, samples=st.integers(1, 3000), seed=st.integers(0, 99))
-@example(name="fade", samples=24, seed=25)  # powers of two were rounded by their place in the tensor
+@example(
+    name="fade", samples=24, seed=25
+)  # powers of two were rounded by their place in the tensor
 def test_a_row_sounds_the_same_in_any_company(name, samples, seed):
     if name == "mix":
         return
@@ -85,7 +95,11 @@ def test_odd_input_has_a_defined_result(name, kind):
         assert y.isfinite().all()
     elif name != "mix":  # a row that is not a number leaves its neighbours alone
         assert torch.equal(y[[0, 2]], EVERY[name](1.0)(audio(3, 2500), key)[0][[0, 2]])
-        assert name in ("mp3", "compression") or not y[1].isfinite().all() or name in ("time mask", "noise mask", "splice out")
+        assert (
+            name in ("mp3", "compression")
+            or not y[1].isfinite().all()
+            or name in ("time mask", "noise mask", "splice out")
+        )
     if kind == "silence" and name != "mix":
         assert y[1].abs().max() < 1e-6
 
@@ -97,7 +111,12 @@ def test_double_and_half_precision_are_kept(name):
     for dtype, tolerance in ((torch.float64, 1e-4), (torch.bfloat16, 0.05)):
         y = EVERY[name](1.0)(x.to(dtype), key)[0]
         assert y.dtype == dtype
-        if name not in ("pitch shift", "continuous pitch shift", "bit crush", "mp3"):  # those choose, and rounding can tip a choice
+        if name not in (
+            "pitch shift",
+            "continuous pitch shift",
+            "bit crush",
+            "mp3",
+        ):  # those choose, and rounding can tip a choice
             torch.testing.assert_close(y.float(), reference, atol=tolerance, rtol=0)
 
 
@@ -117,7 +136,9 @@ def test_works_in_inference_mode_and_keeps_the_number_of_threads():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("name", ["pitch shift", "reverb", "time stretch", "low pass", "colored noise"])
+@pytest.mark.parametrize(
+    "name", ["pitch shift", "reverb", "time stretch", "low pass", "colored noise"]
+)
 def test_the_number_of_threads_changes_nothing(name, threads):
     x, key, before = audio(7, 9000), rows(7), torch.get_num_threads()
     reference = EVERY[name](0.9)(x, key)[0]
@@ -135,7 +156,12 @@ def test_the_probability_is_met():
 
 @pytest.mark.parametrize(
     "bad",
-    [torch.zeros(2, 100), torch.zeros(2, 1, 0), torch.zeros(2, 1, 100, dtype=torch.int16), torch.zeros(3, 1, 100)],
+    [
+        torch.zeros(2, 100),
+        torch.zeros(2, 1, 0),
+        torch.zeros(2, 1, 100, dtype=torch.int16),
+        torch.zeros(3, 1, 100),
+    ],
     ids=["two axes", "empty", "integers", "more rows than keys"],
 )
 def test_refuses_what_is_no_batch(bad):

@@ -1,4 +1,5 @@
-"""The pages of evidence: intervals, tables, the check that finds a changed digit, and studies that go on where they stopped."""
+"""The pages of evidence: intervals, tables, the check that finds a changed digit, and studies that
+go on where they stopped."""
 
 import math
 
@@ -9,16 +10,39 @@ from scipy import stats
 
 from benchmarks.evidence import check, runner
 from benchmarks.evidence.cell import COLUMNS, as_arguments, probe_arguments, read_rows
-from benchmarks.evidence.questions import QUESTIONS, SPEAKERS, fsdd_tags, fsdd_without, notes, resplit
+from benchmarks.evidence.questions import (
+    QUESTIONS,
+    SPEAKERS,
+    fsdd_tags,
+    fsdd_without,
+    notes,
+    resplit,
+)
 from benchmarks.evidence.study import Cell, Probe, Setting, Study, cells
-from benchmarks.evidence.tables import Column, Table, first_difference, mean_and_half, percent, rebuilt, render
+from benchmarks.evidence.tables import (
+    Column,
+    Table,
+    first_difference,
+    mean_and_half,
+    percent,
+    rebuilt,
+    render,
+)
 from semisupcon.probing.scores.results import Results, Row
 
 TABLE = Table(
-    "probe", ("ours", "never run"), (Column("digit", "digit"), Column("speaker", "speaker")), {"theirs": ("98.4", "n/a")}, rank=True
+    "probe",
+    ("ours", "never run"),
+    (Column("digit", "digit"), Column("speaker", "speaker")),
+    {"theirs": ("98.4", "n/a")},
+    rank=True,
 )
 STUDY = Study(
-    "toy", (Setting("ours", "clmr"), Setting("other", "cola", seeds=(0,))), (Probe(("digit",)),), {"data.data_dir": "fsdd"}, (TABLE,)
+    "toy",
+    (Setting("ours", "clmr"), Setting("other", "cola", seeds=(0,))),
+    (Probe(("digit",)),),
+    {"data.data_dir": "fsdd"},
+    (TABLE,),
 )
 
 
@@ -46,8 +70,14 @@ def test_the_interval_is_that_of_a_t_test():
 
 
 def test_a_table_shows_means_chance_ranks_and_what_was_published():
-    rows = [row(seed=s, value=v) for s, v in enumerate((0.9, 0.93, 0.87))] + [row(task="speaker", value=0.5, chance=1 / 6, classes=6)]
-    rows += [row("elsewhere", value=0.1), row(method="knn", value=0.2), row(representation="waveform", value=0.3)]
+    rows = [row(seed=s, value=v) for s, v in enumerate((0.9, 0.93, 0.87))] + [
+        row(task="speaker", value=0.5, chance=1 / 6, classes=6)
+    ]
+    rows += [
+        row("elsewhere", value=0.1),
+        row(method="knn", value=0.2),
+        row(representation="waveform", value=0.3),
+    ]
     lines = render(TABLE, pd.DataFrame(rows)).splitlines()
     assert lines[0] == "|  | digit | speaker | mean rank |"
     assert lines[2:5] == [
@@ -61,14 +91,29 @@ def test_a_table_shows_means_chance_ranks_and_what_was_published():
 
 def test_a_mean_row_has_its_interval_over_the_other_rows():
     table = Table("probe", ("a", "b", "c", "never run"), (Column("digit", "digit"),), mean="all")
-    text = render(table, pd.DataFrame([row(name, value=value) for name, value in zip("abc", (0.9, 0.93, 0.87), strict=True)]))
+    text = render(
+        table,
+        pd.DataFrame(
+            [row(name, value=value) for name, value in zip("abc", (0.9, 0.93, 0.87), strict=True)]
+        ),
+    )
     assert "| c | 87.0 |\n| all | 90.0 ± 7.5 |" in text
 
 
 def test_ranks_are_averaged_over_columns_and_intervals_over_episodes_are_told():
-    table = Table("probe", ("a", "b"), (Column("x", "x", "few_shot 5-way"), Column("y", "y", "few_shot 5-way")), rank=True)
+    table = Table(
+        "probe",
+        ("a", "b"),
+        (Column("x", "x", "few_shot 5-way"), Column("y", "y", "few_shot 5-way")),
+        rank=True,
+    )
     values = {("a", "x"): 0.9, ("a", "y"): 0.3, ("b", "x"): 0.8, ("b", "y"): 0.2}
-    text = render(table, pd.DataFrame([row(s, task=t, value=v, method="few_shot 5-way") for (s, t), v in values.items()]))
+    text = render(
+        table,
+        pd.DataFrame(
+            [row(s, task=t, value=v, method="few_shot 5-way") for (s, t), v in values.items()]
+        ),
+    )
     assert "| a | 90.0 | 30.0 | 1.0 |" in text
     assert "| b | 80.0 | 20.0 | 2.0 |" in text
     assert "the interval is ± 1.0 at most" in text
@@ -79,14 +124,19 @@ LEARNING = "<!-- evidence: learning.all -->\n<!-- end of evidence -->\n"
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    """A page of one study with one table, and the CSV it is made of; checked by the returned function."""
+    """A page of one study with one table, and the CSV it is made of; checked by the returned
+    function."""
     monkeypatch.setattr(check, "NAMES", ("toy",))
     monkeypatch.setattr(check, "load_study", lambda name: STUDY)
     (tmp_path / "results.md").write_text(
-        "Words.\n\n<!-- evidence: toy.probe -->\n<!-- end of evidence -->\n\n" + LEARNING + "\nMore words.\n"
+        "Words.\n\n<!-- evidence: toy.probe -->\n<!-- end of evidence -->\n\n"
+        + LEARNING
+        + "\nMore words.\n"
     )
     runner.put(tmp_path / "toy.csv", [row(seed=seed, value=0.9 + 0.01 * seed) for seed in range(3)])
-    return lambda *more: check.main([*more, "--page", str(tmp_path / "results.md"), "--figures", str(tmp_path)])
+    return lambda *more: check.main(
+        [*more, "--page", str(tmp_path / "results.md"), "--figures", str(tmp_path)]
+    )
 
 
 def test_the_check_passes_what_it_wrote_and_fails_on_one_digit(page, tmp_path, capsys):
@@ -110,7 +160,9 @@ def test_a_changed_csv_and_a_page_without_the_table_are_found(page, tmp_path):
     assert page("--write") == 0
     figures = tmp_path / "toy.csv"
     results = pd.read_csv(figures)
-    results.assign(value=results["value"].where(results["seed"] != 2, 0.95)).to_csv(figures, index=False)
+    results.assign(value=results["value"].where(results["seed"] != 2, 0.95)).to_csv(
+        figures, index=False
+    )
     assert page() == 1
     (tmp_path / "results.md").write_text("Words.\n")
     assert page() == 2
@@ -151,8 +203,14 @@ def test_a_study_goes_on_where_it_stopped_and_survives_a_failing_cell(tmp_path, 
 
 
 def test_settings_are_chosen_by_name_and_a_wrong_name_is_told(tmp_path):
-    assert [(c.setting.name, c.seed) for c in cells(STUDY, [0, 1], tmp_path, tmp_path)] == [("ours", 0), ("other", 0), ("ours", 1)]
-    assert [c.setting.name for c in cells(STUDY, [0], tmp_path, tmp_path, only=["other"])] == ["other"]
+    assert [(c.setting.name, c.seed) for c in cells(STUDY, [0, 1], tmp_path, tmp_path)] == [
+        ("ours", 0),
+        ("other", 0),
+        ("ours", 1),
+    ]
+    assert [c.setting.name for c in cells(STUDY, [0], tmp_path, tmp_path, only=["other"])] == [
+        "other"
+    ]
     with pytest.raises(SystemExit, match="no setting othr"):
         cells(STUDY, [0], tmp_path, tmp_path, only=["othr"])
 
@@ -170,8 +228,14 @@ def test_what_tables_and_quick_runs_name_exists(name):
     assert study.quick
     assert {r for t in study.tables for r in t.rows} <= set(names) | untrained
     assert questions <= set(QUESTIONS)
-    assert {c.task for t in study.tables for c in t.columns} <= {q.partition(" of ")[0] for q in questions}
-    assert all(len(texts) <= len(t.columns) + t.rank for t in study.tables for texts in t.published.values())
+    assert {c.task for t in study.tables for c in t.columns} <= {
+        q.partition(" of ")[0] for q in questions
+    }
+    assert all(
+        len(texts) <= len(t.columns) + t.rank
+        for t in study.tables
+        for texts in t.published.values()
+    )
 
 
 def test_options_are_typed_as_a_person_types_them(tmp_path):
@@ -182,7 +246,9 @@ def test_options_are_typed_as_a_person_types_them(tmp_path):
         '--d={"e": false}',
     ]
     cell = Cell("toy", Setting("ours", "clmr", untrained="untrained"), 3, tmp_path, tmp_path)
-    args = probe_arguments(cell, Probe(("digit of theo",), options={"way": 3}), tmp_path / "run", tmp_path / "out")
+    args = probe_arguments(
+        cell, Probe(("digit of theo",), options={"way": 3}), tmp_path / "run", tmp_path / "out"
+    )
     assert f"--data_dirs.digit_of_theo={tmp_path / 'fsdd'}" in args
     assert "--task_kwargs.digit_of_theo.speaker=theo" in args
     assert {"--seeds=[3]", "--way=3"} <= set(args)
@@ -197,16 +263,41 @@ def test_rows_come_from_results_corruptions_and_invariance(tmp_path):
         "aggregation": "embedding",
         "detail": "",
     }
-    numbers = {"train_share": 1.0, "seed": 0, "low": 0.8, "high": 0.9, "chance": 0.1, "n_train": 9, "n_test": 9, "seconds": 1.0}
+    numbers = {
+        "train_share": 1.0,
+        "seed": 0,
+        "low": 0.8,
+        "high": 0.9,
+        "chance": 0.1,
+        "n_train": 9,
+        "n_test": 9,
+        "seconds": 1.0,
+    }
     files = {"identity": "", "predictions": "", "head": ""}
-    main = Row(task="digit_of_theo", checkpoint="trained", method="linear", metric="accuracy", value=0.85, **words, **numbers, **files)
+    main = Row(
+        task="digit_of_theo",
+        checkpoint="trained",
+        method="linear",
+        metric="accuracy",
+        value=0.85,
+        **words,
+        **numbers,
+        **files,
+    )
     Results(tmp_path / "results.csv").put([main, Row(**{**vars(main), "metric": "f1"})])
-    Results(tmp_path / "robustness.csv").put([Row(**{**vars(main), "task": "digit", "method": "linear, severity 3", "value": 0.5})])
+    Results(tmp_path / "robustness.csv").put(
+        [Row(**{**vars(main), "task": "digit", "method": "linear, severity 3", "value": 0.5})]
+    )
     folder = tmp_path / "invariance"
     folder.mkdir()
-    (folder / "digit-trained-embedding-0.csv").write_text("head,operator,mahalanobis,unrelated_mahalanobis\npredictive,gain,2,8\n")
+    (folder / "digit-trained-embedding-0.csv").write_text(
+        "head,operator,mahalanobis,unrelated_mahalanobis\npredictive,gain,2,8\n"
+    )
     (folder / "digit-trained-embedding-0-weights.csv").write_text("head,share\npredictive,0.6\n")
-    found = [(r["task"], r["method"], r["representation"], r["metric"], r["value"]) for r in read_rows(tmp_path, "a tenth")]
+    found = [
+        (r["task"], r["method"], r["representation"], r["metric"], r["value"])
+        for r in read_rows(tmp_path, "a tenth")
+    ]
     assert sorted(found) == [
         ("digit", "invariance", "predictive", "gain", 0.25),
         ("digit", "linear, a tenth", "embedding", "accuracy", 0.85),
@@ -223,7 +314,10 @@ def test_splits_of_the_studies(shared):
     tags = fsdd_tags(fsdd)
     assert (tags.targets.sum(axis=1) == 2).all()
     assert len(tags.classes) == 10 + len(SPEAKERS)
-    splits = [resplit(gm, **notes(*label)).table.set_index("path")["split"] for label in (("instrument",), ("pitch_midi", "regression"))]
+    splits = [
+        resplit(gm, **notes(*label)).table.set_index("path")["split"]
+        for label in (("instrument",), ("pitch_midi", "regression"))
+    ]
     assert splits[0].equals(splits[1].loc[splits[0].index])
 
 

@@ -1,4 +1,5 @@
-"""The short form of benchmarks/fuzz.py: some damaged files of every kind, each read in the process that stays alive, or refused."""
+"""The short form of benchmarks/fuzz.py: some damaged files of every kind, each read in the process
+that stays alive, or refused."""
 
 import random
 
@@ -11,7 +12,9 @@ from benchmarks.fuzz_targets import TARGETS
 def test_damaged_files_are_read_or_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path))  # Put back afterwards.
     # Whole runs and suites, a second each, are left to the complete form.
-    assert main(["--quick", "--check", "--only", "(?!run_|strange_run|results).*"]) == 0, capsys.readouterr().out
+    assert main(["--quick", "--check", "--only", "(?!run_|strange_run|results).*"]) == 0, (
+        capsys.readouterr().out
+    )
     said = capsys.readouterr().out
     assert "died 0 times" in said
     assert said.count(" cases in ") == len(TARGETS) - 4
@@ -37,7 +40,11 @@ def test_what_goes_wrong_is_told(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path))
     monkeypatch.setitem(TARGETS, "map", replace(TARGETS["map"], read=read))
-    monkeypatch.setitem(TARGETS, "head", replace(TARGETS["head"], read=lambda folder: __import__("os").abort(), cases=2))
+    monkeypatch.setitem(
+        TARGETS,
+        "head",
+        replace(TARGETS["head"], read=lambda folder: __import__("os").abort(), cases=2),
+    )
     with pytest.raises(SystemExit, match="head: the sound files are not read"):
         main(["--only", "head", "--check"])
     assert main(["--only", "map", "--share", "0.03", "--check"]) == 1

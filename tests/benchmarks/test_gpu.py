@@ -1,4 +1,5 @@
-"""The command for a GPU, on a CPU at its smallest size: every part ends without error and is in the file."""
+"""The command for a GPU, on a CPU at its smallest size: every part ends without error and is in the
+file."""
 
 import json
 
@@ -13,7 +14,8 @@ from semisupcon.commands.pretrain import main as pretrain
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Commands run in this process, in turn: starting Python and torch again takes longer than they do."""
+    """Commands run in this process, in turn: starting Python and torch again takes longer than they
+    do."""
 
     def run(commands, setting, fine=(0,)):
         said = []
@@ -41,7 +43,9 @@ def test_every_part_runs(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     print("\n".join(lines))
     result = json.loads(file.read_text())
-    assert {name: part.get("error") for name, part in result["parts"].items()} == dict.fromkeys(gpu.PARTS)
+    assert {name: part.get("error") for name, part in result["parts"].items()} == dict.fromkeys(
+        gpu.PARTS
+    )
     assert status == 0
     assert lines[-1].endswith(f"s, {file}")
     assert result["parts"]["tests"]["passed"] == 3

@@ -1,4 +1,5 @@
-"""The learning benchmark: what it compares, what it asks, and that its own test clips are new ones."""
+"""The learning benchmark: what it compares, what it asks, and that its own test clips are new
+ones."""
 
 import pandas as pd
 import pytest
@@ -8,11 +9,25 @@ from benchmarks import learning
 from semisupcon.datasets.synthesis import render
 
 
-def rows(objective="SimCLR (CLMR)", gains=(0.1, 0.2), seconds=(50.0, 60.0), again=(0.0, float("nan"))):
+def rows(
+    objective="SimCLR (CLMR)", gains=(0.1, 0.2), seconds=(50.0, 60.0), again=(0.0, float("nan"))
+):
     study = learning.STUDIES[objective]
     return pd.DataFrame(
         [
-            [objective, study.encoder, study.recipe, seed, study.steps, s, a, 0.5, 0.5 + g, 0.7, 0.75]
+            [
+                objective,
+                study.encoder,
+                study.recipe,
+                seed,
+                study.steps,
+                s,
+                a,
+                0.5,
+                0.5 + g,
+                0.7,
+                0.75,
+            ]
             for seed, (g, s, a) in enumerate(zip(gains, seconds, again, strict=True))
         ],
         columns=learning.COLUMNS,
@@ -24,20 +39,32 @@ def test_gain_is_a_mean_time_the_longest_and_repetition_exact():
     assert (gain.value, gain.bar, gain.met) == (pytest.approx(15), 8, True)
     assert (seconds.value, seconds.bar, seconds.met) == (60, 120, True)
     assert again.met
-    assert [bar.met for bar in learning.bars(rows(gains=(0.0, 0.15), seconds=(119.0, 121.0), again=(1e-9, 0.0)))] == [False] * 3
-    assert not learning.bars(rows(again=(float("nan"), float("nan"))))[2].met, "what was not repeated is not reproducible"
+    assert [
+        bar.met
+        for bar in learning.bars(rows(gains=(0.0, 0.15), seconds=(119.0, 121.0), again=(1e-9, 0.0)))
+    ] == [False] * 3
+    assert not learning.bars(rows(again=(float("nan"), float("nan"))))[2].met, (
+        "what was not repeated is not reproducible"
+    )
 
 
 def test_the_table_has_gains_by_seed():
     text = learning.table(pd.concat([rows(), rows("CPC", gains=(-0.02, 0.05))]))
-    assert "| SimCLR (CLMR) | ResNet-18, log-mel | 300 | 60 s | 50.0 to 65.0 | +15.0 | +10.0, +20.0 |" in text
+    assert (
+        "| SimCLR (CLMR) | ResNet-18, log-mel | 300 | 60 s | 50.0 to 65.0 | +15.0 | +10.0, +20.0 |"
+        in text
+    )
     assert "| -2.0, +5.0 | 70.0 to 75.0 | +5.0 | +5.0, +5.0 | +3 (tags) |" in text
 
 
 def run(folder, losses, weight=1.0):
     folder.mkdir()
-    pd.DataFrame({"step": range(len(losses)), "loss": losses, "val_loss": None}).to_csv(folder / "metrics.csv", index=False)
-    torch.save({"state_dict": {"w": torch.tensor([weight]), "n": torch.tensor(3)}}, folder / "last.ckpt")
+    pd.DataFrame({"step": range(len(losses)), "loss": losses, "val_loss": None}).to_csv(
+        folder / "metrics.csv", index=False
+    )
+    torch.save(
+        {"state_dict": {"w": torch.tensor([weight]), "n": torch.tensor(3)}}, folder / "last.ckpt"
+    )
     return folder
 
 

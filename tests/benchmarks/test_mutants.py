@@ -43,7 +43,9 @@ def repository(tmp_path, monkeypatch):
     (root / "tests").mkdir()
     (root / "semisupcon" / "__init__.py").write_text("")
     (root / "semisupcon" / "thing.py").write_text(CODE)
-    (root / "semisupcon" / "user.py").write_text("def user():\n    from semisupcon.thing import total\n\n    return total\n")
+    (root / "semisupcon" / "user.py").write_text(
+        "def user():\n    from semisupcon.thing import total\n\n    return total\n"
+    )
     for name, text in TESTS.items():
         (root / "tests" / name).write_text(text)
     monkeypatch.setattr(driver, "ROOT", root)
@@ -54,7 +56,11 @@ def repository(tmp_path, monkeypatch):
 
 def made(source: str) -> list[str]:
     module, by_line = changes_of(source)
-    found = [mutant("semisupcon/a.py", source, module, change) for changes in by_line.values() for change in changes]
+    found = [
+        mutant("semisupcon/a.py", source, module, change)
+        for changes in by_line.values()
+        for change in changes
+    ]
     return [f.after.strip() for f in found if f is not None]
 
 
@@ -73,11 +79,16 @@ def test_a_share_of_every_folder_and_at_least_a_few():
 
 
 def test_near_tests_import_the_module_and_far_ones_its_users(repository):
-    assert Selection(repository).for_module("semisupcon/thing.py") == (["tests/test_thing.py"], ["tests/test_user.py"])
+    assert Selection(repository).for_module("semisupcon/thing.py") == (
+        ["tests/test_thing.py"],
+        ["tests/test_user.py"],
+    )
 
 
 def test_the_sample_is_a_function_of_its_seed(repository):
-    one, again, other = ([m.key for m in sample(repository, 2, seed, least=2)] for seed in (0, 0, 1))
+    one, again, other = (
+        [m.key for m in sample(repository, 2, seed, least=2)] for seed in (0, 0, 1)
+    )
     assert one == again != other
     assert len({key.split(" | ")[1] for key in one}) == 2
 
@@ -93,7 +104,9 @@ def test_two_mutants(repository, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "| . | 4 | 0 | 3 | 75% |" in said
     assert "RESULT caught_all 0.75 >=0.95" in said
-    driver.EQUIVALENT.write_text("".join(f"{r['key']} # nobody asks\n" for r in found.values() if not r["caught"]))
+    driver.EQUIVALENT.write_text(
+        "".join(f"{r['key']} # nobody asks\n" for r in found.values() if not r["caught"])
+    )
     assert driver.main(options) == 0
     assert "| . | 4 | 1 | 3 | 100% |" in capsys.readouterr().out
     assert len(out.read_text().splitlines()) == 4, "nothing is tried again"

@@ -9,7 +9,9 @@ def test_a_row_a_recipe(capsys):
     recipes = ["pretrain_smsl", "mfcl", "cpc", "mtslvr/parallel_simclr"]
     few = ["--repeats", "1", "--batch_size", "4"]
     assert published_steps.main(["--device", "cpu", "--small", *few, "--only", *recipes]) == 0
-    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    lines = [
+        line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")
+    ][2:]
     assert [line[0].removeprefix("| ") for line in lines] == recipes
     plan, augmentation, step, share = range(3, 7)
     assert all(float(line[step]) > 0 for line in lines)

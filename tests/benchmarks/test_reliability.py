@@ -1,4 +1,5 @@
-"""The benchmarks of kills, dying workers and steady memory: they kill, watch and compare as they say."""
+"""The benchmarks of kills, dying workers and steady memory: they kill, watch and compare as they
+say."""
 
 import json
 import os
@@ -40,7 +41,9 @@ def test_a_command_is_killed_until_the_kills_are_spent_and_compared(command, tmp
     assert (hits, unloadable, stayed, equal) == (4, 0, 0, True)
     assert "4 kills, 0 unloadable, equal: True" in capsys.readouterr().out
     job = kills.Job(arguments, arguments, lambda out: ["broken"], lambda out: [random.random()])
-    _, unloadable, stayed, equal, _ = kills.try_job("two", job, 1, random.Random(0), tmp_path / "two")
+    _, unloadable, stayed, equal, _ = kills.try_job(
+        "two", job, 1, random.Random(0), tmp_path / "two"
+    )
     assert unloadable >= 1
     assert (stayed, equal) == (0, False)
 
@@ -48,7 +51,9 @@ def test_a_command_is_killed_until_the_kills_are_spent_and_compared(command, tmp
 def test_status_and_what_stays_running(command, tmp_path):
     assert ended(start([str(tmp_path / "a"), "3"], tmp_path / "log"), 20) == 3
     child = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}])"
-    pid = start([], tmp_path / "log", before=lambda: os.execv(sys.executable, [sys.executable, "-c", child]))
+    pid = start(
+        [], tmp_path / "log", before=lambda: os.execv(sys.executable, [sys.executable, "-c", child])
+    )
     assert ended(pid, 20) == 0
     assert left_running(pid, 0.1)
     assert not left_running(pid, 5)
@@ -71,7 +76,9 @@ def test_shares_and_jobs_are_of_the_same_commands(tmp_path):
 def test_growth_is_judged_after_two_fifths(tmp_path):
     flat = [steady.Sample(float(i), 20, 500.0 + 30 * (i < 40)) for i in range(100)]
     assert steady.growth(flat) == pytest.approx((0, 0), abs=1e-6)
-    descriptors, megabytes = steady.growth([steady.Sample(float(i), i, 2.0 * i) for i in range(100)])
+    descriptors, megabytes = steady.growth(
+        [steady.Sample(float(i), i, 2.0 * i) for i in range(100)]
+    )
     assert descriptors == pytest.approx(57)
     assert megabytes == pytest.approx(114)
     assert np.isnan(steady.growth(flat[:3])).all()
@@ -90,7 +97,9 @@ def test_a_command_is_watched(command, tmp_path):
 def test_cases_of_workers(tmp_path):
     forked.make_clips(tmp_path / "clips", 1)
     assert workers.harm("raising", [0], tmp_path / "clips") == 0
-    assert {path.read_bytes() for path in (tmp_path / "clips" / "recordings").iterdir()} == {b"no audio any more"}
+    assert {path.read_bytes() for path in (tmp_path / "clips" / "recordings").iterdir()} == {
+        b"no audio any more"
+    }
     assert workers.steps_of(tmp_path) == 0
     (tmp_path / "metrics.csv").write_text("step\n0\n1\n")
     assert workers.steps_of(tmp_path) == 2

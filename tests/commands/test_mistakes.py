@@ -13,12 +13,20 @@ from semisupcon.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "pretrain --config config/pretraining/clmr.yaml"
-OPTION, CHOICE, MISSING, VALUE = "misspelt option", "misspelt choice", "missing argument", "option without a value"
+OPTION, CHOICE, MISSING, VALUE = (
+    "misspelt option",
+    "misspelt choice",
+    "missing argument",
+    "option without a value",
+)
 # Command line -> what the answer says.
 EACH = {
     "embed": {
         OPTION: ("a.wav --check_point x --out o.npy", "Did you mean --checkpoint?"),
-        CHOICE: ("a.wav --checkpoint x --out o.npy --per fil", "--per takes file or second, got 'fil'. Did you mean 'file'?"),
+        CHOICE: (
+            "a.wav --checkpoint x --out o.npy --per fil",
+            "--per takes file or second, got 'fil'. Did you mean 'file'?",
+        ),
         MISSING: ("a.wav --out o.npy", "Missing: --checkpoint."),
         VALUE: ("a.wav --checkpoint x --out", "--out needs a value."),
     },
@@ -41,13 +49,19 @@ EACH = {
     },
     "data": {
         OPTION: ("download gtzan --datadir x", "Did you mean --data_dir?"),
-        CHOICE: ("chek", "command takes list, check or download, got 'chek'. Did you mean 'check'?"),
+        CHOICE: (
+            "chek",
+            "command takes list, check or download, got 'chek'. Did you mean 'check'?",
+        ),
         MISSING: ("check --data_dir x", "Missing: task."),
         VALUE: ("check csv --data_dir", "--data_dir needs a value."),
     },
     "pack": {
         OPTION: ("--out x --data.bach_size 3", "Did you mean --data.batch_size?"),
-        CHOICE: ("--out x --data.target_sample_rate 8000 --data.sl_task fsdd_digt", "Did you mean 'fsdd_digit'?"),
+        CHOICE: (
+            "--out x --data.target_sample_rate 8000 --data.sl_task fsdd_digt",
+            "Did you mean 'fsdd_digit'?",
+        ),
         MISSING: ("--threads 1", "Missing: --out."),
         VALUE: ("--out", "--out needs a value."),
     },
@@ -57,7 +71,10 @@ EACH = {
         VALUE: ("a b --chunk_bytes", "--chunk_bytes needs a value."),
     },
     "pretrain": {
-        OPTION: ("--data.bach_size 3", "There is no option --data.bach_size. Did you mean --data.batch_size?"),
+        OPTION: (
+            "--data.bach_size 3",
+            "There is no option --data.bach_size. Did you mean --data.batch_size?",
+        ),
         CHOICE: ("--trainer.precision bf16-mixd", "Did you mean 'bf16-mixed'?"),
         MISSING: ("--model.criterion SimCLR", "Missing: --model.encoder."),
         VALUE: ("--data.batch_size", "--data.batch_size needs a value."),
@@ -126,7 +143,9 @@ def in_the_repository(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize(("command", "kind"), [(command, kind) for command, kinds in EACH.items() for kind in kinds])
+@pytest.mark.parametrize(
+    ("command", "kind"), [(command, kind) for command, kinds in EACH.items() for kind in kinds]
+)
 def test_every_command_answers_every_kind_of_mistake(capsys, command, kind):
     words, expected = EACH[command][kind]
     assert expected in answer(capsys, command, *words.split())
@@ -144,12 +163,28 @@ def test_the_answer_names_what_was_meant(capsys, words):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("data: {init_args: {bach_size: 3}}", "There is no option --data.bach_size. Did you mean --data.batch_size?\nIn: b.yaml"),
-        ("trainer: {max_step: 3}", "There is no option --trainer.max_step. Did you mean --trainer.max_steps?\nIn: b.yaml"),
+        (
+            "data: {init_args: {bach_size: 3}}",
+            "There is no option --data.bach_size. Did you mean --data.batch_size?\nIn: b.yaml",
+        ),
+        (
+            "trainer: {max_step: 3}",
+            "There is no option --trainer.max_step. Did you mean --trainer.max_steps?\nIn: b.yaml",
+        ),
         ("modl: {encoder: SampleCNN}", "Did you mean --model.encoder?\nIn: b.yaml"),
-        ("model: {encoder: SampleCN}", "There is no class SampleCN for --model.encoder. Did you mean 'SampleCNN'?\nIn: b.yaml"),
-        ("data: {init_args: {batch_size: many}}", "--data.batch_size takes a whole number, got 'many'.\nIn: b.yaml"),
-        ("a: [b\nc", "The configuration is not valid YAML: expected ',' or ']', but got '<stream end>'.\nIn: b.yaml, line 2"),
+        (
+            "model: {encoder: SampleCN}",
+            "There is no class SampleCN for --model.encoder. Did you mean 'SampleCNN'?\nIn: b.yaml",
+        ),
+        (
+            "data: {init_args: {batch_size: many}}",
+            "--data.batch_size takes a whole number, got 'many'.\nIn: b.yaml",
+        ),
+        (
+            "a: [b\nc",
+            "The configuration is not valid YAML: expected ',' or ']', but got '<stream "
+            "end>'.\nIn: b.yaml, line 2",
+        ),
         ("words", "The configuration is not a mapping of names to values.\nIn: b.yaml"),
     ],
 )
@@ -159,7 +194,17 @@ def test_a_mistake_in_a_file_names_the_file(capsys, tmp_path, text, expected):
 
 
 def test_as_a_process():
-    words = [sys.executable, "-m", "semisupcon", "embed", "a.wav", "--check_point", "x", "--out", "o.npy"]
+    words = [
+        sys.executable,
+        "-m",
+        "semisupcon",
+        "embed",
+        "a.wav",
+        "--check_point",
+        "x",
+        "--out",
+        "o.npy",
+    ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr == "error: There is no option --check_point. Did you mean --checkpoint?\n"

@@ -1,4 +1,5 @@
-"""No command replaces a file that it did not write, unless `--overwrite` says so; outputs that cannot be written are told at once."""
+"""No command replaces a file that it did not write, unless `--overwrite` says so; outputs that
+cannot be written are told at once."""
 
 import io
 import zipfile
@@ -34,9 +35,35 @@ def commands(model, tmp_path):
     return {
         "export": ["export", model, "--out"],
         "import": ["import", "clmr", clmr, "--out"],
-        "hear": ["hear", tmp_path / "in/a.wav", "--aug_list", "gain", "--views", 1, "--sample_rate", 8000, "--out"],
-        "pack": ["pack", "--data.data_dir", tmp_path / "in", "--data.target_sample_rate", 8000, "--out"],
-        "probe": ["probe", "--tasks", "[synthetic_pitch]", "--checkpoints", model, "--cache_dir", tmp_path / "cache", "--out"],
+        "hear": [
+            "hear",
+            tmp_path / "in/a.wav",
+            "--aug_list",
+            "gain",
+            "--views",
+            1,
+            "--sample_rate",
+            8000,
+            "--out",
+        ],
+        "pack": [
+            "pack",
+            "--data.data_dir",
+            tmp_path / "in",
+            "--data.target_sample_rate",
+            8000,
+            "--out",
+        ],
+        "probe": [
+            "probe",
+            "--tasks",
+            "[synthetic_pitch]",
+            "--checkpoints",
+            model,
+            "--cache_dir",
+            tmp_path / "cache",
+            "--out",
+        ],
     }
 
 
@@ -47,7 +74,12 @@ def run(command, out, *options):
 @pytest.mark.parametrize(
     ("name", "file"),
     [
-        *[("export", "model.safetensors"), ("export", "config.json"), ("import", "config.json"), ("import", "heads.json")],
+        *[
+            ("export", "model.safetensors"),
+            ("export", "config.json"),
+            ("import", "config.json"),
+            ("import", "heads.json"),
+        ],
         *[
             ("hear", "original.wav"),
             ("hear", "spectrograms.png"),
@@ -55,7 +87,17 @@ def run(command, out, *options):
             ("pack", "plan.json"),
             ("pack", "clips.parquet"),
         ],
-        *[("probe", name) for name in ("results.csv", "report.md", "report.html", "summary.csv", "comparisons.csv", "robustness.csv")],
+        *[
+            ("probe", name)
+            for name in (
+                "results.csv",
+                "report.md",
+                "report.html",
+                "summary.csv",
+                "comparisons.csv",
+                "robustness.csv",
+            )
+        ],
     ],
 )
 def test_a_file_of_the_user_stays(commands, tmp_path, capsys, name, file):
@@ -116,7 +158,9 @@ def test_an_archive_replaces_nothing_but_goes_on_where_it_was_interrupted(tmp_pa
     part.write_bytes(buffer.getvalue())
     (tmp_path / "set").mkdir()
     (tmp_path / "set/b.csv").write_text("mine")
-    with pytest.raises(UserError, match=r"1 of 2 files of the archive already exist, the first: set/b.csv"):
+    with pytest.raises(
+        UserError, match=r"1 of 2 files of the archive already exist, the first: set/b.csv"
+    ):
         _unpack(part, tmp_path, False, begun)
     assert (tmp_path / "set/b.csv").read_text() == "mine"
     assert not (tmp_path / "set/a.csv").exists()

@@ -1,4 +1,5 @@
-"""Numbers, paths, devices and cache folders that cannot be meant: one sentence with the option's full name, status 2, and nothing left behind."""
+"""Numbers, paths, devices and cache folders that cannot be meant: one sentence with the option's
+full name, status 2, and nothing left behind."""
 
 import os
 from pathlib import Path
@@ -18,7 +19,8 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """An encoder, and 24 clips of two classes with a table, under a name with spaces and letters beyond ASCII."""
+    """An encoder, and 24 clips of two classes with a table, under a name with spaces and letters
+    beyond ASCII."""
     root = tmp_path_factory.mktemp("odd ü")
     export_encoder(SampleCNN(sample_rate=RATE), root / "encoder é", {})
     rows = []
@@ -26,8 +28,12 @@ def world(tmp_path_factory):
         path = root / "clips ß" / f"{'ab'[i % 2]}" / f"clip {i}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         sf.write(path, 0.3 * np.random.default_rng(i).uniform(-1, 1, RATE // 2), RATE)
-        rows.append((f"{'ab'[i % 2]}/{path.name}", "ab"[i % 2], i / 10, "test" if i >= 16 else "train"))
-    pd.DataFrame(rows, columns=["path", "label", "value", "split"]).to_csv(root / "clips ß" / "clips.csv", index=False)
+        rows.append(
+            (f"{'ab'[i % 2]}/{path.name}", "ab"[i % 2], i / 10, "test" if i >= 16 else "train")
+        )
+    pd.DataFrame(rows, columns=["path", "label", "value", "split"]).to_csv(
+        root / "clips ß" / "clips.csv", index=False
+    )
     (root / "file").write_text("no folder")
     return root
 
@@ -60,32 +66,85 @@ def refused(capsys, option, *args):
 def commands(world):
     wav = world / "clips ß/a/clip 0.wav"
     return {
-        "probe": ["probe", "--tasks", "csv", "--data_dirs.csv", world / "clips ß", "--checkpoints", world / "encoder é", "--out", "out"],
-        "embed": ["embed", world / "clips ß", "--checkpoint", world / "encoder é", "--out", "out.npy"],
-        "pack": ["pack", "--data.data_dir", world / "clips ß", "--data.target_sample_rate", "8000", "--out", "out"],
+        "probe": [
+            "probe",
+            "--tasks",
+            "csv",
+            "--data_dirs.csv",
+            world / "clips ß",
+            "--checkpoints",
+            world / "encoder é",
+            "--out",
+            "out",
+        ],
+        "embed": [
+            "embed",
+            world / "clips ß",
+            "--checkpoint",
+            world / "encoder é",
+            "--out",
+            "out.npy",
+        ],
+        "pack": [
+            "pack",
+            "--data.data_dir",
+            world / "clips ß",
+            "--data.target_sample_rate",
+            "8000",
+            "--out",
+            "out",
+        ],
         "hear": ["hear", wav, "--aug_list", "gain", "--out", "out"],
         "data check": ["data", "check", "class_folders", "--data_dir", world / "clips ß"],
     }
 
 
-COUNTS = (
-    "batch_size resamples neighbours way shot queries episodes training.batch_size training.max_epochs training.patience training.hidden"
-)
+COUNTS = "batch_size resamples neighbours way shot queries episodes training.batch_size training.max_epochs training.patience training.hidden"
 COUNTS += " finetune.batch_size finetune.max_epochs finetune.patience"
 ODD = [("probe", name, value) for name in COUNTS.split() for value in ("0", "1" + 20 * "0")]
 ODD += [("probe", "batch_size", value) for value in ("-1", ".nan", "2.5", "x")]
-REALS = ("train_share", "training.lr", "training.weight_decay", "shares", "finetune.lr", "finetune.encoder_rate", "finetune.decay")
+REALS = (
+    "train_share",
+    "training.lr",
+    "training.weight_decay",
+    "shares",
+    "finetune.lr",
+    "finetune.encoder_rate",
+    "finetune.decay",
+)
 ODD += [("probe", name, value) for name in REALS for value in ("-1", ".inf")]
-ODD += [("probe", name, value) for name in ("train_share", "finetune.lr") for value in ("0", ".nan", "x")]
+ODD += [
+    ("probe", name, value)
+    for name in ("train_share", "finetune.lr")
+    for value in ("0", ".nan", "x")
+]
 ODD += [("probe", "invariance_noise", value) for value in (".nan", "-.inf", "x")]
 ODD += [("probe", "seeds", value) for value in ("[a]", "x", "2.5", "[]", "1" + 20 * "0")]
 ODD += [("embed", "batch_size", value) for value in ("0", "-1", "nan", "2.5", "x")]
 ODD += [("pack", "threads", value) for value in ("0", "-1", "nan", "x", "1" + 20 * "0")]
-ODD += [("pack", f"data.{name}", v) for name in ("batch_size", "target_sample_rate", "views") for v in ("0", "-1")]
-ODD += [("pack", f"data.{name}", v) for name in ("max_bad", "val_split", "supervised_data_p", "crop_fraction") for v in ("2", ".nan")]
-ODD += [("hear", name, v) for name in ("sample_rate", "views", "seconds") for v in ("0", "-1", "nan", "inf", "x")]
-ODD += [("hear", name, v) for name in ("start", "severity", "pass") for v in ("-1", "nan", "inf", "x")]
-ODD += [("data check", name, v) for name in ("max_missing", "max_unreadable") for v in ("-1", "1.5", "nan", "inf", "x")]
+ODD += [
+    ("pack", f"data.{name}", v)
+    for name in ("batch_size", "target_sample_rate", "views")
+    for v in ("0", "-1")
+]
+ODD += [
+    ("pack", f"data.{name}", v)
+    for name in ("max_bad", "val_split", "supervised_data_p", "crop_fraction")
+    for v in ("2", ".nan")
+]
+ODD += [
+    ("hear", name, v)
+    for name in ("sample_rate", "views", "seconds")
+    for v in ("0", "-1", "nan", "inf", "x")
+]
+ODD += [
+    ("hear", name, v) for name in ("start", "severity", "pass") for v in ("-1", "nan", "inf", "x")
+]
+ODD += [
+    ("data check", name, v)
+    for name in ("max_missing", "max_unreadable")
+    for v in ("-1", "1.5", "nan", "inf", "x")
+]
 
 
 @pytest.mark.parametrize("command", ["probe", "embed", "pack", "hear", "data check"])
@@ -135,7 +194,9 @@ def test_a_file_in_place_of_a_folder_and_a_folder_that_cannot_be_made(world, cap
         refused(capsys, str(out), "export", world / "encoder é", "--out", out)
         refused(capsys, str(out), "data", "check", "class_folders", "--data_dir", out)
     refused(capsys, "is a file", "data", "download", "speech_commands", "--data_dir", file)
-    refused(capsys, "--data_dir", "data", "download", "speech_commands", "--yes", "--data_dir", nowhere)
+    refused(
+        capsys, "--data_dir", "data", "download", "speech_commands", "--yes", "--data_dir", nowhere
+    )
     refused(capsys, "--chunk_bytes", "stream", packed, "chunks", "--chunk_bytes", "0")
 
 
@@ -145,7 +206,17 @@ def test_inputs_that_are_missing_empty_or_of_another_kind(world, capsys, here):
     for place in (world / "nowhere", world / "empty", world / "file"):
         refused(capsys, str(place), "hear", place, "--aug_list", "gain", "--out", "out")
         refused(capsys, str(place), "stream", place, "out")
-        refused(capsys, str(place), "pack", "--data.data_dir", place, "--data.target_sample_rate", "8000", "--out", "out")
+        refused(
+            capsys,
+            str(place),
+            "pack",
+            "--data.data_dir",
+            place,
+            "--data.target_sample_rate",
+            "8000",
+            "--out",
+            "out",
+        )
         refused(capsys, str(place), "data", "check", "class_folders", "--data_dir", place)
         for command in (["export"], ["import", "clmr"]):
             refused(capsys, str(place), *command, place, "--out", "out")
@@ -154,7 +225,9 @@ def test_inputs_that_are_missing_empty_or_of_another_kind(world, capsys, here):
 
 
 @pytest.mark.parametrize("where", ["file", "shut"])
-def test_a_cache_that_cannot_be_used_stops_no_command_but_those_that_keep_results_there(world, capsys, monkeypatch, where):
+def test_a_cache_that_cannot_be_used_stops_no_command_but_those_that_keep_results_there(
+    world, capsys, monkeypatch, where
+):
     places = {"file": world / "file", "shut": world / "shut"}
     if where == "shut":  # by hand, since root may search any folder
 
@@ -192,14 +265,23 @@ def test_without_a_home_folder_nothing_can_be_kept(monkeypatch):
 
 
 @pytest.mark.parametrize(("label", "one"), [("label", {"label": "a"}), ("value", {"value": 0.5})])
-def test_knn_answers_where_all_training_clips_are_of_one_class_or_value(world, capsys, caplog, tmp_path, label, one):
+def test_knn_answers_where_all_training_clips_are_of_one_class_or_value(
+    world, capsys, caplog, tmp_path, label, one
+):
     table = pd.read_csv(world / "clips ß/clips.csv")
     for column, value in one.items():
         table.loc[table["split"] == "train", column] = value
     table["path"] = [str(world / "clips ß" / path) for path in table["path"]]
     (tmp_path / "set").mkdir()
     table.to_csv(tmp_path / "set/clips.csv", index=False)
-    args = commands(world)["probe"] + ["--data_dirs.csv", tmp_path / "set", "--task_kwargs.csv.label", label, "--methods", "knn"]
+    args = commands(world)["probe"] + [
+        "--data_dirs.csv",
+        tmp_path / "set",
+        "--task_kwargs.csv.label",
+        label,
+        "--methods",
+        "knn",
+    ]
     args += ["--task_kwargs.csv.kind", "regression"] if label == "value" else []
     code, text = run(capsys, *args, "--resamples", "20")
     assert code == 0, text

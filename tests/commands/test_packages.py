@@ -17,7 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the packages of a command bring along themselves.
 BRINGS = {
     "pandas": ("pyarrow",),
-    "pytorch_lightning": ("lightning_fabric", "lightning_utilities", "torchmetrics", "tqdm", "yaml"),
+    "pytorch_lightning": (
+        "lightning_fabric",
+        "lightning_utilities",
+        "torchmetrics",
+        "tqdm",
+        "yaml",
+    ),
     "sklearn": ("scipy",),
 }
 WITHOUT = """
@@ -43,7 +49,14 @@ def run(words, blocked, folder=ROOT):
     distributions = {re.match(r"[\w-]+", PIP[name].strip("'"))[0].lower() for name in blocked}
     code = WITHOUT.format(blocked=set(blocked), distributions=distributions, words=words)
     environment = {"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1", "HOME": str(folder)}
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
 LACKING = {
@@ -75,12 +88,24 @@ def test_hear_names_what_it_draws_with(tmp_path):
 
 @pytest.mark.parametrize("command", ["pretrain", "probe", "pack", "data", "stream"])
 def test_nothing_else_is_missing_once_they_are_installed(tmp_path, command):
-    present = {*NEEDS[command], *(other for name in NEEDS[command] for other in BRINGS.get(name, ()))}
-    done = run([command, *(["list"] if command == "data" else ["--help"])], PIP.keys() - present, tmp_path)
+    present = {
+        *NEEDS[command],
+        *(other for name in NEEDS[command] for other in BRINGS.get(name, ())),
+    }
+    done = run(
+        [command, *(["list"] if command == "data" else ["--help"])], PIP.keys() - present, tmp_path
+    )
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("words", [["embed", "--help"], ["export", "nowhere", "--out", "x"], ["import", "clmr", "nowhere", "--out", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["embed", "--help"],
+        ["export", "nowhere", "--out", "x"],
+        ["import", "clmr", "nowhere", "--out", "x"],
+    ],
+)
 def test_the_other_commands_need_no_more_than_a_minimal_installation(tmp_path, words):
     done = run(words, PIP, tmp_path)
     assert done.returncode == (0 if "--help" in words else 2)
@@ -96,7 +121,10 @@ def test_a_missing_module_that_pip_does_not_install_keeps_its_traceback(monkeypa
 
 def test_packages_are_named_as_pip_does(monkeypatch):
     found = missing_package("embed", ModuleNotFoundError("x", name="sklearn.linear_model"))
-    assert str(found) == "The command embed needs packages that are not installed: sklearn.\npip install scikit-learn"
+    assert (
+        str(found)
+        == "The command embed needs packages that are not installed: sklearn.\npip install scikit-learn"
+    )
     assert {name for names in NEEDS.values() for name in names} <= PIP.keys()
     for name in NEEDS["pretrain"]:
         importlib.import_module(name)

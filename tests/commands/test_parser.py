@@ -13,8 +13,22 @@ from semisupcon.errors import closest
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [
-    *("config", "seed_everything", "log", "ckpt_path", "resume_from_checkpoint", "data", "data.batch_size", "data.seed"),
-    *("model.encoder", "model.encoder.sample_rate", "model.encoder.widths", "model.criterion.temperature"),
+    *(
+        "config",
+        "seed_everything",
+        "log",
+        "ckpt_path",
+        "resume_from_checkpoint",
+        "data",
+        "data.batch_size",
+        "data.seed",
+    ),
+    *(
+        "model.encoder",
+        "model.encoder.sample_rate",
+        "model.encoder.widths",
+        "model.criterion.temperature",
+    ),
     *("model.optimizer", "model.optimizer.lr", "model.optimizer.weight_decay"),
     *("trainer.max_steps", "trainer.max_epochs", "trainer.min_epochs", "trainer.devices"),
 ]
@@ -53,7 +67,12 @@ def parsers():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PretrainCLI, "instantiate_classes", lambda self: None)
         found["pretrain"] = configured(
-            ["--config", str(ROOT / "config/pretraining/cola.yaml"), "--model.criterion.similarity", "Cosine"]
+            [
+                "--config",
+                str(ROOT / "config/pretraining/cola.yaml"),
+                "--model.criterion.similarity",
+                "Cosine",
+            ]
         ).parser
     return found
 
@@ -75,7 +94,12 @@ def test_an_option_without_one_of_its_letters_is_found_or_another_that_exists(pa
 
 def test_options_of_the_chosen_classes_are_options(parsers):
     options = parsers["pretrain"].options()
-    assert {"model.encoder.frontend", "model.criterion.similarity.temperature", "model.optimizer.lr", "data.views"} <= set(options)
+    assert {
+        "model.encoder.frontend",
+        "model.criterion.similarity.temperature",
+        "model.optimizer.lr",
+        "data.views",
+    } <= set(options)
     assert not any(option.endswith((".help", "+")) for option in options)
 
 
@@ -90,7 +114,10 @@ def test_the_closest_name():
 
 def test_configs_are_taken_from_the_command_line():
     words = ["--config", "a.yaml", "--x", "1", "--config=b.yaml", "--config", "--y=2", "--config"]
-    assert take_configs(words) == (["a.yaml", "b.yaml"], ["--x", "1", "--config", "--y=2", "--config"])
+    assert take_configs(words) == (
+        ["a.yaml", "b.yaml"],
+        ["--x", "1", "--config", "--y=2", "--config"],
+    )
 
 
 def test_a_message_has_three_lines():

@@ -1,4 +1,5 @@
-"""Help and spelling mistakes of pretrain come from a table that equals the live parser, without importing torch."""
+"""Help and spelling mistakes of pretrain come from a table that equals the live parser, without
+importing torch."""
 
 import json
 import subprocess
@@ -21,19 +22,29 @@ def test_the_table_is_that_of_the_live_parser():
 def test_help_shows_the_options_of_run_data_and_model_first(capsys):
     assert main(["pretrain", "--help"]) == 0
     said = capsys.readouterr().out
-    assert 0 < said.index("--ckpt_path") < said.index("--data.batch_size") < said.index("--model.encoder ") < said.index("--help_all")
+    assert (
+        0
+        < said.index("--ckpt_path")
+        < said.index("--data.batch_size")
+        < said.index("--model.encoder ")
+        < said.index("--help_all")
+    )
     assert "--trainer.accumulate_grad_batches" not in said
     assert main(["pretrain", "--help_all"]) == 0
     everything = capsys.readouterr().out
-    assert [name for name in TABLE if f"--{name} " not in f"{everything} " and f"--{name}\n" not in everything] == []
+    assert [
+        name
+        for name in TABLE
+        if f"--{name} " not in f"{everything} " and f"--{name}\n" not in everything
+    ] == []
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--data.bach_size", "3"], ["--trainer.max_step=3"], ["--ckpt_pth", "x"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--data.bach_size", "3"], ["--trainer.max_step=3"], ["--ckpt_pth", "x"]]
+)
 def test_answers_come_before_torch_and_lightning_are_imported(args):
     heavy = ("torch", "numpy", "pytorch_lightning", "jsonargparse")
-    code = (
-        f"import sys; from semisupcon.__main__ import main; main(['pretrain', *{args!r}]); print(sorted(set({heavy!r}) & set(sys.modules)))"
-    )
+    code = f"import sys; from semisupcon.__main__ import main; main(['pretrain', *{args!r}]); print(sorted(set({heavy!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
 
@@ -61,8 +72,14 @@ def test_a_misspelt_option(word, meant):
 
 
 def test_another_data_module_is_left_to_the_parser(tmp_path):
-    (tmp_path / "stream.yaml").write_text("data:\n  class_path: semisupcon.data.streamed.StreamedDataModule\n")
-    for other in (["--data", "StreamedDataModule"], ["--data.class_path=StreamedDataModule"], ["--config", str(tmp_path / "stream.yaml")]):
+    (tmp_path / "stream.yaml").write_text(
+        "data:\n  class_path: semisupcon.data.streamed.StreamedDataModule\n"
+    )
+    for other in (
+        ["--data", "StreamedDataModule"],
+        ["--data.class_path=StreamedDataModule"],
+        ["--config", str(tmp_path / "stream.yaml")],
+    ):
         assert quick([*other, "--data.streem", "x"]) is None
     assert quick(["--config", "config/pretraining/moco.yaml", "--data.packd", "x"]) == 2
 

@@ -28,10 +28,22 @@ def noise(samples: int, seed: int = 0, channels: int = 1) -> np.ndarray:
 def write(tmp_path):
     """Write a file of noise under the test's folder; gives its path."""
 
-    def write_file(name: str, samples: int = 4000, sample_rate: int = 8000, seed: int | None = None, channels: int = 1, **options) -> Path:
+    def write_file(
+        name: str,
+        samples: int = 4000,
+        sample_rate: int = 8000,
+        seed: int | None = None,
+        channels: int = 1,
+        **options,
+    ) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        sf.write(path, noise(samples, crc32(name.encode()) if seed is None else seed, channels), sample_rate, **options)
+        sf.write(
+            path,
+            noise(samples, crc32(name.encode()) if seed is None else seed, channels),
+            sample_rate,
+            **options,
+        )
         return path
 
     return write_file

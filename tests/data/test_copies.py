@@ -70,9 +70,17 @@ KINDS = [beside_in_another_format, in_formats, linked_folder, linked_files, back
 
 
 @pytest.mark.parametrize("repeat", KINDS)
-def test_a_folder_is_trained_and_validated_on_as_if_each_recording_were_there_once(songs, repeat, caplog):
+def test_a_folder_is_trained_and_validated_on_as_if_each_recording_were_there_once(
+    songs, repeat, caplog
+):
     def drawn(**options):
-        data = AudioDataModule(data_dir=str(songs), target_sample_rate=RATE, target_length=0.1, val_split=0.25, **options)
+        data = AudioDataModule(
+            data_dir=str(songs),
+            target_sample_rate=RATE,
+            target_length=0.1,
+            val_split=0.25,
+            **options,
+        )
         data.setup()
         return data.drawn.table[["name", "split"]].values.tolist()
 
@@ -86,7 +94,20 @@ def test_a_folder_is_trained_and_validated_on_as_if_each_recording_were_there_on
 def test_pack_and_class_folders_hold_each_recording_once(songs, repeat, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     repeat(songs)
-    assert main(["pack", "--data.data_dir", str(songs), "--data.target_sample_rate", str(RATE), "--out", str(tmp_path / "packed")]) == 0
+    assert (
+        main(
+            [
+                "pack",
+                "--data.data_dir",
+                str(songs),
+                "--data.target_sample_rate",
+                str(RATE),
+                "--out",
+                str(tmp_path / "packed"),
+            ]
+        )
+        == 0
+    )
     assert "12 clips" in caplog.text
     clips = class_folders(tmp_path)
     assert len(clips) == 12
@@ -99,7 +120,9 @@ def test_a_broken_file_does_not_take_the_place_of_its_copy(songs, tmp_path):
     paths = class_folders(tmp_path).paths
     assert {"songs/03.wav", "songs/03.flac", "songs/04.wav"} <= set(paths)
     assert len(paths) == 13
-    data = AudioDataModule(data_dir=str(songs), target_sample_rate=RATE, target_length=0.1, max_bad=0.1)
+    data = AudioDataModule(
+        data_dir=str(songs), target_sample_rate=RATE, target_length=0.1, max_bad=0.1
+    )
     data.setup()
     assert {"03.flac", "04.wav"} <= set(data.drawn.table["name"])
     assert len(data.drawn) == 12
@@ -120,7 +143,9 @@ def test_copies_of_validation_and_test_clips_of_a_table_are_not_trained_on(songs
     data = AudioDataModule(**options, target_sample_rate=RATE, target_length=0.1)
     data.setup()
     table = data.drawn.table
-    assert set(table["name"]) == {f"{i:02}.wav" for i in range(4, 12)} | {f"clip {i}.wav" for i in range(3)}
+    assert set(table["name"]) == {f"{i:02}.wav" for i in range(4, 12)} | {
+        f"clip {i}.wav" for i in range(3)
+    }
     assert set(table.loc[table["name"] == "clip 2.wav", "split"]) == {"val"}
 
 
@@ -128,7 +153,13 @@ def test_what_a_table_lists_twice_stays_and_is_told(songs, tmp_path, caplog):
     root = tmp_path / "table"
     labelled(root, songs, ["train", "train", "val", "test"])
     shutil.copy(root / "clip 0.wav", root / "clip 2.wav")
-    data = AudioDataModule(sl_task="csv", sl_kwargs={"root": str(root)}, data_dir=str(root), target_sample_rate=RATE, target_length=0.1)
+    data = AudioDataModule(
+        sl_task="csv",
+        sl_kwargs={"root": str(root)},
+        data_dir=str(root),
+        target_sample_rate=RATE,
+        target_length=0.1,
+    )
     data.setup()
     assert "the table lists 1 recordings more than once; data check names them" in caplog.text
     assert {"clip 0.wav", "clip 2.wav"} <= set(data.drawn.table["name"])
@@ -137,14 +168,30 @@ def test_what_a_table_lists_twice_stays_and_is_told(songs, tmp_path, caplog):
 def test_a_recording_in_two_classes_stays_in_both_and_check_names_it(songs, tmp_path, capsys):
     shutil.copytree(songs, tmp_path / "others")
     assert len(class_folders(tmp_path)) == 24
-    assert main(["data", "check", "class_folders", "--data_dir", str(tmp_path), "--fractions", "{train: 0.5, test: 0.5}"]) == 1
+    assert (
+        main(
+            [
+                "data",
+                "check",
+                "class_folders",
+                "--data_dir",
+                str(tmp_path),
+                "--fractions",
+                "{train: 0.5, test: 0.5}",
+            ]
+        )
+        == 1
+    )
     assert "Same audio in two splits:" in capsys.readouterr().out
 
 
 def test_equal_names_in_other_folders_and_equal_lengths_are_no_copies(tmp_path):
     for album in range(3):
         for track in range(3):
-            write(tmp_path / f"album {album}" / f"{track}.{('wav', 'flac')[track % 2]}", 10 * album + track)
+            write(
+                tmp_path / f"album {album}" / f"{track}.{('wav', 'flac')[track % 2]}",
+                10 * album + track,
+            )
     data = AudioDataModule(data_dir=str(tmp_path), target_sample_rate=RATE, target_length=0.1)
     data.setup()
     assert len(data.drawn) == 9

@@ -1,4 +1,5 @@
-"""Crops lie inside their clip for any length, rate and fraction, and every offset that fits is possible."""
+"""Crops lie inside their clip for any length, rate and fraction, and every offset that fits is
+possible."""
 
 import pytest
 import torch
@@ -25,22 +26,36 @@ def inside(crops, frames):
 
 
 @quick
-@given(st.lists(st.tuples(lengths, rates), min_size=1, max_size=9), st.integers(1, 100_000), st.integers(1, 8), rates)
+@given(
+    st.lists(st.tuples(lengths, rates), min_size=1, max_size=9),
+    st.integers(1, 100_000),
+    st.integers(1, 8),
+    rates,
+)
 def test_crops_lie_inside(clips, samples, views, sample_rate):
     frames, own = torch.tensor(clips).unbind(1)
     for cut in (adjacent, independent):
         crops = cut(frames, own, keys_of(len(clips), views), samples, sample_rate)
         inside(crops, frames)
-        enough = frames * sample_rate >= samples * own  # exact: no clip that is long enough is treated as short
+        enough = (
+            frames * sample_rate >= samples * own
+        )  # exact: no clip that is long enough is treated as short
         parts = torch.where(crops.joint, views, 1)[:, None]
         assert (crops.span * sample_rate >= parts * samples * own[:, None])[enough].all()
         assert (crops.span[~enough] == frames[~enough, None]).all()
-        assert (crops.joint == (frames * sample_rate >= views * samples * own)).all() or cut is independent
+        assert (
+            crops.joint == (frames * sample_rate >= views * samples * own)
+        ).all() or cut is independent
     inside(whole(frames, keys_of(len(clips), views)), frames)
 
 
 @quick
-@given(st.lists(lengths, min_size=1, max_size=9), st.floats(0.01, 1.0), st.sampled_from([True, False, None]), st.integers(0, 99))
+@given(
+    st.lists(lengths, min_size=1, max_size=9),
+    st.floats(0.01, 1.0),
+    st.sampled_from([True, False, None]),
+    st.integers(0, 99),
+)
 def test_gapped_crops_lie_inside(lengths, fraction, overlap, seed):
     fraction = fraction if overlap else fraction / 2
     frames = torch.tensor(lengths)
@@ -96,7 +111,13 @@ def test_draws_depend_on_the_key_alone():
 @pytest.mark.parametrize(
     ("policy", "views", "fraction", "overlap", "message"),
     [
-        ("adjoining", 2, 0.4, False, "view_policy must be one of adjacent, independent, gapped, parts, whole"),
+        (
+            "adjoining",
+            2,
+            0.4,
+            False,
+            "view_policy must be one of adjacent, independent, gapped, parts, whole",
+        ),
         ("adjacent", 0, 0.4, False, "views must be at least 1"),
         ("gapped", 3, 0.4, False, "gives two views"),
         ("gapped", 2, 0.6, False, "at most 0.5"),

@@ -1,4 +1,5 @@
-"""From folders to batches through the trainer: the same batches for any number of workers, and after a resume at any step."""
+"""From folders to batches through the trainer: the same batches for any number of workers, and
+after a resume at any step."""
 
 import logging
 
@@ -15,7 +16,8 @@ from semisupcon.errors import ConfigError
 
 
 def tones(root):
-    """A data set of three classes, for `AudioDataModule` by import path: name, split and class are in the file name."""
+    """A data set of three classes, for `AudioDataModule` by import path: name, split and class are
+    in the file name."""
     import pandas as pd
 
     names = sorted(p.name for p in root.glob("*.wav"))
@@ -38,7 +40,13 @@ def folder(write, tmp_path):
 
 
 def module_of(folder, **options):
-    options = {"batch_size": 6, "num_workers": 0, "target_length": 0.1, "target_sample_rate": 8000, "supervised_data_p": 0.5} | options
+    options = {
+        "batch_size": 6,
+        "num_workers": 0,
+        "target_length": 0.1,
+        "target_sample_rate": 8000,
+        "supervised_data_p": 0.5,
+    } | options
     return AudioDataModule(sl_task=TONES, data_dir=str(folder), **options)
 
 
@@ -64,7 +72,11 @@ class Model(L.LightningModule):
 def fit(folder, tmp_path, steps, checkpoint=None, every=None, **options):
     torch.manual_seed(0)
     model = Model()
-    keep = L.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=every, save_top_k=-1) if every else None
+    keep = (
+        L.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=every, save_top_k=-1)
+        if every
+        else None
+    )
     trainer = L.Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -75,7 +87,9 @@ def fit(folder, tmp_path, steps, checkpoint=None, every=None, **options):
         callbacks=[keep] if keep else [],
         use_distributed_sampler=False,
     )
-    trainer.fit(model, datamodule=module_of(folder, **options), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(
+        model, datamodule=module_of(folder, **options), ckpt_path=checkpoint, weights_only=True
+    )
     return model
 
 
@@ -172,7 +186,10 @@ def test_validation_sees_each_clip_once_in_two_crops_without_augmentation(folder
 
 
 def test_training_is_augmented_by_key(folder, tmp_path):
-    plain, augmented = fit(folder, tmp_path, steps=2), fit(folder, tmp_path, steps=2, aug_list=["polarity_inversion"])
+    plain, augmented = (
+        fit(folder, tmp_path, steps=2),
+        fit(folder, tmp_path, steps=2, aug_list=["polarity_inversion"]),
+    )
     for first, second in zip(plain.seen, augmented.seen, strict=True):
         applied = second["applied"][..., 0]
         assert applied.any()
@@ -184,7 +201,9 @@ def test_integers_are_scaled_on_the_device(folder):
     module = module_of(folder)
     module.setup()
     audio = torch.tensor([-32768, 0, 16384], dtype=torch.int16).view(1, 1, 1, 3)
-    scaled = module.on_after_batch_transfer({"audio": audio, "key": torch.zeros(1, 1, dtype=torch.int64)}, 0)["audio"]
+    scaled = module.on_after_batch_transfer(
+        {"audio": audio, "key": torch.zeros(1, 1, dtype=torch.int64)}, 0
+    )["audio"]
     assert scaled.flatten().tolist() == [-1.0, 0.0, 0.5]
 
 
@@ -228,7 +247,9 @@ def test_processes_share_batches_and_validation_without_overlap(folder):
         batch = next(iter(module.train_dataloader()))
         assert labelled(batch["targets"]).tolist() == [True, True, False, False]
         training.append(set(batch["clip"].tolist()))
-        validation.append([clip for batch in module.val_dataloader() for clip in batch["clip"].tolist()])
+        validation.append(
+            [clip for batch in module.val_dataloader() for clip in batch["clip"].tolist()]
+        )
     assert len(training[0] | training[1]) == 8
     assert len(validation[0]) == len(validation[1]) == 3
     assert len(set(validation[0] + validation[1])) == 5
@@ -262,7 +283,10 @@ def test_what_does_not_fit_the_model_is_refused(folder, options, message):
 def test_validation_of_whole_clips_compares_two_parts_of_them(folder):
     module = module_of(folder, view_policy="whole", target_length=0.1)
     module.setup()
-    training, validation = next(iter(module.train_dataloader())), next(iter(module.val_dataloader()))
+    training, validation = (
+        next(iter(module.train_dataloader())),
+        next(iter(module.val_dataloader())),
+    )
     assert torch.equal(training["audio"][:, 0], training["audio"][:, 1])
     assert not (validation["audio"][:, 0] == validation["audio"][:, 1]).flatten(1).all(1).any()
     assert not module.facts.padding
@@ -272,7 +296,10 @@ def test_validation_of_whole_clips_compares_two_parts_of_them(folder):
     ("options", "message"),
     [
         ({"supervised_data_p": 1.5}, "supervised_data_p must lie between 0 and 1, got 1.5"),
-        ({"intrabatch_supervised_p": 1.5}, "intrabatch_supervised_p must lie between 0 and 1, got 1.5"),
+        (
+            {"intrabatch_supervised_p": 1.5},
+            "intrabatch_supervised_p must lie between 0 and 1, got 1.5",
+        ),
         ({"val_split": -0.1}, "val_split must be"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],

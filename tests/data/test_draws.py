@@ -1,4 +1,5 @@
-"""The combinations of sl_task, ssl_task and data_dir: what is labelled, what is the pool, and that held-out clips are never trained on."""
+"""The combinations of sl_task, ssl_task and data_dir: what is labelled, what is the pool, and that
+held-out clips are never trained on."""
 
 import logging
 import os
@@ -20,7 +21,8 @@ from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 
 
 def listed(root):
-    """A task by import path: ``list.csv`` with path, split, label (empty: unlabelled) and, where there is one, group."""
+    """A task by import path: ``list.csv`` with path, split, label (empty: unlabelled) and, where
+    there is one, group."""
     table = pd.read_csv(root / "list.csv", keep_default_na=False, dtype=str)
     targets = np.full((len(table), 2), np.nan, np.float32)
     for i, label in enumerate(table["label"]):
@@ -40,7 +42,8 @@ DRAWN = ("val_split", "supervised_data_p", "fully_supervised", "seed")
 
 def draw_clips(*tasks, **options):
     return divide(
-        gather(*tasks, **{k: v for k, v in options.items() if k not in DRAWN}), **{k: v for k, v in options.items() if k in DRAWN}
+        gather(*tasks, **{k: v for k, v in options.items() if k not in DRAWN}),
+        **{k: v for k, v in options.items() if k in DRAWN},
     )
 
 
@@ -49,22 +52,29 @@ TASK, OTHER = f"{__name__}.listed", f"{__name__}.listed_otherwise"
 
 @pytest.fixture
 def folder(write, tmp_path):
-    """20 training clips in ``a`` (16 labelled), 3 of validation, 4 of test; 5 files in ``more`` that no list names, 2 beside the test clips."""
+    """20 training clips in ``a`` (16 labelled), 3 of validation, 4 of test; 5 files in ``more``
+    that no list names, 2 beside the test clips."""
     rows = [(f"a/{i:02d}.wav", "train", "" if i % 5 == 0 else str(i % 2)) for i in range(20)]
-    rows += [(f"v/{i}.wav", "val", str(i % 2)) for i in range(3)] + [(f"t/{i}.wav", "test", str(i % 2)) for i in range(4)]
+    rows += [(f"v/{i}.wav", "val", str(i % 2)) for i in range(3)] + [
+        (f"t/{i}.wav", "test", str(i % 2)) for i in range(4)
+    ]
     for path, _, _ in rows:
         write(path, samples=400)
     for i in range(5):
         write(f"more/m{i}.wav", samples=400)
     write("t/beside.wav", samples=400)
     write("t/deep/beside.wav", samples=400)
-    pd.DataFrame(rows, columns=["path", "split", "label"]).to_csv(tmp_path / "list.csv", index=False)
+    pd.DataFrame(rows, columns=["path", "split", "label"]).to_csv(
+        tmp_path / "list.csv", index=False
+    )
     return tmp_path
 
 
 def names(drawn, split=None, source=None):
     rows = drawn.table
-    mask = (rows["split"] == (split or rows["split"])) & (rows["source"] == (source or rows["source"]))
+    mask = (rows["split"] == (split or rows["split"])) & (
+        rows["source"] == (source or rows["source"])
+    )
     return sorted(rows["name"][mask])
 
 
@@ -78,9 +88,9 @@ def test_a_task_over_its_own_folder(folder):
     assert names(drawn, "val", "labelled") == ["v/0.wav", "v/1.wav", "v/2.wav"]
     unlisted = in_folder(folder, "more/*.wav")
     assert len(names(drawn, "val", "unlabelled")) == 1
-    assert sorted(names(drawn, "val", "unlabelled") + names(drawn, "train", "unlabelled")) == sorted(
-        [*unlisted, *[f"a/{i:02d}.wav" for i in (0, 5, 10, 15)]]
-    )
+    assert sorted(
+        names(drawn, "val", "unlabelled") + names(drawn, "train", "unlabelled")
+    ) == sorted([*unlisted, *[f"a/{i:02d}.wav" for i in (0, 5, 10, 15)]])
     assert not any(name.startswith("t/") for name in names(drawn))
 
 
@@ -102,8 +112,16 @@ def test_another_folder_as_the_pool(folder, write, tmp_path_factory):
     for i in range(5):
         (pool / "a").mkdir(exist_ok=True)
         shutil.copy(folder / f"more/m{i}.wav", pool / f"a/{i:02d}.wav")
-    drawn = draw_clips(TASK, data_dir=str(pool) + os.sep, sl_kwargs={"root": str(folder)}, val_split=0, supervised_data_p=0.5)
-    assert len(names(drawn, "train", "labelled")) == 8  # labels taken away leave no unlabelled clips: the pool is the folder
+    drawn = draw_clips(
+        TASK,
+        data_dir=str(pool) + os.sep,
+        sl_kwargs={"root": str(folder)},
+        val_split=0,
+        supervised_data_p=0.5,
+    )
+    assert (
+        len(names(drawn, "train", "labelled")) == 8
+    )  # labels taken away leave no unlabelled clips: the pool is the folder
     assert names(drawn, "train", "unlabelled") == in_folder(pool, "a/*.wav")
     # Files of two roots with the same relative path are two clips.
     assert drawn.table["clip"].is_unique
@@ -111,7 +129,10 @@ def test_another_folder_as_the_pool(folder, write, tmp_path_factory):
 
 def test_another_task_as_the_pool_and_its_held_out_clips(folder):
     paths = in_folder(folder, "a/*.wav", "more/*.wav", "t/?.wav")
-    split = ["test" if name == "a/01.wav" else "val" if name in ("a/02.wav", "more/m0.wav") else "train" for name in paths]
+    split = [
+        "test" if name == "a/01.wav" else "val" if name in ("a/02.wav", "more/m0.wav") else "train"
+        for name in paths
+    ]
     pd.DataFrame({"path": paths, "split": split}).to_csv(folder / "other.csv", index=False)
     drawn = draw_clips(TASK, OTHER, data_dir=folder, supervised_data_p=0.0)
     trained = names(drawn, "train")
@@ -162,14 +183,22 @@ def test_the_embedded_set_by_default(tmp_path, monkeypatch, caplog):
     tagged = draw_clips("synthetic_tags", supervised_data_p=0.1)
     assert len(names(tagged, "train", "labelled")) == round(0.1 * (labels == "train").sum())
     assert sorted(names(tagged, "train")) == names(pool, "train")
-    assert len(names(draw_clips("synthetic_instrument", data_dir=small), "train", "labelled")) == (labels == "train").sum()
+    assert (
+        len(names(draw_clips("synthetic_instrument", data_dir=small), "train", "labelled"))
+        == (labels == "train").sum()
+    )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(p=st.floats(0, 1), q=st.floats(0, 1), val_split=st.floats(0, 0.9), seed=st.integers(0, 9))
 def test_labels_are_kept_exactly_nested_and_in_training_only(folder, p, q, val_split, seed):
     p, q = sorted((p, q))
-    fewer, more = (draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=x, val_split=val_split, seed=seed) for x in (p, q))
+    fewer, more = (
+        draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=x, val_split=val_split, seed=seed)
+        for x in (p, q)
+    )
     few, many = set(names(fewer, "train", "labelled")), set(names(more, "train", "labelled"))
     assert few <= many
     for share, kept in ((p, few), (q, many)):
@@ -177,9 +206,13 @@ def test_labels_are_kept_exactly_nested_and_in_training_only(folder, p, q, val_s
     assert names(fewer, "val", "labelled") == names(more, "val", "labelled")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(val_split=st.floats(0, 0.95), seed=st.integers(0, 99))
-def test_splits_of_a_folder_are_disjoint_exact_and_independent_of_its_order(folder, val_split, seed):
+def test_splits_of_a_folder_are_disjoint_exact_and_independent_of_its_order(
+    folder, val_split, seed
+):
     drawn = draw_clips(data_dir=folder, val_split=val_split, seed=seed)
     training, validation = names(drawn, "train"), names(drawn, "val")
     assert not set(training) & set(validation)
@@ -214,7 +247,9 @@ def test_groups_stay_together_where_the_split_is_ours(folder):
 
 
 def test_another_seed_draws_others(folder):
-    first, second = (draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=0.5, seed=s) for s in (0, 1))
+    first, second = (
+        draw_clips(TASK, TASK, data_dir=folder, supervised_data_p=0.5, seed=s) for s in (0, 1)
+    )
     assert names(first, "train", "labelled") != names(second, "train", "labelled")
 
 
@@ -241,8 +276,16 @@ def test_bad_files_change_nothing_for_the_others(folder, caplog):
     ("options", "error", "message"),
     [
         ({"sl_task": "synthetic_tag"}, ConfigError, "Did you mean 'synthetic_tags'"),
-        ({"sl_task": TASK}, ConfigError, "needs a folder: give data.data_dir, or root in data.sl_kwargs"),
-        ({"ssl_task": TASK, "ssl_kwargs": {"root": "/nowhere/at/all"}}, DatasetNotFoundError, "/nowhere/at/all"),
+        (
+            {"sl_task": TASK},
+            ConfigError,
+            "needs a folder: give data.data_dir, or root in data.sl_kwargs",
+        ),
+        (
+            {"ssl_task": TASK, "ssl_kwargs": {"root": "/nowhere/at/all"}},
+            DatasetNotFoundError,
+            "/nowhere/at/all",
+        ),
         ({"data_dir": "/nowhere/at/all"}, DatasetNotFoundError, "/nowhere/at/all"),
     ],
 )

@@ -1,4 +1,5 @@
-"""Packed audio is the same audio; packing goes on where it stopped; damage, change and misuse are found out."""
+"""Packed audio is the same audio; packing goes on where it stopped; damage, change and misuse are
+found out."""
 
 import json
 import os
@@ -29,7 +30,8 @@ SOURCES = dict.fromkeys(("sl_task", "ssl_task", "data_dir", "sl_kwargs", "ssl_kw
 
 @pytest.fixture
 def folder(write, tmp_path):
-    """12 clips of 0.1 to 0.5 s at 8 kHz, in 16 bits, so that packing them at that rate changes nothing."""
+    """12 clips of 0.1 to 0.5 s at 8 kHz, in 16 bits, so that packing them at that rate changes
+    nothing."""
     for i in range(12):
         write(f"audio/{i}.{'flac' if i % 3 else 'wav'}", samples=800 + 300 * i, subtype="PCM_16")
     return tmp_path / "audio"
@@ -39,13 +41,26 @@ def folder(write, tmp_path):
 def pack_folder(folder, tmp_path):
     def make(name="packed", sample_rate=8000, shard_samples=9000, **options):
         sources = SOURCES | {"data_dir": str(folder)}
-        return pack(gather(**sources), sources, sample_rate, tmp_path / name, shard_samples=shard_samples, **options)
+        return pack(
+            gather(**sources),
+            sources,
+            sample_rate,
+            tmp_path / name,
+            shard_samples=shard_samples,
+            **options,
+        )
 
     return make
 
 
 def module_of(folder, **options):
-    options = {"batch_size": 4, "num_workers": 0, "target_length": 0.12, "target_sample_rate": 8000, "val_split": 0.25} | options
+    options = {
+        "batch_size": 4,
+        "num_workers": 0,
+        "target_length": 0.12,
+        "target_sample_rate": 8000,
+        "val_split": 0.25,
+    } | options
     module = AudioDataModule(data_dir=str(folder), **options)
     module.setup()
     return module
@@ -54,7 +69,10 @@ def module_of(folder, **options):
 def batches_of(module, count=5):
     loader = iter(module.train_dataloader())
     # Two epochs and more, as a trainer would go through them.
-    return [module.on_after_batch_transfer(batch, 0) for batch, _ in zip(loader, range(count), strict=False)]
+    return [
+        module.on_after_batch_transfer(batch, 0)
+        for batch, _ in zip(loader, range(count), strict=False)
+    ]
 
 
 def same(first, second):
@@ -78,7 +96,9 @@ VIEWS = [
 def test_training_from_it_gives_the_same_batches(folder, pack_folder, options):
     packed = pack_folder()
     for first, second in zip(
-        batches_of(module_of(folder, **options)), batches_of(module_of(folder, packed=str(packed), **options)), strict=True
+        batches_of(module_of(folder, **options)),
+        batches_of(module_of(folder, packed=str(packed), **options)),
+        strict=True,
     ):
         same(first, second)
 
@@ -103,7 +123,14 @@ def test_on_the_device_it_gives_the_same_batches(folder, pack_folder, options):
     packed = str(pack_folder())
     from_disk = batches_of(module_of(folder, packed=packed, **options))
     module = AudioDataModule(
-        **{"batch_size": 4, "num_workers": 0, "target_length": 0.12, "target_sample_rate": 8000, "val_split": 0.25, "packed": packed}
+        **{
+            "batch_size": 4,
+            "num_workers": 0,
+            "target_length": 0.12,
+            "target_sample_rate": 8000,
+            "val_split": 0.25,
+            "packed": packed,
+        }
         | options,
         device_resident=True,
     )
@@ -116,7 +143,10 @@ def test_on_the_device_it_gives_the_same_batches(folder, pack_folder, options):
     try:
         validation = module_of(folder, packed=packed, **options)
         for first, second in zip(validation.val_dataloader(), module.val_dataloader(), strict=True):
-            same(validation.on_after_batch_transfer(first, 0), module.on_after_batch_transfer(second, 0))
+            same(
+                validation.on_after_batch_transfer(first, 0),
+                module.on_after_batch_transfer(second, 0),
+            )
     finally:
         Device.training = True
 
@@ -124,7 +154,13 @@ def test_on_the_device_it_gives_the_same_batches(folder, pack_folder, options):
 def test_statistics_are_taken_from_the_same_samples(pack_folder):
     packed, found = str(pack_folder()), []
     for resident in (False, True):
-        settings = {"batch_size": 4, "num_workers": 0, "target_length": 0.3, "target_sample_rate": 8000, "short_clips": "zero"}
+        settings = {
+            "batch_size": 4,
+            "num_workers": 0,
+            "target_length": 0.3,
+            "target_sample_rate": 8000,
+            "short_clips": "zero",
+        }
         module = AudioDataModule(**settings, packed=packed, device_resident=resident)
         module.trainer = Device()
         module.setup()
@@ -136,7 +172,9 @@ def test_statistics_are_taken_from_the_same_samples(pack_folder):
 def test_workers_read_it_too(folder, pack_folder):
     packed = str(pack_folder())
     for first, second in zip(
-        batches_of(module_of(folder, packed=packed)), batches_of(module_of(folder, packed=packed, num_workers=2)), strict=True
+        batches_of(module_of(folder, packed=packed)),
+        batches_of(module_of(folder, packed=packed, num_workers=2)),
+        strict=True,
     ):
         same(first, second)
 
@@ -153,12 +191,16 @@ def test_it_is_resampled_rounded_and_clipped(tmp_path, write):
     import soundfile as sf
 
     write("audio/a.wav", samples=44100, sample_rate=44100)
-    sf.write(tmp_path / "audio/loud.wav", np.array([0.0, 2.0, -2.0, 0.5] * 100), 22050, subtype="FLOAT")
+    sf.write(
+        tmp_path / "audio/loud.wav", np.array([0.0, 2.0, -2.0, 0.5] * 100), 22050, subtype="FLOAT"
+    )
     sources = SOURCES | {"data_dir": str(tmp_path / "audio")}
     packed = Packed(pack(gather(**sources), sources, 22050, tmp_path / "packed"))
     audio = PackedAudio(packed.folder, packed.clips.table)
     (samples,) = audio.spans(0, [(0, 22050)])
-    np.testing.assert_allclose(samples / 32768, read(tmp_path / "audio/a.wav", sample_rate=22050), atol=2**-16)
+    np.testing.assert_allclose(
+        samples / 32768, read(tmp_path / "audio/a.wav", sample_rate=22050), atol=2**-16
+    )
     (loud,) = audio.spans(1, [(0, 4)])
     assert loud.tolist() == [0, 32767, -32768, 16384]
     assert packed.header["clipped_samples"] == 200
@@ -182,10 +224,18 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
     with pytest.raises(DatasetNotFoundError, match="not complete"):
         Packed(tmp_path / "resumed")
     assert not list((tmp_path / "resumed").glob(".*"))
-    for left in (".audio-00003.pcm.99.partial", "audio-00003.partial", "plan.json.99.tmp"):  # by a kill, of this version and of 0.1
+    for left in (
+        ".audio-00003.pcm.99.partial",
+        "audio-00003.partial",
+        "plan.json.99.tmp",
+    ):  # by a kill, of this version and of 0.1
         (tmp_path / "resumed" / left).touch()
     monkeypatch.undo()
-    monkeypatch.setattr(writing, "_write_clip", lambda *row, original=writing._write_clip: packed.append(row[1]) or original(*row))
+    monkeypatch.setattr(
+        writing,
+        "_write_clip",
+        lambda *row, original=writing._write_clip: packed.append(row[1]) or original(*row),
+    )
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "cache"))
     resumed = pack_folder("resumed")
     assert 0 < len(packed) < 12
@@ -198,7 +248,11 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_told_and_gone_on_from(pack_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        os,
+        "posix_fallocate",
+        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )
     with pytest.raises(UserError, match="no room for the next shard"):
         pack_folder()
     monkeypatch.undo()
@@ -214,7 +268,9 @@ def test_another_set_in_the_folder_is_not_touched(pack_folder, tmp_path):
     (tmp_path / "mine/thesis.txt").write_text("all of it")
     with pytest.raises(UserError, match="not empty"):
         pack_folder("mine")
-    (tmp_path / "mine/thesis.txt").rename(tmp_path / "mine/.plan.json.99.partial")  # all that a kill at the start has left
+    (tmp_path / "mine/thesis.txt").rename(
+        tmp_path / "mine/.plan.json.99.partial"
+    )  # all that a kill at the start has left
     Packed(pack_folder("mine"))
 
 
@@ -264,13 +320,17 @@ def test_changed_sources_are_found_and_copied_or_absent_ones_are_not(folder, pac
     (folder / "3.wav").unlink()
     Packed(packed)
     write("audio/6.wav", samples=800 + 300 * 6, seed=99, subtype="PCM_16")
-    with pytest.raises(UserError, match=r"1 source files have changed since they were packed: 6\.wav"):
+    with pytest.raises(
+        UserError, match=r"1 source files have changed since they were packed: 6\.wav"
+    ):
         Packed(packed)
 
 
 def test_what_was_not_packed_is_refused(folder, pack_folder):
     packed = str(pack_folder())
-    with pytest.raises(ConfigError, match=r"data.sl_task is 'fsdd_digit', but the packed set was made with none"):
+    with pytest.raises(
+        ConfigError, match=r"data.sl_task is 'fsdd_digit', but the packed set was made with none"
+    ):
         module_of(folder, packed=packed, sl_task="fsdd_digit")
     with pytest.raises(ConfigError, match="at 8000 Hz, the run needs 16000 Hz"):
         module_of(folder, packed=packed, target_sample_rate=16000)
@@ -281,9 +341,18 @@ def test_what_was_not_packed_is_refused(folder, pack_folder):
 
 
 def test_the_command(folder, tmp_path, monkeypatch, capsys, caplog):
-    config = {"model": {"encoder": {"class_path": "X", "init_args": {"sample_rate": 8000}}}, "trainer": {"max_steps": 3}}
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(config | {"data": {"class_path": "AudioDataModule", "init_args": {"batch_size": 5}}}))
-    (tmp_path / "b.yaml").write_text(yaml.safe_dump({"data": {"init_args": {"data_dir": "elsewhere"}}}))
+    config = {
+        "model": {"encoder": {"class_path": "X", "init_args": {"sample_rate": 8000}}},
+        "trainer": {"max_steps": 3},
+    }
+    (tmp_path / "a.yaml").write_text(
+        yaml.safe_dump(
+            config | {"data": {"class_path": "AudioDataModule", "init_args": {"batch_size": 5}}}
+        )
+    )
+    (tmp_path / "b.yaml").write_text(
+        yaml.safe_dump({"data": {"init_args": {"data_dir": "elsewhere"}}})
+    )
     configs = ["--config", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml")]
     out = tmp_path / "out"
     with caplog.at_level("INFO"):

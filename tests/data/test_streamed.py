@@ -1,4 +1,5 @@
-"""Streamed audio: the very batches of the packed set it was made from, from any storage, for any number of workers, ranks and resumes."""
+"""Streamed audio: the very batches of the packed set it was made from, from any storage, for any
+number of workers, ranks and resumes."""
 
 import itertools
 
@@ -13,12 +14,25 @@ from semisupcon.data.streamed import StreamedDataModule, StreamedSet, write_stre
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
 
 pytest.importorskip("litdata")
-OPTIONS = {"sl_task": "fsdd_digit", "target_sample_rate": 8000, "target_length": 0.2, "batch_size": 6, "val_split": 0.2, "views": 2}
+OPTIONS = {
+    "sl_task": "fsdd_digit",
+    "target_sample_rate": 8000,
+    "target_length": 0.2,
+    "batch_size": 6,
+    "val_split": 0.2,
+    "views": 2,
+}
 
 
 @pytest.fixture(scope="module")
 def packed(digits, tmp_path_factory):
-    sources = {"sl_task": "fsdd_digit", "ssl_task": None, "data_dir": str(digits), "sl_kwargs": None, "ssl_kwargs": None}
+    sources = {
+        "sl_task": "fsdd_digit",
+        "ssl_task": None,
+        "data_dir": str(digits),
+        "sl_kwargs": None,
+        "ssl_kwargs": None,
+    }
     return pack(gather(**sources), sources, 8000, tmp_path_factory.mktemp("packed") / "set")
 
 
@@ -30,7 +44,8 @@ def stream(packed, tmp_path_factory):
 
 @pytest.fixture
 def bucket(stream, monkeypatch):
-    """The address of the folder in object storage: what LitData asks of S3 is answered from the folder."""
+    """The address of the folder in object storage: what LitData asks of S3 is answered from the
+    folder."""
     from litdata.streaming import downloader
 
     class Bucket(downloader.LocalDownloader):
@@ -38,7 +53,9 @@ def bucket(stream, monkeypatch):
             super().download_file(remote.replace("s3://bucket", str(stream.parent)), local)
 
         async def adownload_bytes(self, remote, offset, length, local):
-            return await super().adownload_bytes(remote.replace("s3://bucket", str(stream.parent)), offset, length, local)
+            return await super().adownload_bytes(
+                remote.replace("s3://bucket", str(stream.parent)), offset, length, local
+            )
 
     monkeypatch.setitem(downloader._DOWNLOADERS, "s3://", Bucket)
     return f"s3://bucket/{stream.name}"
@@ -56,11 +73,21 @@ def assert_equal(ours, theirs):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert a.keys() == b.keys()
-        assert all(torch.equal(a[k].nan_to_num(9) if a[k].is_floating_point() else a[k], b[k].nan_to_num(9)) for k in a)
+        assert all(
+            torch.equal(
+                a[k].nan_to_num(9) if a[k].is_floating_point() else a[k], b[k].nan_to_num(9)
+            )
+            for k in a
+        )
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"view_policy": "gapped", "target_length": None}, {"view_policy": "independent", "target_length": 0.7}]
+    "options",
+    [
+        {},
+        {"view_policy": "gapped", "target_length": None},
+        {"view_policy": "independent", "target_length": 0.7},
+    ],
 )
 def test_batches_are_those_of_the_packed_set(packed, stream, bucket, tmp_path, options):
     options = {**OPTIONS, **options, "num_workers": 0}
@@ -76,12 +103,26 @@ def test_batches_are_those_of_the_packed_set(packed, stream, bucket, tmp_path, o
 def test_any_workers_ranks_and_beginnings_see_the_same_clips(packed, stream):
     options = {**OPTIONS, "num_workers": 0}
     expected = batches(AudioDataModule(packed=str(packed), **options), count=6)
-    assert_equal(batches(StreamedDataModule(stream=str(stream), **{**options, "num_workers": 2}), start=3, count=3), expected[3:])
+    assert_equal(
+        batches(
+            StreamedDataModule(stream=str(stream), **{**options, "num_workers": 2}),
+            start=3,
+            count=3,
+        ),
+        expected[3:],
+    )
     halves = [
-        batches(StreamedDataModule(stream=str(stream), **{**options, "batch_size": 3, "intrabatch_supervised_p": 1}), rank=(r, 2))
+        batches(
+            StreamedDataModule(
+                stream=str(stream), **{**options, "batch_size": 3, "intrabatch_supervised_p": 1}
+            ),
+            rank=(r, 2),
+        )
         for r in (0, 1)
     ]
-    whole = batches(AudioDataModule(packed=str(packed), **{**options, "intrabatch_supervised_p": 1}))
+    whole = batches(
+        AudioDataModule(packed=str(packed), **{**options, "intrabatch_supervised_p": 1})
+    )
     for first, second, both in zip(*halves, whole, strict=True):
         assert torch.equal(torch.cat([first["audio"], second["audio"]]), both["audio"])
 
@@ -107,4 +148,6 @@ def test_mistakes_are_answered(packed, stream, tmp_path):
 
 def test_the_command_writes_the_folder(packed, tmp_path):
     assert main([str(packed), str(tmp_path / "out"), "--chunk_bytes", "40000"]) == 0
-    assert {"index.json", "packed.json", "clips.parquet", "targets.npy"} <= {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"index.json", "packed.json", "clips.parquet", "targets.npy"} <= {
+        p.name for p in (tmp_path / "out").iterdir()
+    }

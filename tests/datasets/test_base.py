@@ -1,4 +1,5 @@
-"""`LabelledClips`: parts that do not fit are refused, and what is derived from it keeps its rows together."""
+"""`LabelledClips`: parts that do not fit are refused, and what is derived from it keeps its rows
+together."""
 
 from pathlib import Path
 
@@ -8,9 +9,17 @@ import pytest
 
 from semisupcon.datasets import Annotations, LabelledClips, load_annotations
 
-TABLE = pd.DataFrame({"path": ["a.wav", "b/b.wav", "/far/c.wav"], "split": ["train", "test", "train"], "source": ["x", "x", "y"]})
+TABLE = pd.DataFrame(
+    {
+        "path": ["a.wav", "b/b.wav", "/far/c.wav"],
+        "split": ["train", "test", "train"],
+        "source": ["x", "x", "y"],
+    }
+)
 TARGETS = np.array([[1, 0], [np.nan, np.nan], [0, 0]])
-CLIPS = LabelledClips(TABLE, TARGETS, ["one", "two"], "multilabel", "mAP", root="/data", name="task", fold=2)
+CLIPS = LabelledClips(
+    TABLE, TARGETS, ["one", "two"], "multilabel", "mAP", root="/data", name="task", fold=2
+)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +34,15 @@ CLIPS = LabelledClips(TABLE, TARGETS, ["one", "two"], "multilabel", "mAP", root=
 )
 def test_parts_that_do_not_fit(change, message):
     with pytest.raises(ValueError, match=message):
-        LabelledClips(**{"table": TABLE, "targets": TARGETS, "classes": ("one", "two"), "kind": "multilabel", **change})
+        LabelledClips(
+            **{
+                "table": TABLE,
+                "targets": TARGETS,
+                "classes": ("one", "two"),
+                "kind": "multilabel",
+                **change,
+            }
+        )
 
 
 def test_attributes():
@@ -56,7 +73,12 @@ def test_other_columns_and_no_labels():
     moved = CLIPS.assign(path=["x.wav", "y.wav", "z.wav"])
     assert (moved.paths, CLIPS.paths[0]) == (("x.wav", "y.wav", "z.wav"), "a.wav")
     bare = CLIPS.without_labels()
-    assert (bare.targets.shape, bare.classes, bare.kind, bare.paths) == ((3, 0), (), None, CLIPS.paths)
+    assert (bare.targets.shape, bare.classes, bare.kind, bare.paths) == (
+        (3, 0),
+        (),
+        None,
+        CLIPS.paths,
+    )
 
 
 def test_the_old_name():

@@ -1,4 +1,5 @@
-"""``data check`` tells a fit data set from an unfit one, and says why; ``data list`` is the table of tasks."""
+"""``data check`` tells a fit data set from an unfit one, and says why; ``data list`` is the table
+of tasks."""
 
 import re
 import shutil
@@ -49,8 +50,14 @@ def test_a_clean_set_is_fit(world, capsys):
     assert code == 0
     assert "Fit for training." in text
     assert "Groups in two splits: 0 of 10" in text
-    sizes = [line.split() for line in text.splitlines() if line.startswith(("train", "val", "test"))]
-    assert [row[:3] for row in sizes] == [["train", "18", "18"], ["val", "6", "6"], ["test", "6", "6"]]
+    sizes = [
+        line.split() for line in text.splitlines() if line.startswith(("train", "val", "test"))
+    ]
+    assert [row[:3] for row in sizes] == [
+        ["train", "18", "18"],
+        ["val", "6", "6"],
+        ["test", "6", "6"],
+    ]
     assert "Missing: 0 of 30" in text
 
 
@@ -60,11 +67,17 @@ def test_a_test_clip_in_training_is_named_with_its_copy_whatever_its_format(worl
     code, text = run(capsys, "check", "csv", "--data_dir", world)
     assert code == 1
     assert "Same audio in two splits: 1\n  0.flac (train) = 9.wav (test)" in text
-    assert "NOT fit for training:\n  Files that are the same audio as one of another split: 1." in text
+    assert (
+        "NOT fit for training:\n  Files that are the same audio as one of another split: 1." in text
+    )
 
 
 def test_groups_in_two_splits_make_it_unfit(world, capsys):
-    table = (world / "clips.csv").read_text().replace("9.wav,b,test,singer 9", "9.wav,b,test,singer 0", 1)
+    table = (
+        (world / "clips.csv")
+        .read_text()
+        .replace("9.wav,b,test,singer 9", "9.wav,b,test,singer 0", 1)
+    )
     (world / "clips.csv").write_text(table)
     code, text = run(capsys, "check", "csv", "--data_dir", world, "--group=singer")
     assert code == 1
@@ -91,7 +104,20 @@ def test_what_is_wrong_with_files_is_told(world, capsys):
         assert line in text
     assert "1 of 29 files cannot be read; the maximum is 1%." in text
     assert run(capsys, "check", "csv", "--data_dir", world, "--max_unreadable", "0.1")[0] == 0
-    assert run(capsys, "check", "csv", "--data_dir", world, "--max_unreadable", "0.1", "--max_missing", "0")[0] == 1
+    assert (
+        run(
+            capsys,
+            "check",
+            "csv",
+            "--data_dir",
+            world,
+            "--max_unreadable",
+            "0.1",
+            "--max_missing",
+            "0",
+        )[0]
+        == 1
+    )
 
 
 def test_two_silent_files_are_no_copies_of_each_other(world):
@@ -107,11 +133,17 @@ def test_copies_are_listed_once_each(world):
         shutil.copy(world / "0.wav", world / name)
     findings = check("csv", world)
     assert [(a, b) for a, _, b, _ in findings.across] == [("0.wav", "9.wav"), ("0.wav", "19.wav")]
-    assert [(a, b) for a, b, _ in findings.within] == [("0.wav", "1.wav"), ("0.wav", "2.wav"), ("9.wav", "19.wav")]
+    assert [(a, b) for a, b, _ in findings.within] == [
+        ("0.wav", "1.wav"),
+        ("0.wav", "2.wav"),
+        ("9.wav", "19.wav"),
+    ]
 
 
 def test_a_set_without_labelled_training_clips_is_unfit(world):
-    table = (world / "clips.csv").read_text().replace("a,train", ",train").replace("b,train", ",train")
+    table = (
+        (world / "clips.csv").read_text().replace("a,train", ",train").replace("b,train", ",train")
+    )
     (world / "clips.csv").write_text(table)
     assert check("csv", world).unfit == ["There are no labelled training clips."]
 
@@ -140,7 +172,9 @@ def test_mistakes_on_the_command_line_end_with_status_two(world, capsys):
 
 
 def test_options_of_the_task_are_read_as_yaml():
-    assert task_options(["--fold", "2", "--classes=[a, b]", "--by", "chapter", "--original_split", "true"]) == {
+    assert task_options(
+        ["--fold", "2", "--classes=[a, b]", "--by", "chapter", "--original_split", "true"]
+    ) == {
         "fold": 2,
         "classes": ["a", "b"],
         "by": "chapter",
@@ -160,7 +194,11 @@ def test_the_list_names_every_task(capsys):
 
 
 REAL = {
-    "fsdd": ("fsdd_digit", {}, lambda name: name.endswith(("_1.wav", "_5.wav", "_6.wav", "_17.wav"))),
+    "fsdd": (
+        "fsdd_digit",
+        {},
+        lambda name: name.endswith(("_1.wav", "_5.wav", "_6.wav", "_17.wav")),
+    ),
     "esc10": ("esc10", {"fold": 2}, lambda name: name < "2-12"),
     "fsdkaggle2018_mini": ("class_folders", {"folds": 5}, lambda name: name < "4"),
     "librispeech_mini": ("librispeech_speaker", {"subset": "test-other"}, lambda name: True),
@@ -169,7 +207,9 @@ REAL = {
 
 
 @pytest.mark.parametrize("folder", REAL)
-def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_training(folder, shared, tmp_path):
+def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_training(
+    folder, shared, tmp_path
+):
     """On a part of the files, so that the test is short; the sets as they are pass as well."""
     task, options, kept = REAL[folder]
     source, root = shared(f"data/{folder}"), tmp_path / "set"
@@ -178,7 +218,9 @@ def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_t
             (root / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
             (root / file.relative_to(source)).symlink_to(file)
     table = load_annotations(task, root, max_missing=0.9, **options).table
-    train, test = (table.loc[table["split"] == split, "path"].iloc[0] for split in ("train", "test"))
+    train, test = (
+        table.loc[table["split"] == split, "path"].iloc[0] for split in ("train", "test")
+    )
     (root / train).unlink()
     if task == "class_folders":  # It leaves copies of the same bytes out by itself.
         audio, rate = sf.read(root / test)
@@ -191,7 +233,9 @@ def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_t
     assert (findings.unreadable, findings.silent) == ({}, [])
     # Two notes of a synthesised bass differ by their level only.
     layer = re.compile("_vl[0-9]")
-    assert all(layer.sub("", a) == layer.sub("", b) and "killer_bass" in a for a, b, _ in findings.within)
+    assert all(
+        layer.sub("", a) == layer.sub("", b) and "killer_bass" in a for a, b, _ in findings.within
+    )
 
 
 def test_the_guide_names_every_task_and_its_example_runs(world, monkeypatch, capsys):
@@ -200,8 +244,12 @@ def test_the_guide_names_every_task_and_its_example_runs(world, monkeypatch, cap
     assert {task for task in TASKS if not task.startswith("synthetic")} <= named
     code = guide.split("```python\n")[1].split("```")[0]
     (world / "my_sets.py").write_text(code)
-    (world / "moods.csv").write_text("clip,mood,part,verified\n1,calm,train,1\n2,tense,val,0\n9,calm,test,1\n")
+    (world / "moods.csv").write_text(
+        "clip,mood,part,verified\n1,calm,train,1\n2,tense,val,0\n9,calm,test,1\n"
+    )
     monkeypatch.syspath_prepend(str(world))
-    status, text = run(capsys, "check", "my_sets.moods", "--data_dir", world, "--verified_only", "true")
+    status, text = run(
+        capsys, "check", "my_sets.moods", "--data_dir", world, "--verified_only", "true"
+    )
     assert status == 0
     assert "Missing: 0 of 2" in text

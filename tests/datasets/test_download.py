@@ -1,4 +1,5 @@
-"""Fetching from a server on this machine: only on request, resumed, checked, unpacked, and nothing left behind."""
+"""Fetching from a server on this machine: only on request, resumed, checked, unpacked, and nothing
+left behind."""
 
 import hashlib
 import io
@@ -18,7 +19,8 @@ from semisupcon.errors import UserError
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves ``files``; ``ranges`` says whether it can resume, ``stops_after`` breaks answers off."""
+    """Serves ``files``; ``ranges`` says whether it can resume, ``stops_after`` breaks answers
+    off."""
 
     files, ranges, stops_after, asked = {}, True, None, []
 
@@ -32,7 +34,9 @@ class Server(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
-        self.wfile.write(content[start : len(content) if self.stops_after is None else start + self.stops_after])
+        self.wfile.write(
+            content[start : len(content) if self.stops_after is None else start + self.stops_after]
+        )
 
     def log_message(self, *_):
         pass
@@ -64,7 +68,11 @@ def tar(**files):
 def offer(server):
     def put(name, content, checksum=None):
         server.files[f"/{name}"] = content
-        return Archive(f"{server.address}/{name}", len(content), checksum or f"sha256:{hashlib.sha256(content).hexdigest()}")
+        return Archive(
+            f"{server.address}/{name}",
+            len(content),
+            checksum or f"sha256:{hashlib.sha256(content).hexdigest()}",
+        )
 
     return put
 
@@ -113,7 +121,10 @@ def test_it_goes_on_where_it_broke_off(offer, server, tmp_path, ranges):
 
 def test_something_else_is_removed_and_named(offer, tmp_path):
     archive = offer("set.tar.gz", tar(a=b"a"), "sha1:" + "0" * 40)
-    with pytest.raises(UserError, match=r"not the official archive: its sha1 is [0-9a-f]{40}, not 0{40}\.\nFrom: .*set\.tar\.gz\n"):
+    with pytest.raises(
+        UserError,
+        match=r"not the official archive: its sha1 is [0-9a-f]{40}, not 0{40}\.\nFrom: .*set\.tar\.gz\n",
+    ):
         fetch(archive, tmp_path, lambda _: None)
     assert not list(tmp_path.iterdir())
 
@@ -132,10 +143,14 @@ def test_too_little_room_is_said_before_anything_is_fetched(offer, server, tmp_p
     assert server.asked == []
 
 
-def test_the_command_says_size_and_licence_first_and_fetches_on_request_only(offer, server, tmp_path, monkeypatch, capsys):
+def test_the_command_says_size_and_licence_first_and_fetches_on_request_only(
+    offer, server, tmp_path, monkeypatch, capsys
+):
     task = find_task("speech_commands")
     archive = offer("words.tar.gz", tar(validation_list=b"x" * 3))
-    monkeypatch.setattr(task, "card", type(task.card)(**{**vars(task.card), "archives": (archive,)}))
+    monkeypatch.setattr(
+        task, "card", type(task.card)(**{**vars(task.card), "archives": (archive,)})
+    )
     assert main(["data", "download", "speech_commands", "--data_dir", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "licence: CC BY 4.0" in text

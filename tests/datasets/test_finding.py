@@ -1,4 +1,5 @@
-"""Clips are found by stem, whatever their extension and folder; what is absent is counted; what is held out is not used unlabelled."""
+"""Clips are found by stem, whatever their extension and folder; what is absent is counted; what is
+held out is not used unlabelled."""
 
 import logging
 
@@ -14,7 +15,9 @@ from semisupcon.errors import DatasetNotFoundError
 
 def listed(paths, splits=None):
     table = pd.DataFrame({"path": paths, "split": splits or ["train"] * len(paths)})
-    return Annotations(table, np.arange(len(paths), dtype=float)[:, None], ("value",), kind="regression")
+    return Annotations(
+        table, np.arange(len(paths), dtype=float)[:, None], ("value",), kind="regression"
+    )
 
 
 def test_only_audio_extensions_are_cut_off():
@@ -29,17 +32,35 @@ def test_hidden_files_are_no_audio(tmp_path):
 
 def test_clips_are_found_whatever_their_extension_and_folder(tmp_path):
     touch(tmp_path, "exact.wav", "audio/other.flac", "deep/down/moved.ogg", "LOFI/7.LOFI.wav")
-    found = find_by_stem(tmp_path, ["exact.wav", "audio/other.mp3", "moved.mp3", "audio/7.LOFI.mp3", "absent.wav"])
-    assert found == ["exact.wav", "audio/other.flac", "deep/down/moved.ogg", "LOFI/7.LOFI.wav", None]
+    found = find_by_stem(
+        tmp_path, ["exact.wav", "audio/other.mp3", "moved.mp3", "audio/7.LOFI.mp3", "absent.wav"]
+    )
+    assert found == [
+        "exact.wav",
+        "audio/other.flac",
+        "deep/down/moved.ogg",
+        "LOFI/7.LOFI.wav",
+        None,
+    ]
 
 
 def test_of_clips_with_one_name_the_folders_decide(tmp_path):
     touch(tmp_path, "flac/id1/x/1.flac", "flac/id1/y/1.flac", "flac/id2/x/1.flac")
-    assert find_by_stem(tmp_path, ["wav/id1/x/1.wav", "wav/id2/x/1.wav"]) == ["flac/id1/x/1.flac", "flac/id2/x/1.flac"]
-    # Neither the only file left of that name, nor one of two equally good ones, nor one that another path has, is guessed at.
-    assert find_by_stem(tmp_path, ["wav/id3/z/1.wav", "wav/id1/y/1.wav"]) == [None, "flac/id1/y/1.flac"]
+    assert find_by_stem(tmp_path, ["wav/id1/x/1.wav", "wav/id2/x/1.wav"]) == [
+        "flac/id1/x/1.flac",
+        "flac/id2/x/1.flac",
+    ]
+    # Neither the only file left of that name, nor one of two equally good ones, nor one that
+    # another path has, is guessed at.
+    assert find_by_stem(tmp_path, ["wav/id3/z/1.wav", "wav/id1/y/1.wav"]) == [
+        None,
+        "flac/id1/y/1.flac",
+    ]
     assert find_by_stem(tmp_path, ["1.wav"]) == [None]
-    assert find_by_stem(tmp_path, ["flac/id1/x/1.flac", "x/1.wav"]) == ["flac/id1/x/1.flac", "flac/id2/x/1.flac"]
+    assert find_by_stem(tmp_path, ["flac/id1/x/1.flac", "x/1.wav"]) == [
+        "flac/id1/x/1.flac",
+        "flac/id2/x/1.flac",
+    ]
 
 
 def test_no_file_serves_two_clips(tmp_path):
@@ -71,7 +92,8 @@ def test_too_many_absent_clips_are_an_error_that_names_the_first_five(tmp_path):
     touch(tmp_path, *(f"{i}.wav" for i in range(10)))
     wanted = listed([f"{i}.wav" for i in range(20)])
     with pytest.raises(
-        DatasetNotFoundError, match=r"10 of 20 listed clips \(10.wav, 11.wav, 12.wav, 13.wav, 14.wav, \.\.\.\) not found"
+        DatasetNotFoundError,
+        match=r"10 of 20 listed clips \(10.wav, 11.wav, 12.wav, 13.wav, 14.wav, \.\.\.\) not found",
     ) as error:
         resolve(wanted, tmp_path)
     assert str(tmp_path) in str(error.value)
@@ -95,7 +117,14 @@ def test_unlisted_clips_never_come_from_beside_held_out_ones(tmp_path):
     )
     touch(tmp_path, "extra/3.mp3", "mp3/train/1.mp3", "mixed/4.wav", "mixed/5.wav", "mixed/new.wav")
     annotations = listed(
-        ["train/1.wav", "val/2.wav", "test/3.wav", "mixed/4.wav", "mixed/5.wav"], ["train", "val", "test", "train", "test"]
+        ["train/1.wav", "val/2.wav", "test/3.wav", "mixed/4.wav", "mixed/5.wav"],
+        ["train", "val", "test", "train", "test"],
     )
-    # extra/3.mp3 has another folder than test/3.wav, so it is another clip; mp3/train/1.mp3 is a copy of train/1.wav.
-    assert unlisted(annotations, tmp_path) == ["extra/3.mp3", "extra/9.mp3", "mixed/new.wav", "train/new.wav"]
+    # extra/3.mp3 has another folder than test/3.wav, so it is another clip; mp3/train/1.mp3 is a
+    # copy of train/1.wav.
+    assert unlisted(annotations, tmp_path) == [
+        "extra/3.mp3",
+        "extra/9.mp3",
+        "mixed/new.wav",
+        "train/new.wav",
+    ]

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from semisupcon.datasets.keys import KEYS, canonical_key, key_similarity, midi_name, parse_key, pitch_class, pitch_class_similarity
+from semisupcon.datasets.keys import (
+    KEYS,
+    canonical_key,
+    key_similarity,
+    midi_name,
+    parse_key,
+    pitch_class,
+    pitch_class_similarity,
+)
 
 
 def near(one, other, matrix, classes=KEYS):
@@ -40,7 +48,9 @@ def test_pitches_count_from_middle_c():
 )
 def test_distance_on_the_circle_of_fifths_by_hand(other, distance):
     assert near("C major", other, key_similarity()) == pytest.approx(1 - distance / 6.5)
-    assert near("C major", other, key_similarity(reach=2)) == pytest.approx(max(0, 1 - distance / 2))
+    assert near("C major", other, key_similarity(reach=2)) == pytest.approx(
+        max(0, 1 - distance / 2)
+    )
 
 
 def test_similarities_are_proper_and_know_no_favourite_key():
@@ -67,4 +77,8 @@ def test_the_matrix_fits_the_target_that_takes_it():
     target = ClassSimilarity(key_similarity().tolist())
     labels = torch.eye(24)
     clips = torch.arange(24)
-    assert torch.allclose(target(labels, clips, labels, clips), torch.tensor(key_similarity(), dtype=torch.float32), atol=1e-6)
+    assert torch.allclose(
+        target(labels, clips, labels, clips),
+        torch.tensor(key_similarity(), dtype=torch.float32),
+        atol=1e-6,
+    )

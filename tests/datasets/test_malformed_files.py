@@ -1,4 +1,5 @@
-"""Every parser against every way we know to spoil its files: the error names the file, the line and the remedy, in three lines."""
+"""Every parser against every way we know to spoil its files: the error names the file, the line and
+the remedy, in three lines."""
 
 import re
 
@@ -9,17 +10,28 @@ from semisupcon.datasets import find_task
 from semisupcon.errors import AnnotationError, DatasetNotFoundError, UserError
 
 SPLITS = "data/splits/split-0/autotagging_"
-# task -> its annotation files, and how to spoil them: (file, what it says, what it shall say, line of the error; None: the file as a whole)
+# task -> its annotation files, and how to spoil them: (file, what it says, what it shall say, line
+# of the error; None: the file as a whole)
 FILES = {
-    "audioset_balanced": ["class_labels_indices.csv", "balanced_train_segments.csv", "eval_segments.csv"],
+    "audioset_balanced": [
+        "class_labels_indices.csv",
+        "balanced_train_segments.csv",
+        "eval_segments.csv",
+    ],
     "csv": ["manifest.csv"],
     "emomusic": ["songs_info.csv", "static_annotations.csv"],
     "esc10": ["meta/esc50.csv"],
     "esc50": ["meta/esc50.csv"],
     "fma": ["fma_metadata/tracks.csv"],
     "fsd50k": [f"FSD50K.ground_truth/{name}.csv" for name in ("vocabulary", "dev", "eval")],
-    "fsdkaggle2018": [f"FSDKaggle2018.meta/{name}.csv" for name in ("train_post_competition", "test_post_competition_scoring_clips")],
-    "giantsteps": ["giantsteps-mtg-key-dataset/annotations/annotations.txt", "giantsteps-key-dataset/annotations/key/91.LOFI.key"],
+    "fsdkaggle2018": [
+        f"FSDKaggle2018.meta/{name}.csv"
+        for name in ("train_post_competition", "test_post_competition_scoring_clips")
+    ],
+    "giantsteps": [
+        "giantsteps-mtg-key-dataset/annotations/annotations.txt",
+        "giantsteps-key-dataset/annotations/key/91.LOFI.key",
+    ],
     "gtzan": ["train_filtered.txt", "valid_filtered.txt", "test_filtered.txt"],
     "medleydb": ["data/Metadata/A_Two_METADATA.yaml", "resources/tracklist_v2.txt"],
     "medleydb_raw": ["data/Metadata/A_Two_METADATA.yaml"],
@@ -47,8 +59,20 @@ SPOILED = [
     ("esc50", "meta/esc50.csv", "category", "label", 1),
     ("fma", "fma_metadata/tracks.csv", "genre_top", "genre", 3),
     ("fsd50k", "FSD50K.ground_truth/dev.csv", "split", "part", 1),
-    ("fsdkaggle2018", "FSDKaggle2018.meta/train_post_competition.csv", "manually_verified", "verified", 1),
-    ("giantsteps", "giantsteps-mtg-key-dataset/annotations/annotations.txt", "MANUAL KEY", "KEY", 1),
+    (
+        "fsdkaggle2018",
+        "FSDKaggle2018.meta/train_post_competition.csv",
+        "manually_verified",
+        "verified",
+        1,
+    ),
+    (
+        "giantsteps",
+        "giantsteps-mtg-key-dataset/annotations/annotations.txt",
+        "MANUAL KEY",
+        "KEY",
+        1,
+    ),
     ("medleydb", "data/Metadata/A_Two_METADATA.yaml", "stem_dir", "stems_dir", None),
     ("medleydb", "data/Metadata/A_Two_METADATA.yaml", "instrument:", "played:", None),
     ("medleydb_raw", "data/Metadata/A_Two_METADATA.yaml", "instrument:", "played:", None),
@@ -72,9 +96,27 @@ SPOILED = [
     # a label that nobody knows
     ("audioset_balanced", "eval_segments.csv", "/m/05zppz", "/m/00000", 4),
     ("fsd50k", "FSD50K.ground_truth/dev.csv", ",Yell,", ",Yelling,", 3),
-    ("fsdkaggle2018", "FSDKaggle2018.meta/test_post_competition_scoring_clips.csv", "Bark", "Barking", 2),
-    ("giantsteps", "giantsteps-mtg-key-dataset/annotations/annotations.txt", "D# minor", "H minor", 2),
-    ("giantsteps", "giantsteps-key-dataset/annotations/key/91.LOFI.key", "Eb minor", "Eb dorian", 1),
+    (
+        "fsdkaggle2018",
+        "FSDKaggle2018.meta/test_post_competition_scoring_clips.csv",
+        "Bark",
+        "Barking",
+        2,
+    ),
+    (
+        "giantsteps",
+        "giantsteps-mtg-key-dataset/annotations/annotations.txt",
+        "D# minor",
+        "H minor",
+        2,
+    ),
+    (
+        "giantsteps",
+        "giantsteps-key-dataset/annotations/key/91.LOFI.key",
+        "Eb minor",
+        "Eb dorian",
+        1,
+    ),
     ("gtzan", "valid_filtered.txt", "jazz/", "jaz/", 2),
     ("speech_commands", "testing_list.txt", "bed/", "bead/", 2),
     ("vocalset_technique", "test_singers_technique.txt", "male3", "mail3", 2),
@@ -92,14 +134,26 @@ SPOILED = [
     ("esc50", "meta/esc50.csv", ",3,0,dog", ",3,50,dog", 6),
     ("esc50", "meta/esc50.csv", ",3,0,dog", ",3,0,cat", 6),
     ("fsdkaggle2018", "FSDKaggle2018.meta/train_post_competition.csv", "Bark,0,1", "Bark,2,1", 3),
-    ("giantsteps", "giantsteps-mtg-key-dataset/annotations/annotations.txt", "D# minor\t2", "D# minor\t3", 2),
+    (
+        "giantsteps",
+        "giantsteps-mtg-key-dataset/annotations/annotations.txt",
+        "D# minor\t2",
+        "D# minor\t3",
+        2,
+    ),
     ("msd_top50", "test_gt_msd.tsv", "0, 0, 1", "0, 0, 2", 1),
     ("msd_top50", "test_gt_msd.tsv", "0, 0, 1", "0, 1", 1),
     ("msd_top50", "test_gt_msd.tsv", "TRCCC", "XXCCC", 1),
     ("mtat_top50", "annotations_final.csv", '"1"', '"2"', 2),
     ("mtat_top50", "annotations_final.csv", "0/band", "x/band", 4),
     ("nsynth_pitch", "nsynth-valid/examples.json", '"pitch": 60', '"pitch": 128', None),
-    ("nsynth_instr_family", "nsynth-train/examples.json", '"instrument_family": 0', '"instrument_family": 11', None),
+    (
+        "nsynth_instr_family",
+        "nsynth-train/examples.json",
+        '"instrument_family": 0',
+        '"instrument_family": 11',
+        None,
+    ),
     ("nsynth_qualities", "nsynth-train/examples.json", '"qualities": [', '"qualities": [7, ', None),
     ("voxceleb1", "iden_split.txt", "3 id11251", "4 id11251", 3),
     ("speech_commands", "validation_list.txt", "bed/aaaa0002_nohash_0.wav", "bed.wav", 2),
@@ -141,7 +195,9 @@ def test_what_is_wrong_is_named_with_file_and_line(task, file, old, new, line, t
     assert_helps(error, file, line)
 
 
-@pytest.mark.parametrize(("task", "file"), [(task, file) for task, files in FILES.items() for file in files])
+@pytest.mark.parametrize(
+    ("task", "file"), [(task, file) for task, files in FILES.items() for file in files]
+)
 def test_empty_absent_and_foreign_files_are_named(task, file, tmp_path):
     BUILDERS[task](tmp_path)
     content = (tmp_path / file).read_bytes()

@@ -1,4 +1,5 @@
-"""The real annotation files: class counts, split sizes and a few exact rows (semisupcon.md, 3.3 and 10)."""
+"""The real annotation files: class counts, split sizes and a few exact rows (semisupcon.md, 3.3 and
+10)."""
 
 import gzip
 import json
@@ -63,7 +64,9 @@ def test_gtzan(read, folder):
         "test": [31, 31, 30, 29, 27, 27, 27, 30, 26, 32],
     }
     for split, counts in per_genre.items():
-        assert annotations.targets[annotations.table["split"] == split].sum(axis=0).tolist() == counts
+        assert (
+            annotations.targets[annotations.table["split"] == split].sum(axis=0).tolist() == counts
+        )
     assert labels(annotations, "genres/blues/blues.00012.wav") == {"blues"}
     assert annotations.table["path"].is_unique
 
@@ -85,10 +88,15 @@ def test_mtg_jamendo(read, shared, task, classes, expected):
     assert groups_are_apart(annotations)
     if task == "mtg_top50":
         assert labels(annotations, "audio/15/215.mp3") == {"genre---metal"}
-        assert annotations.classes == tuple(read_lines(shared("data/annotations/mtg_jamendo"), "tags/top50.txt"))
+        assert annotations.classes == tuple(
+            read_lines(shared("data/annotations/mtg_jamendo"), "tags/top50.txt")
+        )
         assert annotations.table["group"].iloc[0] == "artist_000005"
     if task == "mtg_mood":
-        assert labels(annotations, "audio/46/3346.mp3") == {"mood/theme---calm", "mood/theme---melodic"}
+        assert labels(annotations, "audio/46/3346.mp3") == {
+            "mood/theme---calm",
+            "mood/theme---melodic",
+        }
 
 
 def test_magnatagatune_splits_by_folder(shared):
@@ -107,17 +115,30 @@ def test_magnatagatune_splits_by_folder(shared):
 
 
 def test_magnatagatune_labels_of_500_rows(renamed, shared):
-    root = renamed(annotations_final="magnatagatune/reconstructed/annotations_final.reconstructed.csv")
+    root = renamed(
+        annotations_final="magnatagatune/reconstructed/annotations_final.reconstructed.csv"
+    )
     every, top50 = find_task("mtat_all")(root), find_task("mtat_top50")(root, untagged="negative")
     assert (len(every.classes), every.classes[:3]) == (188, ("no voice", "singer", "duet"))
     assert sizes(every) == sizes(top50) == (305, 66, 129)
     path = "f/american_bach_soloists-j_s__bach_solo_cantatas-01-bwv54__i_aria-30-59.mp3"
     # The same clips as musicnn's tables have them, column by column.
     for part in ("val", "test"):
-        rows = read_table(shared(f"data/annotations/magnatagatune/{part}_gt_mtt.tsv"), separator="\t", names=["id", "tags"])
-        index = read_table(shared("data/annotations/magnatagatune/index_mtt.tsv"), separator="\t", names=["id", "path"])
+        rows = read_table(
+            shared(f"data/annotations/magnatagatune/{part}_gt_mtt.tsv"),
+            separator="\t",
+            names=["id", "tags"],
+        )
+        index = read_table(
+            shared("data/annotations/magnatagatune/index_mtt.tsv"),
+            separator="\t",
+            names=["id", "path"],
+        )
         path_of = dict(zip(index["id"], index["path"], strict=True))
-        wanted = {path_of[i]: [float(x) for x in tags.strip("[]").split(",")] for i, tags in zip(rows["id"], rows["tags"], strict=True)}
+        wanted = {
+            path_of[i]: [float(x) for x in tags.strip("[]").split(",")]
+            for i, tags in zip(rows["id"], rows["tags"], strict=True)
+        }
         mine = top50.table["split"] == part
         assert mine.sum() > 60
         for name, target in zip(top50.table["path"][mine], top50.targets[mine], strict=True):
@@ -130,7 +151,9 @@ def test_magnatagatune_labels_of_500_rows(renamed, shared):
 def test_magnatagatune_classes_are_the_published_ones(shared):
     names = (shared("data/annotations/magnatagatune") / "output_labels_mtt.txt").read_text()
     assert all(f"'{tag}'" in names for tag in TOP50)
-    assert [names.index(f"'{tag}'") for tag in TOP50] == sorted(names.index(f"'{tag}'") for tag in TOP50)
+    assert [names.index(f"'{tag}'") for tag in TOP50] == sorted(
+        names.index(f"'{tag}'") for tag in TOP50
+    )
 
 
 def test_giantsteps(read):
@@ -145,7 +168,9 @@ def test_giantsteps(read):
     assert (annotations.targets[annotations.table["split"] == "val"].sum(axis=0) > 0).all()
 
 
-@pytest.mark.parametrize(("version", "words", "val", "test"), [(1, 30, 6798, 6835), (2, 35, 9981, 11005)])
+@pytest.mark.parametrize(
+    ("version", "words", "val", "test"), [(1, 30, 6798, 6835), (2, 35, 9981, 11005)]
+)
 def test_speech_commands(read, version, words, val, test):
     annotations = read("speech_commands", f"speech_commands_v0.0{version}", version=version)
     assert (len(annotations.classes), sizes(annotations)) == (words, (0, val, test))
@@ -153,7 +178,9 @@ def test_speech_commands(read, version, words, val, test):
     assert groups_are_apart(annotations)
     path = {1: "cat/2aa787cf_nohash_0.wav", 2: "right/bb05582b_nohash_3.wav"}[version]
     assert labels(annotations, path) == {path.split("/")[0]}
-    eleven = read("speech_commands", f"speech_commands_v0.0{version}", version=version, words="commands")
+    eleven = read(
+        "speech_commands", f"speech_commands_v0.0{version}", version=version, words="commands"
+    )
     assert (eleven.targets.sum(axis=0) > 0).all()
 
 
@@ -209,9 +236,17 @@ def test_emomusic_and_the_split_of_jukemir(renamed, shared):
     annotations = find_task("emomusic")(root)
     assert sizes(annotations) == (504, 115, 125)
     with gzip.open(shared("data/annotations/emomusic/emomusic.json.gz")) as file:
-        published = {f"clips_45seconds/{int(song)}.mp3": row["split"].replace("valid", "val") for song, row in json.load(file).items()}
-    assert dict(zip(annotations.table["path"], annotations.table["split"], strict=True)) == published
-    assert annotations.targets[:2].tolist() == [pytest.approx([3.1, 3.0]), pytest.approx([3.5, 3.3])]
+        published = {
+            f"clips_45seconds/{int(song)}.mp3": row["split"].replace("valid", "val")
+            for song, row in json.load(file).items()
+        }
+    assert (
+        dict(zip(annotations.table["path"], annotations.table["split"], strict=True)) == published
+    )
+    assert annotations.targets[:2].tolist() == [
+        pytest.approx([3.1, 3.0]),
+        pytest.approx([3.5, 3.3]),
+    ]
 
 
 def test_audioset(renamed, shared):
@@ -226,12 +261,17 @@ def test_audioset(renamed, shared):
     assert labels(annotations, "--PJHxphWEs.wav") == {"Speech", "Gush"}
     # The same list with one plain header in place of the comment lines.
     other = shared("data/annotations/audioset/balanced_train_segments.csv")
-    commented, plain = (_segments(file, "{id}") for file in (root / "balanced_train_segments.csv", other))
+    commented, plain = (
+        _segments(file, "{id}") for file in (root / "balanced_train_segments.csv", other)
+    )
     assert commented.reset_index(drop=True).equals(plain.reset_index(drop=True))
 
 
 def test_fsd50k_vocabulary_is_alphabetical_as_its_class_order_says(shared):
-    rows = read_table(shared("data/annotations/fsd50k/egs/fsd50k/class_labels_indices.csv"), ["index", "mid", "display_name"])
+    rows = read_table(
+        shared("data/annotations/fsd50k/egs/fsd50k/class_labels_indices.csv"),
+        ["index", "mid", "display_name"],
+    )
     assert (len(rows), rows["display_name"].tolist()) == (200, sorted(rows["display_name"]))
 
 

@@ -17,7 +17,13 @@ from semisupcon.datasets.parsing.splits import (
 )
 from semisupcon.errors import ConfigError
 
-SHARES = st.sampled_from([{"train": 0.8, "val": 0.1, "test": 0.1}, {"train": 0.9, "val": 0.1}, {"train": 0.5, "val": 0.2, "test": 0.3}])
+SHARES = st.sampled_from(
+    [
+        {"train": 0.8, "val": 0.1, "test": 0.1},
+        {"train": 0.9, "val": 0.1},
+        {"train": 0.5, "val": 0.2, "test": 0.3},
+    ]
+)
 labelled_clips = st.lists(st.integers(0, 5), min_size=1, max_size=200).map(
     lambda labels: ([f"clip {i}" for i in range(len(labels))], labels)
 )
@@ -49,7 +55,10 @@ def test_a_split_does_not_depend_on_the_order_of_names_within_a_label(clips, sha
 
 def test_the_sizes_of_a_split_are_exact_and_the_seed_matters():
     names, labels = [str(i) for i in range(1000)], [i % 7 for i in range(1000)]
-    splits = [stratified_split(names, labels, {"train": 0.7, "val": 0.1, "test": 0.2}, seed) for seed in (0, 0, 1)]
+    splits = [
+        stratified_split(names, labels, {"train": 0.7, "val": 0.1, "test": 0.2}, seed)
+        for seed in (0, 0, 1)
+    ]
     assert Counter(splits[0]) == {"train": 700, "val": 100, "test": 200}
     assert np.array_equal(splits[0], splits[1])
     assert (splits[0] != splits[2]).mean() > 0.3
@@ -60,7 +69,10 @@ def test_the_sizes_of_a_split_are_exact_and_the_seed_matters():
 def test_groups_stay_whole(groups, shares, seed):
     names = [f"artist {g}" for g in groups]
     targets = np.eye(4)[[g % 4 for g in groups]]
-    for split in (group_split(names, shares, seed), balanced_group_split(names, targets, shares, seed)):
+    for split in (
+        group_split(names, shares, seed),
+        balanced_group_split(names, targets, shares, seed),
+    ):
         assert len(set(zip(names, split, strict=True))) == len(set(names))
 
 
@@ -68,7 +80,11 @@ def test_a_group_split_is_stratified_by_what_groups_are():
     singers = [f"{sex}{i}" for sex in "fm" for i in range(10) for _ in range(3)]
     split = group_split(singers, labels=[singer[0] for singer in singers])
     for sex in "fm":
-        assert Counter(s for singer, s in zip(singers, split, strict=True) if singer[0] == sex) == {"train": 24, "val": 3, "test": 3}
+        assert Counter(s for singer, s in zip(singers, split, strict=True) if singer[0] == sex) == {
+            "train": 24,
+            "val": 3,
+            "test": 3,
+        }
 
 
 def test_unequal_groups_are_dealt_out_by_what_they_hold():
@@ -88,7 +104,9 @@ def test_folds_partition_the_clips_evenly_for_every_label(clips, folds, seed):
     for label in set(labels):
         counts = np.bincount(fold_of[np.array(labels) == label], minlength=folds + 1)[1:]
         assert counts.max() - counts.min() <= 1
-    tests = np.stack([split_of_folds(fold_of, fold, folds) == "test" for fold in range(1, folds + 1)])
+    tests = np.stack(
+        [split_of_folds(fold_of, fold, folds) == "test" for fold in range(1, folds + 1)]
+    )
     assert (tests.sum(axis=0) == 1).all()
 
 
@@ -107,7 +125,9 @@ def test_shares_must_sum_to_one(shares):
 
 
 def test_all_may_be_test():
-    assert set(stratified_split(list("abcd"), list("aabc"), {"train": 0, "val": 0, "test": 1})) == {"test"}
+    assert set(stratified_split(list("abcd"), list("aabc"), {"train": 0, "val": 0, "test": 1})) == {
+        "test"
+    }
 
 
 def test_there_is_no_fold_zero():

@@ -10,7 +10,16 @@ from semisupcon.datasets import TASKS, find_task, load_annotations
 from semisupcon.errors import ConfigError, DatasetNotFoundError
 
 # Classes that a miniature cannot show, because the files decide which there are.
-FEWER = {"audioset_balanced": 2, "esc10": 1, "esc50": 2, "fma": 2, "fsd50k": 2, "fsdkaggle2018": 2, "librispeech_speaker": 2, "medleydb": 3}
+FEWER = {
+    "audioset_balanced": 2,
+    "esc10": 1,
+    "esc50": 2,
+    "fma": 2,
+    "fsd50k": 2,
+    "fsdkaggle2018": 2,
+    "librispeech_speaker": 2,
+    "medleydb": 3,
+}
 FEWER |= {
     "medleydb_raw": 3,
     "mtat_all": 51,
@@ -48,7 +57,9 @@ def test_a_miniature_is_read_as_its_card_says(task, build):
     assert annotations.metric == card.metric or card.metric == "by kind"
     assert card.classes is None or len(annotations.classes) == FEWER.get(task, card.classes)
     if annotations.kind == "multiclass":
-        assert set(annotations.targets[~np.isnan(annotations.targets).any(axis=1)].sum(axis=1)) == {1}
+        assert set(annotations.targets[~np.isnan(annotations.targets).any(axis=1)].sum(axis=1)) == {
+            1
+        }
     if "group" in table:
         assert table.groupby("group")["split"].nunique().max() == 1
     for field in ("split", "licence"):
@@ -107,8 +118,14 @@ def test_magnatagatune_keeps_untagged_clips_in_their_folder(build):
     assert np.isnan(top50.targets).any(axis=1).tolist() == [i == untagged for i in range(4)]
     assert labels(top50, "f/bach-cantatas-01-aria-146-175.mp3") == {"guitar", "choral"}
     assert not np.isnan(load_annotations("mtat_top50", root, untagged="negative").targets).any()
-    assert labels(load_annotations("mtat_all", root), "f/bach-cantatas-01-aria-30-59.mp3") == {"singer"}
-    assert load_annotations("mtat_top50", root, split="filtered").table["split"].tolist() == ["test", "train", "val"]
+    assert labels(load_annotations("mtat_all", root), "f/bach-cantatas-01-aria-30-59.mp3") == {
+        "singer"
+    }
+    assert load_annotations("mtat_top50", root, split="filtered").table["split"].tolist() == [
+        "test",
+        "train",
+        "val",
+    ]
 
 
 def test_magnatagatune_reads_the_tables_of_musicnn(tmp_path):
@@ -124,7 +141,10 @@ def test_magnatagatune_reads_the_tables_of_musicnn(tmp_path):
 
 def test_jamendo_reads_ragged_rows_and_low_quality_names(build):
     root = build("mtg_instr")
-    assert labels(load_annotations("mtg_instr", root), "audio/01/1.mp3") == {"instrument---bass", "instrument---piano"}
+    assert labels(load_annotations("mtg_instr", root), "audio/01/1.mp3") == {
+        "instrument---bass",
+        "instrument---piano",
+    }
     for file in sorted(root.rglob("*.mp3")):
         file.rename(file.with_name(f"{file.stem}.low.mp3"))
     assert "audio/01/1.low.mp3" in splits(load_annotations("mtg_instr", root, low_quality=True))
@@ -134,15 +154,24 @@ def test_giantsteps_takes_certain_single_keys(build):
     annotations = load_annotations("giantsteps", build("giantsteps"))
     train = "giantsteps-mtg-key-dataset/audio/"
     test = "giantsteps-key-dataset/audio/"
-    assert set(splits(annotations)) == {f"{train}{i}.LOFI.mp3" for i in "126789"} | {f"{test}9{i}.LOFI.mp3" for i in "12"}
-    assert labels(annotations, f"{train}1.LOFI.mp3") == labels(annotations, f"{test}91.LOFI.mp3") == {"Eb minor"}
+    assert set(splits(annotations)) == {f"{train}{i}.LOFI.mp3" for i in "126789"} | {
+        f"{test}9{i}.LOFI.mp3" for i in "12"
+    }
+    assert (
+        labels(annotations, f"{train}1.LOFI.mp3")
+        == labels(annotations, f"{test}91.LOFI.mp3")
+        == {"Eb minor"}
+    )
 
 
 def test_medleydb_gives_one_row_a_file_and_drops_what_is_no_instrument(build):
     annotations = load_annotations("medleydb", build("medleydb"))
     assert annotations.classes == ("drum set", "electric bass", "piano")
     assert len(annotations.table) == 12
-    assert labels(annotations, "Audio/A_One/A_One_STEMS/A_One_STEM_01.wav") == {"electric bass", "piano"}
+    assert labels(annotations, "Audio/A_One/A_One_STEMS/A_One_STEM_01.wav") == {
+        "electric bass",
+        "piano",
+    }
     assert "group" not in load_annotations("medleydb", build("medleydb"), original_split=True).table
     raw = load_annotations("medleydb_raw", build("medleydb"), versions=["v1"])
     assert labels(raw, "Audio/B_One/B_One_RAW/B_One_RAW_02.wav") == {"drum set"}
@@ -164,10 +193,15 @@ def test_esc50_folds_are_test_once_each(build):
     root = build("esc50")
     for fold in range(1, 6):
         by_split = (
-            load_annotations("esc50", root, fold=fold).table.groupby("split")["path"].apply(lambda paths: {path[6] for path in paths})
+            load_annotations("esc50", root, fold=fold)
+            .table.groupby("split")["path"]
+            .apply(lambda paths: {path[6] for path in paths})
         )
         assert (by_split["test"], by_split["val"]) == ({str(fold)}, {str(fold % 5 + 1)})
-    assert set(load_annotations("esc50", root, original_split=True).table["split"]) == {"train", "test"}
+    assert set(load_annotations("esc50", root, original_split=True).table["split"]) == {
+        "train",
+        "test",
+    }
     with pytest.raises(ConfigError, match="between 1 and 5"):
         load_annotations("esc50", root, fold=6)
 
@@ -179,7 +213,10 @@ def test_audioset_names_its_files_by_a_pattern(build):
     for file in sorted(root.glob("id*.wav")):
         file.rename(root / f"{file.stem}_30000_40000.wav")
     (root / "-Bfvy_mVMo0.flac").rename(root / "-Bfvy_mVMo0_0_10000.flac")
-    assert len(load_annotations("audioset_balanced", root, file_name="{id}_{start_ms}_{end_ms}").table) == 11
+    assert (
+        len(load_annotations("audioset_balanced", root, file_name="{id}_{start_ms}_{end_ms}").table)
+        == 11
+    )
     with pytest.raises(ConfigError, match="may hold"):
         load_annotations("audioset_balanced", root, file_name="{video}")
 
@@ -187,7 +224,10 @@ def test_audioset_names_its_files_by_a_pattern(build):
 def test_fma_medium_holds_small(build):
     root = build("fma")
     medium = load_annotations("fma", root)
-    assert splits(medium) == {f"fma_medium/000/{i:06d}.mp3": s for i, s in ((2, "train"), (3, "val"), (5, "test"), (134, "train"))}
+    assert splits(medium) == {
+        f"fma_medium/000/{i:06d}.mp3": s
+        for i, s in ((2, "train"), (3, "val"), (5, "test"), (134, "train"))
+    }
     large = load_annotations("fma", root, subset="large")
     assert np.isnan(large.targets).any(axis=1).sum() == 1
 
@@ -195,7 +235,11 @@ def test_fma_medium_holds_small(build):
 def test_vocalset_keeps_vowels_or_singers_together(build):
     root = build("vocalset_singer")
     technique = load_annotations("vocalset_technique", root).table
-    assert technique.groupby("group")["split"].first().value_counts().to_dict() == {"train": 2, "val": 2, "test": 2}
+    assert technique.groupby("group")["split"].first().value_counts().to_dict() == {
+        "train": 2,
+        "val": 2,
+        "test": 2,
+    }
     assert "m4" not in set(technique["group"])  # in neither list
     for task in ("vocalset_singer", "vocalset_technique"):
         assert "group" not in load_annotations(task, root, original_split=True).table
@@ -203,19 +247,34 @@ def test_vocalset_keeps_vowels_or_singers_together(build):
 
 def test_nsynth_names_its_notes(build):
     root = build("nsynth_pitch")
-    assert labels(load_annotations("nsynth_pitch", root), "nsynth-valid/audio/brass_acoustic_001-060-100.wav") == {"C4"}
-    assert labels(load_annotations("nsynth_qualities", root), "nsynth-train/audio/bass_acoustic_000-060-100.wav") == {
+    assert labels(
+        load_annotations("nsynth_pitch", root), "nsynth-valid/audio/brass_acoustic_001-060-100.wav"
+    ) == {"C4"}
+    assert labels(
+        load_annotations("nsynth_qualities", root),
+        "nsynth-train/audio/bass_acoustic_000-060-100.wav",
+    ) == {
         "bright",
         "tempo-synced",
     }
-    assert labels(load_annotations("nsynth_instr_family", root), "nsynth-test/audio/flute_acoustic_002-009-100.wav") == {"flute"}
+    assert labels(
+        load_annotations("nsynth_instr_family", root),
+        "nsynth-test/audio/flute_acoustic_002-009-100.wav",
+    ) == {"flute"}
 
 
 def test_audiomnist_has_the_rule_of_mfcl_as_an_option(build):
     root = build("audiomnist_digit")
-    ours, theirs = (load_annotations("audiomnist_digit", root, original_split=original).table for original in (False, True))
+    ours, theirs = (
+        load_annotations("audiomnist_digit", root, original_split=original).table
+        for original in (False, True)
+    )
     assert ours.groupby("split")["speaker"].nunique().to_dict() == {"train": 8, "val": 2, "test": 5}
-    assert theirs.groupby("split")["speaker"].nunique().to_dict() == {"train": 10, "val": 10, "test": 5}
+    assert theirs.groupby("split")["speaker"].nunique().to_dict() == {
+        "train": 10,
+        "val": 10,
+        "test": 5,
+    }
 
 
 def test_librispeech_splits_utterances_or_chapters(build):
@@ -229,7 +288,10 @@ def test_librispeech_splits_utterances_or_chapters(build):
 
 def test_librispeech_folds_test_each_utterance_once(build):
     root = build("librispeech_speaker")
-    rounds = [load_annotations("librispeech_speaker", root, folds=3, fold=fold).table for fold in (1, 2, 3)]
+    rounds = [
+        load_annotations("librispeech_speaker", root, folds=3, fold=fold).table
+        for fold in (1, 2, 3)
+    ]
     tested = [path for table in rounds for path in table["path"][table["split"] == "test"]]
     assert sorted(tested) == sorted(rounds[0]["path"])
 
@@ -240,14 +302,23 @@ def test_voxceleb_tells_apart_files_of_one_name(build):
         file.rename(file.with_suffix(".flac"))
     (root / "wav/id10001/7gWzIy6yIIk/00001.flac").unlink()
     annotations = load_annotations("voxceleb1", root, max_missing=0.5)
-    assert splits(annotations) == {"wav/id10001/1zcIwhmdeo4/00001.flac": "train", "wav/id11251/na8-QEFmj44/00001.flac": "test"}
+    assert splits(annotations) == {
+        "wav/id10001/1zcIwhmdeo4/00001.flac": "train",
+        "wav/id11251/na8-QEFmj44/00001.flac": "test",
+    }
 
 
 def test_msd_maps_to_7digital_by_a_text_file(build):
     root = build("msd_top50")
-    write(root, "msd_to_7digital.tsv", "".join(f"TR{c * 3}AK128F9318786\t12{i}\n" for i, c in enumerate("ABC")))
+    write(
+        root,
+        "msd_to_7digital.tsv",
+        "".join(f"TR{c * 3}AK128F9318786\t12{i}\n" for i, c in enumerate("ABC")),
+    )
     touch(root, *(f"1/2/12{i}.clip.mp3" for i in range(3)))
-    assert splits(load_annotations("msd_top50", root)) == {f"1/2/12{i}.clip.mp3": s for i, s in enumerate(("train", "val", "test"))}
+    assert splits(load_annotations("msd_top50", root)) == {
+        f"1/2/12{i}.clip.mp3": s for i, s in enumerate(("train", "val", "test"))
+    }
 
 
 def test_fsdkaggle_can_train_on_verified_labels_only(build):

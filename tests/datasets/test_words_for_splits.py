@@ -1,4 +1,5 @@
-"""What dev, eval and their like mean beside other words, in tables and in fractions; through ``data check`` where a person sees it."""
+"""What dev, eval and their like mean beside other words, in tables and in fractions; through
+``data check`` where a person sees it."""
 
 import itertools
 
@@ -41,7 +42,15 @@ def test_a_word_means_what_the_others_leave(words, splits):
     assert [meaning(words)[word] for word in words] == splits.split()
 
 
-@pytest.mark.parametrize("words", ["train val test dev", "train dev eval test", "train valid test eval", "train val test development"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train val test dev",
+        "train dev eval test",
+        "train valid test eval",
+        "train val test development",
+    ],
+)
 def test_a_word_for_which_no_split_is_left_is_refused(words):
     with pytest.raises(ConfigError, match="may be any split"):
         meaning(words.split())
@@ -57,13 +66,17 @@ def test_the_order_of_words_does_not_matter_and_dev_is_never_trained_on_beside_t
                 found.append(None)
         assert all(one == found[0] for one in found), words
         if found[0] and {"train", "training"} & set(words):
-            assert not [w for w in words if found[0][w] == "train" and w not in ("train", "training")], words
+            assert not [
+                w for w in words if found[0][w] == "train" and w not in ("train", "training")
+            ], words
 
 
 def tones(root, names, table):
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(root / name, 0.1 * np.random.default_rng([i, *name.encode()]).standard_normal(800), 8000)
+        soundfile.write(
+            root / name, 0.1 * np.random.default_rng([i, *name.encode()]).standard_normal(800), 8000
+        )
     (root / "labels.csv").write_text(table)
 
 
@@ -72,13 +85,20 @@ def test_dev_is_validation_and_one_line_says_so(shared, capsys, caplog):
     caplog.set_level("INFO")
     assert main(["data", "check", "csv", "--data_dir", str(root)]) == 0
     assert "'dev' is validation" in caplog.text
-    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("val")] == [["val", "4"]]
+    assert [
+        line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("val")
+    ] == [["val", "4"]]
 
 
 def test_ambiguous_words_of_a_table_name_the_column_and_the_file(tmp_path, capsys):
     names = [f"{i}.wav" for i in range(4)]
     tones(
-        tmp_path, names, "path,label,part\n" + "".join(f"{n},x,{w}\n" for n, w in zip(names, ("train", "val", "test", "dev"), strict=True))
+        tmp_path,
+        names,
+        "path,label,part\n"
+        + "".join(
+            f"{n},x,{w}\n" for n, w in zip(names, ("train", "val", "test", "dev"), strict=True)
+        ),
     )
     assert main(["data", "check", "csv", "--data_dir", str(tmp_path), "--split", "part"]) == 2
     error = capsys.readouterr().err
@@ -100,14 +120,21 @@ def test_an_empty_split_is_named(tmp_path):
         load_annotations("csv", tmp_path)
 
 
-@pytest.mark.parametrize("words", ["{train: 0.5, valid: 0.25, test: 0.25}", "{training: 0.5, dev: 0.25, evaluation: 0.25}"])
+@pytest.mark.parametrize(
+    "words",
+    ["{train: 0.5, valid: 0.25, test: 0.25}", "{training: 0.5, dev: 0.25, evaluation: 0.25}"],
+)
 def test_fractions_take_the_usual_names(tmp_path, capsys, words):
     for i in range(8):
         tones(tmp_path, [f"{label}/{i}.wav" for label in ("a", "b")], "")
     (tmp_path / "labels.csv").unlink()
-    assert main(["data", "check", "class_folders", "--data_dir", str(tmp_path), "--fractions", words]) in (0, 1)
+    assert main(
+        ["data", "check", "class_folders", "--data_dir", str(tmp_path), "--fractions", words]
+    ) in (0, 1)
     counts = {
-        line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if line[:4].strip() in ("trai", "val", "test")
+        line.split()[0]: line.split()[1]
+        for line in capsys.readouterr().out.splitlines()
+        if line[:4].strip() in ("trai", "val", "test")
     }
     assert counts == {"train": "8", "val": "4", "test": "4"}
 

@@ -1,4 +1,5 @@
-"""Every data set in miniature: annotation files of the exact published format with a handful of rows, and empty files where clips would lie."""
+"""Every data set in miniature: annotation files of the exact published format with a handful of
+rows, and empty files where clips would lie."""
 
 import json
 from pathlib import Path
@@ -28,26 +29,45 @@ def gtzan(root):
 def esc50(root):
     rows = ["filename,fold,target,category,esc10,src_file,take"]
     for fold in range(1, 6):
-        rows += [f"{fold}-100-A-0.wav,{fold},0,dog,True,100,A", f"{fold}-200-B-14.wav,{fold},14,chirping_birds,False,200,B"]
+        rows += [
+            f"{fold}-100-A-0.wav,{fold},0,dog,True,100,A",
+            f"{fold}-200-B-14.wav,{fold},14,chirping_birds,False,200,B",
+        ]
         touch(root, f"audio/{fold}-100-A-0.wav", f"audio/{fold}-200-B-14.wav")
     write(root, "meta/esc50.csv", "\n".join(rows) + "\n")
 
 
 def mtat(root):
     tags = ["no voice", "singer", *(t for t in TOP50 if t != "no voice")]
-    clips = {"2": ("f/bach-cantatas-01-aria-30-59.mp3", {"singer"}), "6": ("f/bach-cantatas-01-aria-146-175.mp3", {"guitar", "choral"})}
-    clips |= {"7": ("0/band-songs-02-one-0-29.mp3", {"rock", "no voice"}), "9": ("c/other-disc-01-two-0-29.mp3", {"slow"})}
+    clips = {
+        "2": ("f/bach-cantatas-01-aria-30-59.mp3", {"singer"}),
+        "6": ("f/bach-cantatas-01-aria-146-175.mp3", {"guitar", "choral"}),
+    }
+    clips |= {
+        "7": ("0/band-songs-02-one-0-29.mp3", {"rock", "no voice"}),
+        "9": ("c/other-disc-01-two-0-29.mp3", {"slow"}),
+    }
     rows = ["\t".join(f'"{name}"' for name in ("clip_id", *tags, "mp3_path"))]
     for clip, (path, own) in clips.items():
-        rows.append("\t".join(f'"{field}"' for field in (clip, *(str(int(t in own)) for t in tags), path)))
+        rows.append(
+            "\t".join(f'"{field}"' for field in (clip, *(str(int(t in own)) for t in tags), path))
+        )
         touch(root, path)
     write(root, "annotations_final.csv", "\n".join(rows) + "\n")
     for part, names in {"train": ["7"], "valid": ["9"], "test": ["6"]}.items():
-        write(root, f"{part}_list_pub.txt", "".join(clips[name][0].replace(".mp3", ".npy\n") for name in names))
+        write(
+            root,
+            f"{part}_list_pub.txt",
+            "".join(clips[name][0].replace(".mp3", ".npy\n") for name in names),
+        )
 
 
 def mtat_index(root):
-    paths = {"7": "0/band-songs-02-one-0-29.mp3", "9": "c/other-disc-01-two-0-29.mp3", "2": "f/bach-cantatas-01-aria-30-59.mp3"}
+    paths = {
+        "7": "0/band-songs-02-one-0-29.mp3",
+        "9": "c/other-disc-01-two-0-29.mp3",
+        "2": "f/bach-cantatas-01-aria-30-59.mp3",
+    }
     write(root, "index_mtt.tsv", "".join(f"{clip}\t{path}\n" for clip, path in paths.items()))
     for position, (part, clip) in enumerate({"train": "7", "val": "9", "test": "2"}.items()):
         write(root, f"{part}_gt_mtt.tsv", f"{clip}\t{[float(i == position) for i in range(50)]}\n")
@@ -61,19 +81,31 @@ def mtg(subset, tags):
             for i in range(len(tags)):
                 track = 100 * number + i
                 rows.append(
-                    f"track_{track:07d}\tartist_{number:06d}\talbum_0\t{track % 100:02d}/{track}.mp3\t340.1\t" + "\t".join(tags[: i + 1])
+                    f"track_{track:07d}\tartist_{number:06d}\talbum_0\t{track % 100:02d}/{track}.mp3\t340.1\t"
+                    + "\t".join(tags[: i + 1])
                 )
                 touch(root, f"audio/{track % 100:02d}/{track}.mp3")
-            write(root, f"data/splits/split-0/autotagging_{subset}-{part}.tsv", "".join(f"{row}\r\n" for row in rows))
+            write(
+                root,
+                f"data/splits/split-0/autotagging_{subset}-{part}.tsv",
+                "".join(f"{row}\r\n" for row in rows),
+            )
 
     return build
 
 
 def giantsteps(root):
-    keys = {"1": "D# minor\t2", "3": "A major\t1", "4": "-\t0", "5": "C minor / F# minor\t2"} | dict.fromkeys("26789", "A major\t2")
+    keys = {
+        "1": "D# minor\t2",
+        "3": "A major\t1",
+        "4": "-\t0",
+        "5": "C minor / F# minor\t2",
+    } | dict.fromkeys("26789", "A major\t2")
     mtg_folder = "giantsteps-mtg-key-dataset"
     write(
-        root, f"{mtg_folder}/annotations/annotations.txt", "ID\tMANUAL KEY\tC\r\n" + "".join(f"{i}\t{key}\r\n" for i, key in keys.items())
+        root,
+        f"{mtg_folder}/annotations/annotations.txt",
+        "ID\tMANUAL KEY\tC\r\n" + "".join(f"{i}\t{key}\r\n" for i, key in keys.items()),
     )
     touch(root, *(f"{mtg_folder}/audio/{i}.LOFI.mp3" for i in keys))
     for i, key in {"91": "Eb minor", "92": "A major"}.items():
@@ -82,11 +114,16 @@ def giantsteps(root):
 
 
 def medleydb(root):
-    for version, songs in {"v1": ("A_One", "A_Two", "B_One"), "v2": ("C_One", "D_One", "E_One")}.items():
+    for version, songs in {
+        "v1": ("A_One", "A_Two", "B_One"),
+        "v2": ("C_One", "D_One", "E_One"),
+    }.items():
         write(root, f"resources/tracklist_{version}.txt", "\n".join(songs) + "\n")
         for song in songs:
             stems = {"S01": "['electric bass', piano]", "S02": "drum set", "S03": "Main System"}
-            text = f"artist: Artist {song[0]}\nraw_dir: {song}_RAW\nstem_dir: {song}_STEMS\nstems:\n"
+            text = (
+                f"artist: Artist {song[0]}\nraw_dir: {song}_RAW\nstem_dir: {song}_STEMS\nstems:\n"
+            )
             for stem, instrument in stems.items():
                 name = f"{song}_STEM_{stem[1:]}.wav"
                 raw = name.replace("STEM", "RAW")
@@ -100,14 +137,32 @@ def speech_commands(root):
     write(root, "validation_list.txt", "yes/aaaa0002_nohash_0.wav\nbed/aaaa0002_nohash_0.wav\n")
     write(root, "testing_list.txt", "yes/aaaa0003_nohash_0.wav\nbed/aaaa0003_nohash_1.wav")
     for word in ("yes", "bed"):
-        touch(root, *(f"{word}/aaaa000{speaker}_nohash_{take}.wav" for speaker, take in ((1, 0), (1, 1), (2, 0), (3, int(word == "bed")))))
+        touch(
+            root,
+            *(
+                f"{word}/aaaa000{speaker}_nohash_{take}.wav"
+                for speaker, take in ((1, 0), (1, 1), (2, 0), (3, int(word == "bed")))
+            ),
+        )
     touch(root, "_background_noise_/pink_noise.wav")
 
 
 def emomusic(root):
-    songs = ["song_id,file_name,Artist,Song title,start of the segment (min.sec),end of the segment (min.sec),Genre,Mediaeval 2013 set"]
+    songs = [
+        "song_id,file_name,Artist,Song title,start of the segment (min.sec),end of the segment "
+        "(min.sec),Genre,Mediaeval 2013 set"
+    ]
     ratings = ["song_id,mean_arousal,std_arousal,mean_valence,std_valence"]
-    people = ("The New Mystikal Troubadours", "Kevin MacLeod", "Artist A", "Artist B", "Artist C", "Artist D", "Artist E", "Artist F")
+    people = (
+        "The New Mystikal Troubadours",
+        "Kevin MacLeod",
+        "Artist A",
+        "Artist B",
+        "Artist C",
+        "Artist D",
+        "Artist E",
+        "Artist F",
+    )
     for i, artist in enumerate(people, start=2):
         part = "evaluation" if i == 3 else "development"
         songs.append(f'{i},{i}.mp3,"{artist}",Title,0.48,1.33,Blues,{part}')
@@ -118,7 +173,11 @@ def emomusic(root):
 
 
 def audioset(root):
-    write(root, "class_labels_indices.csv", 'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/05zppz,"Male speech, man speaking"\n')
+    write(
+        root,
+        "class_labels_indices.csv",
+        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/05zppz,"Male speech, man speaking"\n',
+    )
     head = "# Segments csv created Sun Mar  5 10:54:31 2017\n# num_ytids=1\n# YTID, start_seconds, end_seconds, positive_labels\n"
     train = "".join(f'id{i:09d}, 30.000, 40.000, "/m/09x0r,/m/05zppz"\n' for i in range(10))
     write(root, "balanced_train_segments.csv", head + train)
@@ -138,7 +197,15 @@ def fsd50k(root):
 
 
 def fsdd(root):
-    touch(root, *(f"recordings/{digit}_{speaker}_{take}.wav" for digit in (0, 7) for speaker in ("george", "theo") for take in range(15)))
+    touch(
+        root,
+        *(
+            f"recordings/{digit}_{speaker}_{take}.wav"
+            for digit in (0, 7)
+            for speaker in ("george", "theo")
+            for take in range(15)
+        ),
+    )
 
 
 def vocalset(root):
@@ -149,7 +216,13 @@ def vocalset(root):
             for exercise in ("arpeggios", "scales", "long"):
                 names = [f"{singer}_{exercise}_{technique}_{vowel}.wav" for vowel in "aeiou"]
                 touch(root, *(f"data_by_technique/{technique}/{name}" for name in names))
-                touch(root, *(f"data_by_singer/{singer.replace('f', 'female').replace('m', 'male')}/{exercise}/{name}" for name in names))
+                touch(
+                    root,
+                    *(
+                        f"data_by_singer/{singer.replace('f', 'female').replace('m', 'male')}/{exercise}/{name}"
+                        for name in names
+                    ),
+                )
 
 
 def nsynth(root):
@@ -157,15 +230,31 @@ def nsynth(root):
         notes = {}
         for pitch in (9, 60, 120):
             instrument = f"{FAMILIES[number]}_acoustic_00{number}"
-            note = {"pitch": pitch, "instrument": number, "instrument_str": instrument, "instrument_family": number, "velocity": 100}
-            notes[f"{instrument}-{pitch:03d}-100"] = note | {"qualities": [1, 0, 0, 0, 0, 0, 0, 0, 0, int(pitch == 60)]}
+            note = {
+                "pitch": pitch,
+                "instrument": number,
+                "instrument_str": instrument,
+                "instrument_family": number,
+                "velocity": 100,
+            }
+            notes[f"{instrument}-{pitch:03d}-100"] = note | {
+                "qualities": [1, 0, 0, 0, 0, 0, 0, 0, 0, int(pitch == 60)]
+            }
         write(root, f"nsynth-{part}/examples.json", json.dumps(notes, indent=1))
         touch(root, *(f"nsynth-{part}/audio/{name}.wav" for name in notes))
 
 
 def fma(root):
-    rows = [",album,artist,set,set,track,track", ",title,id,split,subset,genre_top,title", "track_id,,,,,,"]
-    tracks = [(2, 1, "training", "small", "Hip-Hop"), (3, 2, "validation", "medium", "Rock"), (5, 3, "test", "small", "Rock")]
+    rows = [
+        ",album,artist,set,set,track,track",
+        ",title,id,split,subset,genre_top,title",
+        "track_id,,,,,,",
+    ]
+    tracks = [
+        (2, 1, "training", "small", "Hip-Hop"),
+        (3, 2, "validation", "medium", "Rock"),
+        (5, 3, "test", "small", "Rock"),
+    ]
     tracks += [(10, 1, "training", "large", ""), (134, 4, "training", "medium", "Rock")]
     for track, artist, split, subset, genre in tracks:
         rows.append(f'{track},"An album, or\ntwo",{artist},{split},{subset},{genre},Title')
@@ -174,30 +263,64 @@ def fma(root):
 
 
 def audiomnist(root):
-    touch(root, *(f"data/{s:02d}/{digit}_{s:02d}_{take}.wav" for s in range(1, 16) for digit in (0, 9) for take in range(10)))
+    touch(
+        root,
+        *(
+            f"data/{s:02d}/{digit}_{s:02d}_{take}.wav"
+            for s in range(1, 16)
+            for digit in (0, 9)
+            for take in range(10)
+        ),
+    )
 
 
 def librispeech(root):
-    names = [(speaker, chapter, i) for speaker in (19, 100) for chapter in (7, 8, 9, 11, 12) for i in range(4)]
+    names = [
+        (speaker, chapter, i)
+        for speaker in (19, 100)
+        for chapter in (7, 8, 9, 11, 12)
+        for i in range(4)
+    ]
     touch(root, *(f"LibriSpeech/train-clean-100/{s}/{c}/{s}-{c}-{i:04d}.flac" for s, c, i in names))
 
 
 def voxceleb1(root):
-    paths = {"1": "id10001/1zcIwhmdeo4/00001.wav", "2": "id10001/7gWzIy6yIIk/00001.wav", "3": "id11251/na8-QEFmj44/00001.wav"}
+    paths = {
+        "1": "id10001/1zcIwhmdeo4/00001.wav",
+        "2": "id10001/7gWzIy6yIIk/00001.wav",
+        "3": "id11251/na8-QEFmj44/00001.wav",
+    }
     write(root, "iden_split.txt", "".join(f"{part} {path}\n" for part, path in paths.items()))
     touch(root, *(f"wav/{path}" for path in paths.values()))
 
 
 def crema_d(root):
-    touch(root, *(f"AudioWAV/{actor}_DFA_{emotion}_XX.wav" for actor in range(1001, 1021) for emotion in ("ANG", "SAD")))
+    touch(
+        root,
+        *(
+            f"AudioWAV/{actor}_DFA_{emotion}_XX.wav"
+            for actor in range(1001, 1021)
+            for emotion in ("ANG", "SAD")
+        ),
+    )
 
 
 def fsdkaggle2018(root):
-    train = [f"{i:08x}.wav,{'Bark' if i % 2 else 'Cello'},{i % 3 == 0:d},{i},CC0" for i in range(20)]
-    write(root, "FSDKaggle2018.meta/train_post_competition.csv", "\n".join(["fname,label,manually_verified,freesound_id,license", *train]))
+    train = [
+        f"{i:08x}.wav,{'Bark' if i % 2 else 'Cello'},{i % 3 == 0:d},{i},CC0" for i in range(20)
+    ]
+    write(
+        root,
+        "FSDKaggle2018.meta/train_post_competition.csv",
+        "\n".join(["fname,label,manually_verified,freesound_id,license", *train]),
+    )
     test = "fname,label,usage,freesound_id,license\nffffffff.wav,Bark,Public,99,CC0\n"
     write(root, "FSDKaggle2018.meta/test_post_competition_scoring_clips.csv", test)
-    touch(root, *(f"FSDKaggle2018.audio_train/{i:08x}.wav" for i in range(20)), "FSDKaggle2018.audio_test/ffffffff.wav")
+    touch(
+        root,
+        *(f"FSDKaggle2018.audio_train/{i:08x}.wav" for i in range(20)),
+        "FSDKaggle2018.audio_test/ffffffff.wav",
+    )
 
 
 def msd_top50(root):
@@ -208,13 +331,20 @@ def msd_top50(root):
 
 
 def csv(root):
-    rows = ["path,label,artist", *(f"clips/{i}.wav,{'piano' if i % 2 else 'Bass drum'},artist {i % 7}" for i in range(40))]
+    rows = [
+        "path,label,artist",
+        *(f"clips/{i}.wav,{'piano' if i % 2 else 'Bass drum'},artist {i % 7}" for i in range(40)),
+    ]
     write(root, "manifest.csv", "\n".join(rows) + "\n")
     touch(root, *(f"clips/{i}.flac" for i in range(40)))
 
 
 def class_folders(root):
-    touch(root, *(f"{name}/deeper/{i}.wav" for name in ("cat", "dog", "owl") for i in range(20)), "_noise/1.wav")
+    touch(
+        root,
+        *(f"{name}/deeper/{i}.wav" for name in ("cat", "dog", "owl") for i in range(20)),
+        "_noise/1.wav",
+    )
 
 
 BUILDERS = {

@@ -6,7 +6,8 @@ import torch
 
 @pytest.fixture(scope="session")
 def device(request):
-    """The device of ``--device``, in full float32 precision; the test is skipped where none is given."""
+    """The device of ``--device``, in full float32 precision; the test is skipped where none is
+    given."""
     name = request.config.getoption("--device")
     if name == "cpu":
         pytest.skip("compares an accelerator with the CPU: needs --device cuda")

@@ -1,7 +1,9 @@
-"""A GPU without a GPU: tensors that report ``cuda:0`` and compute on the CPU, and a recorder of what a GPU would have had to do for them.
+"""A GPU without a GPU: tensors that report ``cuda:0`` and compute on the CPU, and a recorder of
+what a GPU would have had to do for them.
 
-What slows a training step on a GPU, beside arithmetic, can be counted without one: kernels, waits of the host, tensors of two devices that
-meet. A test puts modules and batches on the pretended device and runs them forward and backward::
+What slows a training step on a GPU, beside arithmetic, can be counted without one: kernels, waits
+of the host, tensors of two devices that meet. A test puts modules and batches on the pretended
+device and runs them forward and backward::
 
     with Recorder() as recorder:
         losses = criterion.losses(to_pretended(batch), Encode(encoder))
@@ -9,13 +11,18 @@ meet. A test puts modules and batches on the pretended device and runs them forw
     assert not recorder.mismatches and not recorder.syncs and recorder.launches < 400
 
 How it counts:
-    - An operator of ATen that runs on the device is one launch; views and allocations are none; the backward pass of a convolution is one for
-      each gradient. CUDA may split an operator into more kernels (sums over long rows, sorts) or fuse none: this is a measure, not a trace.
-    - A recurrent layer is one launch for each time step forwards and two backwards, as cuDNN does without its persistent algorithms.
-    - A copy between host and device that may block is a synchronisation; a non-blocking one to the device is not, pinned or not.
-    - Each is reported with the line of the package that asks for it, or ``autograd`` in the backward pass.
+    - An operator of ATen that runs on the device is one launch; views and allocations are none; the
+      backward pass of a convolution is one for each gradient. CUDA may split an operator into more
+      kernels (sums over long rows, sorts) or fuse none: this is a measure, not a trace.
+    - A recurrent layer is one launch for each time step forwards and two backwards, as cuDNN does
+      without its persistent algorithms.
+    - A copy between host and device that may block is a synchronisation; a non-blocking one to the
+      device is not, pinned or not.
+    - Each is reported with the line of the package that asks for it, or ``autograd`` in the
+      backward pass.
 
-Compiled kernels (Triton) cannot run here: `standing_in` replaces the Python function that launches one.
+Compiled kernels (Triton) cannot run here: `standing_in` replaces the Python function that launches
+one.
 """
 
 import collections
@@ -40,13 +47,37 @@ DEVICE = torch.device("cuda", 0)
 # Operators whose result, or the shape of it, the host must know.
 WAITING = {
     *("_local_scalar_dense", "equal", "nonzero", "masked_select", "bincount", "histc"),
-    *("_unique", "_unique2", "unique_dim", "unique_consecutive", "_linalg_svd", "_linalg_eigh", "linalg_lstsq"),
+    *(
+        "_unique",
+        "_unique2",
+        "unique_dim",
+        "unique_consecutive",
+        "_linalg_svd",
+        "_linalg_eigh",
+        "linalg_lstsq",
+    ),
 }
-INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
+INDEXING = {
+    "index",
+    "index_put",
+    "index_put_",
+    "_index_put_impl_",
+    "_unsafe_index",
+    "_unsafe_index_put",
+}
 COPYING = {"_to_copy", "copy_", "copy"}
 # Operators that only make room for, or another name of, a tensor.
 NO_KERNEL = {
-    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "alias", "lift_fresh"),
+    *(
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "new_empty",
+        "new_empty_strided",
+        "detach",
+        "alias",
+        "lift_fresh",
+    ),
     *("view", "_unsafe_view", "_reshape_alias", "unfold", "resize_", "set_"),
 }
 
@@ -54,7 +85,8 @@ NO_KERNEL = {
 class Pretended(torch.Tensor):
     """A tensor on the pretended device; ``held`` has its numbers, on the CPU.
 
-    To PyTorch's own code it lies on the device ``meta``, whose backward passes need no threads and streams of a driver that is not there.
+    To PyTorch's own code it lies on the device ``meta``, whose backward passes need no threads and
+    streams of a driver that is not there.
     """
 
     held: Tensor
@@ -65,8 +97,14 @@ class Pretended(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "Pretended":
-        layout = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
-        tensor = torch.Tensor._make_wrapper_subclass(cls, held.shape, device=torch.device("meta"), **layout)
+        layout = {
+            "strides": held.stride(),
+            "storage_offset": held.storage_offset(),
+            "dtype": held.dtype,
+        }
+        tensor = torch.Tensor._make_wrapper_subclass(
+            cls, held.shape, device=torch.device("meta"), **layout
+        )
         tensor.held = held
         return tensor
 
@@ -81,9 +119,13 @@ class Pretended(torch.Tensor):
         """As PyTorch: a copy that waits."""
         return self.cpu().tolist()
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    def new_tensor(
+        self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> Tensor:
         """As PyTorch: made on the host, then copied, which waits."""
-        return torch.tensor(data, dtype=dtype or self.dtype, device=device or DEVICE, requires_grad=requires_grad)
+        return torch.tensor(
+            data, dtype=dtype or self.dtype, device=device or DEVICE, requires_grad=requires_grad
+        )
 
 
 def plain(tree: Any) -> Any:
@@ -93,19 +135,30 @@ def plain(tree: Any) -> Any:
 
 def wrapped(tree: Any) -> Any:
     """Pretended tensors in place of those of the CPU, without being counted."""
-    return tree_map(lambda x: Pretended(x.detach()) if isinstance(x, Tensor) and not isinstance(x, Pretended) else x, tree)
+    return tree_map(
+        lambda x: (
+            Pretended(x.detach()) if isinstance(x, Tensor) and not isinstance(x, Pretended) else x
+        ),
+        tree,
+    )
 
 
 def to_pretended(x: Any) -> Any:
-    """A tensor or a tree of them (a batch) on the pretended device; a module is moved in place. Nothing of it is counted."""
+    """A tensor or a tree of them (a batch) on the pretended device; a module is moved in place.
+    Nothing of it is counted."""
     if not isinstance(x, nn.Module):
         return wrapped(x)
     seen: dict[int, nn.Parameter] = {}
     for module in x.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is not None and not isinstance(parameter, Pretended):
-                moved = seen.setdefault(id(parameter), nn.Parameter(Pretended(parameter.detach()), parameter.requires_grad))
-                setattr(module, name, moved)  # not into the dictionary: recurrent layers keep a list of their own
+                moved = seen.setdefault(
+                    id(parameter),
+                    nn.Parameter(Pretended(parameter.detach()), parameter.requires_grad),
+                )
+                setattr(
+                    module, name, moved
+                )  # not into the dictionary: recurrent layers keep a list of their own
         for name, buffer in module._buffers.items():
             module._buffers[name] = wrapped(buffer)
     return x
@@ -119,12 +172,25 @@ def run(func: Any, args: Any, kwargs: dict[str, Any], recorder: "Recorder | None
     if device is not None:
         on_device = torch.device(device).type in ("cuda", "meta")
     else:
-        on_device = isinstance(args[0], Pretended) if name == "copy_" else any(isinstance(x, Pretended) for x in tensors)
-    if name == "_to_copy" and on_device and isinstance(args[0], Pretended) and kwargs.get("dtype") in (None, args[0].dtype):
+        on_device = (
+            isinstance(args[0], Pretended)
+            if name == "copy_"
+            else any(isinstance(x, Pretended) for x in tensors)
+        )
+    if (
+        name == "_to_copy"
+        and on_device
+        and isinstance(args[0], Pretended)
+        and kwargs.get("dtype") in (None, args[0].dtype)
+    ):
         return args[0]
     if recorder is not None:
         recorder.note(func, name, args, kwargs, tensors, on_device)
-    given = {key: value for key, value in kwargs.items() if key not in ("device", "pin_memory", "non_blocking")}
+    given = {
+        key: value
+        for key, value in kwargs.items()
+        if key not in ("device", "pin_memory", "non_blocking")
+    }
     if device is not None:
         given["device"] = torch.device("cpu")
     result = func(*plain(args), **plain(given))
@@ -134,7 +200,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any], recorder: "Recorder | None
 
 
 def written_argument(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """What an operator in place, or with ``out``, returns: the very argument that it has written to. None for others."""
+    """What an operator in place, or with ``out``, returns: the very argument that it has written
+    to. None for others."""
     returns = func._schema.returns
     if len(returns) != 1 or returns[0].alias_info is None or not returns[0].alias_info.is_write:
         return None
@@ -150,7 +217,8 @@ class Recorder(TorchDispatchMode):
     Attributes:
         launches: kernels.
         syncs: ``{(operator, line): times}`` that the host waits for the device.
-        mismatches: ``{(operator, line): times}`` that tensors of both devices meet, where PyTorch would raise.
+        mismatches: ``{(operator, line): times}`` that tensors of both devices meet, where PyTorch
+            would raise.
         copies: ``{(operator, line): times}`` of copies that the host does not wait for.
         operators: ``{name: times}`` of what ran on the device, without the overload.
         lines: ``{line: launches}``.
@@ -161,15 +229,23 @@ class Recorder(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.launches = 0
-        self.syncs, self.mismatches, self.copies, self.operators, self.lines = (collections.Counter() for _ in range(5))
+        self.syncs, self.mismatches, self.copies, self.operators, self.lines = (
+            collections.Counter() for _ in range(5)
+        )
         self._within_kernel = False
 
     def __enter__(self) -> "Recorder":
         self._open = contextlib.ExitStack()
         self._open.enter_context(mock.patch("torch.cuda._lazy_init"))
-        self._open.enter_context(mock.patch("torch.tensor", functools.partial(_made_on_host, torch.tensor)))
-        self._open.enter_context(mock.patch("torch.as_tensor", functools.partial(_made_on_host, torch.as_tensor)))
-        self._open.enter_context(mock.patch.object(torch._VF, "gru", functools.partial(_gru, torch._VF.gru), create=True))
+        self._open.enter_context(
+            mock.patch("torch.tensor", functools.partial(_made_on_host, torch.tensor))
+        )
+        self._open.enter_context(
+            mock.patch("torch.as_tensor", functools.partial(_made_on_host, torch.as_tensor))
+        )
+        self._open.enter_context(
+            mock.patch.object(torch._VF, "gru", functools.partial(_gru, torch._VF.gru), create=True)
+        )
         self._open.enter_context(mock.patch.object(Recorder, "current", self))
         return super().__enter__()
 
@@ -180,11 +256,15 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return run(func, args, kwargs or {}, self)
 
-    def note(self, func: Any, name: str, args: Any, kwargs: dict, tensors: list[Tensor], on_device: bool) -> None:
+    def note(
+        self, func: Any, name: str, args: Any, kwargs: dict, tensors: list[Tensor], on_device: bool
+    ) -> None:
         """Count one operator."""
         if self._within_kernel:
             return
-        there, here = ([x for x in tensors if isinstance(x, Pretended) is side] for side in (True, False))
+        there, here = (
+            [x for x in tensors if isinstance(x, Pretended) is side] for side in (True, False)
+        )
         if there or on_device:
             if wait := self._waits(func, name, args, kwargs, there, here, on_device):
                 self.syncs[wait, asked_at()] += 1
@@ -194,7 +274,16 @@ class Recorder(TorchDispatchMode):
             self.operators[name] += 1
             self.launched(sum(args[-1]) if name == "convolution_backward" else 1)
 
-    def _waits(self, func: Any, name: str, args: Any, kwargs: dict, there: list, here: list, on_device: bool) -> str | None:
+    def _waits(
+        self,
+        func: Any,
+        name: str,
+        args: Any,
+        kwargs: dict,
+        there: list,
+        here: list,
+        on_device: bool,
+    ) -> str | None:
         """Why the host waits for this operator; None if it does not."""
         if name in COPYING:
             crossed = (bool(there) != on_device) if name == "_to_copy" else bool(there and here)
@@ -202,21 +291,33 @@ class Recorder(TorchDispatchMode):
                 self.copies[name, asked_at()] += 1
                 return None
             return f"copy {'to' if on_device else 'from'} the device" if crossed else None
-        if there and (name in WAITING or (func._schema.name == "aten::repeat_interleave" and kwargs.get("output_size") is None)):
+        if there and (
+            name in WAITING
+            or (
+                func._schema.name == "aten::repeat_interleave" and kwargs.get("output_size") is None
+            )
+        ):
             return name
         if name in INDEXING:
             indices = [i for i in args[1] if i is not None]
-            if any(i.dtype in (torch.bool, torch.uint8) and isinstance(i, Pretended) for i in indices):
+            if any(
+                i.dtype in (torch.bool, torch.uint8) and isinstance(i, Pretended) for i in indices
+            ):
                 return f"{name} by a mask"
-            if isinstance(args[0], Pretended) and any(i.dim() > 0 and not isinstance(i, Pretended) for i in indices):
+            if isinstance(args[0], Pretended) and any(
+                i.dim() > 0 and not isinstance(i, Pretended) for i in indices
+            ):
                 return f"{name} by indices of the host"
         return None
 
     @staticmethod
     def _meets(name: str, args: Any, here: list[Tensor]) -> bool:
-        """Whether PyTorch would refuse the tensors of the host; numbers in tensors without dimensions are taken along with the launch."""
+        """Whether PyTorch would refuse the tensors of the host; numbers in tensors without
+        dimensions are taken along with the launch."""
         if name in INDEXING:
-            return not isinstance(args[0], Pretended) or any(x.dim() > 0 for x in here if not any(x is i for i in args[1]))
+            return not isinstance(args[0], Pretended) or any(
+                x.dim() > 0 for x in here if not any(x is i for i in args[1])
+            )
         return any(x.dim() > 0 for x in here)
 
     def launched(self, kernels: int = 1) -> None:
@@ -227,7 +328,8 @@ class Recorder(TorchDispatchMode):
 
     @contextlib.contextmanager
     def kernel(self, name: str, launches: int = 1) -> Iterator[None]:
-        """What runs in the block is one kernel of our own (or so many), and is counted as that alone."""
+        """What runs in the block is one kernel of our own (or so many), and is counted as that
+        alone."""
         self.operators[name] += 1
         self.launched(launches)
         before, self._within_kernel = self._within_kernel, True
@@ -238,7 +340,8 @@ class Recorder(TorchDispatchMode):
 
 
 def standing_in(name: str, function: Callable[..., Any], launches: int = 1) -> Callable[..., Any]:
-    """A function of the same arguments that computes by ``function`` on the CPU and counts as one kernel, without gradient.
+    """A function of the same arguments that computes by ``function`` on the CPU and counts as one
+    kernel, without gradient.
 
     For ``monkeypatch.setattr`` in place of what launches a compiled kernel.
     """
@@ -246,14 +349,18 @@ def standing_in(name: str, function: Callable[..., Any], launches: int = 1) -> C
     @functools.wraps(function)
     def counted(*args: Any, **kwargs: Any) -> Any:
         recorder = Recorder.current
-        with recorder.kernel(name, launches) if recorder else contextlib.nullcontext(), _disable_current_modes():
+        with (
+            recorder.kernel(name, launches) if recorder else contextlib.nullcontext(),
+            _disable_current_modes(),
+        ):
             return wrapped(function(*plain(args), **plain(kwargs)))
 
     return counted
 
 
 def asked_at() -> str:
-    """File and line of the innermost caller within the package; ``autograd`` where there is none."""
+    """File and line of the innermost caller within the package; ``autograd`` where there is
+    none."""
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.startswith(PACKAGE):
@@ -262,10 +369,16 @@ def asked_at() -> str:
     return "autograd"
 
 
-def _made_on_host(make: Callable[..., Tensor], data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
+def _made_on_host(
+    make: Callable[..., Tensor], data: Any, *args: Any, device: Any = None, **kwargs: Any
+) -> Tensor:
     """``torch.tensor`` and ``torch.as_tensor``: on the host first, then a copy that waits."""
     there = device is not None and torch.device(device).type == "cuda"
-    made = data if isinstance(data, Pretended) else make(data, *args, device=None if there else device, **kwargs)
+    made = (
+        data
+        if isinstance(data, Pretended)
+        else make(data, *args, device=None if there else device, **kwargs)
+    )
     return made.to(DEVICE) if there else made
 
 
@@ -292,7 +405,15 @@ class _Recurrent(torch.autograd.Function):
         return None, None, *wrapped(found)
 
 
-def _gru(compute: Callable, x: Tensor, state: Tensor, weights: list[Tensor], *options: Any) -> tuple[Tensor, ...]:
+def _gru(
+    compute: Callable, x: Tensor, state: Tensor, weights: list[Tensor], *options: Any
+) -> tuple[Tensor, ...]:
     if not isinstance(x, Pretended):
         return compute(x, state, weights, *options)
-    return _Recurrent.apply(lambda x, h, *w: compute(x, h, list(w), *options), x.shape[1 if options[-1] else 0], x, state, *weights)
+    return _Recurrent.apply(
+        lambda x, h, *w: compute(x, h, list(w), *options),
+        x.shape[1 if options[-1] else 0],
+        x,
+        state,
+        *weights,
+    )

@@ -1,4 +1,5 @@
-"""Losses, objectives, augmentations, encoders and front ends give on an accelerator what they give on the CPU."""
+"""Losses, objectives, augmentations, encoders and front ends give on an accelerator what they give
+on the CPU."""
 
 import copy
 
@@ -31,31 +32,41 @@ CHAINS = {
 
 
 def keys_of(clips: int, views: int = 2) -> Tensor:
-    return make_keys(0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 11, views).flatten()
+    return make_keys(
+        0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 11, views
+    ).flatten()
 
 
 def sound(rows: int, samples: int, channels: int = 1) -> Tensor:
     """Decaying tones with noise: what pitch shift and time stretch can follow."""
     t = torch.arange(samples) / 22050
     generator = torch.Generator().manual_seed(rows)
-    tones = torch.sin(2 * torch.pi * (110 + 37 * torch.arange(rows))[:, None] * t) * torch.exp(-3 * (t % 0.25))
+    tones = torch.sin(2 * torch.pi * (110 + 37 * torch.arange(rows))[:, None] * t) * torch.exp(
+        -3 * (t % 0.25)
+    )
     noise = torch.randn(rows, channels, samples, generator=generator)
     return 0.3 * tones[:, None] + 0.02 * noise
 
 
 def distance(ours: Tensor, theirs: Tensor) -> float:
     """Of ``ours`` on the device from ``theirs``, relative."""
-    return float((ours.cpu().double() - theirs.double()).norm() / theirs.double().norm().clamp(min=1e-12))
+    return float(
+        (ours.cpu().double() - theirs.double()).norm() / theirs.double().norm().clamp(min=1e-12)
+    )
 
 
 def check_alike(ours: Tensor, theirs: Tensor, walks: bool = False) -> None:
-    """Rows are equal but for rounding; WSOLA (``walks``) may choose another piece where two are as good, which sounds alike."""
+    """Rows are equal but for rounding; WSOLA (``walks``) may choose another piece where two are as
+    good, which sounds alike."""
     ours = ours.cpu()
     gap = (ours - theirs).flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1).clamp(min=1e-12)
     apart = (gap > 1e-3).nonzero()[:, 0]
     assert len(apart) <= (len(ours) // 3 if walks else 0), (len(apart), gap.max())
     for row in apart:
-        here, there = (torch.stft(x[row], 1024, window=torch.hann_window(1024), return_complex=True).abs() for x in (theirs, ours))
+        here, there = (
+            torch.stft(x[row], 1024, window=torch.hann_window(1024), return_complex=True).abs()
+            for x in (theirs, ours)
+        )
         assert distance(there, here) < 0.3, row
 
 
@@ -63,7 +74,9 @@ def test_draws(device):
     keys = keys_of(100)
     for draw in (lambda k: uniform(k, "a", 3), lambda k: integers(k, "b", -5, 9)):
         assert torch.equal(draw(keys.to(device)).cpu(), draw(keys))
-    torch.testing.assert_close(normal(keys.to(device), "c", 2).cpu(), normal(keys, "c", 2), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        normal(keys.to(device), "c", 2).cpu(), normal(keys, "c", 2), atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -105,12 +118,22 @@ def test_criteria(name, device):
     expected = criterion.losses(batch, Encode(encoder))
     seen = there_too.losses({key: value.to(device) for key, value in batch.items()}, Encode(there))
     for key, value in expected.items():
-        torch.testing.assert_close(seen[key].cpu(), value, rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda m, k=key: f"{k}: {m}")
+        torch.testing.assert_close(
+            seen[key].cpu(),
+            value,
+            rtol=1e-4,
+            atol=1e-5,
+            equal_nan=True,
+            msg=lambda m, k=key: f"{k}: {m}",
+        )
     expected["loss"].backward()
     seen["loss"].backward()
     criterion.after_step(encoder)
     there_too.after_step(there)
-    pairs = [*zip(encoder.parameters(), there.parameters(), strict=True), *zip(criterion.parameters(), there_too.parameters(), strict=True)]
+    pairs = [
+        *zip(encoder.parameters(), there.parameters(), strict=True),
+        *zip(criterion.parameters(), there_too.parameters(), strict=True),
+    ]
     for here, far in pairs:
         torch.testing.assert_close(far.detach().cpu(), here.detach(), rtol=1e-4, atol=1e-5)
         if here.grad is not None:
@@ -128,11 +151,16 @@ def test_encoders(name, device):
     outputs = expected.items() if isinstance(expected, dict) else [("", expected)]
     for key, value in outputs:
         # Three-channel mel holds the phase of quiet bins, which is rounding.
-        assert distance(seen[key] if key else seen, value) < (0.05 if name in THREE_CHANNELS else 2e-3), key
+        assert distance(seen[key] if key else seen, value) < (
+            0.05 if name in THREE_CHANNELS else 2e-3
+        ), key
     there.train()
     with torch.autocast(device.type, dtype=torch.bfloat16):
         trained = there(audio.to(device))
-    loss = sum(v.float().square().mean() for v in (trained.values() if isinstance(trained, dict) else [trained]))
+    loss = sum(
+        v.float().square().mean()
+        for v in (trained.values() if isinstance(trained, dict) else [trained])
+    )
     loss.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in there.parameters())
 

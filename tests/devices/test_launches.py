@@ -1,4 +1,5 @@
-"""What the chains cost on a device, counted on a pretended one: kernels, copies, and where the host would wait."""
+"""What the chains cost on a device, counted on a pretended one: kernels, copies, and where the host
+would wait."""
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from tests.augmentations.every_transform import EVERY, SAMPLE_RATE
 from tests.devices.pretended import Recorder, plain, standing_in, to_pretended, wrapped
 from tests.devices.test_without_waiting import REFUSED
 
-# Launches at the published batch sizes, and the most that are allowed. Version 0.1 needed 3,773, 5,769 and 43,467.
+# Launches at the published batch sizes, and the most that are allowed. Version 0.1 needed 3,773,
+# 5,769 and 43,467.
 CHAINS = {
     "semisupcon": (lambda: build_chain(list(PARAMETRIC), 2, 22050), 96, 59535, 400),
     "clmr": (lambda: build_chain(["clmr"], 2, 22050), 48, 59049, 600),
@@ -32,7 +34,9 @@ def kernel(monkeypatch):
 
 
 def keys_of(clips: int) -> torch.Tensor:
-    return make_keys(0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 1, 2).flatten()
+    return make_keys(
+        0, torch.zeros(clips, dtype=torch.int64), torch.arange(clips) * 7919 + 1, 2
+    ).flatten()
 
 
 def on_device(plan: Plan) -> Plan:
@@ -72,7 +76,11 @@ def test_a_transform_of_ones_own_still_takes_keys_on_the_device():
     class Own(Transform):
         def modify(self, audio, key, among=None):
             assert key.device == audio.device
-            return audio * 2, torch.ones_like(key, dtype=torch.bool), torch.zeros(len(key), 0, device=audio.device)
+            return (
+                audio * 2,
+                torch.ones_like(key, dtype=torch.bool),
+                torch.zeros(len(key), 0, device=audio.device),
+            )
 
     chain = build_chain([Own(), "gain"], 2, 22050)
     plan = on_device(chain.plan(keys_of(3), 100))

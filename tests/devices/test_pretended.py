@@ -34,7 +34,10 @@ def test_a_recurrent_layer_costs_launches_for_each_time_step():
     here(x)[0].sum().backward()
     with Recorder() as recorder:
         to_pretended(there)(to_pretended(x))[0].sum().backward()
-    assert all(torch.equal(p.grad.held, q.grad) for p, q in zip(there.parameters(), here.parameters(), strict=True))
+    assert all(
+        torch.equal(p.grad.held, q.grad)
+        for p, q in zip(there.parameters(), here.parameters(), strict=True)
+    )
     assert 3 * 7 <= recorder.launches <= 3 * 7 + 10
 
 

@@ -1,4 +1,5 @@
-"""On a GPU no criterion and no encoder makes the host wait, launches more kernels than it should, or mixes devices: seen without a GPU."""
+"""On a GPU no criterion and no encoder makes the host wait, launches more kernels than it should,
+or mixes devices: seen without a GPU."""
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from tests.devices.pretended import Recorder, to_pretended
 from tests.encoders.test_encoders import SMALL
 from tests.objectives.worlds import FACTS, ZOO, TinyEncoder, example, labels, make_batch
 
-# Launches of a step that logs nothing: forwards, backwards and `after_step`, with encoders of a few layers (see worlds.py).
+# Launches of a step that logs nothing: forwards, backwards and `after_step`, with encoders of a few
+# layers (see worlds.py).
 LAUNCHES = {
     "SemiSupCon, tags": 135,
     "SemiSupCon, overlap, 3 views": 145,
@@ -36,17 +38,47 @@ LAUNCHES = {
     "supervised tags": 60,
     "supervised values": 60,
 }
-# What a step that logs may wait for; its logger reads the values anyway. A part of the name of the criterion, the line's file, and the reason.
+# What a step that logs may wait for; its logger reads the values anyway. A part of the name of the
+# criterion, the line's file, and the reason.
 WAITS_WHERE_LOGGED = {
-    ("SemiSupCon", "distributed.py"): "the losses of labelled and of unlabelled items alone need to know how many these are",
+    (
+        "SemiSupCon",
+        "distributed.py",
+    ): "the losses of labelled and of unlabelled items alone need to know how many these are",
     ("SemiSupCon", "objectives/views.py"): "and select them",
 }
-# Operators for which torch.use_deterministic_algorithms raises on CUDA, by the beginnings of their names (of PyTorch 2.11).
+# Operators for which torch.use_deterministic_algorithms raises on CUDA, by the beginnings of their
+# names (of PyTorch 2.11).
 REFUSED = (
-    *("avg_pool3d_backward", "_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward", "max_pool3d_with_indices_backward"),
-    *("adaptive_max_pool2d_backward", "fractional_max_pool", "max_unpool", "upsample_linear1d_backward", "upsample_bilinear2d"),
-    *("upsample_bicubic2d", "upsample_trilinear3d", "reflection_pad1d_backward", "reflection_pad2d_backward", "grid_sampler"),
-    *("reflection_pad3d_backward", "nll_loss2d", "_ctc_loss_backward", "_embedding_bag", "put", "histc", "bincount"),
+    *(
+        "avg_pool3d_backward",
+        "_adaptive_avg_pool2d_backward",
+        "_adaptive_avg_pool3d_backward",
+        "max_pool3d_with_indices_backward",
+    ),
+    *(
+        "adaptive_max_pool2d_backward",
+        "fractional_max_pool",
+        "max_unpool",
+        "upsample_linear1d_backward",
+        "upsample_bilinear2d",
+    ),
+    *(
+        "upsample_bicubic2d",
+        "upsample_trilinear3d",
+        "reflection_pad1d_backward",
+        "reflection_pad2d_backward",
+        "grid_sampler",
+    ),
+    *(
+        "reflection_pad3d_backward",
+        "nll_loss2d",
+        "_ctc_loss_backward",
+        "_embedding_bag",
+        "put",
+        "histc",
+        "bincount",
+    ),
     *("median", "nanmedian", "kthvalue", "cumsum", "scatter_reduce"),
 )
 
@@ -89,7 +121,9 @@ def test_criteria(name):
 def test_encoders(name):
     encoder = (SMALL | {"SampleCNN": SampleCNN})[name]()
     samples = encoder.min_samples * 2 + 7
-    audio, length = to_pretended((torch.randn(2, 1, samples), torch.tensor([samples, samples // 2])))
+    audio, length = to_pretended(
+        (torch.randn(2, 1, samples), torch.tensor([samples, samples // 2]))
+    )
     to_pretended(encoder)
     with Recorder() as first:
         encoder(audio, length=length)
@@ -125,7 +159,9 @@ def test_batch_norm_in_a_supervised_head_sees_labelled_clips_alone():
         encoder, criterion = TinyEncoder(), Supervised(AugmentationPredictor([4]))
         criterion.connect(encoder)
         criterion.prepare(FACTS["multilabel"])
-        outputs.append(criterion.losses({k: v[rows] for k, v in batch.items()}, Encode(encoder))["loss"])
+        outputs.append(
+            criterion.losses({k: v[rows] for k, v in batch.items()}, Encode(encoder))["loss"]
+        )
         outputs.append(criterion.head.net[1].running_mean)
     torch.testing.assert_close(outputs[:2], outputs[2:])
 

@@ -1,4 +1,5 @@
-"""Golden models: the weights rule of the original implementations, written as published checkpoints."""
+"""Golden models: the weights rule of the original implementations, written as published
+checkpoints."""
 
 import json
 import zlib
@@ -9,7 +10,14 @@ import torch
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS = json.loads((GOLDEN / "models.json").read_text())
-OUTPUTS = {name: {k: v for k, v in np.load(GOLDEN / f"model_{name}.npz").items() if k in MODELS[name]["outputs"]} for name in MODELS}
+OUTPUTS = {
+    name: {
+        k: v
+        for k, v in np.load(GOLDEN / f"model_{name}.npz").items()
+        if k in MODELS[name]["outputs"]
+    }
+    for name in MODELS
+}
 
 
 def weights(name: str) -> dict[str, torch.Tensor]:
@@ -35,7 +43,9 @@ def weights(name: str) -> dict[str, torch.Tensor]:
 
 def example(name: str) -> torch.Tensor:
     """The golden input."""
-    return torch.from_numpy(np.random.RandomState(0).standard_normal(MODELS[name]["input_shape"]).astype("f4"))
+    return torch.from_numpy(
+        np.random.RandomState(0).standard_normal(MODELS[name]["input_shape"]).astype("f4")
+    )
 
 
 def relative_error(ours: torch.Tensor, theirs: np.ndarray) -> float:

@@ -15,13 +15,18 @@ def as_images(layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
     return nn.Sequential.forward(layers, x.unsqueeze(2)).squeeze(2)
 
 
-@pytest.mark.parametrize("layer", [Conv1d(6, 8, 3, 2, 1), Conv1d(6, 6, 5, dilation=2, groups=3), MaxPool1d(3), BatchNorm1d(6)])
+@pytest.mark.parametrize(
+    "layer",
+    [Conv1d(6, 8, 3, 2, 1), Conv1d(6, 6, 5, dilation=2, groups=3), MaxPool1d(3), BatchNorm1d(6)],
+)
 def test_a_layer_of_images_is_that_of_sequences(layer):
     x = torch.randn(4, 6, 50)
     torch.testing.assert_close(layer(x[:, :, None]).squeeze(2), layer(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [lambda: SampleCNN(segment_samples=59049), lambda: SampleCNNSmall([8, 8, 16])])
+@pytest.mark.parametrize(
+    "make", [lambda: SampleCNN(segment_samples=59049), lambda: SampleCNNSmall([8, 8, 16])]
+)
 def test_training_as_images_is_training(make):
     torch.manual_seed(0)
     one = make().double()
@@ -32,7 +37,9 @@ def test_training_as_images_is_training(make):
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
     ours.mean().backward()
     theirs.mean().backward()
-    for (name, buffer), expected in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+    for (name, buffer), expected in zip(
+        one.state_dict().items(), other.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(buffer, expected, rtol=1e-9, atol=1e-9, msg=name)
     assert list(one.state_dict()) == list(other.state_dict())
     for p, q in zip(one.parameters(), other.parameters(), strict=True):

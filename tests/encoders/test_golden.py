@@ -23,7 +23,9 @@ def imported(request, tmp_path):
 @pytest.mark.parametrize("imported", MODELS, indirect=True)
 def test_equals_the_original(imported):
     name, found = imported
-    assert sum(p.numel() for m in found.modules() for p in m.parameters()) == USED.get(name, MODELS[name]["parameters"])
+    assert sum(p.numel() for m in found.modules() for p in m.parameters()) == USED.get(
+        name, MODELS[name]["parameters"]
+    )
     x, golden = example(name), OUTPUTS[name]
     with torch.inference_mode():
         if found.encoder is None:
@@ -32,10 +34,19 @@ def test_equals_the_original(imported):
         elif found.encoder.tasks:
             # Both tasks at once, the contrastive one first.
             features = found.encoder.features(x) if x.dim() == 3 else x
-            ours = dict(zip(("task0", "task1"), found.encoder.from_features(features).split(500, dim=1), strict=True))
+            ours = dict(
+                zip(
+                    ("task0", "task1"),
+                    found.encoder.from_features(features).split(500, dim=1),
+                    strict=True,
+                )
+            )
         elif name.startswith("panns"):
             embedding = found.encoder(x[:, None])
-            ours = {"embedding": embedding, "clipwise_output": found.heads["classifier"](embedding).sigmoid()}
+            ours = {
+                "embedding": embedding,
+                "clipwise_output": found.heads["classifier"](embedding).sigmoid(),
+            }
         else:
             ours = {"y": found.encoder(x) if x.dim() == 3 else found.encoder.from_features(x)}
     assert ours.keys() == golden.keys()

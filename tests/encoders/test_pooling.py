@@ -43,7 +43,9 @@ def test_pools_by_their_formulas(bands):
     frames = maps if bands is None else maps.mean(dim=2)
     torch.testing.assert_close(pool_of(AveragePool)(maps), frames.mean(dim=2))
     torch.testing.assert_close(pool_of(MaxPool)(maps), maps.flatten(2).amax(dim=2))
-    torch.testing.assert_close(pool_of(MaxPlusMeanPool)(maps), frames.mean(dim=2) + frames.amax(dim=2))
+    torch.testing.assert_close(
+        pool_of(MaxPlusMeanPool)(maps), frames.mean(dim=2) + frames.amax(dim=2)
+    )
     attention = pool_of(AttentionPool)
     weights = attention.score(frames)[:, 0].softmax(dim=-1)
     torch.testing.assert_close(attention(maps), (frames * weights[:, None]).sum(dim=-1))

@@ -5,14 +5,29 @@ import pytest
 import torch
 
 from semisupcon.encoders import ResNet2d
-from semisupcon.frontends import LogMel, ThreeChannelMel, audax_log_mel, cola_log_mel, mel, mfcl_log_mel, mtslvr_log_mel
+from semisupcon.frontends import (
+    LogMel,
+    ThreeChannelMel,
+    audax_log_mel,
+    cola_log_mel,
+    mel,
+    mfcl_log_mel,
+    mtslvr_log_mel,
+)
 
 RATE = 16_000
 
 
 def mel_filters(n_fft, bands, low, high):
     """HTK-spaced triangles, linear in Hz: [bins, bands]."""
-    edges = 700 * (10 ** (np.linspace(2595 * np.log10(1 + low / 700), 2595 * np.log10(1 + high / 700), bands + 2) / 2595) - 1)
+    edges = 700 * (
+        10
+        ** (
+            np.linspace(2595 * np.log10(1 + low / 700), 2595 * np.log10(1 + high / 700), bands + 2)
+            / 2595
+        )
+        - 1
+    )
     bins = np.arange(n_fft // 2 + 1) * RATE / n_fft
     rising = (bins[:, None] - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - bins[:, None]) / np.diff(edges)[1:]
@@ -35,7 +50,9 @@ def by_definition(name, x):
         mel = np.abs(spectrum(x, 1024, hann(400), 160, 0)) @ mel_filters(1024, 64, 60, 7800)
         return np.log(np.clip(mel, 1e-5, 1e8)).T
     if name == "audax":
-        mel = np.abs(spectrum(x, 1024, hann(400, periodic=False), 160, 512)) ** 2 @ mel_filters(1024, 64, 60, 7800)
+        mel = np.abs(spectrum(x, 1024, hann(400, periodic=False), 160, 512)) ** 2 @ mel_filters(
+            1024, 64, 60, 7800
+        )
         return np.log(np.clip(mel, 1e-8, 1e8)).T
     if name == "mfcl":
         mel = np.abs(spectrum(x, 400, hann(400), 160, 200)) ** 2 @ mel_filters(400, 80, 0, 8000)
@@ -44,11 +61,21 @@ def by_definition(name, x):
     return 10 * np.log10(mel + 2.220446049250313e-16).T
 
 
-FRONTENDS = {"cola": cola_log_mel, "audax": audax_log_mel, "mfcl": mfcl_log_mel, "mtslvr": mtslvr_log_mel}
+FRONTENDS = {
+    "cola": cola_log_mel,
+    "audax": audax_log_mel,
+    "mfcl": mfcl_log_mel,
+    "mtslvr": mtslvr_log_mel,
+}
 
 
 def sound(samples=RATE, rows=2):
-    return torch.randn(rows, 1, samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64).float() * 0.1
+    return (
+        torch.randn(
+            rows, 1, samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        ).float()
+        * 0.1
+    )
 
 
 @pytest.mark.parametrize("name", FRONTENDS)
@@ -64,11 +91,18 @@ def test_equals_its_definition(name):
 def test_three_channels_equal_their_definition():
     x = sound()
     ours = ThreeChannelMel()(x)[0].double().numpy()
-    np.testing.assert_allclose(ours[0], by_definition("mtslvr", x[0, 0].double().numpy()), atol=2e-3, rtol=1e-5)
-    raw, filters = spectrum(x[0, 0].double().numpy(), 1024, np.ones(1024), 512, 512), mel_filters(1024, 128, 0, 8000)
+    np.testing.assert_allclose(
+        ours[0], by_definition("mtslvr", x[0, 0].double().numpy()), atol=2e-3, rtol=1e-5
+    )
+    raw, filters = (
+        spectrum(x[0, 0].double().numpy(), 1024, np.ones(1024), 512, 512),
+        mel_filters(1024, 128, 0, 8000),
+    )
     projected = (raw.real @ filters + 1j * (raw.imag @ filters)).T
     heard = np.abs(projected) > 0.05
-    np.testing.assert_allclose(ours[1][heard], 10 * np.log10(np.abs(projected) + 2.220446049250313e-16)[heard], atol=2e-3)
+    np.testing.assert_allclose(
+        ours[1][heard], 10 * np.log10(np.abs(projected) + 2.220446049250313e-16)[heard], atol=2e-3
+    )
     turn = np.angle(np.exp(1j * (ours[2] - np.angle(projected))))
     assert np.abs(turn[heard]).max() < 2e-3
 
@@ -76,7 +110,11 @@ def test_three_channels_equal_their_definition():
 def test_silence():
     image = ThreeChannelMel()(torch.zeros(1, 1, 80_000))
     assert image.shape == (1, 3, 128, 157)
-    assert image.amin(dim=(0, 2, 3)).tolist() == image.amax(dim=(0, 2, 3)).tolist() == pytest.approx([-156.54, -156.54, 0.0], abs=0.01)
+    assert (
+        image.amin(dim=(0, 2, 3)).tolist()
+        == image.amax(dim=(0, 2, 3)).tolist()
+        == pytest.approx([-156.54, -156.54, 0.0], abs=0.01)
+    )
     assert torch.equal(mtslvr_log_mel()(sound()), ThreeChannelMel()(sound())[:, :1])
 
 
@@ -141,7 +179,14 @@ def test_autocast_leaves_spectrograms_in_full_precision():
     assert torch.equal(mel, cola_log_mel()(sound()))
 
 
-@pytest.mark.parametrize("bands", [(513, 0.0, 8000.0, 64, 16000), (201, 60.0, 7800.0, 80, 16000), (1025, 20.0, 11025.0, 128, 22051)])
+@pytest.mark.parametrize(
+    "bands",
+    [
+        (513, 0.0, 8000.0, 64, 16000),
+        (201, 60.0, 7800.0, 80, 16000),
+        (1025, 20.0, 11025.0, 128, 22051),
+    ],
+)
 def test_filters_are_those_of_torchaudio(bands):
     from torchaudio.functional import melscale_fbanks
 

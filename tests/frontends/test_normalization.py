@@ -48,7 +48,9 @@ def test_statistics_are_those_of_all_samples():
 
 
 def test_statistics_must_be_known():
-    with pytest.raises(ConfigError, match=r"not known yet; give mean and std, or call normalize\.fit"):
+    with pytest.raises(
+        ConfigError, match=r"not known yet; give mean and std, or call normalize\.fit"
+    ):
         SampleCNNSmall(normalize=DatasetStatistics())(torch.randn(1, 1, 2000))
     with pytest.raises(ConfigError, match="audio that is not constant"):
         DatasetStatistics().fit([torch.ones(5)])
@@ -62,8 +64,8 @@ def test_one_pass_fits_all_that_wait():
         ResNet2d(width=2, normalize=DatasetStatistics()),
     )
     assert fit_statistics(encoder, iter([X]))
-    assert {round(float(s), 6) for n, s in encoder.state_dict().items() if n.endswith("normalize.std")} == {
-        round(float(X.std(correction=0)), 6)
-    }
+    assert {
+        round(float(s), 6) for n, s in encoder.state_dict().items() if n.endswith("normalize.std")
+    } == {round(float(X.std(correction=0)), 6)}
     # Known statistics are kept: nothing is read.
     assert not fit_statistics(encoder, iter([]))

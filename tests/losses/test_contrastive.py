@@ -1,4 +1,5 @@
-"""The contrastive loss equals its definition, written out in float64 one pair at a time, for any tiling."""
+"""The contrastive loss equals its definition, written out in float64 one pair at a time, for any
+tiling."""
 
 import math
 
@@ -13,14 +14,19 @@ from semisupcon.losses import contrastive, contrastive_loss, cross_entropy_of_pr
 def by_definition(z, targets, temperature):
     """Khosla et al. 2020, eq. 2, in plain Python."""
     z = [[x / math.sqrt(sum(v * v for v in row)) for x in row] for row in z.double().tolist()]
-    similarity = [[sum(a * b for a, b in zip(u, v, strict=True)) / temperature for v in z] for u in z]
+    similarity = [
+        [sum(a * b for a, b in zip(u, v, strict=True)) / temperature for v in z] for u in z
+    ]
     total = 0.0
     for i in range(len(z)):
         others = [j for j in range(len(z)) if j != i]
         denominator = sum(math.exp(similarity[i][j]) for j in others)
         mass = sum(targets[i][j] for j in others)
         if mass:
-            total -= sum(targets[i][j] * (similarity[i][j] - math.log(denominator)) for j in others) / mass
+            total -= (
+                sum(targets[i][j] * (similarity[i][j] - math.log(denominator)) for j in others)
+                / mass
+            )
     return total / len(z)
 
 
@@ -29,7 +35,12 @@ def by_softmax(z, targets, temperature):
     z = torch.nn.functional.normalize(z, dim=-1)
     itself = torch.eye(len(z), dtype=bool)
     weights = targets.to(z.dtype).masked_fill(itself, 0)
-    log_prob = (z @ z.T / temperature).masked_fill(itself, float("-inf")).log_softmax(dim=1).masked_fill(itself, 0)
+    log_prob = (
+        (z @ z.T / temperature)
+        .masked_fill(itself, float("-inf"))
+        .log_softmax(dim=1)
+        .masked_fill(itself, 0)
+    )
     return -((weights * log_prob).sum(1) / weights.sum(1).where(weights.sum(1) > 0, 1)).mean()
 
 
@@ -61,17 +72,32 @@ def test_equals_its_definition(kind, temperature, tiles):
 def test_gradient_is_exact(tiles):
     z, targets = draw(6, 4).requires_grad_(), draw(6, 6, seed=1).sigmoid()
     targets[2] = 0
-    assert torch.autograd.gradcheck(lambda z: contrastive_loss(z, z, targets, torch.arange(6), 0.5).loss, z)
+    assert torch.autograd.gradcheck(
+        lambda z: contrastive_loss(z, z, targets, torch.arange(6), 0.5).loss, z
+    )
     ours, theirs = (
-        torch.autograd.grad(f, z)[0] for f in (contrastive_loss(z, z, targets, torch.arange(6), 0.1).loss, by_softmax(z, targets, 0.1))
+        torch.autograd.grad(f, z)[0]
+        for f in (
+            contrastive_loss(z, z, targets, torch.arange(6), 0.1).loss,
+            by_softmax(z, targets, 0.1),
+        )
     )
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
 @settings(max_examples=25, deadline=None)
-@given(n=st.integers(1, 9), dim=st.integers(1, 5), temperature=st.floats(0.02, 2), seed=st.integers(0, 10**6), tile=st.integers(1, 100))
+@given(
+    n=st.integers(1, 9),
+    dim=st.integers(1, 5),
+    temperature=st.floats(0.02, 2),
+    seed=st.integers(0, 10**6),
+    tile=st.integers(1, 100),
+)
 def test_tiles_never_change_loss_or_gradient(n, dim, temperature, seed, tile):
-    z, targets = draw(n, dim, seed=seed).requires_grad_(), (draw(n, n, seed=seed + 1) > 0.3).double()
+    z, targets = (
+        draw(n, dim, seed=seed).requires_grad_(),
+        (draw(n, n, seed=seed + 1) > 0.3).double(),
+    )
     before = contrastive.TILE_ELEMENTS["cpu"]
     contrastive.TILE_ELEMENTS["cpu"] = tile
     try:
@@ -81,7 +107,9 @@ def test_tiles_never_change_loss_or_gradient(n, dim, temperature, seed, tile):
     reference = by_softmax(z, targets, temperature)
     if n > 1:
         torch.testing.assert_close(ours.loss, reference, rtol=1e-9, atol=1e-9)
-        for a, b in zip(torch.autograd.grad(ours.loss, z), torch.autograd.grad(reference, z), strict=True):
+        for a, b in zip(
+            torch.autograd.grad(ours.loss, z), torch.autograd.grad(reference, z), strict=True
+        ):
             torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
     else:
         assert ours.loss == 0
@@ -90,10 +118,14 @@ def test_tiles_never_change_loss_or_gradient(n, dim, temperature, seed, tile):
 def test_rows_may_be_fewer_than_columns_and_order_does_not_matter():
     z, targets = draw(9, 4), draw(9, 9, seed=1).sigmoid()
     whole = contrastive_loss(z, z, targets, torch.arange(9)).loss
-    parts = [contrastive_loss(z[rows], z, targets[rows], rows).loss for rows in torch.arange(9).split(3)]
+    parts = [
+        contrastive_loss(z[rows], z, targets[rows], rows).loss for rows in torch.arange(9).split(3)
+    ]
     torch.testing.assert_close(torch.stack(parts).mean(), whole)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(contrastive_loss(z[order], z[order], targets[order][:, order], torch.arange(9)).loss, whole)
+    torch.testing.assert_close(
+        contrastive_loss(z[order], z[order], targets[order][:, order], torch.arange(9)).loss, whole
+    )
 
 
 def test_tells_mass_and_nearest():
@@ -137,7 +169,9 @@ def test_products_need_no_norm_and_no_self():
     ours = cross_entropy_of_products(q, k, targets).loss
     reference = torch.nn.functional.cross_entropy(q @ k.T, torch.arange(5))
     torch.testing.assert_close(ours, reference)
-    for a, b in zip(torch.autograd.grad(ours, (q, k)), torch.autograd.grad(reference, (q, k)), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(ours, (q, k)), torch.autograd.grad(reference, (q, k)), strict=True
+    ):
         torch.testing.assert_close(a, b)
 
 
@@ -156,7 +190,9 @@ def test_the_whole_matrix_never_exists():
 
 def test_refuses_a_temperature_of_zero():
     with pytest.raises(ValueError, match="temperature must be positive"):
-        contrastive_loss(torch.ones(2, 2), torch.ones(2, 2), torch.eye(2), torch.arange(2), temperature=0)
+        contrastive_loss(
+            torch.ones(2, 2), torch.ones(2, 2), torch.eye(2), torch.arange(2), temperature=0
+        )
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100])
@@ -166,7 +202,9 @@ def test_the_column_of_the_one_positive_is_a_matrix_of_zeros_and_ones(rows, monk
     both = []
     for targets in (answers, answers[:, None] == torch.arange(30)):
         generator = torch.Generator().manual_seed(0)
-        queries, keys = (torch.randn(n, 5, generator=generator, requires_grad=True) for n in (20, 30))
+        queries, keys = (
+            torch.randn(n, 5, generator=generator, requires_grad=True) for n in (20, 30)
+        )
         found = cross_entropy_of_products(queries, keys, targets)
         found.loss.backward()
         both.append([*found, queries.grad, keys.grad])

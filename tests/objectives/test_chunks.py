@@ -1,4 +1,5 @@
-"""`Encode` in chunks: the gradient of the whole batch from the memory of a part, and batch-norm statistics that count each chunk once."""
+"""`Encode` in chunks: the gradient of the whole batch from the memory of a part, and batch-norm
+statistics that count each chunk once."""
 
 import copy
 
@@ -20,7 +21,11 @@ def encoder():
 def batch():
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(7, 1, 400, generator=generator, dtype=torch.float64)
-    return {"x": x, "length": torch.tensor([400, 300, 400, 250, 400, 390, 400]), "key": torch.arange(7) * 256}
+    return {
+        "x": x,
+        "length": torch.tensor([400, 300, 400, 250, 400, 390, 400]),
+        "key": torch.arange(7) * 256,
+    }
 
 
 def scaled(features, key):
@@ -39,7 +44,8 @@ def gradients(encoder, encode):
 @pytest.mark.parametrize("chunk_size", [1, 3, 7, 100])
 @pytest.mark.parametrize("kind", ["embeddings", "frames"])
 def test_gradients_equal_those_of_the_whole_batch(encoder, batch, chunk_size, kind):
-    encoder.eval()  # Batch norm with running statistics: those of a chunk are not those of the batch.
+    # Batch norm with running statistics: those of a chunk are not those of the batch.
+    encoder.eval()
 
     def run(size):
         encode = Encode(encoder, size)
@@ -63,7 +69,9 @@ def test_running_statistics_count_a_chunk_once(encoder, batch):
     assert encoder.state_dict().keys() == plain.state_dict().keys()
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(encoder.state_dict()[name], value, rtol=0, atol=0, msg=name)
-    assert all(n == 3 for name, n in encoder.state_dict().items() if name.endswith("num_batches_tracked"))
+    assert all(
+        n == 3 for name, n in encoder.state_dict().items() if name.endswith("num_batches_tracked")
+    )
 
 
 def test_dropout_is_the_same_when_computed_again(encoder, batch):

@@ -1,4 +1,5 @@
-"""What every criterion owes the rest of the house: its spec, its pieces under autocast, and one sentence for what cannot work."""
+"""What every criterion owes the rest of the house: its spec, its pieces under autocast, and one
+sentence for what cannot work."""
 
 import numpy as np
 import pytest
@@ -45,11 +46,17 @@ def test_logs_scalars_and_trains_everything_it_has(name):
     encoder, criterion, batch = example(name, dtype=torch.float32)
     losses = criterion.losses(batch, Encode(encoder))
     assert all(value.shape == () for value in losses.values())
-    assert all(not value.requires_grad for key, value in losses.items() if key != "loss" and not key.startswith("accuracy"))
+    assert all(
+        not value.requires_grad
+        for key, value in losses.items()
+        if key != "loss" and not key.startswith("accuracy")
+    )
     losses["loss"].backward()
     for key, parameter in (*encoder.named_parameters(), *criterion.named_parameters()):
         assert (parameter.grad is not None) == parameter.requires_grad, key
-    assert all(isinstance(module, torch.nn.Module) for module in criterion.representations().values())
+    assert all(
+        isinstance(module, torch.nn.Module) for module in criterion.representations().values()
+    )
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -67,20 +74,44 @@ def test_bfloat16_autocast_stays_near(name):
 @pytest.mark.parametrize(
     ("make", "encoder", "says"),
     [
-        (lambda: MFCL(), TinyEncoder(), "needs an encoder with the formats waveform and spectrogram"),
-        (lambda: MFCL(waveform_projector=Given(6), spectrogram_projector=ProjectionHead([4])), None, "widths must be equal"),
+        (
+            lambda: MFCL(),
+            TinyEncoder(),
+            "needs an encoder with the formats waveform and spectrogram",
+        ),
+        (
+            lambda: MFCL(waveform_projector=Given(6), spectrogram_projector=ProjectionHead([4])),
+            None,
+            "widths must be equal",
+        ),
         (lambda: CPC(20), TinyEncoder(), "gives 16 of 32 samples"),
         (lambda: CPC(2), TinyEncoder(stride=32), "use an encoder with more frames"),
-        (lambda: CPC(2), ResNet1d(width=4, pool=AttentionPool(4)), "use a pooling without parameters"),
+        (
+            lambda: CPC(2),
+            ResNet1d(width=4, pool=AttentionPool(4)),
+            "use a pooling without parameters",
+        ),
         (lambda: EmbeddingCPC(), TinyEncoder(), "the embedding is 6 wide"),
-        (lambda: COLA(Given(6), Bilinear(4)), TinyEncoder(), "takes projections of width 4, but the projector gives 6"),
+        (
+            lambda: COLA(Given(6), Bilinear(4)),
+            TinyEncoder(),
+            "takes projections of width 4, but the projector gives 6",
+        ),
         (lambda: COLA(Given(6), spec_augment=Given(6)), TinyEncoder(), "reads waveforms"),
-        (lambda: SimCLR(ProjectionHead([4], in_dim=5)), TinyEncoder(), "inputs of width 5, but the embedding is 6"),
+        (
+            lambda: SimCLR(ProjectionHead([4], in_dim=5)),
+            TinyEncoder(),
+            "inputs of width 5, but the embedding is 6",
+        ),
         (lambda: SimSiam(predictor=Given(3)), TinyEncoder(), "3"),
         (lambda: SimCLR(LinearHead()), TinyEncoder(), "LinearHead needs out_dim: "),
         (lambda: SemiSupCon(LinearHead()), TinyEncoder(), "LinearHead needs out_dim: "),
         (lambda: SimSiam(MLPHead()), TinyEncoder(), "MLPHead needs out_dim: "),
-        (lambda: MFCL(waveform_projector=LinearHead(), spectrogram_projector=LinearHead()), None, "LinearHead needs out_dim: "),
+        (
+            lambda: MFCL(waveform_projector=LinearHead(), spectrogram_projector=LinearHead()),
+            None,
+            "LinearHead needs out_dim: ",
+        ),
         (lambda: BYOL(ProjectionHead([4], in_dim=5)), TinyEncoder(), "5"),
         (lambda: MoCo(ProjectionHead([4], in_dim=5)), TinyEncoder(), "5"),
         (lambda: Supervised(ProjectionHead([3], in_dim=5)), TinyEncoder(), "5"),
@@ -124,7 +155,10 @@ def test_what_the_data_lacks_is_said_at_set_up():
         AugmentationPrediction().prepare(DataFacts())
     regression = AugmentationPrediction(regressor=LinearHead())
     regression.connect(TinyEncoder())
-    with pytest.raises(ConfigError, match=r"no operator has one \(polarity_inversion\); remove the regressor, or add .* to data\.aug_list"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no operator has one \(polarity_inversion\); remove the regressor, or add .* to data\.aug_list",
+    ):
         regression.prepare(DataFacts(operators=("polarity_inversion",), parameter_names=((),)))
     nothing = DataFacts(("a", "b"), "multiclass", train_targets=np.zeros((0, 2), np.float32))
     with pytest.raises(ConfigError, match="no training clip keeps one"):
@@ -150,7 +184,14 @@ def test_heads_read_the_task_that_they_were_trained_on(name):
     assert torch.equal(objective.representation("both")(x), encoder(x))
 
 
-@pytest.mark.parametrize("make", [lambda: MoCo(ProjectionHead([4]), queue_size=4), lambda: BYOL(ProjectionHead([4]), Predictor(4)), CPC])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MoCo(ProjectionHead([4]), queue_size=4),
+        lambda: BYOL(ProjectionHead([4]), Predictor(4)),
+        CPC,
+    ],
+)
 def test_statistics_of_the_data_may_be_learnt_after_construction(make):
     encoder = ResNet1d(width=4, segment_samples=2000, normalize=DatasetStatistics())
     objective = Objective(encoder, make())
@@ -166,7 +207,9 @@ def test_the_queue_of_moco_takes_every_batch_that_a_step_has_summed():
     encoder, criterion = TinyEncoder(), MoCo(ProjectionHead([4]), queue_size=8)
     criterion.connect(encoder)
     for seed in range(2):
-        criterion.losses(make_batch(3, 2, seed=seed) | {"clip": torch.arange(3) + 10 * seed}, Encode(encoder))
+        criterion.losses(
+            make_batch(3, 2, seed=seed) | {"clip": torch.arange(3) + 10 * seed}, Encode(encoder)
+        )
     criterion.after_step(encoder)
     assert criterion.clips.tolist() == [0, 1, 2, 10, 11, 12, -1, -1]
     assert criterion.oldest == 6

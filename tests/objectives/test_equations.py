@@ -1,4 +1,5 @@
-"""Every criterion equals its paper's equation, written out here without the project's losses, and the published numbers where there are any."""
+"""Every criterion equals its paper's equation, written out here without the project's losses, and
+the published numbers where there are any."""
 
 import copy
 import math
@@ -39,7 +40,8 @@ def nt_xent(z1, z2, temperature):
     return total / (2 * n)
 
 
-# -- contrastive ----------------------------------------------------------------------------------------------------
+# -- contrastive
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", ["a", "b", "clmr"])
@@ -72,7 +74,9 @@ def test_mfcl_compares_formats_in_random_assignment():
         views = batch["audio"][clip, [0, 1] if first else [1, 0], None]
         wave.append(encoder.trunk["waveform"](views[0]))
         spectrogram.append(encoder.trunk["spectrogram"](views[1]))
-    assert losses["loss"].item() == pytest.approx(nt_xent(torch.cat(wave), torch.cat(spectrogram), 0.1), rel=1e-9)
+    assert losses["loss"].item() == pytest.approx(
+        nt_xent(torch.cat(wave), torch.cat(spectrogram), 0.1), rel=1e-9
+    )
 
 
 def test_mfcl_masks_spectrograms_in_training_only():
@@ -88,7 +92,9 @@ def test_mfcl_ignores_padding():
     losses, encoder, criterion, batch = losses_of("MFCL")
     batch["length"] = torch.tensor([[32, 16], [16, 32], [24, 24]] * 2)
     padded = torch.arange(SAMPLES) >= batch["length"][:, :, None, None]
-    silent, loud = (batch | {"audio": batch["audio"].masked_fill(padded, fill)} for fill in (0, 100))
+    silent, loud = (
+        batch | {"audio": batch["audio"].masked_fill(padded, fill)} for fill in (0, 100)
+    )
     first, second = (criterion.losses(b, Encode(encoder))["loss"] for b in (silent, loud))
     assert torch.equal(first, second)
     assert first != losses["loss"]
@@ -103,7 +109,9 @@ def test_cola_meets_the_paper():
     assert losses["loss"].item() == pytest.approx(numbers["bilinear_loss"].item(), rel=1e-6)
     assert losses["top1"].item() == pytest.approx(numbers["bilinear_accuracy"].item())
     cosine = COLA(Given(512), Cosine(numbers["cosine_temperature"].item()))
-    assert cosine.losses_of(anchor, positive)["loss"].item() == pytest.approx(numbers["cosine_loss"].item(), rel=1e-6)
+    assert cosine.losses_of(anchor, positive)["loss"].item() == pytest.approx(
+        numbers["cosine_loss"].item(), rel=1e-6
+    )
 
 
 def test_cola_has_as_many_parameters_as_published():
@@ -122,7 +130,9 @@ def test_cola_by_one_direction_and_by_both():
         else:
             scores = (normalize(anchors, dim=-1) @ normalize(positives, dim=-1).T / 0.3).tolist()
         there = sum(info_nce(row, i) for i, row in enumerate(scores)) / 5
-        back = sum(info_nce(list(column), i) for i, column in enumerate(zip(*scores, strict=True))) / 5
+        back = (
+            sum(info_nce(list(column), i) for i, column in enumerate(zip(*scores, strict=True))) / 5
+        )
         for symmetric, expected in ((False, there), (True, (there + back) / 2)):
             losses = COLA(Given(4), similarity, symmetric=symmetric).losses_of(anchors, positives)
             assert losses["loss"].item() == pytest.approx(expected, rel=1e-9)
@@ -150,14 +160,17 @@ def test_cola_treats_the_positive_alone_and_only_in_training():
     assert torch.equal(evaluated[:, 1], encoder.frontend(batch["audio"][:, 1]))
 
 
-# -- without negatives ----------------------------------------------------------------------------------------------
+# -- without negatives
+# ----------------------------------------------------------------------------------------------
 
 
 def test_simsiam_meets_the_original():
     numbers = golden("simsiam")
     p, z = numbers["p"].requires_grad_(), numbers["z"].requires_grad_()
     criterion = SimSiam(Given(2048), Given(2048))
-    assert negative_cosine(p, z).mean().item() == pytest.approx(numbers["loss"].item(), rel=1e-6, abs=1e-8)
+    assert negative_cosine(p, z).mean().item() == pytest.approx(
+        numbers["loss"].item(), rel=1e-6, abs=1e-8
+    )
     # With the identity for heads both directions are the same pair.
     losses = criterion.losses_of(torch.stack([p, z], dim=1), make_batch(len(p), 2))
     assert losses["loss"].item() == pytest.approx(numbers["loss"].item(), rel=1e-5, abs=1e-7)
@@ -167,10 +180,20 @@ def test_simsiam():
     losses, encoder, criterion, batch = losses_of("SimSiam")
     z = [criterion.projector(encoder(x)) for x in batch["audio"].unbind(1)]
     p = [criterion.predictor(x) for x in z]
-    expected = -sum((normalize(p[i], dim=1) * normalize(z[1 - i].detach(), dim=1)).sum(1).mean() for i in (0, 1)) / 2
+    expected = (
+        -sum(
+            (normalize(p[i], dim=1) * normalize(z[1 - i].detach(), dim=1)).sum(1).mean()
+            for i in (0, 1)
+        )
+        / 2
+    )
     torch.testing.assert_close(losses["loss"], expected)
     parameters = list(encoder.parameters())
-    for ours, theirs in zip(torch.autograd.grad(losses["loss"], parameters), torch.autograd.grad(expected, parameters), strict=True):
+    for ours, theirs in zip(
+        torch.autograd.grad(losses["loss"], parameters),
+        torch.autograd.grad(expected, parameters),
+        strict=True,
+    ):
         torch.testing.assert_close(ours, theirs)
 
 
@@ -178,8 +201,12 @@ def test_byol():
     losses, encoder, criterion, batch = losses_of("BYOL")
     expected = 0
     for i in (0, 1):
-        p = normalize(criterion.predictor(criterion.projector(encoder(batch["audio"][:, i]))), dim=1)
-        z = normalize(criterion.slow_projector(criterion.slow_encoder(batch["audio"][:, 1 - i])), dim=1)
+        p = normalize(
+            criterion.predictor(criterion.projector(encoder(batch["audio"][:, i]))), dim=1
+        )
+        z = normalize(
+            criterion.slow_projector(criterion.slow_encoder(batch["audio"][:, 1 - i])), dim=1
+        )
         expected += ((p - z) ** 2).sum(dim=1).mean()
     torch.testing.assert_close(losses["loss"], expected)
 
@@ -204,18 +231,32 @@ def test_moco_and_its_queue():
     queue = criterion.queue.clone()
     q = normalize(criterion.projector(encoder(batch["audio"][:, 0])), dim=1)
     k = normalize(criterion.slow_projector(criterion.slow_encoder(batch["audio"][:, 1])), dim=1)
-    expected = sum(info_nce((torch.cat([k[i : i + 1], queue]) @ q[i] / 0.07).tolist(), 0) for i in range(6)) / 6
+    expected = (
+        sum(
+            info_nce((torch.cat([k[i : i + 1], queue]) @ q[i] / 0.07).tolist(), 0) for i in range(6)
+        )
+        / 6
+    )
     assert losses["loss"].item() == pytest.approx(expected, rel=1e-9)
     assert losses["negatives"] == 8
 
     criterion.after_step(encoder)
     assert torch.equal(criterion.queue, torch.cat([k, queue[6:]]))
     again = criterion.losses(batch, Encode(encoder))
-    assert again["negatives"] == 7  # the queue holds a key of each clip of the batch, and that is no negative of its own
-    others = [torch.cat([k[i : i + 1], criterion.queue[[j for j in range(8) if j != i]]]) @ q[i] / 0.07 for i in range(6)]
-    assert again["loss"].item() == pytest.approx(sum(info_nce(row.tolist(), 0) for row in others) / 6, rel=1e-9)
+    assert (
+        again["negatives"] == 7
+    )  # the queue holds a key of each clip of the batch, and that is no negative of its own
+    others = [
+        torch.cat([k[i : i + 1], criterion.queue[[j for j in range(8) if j != i]]]) @ q[i] / 0.07
+        for i in range(6)
+    ]
+    assert again["loss"].item() == pytest.approx(
+        sum(info_nce(row.tolist(), 0) for row in others) / 6, rel=1e-9
+    )
     criterion.after_step(encoder)
-    assert torch.equal(criterion.queue[[6, 7, 0, 1, 2, 3]], k)  # the ring closes, the oldest go first
+    assert torch.equal(
+        criterion.queue[[6, 7, 0, 1, 2, 3]], k
+    )  # the ring closes, the oldest go first
     assert criterion.oldest == 4
     criterion.eval()
     criterion.losses(batch, Encode(encoder))
@@ -224,11 +265,19 @@ def test_moco_and_its_queue():
 
 
 def test_moco_keys_tell_nothing_of_their_batch():
-    encoder, criterion = SampleCNNSmall([4, 4], stem=3, sample_rate=8000, segment_samples=900), MoCo(ProjectionHead([8, 4]), queue_size=8)
+    encoder, criterion = (
+        SampleCNNSmall([4, 4], stem=3, sample_rate=8000, segment_samples=900),
+        MoCo(ProjectionHead([8, 4]), queue_size=8),
+    )
     criterion.connect(encoder)
     criterion.train()
     encoder.train()
-    norms = [m for net in (criterion.slow_encoder, criterion.slow_projector) for m in net.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    norms = [
+        m
+        for net in (criterion.slow_encoder, criterion.slow_projector)
+        for m in net.modules()
+        if isinstance(m, torch.nn.BatchNorm1d)
+    ]
     assert norms
     assert not any(norm.training for norm in norms)
     batch = make_batch(5, 2, samples=900)
@@ -238,7 +287,9 @@ def test_moco_keys_tell_nothing_of_their_batch():
     learner(rows)
     criterion.losses(batch, Encode(encoder))
     criterion.after_step(encoder)
-    torch.testing.assert_close(criterion.queue[:2], normalize(expected, dim=1))  # as if the other three had not been there
+    torch.testing.assert_close(
+        criterion.queue[:2], normalize(expected, dim=1)
+    )  # as if the other three had not been there
     # Only then it learns from them, as in training.
     assert norms[0].running_var.mean() != 1
     for ours, theirs in zip(criterion.slow_encoder.buffers(), learner.buffers(), strict=True):
@@ -260,7 +311,10 @@ def test_moco_queue_smaller_than_a_batch_keeps_the_newest():
 
 @pytest.mark.parametrize("momentum_steps", [1, 2])
 def test_the_momentum_of_byol_may_rise_in_one_step(momentum_steps):
-    encoder, criterion = TinyEncoder(), BYOL(Given(6), Given(6), momentum=0.9, momentum_steps=momentum_steps)
+    encoder, criterion = (
+        TinyEncoder(),
+        BYOL(Given(6), Given(6), momentum=0.9, momentum_steps=momentum_steps),
+    )
     criterion.connect(encoder)
     for _ in range(momentum_steps):
         criterion.after_step(encoder)

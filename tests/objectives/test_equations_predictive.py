@@ -1,4 +1,5 @@
-"""What predicts (the next frames, what was done to a clip, what it is) equals its equation, written out here without the project's losses."""
+"""What predicts (the next frames, what was done to a clip, what it is) equals its equation, written
+out here without the project's losses."""
 
 import math
 
@@ -12,7 +13,8 @@ from semisupcon.objectives.base import Encode
 from semisupcon.objectives.supervised import Supervised
 from semisupcon.random import integers, uniform
 
-# -- predictive coding ----------------------------------------------------------------------------------------------
+# -- predictive coding
+# ----------------------------------------------------------------------------------------------
 
 
 def test_cpc():
@@ -38,7 +40,9 @@ def test_cpc_on_embeddings():
     state, _ = criterion.context(sequences[:, :, None])
     pool, width = sequences.flatten(), sequences.shape[1]
     starts = integers(keys, "window", 0, width - criterion.window - criterion.steps)
-    draws = (uniform(keys, "negatives", criterion.window * criterion.negatives).double() * len(pool)).long()
+    draws = (
+        uniform(keys, "negatives", criterion.window * criterion.negatives).double() * len(pool)
+    ).long()
     terms = []
     for n in range(len(sequences)):
         for place in range(criterion.window):
@@ -50,7 +54,8 @@ def test_cpc_on_embeddings():
     assert losses["loss"].item() == pytest.approx(sum(terms) / len(terms), rel=1e-9)
 
 
-# -- what was done, and what it is ----------------------------------------------------------------------------------
+# -- what was done, and what it is
+# ----------------------------------------------------------------------------------
 
 
 def test_augmentation_prediction():
@@ -112,16 +117,31 @@ def test_supervised(kind):
         if clip % 3 == 2:
             continue  # unlabelled
         for view in range(2):
-            outputs, y = criterion.head(encoder(batch["audio"][clip, view, None]))[0].tolist(), targets[clip].tolist()
+            outputs, y = (
+                criterion.head(encoder(batch["audio"][clip, view, None]))[0].tolist(),
+                targets[clip].tolist(),
+            )
             if kind == "multiclass":
                 terms.append(info_nce(outputs, y.index(1)))
                 right.append(outputs.index(max(outputs)) == y.index(1))
             elif kind == "multilabel":
-                terms.append(sum(math.log1p(math.exp(-o if t else o)) for o, t in zip(outputs, y, strict=True)) / 3)
+                terms.append(
+                    sum(
+                        math.log1p(math.exp(-o if t else o))
+                        for o, t in zip(outputs, y, strict=True)
+                    )
+                    / 3
+                )
             else:
                 values = FACTS[kind].train_targets
                 mean, scale = values.mean(0), np.where(values.std(0) > 0, values.std(0), 1)
-                terms.append(sum((o - (t - m) / s) ** 2 for o, t, m, s in zip(outputs, y, mean, scale, strict=True)) / 3)
+                terms.append(
+                    sum(
+                        (o - (t - m) / s) ** 2
+                        for o, t, m, s in zip(outputs, y, mean, scale, strict=True)
+                    )
+                    / 3
+                )
     assert losses["loss"].item() == pytest.approx(sum(terms) / len(terms), rel=1e-5)
     if kind == "multiclass":
         assert losses["accuracy"].item() == pytest.approx(sum(right) / len(right))

@@ -1,4 +1,5 @@
-"""W ranks give the loss and the gradient of one, for every objective, for even and uneven parts, with and without chunks."""
+"""W ranks give the loss and the gradient of one, for every objective, for even and uneven parts,
+with and without chunks."""
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ def distance(ours, reference):
     return np.linalg.norm(both[0] - both[1]) / np.linalg.norm(both[1])
 
 
-@pytest.mark.parametrize(("sizes", "chunk_size"), [((3, 3), None), ((4, 2), 2), ((2, 2, 2), 3), ((3, 2, 1), None)])
+@pytest.mark.parametrize(
+    ("sizes", "chunk_size"), [((3, 3), None), ((4, 2), 2), ((2, 2, 2), 3), ((3, 2, 1), None)]
+)
 @pytest.mark.parametrize("name", ZOO)
 def test_ranks_equal_one_process(ranks, name, sizes, chunk_size):
     logged, gradients, buffers = alone(name)
@@ -81,7 +84,9 @@ def test_ranks_equal_one_process(ranks, name, sizes, chunk_size):
     for number, step in enumerate(logged):
         for k, value in step.items():
             if k != "spread":  # a statistic of a rank's own batch
-                assert np.mean([got[number][k] for got, _, _ in answers]) == pytest.approx(value, rel=1e-6, abs=1e-9), k
+                assert np.mean([got[number][k] for got, _, _ in answers]) == pytest.approx(
+                    value, rel=1e-6, abs=1e-9
+                ), k
 
 
 @pytest.mark.parametrize("name", [name for name in ZOO if name.startswith(NEGATIVES)])

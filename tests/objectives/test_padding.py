@@ -1,4 +1,5 @@
-"""Padding takes no part: what lies behind the end of a clip changes neither the loss of any criterion nor the measures of validation."""
+"""Padding takes no part: what lies behind the end of a clip changes neither the loss of any
+criterion nor the measures of validation."""
 
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ LENGTHS = (16, 24, 32)
 
 def filled(batch, value):
     """The batch with clips of unequal length, and what is behind their end."""
-    length = torch.tensor(LENGTHS * batch["key"].numel())[: batch["key"].numel()].view_as(batch["key"])
+    length = torch.tensor(LENGTHS * batch["key"].numel())[: batch["key"].numel()].view_as(
+        batch["key"]
+    )
     padded = torch.arange(SAMPLES) >= length[:, :, None, None]
     return batch | {"length": length, "audio": batch["audio"].masked_fill(padded, value)}
 
@@ -28,7 +31,9 @@ def filled(batch, value):
 def test_no_criterion_hears_padding(name):
     encoder, criterion, batch = example(name)
     criterion.noise = 0.0  # of COLA: it follows the level of the whole crop
-    silent, loud = (criterion.losses(filled(batch, value), Encode(encoder))["loss"] for value in (0, 100))
+    silent, loud = (
+        criterion.losses(filled(batch, value), Encode(encoder))["loss"] for value in (0, 100)
+    )
     assert torch.equal(silent, loud)
     unmasked = filled(batch, 100) | {"length": batch["length"]}
     assert criterion.losses(unmasked, Encode(encoder))["loss"] != loud
@@ -49,7 +54,10 @@ def test_validation_does_not_hear_padding():
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_encoder_and_projector_of_moco_follow_by_the_momentum(momentum):
     torch.manual_seed(0)
-    encoder, criterion = TinyEncoder(), MoCo(ProjectionHead([5, 4]), queue_size=8, momentum=momentum)
+    encoder, criterion = (
+        TinyEncoder(),
+        MoCo(ProjectionHead([5, 4]), queue_size=8, momentum=momentum),
+    )
     criterion.connect(encoder)
     pairs = ((criterion.slow_encoder, encoder), (criterion.slow_projector, criterion.projector))
     for _ in range(2):
@@ -82,11 +90,14 @@ def test_dropout_follows_seed_step_and_rank():
     first = drawn(1)
     assert torch.equal(drawn(1), first)
     assert torch.equal(drawn(None), drawn(123))
-    assert not any(torch.equal(other, first) for other in (drawn(2), drawn(1, batch=1), drawn(1, rank=1)))
+    assert not any(
+        torch.equal(other, first) for other in (drawn(2), drawn(1, batch=1), drawn(1, rank=1))
+    )
 
 
 def test_clips_that_ranks_share_count_once():
-    """Five clips on two ranks: the sixth place repeats the first clip, as `validation_batches` fills it."""
+    """Five clips on two ranks: the sixth place repeats the first clip, as `validation_batches`
+    fills it."""
     torch.manual_seed(0)
     objective, logged = objective_of(), {}
     views = normalize(torch.randn(5, 2, 3), dim=-1)

@@ -22,7 +22,11 @@ CASES = sorted({name.split("/")[0] for name in GOLDEN.files})
 
 
 def golden(case):
-    get = {k.split("/")[1]: torch.from_numpy(GOLDEN[k]) for k in GOLDEN.files if k.startswith(f"{case}/")}
+    get = {
+        k.split("/")[1]: torch.from_numpy(GOLDEN[k])
+        for k in GOLDEN.files
+        if k.startswith(f"{case}/")
+    }
     clips, views, _, threshold, temperature = get["meta"].tolist()
     views = int(views)
     labels = get["labels"][::views].clone()
@@ -48,7 +52,10 @@ def test_meets_the_original(case):
 def test_meets_the_parts_of_the_original(case):
     """Its self-supervised and its supervised loss over all items of the batch."""
     get, batch, criterion, z = golden(case)
-    labels, clips = batch["targets"].repeat_interleave(criterion.views, 0), batch["clip"].repeat_interleave(criterion.views)
+    labels, clips = (
+        batch["targets"].repeat_interleave(criterion.views, 0),
+        batch["clip"].repeat_interleave(criterion.views),
+    )
     for name, target in (("loss_ssl", SameClip()), ("loss_sl", criterion.target)):
         weights = target(labels, clips, labels, clips)
         loss = contrastive_loss(z, z, weights, torch.arange(len(z)), criterion.temperature).loss
@@ -58,7 +65,10 @@ def test_meets_the_parts_of_the_original(case):
 @pytest.mark.parametrize("case", CASES)
 def test_meets_the_matrices_of_the_original(case):
     get, batch, criterion, _ = golden(case)
-    labels, clips = batch["targets"].repeat_interleave(criterion.views, 0), batch["clip"].repeat_interleave(criterion.views)
+    labels, clips = (
+        batch["targets"].repeat_interleave(criterion.views, 0),
+        batch["clip"].repeat_interleave(criterion.views),
+    )
     blocks = (labels, clips, labels, clips)
     assert torch.equal(SameClip()(*blocks), get["ssl"])
     torch.testing.assert_close(criterion.target(*blocks), get["sl"], rtol=0, atol=0)
@@ -90,9 +100,14 @@ def test_worked_example(target, expected):
     for temperature, value in zip((0.07, 0.1, 0.5), expected, strict=True):
         if value is None:
             continue
-        # The original adds 1e-6 to each probability; with it our targets give its figure to the last digit.
+        # The original adds 1e-6 to each probability; with it our targets give its figure to the
+        # last digit.
         softmax = (z @ z.T / temperature).fill_diagonal_(float("-inf")).softmax(dim=1)
-        capped = {e: -(weights * (softmax + e).fill_diagonal_(1).log()).sum(1) / weights.sum(1).clamp(min=1) for e in (1e-6, 0)}
+        capped = {
+            e: -(weights * (softmax + e).fill_diagonal_(1).log()).sum(1)
+            / weights.sum(1).clamp(min=1)
+            for e in (1e-6, 0)
+        }
         assert capped[1e-6].mean().item() == pytest.approx(value, rel=2e-6)
         loss = SemiSupCon(Given(3), target, temperature).losses_of(embeddings, batch)["loss"]
         assert loss.item() == pytest.approx(capped[0].mean().item(), rel=1e-5)
@@ -103,11 +118,14 @@ def test_logs_what_the_paper_logs():
     losses = SemiSupCon(Given(3)).losses_of(embeddings, batch)
     assert losses["sparsity_semisl"].item() == pytest.approx(0.66)
     assert losses["negatives"].item() == pytest.approx(9 - 3.4)
-    # The labelled part alone is a batch of its own, by labels only; the unlabelled one likewise, by clips only.
+    # The labelled part alone is a batch of its own, by labels only; the unlabelled one likewise, by
+    # clips only.
     part = {k: v[:4] for k, v in batch.items()}
     alone = SemiSupCon(Given(3), SharedLabels()).losses_of(embeddings[:4], part)
     torch.testing.assert_close(losses["sl_loss"], alone["sl_loss"])
-    torch.testing.assert_close(losses["sl_loss"], alone["loss"].detach())  # every row shares its labels with its own other view
+    torch.testing.assert_close(
+        losses["sl_loss"], alone["loss"].detach()
+    )  # every row shares its labels with its own other view
     assert losses["sparsity_sl"].item() == pytest.approx(1 - 32 / 64)
     assert losses["ssl_loss"] == 0  # two views of one clip: no choice, no cost
     assert "ssl_loss" not in alone
@@ -145,7 +163,9 @@ def test_pictures_leave_no_trace():
     assert not pictures["semisl_sim"].diagonal().any()
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0}, {"views": 1}, {"projector": ProjectionHead([4], in_dim=3)}])
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 0}, {"views": 1}, {"projector": ProjectionHead([4], in_dim=3)}]
+)
 def test_wrong_settings_fail_at_construction(settings):
     with pytest.raises(ConfigError):
         SemiSupCon(**settings).connect(TinyEncoder())

@@ -1,4 +1,5 @@
-"""The two measures of validation that need no label: retrieval, and the effective rank of the embeddings."""
+"""The two measures of validation that need no label: retrieval, and the effective rank of the
+embeddings."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""Started by torchrun: several recipes through ``pretrain.py``, one after the other, in the same processes (starting them takes longest).
+"""Started by torchrun: several recipes through ``pretrain.py``, one after the other, in the same
+processes (starting them takes longest).
 
 ``torchrun --standalone --nproc_per_node 2 -m tests.pretraining.on_ranks CLIPS RUNS RECIPE...``
 """
@@ -26,7 +27,12 @@ def main() -> int:
     clips, runs, *recipes = sys.argv[1:]
     options = [part for name, value in OPTIONS.items() for part in (f"--{name}", str(value))]
     for recipe in recipes:
-        sys.argv = [str(ROOT / "pretrain.py"), *small(recipe, Path(clips), Path(runs), "--run_name", recipe.replace("/", "-"), *options)]
+        sys.argv = [
+            str(ROOT / "pretrain.py"),
+            *small(
+                recipe, Path(clips), Path(runs), "--run_name", recipe.replace("/", "-"), *options
+            ),
+        ]
         try:
             runpy.run_path(sys.argv[0], run_name="__main__")
         except SystemExit as end:

@@ -1,4 +1,5 @@
-"""How the tests of this folder train: the recipes themselves, on a tiny encoder and a tiny folder, in-process."""
+"""How the tests of this folder train: the recipes themselves, on a tiny encoder and a tiny folder,
+in-process."""
 
 import csv
 import os
@@ -37,13 +38,30 @@ def pretrain(data: Path, runs: Path, *more: str, recipe: str = "pretrain_smsl") 
     task = () if recipe == "pretrain_ssl" else ("--data.sl_task", "fsdd_digit")
     config = str(ROOT / "config" / "pretraining" / f"{recipe}.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]
-    return main(["--config", config, *tiny, *task, "--data.data_dir", str(data), "--ckpt_path", str(runs), *more])
+    return main(
+        [
+            "--config",
+            config,
+            *tiny,
+            *task,
+            "--data.data_dir",
+            str(data),
+            "--ckpt_path",
+            str(runs),
+            *more,
+        ]
+    )
 
 
 RECIPES = sorted(
-    p.relative_to(ROOT / "config" / "pretraining").with_suffix("").as_posix() for p in (ROOT / "config" / "pretraining").rglob("*.yaml")
+    p.relative_to(ROOT / "config" / "pretraining").with_suffix("").as_posix()
+    for p in (ROOT / "config" / "pretraining").rglob("*.yaml")
 )
-EACH_OBJECTIVE = [name for name in RECIPES if "/" not in name] + ["mtslvr/predictive", "mtslvr/split_simclr", "mtslvr/bn_simsiam"]
+EACH_OBJECTIVE = [name for name in RECIPES if "/" not in name] + [
+    "mtslvr/predictive",
+    "mtslvr/split_simclr",
+    "mtslvr/bn_simsiam",
+]
 QUICK = {
     "data.batch_size": 4,
     "data.num_workers": 0,
@@ -57,7 +75,10 @@ QUICK = {
 
 def small(recipe: str, clips: Path, runs: Path, *more: str) -> list[str]:
     """The arguments of a recipe with its overlay, on a folder of clips by class."""
-    configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml", ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"]
+    configs = [
+        ROOT / "config" / "pretraining" / f"{recipe}.yaml",
+        ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml",
+    ]
     arguments = [part for config in configs for part in ("--config", str(config))]
     arguments += [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
     if recipe in ("supervised", "pretrain_sl", "pretrain_smsl"):
@@ -68,11 +89,15 @@ def small(recipe: str, clips: Path, runs: Path, *more: str) -> list[str]:
 def rows(run: Path) -> list[dict[str, str]]:
     """metrics.csv of a run, without what a clock says."""
     with (run / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "clips_per_second"} for row in csv.DictReader(file)]
+        return [
+            {k: v for k, v in row.items() if k != "clips_per_second"}
+            for row in csv.DictReader(file)
+        ]
 
 
 class WithoutBatchNorm(SampleCNNSmall):
-    """Each clip's embedding is its own, so that ranks equal one process; batch statistics would be those of each rank."""
+    """Each clip's embedding is its own, so that ranks equal one process; batch statistics would be
+    those of each rank."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

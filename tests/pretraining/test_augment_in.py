@@ -1,4 +1,5 @@
-"""`data.augment_in`: the workers of the loader augment as the device does; and how much they read ahead."""
+"""`data.augment_in`: the workers of the loader augment as the device does; and how much they read
+ahead."""
 
 import numpy as np
 import pytest
@@ -14,8 +15,14 @@ from tests.pretraining.runs import pretrain, rows
 def test_workers_augment_as_the_device_does(digits, tmp_path):
     shared = ("--data.num_workers", "1", "--trainer.max_steps", "3")
     for where in ("device", "workers"):
-        assert pretrain(digits, tmp_path, *shared, "--run_name", where, "--data.augment_in", where) == 0
-    losses = [[row["loss"] for row in rows(tmp_path / name) if row.get("loss")] for name in ("device", "workers")]
+        assert (
+            pretrain(digits, tmp_path, *shared, "--run_name", where, "--data.augment_in", where)
+            == 0
+        )
+    losses = [
+        [row["loss"] for row in rows(tmp_path / name) if row.get("loss")]
+        for name in ("device", "workers")
+    ]
     assert len(losses[0]) == 3
     assert losses[0] == losses[1]
 

@@ -11,7 +11,10 @@ from semisupcon.augmentations.severity import TIERS
 from tests.pretraining.runs import ROOT, pretrain
 
 TEXT = (ROOT / "docs" / "augmentations.md").read_text()
-LISTS = [yaml.safe_load(block)["aug_list"] for block in re.findall(r"```yaml\n(aug_list:.*?)```", TEXT, re.DOTALL)]
+LISTS = [
+    yaml.safe_load(block)["aug_list"]
+    for block in re.findall(r"```yaml\n(aug_list:.*?)```", TEXT, re.DOTALL)
+]
 STEPS = ("--trainer.max_steps", "1")
 
 
@@ -37,7 +40,9 @@ def test_lists_of_the_page(digits, tmp_path, aug_list):
     assert trains(digits, tmp_path, aug_list) == 0
 
 
-@pytest.mark.parametrize("names", [[*PARAMETRIC, *CORRUPTIONS], [list(TIERS)[-1]], ["clmr"], ["mtslvr"]], ids=str)
+@pytest.mark.parametrize(
+    "names", [[*PARAMETRIC, *CORRUPTIONS], [list(TIERS)[-1]], ["clmr"], ["mtslvr"]], ids=str
+)
 def test_names(digits, tmp_path, names):
     assert trains(digits, tmp_path, names, severity_modifier=5) == 0
 
@@ -50,12 +55,30 @@ def test_names_of_the_tables_are_known():
 
 def test_a_transform_of_the_user_s_own(digits, tmp_path, monkeypatch):
     """The page's own class, in a module of the working folder."""
-    (tmp_path / "my_effects.py").write_text(re.search(r"```python\n(import torch.*?)```", TEXT, re.DOTALL)[1])
+    (tmp_path / "my_effects.py").write_text(
+        re.search(r"```python\n(import torch.*?)```", TEXT, re.DOTALL)[1]
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_effects", raising=False)
-    assert trains(digits, tmp_path, ["gain", {"class_path": "my_effects.Tremolo", "init_args": {"p": 0.5}}]) == 0
-    assert pretrain(digits, tmp_path / "more", *STEPS, "--data.aug_list", "[{class_path: my_effects.Tremolo}]") == 0
+    assert (
+        trains(
+            digits,
+            tmp_path,
+            ["gain", {"class_path": "my_effects.Tremolo", "init_args": {"p": 0.5}}],
+        )
+        == 0
+    )
+    assert (
+        pretrain(
+            digits,
+            tmp_path / "more",
+            *STEPS,
+            "--data.aug_list",
+            "[{class_path: my_effects.Tremolo}]",
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize("transform", ["SpecAugment", "BandShift"])
@@ -71,4 +94,19 @@ def test_spectrogram_augmentations_by_bare_name(digits, tmp_path, transform):
     from semisupcon.commands.pretrain import main
 
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
-    assert main(["--config", config, *arguments, "--data.data_dir", str(digits), "--ckpt_path", str(tmp_path), *STEPS, *options]) == 0
+    assert (
+        main(
+            [
+                "--config",
+                config,
+                *arguments,
+                "--data.data_dir",
+                str(digits),
+                "--ckpt_path",
+                str(tmp_path),
+                *STEPS,
+                *options,
+            ]
+        )
+        == 0
+    )

@@ -1,4 +1,5 @@
-"""Weights averaged by Lightning's own callback, with heads and statistics that only the data tell."""
+"""Weights averaged by Lightning's own callback, with heads and statistics that only the data
+tell."""
 
 import signal
 
@@ -10,11 +11,28 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.pretrain import main
 from tests.pretraining.runs import ROOT, assert_same, small, stopping
 
-EMA = ("--config", str(ROOT / "config" / "overlays" / "ema.yaml"), "--trainer.callbacks.decay", "0.9")
+EMA = (
+    "--config",
+    str(ROOT / "config" / "overlays" / "ema.yaml"),
+    "--trainer.callbacks.decay",
+    "0.9",
+)
 
 
 def train(clips, runs, recipe, name, steps, *more):
-    assert main([*small(recipe, clips, runs, *EMA), "--run_name", name, "--trainer.max_steps", str(steps), *more]) == 0
+    assert (
+        main(
+            [
+                *small(recipe, clips, runs, *EMA),
+                "--run_name",
+                name,
+                "--trainer.max_steps",
+                str(steps),
+                *more,
+            ]
+        )
+        == 0
+    )
     return read_checkpoint(runs / name / "last.ckpt")
 
 
@@ -28,7 +46,9 @@ def test_a_checkpoint_holds_the_average_and_resumes_from_the_weights(clips, tmp_
     for part in ("state_dict", "current_model_state", "optimizer_states", "global_step"):
         assert_same(stopped[part], whole[part], part)
     averaged, current = whole["state_dict"], whole["current_model_state"]
-    trained = [name for name in averaged if name.startswith("encoder.trunk") and name.endswith("weight")]
+    trained = [
+        name for name in averaged if name.startswith("encoder.trunk") and name.endswith("weight")
+    ]
     assert any(not torch.equal(averaged[name], current[name]) for name in trained)
     for name, value in averaged.items():
         if not value.is_floating_point() or name.startswith("criterion.queue"):

@@ -1,4 +1,5 @@
-"""Workers that die or hang, signals, full disks and second runs: a run is saved, says why it ends, and goes on bit for bit when it is resumed."""
+"""Workers that die or hang, signals, full disks and second runs: a run is saved, says why it ends,
+and goes on bit for bit when it is resumed."""
 
 import os
 import signal
@@ -24,7 +25,8 @@ OPTIONS = ("--trainer.max_steps", str(STEPS), "--save_every", "0", "--run_name",
 
 
 class AtStep(L.Callback):
-    """Does something after a step: kills or stops a worker, fills the disk, or closes the output."""
+    """Does something after a step: kills or stops a worker, fills the disk, or closes the
+    output."""
 
     def __init__(self, step: int, what: str):
         self.step, self.what = step, what
@@ -62,7 +64,14 @@ class ClosedPipe:
 
 def at_step(step: int, what: str) -> tuple[str, ...]:
     name = f"{__name__}.AtStep"
-    return ("--trainer.callbacks+", name, "--trainer.callbacks.step", str(step), "--trainer.callbacks.what", what)
+    return (
+        "--trainer.callbacks+",
+        name,
+        "--trainer.callbacks.step",
+        str(step),
+        "--trainer.callbacks.what",
+        what,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +91,13 @@ def assert_continues(digits, runs, whole):
     assert rows(runs / "a") == rows(whole)
 
 
-# --- workers --------------------------------------------------------------------------------------------------------------------------
+# --- workers ---
 
 
 @pytest.fixture
 def handler_of_torch(monkeypatch):
-    """A loader of torch has been used in this process: its handler of SIGCHLD stays, and raises amid a step. In place of this handler."""
+    """A loader of torch has been used in this process: its handler of SIGCHLD stays, and raises
+    amid a step. In place of this handler."""
     before = signal.signal(signal.SIGCHLD, mine := lambda *_: None)
     monkeypatch.setattr(torch_signals, "_SIGCHLD_handler_set", False)
     assert len(list(DataLoader([1, 2, 3], num_workers=1))) == 3
@@ -96,7 +106,9 @@ def handler_of_torch(monkeypatch):
     signal.signal(signal.SIGCHLD, before)
 
 
-def test_a_worker_that_is_killed_after_a_loader_of_torch(digits, tmp_path, whole, capfd, handler_of_torch):
+def test_a_worker_that_is_killed_after_a_loader_of_torch(
+    digits, tmp_path, whole, capfd, handler_of_torch
+):
     assert workers._without_torch(signal.getsignal(signal.SIGCHLD)) is handler_of_torch
     test_a_worker_that_is_killed(digits, tmp_path, whole, capfd)
 
@@ -116,15 +128,23 @@ def test_dead_workers_of_another_run_are_not_reported(digits, tmp_path, whole, c
         next(reported)
     with pytest.raises(workers.WorkerError, match=str(unreported._workers[0].pid)):
         next(unreported)
-    assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "1") == 0, capfd.readouterr().err
+    assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "1") == 0, (
+        capfd.readouterr().err
+    )
 
 
 def test_a_worker_that_is_killed(digits, tmp_path, whole, capfd):
     assert pretrain(digits, tmp_path, *OPTIONS, "--data.num_workers", "2", *at_step(4, "kill")) == 2
     said = capfd.readouterr().err
-    assert "(a process that reads audio) was killed by SIGKILL.\nThe kernel kills processes when memory runs out" in said
+    assert (
+        "(a process that reads audio) was killed by SIGKILL.\nThe kernel kills processes when "
+        "memory runs out" in said
+    )
     assert "Traceback" not in said
-    assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] in (4, 5)  # one batch is fetched ahead
+    assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] in (
+        4,
+        5,
+    )  # one batch is fetched ahead
     assert_continues(digits, tmp_path, whole)
 
 
@@ -139,7 +159,7 @@ def test_a_worker_that_hangs(digits, tmp_path, whole, capfd, monkeypatch):
     assert_continues(digits, tmp_path, whole)
 
 
-# --- signals and pipes ----------------------------------------------------------------------------------------------------------------
+# --- signals and pipes ---
 
 
 def test_a_closed_terminal_saves(digits, tmp_path, whole):
@@ -151,7 +171,9 @@ def test_a_closed_terminal_saves(digits, tmp_path, whole):
 def test_under_nohup_a_hangup_stays_ignored(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        trainer = type("Trainer", (), {"_accelerator_connector": type("C", (), {"cluster_environment": None})})
+        trainer = type(
+            "Trainer", (), {"_accelerator_connector": type("C", (), {"cluster_environment": None})}
+        )
         end = EndWell(None)
         end.on_train_start(trainer, None)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -169,11 +191,12 @@ def test_a_run_whose_reader_has_ended_is_saved(digits, tmp_path, monkeypatch):
     assert 3 <= read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] <= 4
 
 
-# --- the row of metrics ---------------------------------------------------------------------------------------------------------------
+# --- the row of metrics ---
 
 
 def test_the_row_of_a_saved_step_is_not_lost(digits, tmp_path, whole):
-    """Killed after the renaming of last.ckpt and before the logger: the row comes from the checkpoint."""
+    """Killed after the renaming of last.ckpt and before the logger: the row comes from the
+    checkpoint."""
     shorter = ("--trainer.max_steps", "4", "--save_every", "4", "--run_name", "a")
     assert pretrain(digits, tmp_path, *shorter, *at_step(99, "")) == 0
     file = tmp_path / "a" / "metrics.csv"
@@ -184,7 +207,7 @@ def test_the_row_of_a_saved_step_is_not_lost(digits, tmp_path, whole):
     assert_continues(digits, tmp_path, whole)
 
 
-# --- disks ----------------------------------------------------------------------------------------------------------------------------
+# --- disks ---
 
 
 def full_between(first, last, monkeypatch, counter):
@@ -194,13 +217,18 @@ def full_between(first, last, monkeypatch, counter):
     def save(content, path):
         counter.append(path.name)
         if first <= len(counter) <= last:
-            raise keeping.DiskError(f"{path} cannot be written: No space left on device. It needs 24.0 MB, 0.0 MB are free.")
+            raise keeping.DiskError(
+                f"{path} cannot be written: No space left on device. It needs 24.0 MB, 0.0 MB are "
+                "free."
+            )
         real(content, path)
 
     monkeypatch.setattr(keeping, "save_atomically", save)
 
 
-def test_a_checkpoint_that_finds_no_room_is_tried_again(digits, tmp_path, whole, monkeypatch, caplog):
+def test_a_checkpoint_that_finds_no_room_is_tried_again(
+    digits, tmp_path, whole, monkeypatch, caplog
+):
     full_between(2, 2, monkeypatch, saves := [])
     assert pretrain(digits, tmp_path, *OPTIONS[:2], "--save_every", "2", "--run_name", "a") == 0
     assert len(saves) > 4
@@ -208,7 +236,9 @@ def test_a_checkpoint_that_finds_no_room_is_tried_again(digits, tmp_path, whole,
     assert_continues(digits, tmp_path, whole)
 
 
-def test_a_run_ends_when_the_second_save_finds_no_room_either(digits, tmp_path, whole, monkeypatch, capfd):
+def test_a_run_ends_when_the_second_save_finds_no_room_either(
+    digits, tmp_path, whole, monkeypatch, capfd
+):
     full_between(2, 99, monkeypatch, [])
     assert pretrain(digits, tmp_path, *OPTIONS[:2], "--save_every", "2", "--run_name", "a") == 2
     said = capfd.readouterr().err
@@ -218,18 +248,21 @@ def test_a_run_ends_when_the_second_save_finds_no_room_either(digits, tmp_path, 
     assert_continues(digits, tmp_path, whole)
 
 
-# --- two at once ----------------------------------------------------------------------------------------------------------------------
+# --- two at once ---
 
 
 def test_a_second_run_in_the_folder_is_refused(digits, tmp_path, capfd):
     begin = time.perf_counter()
     shorter = ("--trainer.max_steps", "1", "--run_name", "a")
     with folder_lock(tmp_path / "a", "run", "-"):
-        # A lock of another thread stands for that of another process: `tests/test_locks.py` has processes.
+        # A lock of another thread stands for that of another process: `tests/test_locks.py` has
+        # processes.
         import threading
 
         status = []
-        thread = threading.Thread(target=lambda: status.append(pretrain(digits, tmp_path, *shorter)))
+        thread = threading.Thread(
+            target=lambda: status.append(pretrain(digits, tmp_path, *shorter))
+        )
         thread.start()
         thread.join()
     assert status == [2]

@@ -1,4 +1,5 @@
-"""Mistakes as a user makes them: status 2, at most three lines that name the option, no traceback, nothing left behind."""
+"""Mistakes as a user makes them: status 2, at most three lines that name the option, no traceback,
+nothing left behind."""
 
 import os
 import signal
@@ -102,12 +103,27 @@ def test_a_mistake_is_told_in_a_sentence(digits, tmp_path, monkeypatch, capsys, 
     assert not any(tmp_path.iterdir())
 
 
-SLURM = {"JOB_ID": "77", "JOB_NAME": "train", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "NODELIST": "here"}
+SLURM = {
+    "JOB_ID": "77",
+    "JOB_NAME": "train",
+    "PROCID": "0",
+    "LOCALID": "0",
+    "NODEID": "0",
+    "NODELIST": "here",
+}
 LAUNCHED = {
     "srun with --ntasks": ({"NTASKS": "2", "STEP_ID": "0"}, "1", "Give sbatch --ntasks-per-node"),
     "sbatch with --ntasks": ({"NTASKS": "2"}, "1", "Give sbatch --ntasks-per-node"),
-    "more tasks than devices": ({"NTASKS": "2", "NTASKS_PER_NODE": "2", "STEP_ID": "0"}, "1", "SLURM started 2 processes"),
-    "more devices than tasks": ({"NTASKS": "1", "STEP_ID": "0"}, "2", "SLURM started 1 process, but the trainer is configured for 2"),
+    "more tasks than devices": (
+        {"NTASKS": "2", "NTASKS_PER_NODE": "2", "STEP_ID": "0"},
+        "1",
+        "SLURM started 2 processes",
+    ),
+    "more devices than tasks": (
+        {"NTASKS": "1", "STEP_ID": "0"},
+        "2",
+        "SLURM started 1 process, but the trainer is configured for 2",
+    ),
     "interactive": ({"NTASKS": "4", "STEP_ID": "0", "JOB_NAME": "bash"}, "1", None),
 }
 
@@ -118,7 +134,14 @@ def test_tasks_of_slurm_that_do_not_fit_are_told(digits, tmp_path, monkeypatch, 
     for key, value in (SLURM | variables).items():
         monkeypatch.setenv(f"SLURM_{key}", value)
     status = pretrain(
-        digits, tmp_path / "runs", "--trainer.devices", devices, "--trainer.max_steps", "1", "--trainer.limit_val_batches", "0"
+        digits,
+        tmp_path / "runs",
+        "--trainer.devices",
+        devices,
+        "--trainer.max_steps",
+        "1",
+        "--trainer.limit_val_batches",
+        "0",
     )
     said = capsys.readouterr().err
     if expected is None:
@@ -142,7 +165,9 @@ def test_a_timer_of_lightnings_can_be_recorded(digits, tmp_path):
     assert "interval: step" in (tmp_path / "r" / "run_config.yaml").read_text()
 
 
-def test_wandb_without_a_login_is_told_before_anything_is_written(digits, tmp_path, monkeypatch, capsys):
+def test_wandb_without_a_login_is_told_before_anything_is_written(
+    digits, tmp_path, monkeypatch, capsys
+):
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -153,12 +178,32 @@ def test_wandb_without_a_login_is_told_before_anything_is_written(digits, tmp_pa
 
 
 def test_an_optimizer_that_refuses_its_gradients_is_named(digits, tmp_path, capsys):
-    assert pretrain(digits, tmp_path, "--model.optimizer", "torch.optim.SparseAdam", "--trainer.max_steps", "1") == 2
-    assert "error: --model.optimizer: SparseAdam does not support dense gradients" in capsys.readouterr().err
+    assert (
+        pretrain(
+            digits,
+            tmp_path,
+            "--model.optimizer",
+            "torch.optim.SparseAdam",
+            "--trainer.max_steps",
+            "1",
+        )
+        == 2
+    )
+    assert (
+        "error: --model.optimizer: SparseAdam does not support dense gradients"
+        in capsys.readouterr().err
+    )
 
 
 def test_early_stopping_on_a_value_that_is_not_there(digits, tmp_path, capsys):
-    stop = ("--trainer.callbacks+", "EarlyStopping", "--trainer.callbacks.monitor", "val_los", "--trainer.max_epochs", "2")
+    stop = (
+        "--trainer.callbacks+",
+        "EarlyStopping",
+        "--trainer.callbacks.monitor",
+        "val_los",
+        "--trainer.max_epochs",
+        "2",
+    )
     assert pretrain(digits, tmp_path, *stop) == 2
     said = capsys.readouterr().err
     assert "error: --trainer.callbacks: Early stopping conditioned on metric `val_los`" in said
@@ -202,7 +247,13 @@ def test_a_second_ctrl_c_ends_with_130(digits, tmp_path):
         str(tmp_path),
     ]
     done = subprocess.run(
-        [*command, "--trainer.max_steps", "4", "--trainer.callbacks+", f"{__name__}.SecondInterrupt"],
+        [
+            *command,
+            "--trainer.max_steps",
+            "4",
+            "--trainer.callbacks+",
+            f"{__name__}.SecondInterrupt",
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -220,15 +271,35 @@ def test_a_resume_from_the_folder_alone(digits, tmp_path, caplog):
     assert pretrain(digits, tmp_path, "--run_name", "r", "--trainer.max_steps", "2") == 0
     assert main(["--resume_from_checkpoint", str(tmp_path / "r"), "--trainer.max_steps", "4"]) == 0
     assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] == 4
-    assert main(["--ckpt_path", str(tmp_path), "--resume_from_checkpoint=last", "--trainer.max_steps", "5"]) == 0
+    assert (
+        main(
+            [
+                "--ckpt_path",
+                str(tmp_path),
+                "--resume_from_checkpoint=last",
+                "--trainer.max_steps",
+                "5",
+            ]
+        )
+        == 0
+    )
     assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] == 5
 
 
 def test_max_time_counts_anew_in_every_job(digits, tmp_path):
     from semisupcon.checkpoints import read_checkpoint
 
-    options = ("--trainer.max_time", "00:00:00:01", "--trainer.max_steps", "100000", "--save_every", "0")
+    options = (
+        "--trainer.max_time",
+        "00:00:00:01",
+        "--trainer.max_steps",
+        "100000",
+        "--save_every",
+        "0",
+    )
     assert pretrain(digits, tmp_path, "--run_name", "r", *options) == 0
     first = read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"]
-    assert pretrain(digits, tmp_path, "--resume_from_checkpoint", str(tmp_path / "r"), *options) == 0
+    assert (
+        pretrain(digits, tmp_path, "--resume_from_checkpoint", str(tmp_path / "r"), *options) == 0
+    )
     assert read_checkpoint(tmp_path / "r" / "last.ckpt")["global_step"] > first

@@ -1,4 +1,5 @@
-"""A set that is moved, linked, renamed in case, or read by another user gives the same splits and the same clips, through the command."""
+"""A set that is moved, linked, renamed in case, or read by another user gives the same splits and
+the same clips, through the command."""
 
 import json
 import os
@@ -17,7 +18,8 @@ from tests.pretraining.runs import pretrain, rows
 
 @pytest.fixture
 def original(tmp_path):
-    """24 clips with accents and capitals in 3 folders, 16 of them in ``labels.csv`` with absolute paths; others in a linked folder."""
+    """24 clips with accents and capitals in 3 folders, 16 of them in ``labels.csv`` with absolute
+    paths; others in a linked folder."""
     root = tmp_path / "Set"
     rng = np.random.default_rng(0)
     for i in range(24):
@@ -26,15 +28,21 @@ def original(tmp_path):
         soundfile.write(path, 0.1 * rng.standard_normal(3200), 8000)
     (tmp_path / "elsewhere").mkdir()
     for i in range(4):
-        soundfile.write(tmp_path / "elsewhere" / f"extra{i}.wav", 0.1 * rng.standard_normal(3200), 8000)
+        soundfile.write(
+            tmp_path / "elsewhere" / f"extra{i}.wav", 0.1 * rng.standard_normal(3200), 8000
+        )
     (root / "linked").symlink_to(tmp_path / "elsewhere")
     write_table(root)
     return root
 
 
 def write_table(root, written=os.path.abspath):
-    paths = sorted(p for p in root.glob("Album*/*.wav"))[:14] + sorted((root / "linked").glob("extra[01].wav"))
-    frame = pd.DataFrame({"path": [written(p) for p in paths], "label": [f"c{i % 2}" for i in range(len(paths))]})
+    paths = sorted(p for p in root.glob("Album*/*.wav"))[:14] + sorted(
+        (root / "linked").glob("extra[01].wav")
+    )
+    frame = pd.DataFrame(
+        {"path": [written(p) for p in paths], "label": [f"c{i % 2}" for i in range(len(paths))]}
+    )
     frame.to_csv(root / "labels.csv", index=False)
 
 
@@ -51,18 +59,31 @@ def train(tmp_path, monkeypatch):
     monkeypatch.setattr(AudioDataModule, "setup", and_remember)
 
     def run(root, name):
-        more = ("--data.sl_task", "csv", "--run_name", name, "--trainer.max_steps", "1", "--data.short_clips", "circular")
+        more = (
+            "--data.sl_task",
+            "csv",
+            "--run_name",
+            name,
+            "--trainer.max_steps",
+            "1",
+            "--data.short_clips",
+            "circular",
+        )
         assert pretrain(root, tmp_path / "runs", *more) == 0
         table = drawn[-1].table
         loss = [row["loss"] for row in rows(tmp_path / "runs" / name) if row["loss"]]
         assert loss
-        return sorted(zip(table["clip"], table["split"], table["source"], table["listed"], strict=True)), loss
+        return sorted(
+            zip(table["clip"], table["split"], table["source"], table["listed"], strict=True)
+        ), loss
 
     return run
 
 
 def moved(root, tmp_path):
-    return root.rename(tmp_path / "moved" if (tmp_path / "moved").mkdir() else tmp_path / "moved" / "other name")
+    return root.rename(
+        tmp_path / "moved" if (tmp_path / "moved").mkdir() else tmp_path / "moved" / "other name"
+    )
 
 
 def linked(root, tmp_path):
@@ -98,7 +119,9 @@ def with_real_paths_of_linked_folders(root, tmp_path):
 
 def renamed_in_case(root, tmp_path):
     write_table(root, lambda p: os.path.relpath(p, root))
-    for name in pd.read_csv(root / "labels.csv")["path"]:  # What no table lists has no other name than its file.
+    for name in pd.read_csv(root / "labels.csv")[
+        "path"
+    ]:  # What no table lists has no other name than its file.
         if not name.startswith("linked"):
             (root / name).rename((root / name).with_name((root / name).name.upper()))
     return root
@@ -112,12 +135,20 @@ def with_decomposed_accents(root, tmp_path):
 
 
 def by_another_user(root, tmp_path):
-    """With a cache, a home and a temporary folder of their own; the first user's copy is still there."""
+    """With a cache, a home and a temporary folder of their own; the first user's copy is still
+    there."""
     return shutil.copytree(root, tmp_path / "home" / "Set", symlinks=True)
 
 
 WAYS = (
-    *(moved, linked, linked_with_paths_through_the_link, with_relative_paths, with_paths_of_windows, with_paths_from_home),
+    *(
+        moved,
+        linked,
+        linked_with_paths_through_the_link,
+        with_relative_paths,
+        with_paths_of_windows,
+        with_paths_from_home,
+    ),
     *(with_real_paths_of_linked_folders, by_another_user, renamed_in_case, with_decomposed_accents),
 )
 
@@ -140,8 +171,13 @@ def test_names_differ_in_accents_only_in_folders_of_classes(original, tmp_path):
     other = shutil.copytree(original, tmp_path / "other", symlinks=True)
     for path in other.glob("Album*/*.wav"):
         path.rename(path.with_name(unicodedata.normalize("NFD", path.stem) + ".WAV"))
-    found = [load_annotations("class_folders", root, ignore=["linked"]) for root in (original, other)]
-    splits = [{unicodedata.normalize("NFC", p).lower(): s for p, s in zip(c.paths, c.split, strict=True)} for c in found]
+    found = [
+        load_annotations("class_folders", root, ignore=["linked"]) for root in (original, other)
+    ]
+    splits = [
+        {unicodedata.normalize("NFC", p).lower(): s for p, s in zip(c.paths, c.split, strict=True)}
+        for c in found
+    ]
     assert splits[0] == splits[1]
     assert found[0].classes == found[1].classes
 
@@ -149,7 +185,10 @@ def test_names_differ_in_accents_only_in_folders_of_classes(original, tmp_path):
 def test_a_task_that_labels_no_training_clip_is_refused(original, tmp_path, capsys):
     frame = pd.read_csv(original / "labels.csv").assign(split=["val", "test"] * 8)
     frame.to_csv(original / "labels.csv", index=False)
-    assert pretrain(original, tmp_path / "runs", "--data.sl_task", "csv", "--trainer.max_steps", "1") == 2
+    assert (
+        pretrain(original, tmp_path / "runs", "--data.sl_task", "csv", "--trainer.max_steps", "1")
+        == 2
+    )
     error = capsys.readouterr().err
     assert "data.sl_task 'csv' labels no training clip" in error
     assert len([line for line in error.splitlines() if line]) <= 3
@@ -157,7 +196,8 @@ def test_a_task_that_labels_no_training_clip_is_refused(original, tmp_path, caps
 
 
 def test_unlabelled_files_of_equal_names_are_trained_on(shared, tmp_path, capsys):
-    """Six albums with equal names of tracks, one of them in the table: the other 25 files are the pool."""
+    """Six albums with equal names of tracks, one of them in the table: the other 25 files are the
+    pool."""
     more = ("--data.sl_task", "csv", "--run_name", "albums", "--trainer.max_steps", "1")
     assert pretrain(shared("awkward/albums"), tmp_path / "runs", *more) == 0
     figures = json.loads((tmp_path / "runs" / "albums" / "run.json").read_text())["data"]

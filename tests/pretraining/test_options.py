@@ -1,4 +1,5 @@
-"""Options that go ill with a recipe are answered in a sentence before any clip is read; those that go well with it, work."""
+"""Options that go ill with a recipe are answered in a sentence before any clip is read; those that
+go well with it, work."""
 
 import pytest
 import torch
@@ -13,10 +14,18 @@ MISTAKES = [
     ("simsiam", ["--data.views", "3"], "compares at most 2 views of a clip"),
     ("cola", ["--data.views", "3"], "compares at most 2 views of a clip"),
     ("mtslvr/split_simsiam", ["--data.views", "3"], "compares at most 2 views of a clip"),
-    ("supervised", ["--data.fully_supervised", "false", "--data.supervised_data_p", "0"], "no training clip keeps one"),
+    (
+        "supervised",
+        ["--data.fully_supervised", "false", "--data.supervised_data_p", "0"],
+        "no training clip keeps one",
+    ),
     ("clmr", ["--model.criterion.projector", "LinearHead"], "LinearHead needs out_dim"),
     ("clmr", ["--model.criterion.projector.widths", "[]"], "at least the width"),
-    ("cola", ["--model.criterion.similarity", "Cosine", "--model.criterion.similarity.temperature", "0"], "temperature must be positive"),
+    (
+        "cola",
+        ["--model.criterion.similarity", "Cosine", "--model.criterion.similarity.temperature", "0"],
+        "temperature must be positive",
+    ),
     ("cola", ["--model.encoder.frontend.f_max", "9000"], "f_max <= sample_rate / 2"),
 ]
 
@@ -32,18 +41,41 @@ def test_a_mistake_is_one_sentence(clips, tmp_path, capsys, recipe, options, exp
 
 def test_tags_are_supervised_by_the_recipe_too(clips, tmp_path):
     """The best checkpoint is chosen by the loss, which all kinds of labels have."""
-    more = ("--data.sl_task", "synthetic_tags", "--data.data_dir", "null", "--run_name", "tags", "--trainer.max_steps", "2")
+    more = (
+        "--data.sl_task",
+        "synthetic_tags",
+        "--data.data_dir",
+        "null",
+        "--run_name",
+        "tags",
+        "--trainer.max_steps",
+        "2",
+    )
     assert main(small("supervised", clips, tmp_path, *more)) == 0
     assert (tmp_path / "tags" / "best.ckpt").is_file()
 
 
 def test_a_rate_is_reduced_on_a_plateau(clips, tmp_path):
-    plateau = (
-        "{class_path: pytorch_lightning.cli.ReduceLROnPlateau, init_args: {monitor: val_loss, factor: 0.1, patience: 0, threshold: 1e9}}"
+    plateau = "{class_path: pytorch_lightning.cli.ReduceLROnPlateau, init_args: {monitor: val_loss, factor: 0.1, patience: 0, threshold: 1e9}}"
+    more = (
+        "--model.scheduler",
+        plateau,
+        "--trainer.val_check_interval",
+        "1.0",
+        "--trainer.check_val_every_n_epoch",
+        "1",
     )
-    more = ("--model.scheduler", plateau, "--trainer.val_check_interval", "1.0", "--trainer.check_val_every_n_epoch", "1")
-    assert main(small("supervised", clips, tmp_path, *more, "--run_name", "a", "--trainer.max_steps", "9")) == 0
-    rate = read_checkpoint(tmp_path / "a" / "last.ckpt")["optimizer_states"][0]["param_groups"][0]["lr"]
+    assert (
+        main(
+            small(
+                "supervised", clips, tmp_path, *more, "--run_name", "a", "--trainer.max_steps", "9"
+            )
+        )
+        == 0
+    )
+    rate = read_checkpoint(tmp_path / "a" / "last.ckpt")["optimizer_states"][0]["param_groups"][0][
+        "lr"
+    ]
     assert rate < 0.2 * 3e-3
 
 
@@ -51,9 +83,18 @@ def test_a_run_resumed_with_more_steps_goes_by_the_longer_schedule(clips, tmp_pa
     more = ("--model.scheduler", "WarmupCosine", "--run_name", "a")
     assert main(small("clmr", clips, tmp_path, *more, "--trainer.max_steps", "2")) == 0
     before = read_checkpoint(tmp_path / "a" / "last.ckpt")["state_dict"]
-    longer = ("--model.scheduler", "WarmupCosine", "--resume_from_checkpoint", "last", "--trainer.max_steps", "4")
+    longer = (
+        "--model.scheduler",
+        "WarmupCosine",
+        "--resume_from_checkpoint",
+        "last",
+        "--trainer.max_steps",
+        "4",
+    )
     assert main(small("clmr", clips, tmp_path, *longer)) == 0
     saved = read_checkpoint(tmp_path / "a" / "last.ckpt")
     assert saved["global_step"] == 4
     weights = [name for name in before if name.endswith("weight")]
-    assert all(not torch.equal(before[name], saved["state_dict"][name]) for name in weights), "the rate was zero"
+    assert all(not torch.equal(before[name], saved["state_dict"][name]) for name in weights), (
+        "the rate was zero"
+    )

@@ -1,4 +1,5 @@
-"""`pretrain.py` as a person uses it: the recipes run, leave what they promise, and answer mistakes in a sentence."""
+"""`pretrain.py` as a person uses it: the recipes run, leave what they promise, and answer mistakes
+in a sentence."""
 
 import json
 
@@ -14,13 +15,24 @@ from tests.pretraining.runs import ROOT, pretrain, rows
 @pytest.fixture(scope="module")
 def run(digits, tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
-    more = ("--run_name", "a", "--trainer.max_steps", "6", "--trainer.val_check_interval", "3", "--draw_every", "4")
+    more = (
+        "--run_name",
+        "a",
+        "--trainer.max_steps",
+        "6",
+        "--trainer.val_check_interval",
+        "3",
+        "--draw_every",
+        "4",
+    )
     assert pretrain(digits, runs, *more, "--trainer.check_val_every_n_epoch", "null") == 0
     return runs / "a"
 
 
 def test_a_run_leaves_checkpoints_metrics_configuration_and_pictures(run):
-    assert {"best.ckpt", "last.ckpt", "metrics.csv", "run.json", "run_config.yaml", "figures"} <= {p.name for p in run.iterdir()}
+    assert {"best.ckpt", "last.ckpt", "metrics.csv", "run.json", "run_config.yaml", "figures"} <= {
+        p.name for p in run.iterdir()
+    }
     assert len(list((run / "figures").glob("*.png"))) >= 2
     config = yaml.safe_load((run / "run_config.yaml").read_text())
     assert config["data"]["init_args"]["batch_size"] == 8
@@ -42,12 +54,18 @@ def test_the_encoder_loads_without_its_run(run):
     encoder = load_encoder(run)
     assert encoder(torch.randn(2, 1, 1600)).shape == (2, encoder.embedding_dim)
     same, criterion = load_parts(run / "last.ckpt")
-    assert criterion.representations()["projection"](same(torch.randn(2, 1, 1600))).shape == (2, 128)
+    assert criterion.representations()["projection"](same(torch.randn(2, 1, 1600))).shape == (
+        2,
+        128,
+    )
 
 
 @pytest.mark.parametrize("recipe", ["pretrain_ssl", "pretrain_sl"])
 def test_the_other_recipes_run_too(digits, tmp_path, recipe):
-    assert pretrain(digits, tmp_path, "--trainer.max_steps", "2", "--run_name", "b", recipe=recipe) == 0
+    assert (
+        pretrain(digits, tmp_path, "--trainer.max_steps", "2", "--run_name", "b", recipe=recipe)
+        == 0
+    )
     columns = rows(tmp_path / "b")[0]
     assert bool(columns.get("ssl_loss")) == (recipe == "pretrain_ssl")
     assert bool(columns.get("sl_loss")) == (recipe == "pretrain_sl")
@@ -67,7 +85,11 @@ def test_loggers(digits, tmp_path, kind, monkeypatch):
     assert pretrain(digits, tmp_path, *more) == 0
     run = tmp_path / "c"
     assert len(rows(run)) >= 2
-    assert any((run / "tensorboard").glob("events*")) if kind == "tensorboard" else not (run / "tensorboard").exists()
+    assert (
+        any((run / "tensorboard").glob("events*"))
+        if kind == "tensorboard"
+        else not (run / "tensorboard").exists()
+    )
     if kind == "wandb":
         identity = json.loads((run / "run.json").read_text())["wandb_id"]
         assert list((run / "wandb").glob(f"offline-run-*-{identity}"))
@@ -86,7 +108,10 @@ MISTAKES = {
     "old spelling of length": (["--data.target_len", "2"], "--data.target_length"),
     "old spelling of views": (["--data.n_augmentations", "3"], "--data.views"),
     "old place of temperature": (["--model.temperature", "0.1"], "--model.criterion.temperature"),
-    "old spelling of threshold": (["--model.pos_thresh", "2"], "--model.criterion.target.threshold"),
+    "old spelling of threshold": (
+        ["--model.pos_thresh", "2"],
+        "--model.criterion.target.threshold",
+    ),
     "missing folder": (["--data.data_dir", "nowhere"], "nowhere"),
     "share of labels": (["--data.supervised_data_p", "1.5"], "supervised_data_p"),
     "missing configuration": (["--config", "nowhere.yaml"], "nowhere.yaml"),

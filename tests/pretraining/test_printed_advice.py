@@ -14,7 +14,12 @@ STEPS = ("--trainer.max_steps", "1")
 def packed(digits, tmp_path, caplog):
     """A packed set of the digits without labels, and what the command printed."""
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
-    options = ["--data.data_dir", str(digits), "--data.target_sample_rate", str(TINY["data.target_sample_rate"])]
+    options = [
+        "--data.data_dir",
+        str(digits),
+        "--data.target_sample_rate",
+        str(TINY["data.target_sample_rate"]),
+    ]
     with caplog.at_level("INFO"):
         assert main(["pack", "--config", config, *options, "--out", str(tmp_path / "packed")]) == 0
     return tmp_path / "packed", caplog.text
@@ -25,7 +30,9 @@ def advice(text: str) -> list[str]:
 
 
 def test_of_pack(digits, tmp_path, packed):
-    assert pretrain(digits, tmp_path / "runs", *STEPS, *advice(packed[1]), recipe="pretrain_ssl") == 0
+    assert (
+        pretrain(digits, tmp_path / "runs", *STEPS, *advice(packed[1]), recipe="pretrain_ssl") == 0
+    )
 
 
 def test_of_stream(digits, tmp_path, packed, caplog):

@@ -1,4 +1,5 @@
-"""Every YAML of ``config/pretraining`` runs with its overlay: fit, stop, resume bit for bit, embed."""
+"""Every YAML of ``config/pretraining`` runs with its overlay: fit, stop, resume bit for bit,
+embed."""
 
 import signal
 
@@ -17,7 +18,9 @@ def test_a_recipe_trains_stops_resumes_and_embeds(clips, tmp_path, recipe):
     assert main([*args, "--run_name", "stopped", *stopping(2, signal.SIGTERM)]) == 143
     assert main([*args, "--resume_from_checkpoint", "last"]) == 0
     assert main([*args, "--run_name", "whole"]) == 0
-    stopped, whole = (read_checkpoint(tmp_path / name / "last.ckpt") for name in ("stopped", "whole"))
+    stopped, whole = (
+        read_checkpoint(tmp_path / name / "last.ckpt") for name in ("stopped", "whole")
+    )
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step"):
         assert_same(stopped[part], whole[part], part)
     assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
@@ -29,4 +32,7 @@ def test_a_recipe_trains_stops_resumes_and_embeds(clips, tmp_path, recipe):
 
 def test_every_recipe_has_an_overlay_and_the_other_way_round():
     overlays = ROOT / "config" / "overlays" / "small"
-    assert sorted(p.relative_to(overlays).with_suffix("").as_posix() for p in overlays.rglob("*.yaml")) == RECIPES
+    assert (
+        sorted(p.relative_to(overlays).with_suffix("").as_posix() for p in overlays.rglob("*.yaml"))
+        == RECIPES
+    )

@@ -1,4 +1,5 @@
-"""A job that its cluster starts again runs the same command and continues the same run: SLURM's requeue, torchrun's restarts."""
+"""A job that its cluster starts again runs the same command and continues the same run: SLURM's
+requeue, torchrun's restarts."""
 
 import os
 import shutil
@@ -36,7 +37,8 @@ def own_name(monkeypatch):
 
 @pytest.fixture
 def slurm(monkeypatch, tmp_path_factory):
-    """The variables of a step of one task, and an ``scontrol`` that writes down what it is asked."""
+    """The variables of a step of one task, and an ``scontrol`` that writes down what it is
+    asked."""
     for name, value in SLURM.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     tools = tmp_path_factory.mktemp("tools")
@@ -56,7 +58,9 @@ def test_a_requeued_job_continues_bit_for_bit(digits, tmp_path, slurm, monkeypat
         assert read_checkpoint(run / name)["global_step"] == 3
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert pretrain(digits, tmp_path, *STEPS) == 0
-    assert [p.name for p in run.glob("*.ckpt")] == ["last.ckpt"]  # what the requeue had saved is older now
+    assert [p.name for p in run.glob("*.ckpt")] == [
+        "last.ckpt"
+    ]  # what the requeue had saved is older now
     monkeypatch.delenv("SLURM_RESTART_COUNT")
     assert pretrain(digits, tmp_path, *STEPS, "--run_name", "whole") == 0
     ours, theirs = (read_checkpoint(folder / "last.ckpt") for folder in (run, tmp_path / "whole"))
@@ -79,7 +83,9 @@ def save(path, step, when):
 
 
 @pytest.mark.parametrize("variable", ["SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"])
-def test_a_restarted_job_continues_its_run_at_the_newest_whole_checkpoint(tmp_path, monkeypatch, variable):
+def test_a_restarted_job_continues_its_run_at_the_newest_whole_checkpoint(
+    tmp_path, monkeypatch, variable
+):
     monkeypatch.setenv(variable, "0")
     run = tmp_path / "a"
     save(run / "last.ckpt", 1, 10)
@@ -106,7 +112,10 @@ def test_last_and_a_folder_find_what_a_requeue_saved(tmp_path):
     save(tmp_path / "a" / "last.ckpt", 1, 10)
     save(tmp_path / "b" / "hpc_ckpt_1.ckpt", 2, 20)
     assert open_run(tmp_path, None, "last", "x").folder == tmp_path / "b"
-    assert open_run(tmp_path, None, str(tmp_path / "b"), "x").checkpoint == tmp_path / "b" / "hpc_ckpt_1.ckpt"
+    assert (
+        open_run(tmp_path, None, str(tmp_path / "b"), "x").checkpoint
+        == tmp_path / "b" / "hpc_ckpt_1.ckpt"
+    )
     shutil.rmtree(tmp_path / "b")
     assert open_run(tmp_path, None, "last", "x").folder == tmp_path / "a"
     with pytest.raises(CheckpointError, match="No checkpoint"):
@@ -123,12 +132,22 @@ def test_all_processes_of_a_job_have_one_name(tmp_path, monkeypatch):
 
     assert name_of(TORCHELASTIC_RUN_ID="j7", RANK="1") == "x-j7"
     assert name_of(SLURM_JOB_ID="9", SLURM_STEP_ID="1", SLURM_PROCID="3") == "x-9-1"
-    assert name_of(SLURM_JOB_ID="9", SLURM_STEP_ID="0", SLURM_ARRAY_JOB_ID="8", SLURM_ARRAY_TASK_ID="2") == "x-8-2-0"
-    assert not name_of(SLURM_JOB_ID="9", SLURM_STEP_ID="0", SLURM_JOB_NAME="bash").startswith("x-9-")
+    assert (
+        name_of(
+            SLURM_JOB_ID="9", SLURM_STEP_ID="0", SLURM_ARRAY_JOB_ID="8", SLURM_ARRAY_TASK_ID="2"
+        )
+        == "x-8-2-0"
+    )
+    assert not name_of(SLURM_JOB_ID="9", SLURM_STEP_ID="0", SLURM_JOB_NAME="bash").startswith(
+        "x-9-"
+    )
 
 
 def test_what_a_kill_left_half_written_is_swept_away(digits, tmp_path):
     assert pretrain(digits, tmp_path, "--trainer.max_steps", "1", "--run_name", "a") == 0
     (tmp_path / "a" / ".last.ckpt.99.partial").write_bytes(b"half")
-    assert pretrain(digits, tmp_path, "--trainer.max_steps", "2", "--resume_from_checkpoint", "last") == 0
+    assert (
+        pretrain(digits, tmp_path, "--trainer.max_steps", "2", "--resume_from_checkpoint", "last")
+        == 0
+    )
     assert not list((tmp_path / "a").glob(".*"))

@@ -1,4 +1,5 @@
-"""A resumed run goes by what its command line says; what cannot be changed is refused before anything is written."""
+"""A resumed run goes by what its command line says; what cannot be changed is refused before
+anything is written."""
 
 import os
 import re
@@ -14,16 +15,46 @@ from tests.pretraining.runs import assert_same, pretrain, rows, stopping
 
 ADAMW = ("--model.optimizer", "torch.optim.AdamW", "--model.optimizer.lr", "0.01")
 COSINE = ("--model.scheduler", "WarmupCosine", "--model.scheduler.total_steps", "8")
-QUICK = ("--data.aug_list", "[gain]", "--trainer.val_check_interval", "4", "--trainer.check_val_every_n_epoch", "null")
+QUICK = (
+    "--data.aug_list",
+    "[gain]",
+    "--trainer.val_check_interval",
+    "4",
+    "--trainer.check_val_every_n_epoch",
+    "null",
+)
 
 
 def start(digits, runs, *more, steps=4):
-    assert pretrain(digits, runs, "--run_name", "r", "--trainer.max_steps", str(steps), *QUICK, *ADAMW, *more) == 0
+    assert (
+        pretrain(
+            digits,
+            runs,
+            "--run_name",
+            "r",
+            "--trainer.max_steps",
+            str(steps),
+            *QUICK,
+            *ADAMW,
+            *more,
+        )
+        == 0
+    )
     return runs / "r"
 
 
 def go_on(digits, run, *more, steps=6, base=ADAMW):
-    return pretrain(digits, run.parent, "--resume_from_checkpoint", str(run), "--trainer.max_steps", str(steps), *QUICK, *base, *more)
+    return pretrain(
+        digits,
+        run.parent,
+        "--resume_from_checkpoint",
+        str(run),
+        "--trainer.max_steps",
+        str(steps),
+        *QUICK,
+        *base,
+        *more,
+    )
 
 
 def group(run):
@@ -57,12 +88,19 @@ WINS = [
     ("weight decay", ("--model.optimizer.weight_decay", "0.3"), lambda g: g["weight_decay"], 0.3),
     ("betas", ("--model.optimizer.betas", "[0.5,0.6]"), lambda g: tuple(g["betas"]), (0.5, 0.6)),
     ("eps", ("--model.optimizer.eps", "1e-3"), lambda g: g["eps"], 1e-3),
-    ("schedule", COSINE, lambda g: round(g["lr"], 12), round(0.01 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * 6 / 8)).item()), 9)),
+    (
+        "schedule",
+        COSINE,
+        lambda g: round(g["lr"], 12),
+        round(0.01 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * 6 / 8)).item()), 9),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "options", "read", "expected"), WINS, ids=[w[0] for w in WINS])
-def test_a_changed_value_wins_and_is_told(digits, started, run_of, caplog, name, options, read, expected):
+def test_a_changed_value_wins_and_is_told(
+    digits, started, run_of, caplog, name, options, read, expected
+):
     run = run_of(started)
     with caplog.at_level("INFO"):
         assert go_on(digits, run, *options) == 0
@@ -96,23 +134,48 @@ def test_other_changed_values_win(digits, started, run_of, caplog, name):
     with caplog.at_level("INFO"):
         assert go_on(digits, run, *OTHER_WINS[name]) == 0
     option = OTHER_WINS[name][0].removeprefix("--")
-    assert re.search(rf"changed against the checkpoint: {option}: .* -> {OTHER_WINS[name][1]}", caplog.text)
+    assert re.search(
+        rf"changed against the checkpoint: {option}: .* -> {OTHER_WINS[name][1]}", caplog.text
+    )
     found = read_checkpoint(run / "last.ckpt")["semisupcon"]["config"]
     assert OTHER_WINS[name][1] in str(found)
 
 
 REFUSED = {
-    "optimizer class": (("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.01"), "--model.optimizer is SGD"),
-    "parameter groups": ((*ADAMW, "--model.decay_norm_and_bias", "false"), "--model.decay_norm_and_bias"),
-    "projector": ((*ADAMW, "--model.criterion.projector", "ProjectionHead", "--model.criterion.projector.widths", "[16,8]"), "projector"),
+    "optimizer class": (
+        ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.01"),
+        "--model.optimizer is SGD",
+    ),
+    "parameter groups": (
+        (*ADAMW, "--model.decay_norm_and_bias", "false"),
+        "--model.decay_norm_and_bias",
+    ),
+    "projector": (
+        (
+            *ADAMW,
+            "--model.criterion.projector",
+            "ProjectionHead",
+            "--model.criterion.projector.widths",
+            "[16,8]",
+        ),
+        "projector",
+    ),
     "criterion": ((*ADAMW, "--model.criterion", "SimCLR"), "--model.criterion is SimCLR"),
-    "encoder": ((*ADAMW, "--model.encoder.widths", "[8,8,8]"), "--model.encoder.widths: [8, 8, 16] -> [8, 8, 8]"),
-    "encoder class": ((*ADAMW, "--model.encoder", "DilatedCNN", "--model.encoder.sample_rate", "8000"), "--model.encoder is DilatedCNN"),
+    "encoder": (
+        (*ADAMW, "--model.encoder.widths", "[8,8,8]"),
+        "--model.encoder.widths: [8, 8, 16] -> [8, 8, 8]",
+    ),
+    "encoder class": (
+        (*ADAMW, "--model.encoder", "DilatedCNN", "--model.encoder.sample_rate", "8000"),
+        "--model.encoder is DilatedCNN",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_change_is_refused_before_anything_is_written(digits, started, run_of, capsys, name):
+def test_what_cannot_change_is_refused_before_anything_is_written(
+    digits, started, run_of, capsys, name
+):
     run = run_of(started)
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
     options, said = REFUSED[name]
@@ -123,7 +186,9 @@ def test_what_cannot_change_is_refused_before_anything_is_written(digits, starte
     assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before
 
 
-def test_a_finished_schedule_that_is_taken_away_leaves_the_learning_rate(digits, on_a_cosine, run_of):
+def test_a_finished_schedule_that_is_taken_away_leaves_the_learning_rate(
+    digits, on_a_cosine, run_of
+):
     """Version 0.1 trained on at a rate of 0."""
     run = run_of(on_a_cosine)
     assert go_on(digits, run, *COSINE, steps=8) == 0
@@ -136,14 +201,26 @@ SCHEDULES = {
     "other peak": (*COSINE, "--model.optimizer.lr", "0.002"),
     "longer": ("--model.scheduler", "WarmupCosine", "--model.scheduler.total_steps", "20"),
     "warm-up": (*COSINE, "--model.scheduler.warmup_steps", "7"),
-    "another class": ("--model.scheduler", "torch.optim.lr_scheduler.StepLR", "--model.scheduler.step_size", "2"),
-    "exponential": ("--model.scheduler", "torch.optim.lr_scheduler.ExponentialLR", "--model.scheduler.gamma", "0.8"),
+    "another class": (
+        "--model.scheduler",
+        "torch.optim.lr_scheduler.StepLR",
+        "--model.scheduler.step_size",
+        "2",
+    ),
+    "exponential": (
+        "--model.scheduler",
+        "torch.optim.lr_scheduler.ExponentialLR",
+        "--model.scheduler.gamma",
+        "0.8",
+    ),
     "oscillating": ("--model.scheduler", "OscillatingCosine", "--model.scheduler.half_period", "5"),
 }
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_changed_schedule_goes_on_as_if_it_had_been_there_from_the_start(digits, on_a_cosine, run_of, tmp_path, name):
+def test_a_changed_schedule_goes_on_as_if_it_had_been_there_from_the_start(
+    digits, on_a_cosine, run_of, tmp_path, name
+):
     run = run_of(on_a_cosine)
     assert go_on(digits, run, *SCHEDULES[name]) == 0
     whole = start(digits, tmp_path / "whole", *SCHEDULES[name], steps=6)
@@ -155,7 +232,12 @@ def test_a_changed_schedule_goes_on_as_if_it_had_been_there_from_the_start(digit
 
 
 def test_one_cycle_is_told_the_length_of_the_run(digits, tmp_path):
-    cycle = ("--model.scheduler", "torch.optim.lr_scheduler.OneCycleLR", "--model.scheduler.max_lr", "0.1")
+    cycle = (
+        "--model.scheduler",
+        "torch.optim.lr_scheduler.OneCycleLR",
+        "--model.scheduler.max_lr",
+        "0.1",
+    )
     run = start(digits, tmp_path, *cycle, steps=4)
     assert read_checkpoint(run / "last.ckpt")["lr_schedulers"][0]["total_steps"] == 4
 
@@ -176,7 +258,12 @@ CRITERIA = {
 def test_a_stop_within_accumulation_is_bit_for_bit(digits, tmp_path, criterion):
     options = (*ACCUMULATE, *CRITERIA[criterion])
     whole = start(digits, tmp_path / "whole", *options, steps=5)
-    stop = ("--trainer.callbacks+", f"{__name__}.StopAfterBatch", "--trainer.callbacks.batches", "4")
+    stop = (
+        "--trainer.callbacks+",
+        f"{__name__}.StopAfterBatch",
+        "--trainer.callbacks.batches",
+        "4",
+    )
     arguments = ("--run_name", "r", "--trainer.max_steps", "5", *QUICK, *ADAMW, *options)
     assert pretrain(digits, tmp_path / "cut", *arguments, *stop) == 143
     cut = tmp_path / "cut" / "r"
@@ -197,7 +284,10 @@ def test_a_checkpoint_of_a_validation_within_accumulation_is_bit_for_bit(digits,
     for name in ("best.ckpt", "run_config.yaml", "run.json", "metrics.csv"):
         (run / name).write_bytes((whole / name).read_bytes())
     arguments = ("--trainer.max_steps", "5", *QUICK, *ADAMW, *ACCUMULATE, *CRITERIA["MoCo"])
-    assert pretrain(digits, run.parent, "--resume_from_checkpoint", str(run / "best.ckpt"), *arguments) == 0
+    assert (
+        pretrain(digits, run.parent, "--resume_from_checkpoint", str(run / "best.ckpt"), *arguments)
+        == 0
+    )
     ours, theirs = (read_checkpoint(r / "last.ckpt") for r in (run, whole))
     for part in ("state_dict", "optimizer_states"):
         assert_same(ours[part], theirs[part], part)
@@ -217,19 +307,35 @@ class StopAfterBatch(L.Callback):
 AVERAGES = {
     "EMA": ("--trainer.callbacks+", "EMAWeightAveraging", "--trainer.callbacks.decay", "0.8"),
     "SWA": (
-        *("--trainer.callbacks+", "StochasticWeightAveraging", "--trainer.callbacks.swa_lrs", "0.02"),
+        *(
+            "--trainer.callbacks+",
+            "StochasticWeightAveraging",
+            "--trainer.callbacks.swa_lrs",
+            "0.02",
+        ),
         *("--trainer.callbacks.swa_epoch_start", "1"),
     ),
 }
 
 
-@pytest.mark.parametrize(("name", "criterion"), [*(("EMA", c) for c in CRITERIA), ("SWA", "SemiSupCon"), ("SWA", "MoCo")])
+@pytest.mark.parametrize(
+    ("name", "criterion"), [*(("EMA", c) for c in CRITERIA), ("SWA", "SemiSupCon"), ("SWA", "MoCo")]
+)
 def test_averaging_resumes_bit_for_bit_under_accumulation(digits, tmp_path, name, criterion):
     options = (*ACCUMULATE, *AVERAGES[name], *CRITERIA[criterion])
     whole = start(digits, tmp_path / "whole", *options, steps=6)
     assert (
         pretrain(
-            digits, tmp_path / "cut", "--run_name", "r", "--trainer.max_steps", "6", *QUICK, *ADAMW, *options, *stopping(4, signal.SIGTERM)
+            digits,
+            tmp_path / "cut",
+            "--run_name",
+            "r",
+            "--trainer.max_steps",
+            "6",
+            *QUICK,
+            *ADAMW,
+            *options,
+            *stopping(4, signal.SIGTERM),
         )
         == 143
     )
@@ -241,5 +347,7 @@ def test_averaging_resumes_bit_for_bit_under_accumulation(digits, tmp_path, name
 
 def test_weights_averaged_at_the_end_are_in_a_file(digits, tmp_path):
     run = start(digits, tmp_path, *AVERAGES["SWA"], steps=9)
-    averaged, last = (read_checkpoint(run / f"{name}.ckpt")["state_dict"] for name in ("averaged", "last"))
+    averaged, last = (
+        read_checkpoint(run / f"{name}.ckpt")["state_dict"] for name in ("averaged", "last")
+    )
     assert any(not torch.equal(averaged[k], last[k]) for k in last)

@@ -18,19 +18,42 @@ from tests.pretraining.runs import EACH_OBJECTIVE, ROOT, TINY, WithoutBatchNorm,
 
 
 def arguments(digits, runs, *more):
-    """Those of the semi-supervised recipe, on a tiny encoder without batch norm, by plain gradient descent in float64."""
+    """Those of the semi-supervised recipe, on a tiny encoder without batch norm, by plain gradient
+    descent in float64."""
     tiny = TINY | {"model.encoder": f"{WithoutBatchNorm.__module__}.WithoutBatchNorm"}
     parts = ["--config", str(ROOT / "config" / "pretraining" / "pretrain_smsl.yaml")]
     parts += [part for name, value in tiny.items() for part in (f"--{name}", str(value))]
-    parts += ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.1", "--trainer.precision", "64-true"]
+    parts += [
+        "--model.optimizer",
+        "torch.optim.SGD",
+        "--model.optimizer.lr",
+        "0.1",
+        "--trainer.precision",
+        "64-true",
+    ]
     parts += ["--trainer.limit_val_batches", "0", "--monitor", "null"]
-    return [*parts, "--data.sl_task", "fsdd_digit", "--data.data_dir", str(digits), "--ckpt_path", str(runs), *more]
+    return [
+        *parts,
+        "--data.sl_task",
+        "fsdd_digit",
+        "--data.data_dir",
+        str(digits),
+        "--ckpt_path",
+        str(runs),
+        *more,
+    ]
 
 
 def start(*arguments, program=(sys.executable,), environment=None):
     """A process group of its own, with one thread a process."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
-    return subprocess.Popen([*program, *arguments], cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [*program, *arguments],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+    )
 
 
 def ended(process):
@@ -59,22 +82,53 @@ def test_two_ranks_are_stopped_resumed_and_equal_one_process(digits, tmp_path):
     done = read_checkpoint(tmp_path / "two" / "last.ckpt")["global_step"]
     assert done % 10 == 0  # where the ranks agree
     steps = str(done + 3)
-    status, said = ended(start("pretrain.py", *arguments(digits, tmp_path, *two[:2], "--resume_from_checkpoint", "last", *two[4:], steps)))
+    status, said = ended(
+        start(
+            "pretrain.py",
+            *arguments(
+                digits, tmp_path, *two[:2], "--resume_from_checkpoint", "last", *two[4:], steps
+            ),
+        )
+    )
     assert status == 0, said
     assert [p.name for p in tmp_path.iterdir()] == ["two"]
     assert [int(r["step"]) for r in rows(tmp_path / "two")] == list(range(done + 3))
-    one = arguments(digits, tmp_path, "--data.batch_size", "16", "--run_name", "one", "--trainer.max_steps", steps)
+    one = arguments(
+        digits,
+        tmp_path,
+        "--data.batch_size",
+        "16",
+        "--run_name",
+        "one",
+        "--trainer.max_steps",
+        steps,
+    )
     assert main(one) == 0
-    ours, theirs = (read_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("two", "one"))
+    ours, theirs = (
+        read_checkpoint(tmp_path / name / "last.ckpt")["state_dict"] for name in ("two", "one")
+    )
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-6, atol=1e-7, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(
+            ours[name], value, rtol=1e-6, atol=1e-7, msg=lambda m, name=name: f"{name}: {m}"
+        )
 
 
 def test_every_objective_trains_on_two_ranks_of_torchrun(clips, tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    status, said = ended(start(*launcher, "-m", "tests.pretraining.on_ranks", str(clips), str(tmp_path), *EACH_OBJECTIVE))
+    status, said = ended(
+        start(
+            *launcher,
+            "-m",
+            "tests.pretraining.on_ranks",
+            str(clips),
+            str(tmp_path),
+            *EACH_OBJECTIVE,
+        )
+    )
     assert status == 0, said[-3000:]
-    assert {p.name for p in tmp_path.iterdir()} == {name.replace("/", "-") for name in EACH_OBJECTIVE}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        name.replace("/", "-") for name in EACH_OBJECTIVE
+    }
     for run in tmp_path.iterdir():
         assert_trained(run, 2)
 
@@ -90,13 +144,30 @@ def test_the_script_for_slurm_trains_on_two_tasks(clips, tmp_path):
         "status=0; for task in 1 2; do wait -n || status=$?; done; exit $status\n"
     )
     (tools / "srun").chmod(0o755)
-    facts = {"JOB_ID": "4711", "JOB_NAME": "pretrain", "STEP_ID": "0", "NTASKS": "2", "NNODES": "1", "NTASKS_PER_NODE": "2", "NODEID": "0"}
+    facts = {
+        "JOB_ID": "4711",
+        "JOB_NAME": "pretrain",
+        "STEP_ID": "0",
+        "NTASKS": "2",
+        "NNODES": "1",
+        "NTASKS_PER_NODE": "2",
+        "NODEID": "0",
+    }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        facts = {f"SLURM_{k}": v for k, v in facts.items()} | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        facts = {f"SLURM_{k}": v for k, v in facts.items()} | {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free.getsockname()[1]),
+        }
     path = os.pathsep.join((str(tools), str(Path(sys.executable).parent), os.environ["PATH"]))
-    more = small("pretrain_ssl", clips, runs, "--trainer.accelerator", "cpu", "--trainer.max_steps", "2")
-    process = start(*more, program=("bash", str(ROOT / "docs" / "pretrain.sbatch")), environment=facts | {"PATH": path})
+    more = small(
+        "pretrain_ssl", clips, runs, "--trainer.accelerator", "cpu", "--trainer.max_steps", "2"
+    )
+    process = start(
+        *more,
+        program=("bash", str(ROOT / "docs" / "pretrain.sbatch")),
+        environment=facts | {"PATH": path},
+    )
     status, said = ended(process)
     assert status == 0, said[-3000:]
     (run,) = runs.iterdir()

@@ -1,4 +1,5 @@
-"""Modules that are none of ours are probed like ours, and nothing that a file names is imported unasked."""
+"""Modules that are none of ours are probed like ours, and nothing that a file names is imported
+unasked."""
 
 import sys
 
@@ -46,7 +47,13 @@ def described(tmp_path):
     torch.manual_seed(1)
     save_file(Flat(7).state_dict(), tmp_path / "flat.safetensors")
     file = tmp_path / "flat.yaml"
-    lines = (f"class_path: {HERE}.Flat", "init_args: {width: 7}", "weights: flat.safetensors", "sample_rate: 8000", "segment_samples: 2000")
+    lines = (
+        f"class_path: {HERE}.Flat",
+        "init_args: {width: 7}",
+        "weights: flat.safetensors",
+        "sample_rate: 8000",
+        "segment_samples: 2000",
+    )
     file.write_text("\n".join(lines))
     return file
 
@@ -88,7 +95,10 @@ def test_a_class_that_is_not_trusted_is_not_imported(tmp_path):
         (f"class_path: {HERE}.Flat", "has no attributes sample_rate"),
         (f"class_path: {HERE}.Flat\ninit_args: {{depth: 3}}", "cannot be instantiated"),
         (f"class_path: {HERE}.Ready\nweights: flat.safetensors", "cannot be loaded"),
-        (f"class_path: {HERE}.Wrong\nsample_rate: 8000\nsegment_samples: 100", "does not map waveforms"),
+        (
+            f"class_path: {HERE}.Wrong\nsample_rate: 8000\nsegment_samples: 100",
+            "does not map waveforms",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(described, text, told):

@@ -12,9 +12,31 @@ FILES = sorted((Path(__file__).resolve().parents[2] / "config" / "probing").glob
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_protocol_runs(file, tones, exported, cache, tmp_path):
-    where = [f"--data_dirs.csv={tones}", f"--checkpoints={exported}", f"--out={tmp_path}", f"--cache_dir={cache}"]
+    where = [
+        f"--data_dirs.csv={tones}",
+        f"--checkpoints={exported}",
+        f"--out={tmp_path}",
+        f"--cache_dir={cache}",
+    ]
     small = ["--way=3", "--episodes=50"] if file.stem == "mtslvr" else []
-    assert main(["--config", str(file), "--tasks=csv", "--resamples=20", "--projection=none", *where, *small]) == 0
-    rows = [r for r in csv.DictReader((tmp_path / "results.csv").open(newline="")) if r["metric"] == "accuracy"]
+    assert (
+        main(
+            [
+                "--config",
+                str(file),
+                "--tasks=csv",
+                "--resamples=20",
+                "--projection=none",
+                *where,
+                *small,
+            ]
+        )
+        == 0
+    )
+    rows = [
+        r
+        for r in csv.DictReader((tmp_path / "results.csv").open(newline=""))
+        if r["metric"] == "accuracy"
+    ]
     assert all(float(r["value"]) > float(r["chance"]) for r in rows)
     assert rows

@@ -1,4 +1,5 @@
-"""Clips are embedded once, by a frozen encoder, and found again only by the same encoder and the same content."""
+"""Clips are embedded once, by a frozen encoder, and found again only by the same encoder and the
+same content."""
 
 import shutil
 from dataclasses import replace
@@ -8,7 +9,16 @@ import pytest
 import soundfile
 import torch
 
-from semisupcon.encoders import DilatedCNN, Encoder, MultiFormat, ResNet1d, ResNet2d, SampleCNNSmall, SplitResNet1d, freeze
+from semisupcon.encoders import (
+    DilatedCNN,
+    Encoder,
+    MultiFormat,
+    ResNet1d,
+    ResNet2d,
+    SampleCNNSmall,
+    SplitResNet1d,
+    freeze,
+)
 from semisupcon.errors import UserError
 from semisupcon.frontends import DatasetStatistics, mfcl_log_mel
 from semisupcon.probing.embeddings.cache import Chunks, ContentHashes, EmbeddingCache
@@ -37,7 +47,9 @@ def test_each_clip_is_embedded_once_for_all_tasks_and_runs(subject, tones, cache
     _, first = Embedder(cache).embed(subject, task)
     assert sum(seen) == len(first.values)
     _, again = Embedder(cache).embed(subject, task)
-    _, other = Embedder(cache).embed(subject, load_task("loud=csv", tones, {"label": "loud", "kind": "binary"}))
+    _, other = Embedder(cache).embed(
+        subject, load_task("loud=csv", tones, {"label": "loud", "kind": "binary"})
+    )
     assert sum(seen) == len(first.values)
     assert np.array_equal(first.values, again.values)
     assert np.array_equal(first.values, other.values)
@@ -107,7 +119,10 @@ def test_a_broken_file_is_named_or_counted(subject, tones, cache, tmp_path, capl
         Embedder(cache).embed(subject, task)
     for i in (7, 11, 60):
         (root / f"{i:02d}.wav").write_text(f"no audio {i}")
-    with pytest.raises(UserError, match=r"4 of 90 files of task 'csv' cannot be read: 05\.wav \(.*; 07\.wav \(.*; 11\.wav \(.*, \.\.\."):
+    with pytest.raises(
+        UserError,
+        match=r"4 of 90 files of task 'csv' cannot be read: 05\.wav \(.*; 07\.wav \(.*; 11\.wav \(.*, \.\.\.",
+    ):
         Embedder(cache).embed(subject, task)
     for i in (7, 11, 60):
         shutil.copy(tones / f"{i:02d}.wav", root)
@@ -125,17 +140,32 @@ def test_nan_in_an_embedding_names_the_clip(subject, tones, cache):
 
 class WithDropout(Encoder):
     def __init__(self):
-        trunk = torch.nn.Sequential(torch.nn.Conv1d(1, 8, 40, 20), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Dropout(0.5))
-        super().__init__(trunk, width=8, dims=8, sample_rate=RATE, segment_samples=2000, min_samples=40)
+        trunk = torch.nn.Sequential(
+            torch.nn.Conv1d(1, 8, 40, 20),
+            torch.nn.BatchNorm1d(8),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(0.5),
+        )
+        super().__init__(
+            trunk, width=8, dims=8, sample_rate=RATE, segment_samples=2000, min_samples=40
+        )
 
 
 ENCODERS = {
-    "SampleCNNSmall": lambda: SampleCNNSmall([8, 16], stem=20, sample_rate=RATE, segment_samples=2000),
+    "SampleCNNSmall": lambda: SampleCNNSmall(
+        [8, 16], stem=20, sample_rate=RATE, segment_samples=2000
+    ),
     "ResNet1d": lambda: ResNet1d(width=4, sample_rate=RATE, segment_samples=2000),
-    "ResNet2d": lambda: ResNet2d(width=4, normalize=DatasetStatistics(0.1, 0.5), segment_samples=4000),
-    "SplitResNet1d": lambda: SplitResNet1d(width=4, out_dim=8, sample_rate=RATE, segment_samples=2000),
+    "ResNet2d": lambda: ResNet2d(
+        width=4, normalize=DatasetStatistics(0.1, 0.5), segment_samples=4000
+    ),
+    "SplitResNet1d": lambda: SplitResNet1d(
+        width=4, out_dim=8, sample_rate=RATE, segment_samples=2000
+    ),
     "with dropout": lambda: WithDropout(),
-    "MultiFormat": lambda: MultiFormat(DilatedCNN(8, 2), ResNet2d(width=4, frontend=mfcl_log_mel())),
+    "MultiFormat": lambda: MultiFormat(
+        DilatedCNN(8, 2), ResNet2d(width=4, frontend=mfcl_log_mel())
+    ),
 }
 
 
@@ -155,14 +185,21 @@ def test_frozen_encoders_are_bit_identical_afterwards(name, tones, cache):
 
 def test_the_random_twin_has_the_shape_and_input_statistics_but_not_the_weights():
     subject = Subject("x", freeze(ENCODERS["ResNet2d"]()), "pretrained")
-    subject.encoder.normalize.load_state_dict({k: v + 1 for k, v in subject.encoder.normalize.state_dict().items()})
+    subject.encoder.normalize.load_state_dict(
+        {k: v + 1 for k, v in subject.encoder.normalize.state_dict().items()}
+    )
     twin, same, other = (random_twin(subject, seed) for seed in (0, 0, 1))
     assert twin.source == "random"
     assert twin.fingerprint() == same.fingerprint() != other.fingerprint()
     trained, fresh = subject.encoder.state_dict(), twin.encoder.state_dict()
     assert {k: v.shape for k, v in trained.items()} == {k: v.shape for k, v in fresh.items()}
-    assert all(torch.equal(v, twin.encoder.normalize.state_dict()[k]) for k, v in subject.encoder.normalize.state_dict().items())
-    assert not torch.equal(next(subject.encoder.trunk.parameters()), next(twin.encoder.trunk.parameters()))
+    assert all(
+        torch.equal(v, twin.encoder.normalize.state_dict()[k])
+        for k, v in subject.encoder.normalize.state_dict().items()
+    )
+    assert not torch.equal(
+        next(subject.encoder.trunk.parameters()), next(twin.encoder.trunk.parameters())
+    )
 
 
 def test_calibration_takes_batch_norm_statistics_and_nothing_else():
@@ -175,15 +212,24 @@ def test_calibration_takes_batch_norm_statistics_and_nothing_else():
     with torch.no_grad():
         after.encoder(x)
     assert torch.allclose(norm.running_mean, inputs[0].mean(dim=(0, 2)), atol=1e-4)
-    assert dict(subject.encoder.named_parameters()).keys() == dict(after.encoder.named_parameters()).keys()
-    assert all(torch.equal(a, b) for a, b in zip(subject.encoder.parameters(), after.encoder.parameters(), strict=True))
+    assert (
+        dict(subject.encoder.named_parameters()).keys()
+        == dict(after.encoder.named_parameters()).keys()
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(subject.encoder.parameters(), after.encoder.parameters(), strict=True)
+    )
     assert not any(m.training for m in after.encoder.modules())
 
 
 def test_shares_of_training_clips_are_nested_and_keep_every_class(tones):
     task = load_task("csv", tones)
     tenth, half = (fraction_of_training(task, share, seed=0) for share in (0.1, 0.5))
-    names = [{p for p, s in zip(t.paths, t.split, strict=True) if s == "train"} for t in (tenth, half, task)]
+    names = [
+        {p for p, s in zip(t.paths, t.split, strict=True) if s == "train"}
+        for t in (tenth, half, task)
+    ]
     assert names[0] < names[1] < names[2]
     assert len(names[1]) == 27
     assert (tenth.targets[tenth.rows("train")].sum(axis=0) > 0).all()
@@ -194,7 +240,10 @@ def test_shuffling_keeps_the_balance_and_the_test_labels(tones):
     task = load_task("csv", tones)
     shuffled = shuffled_labels(task, seed=0)
     for split in ("train", "val", "test"):
-        assert (shuffled.targets[task.rows(split)].sum(axis=0) == task.targets[task.rows(split)].sum(axis=0)).all()
+        assert (
+            shuffled.targets[task.rows(split)].sum(axis=0)
+            == task.targets[task.rows(split)].sum(axis=0)
+        ).all()
     assert (shuffled.targets[task.rows("test")] == task.targets[task.rows("test")]).all()
     assert (shuffled.targets[task.rows("train")] != task.targets[task.rows("train")]).any()
 
@@ -224,8 +273,15 @@ def test_representations_are_the_heads_of_the_criterion_and_the_tasks_of_the_enc
 
     encoder, criterion = tiny_encoder(), SimCLR()
     criterion.connect(encoder)
-    state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {f"criterion.{k}": v for k, v in criterion.state_dict().items()}
-    about = {"version": 1, "encoder": spec_of(encoder), "criterion": spec_of(criterion), "facts": plain_facts(DataFacts())}
+    state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {
+        f"criterion.{k}": v for k, v in criterion.state_dict().items()
+    }
+    about = {
+        "version": 1,
+        "encoder": spec_of(encoder),
+        "criterion": spec_of(criterion),
+        "facts": plain_facts(DataFacts()),
+    }
     save_atomically({"state_dict": state, "semisupcon": about}, tmp_path / "last.ckpt")
     embedding, projection = (load_subject(str(tmp_path), r) for r in ("embedding", "projection"))
     x = torch.randn(2, 1, 2000)
@@ -236,5 +292,7 @@ def test_representations_are_the_heads_of_the_criterion_and_the_tasks_of_the_enc
     with pytest.raises(UserError, match="it has: embedding, projection"):
         load_subject(str(tmp_path), "predictive")
 
-    split = Subject("s", freeze(ENCODERS["SplitResNet1d"]()), "pretrained", representation="contrastive")
+    split = Subject(
+        "s", freeze(ENCODERS["SplitResNet1d"]()), "pretrained", representation="contrastive"
+    )
     assert split(x).shape[1] == split.encoder.task_dims["contrastive"]

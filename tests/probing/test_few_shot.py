@@ -1,4 +1,5 @@
-"""Episodes: drawn fairly, classified as scikit-learn and theory say, and averaged with their interval."""
+"""Episodes: drawn fairly, classified as scikit-learn and theory say, and averaged with their
+interval."""
 
 import math
 import warnings
@@ -27,7 +28,14 @@ from tests.probing.conftest import gaussian_features
 
 def scikit_learns(x, y):
     """The classifier of MT-SLVR's evaluation, fitted."""
-    options = {"loss": "log_loss", "learning_rate": "adaptive", "eta0": RATE, "max_iter": PASSES, "tol": TOLERANCE, "alpha": 0}
+    options = {
+        "loss": "log_loss",
+        "learning_rate": "adaptive",
+        "eta0": RATE,
+        "max_iter": PASSES,
+        "tol": TOLERANCE,
+        "alpha": 0,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return SGDClassifier(**options, n_iter_no_change=PATIENCE, random_state=0).fit(x, y)
@@ -53,25 +61,36 @@ def test_episodes_take_clips_of_their_class_and_small_classes_sit_out():
 
 def test_too_few_classes_are_refused():
     with pytest.raises(ConfigError, match="Only 2 of 3 classes have the 4 test clips"):
-        list(episodes(np.array([0] * 4 + [1] * 4 + [2] * 3), Settings(way=3, shot=3), np.random.default_rng(0)))
+        list(
+            episodes(
+                np.array([0] * 4 + [1] * 4 + [2] * 3),
+                Settings(way=3, shot=3),
+                np.random.default_rng(0),
+            )
+        )
 
 
 def test_nearest_centroid_is_by_definition():
     draw = np.random.default_rng(0)
     support, query = draw.standard_normal((2, 6, 4)), draw.standard_normal((2, 3, 4))
-    ours = nearest_centroid(support @ support.transpose(0, 2, 1), query @ support.transpose(0, 2, 1), way=3)
+    ours = nearest_centroid(
+        support @ support.transpose(0, 2, 1), query @ support.transpose(0, 2, 1), way=3
+    )
     centroids = support.reshape(2, 3, 2, 4).mean(axis=2)
     distance = ((query[:, :, None] - centroids[:, None]) ** 2).sum(axis=3)
     assert np.allclose(ours - ours[..., :1], -(distance - distance[..., :1]))
 
 
 def test_gaussian_classes_meet_the_analytic_accuracy():
-    """Two classes on a line, one clip each: with d the distance of the centres over sigma, the support's difference u ~ N(d, 2) and the query's
-    offset from the midpoint v ~ N(d / 2, 3 / 2) are independent, and the answer is right when they have the same sign."""
+    """Two classes on a line, one clip each: with d the distance of the centres over sigma, the
+    support's difference u ~ N(d, 2) and the query's offset from the midpoint v ~ N(d / 2, 3 / 2)
+    are independent, and the answer is right when they have the same sign."""
     d, n = 2.0, 4000
     labels = np.arange(n) % 2
     embeddings = (labels * d + np.random.default_rng(0).standard_normal(n))[:, None]
-    accuracy = run_episodes(embeddings, labels, Settings(way=2, shot=1, queries=1, episodes=20_000))["nearest centroid"]
+    accuracy = run_episodes(
+        embeddings, labels, Settings(way=2, shot=1, queries=1, episodes=20_000)
+    )["nearest centroid"]
     below = lambda x: 0.5 * math.erfc(-x / math.sqrt(2))  # noqa: E731
     pu, pv = below(d / math.sqrt(2)), below(d / 2 / math.sqrt(1.5))
     expected = pu * pv + (1 - pu) * (1 - pv)
@@ -87,10 +106,13 @@ def test_interval_is_1_96_standard_errors():
 
 
 def test_logistic_regression_is_as_good_as_scikit_learns():
-    """The same rule in another order of clips: equal mean accuracy within the interval of the difference."""
+    """The same rule in another order of clips: equal mean accuracy within the interval of the
+    difference."""
     draw = np.random.default_rng(1)
     labels = np.repeat(np.arange(8), 20)
-    embeddings = (0.25 * draw.standard_normal((8, 32))[labels] + 0.3 * draw.standard_normal((160, 32))).astype(np.float32)
+    embeddings = (
+        0.25 * draw.standard_normal((8, 32))[labels] + 0.3 * draw.standard_normal((160, 32))
+    ).astype(np.float32)
     settings = Settings(episodes=300)
     ours = run_episodes(embeddings, labels, settings, seed=0)["logistic regression"]
     theirs = []
@@ -104,7 +126,8 @@ def test_logistic_regression_is_as_good_as_scikit_learns():
 
 
 def test_one_clip_a_class_gives_exactly_scikit_learns_weights():
-    """With two clips, the order within a pass is fixed by symmetry: weights and bias are those of scikit-learn."""
+    """With two clips, the order within a pass is fixed by symmetry: weights and bias are those of
+    scikit-learn."""
     x = np.array([[1.0, 0.0], [-1.0, 0.0]])
     weights, bias = logistic_regression((x @ x.T)[None], 2, np.random.default_rng(0))
     model = scikit_learns(x, [0, 1])
@@ -115,7 +138,10 @@ def test_one_clip_a_class_gives_exactly_scikit_learns_weights():
 
 def test_probe_reports_both_classifiers_with_intervals():
     outcomes = few_shot(gaussian_features(classes=6, distance=5.0, n=600), Settings(episodes=200))
-    assert [o.label for o in outcomes] == ["few_shot 5-way 1-shot, logistic regression", "few_shot 5-way 1-shot, nearest centroid"]
+    assert [o.label for o in outcomes] == [
+        "few_shot 5-way 1-shot, logistic regression",
+        "few_shot 5-way 1-shot, nearest centroid",
+    ]
     for outcome in outcomes:
         value, low, high = outcome.intervals["accuracy"]
         assert 0.9 < low <= value <= high
@@ -133,7 +159,9 @@ def test_the_scale_of_an_encoder_does_not_matter():
 
 def test_labels_without_meaning_give_chance():
     draw = np.random.default_rng(0)
-    for accuracy in run_episodes(draw.standard_normal((200, 8)), draw.integers(0, 7, 200), Settings(episodes=3000)).values():
+    for accuracy in run_episodes(
+        draw.standard_normal((200, 8)), draw.integers(0, 7, 200), Settings(episodes=3000)
+    ).values():
         assert accuracy.mean() == pytest.approx(0.2, abs=0.02)
 
 
@@ -144,16 +172,35 @@ def test_few_shot_refuses_several_labels_a_clip():
 
 def test_episodes_are_standardised_by_the_training_clips_alone():
     features, settings = gaussian_features(classes=6, distance=1.0, n=600), Settings(episodes=200)
-    scale = np.array([0.01, 0.1, 1, 10, 1, 0.1], np.float32)  # other scales and centres than the training clips have
+    scale = np.array(
+        [0.01, 0.1, 1, 10, 1, 0.1], np.float32
+    )  # other scales and centres than the training clips have
     for part, shift in ((features.test, 3), (features.val, -50)):
         part.chunks.values[:] = part.chunks.values * scale + shift
-    train, test = (part.chunks.mean().astype(np.float64) for part in (features.train, features.test))
-    expected = run_episodes((test - train.mean(axis=0)) / train.std(axis=0), features.test.targets.argmax(axis=1), settings, seed=0)
-    of_test = run_episodes((test - test.mean(axis=0)) / test.std(axis=0), features.test.targets.argmax(axis=1), settings, seed=0)
-    for outcome, (name, accuracy) in zip(few_shot(features, settings), expected.items(), strict=True):
+    train, test = (
+        part.chunks.mean().astype(np.float64) for part in (features.train, features.test)
+    )
+    expected = run_episodes(
+        (test - train.mean(axis=0)) / train.std(axis=0),
+        features.test.targets.argmax(axis=1),
+        settings,
+        seed=0,
+    )
+    of_test = run_episodes(
+        (test - test.mean(axis=0)) / test.std(axis=0),
+        features.test.targets.argmax(axis=1),
+        settings,
+        seed=0,
+    )
+    for outcome, (name, accuracy) in zip(
+        few_shot(features, settings), expected.items(), strict=True
+    ):
         assert outcome.intervals["accuracy"][0] == pytest.approx(accuracy.mean(), abs=2e-3)
         assert abs(accuracy.mean() - of_test[name].mean()) > 0.02
     raw = few_shot(features, Settings(episodes=200, standardise=False))
     assert raw[1].intervals["accuracy"][0] == pytest.approx(
-        run_episodes(test, features.test.targets.argmax(axis=1), settings, seed=0)["nearest centroid"].mean(), abs=2e-3
+        run_episodes(test, features.test.targets.argmax(axis=1), settings, seed=0)[
+            "nearest centroid"
+        ].mean(),
+        abs=2e-3,
     )

@@ -43,7 +43,9 @@ def test_training_improves_on_the_start_and_leaves_the_subject_alone(tones, expo
     subject = embedder.calibrate(random_twin(load_subject(str(exported)), seed=0), task, seed=0)
     before = {k: v.clone() for k, v in subject.encoder.state_dict().items()}
     features = embedder.features(subject, task)
-    outcome = finetune(subject, features, embedder, FineTuning(max_epochs=6, batch_size=16, lr=3e-3))
+    outcome = finetune(
+        subject, features, embedder, FineTuning(max_epochs=6, batch_size=16, lr=3e-3)
+    )
     losses = [epoch["val_loss"] for epoch in outcome.curve]
     assert min(losses) < losses[0]
     assert outcome.scores.shape == (18, 3)
@@ -53,19 +55,33 @@ def test_training_improves_on_the_start_and_leaves_the_subject_alone(tones, expo
 
 
 def test_through_the_script_the_tuned_encoder_and_head_are_kept(tones, exported, cache, tmp_path):
-    where = [f"--data_dirs.csv={tones}", f"--checkpoints=[{exported},random]", f"--out={tmp_path}", f"--cache_dir={cache}"]
-    status = main(["--tasks=csv", "--methods=finetune", "--finetune.max_epochs=1", "--resamples=20", *where])
+    where = [
+        f"--data_dirs.csv={tones}",
+        f"--checkpoints=[{exported},random]",
+        f"--out={tmp_path}",
+        f"--cache_dir={cache}",
+    ]
+    status = main(
+        ["--tasks=csv", "--methods=finetune", "--finetune.max_epochs=1", "--resamples=20", *where]
+    )
     assert status == 0
-    rows = {r["checkpoint"]: r for r in csv.DictReader((tmp_path / "results.csv").open()) if r["metric"] == "accuracy"}
+    rows = {
+        r["checkpoint"]: r
+        for r in csv.DictReader((tmp_path / "results.csv").open())
+        if r["metric"] == "accuracy"
+    }
     assert set(rows) == {"tiny", "random"}
     assert (tmp_path / rows["tiny"]["head"]).is_file()
     assert len(list((tmp_path / "finetuned").iterdir())) == 2
 
 
 def test_the_best_epoch_is_restored_and_the_test_clips_are_scored(tones, exported, cache, tmp_path):
-    """Validation labels that are wrong on purpose: the loss on them rises, so that the best epoch is not the last."""
+    """Validation labels that are wrong on purpose: the loss on them rises, so that the best epoch
+    is not the last."""
     lines = [line.split(",") for line in (tones / "labels.csv").read_text().splitlines()]
-    moved = [i for i, line in enumerate(lines) if line[1] == "val"][:5]  # validation and test of unequal size
+    moved = [i for i, line in enumerate(lines) if line[1] == "val"][
+        :5
+    ]  # validation and test of unequal size
     for i in moved:
         lines[i][1] = "train"
     (tmp_path / "labels.csv").write_text("\n".join(map(",".join, lines)) + "\n")
@@ -86,6 +102,8 @@ def test_the_best_epoch_is_restored_and_the_test_clips_are_scored(tones, exporte
     tuned = embedder.features(replace(subject, encoder=outcome.encoder, name="tuned"), task)
     with torch.no_grad():
         outputs = outcome.head(torch.from_numpy(tuned.val.chunks.mean()))
-    assert KINDS["multiclass"].loss(outputs, torch.from_numpy(tuned.val.targets)).item() == pytest.approx(losses[best], rel=1e-4)
+    assert KINDS["multiclass"].loss(
+        outputs, torch.from_numpy(tuned.val.targets)
+    ).item() == pytest.approx(losses[best], rel=1e-4)
     assert outcome.scores.shape == (18, 3)
     np.testing.assert_allclose(outcome.scores, predict(outcome.head, tuned.test.chunks), atol=1e-5)

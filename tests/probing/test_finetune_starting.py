@@ -1,4 +1,5 @@
-"""What fine-tuning starts from and trains, through the command: weights of any file, frozen parts, a warm-up of the head."""
+"""What fine-tuning starts from and trains, through the command: weights of any file, frozen parts,
+a warm-up of the head."""
 
 import json
 
@@ -17,15 +18,28 @@ from tests.probing.conftest import tiny_encoder
 @pytest.fixture
 def tune(tones, exported, cache, tmp_path):
     def run(*more, checkpoints=None, out="out"):
-        where = [f"--data_dirs.csv={tones}", f"--checkpoints={checkpoints or exported}", f"--out={tmp_path / out}", f"--cache_dir={cache}"]
-        quick = ["--finetune.max_epochs=1", "--finetune.batch_size=16", "--resamples=20", "--projection=none"]
+        where = [
+            f"--data_dirs.csv={tones}",
+            f"--checkpoints={checkpoints or exported}",
+            f"--out={tmp_path / out}",
+            f"--cache_dir={cache}",
+        ]
+        quick = [
+            "--finetune.max_epochs=1",
+            "--finetune.batch_size=16",
+            "--resamples=20",
+            "--projection=none",
+        ]
         return main(["--tasks=csv", "--methods=finetune", *quick, *where, *more])
 
     return run
 
 
 def tuned(tmp_path, out="out"):
-    return {folder.name.split("-")[1]: load_encoder(folder).state_dict() for folder in (tmp_path / out / "finetuned").iterdir()}
+    return {
+        folder.name.split("-")[1]: load_encoder(folder).state_dict()
+        for folder in (tmp_path / out / "finetuned").iterdir()
+    }
 
 
 def test_the_encoder_starts_from_the_weights_of_another_file(tune, tmp_path, exported, caplog):
@@ -40,12 +54,20 @@ def test_the_encoder_starts_from_the_weights_of_another_file(tune, tmp_path, exp
 
 
 def test_other_weights_are_other_results_and_the_usual_ones_stay(tmp_path):
-    """A result is computed anew for other weights to start from; one without these options has the identity it always had."""
+    """A result is computed anew for other weights to start from; one without these options has the
+    identity it always had."""
     usual = "FineTuning(lr=0.001, encoder_rate=0.1, decay=0.8, weight_decay=1e-06, batch_size=32, max_epochs=50, patience=10)"
     assert str(FineTune().options(Settings(), FineTuning())) == usual
     one, other = (export_encoder(tiny_encoder(seed), tmp_path / str(seed)) for seed in (0, 5))
-    asked = [FineTuning(init_from=str(one)), FineTuning(init_from=str(other)), FineTuning(freeze=["encoder.trunk.0"]), FineTuning()]
-    assert len({identity_of(FineTune().options(Settings(), options)) for options in asked}) == len(asked)
+    asked = [
+        FineTuning(init_from=str(one)),
+        FineTuning(init_from=str(other)),
+        FineTuning(freeze=["encoder.trunk.0"]),
+        FineTuning(),
+    ]
+    assert len({identity_of(FineTune().options(Settings(), options)) for options in asked}) == len(
+        asked
+    )
 
 
 def test_frozen_parts_and_a_warm_up_of_the_head(tune, tmp_path, exported):
@@ -57,7 +79,9 @@ def test_frozen_parts_and_a_warm_up_of_the_head(tune, tmp_path, exported):
     assert not any(k.startswith("trunk.0.") for k in moved)  # Batch-norm statistics too.
     # Patience does not count these epochs: the encoder is trained in the last one.
     warm = ("--finetune.head_epochs=3", "--finetune.patience=1", "--finetune.max_epochs=4")
-    assert tune(*warm, "--finetune.lr=0.01", "--finetune.freeze=[encoder.frontend]", out="warm") == 0
+    assert (
+        tune(*warm, "--finetune.lr=0.01", "--finetune.freeze=[encoder.frontend]", out="warm") == 0
+    )
     (curve,) = (tmp_path / "warm" / "curves").iterdir()
     assert len(json.loads(curve.read_text())) == 4
 
@@ -76,7 +100,10 @@ MISTAKES = {
 
 @pytest.mark.parametrize("typed", MISTAKES)
 def test_mistakes_are_told_before_anything_is_embedded(tune, tmp_path, capsys, cache, typed):
-    wide = export_encoder(SampleCNNSmall(widths=[8, 32], stem=20, sample_rate=8000, segment_samples=2000), tmp_path / "wide")
+    wide = export_encoder(
+        SampleCNNSmall(widths=[8, 32], stem=20, sample_rate=8000, segment_samples=2000),
+        tmp_path / "wide",
+    )
     assert tune(*typed.format(wide=wide).split()) == 2
     said = capsys.readouterr().err
     assert MISTAKES[typed] in said

@@ -1,4 +1,5 @@
-"""Mistakes in the options of probe and embed: status 2, a sentence, no traceback, nothing embedded or written."""
+"""Mistakes in the options of probe and embed: status 2, a sentence, no traceback, nothing embedded
+or written."""
 
 import pytest
 
@@ -28,7 +29,15 @@ MISTAKES = {
 
 @pytest.mark.parametrize("typed", MISTAKES)
 def test_a_mistake_is_told_before_anything_is_embedded(tones, exported, tmp_path, capsys, typed):
-    where = ["--tasks", "pitch=csv", f"--data_dirs.pitch={tones}", "--checkpoints", str(exported), "--out", str(tmp_path / "out")]
+    where = [
+        "--tasks",
+        "pitch=csv",
+        f"--data_dirs.pitch={tones}",
+        "--checkpoints",
+        str(exported),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*where, "--cache_dir", str(tmp_path / "cache"), *typed.split()]) == 2
     said = capsys.readouterr().err
     said = said[said.index("error: ") :]
@@ -38,8 +47,24 @@ def test_a_mistake_is_told_before_anything_is_embedded(tones, exported, tmp_path
     assert not list((tmp_path / "cache").rglob("*.npy"))
 
 
-@pytest.mark.parametrize(("typed", "said"), [("--device cudaa", "--device cudaa"), ("--batch_size 0", "--batch_size must be at least 1")])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("--device cudaa", "--device cudaa"), ("--batch_size 0", "--batch_size must be at least 1")],
+)
 def test_mistakes_of_embed(tones, exported, tmp_path, capsys, typed, said):
-    assert semisupcon(["embed", str(tones), "--checkpoint", str(exported), "--out", str(tmp_path / "e.npy"), *typed.split()]) == 2
+    assert (
+        semisupcon(
+            [
+                "embed",
+                str(tones),
+                "--checkpoint",
+                str(exported),
+                "--out",
+                str(tmp_path / "e.npy"),
+                *typed.split(),
+            ]
+        )
+        == 2
+    )
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -18,18 +18,32 @@ draw = np.random.default_rng(0)
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("k", [1, 4])
 def test_knn_is_scikit_learns(distance, k):
-    gallery, queries, labels = draw.standard_normal((60, 5)), draw.standard_normal((700, 5)), draw.integers(0, 3, 60)
+    gallery, queries, labels = (
+        draw.standard_normal((60, 5)),
+        draw.standard_normal((700, 5)),
+        draw.integers(0, 3, 60),
+    )
     shares = predict(queries, gallery, np.eye(3)[labels], [k], distance)[0]
-    theirs = KNeighborsClassifier(k, metric=distance, algorithm="brute").fit(gallery, labels).predict_proba(queries)
+    theirs = (
+        KNeighborsClassifier(k, metric=distance, algorithm="brute")
+        .fit(gallery, labels)
+        .predict_proba(queries)
+    )
     assert np.allclose(shares, theirs, atol=2e-5)
     values = draw.standard_normal((60, 2))
-    mean = KNeighborsRegressor(k, metric=distance, algorithm="brute").fit(gallery, values).predict(queries)
+    mean = (
+        KNeighborsRegressor(k, metric=distance, algorithm="brute")
+        .fit(gallery, values)
+        .predict(queries)
+    )
     assert np.allclose(predict(queries, gallery, values, [k], distance)[0], mean)
 
 
 def test_a_draw_goes_to_the_nearest_neighbour():
     gallery = np.array([[0.0], [1.0], [5.0], [6.0]])
-    scores = predict(np.array([[2.9], [3.1]]), gallery, np.eye(2)[[1, 1, 0, 0]], [4], "euclidean")[0]
+    scores = predict(np.array([[2.9], [3.1]]), gallery, np.eye(2)[[1, 1, 0, 0]], [4], "euclidean")[
+        0
+    ]
     assert scores.argmax(axis=1).tolist() == [1, 0]
 
 
@@ -37,12 +51,18 @@ def test_a_draw_goes_to_the_nearest_neighbour():
 def test_knn_probe_of_every_kind(kind):
     features = gaussian_features(kind, distance=5.0)
     outcome = knn(features, Settings())
-    assert evaluate(kind, features.test.targets, outcome.scores, features.task.classes)[KINDS[kind].main][0] > 0.95
+    assert (
+        evaluate(kind, features.test.targets, outcome.scores, features.task.classes)[
+            KINDS[kind].main
+        ][0]
+        > 0.95
+    )
     assert int(outcome.detail.removeprefix("k=")) in Settings().neighbours
 
 
 def test_k_is_chosen_by_cross_validation_on_training_clips():
-    """Where labels are noisy, one neighbour is worse than many; test labels have no part in the choice."""
+    """Where labels are noisy, one neighbour is worse than many; test labels have no part in the
+    choice."""
     features = gaussian_features(distance=4.0, n=600)
     train = features.train.targets
     wrong = draw.random(len(train)) < 0.35
@@ -54,7 +74,10 @@ def test_k_is_chosen_by_cross_validation_on_training_clips():
 
 
 def test_prototypes_are_class_means_and_empty_classes_are_never_predicted():
-    embeddings, targets = draw.standard_normal((30, 4)).astype(np.float32), np.eye(3)[draw.integers(0, 2, 30)]
+    embeddings, targets = (
+        draw.standard_normal((30, 4)).astype(np.float32),
+        np.eye(3)[draw.integers(0, 2, 30)],
+    )
     centres, empty = class_means(embeddings, targets)
     assert np.allclose(centres[0], embeddings[targets[:, 0] == 1].mean(axis=0), atol=1e-6)
     assert empty.tolist() == [False, False, True]
@@ -64,7 +87,12 @@ def test_prototype_probe_from_one_percent_to_all():
     features = gaussian_features(distance=5.0, classes=6, n=600)
     outcomes = prototypes(features, Settings())
     assert [o.share for o in outcomes] == list(Settings().shares)
-    accuracy = [evaluate("multiclass", features.test.targets, o.scores, features.task.classes)["accuracy"][0] for o in outcomes]
+    accuracy = [
+        evaluate("multiclass", features.test.targets, o.scores, features.task.classes)["accuracy"][
+            0
+        ]
+        for o in outcomes
+    ]
     assert accuracy[-1] > 0.95
     assert accuracy[-1] > accuracy[0]
     assert "classes empty" in outcomes[0].detail
@@ -83,7 +111,9 @@ def test_segments_may_be_compared_before_they_are_averaged():
     scores = prototypes(features, Settings(aggregation="logit", shares=(1.0,)))[0].scores
     centres, _ = class_means(features.train.chunks.mean(), features.train.targets)
     first = features.test.chunks.values[:2]
-    cosine = first @ centres.T / np.linalg.norm(first, axis=1)[:, None] / np.linalg.norm(centres, axis=1)
+    cosine = (
+        first @ centres.T / np.linalg.norm(first, axis=1)[:, None] / np.linalg.norm(centres, axis=1)
+    )
     assert np.allclose(scores[0], cosine.mean(axis=0), atol=1e-5)
 
 
@@ -93,11 +123,14 @@ def test_prototypes_refuse_a_regression():
 
 
 def loud_and_soft():
-    """One class far out along the first axis, the other near the origin along the second; queries point to the first and lie by the second."""
+    """One class far out along the first axis, the other near the origin along the second; queries
+    point to the first and lie by the second."""
     features = gaussian_features(classes=2, width=2)
     for part in (features.train, features.val, features.test):
         label = np.repeat(part.targets.argmax(axis=1), 2)
-        part.chunks.values[:] = np.where(label[:, None] == 0, [10, 0], [0, 1]) + 0.05 * draw.standard_normal((len(label), 2))
+        part.chunks.values[:] = np.where(
+            label[:, None] == 0, [10, 0], [0, 1]
+        ) + 0.05 * draw.standard_normal((len(label), 2))
     features.test.chunks.values[:] = [1, 0.2]
     features.test.targets[:] = [1, 0]
     return features
@@ -117,6 +150,9 @@ def test_the_distance_that_is_set_decides(method, distance, answer):
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 def test_one_distance_chooses_k_and_tests(distance, monkeypatch):
     used = []
-    monkeypatch.setattr("semisupcon.probing.methods.knn.similarity", lambda a, b, name: used.append(name) or similarity(a, b, name))
+    monkeypatch.setattr(
+        "semisupcon.probing.methods.knn.similarity",
+        lambda a, b, name: used.append(name) or similarity(a, b, name),
+    )
     knn(gaussian_features(), Settings(distance=distance))
     assert used == [distance] * (FOLDS + 1)

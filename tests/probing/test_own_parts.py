@@ -1,4 +1,5 @@
-"""A probe method and a data set that are not of this package: by import path, with their own name, settings and metric."""
+"""A probe method and a data set that are not of this package: by import path, with their own name,
+settings and metric."""
 
 import csv
 import re
@@ -70,7 +71,11 @@ def key_tones(root):
 @pytest.fixture
 def parts(tmp_path, monkeypatch):
     """The module of another project."""
-    (example,) = re.findall(r"```python\n# my_methods.py\n(.*?)```", (ROOT / "docs" / "probing.md").read_text(), re.DOTALL)
+    (example,) = re.findall(
+        r"```python\n# my_methods.py\n(.*?)```",
+        (ROOT / "docs" / "probing.md").read_text(),
+        re.DOTALL,
+    )
     (tmp_path / "my_parts.py").write_text(example + MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     import my_parts
@@ -84,10 +89,26 @@ def run(tones, exported, cache, tmp_path, parts):
     """Probe the tiny encoder; returns the exit status, and the rows of results and summary."""
 
     def probe(*options, task="csv", seeds="[0]", checkpoints=str(exported)):
-        where = [f"--data_dirs.tones={tones}", f"--out={tmp_path / 'out'}", f"--cache_dir={cache}", "--projection=none", "--resamples=50"]
-        status = main([f"--tasks=[tones={task}]", f"--checkpoints={checkpoints}", f"--seeds={seeds}", *where, *options])
+        where = [
+            f"--data_dirs.tones={tones}",
+            f"--out={tmp_path / 'out'}",
+            f"--cache_dir={cache}",
+            "--projection=none",
+            "--resamples=50",
+        ]
+        status = main(
+            [
+                f"--tasks=[tones={task}]",
+                f"--checkpoints={checkpoints}",
+                f"--seeds={seeds}",
+                *where,
+                *options,
+            ]
+        )
         files = (tmp_path / "out" / "results.csv", tmp_path / "out" / "summary.csv")
-        return status, *(list(csv.DictReader(file.open(newline=""))) if file.exists() else [] for file in files)
+        return status, *(
+            list(csv.DictReader(file.open(newline=""))) if file.exists() else [] for file in files
+        )
 
     return probe
 
@@ -102,13 +123,24 @@ def test_a_method_by_import_path(run, parts, tmp_path):
     assert mine[0]["aggregation"] == "embedding"
     assert (tmp_path / "out" / mine[0]["predictions"]).is_file()
     widths = [line for line in lines if line["method"] == "width"]
-    assert [(line["metric"], line["value"], line["chance"], line["seeds"]) for line in widths] == [("width", "16", "1", "2")]
+    assert [(line["metric"], line["value"], line["chance"], line["seeds"]) for line in widths] == [
+        ("width", "16", "1", "2")
+    ]
 
 
 def test_a_method_runs_again_when_its_settings_change_only(run, parts, monkeypatch):
     ran, once = [], parts.Centroids.run
-    monkeypatch.setattr(parts.Centroids, "run", lambda self, case: ran.append(case.settings.distance) or once(self, case))
-    for options in (["--way=3"], ["--neighbours=[1]"], ["--distance=euclidean"], ["--distance=euclidean", "--way=2"]):
+    monkeypatch.setattr(
+        parts.Centroids,
+        "run",
+        lambda self, case: ran.append(case.settings.distance) or once(self, case),
+    )
+    for options in (
+        ["--way=3"],
+        ["--neighbours=[1]"],
+        ["--distance=euclidean"],
+        ["--distance=euclidean", "--way=2"],
+    ):
         assert run("--methods=my_parts.Centroids", *options)[0] == 0
     assert ran == ["cosine", "euclidean"]
 
@@ -121,7 +153,10 @@ def test_a_method_runs_again_when_its_settings_change_only(run, parts, monkeypat
         ("my_parts.Nothing", "cannot be imported"),
         ("nowhere.Nothing", "cannot be imported"),
         ("my parts", "Unknown method 'my parts'. Give one of linear"),
-        ("my_parts.Wrong", "depends on 'distanse', which is not a setting. Did you mean 'distance'?"),
+        (
+            "my_parts.Wrong",
+            "depends on 'distanse', which is not a setting. Did you mean 'distance'?",
+        ),
         ("my_parts.Short", "returned scores of shape (17, 3); task 'tones' needs (18, 3)"),
         ("linear,my_parts.Linear", "Two methods are called 'linear'"),
     ],
@@ -139,19 +174,26 @@ def test_methods_of_the_package_have_their_names():
 
 
 def test_the_metric_of_a_data_set_is_the_main_one(run):
-    status, rows, lines = run("--methods=[linear,knn,few_shot]", "--way=3", "--episodes=50", task="my_parts.f1_tones")
+    status, rows, lines = run(
+        "--methods=[linear,knn,few_shot]", "--way=3", "--episodes=50", task="my_parts.f1_tones"
+    )
     assert status == 0
     linear = [r for r in rows if r["method"] == "linear"]
     assert [r["metric"] for r in linear] == ["f1", "accuracy", "precision", "recall"]
     # Of the three classes, one is always answered: precision 1/3, recall 1.
     assert [r["chance"] for r in linear] == [f"{1 / 6:.6g}", "nan", "nan", "nan"]
     assert [line["metric"] for line in lines if line["method"] == "linear"] == ["f1", "accuracy"]
-    assert {line["metric"] for line in lines if line["method"].startswith("few_shot")} == {"accuracy"}
+    assert {line["metric"] for line in lines if line["method"].startswith("few_shot")} == {
+        "accuracy"
+    }
 
 
 @pytest.mark.parametrize(
     ("task", "metrics"),
-    [("key_tones", ["mirex_weighted", "accuracy"]), ("pitch_tones", ["median_error frequency", "r2"])],
+    [
+        ("key_tones", ["mirex_weighted", "accuracy"]),
+        ("pitch_tones", ["median_error frequency", "r2"]),
+    ],
 )
 def test_metrics_of_keys_and_values(run, task, metrics):
     status, rows, lines = run("--methods=knn", task=f"my_parts.{task}")
@@ -162,14 +204,22 @@ def test_metrics_of_keys_and_values(run, task, metrics):
 
 def test_results_are_of_the_metric_that_the_data_set_names(run):
     first = {r["identity"] for r in run("--methods=linear")[1]}
-    assert {r["identity"] for r in run("--methods=linear", "--task_kwargs.tones.metric=accuracy", task="my_parts.f1_tones")[1]} == first
+    assert {
+        r["identity"]
+        for r in run(
+            "--methods=linear", "--task_kwargs.tones.metric=accuracy", task="my_parts.f1_tones"
+        )[1]
+    } == first
     rows = run("--methods=linear", task="my_parts.f1_tones")[1]
     assert rows[0]["metric"] == "f1"
     assert {r["identity"] for r in rows}.isdisjoint(first)
 
 
 def test_an_unknown_metric_is_refused(run, capsys):
-    assert run("--methods=linear", "--task_kwargs.tones.metric=acuracy", task="my_parts.f1_tones")[0] == 2
+    assert (
+        run("--methods=linear", "--task_kwargs.tones.metric=acuracy", task="my_parts.f1_tones")[0]
+        == 2
+    )
     error = capsys.readouterr().err
     assert "names the metric 'acuracy'" in error
     assert "Did you mean 'accuracy'?" in error
@@ -183,13 +233,19 @@ def test_a_result_is_resampled_once(run, tones, tmp_path, monkeypatch):
     monkeypatch.setattr(bootstrap, "resamples", lambda n, *more: drawn.append(n) or draw(n, *more))
     _, rows, lines = run("--methods=[linear,knn]", seeds="[0,1]")
     assert drawn == [18, 18, 18]  # linear with two seeds, kNN with one
-    assert (float(lines[1]["low"]), float(lines[1]["high"])) == pytest.approx([float(rows[8][side]) for side in ("low", "high")], abs=1e-5)
+    assert (float(lines[1]["low"]), float(lines[1]["high"])) == pytest.approx(
+        [float(rows[8][side]) for side in ("low", "high")], abs=1e-5
+    )
     run("--methods=[linear,knn]", seeds="[0,1]")
     assert len(drawn) == 3
     labels = [line.split(",") for line in (tones / "labels.csv").read_text().splitlines()]
     (tmp_path / "folds.csv").write_text("\n".join(f"{row[0]},{row[2]}" for row in labels) + "\n")
     drawn.clear()
-    folds = ["--methods=linear", f"--task_kwargs.tones.file={tmp_path / 'folds.csv'}", "--task_kwargs.tones.folds=3"]
+    folds = [
+        "--methods=linear",
+        f"--task_kwargs.tones.file={tmp_path / 'folds.csv'}",
+        "--task_kwargs.tones.folds=3",
+    ]
     folds.append(f"--out={tmp_path / 'folds'}")
     run(*folds)
     assert drawn == [30, 30, 30, 90]  # every fold, and their clips together

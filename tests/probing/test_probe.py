@@ -60,7 +60,9 @@ def test_linear_probe_of_a_checkpoint_and_its_random_twin(run, tmp_path, capsys)
         assert float(row["value"]) > 0.6 > float(row["chance"])
         paths, targets, scores, *_ = read_predictions(tmp_path / "out" / row["predictions"])
         assert len(set(paths)) == len(paths) == 18
-        assert (targets.argmax(1) == scores.argmax(1)).mean() == pytest.approx(float(row["value"]), abs=1e-5)
+        assert (targets.argmax(1) == scores.argmax(1)).mean() == pytest.approx(
+            float(row["value"]), abs=1e-5
+        )
         assert (tmp_path / "out" / row["head"]).is_file()
     assert "untrained" in capsys.readouterr().out
 
@@ -88,26 +90,45 @@ def test_shuffled_labels_give_chance():
     for seed in range(8):
         targets = shuffled_labels(features.task, seed).targets
         train, val = (
-            replace(part, targets=targets[features.task.rows(s)]) for part, s in ((features.train, "train"), (features.val, "val"))
+            replace(part, targets=targets[features.task.rows(s)])
+            for part, s in ((features.train, "train"), (features.val, "val"))
         )
         scores = probe(replace(features, train=train, val=val), "linear", settings, seed).scores
-        accuracy.append(evaluate("multiclass", features.test.targets, scores, features.task.classes)["accuracy"][0])
+        accuracy.append(
+            evaluate("multiclass", features.test.targets, scores, features.task.classes)[
+                "accuracy"
+            ][0]
+        )
     assert np.mean(accuracy) == pytest.approx(0.1, abs=0.05)
     scores = probe(features, "linear", settings).scores
-    assert evaluate("multiclass", features.test.targets, scores, features.task.classes)["accuracy"][0] > 0.7
+    assert (
+        evaluate("multiclass", features.test.targets, scores, features.task.classes)["accuracy"][0]
+        > 0.7
+    )
 
 
 def test_the_shuffled_control_runs_by_option(run, exported):
-    value = {r["metric"]: float(r["value"]) for r in run("--shuffle_labels=true", checkpoints=str(exported))[1]}
+    value = {
+        r["metric"]: float(r["value"])
+        for r in run("--shuffle_labels=true", checkpoints=str(exported))[1]
+    }
     assert value["accuracy"] < 0.8
 
 
 @pytest.mark.parametrize(
     ("kind", "label", "metric"),
-    [("multilabel", "tags", "roc_auc"), ("binary", "loud", "accuracy"), ("regression", "frequency", "median_error frequency")],
+    [
+        ("multilabel", "tags", "roc_auc"),
+        ("binary", "loud", "accuracy"),
+        ("regression", "frequency", "median_error frequency"),
+    ],
 )
 def test_every_label_kind(run, exported, kind, label, metric):
-    status, rows = run(f"--task_kwargs.pitch.kind={kind}", f"--task_kwargs.pitch.label={label}", checkpoints=str(exported))
+    status, rows = run(
+        f"--task_kwargs.pitch.kind={kind}",
+        f"--task_kwargs.pitch.label={label}",
+        checkpoints=str(exported),
+    )
     assert status == 0
     assert metric in {r["metric"] for r in rows}
 
@@ -126,21 +147,36 @@ def test_regression_answers_within_the_range_of_its_training_values(tmp_path):
 
 def test_folds_are_each_tested(run, exported, tones, tmp_path):
     status, rows = run(
-        "--task_kwargs.pitch.folds=3", f"--task_kwargs.pitch.file={_without_split(tones, tmp_path)}", checkpoints=str(exported)
+        "--task_kwargs.pitch.folds=3",
+        f"--task_kwargs.pitch.file={_without_split(tones, tmp_path)}",
+        checkpoints=str(exported),
     )
     assert status == 0
-    tested = [p for r in rows if r["metric"] == "accuracy" for p in read_predictions(tmp_path / "out" / r["predictions"])[0]]
+    tested = [
+        p
+        for r in rows
+        if r["metric"] == "accuracy"
+        for p in read_predictions(tmp_path / "out" / r["predictions"])[0]
+    ]
     assert len(tested) == len(set(tested)) == 90
-    assert {(r["fold"], f"-fold{r['fold']}-" in r["predictions"]) for r in rows} == {(str(i), True) for i in (1, 2, 3)}
+    assert {(r["fold"], f"-fold{r['fold']}-" in r["predictions"]) for r in rows} == {
+        (str(i), True) for i in (1, 2, 3)
+    }
 
 
 def test_a_fold_may_be_chosen_and_a_seed_given_to_the_data_set(run, exported, tones, tmp_path):
     file = f"--task_kwargs.pitch.file={_without_split(tones, tmp_path)}"
-    options = ("--task_kwargs.pitch.folds=3", "--task_kwargs.pitch.fold=2", "--task_kwargs.pitch.seed=5")
+    options = (
+        "--task_kwargs.pitch.folds=3",
+        "--task_kwargs.pitch.fold=2",
+        "--task_kwargs.pitch.seed=5",
+    )
     status, rows = run(file, *options, checkpoints=str(exported))
     assert status == 0
     assert {r["fold"] for r in rows} == {"2"}
-    expected = load_annotations("csv", tones, file=str(tmp_path / "labels.csv"), folds=3, fold=2, seed=5).table
+    expected = load_annotations(
+        "csv", tones, file=str(tmp_path / "labels.csv"), folds=3, fold=2, seed=5
+    ).table
     tested = read_predictions(tmp_path / "out" / rows[0]["predictions"])[0]
     assert sorted(tested) == sorted(expected["path"][expected["split"] == "test"])
 

@@ -1,4 +1,5 @@
-"""Scores, the table and the figures of a probe in wandb, TensorBoard and loggers by class path, through the command."""
+"""Scores, the table and the figures of a probe in wandb, TensorBoard and loggers by class path,
+through the command."""
 
 import csv
 import json
@@ -13,8 +14,22 @@ from semisupcon.commands.probe import main
 @pytest.fixture
 def probe(tones, exported, cache, tmp_path):
     def run(*more):
-        where = [f"--data_dirs.csv={tones}", f"--checkpoints=[{exported},random]", f"--out={tmp_path / 'out'}", f"--cache_dir={cache}"]
-        return main(["--tasks=csv", "--methods=[linear,knn]", "--training.max_epochs=3", "--resamples=20", *where, *more])
+        where = [
+            f"--data_dirs.csv={tones}",
+            f"--checkpoints=[{exported},random]",
+            f"--out={tmp_path / 'out'}",
+            f"--cache_dir={cache}",
+        ]
+        return main(
+            [
+                "--tasks=csv",
+                "--methods=[linear,knn]",
+                "--training.max_epochs=3",
+                "--resamples=20",
+                *where,
+                *more,
+            ]
+        )
 
     return run
 
@@ -24,9 +39,16 @@ def test_tensorboard_has_scores_table_and_figures(probe, tmp_path):
     events = EventAccumulator(str(tmp_path / "out" / "tensorboard"))
     events.Reload()
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open()))
-    assert {f"{r['task']}/{r['method']}/{r['checkpoint']}/{r['metric']}" for r in rows} <= set(events.Tags()["scalars"])
+    assert {f"{r['task']}/{r['method']}/{r['checkpoint']}/{r['metric']}" for r in rows} <= set(
+        events.Tags()["scalars"]
+    )
     score = events.Scalars("csv/linear/tiny/accuracy")[0].value
-    assert score == pytest.approx(float(next(r for r in rows if r["method"] == "linear" and r["checkpoint"] == "tiny")["value"]), abs=1e-3)
+    assert score == pytest.approx(
+        float(
+            next(r for r in rows if r["method"] == "linear" and r["checkpoint"] == "tiny")["value"]
+        ),
+        abs=1e-3,
+    )
     assert any("confusion matrix" in name for name in events.Tags()["images"])
     assert any("t-SNE" in name for name in events.Tags()["images"])
     assert any(name.startswith("results") for name in events.Tags()["tensors"])
@@ -52,19 +74,38 @@ def test_wandb_offline_continues_one_run(probe, tmp_path, monkeypatch):
 @pytest.mark.parametrize("form", ["command line", "file"])
 def test_a_logger_by_class_path(probe, tmp_path, form):
     (tmp_path / "more.yaml").write_text(
-        f"logger:\n  - class_path: pytorch_lightning.loggers.CSVLogger\n    init_args: {{save_dir: {tmp_path / 'extra'}}}\n"
+        f"logger:\n  - class_path: pytorch_lightning.loggers.CSVLogger\n    init_args: {{save_dir: "
+        f"{tmp_path / 'extra'}}}\n"
     )
-    line = ("--logger", "pytorch_lightning.loggers.CSVLogger", "--logger.save_dir", str(tmp_path / "extra"))
-    assert probe(*(line if form == "command line" else ("--config", str(tmp_path / "more.yaml"))), "--projection", "none") == 0
+    line = (
+        "--logger",
+        "pytorch_lightning.loggers.CSVLogger",
+        "--logger.save_dir",
+        str(tmp_path / "extra"),
+    )
+    assert (
+        probe(
+            *(line if form == "command line" else ("--config", str(tmp_path / "more.yaml"))),
+            "--projection",
+            "none",
+        )
+        == 0
+    )
     (metrics,) = (tmp_path / "extra").rglob("metrics.csv")
     assert "csv/knn/tiny/accuracy" in metrics.read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(("--log", "wandb"), "wandb login"), (("--log", "neptune"), "--log takes"), (("--logger", "CSVLoger"), "CSVLogger")],
+    [
+        (("--log", "wandb"), "wandb login"),
+        (("--log", "neptune"), "--log takes"),
+        (("--logger", "CSVLoger"), "CSVLogger"),
+    ],
 )
-def test_mistakes_are_told_before_anything_is_embedded(probe, tmp_path, monkeypatch, capsys, cache, options, said):
+def test_mistakes_are_told_before_anything_is_embedded(
+    probe, tmp_path, monkeypatch, capsys, cache, options, said
+):
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -1,4 +1,5 @@
-"""What a probe is computed anew for: other clips, labels, weights or settings; and nothing for which its answer stays the same."""
+"""What a probe is computed anew for: other clips, labels, weights or settings; and nothing for
+which its answer stays the same."""
 
 import csv
 import shutil
@@ -29,8 +30,25 @@ def probe(data, exported, cache, tmp_path, monkeypatch):
 
     def run(*options, checkpoint=exported):
         ran.clear()
-        where = [f"--data_dirs.csv={data}", f"--checkpoints={checkpoint}", f"--out={tmp_path / 'out'}", f"--cache_dir={cache}"]
-        assert main(["--tasks=csv", "--methods=knn", "--projection=none", "--resamples=20", *where, *options]) == 0
+        where = [
+            f"--data_dirs.csv={data}",
+            f"--checkpoints={checkpoint}",
+            f"--out={tmp_path / 'out'}",
+            f"--cache_dir={cache}",
+        ]
+        assert (
+            main(
+                [
+                    "--tasks=csv",
+                    "--methods=knn",
+                    "--projection=none",
+                    "--resamples=20",
+                    *where,
+                    *options,
+                ]
+            )
+            == 0
+        )
         return len(ran)
 
     return run
@@ -68,14 +86,20 @@ def test_other_weights_and_settings_are_probed_anew(probe, tmp_path):
     assert probe("--way=3", checkpoint=other) == 0
 
 
-OTHERS = {"clips": (9, "-50", "gain"), "noise": (8, "-40", "gain"), "operators": (8, "-50", "[gain,reverse]")}
+OTHERS = {
+    "clips": (9, "-50", "gain"),
+    "noise": (8, "-40", "gain"),
+    "operators": (8, "-50", "[gain,reverse]"),
+}
 
 
 @pytest.mark.parametrize("changed", OTHERS)
 def test_an_invariance_table_is_made_anew_for_other_settings(probe, tmp_path, monkeypatch, changed):
     tables = []
     for clips, noise, operators in ((8, "-50", "gain"), (8, "-50", "gain"), OTHERS[changed]):
-        monkeypatch.setattr("semisupcon.probing.studies.run.Studies", partial(Studies, invariance_clips=clips))
+        monkeypatch.setattr(
+            "semisupcon.probing.studies.run.Studies", partial(Studies, invariance_clips=clips)
+        )
         probe(f"--invariance_noise={noise}", f"--invariance={operators}")
         (table,) = (tmp_path / "out" / "invariance").glob("csv-tiny-*.csv")
         tables.append((table.name, table.stat().st_mtime_ns))

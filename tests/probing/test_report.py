@@ -1,4 +1,5 @@
-"""The HTML report: pictures with titles, tables that scroll, a dark mode, its origin at the bottom, and names that stay text."""
+"""The HTML report: pictures with titles, tables that scroll, a dark mode, its origin at the bottom,
+and names that stay text."""
 
 import json
 import re
@@ -21,7 +22,8 @@ CLASSES = (EVIL, 'b"&', "_c")
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """Two probes of 12 clips with predictions, learning curves, a map each, and a robustness curve; all names are hostile."""
+    """Two probes of 12 clips with predictions, learning curves, a map each, and a robustness curve;
+    all names are hostile."""
     out = tmp_path_factory.mktemp("report")
     (out / "curves").mkdir()
     return out
@@ -32,22 +34,54 @@ def rows(out):
     draw, targets = np.random.default_rng(0), np.eye(3)[np.arange(12) % 3]
     paths, rows, robust = [f"{EVIL}/{i}.wav" for i in range(12)], [], []
     for k, who in enumerate(("mine", EVIL)):
-        write_predictions(out / f"predictions/{k}.csv", paths, targets, targets + draw.random((12, 3)), CLASSES, "multiclass")
+        write_predictions(
+            out / f"predictions/{k}.csv",
+            paths,
+            targets,
+            targets + draw.random((12, 3)),
+            CLASSES,
+            "multiclass",
+        )
         curve = [{"train_loss": 1 / (i + 1)} | ({"val_loss": 1.0} if k else {}) for i in range(20)]
         (out / f"curves/{k}.json").write_text(json.dumps(curve))
         points = draw.random((12, 2)).tolist()
-        save_map(Map(EVIL, who, "tsne", EVIL, paths, [CLASSES[i % 3] for i in range(12)], points), out / f"maps/{k}.json")
+        save_map(
+            Map(EVIL, who, "tsne", EVIL, paths, [CLASSES[i % 3] for i in range(12)], points),
+            out / f"maps/{k}.json",
+        )
         one = {"checkpoint": who, "predictions": f"predictions/{k}.csv", "identity": str(k)}
         rows.append(row(**one))
-        robust += [row(**one | {"method": f"linear, severity {s}", "detail": f"severity/{s}", "value": 0.9 - 0.1 * s}) for s in range(3)]
+        robust += [
+            row(
+                **one
+                | {
+                    "method": f"linear, severity {s}",
+                    "detail": f"severity/{s}",
+                    "value": 0.9 - 0.1 * s,
+                }
+            )
+            for s in range(3)
+        ]
     write_results(out / "robustness.csv", robust)
     return rows
 
 
 def row(**changed) -> Row:
     plain = {f.name: "" for f in fields(Row)} | dict.fromkeys(("fold", "seed", "seconds"), 0)
-    plain |= {"task": EVIL, "kind": "multiclass", "checkpoint": "mine", "source": "file", "representation": "embedding"}
-    plain |= {"method": "linear", "aggregation": "embedding", "train_share": 1.0, "n_train": 10, "n_test": 12}
+    plain |= {
+        "task": EVIL,
+        "kind": "multiclass",
+        "checkpoint": "mine",
+        "source": "file",
+        "representation": "embedding",
+    }
+    plain |= {
+        "method": "linear",
+        "aggregation": "embedding",
+        "train_share": 1.0,
+        "n_train": 10,
+        "n_test": 12,
+    }
     plain |= {"metric": "accuracy", "value": 0.9, "low": 0.8, "high": 1.0, "chance": 0.3}
     return Row(**plain | changed)
 
@@ -103,7 +137,10 @@ def test_pictures_shrink_and_follow_the_colours_of_the_page(page):
     elements = Elements(page).found
     pictures = [attributes for tag, attributes in elements if tag == "svg"]
     assert len(pictures) == 6  # Two confusion matrices, two maps, losses, robustness.
-    assert all("viewbox" in a and not {"width", "height"} & set(a) and a["fill"] == "currentColor" for a in pictures)
+    assert all(
+        "viewbox" in a and not {"width", "height"} & set(a) and a["fill"] == "currentColor"
+        for a in pictures
+    )
     assert [a["style"] for tag, a in elements if tag == "figure"] == [
         f"--w:{float(a['viewbox'].split()[2]) * 1.15:.0f}px" for a in pictures
     ]
@@ -115,7 +152,15 @@ def test_pictures_shrink_and_follow_the_colours_of_the_page(page):
 def test_every_chart_has_axis_titles(page):
     for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         shown = set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
-        assert any(pair <= shown for pair in ({"true", "predicted"}, {"epoch", "loss"}, {"t-SNE 1", "t-SNE 2"}, {"severity", "accuracy"}))
+        assert any(
+            pair <= shown
+            for pair in (
+                {"true", "predicted"},
+                {"epoch", "loss"},
+                {"t-SNE 1", "t-SNE 2"},
+                {"severity", "accuracy"},
+            )
+        )
 
 
 def test_the_bottom_says_where_the_page_is_from(page, out, rows):
@@ -144,6 +189,21 @@ def test_tables_scroll_and_the_page_does_not(page):
 
 def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert main(["--tasks", "synthetic_instrument", "--checkpoints", "nowhere", "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == "error: Figures and reports need matplotlib. Install it: pip install matplotlib\n"
+    assert (
+        main(
+            [
+                "--tasks",
+                "synthetic_instrument",
+                "--checkpoints",
+                "nowhere",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 2
+    )
+    assert (
+        capsys.readouterr().err
+        == "error: Figures and reports need matplotlib. Install it: pip install matplotlib\n"
+    )
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,5 @@
-"""What a suite leaves behind: results that continue, tables with verdicts, a page that needs nothing else, studies beside the probes."""
+"""What a suite leaves behind: results that continue, tables with verdicts, a page that needs
+nothing else, studies beside the probes."""
 
 import csv
 import re
@@ -18,7 +19,8 @@ from semisupcon.probing.studies.robustness import BASE, Corruption, corrupt_with
 
 @pytest.fixture(scope="module")
 def out(tones, exported, tmp_path_factory):
-    """A suite of two encoders, four methods and two seeds, with a robustness curve and an invariance table."""
+    """A suite of two encoders, four methods and two seeds, with a robustness curve and an
+    invariance table."""
     folder = tmp_path_factory.mktemp("suite")
     assert main(arguments(tones, exported, folder)) == 0
     return folder
@@ -39,7 +41,14 @@ def arguments(tones, exported, folder, *extra):
         "--episodes=300",
         "--resamples=100",
     ]
-    return [*where, *what, "--shares=[0.1,1.0]", "--robustness=severity", "--invariance=[gain,delay]", *extra]
+    return [
+        *where,
+        *what,
+        "--shares=[0.1,1.0]",
+        "--robustness=severity",
+        "--invariance=[gain,delay]",
+        *extra,
+    ]
 
 
 def read(file):
@@ -61,7 +70,9 @@ def test_every_probe_stands_in_the_results(out):
 
 def test_lines_and_verdicts(out):
     lines, comparisons = read(out / "out" / "summary.csv"), read(out / "out" / "comparisons.csv")
-    linear = {r["checkpoint"]: r for r in lines if r["method"] == "linear" and r["metric"] == "accuracy"}
+    linear = {
+        r["checkpoint"]: r for r in lines if r["method"] == "linear" and r["metric"] == "accuracy"
+    }
     rows = [
         float(r["value"])
         for r in read(out / "out" / "results.csv")
@@ -75,7 +86,8 @@ def test_lines_and_verdicts(out):
         (back,) = [
             d
             for d in comparisons
-            if (d["method"], d["metric"], d["ours"], d["theirs"]) == (c["method"], c["metric"], c["theirs"], c["ours"])
+            if (d["method"], d["metric"], d["ours"], d["theirs"])
+            == (c["method"], c["metric"], c["theirs"], c["ours"])
         ]
         assert float(back["difference"]) == pytest.approx(-float(c["difference"]))
         assert {c["verdict"], back["verdict"]} in ({"same"}, {"better", "worse"})
@@ -90,7 +102,11 @@ def test_a_stopped_suite_continues_where_it_was(out, tones, exported, monkeypatc
     results.put([])
     ran = []
     for method in map(find_method, METHODS):
-        counted = lambda self, case, run=type(method).run: ran.append((self.name, case.seed)) or run(self, case)  # noqa: E731
+
+        def counted(self, case, run=type(method).run):
+            ran.append((self.name, case.seed))
+            return run(self, case)
+
         monkeypatch.setattr(type(method), "run", counted)
     assert main(arguments(tones, exported, out)) == 0
     assert ran == [("knn", 0)]
@@ -122,7 +138,12 @@ def test_the_page_needs_nothing_else_and_names_every_clip(out):
     checker = Checker()
     checker.feed(text)
     assert checker.open == []
-    tested = {r[0] for r in csv.reader((out / "out" / next(r for r in read(out / "out" / "results.csv"))["predictions"]).open())} - {"path"}
+    tested = {
+        r[0]
+        for r in csv.reader(
+            (out / "out" / next(r for r in read(out / "out" / "results.csv"))["predictions"]).open()
+        )
+    } - {"path"}
     assert all(any(t.startswith(f"{name}: ") for t in checker.titles) for name in tested)
     assert any("predicted as" in t for t in checker.titles)
     assert "<code>probe.py --data_dirs.pitch=" in text
@@ -147,10 +168,14 @@ def test_projections_keep_clusters_apart(method):
         pytest.importorskip("umap", reason="the extra 'umap' is not installed")
     draw = np.random.default_rng(0)
     centres = np.eye(3)[np.arange(60) % 3] * 10
-    points = project(centres @ draw.standard_normal((3, 8)) + 0.1 * draw.standard_normal((60, 8)), method)
+    points = project(
+        centres @ draw.standard_normal((3, 8)) + 0.1 * draw.standard_normal((60, 8)), method
+    )
     means = np.stack([points[c::3].mean(axis=0) for c in range(3)])
     within = max(np.linalg.norm(points[c::3] - means[c], axis=1).mean() for c in range(3))
-    assert min(np.linalg.norm(means[a] - means[b]) for a, b in [(0, 1), (0, 2), (1, 2)]) > 2 * within
+    assert (
+        min(np.linalg.norm(means[a] - means[b]) for a, b in [(0, 1), (0, 2), (1, 2)]) > 2 * within
+    )
 
 
 def test_a_projection_is_that_of_seed_0():
@@ -161,7 +186,11 @@ def test_a_projection_is_that_of_seed_0():
 
 def test_robustness_curves_start_clean(out):
     rows = [r for r in read(out / "out" / "robustness.csv") if r["metric"] == "accuracy"]
-    clean = {r["checkpoint"]: r["value"] for r in rows if r["detail"] == "severity/0" and r["method"].startswith("linear")}
+    clean = {
+        r["checkpoint"]: r["value"]
+        for r in rows
+        if r["detail"] == "severity/0" and r["method"].startswith("linear")
+    }
     linear = {
         r["checkpoint"]: r["value"]
         for r in read(out / "out" / "results.csv")
@@ -175,13 +204,21 @@ def test_robustness_curves_start_clean(out):
 def test_every_segment_is_corrupted_and_always_the_same_way():
     segments = np.random.default_rng(0).standard_normal((20, 4000)).astype(np.float32) * 0.1
     corrupt = corrupt_with(Corruption("severity", "1", ("gain", "polarity_inversion"), 1.0), 8000)
-    once, again, other = corrupt(segments, "a.wav"), corrupt(segments, "a.wav"), corrupt(segments, "b.wav")
+    once, again, other = (
+        corrupt(segments, "a.wav"),
+        corrupt(segments, "a.wav"),
+        corrupt(segments, "b.wav"),
+    )
     assert (once != segments).any(axis=1).all()
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
-    in_pieces = np.concatenate([corrupt(segments[:7], "a.wav", 0), corrupt(segments[7:], "a.wav", 7)])
+    in_pieces = np.concatenate(
+        [corrupt(segments[:7], "a.wav", 0), corrupt(segments[7:], "a.wav", 7)]
+    )
     assert np.array_equal(once, in_pieces)
-    assert np.array_equal(corrupt_with(Corruption("severity", "0", BASE, 0.0), 8000)(segments, "a.wav"), segments)
+    assert np.array_equal(
+        corrupt_with(Corruption("severity", "0", BASE, 0.0), 8000)(segments, "a.wav"), segments
+    )
 
 
 def test_families_of_corruptions_grow():
@@ -192,10 +229,16 @@ def test_families_of_corruptions_grow():
 
 
 def test_a_saved_head_scores_another_table(out, tones, exported, tmp_path, capsys):
-    row = next(r for r in read(out / "out" / "results.csv") if (r["checkpoint"], r["method"], r["metric"]) == ("ssl", "linear", "accuracy"))
+    row = next(
+        r
+        for r in read(out / "out" / "results.csv")
+        if (r["checkpoint"], r["method"], r["metric"]) == ("ssl", "linear", "accuracy")
+    )
     table = tmp_path / "only_test.csv"
     lines = (tones / "labels.csv").read_text().splitlines()
-    table.write_text("\n".join([lines[0], *(line for line in lines[1:] if ",test," in line)]) + "\n")
+    table.write_text(
+        "\n".join([lines[0], *(line for line in lines[1:] if ",test," in line)]) + "\n"
+    )
     scored = tmp_path / "scored"
     call = [
         "--tasks=again=csv",
@@ -205,10 +248,16 @@ def test_a_saved_head_scores_another_table(out, tones, exported, tmp_path, capsy
         f"--cache_dir={out / 'cache'}",
     ]
     call += ["--test_only", f"--head={out / 'out' / row['head']}", "--resamples=20"]
-    assert main([*call, f"--checkpoints={exported}", "--task_kwargs.again.classes=[low,middle,high]"]) == 0
+    assert (
+        main([*call, f"--checkpoints={exported}", "--task_kwargs.again.classes=[low,middle,high]"])
+        == 0
+    )
     (found,) = [r for r in read(scored / "results.csv") if r["metric"] == "accuracy"]
     assert found["value"] == row["value"]
-    assert read_predictions(scored / found["predictions"])[0] == read_predictions(out / "out" / row["predictions"])[0]
+    assert (
+        read_predictions(scored / found["predictions"])[0]
+        == read_predictions(out / "out" / row["predictions"])[0]
+    )
     capsys.readouterr()
     assert main([*call, f"--checkpoints={exported}", "--task_kwargs.again.label=loud"]) == 2
     assert "The head predicts multiclass labels of 3 classes" in capsys.readouterr().err
@@ -252,7 +301,14 @@ def test_predictions_survive_their_file(tmp_path):
         ("regression", draw.random((3, 3))),
     ):
         scores = draw.random((3, 3))
-        write_predictions(tmp_path / "p.csv", ["a,b.wav", 'c"d.wav', "é.wav"], targets, scores, ("x, y", "y", "z"), kind)
+        write_predictions(
+            tmp_path / "p.csv",
+            ["a,b.wav", 'c"d.wav', "é.wav"],
+            targets,
+            scores,
+            ("x, y", "y", "z"),
+            kind,
+        )
         paths, again, read_scores, classes, _ = read_predictions(tmp_path / "p.csv")
         assert (paths, classes) == (["a,b.wav", 'c"d.wav', "é.wav"], ("x, y", "y", "z"))
         assert np.allclose(again, targets, atol=1e-5)

@@ -1,4 +1,5 @@
-"""From rows to lines: folds pooled clip by clip whatever the order of their rows, spread over seeds, intervals, and comparisons by hand."""
+"""From rows to lines: folds pooled clip by clip whatever the order of their rows, spread over
+seeds, intervals, and comparisons by hand."""
 
 from dataclasses import fields
 
@@ -15,8 +16,21 @@ CLASSES = ("a", "b")
 def row(**changed) -> Row:
     """A row of a probe without predictions, with some columns changed."""
     plain = {f.name: "" for f in fields(Row)} | dict.fromkeys(("fold", "seed", "seconds"), 0)
-    plain |= {"task": "t", "kind": "multiclass", "source": "file", "representation": "embedding", "method": "linear"}
-    plain |= {"aggregation": "embedding", "train_share": 1.0, "n_train": 10, "n_test": 4, "metric": "accuracy", "chance": 0.5}
+    plain |= {
+        "task": "t",
+        "kind": "multiclass",
+        "source": "file",
+        "representation": "embedding",
+        "method": "linear",
+    }
+    plain |= {
+        "aggregation": "embedding",
+        "train_share": 1.0,
+        "n_train": 10,
+        "n_test": 4,
+        "metric": "accuracy",
+        "chance": 0.5,
+    }
     return Row(**plain | {"checkpoint": "mine", "value": 0.5, "low": 0.4, "high": 0.6} | changed)
 
 
@@ -27,7 +41,14 @@ def predicted(out, name: str, hits: list[int], fold: int = 0, seed: int = 0, **c
     file = f"predictions/{name}-{fold}-{seed}.csv"
     paths = [f"fold{fold}/{i}.wav" for i in range(len(hits))]
     write_predictions(out / file, paths, np.eye(2)[truth], np.eye(2)[answer], CLASSES, "multiclass")
-    return row(checkpoint=name, fold=fold, seed=seed, predictions=file, value=float(np.mean(hits)), **changed)
+    return row(
+        checkpoint=name,
+        fold=fold,
+        seed=seed,
+        predictions=file,
+        value=float(np.mean(hits)),
+        **changed,
+    )
 
 
 def test_interval_is_from_the_2_5_to_the_97_5_percentile():
@@ -38,34 +59,57 @@ def test_interval_is_from_the_2_5_to_the_97_5_percentile():
 
 
 def test_folds_are_compared_clip_by_clip_whatever_the_order_of_their_rows(tmp_path):
-    mine = [predicted(tmp_path, "mine", hits, fold) for fold, hits in ((2, [1, 1, 1, 0]), (1, [1, 0, 1, 1]), (3, [1, 1, 1, 1]))]
-    theirs = [predicted(tmp_path, "theirs", hits, fold) for fold, hits in ((1, [0, 0, 1, 1]), (3, [1, 1, 1, 1]), (2, [1, 1, 1, 0]))]
+    mine = [
+        predicted(tmp_path, "mine", hits, fold)
+        for fold, hits in ((2, [1, 1, 1, 0]), (1, [1, 0, 1, 1]), (3, [1, 1, 1, 1]))
+    ]
+    theirs = [
+        predicted(tmp_path, "theirs", hits, fold)
+        for fold, hits in ((1, [0, 0, 1, 1]), (3, [1, 1, 1, 1]), (2, [1, 1, 1, 0]))
+    ]
     lines, comparisons = summarise([*mine, *theirs], tmp_path, count=300)
     values = {line.checkpoint: line.value for line in lines if line.metric == "accuracy"}
     assert values == pytest.approx({"mine": 10 / 12, "theirs": 9 / 12})
     assert {line.tracks for line in lines} == {12}
     ours = next(c for c in comparisons if (c.ours, c.metric) == ("mine", "accuracy"))
     assert ours.difference == pytest.approx(1 / 12)
-    # Mine is right wherever theirs is, so that no resample of the clips has it behind; independent intervals would.
+    # Mine is right wherever theirs is, so that no resample of the clips has it behind; independent
+    # intervals would.
     assert (ours.low, ours.verdict) == (0, "same")
     assert 0 < ours.high < 0.4
-    assert [(c.ours, c.theirs) for c in comparisons if c.metric == "accuracy"] == [("mine", "theirs"), ("theirs", "mine")]
+    assert [(c.ours, c.theirs) for c in comparisons if c.metric == "accuracy"] == [
+        ("mine", "theirs"),
+        ("theirs", "mine"),
+    ]
 
 
 def test_encoders_that_were_tested_on_other_clips_are_not_compared(tmp_path):
-    rows = [predicted(tmp_path, "mine", [1, 0, 1, 1], 1), predicted(tmp_path, "theirs", [1, 0, 1, 1], 2)]
+    rows = [
+        predicted(tmp_path, "mine", [1, 0, 1, 1], 1),
+        predicted(tmp_path, "theirs", [1, 0, 1, 1], 2),
+    ]
     assert summarise(rows, tmp_path, count=20)[1] == []
 
 
 def test_spread_is_the_sample_standard_deviation_over_seeds(tmp_path):
-    rows = [predicted(tmp_path, "mine", hits, seed=seed) for seed, hits in enumerate(([1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]))]
+    rows = [
+        predicted(tmp_path, "mine", hits, seed=seed)
+        for seed, hits in enumerate(([1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]))
+    ]
     (line,) = (line for line in summarise(rows, tmp_path, count=20)[0] if line.metric == "accuracy")
     assert (line.value, line.spread, line.seeds) == pytest.approx((0.75, 0.25, 3))
-    (one,) = (line for line in summarise(rows[:1], tmp_path, count=20)[0] if line.metric == "accuracy")
+    (one,) = (
+        line for line in summarise(rows[:1], tmp_path, count=20)[0] if line.metric == "accuracy"
+    )
     assert np.isnan(one.spread)
-    without = [row(value=v, seed=seed, low=v - 0.2, high=v + 0.1, chance=c) for seed, (v, c) in enumerate(((0.5, 0.2), (0.7, 0.4)))]
+    without = [
+        row(value=v, seed=seed, low=v - 0.2, high=v + 0.1, chance=c)
+        for seed, (v, c) in enumerate(((0.5, 0.2), (0.7, 0.4)))
+    ]
     (line,) = summarise(without, tmp_path)[0]
-    assert (line.value, line.low, line.high, line.spread, line.chance) == pytest.approx((0.6, 0.4, 0.7, 0.02**0.5, 0.3))
+    assert (line.value, line.low, line.high, line.spread, line.chance) == pytest.approx(
+        (0.6, 0.4, 0.7, 0.02**0.5, 0.3)
+    )
 
 
 def test_folds_of_a_seed_are_one_value_of_the_spread(tmp_path):
@@ -94,8 +138,13 @@ def test_half_widths_of_3_and_4_give_5(tmp_path):
 
 
 def test_an_interval_that_touches_zero_is_no_difference():
-    assert [verdict(low, high, "accuracy") for low, high in ((0, 1), (-1, 0), (0.1, 1), (-1, -0.1))] == ["same", "same", "better", "worse"]
-    assert [verdict(low, high, "median_error a") for low, high in ((0.1, 1), (-1, -0.1))] == ["worse", "better"]
+    assert [
+        verdict(low, high, "accuracy") for low, high in ((0, 1), (-1, 0), (0.1, 1), (-1, -0.1))
+    ] == ["same", "same", "better", "worse"]
+    assert [verdict(low, high, "median_error a") for low, high in ((0.1, 1), (-1, -0.1))] == [
+        "worse",
+        "better",
+    ]
 
 
 def test_questions_are_told_apart_by_aggregation_share_and_representation(tmp_path):
@@ -107,7 +156,10 @@ def test_questions_are_told_apart_by_aggregation_share_and_representation(tmp_pa
         ("linear, 0.05 of training", "mine"),
         ("linear, by vote", "mine"),
     ]
-    assert {(c.ours, c.theirs) for c in comparisons} == {("mine", "mine (projection)"), ("mine (projection)", "mine")}
+    assert {(c.ours, c.theirs) for c in comparisons} == {
+        ("mine", "mine (projection)"),
+        ("mine (projection)", "mine"),
+    }
 
 
 def test_seeds_are_averaged_resample_by_resample():
@@ -115,5 +167,9 @@ def test_seeds_are_averaged_resample_by_resample():
     scores = [np.where(draw.random((60, 1)) < p, truth, 1 - truth) for p in (0.6, 0.8)]
     each = [bootstrap("multiclass", truth, s, CLASSES, count=40) for s in scores]
     both = average(each)
-    assert both.values["accuracy"] == pytest.approx((each[0].values["accuracy"] + each[1].values["accuracy"]) / 2)
-    np.testing.assert_allclose(both.draws["accuracy"], (each[0].draws["accuracy"] + each[1].draws["accuracy"]) / 2)
+    assert both.values["accuracy"] == pytest.approx(
+        (each[0].values["accuracy"] + each[1].values["accuracy"]) / 2
+    )
+    np.testing.assert_allclose(
+        both.draws["accuracy"], (each[0].draws["accuracy"] + each[1].draws["accuracy"]) / 2
+    )

@@ -15,14 +15,27 @@ from semisupcon.probing.embeddings.tasks import fraction_of_training, named
 def clips(train: int, classes: int = 1) -> LabelledClips:
     """A task of so many training clips and three test clips."""
     n = train + 3
-    table = pd.DataFrame({"path": [f"{i:04d}.wav" for i in range(n)], "split": ["train"] * train + ["test"] * 3})
+    table = pd.DataFrame(
+        {"path": [f"{i:04d}.wav" for i in range(n)], "split": ["train"] * train + ["test"] * 3}
+    )
     targets = np.eye(classes, dtype=np.float32)[np.arange(n) % classes]
-    return LabelledClips(table, targets, tuple(f"c{i}" for i in range(classes)), "multiclass", name="counted")
+    return LabelledClips(
+        table, targets, tuple(f"c{i}" for i in range(classes)), "multiclass", name="counted"
+    )
 
 
 @pytest.mark.parametrize(
     ("of", "share", "count"),
-    [(100, 0.55, 55), (100, 0.29, 29), (100, 0.07, 7), (100, 1.0, 100), (100, 0.001, 1), (54, 0.1, 6), (10, 0.25, 3), (200, 0.005, 1)],
+    [
+        (100, 0.55, 55),
+        (100, 0.29, 29),
+        (100, 0.07, 7),
+        (100, 1.0, 100),
+        (100, 0.001, 1),
+        (54, 0.1, 6),
+        (10, 0.25, 3),
+        (200, 0.005, 1),
+    ],
 )
 def test_a_share_of_training_is_rounded_up_and_no_further(of, share, count):
     kept = fraction_of_training(clips(of), share, seed=0)

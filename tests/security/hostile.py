@@ -1,4 +1,5 @@
-"""Files that try to make a command do what it must not: run a program, call a function, or open a path that they name."""
+"""Files that try to make a command do what it must not: run a program, call a function, or open a
+path that they name."""
 
 import copy
 import json
@@ -36,8 +37,15 @@ def content(criterion=None, **facts) -> dict:
     criterion.connect(encoder)
     about = DataFacts(("low", "middle", "high"), "multiclass")
     criterion.prepare(about)
-    state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {f"criterion.{k}": v for k, v in criterion.state_dict().items()}
-    written = {"version": FORMAT, "encoder": spec_of(encoder), "criterion": spec_of(criterion), "facts": plain_facts(about) | facts}
+    state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {
+        f"criterion.{k}": v for k, v in criterion.state_dict().items()
+    }
+    written = {
+        "version": FORMAT,
+        "encoder": spec_of(encoder),
+        "criterion": spec_of(criterion),
+        "facts": plain_facts(about) | facts,
+    }
     return {"state_dict": state, "semisupcon": copy.deepcopy(written), "global_step": 1}
 
 
@@ -49,8 +57,11 @@ def save(what: dict, folder: Path) -> Path:
 
 
 def pretended_export(folder: Path, encoder: dict) -> Path:
-    """An pretended_export folder whose ``config.json`` describes another encoder than its weights are of."""
-    export_encoder(SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=RATE, segment_samples=2000), folder)
+    """An pretended_export folder whose ``config.json`` describes another encoder than its weights
+    are of."""
+    export_encoder(
+        SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=RATE, segment_samples=2000), folder
+    )
     config = json.loads((folder / "config.json").read_text())
     del config["digest"]
     (folder / "config.json").write_text(json.dumps(config | {"encoder": encoder}))
@@ -61,7 +72,15 @@ _watched: list[list] = []
 
 
 def _hook(event: str, args: tuple) -> None:
-    if _watched and event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.mkdir", "socket.connect", "open"):
+    if _watched and event in (
+        "subprocess.Popen",
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.mkdir",
+        "socket.connect",
+        "open",
+    ):
         _watched[-1].append((event, str(args[0]) if args else ""))
 
 
@@ -70,7 +89,8 @@ sys.addaudithook(_hook)
 
 @contextmanager
 def watch():
-    """The programs started, folders made and files opened inside the block, as (event, first argument)."""
+    """The programs started, folders made and files opened inside the block, as (event, first
+    argument)."""
     _watched.append([])
     try:
         yield _watched[-1]

@@ -1,4 +1,5 @@
-"""Opening a file from a stranger runs nothing: the two holes of version 0.1, and their kind, through the commands."""
+"""Opening a file from a stranger runs nothing: the two holes of version 0.1, and their kind,
+through the commands."""
 
 import importlib
 import inspect
@@ -22,7 +23,8 @@ from semisupcon.spec import Recorded, build, spec_of
 from semisupcon.targets import ClassSimilarity
 
 ROOT = Path(__file__).resolve().parents[2]
-# What version 0.1 could be made to call: its own command line, with an annotation function of the attacker's choice.
+# What version 0.1 could be made to call: its own command line, with an annotation function of the
+# attacker's choice.
 COMMAND_LINES = {
     "semisupcon.commands.pretrain.main": "--data.sl_task subprocess.Popen --data.sl_kwargs {{args: [mkdir,{marker}]}}",
     "semisupcon.commands.probe.main": "--tasks subprocess.Popen --task_kwargs.subprocess.Popen.args [mkdir,{marker}] --checkpoints random",
@@ -38,25 +40,60 @@ COMMAND_LINES = {
 
 
 def command_line(checkpoint: Path, data: Path, out: Path, *more: str) -> list[str]:
-    where = ["--tasks", "pitch=csv", f"--data_dirs.pitch={data}", "--out", str(out), "--cache_dir", str(out / "cache")]
-    return [*where, "--checkpoints", str(checkpoint), "--representations", "projection", "--resamples=10", *more]
+    where = [
+        "--tasks",
+        "pitch=csv",
+        f"--data_dirs.pitch={data}",
+        "--out",
+        str(out),
+        "--cache_dir",
+        str(out / "cache"),
+    ]
+    return [
+        *where,
+        "--checkpoints",
+        str(checkpoint),
+        "--representations",
+        "projection",
+        "--resamples=10",
+        *more,
+    ]
 
 
-@pytest.mark.parametrize("target", ["ClassSimilarity", "semisupcon.targets.ClassSimilarity", "Similarity"])
+@pytest.mark.parametrize(
+    "target", ["ClassSimilarity", "semisupcon.targets.ClassSimilarity", "Similarity"]
+)
 @pytest.mark.parametrize("function", COMMAND_LINES)
-@pytest.mark.parametrize("trust", [(), ("--trust", "tests"), ("--trust", "semisupcon"), ("--trust", "semisupcon.commands.pretrain")])
+@pytest.mark.parametrize(
+    "trust",
+    [
+        (),
+        ("--trust", "tests"),
+        ("--trust", "semisupcon"),
+        ("--trust", "semisupcon.commands.pretrain"),
+    ],
+)
 def test_a_checkpoint_names_no_function(tones, tmp_path, capsys, target, function, trust):
     marker = tmp_path / "marker"
     evil = content()
     option = "function" if target.endswith(".Similarity") or target == "Similarity" else "matrix"
-    evil["semisupcon"]["criterion"]["init_args"]["target"] = {"class_path": target, "init_args": {option: function}}
-    evil["semisupcon"]["facts"]["classes"] = COMMAND_LINES[function].format(marker=marker).split(" ")
+    evil["semisupcon"]["criterion"]["init_args"]["target"] = {
+        "class_path": target,
+        "init_args": {option: function},
+    }
+    evil["semisupcon"]["facts"]["classes"] = (
+        COMMAND_LINES[function].format(marker=marker).split(" ")
+    )
     with watch() as seen:
         status = probe(command_line(save(evil, tmp_path / "run"), tones, tmp_path / "out", *trust))
     assert status == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
-    assert "--trust" in said if trust and trust[1].startswith("semisupcon") else "nothing was imported" in said
+    assert (
+        "--trust" in said
+        if trust and trust[1].startswith("semisupcon")
+        else "nothing was imported" in said
+    )
     assert not marker.exists()
     assert not [event for event, _ in seen if event != "open" and event != "os.mkdir"]
     assert "antigravity" not in sys.modules
@@ -70,11 +107,24 @@ def test_the_command_that_was_broken_into(tmp_path):
         "class_path": "semisupcon.targets.ClassSimilarity",
         "init_args": {"matrix": "semisupcon.commands.pretrain.main"},
     }
-    evil["semisupcon"]["facts"]["classes"] = COMMAND_LINES["semisupcon.commands.pretrain.main"].format(marker=marker).split(" ")
+    evil["semisupcon"]["facts"]["classes"] = (
+        COMMAND_LINES["semisupcon.commands.pretrain.main"].format(marker=marker).split(" ")
+    )
     checkpoint = save(evil, tmp_path / "run")
-    command = [sys.executable, "probe.py", "--tasks", "synthetic_instrument", "--checkpoints", str(checkpoint)]
+    command = [
+        sys.executable,
+        "probe.py",
+        "--tasks",
+        "synthetic_instrument",
+        "--checkpoints",
+        str(checkpoint),
+    ]
     done = subprocess.run(
-        [*command, "--representations", "projection", "--out", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "--representations", "projection", "--out", str(tmp_path / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, marker.exists()) == (2, False)
     assert "Files may not name functions" in done.stderr
@@ -91,7 +141,8 @@ def test_a_trusted_module_does_not_pass_on_what_it_imports(tmp_path):
             build({"class_path": "hostile.Gadget", "init_args": {}}, trust=[trust])
 
 
-# Every public class with hostile values in each argument, and the classes of the package that are not public.
+# Every public class with hostile values in each argument, and the classes of the package that are
+# not public.
 
 HOSTILE = (
     "semisupcon.commands.pretrain.main",
@@ -109,7 +160,11 @@ def everything_recorded():
             importlib.import_module(module.name)
     found, waiting = [], [Recorded]
     while waiting:
-        below = [cls for cls in waiting.pop().__subclasses__() if cls.__module__.startswith("semisupcon.")]
+        below = [
+            cls
+            for cls in waiting.pop().__subclasses__()
+            if cls.__module__.startswith("semisupcon.")
+        ]
         found += below
         waiting += below
     return set(found)
@@ -124,9 +179,23 @@ def test_the_table_holds_what_checkpoints_hold_and_nothing_else():
     from semisupcon.targets import Target
 
     kinds = (Encoder, Pool, Frontend, Normalization, Head, Criterion, Target)
-    abstract = {"Encoder", "Pool", "Frontend", "MelFrontend", "Normalization", "Head", "Criterion", "ViewCriterion", "Target"}
+    abstract = {
+        "Encoder",
+        "Pool",
+        "Frontend",
+        "MelFrontend",
+        "Normalization",
+        "Head",
+        "Criterion",
+        "ViewCriterion",
+        "Target",
+    }
     parts = {"Bilinear", "Cosine", "SpecAugment", "BandShift"}  # of criteria
-    public = {cls.__name__ for cls in everything_recorded() if issubclass(cls, kinds) and not cls.__name__.startswith("_")}
+    public = {
+        cls.__name__
+        for cls in everything_recorded()
+        if issubclass(cls, kinds) and not cls.__name__.startswith("_")
+    }
     assert set(CLASSES) == (public - abstract - {"ForeignEncoder"}) | parts
     assert all(public_class(name).__module__ == module for name, module in CLASSES.items())
 
@@ -137,8 +206,13 @@ def test_no_argument_of_a_public_class_reaches_beyond_it(name, tmp_path, monkeyp
     marker, trap = tmp_path / "marker", tmp_path / "trap.pt"
     torch.save({"state_dict": Gadget(marker)}, trap)
     cls = public_class(name)
-    parameters = [p for p in inspect.signature(cls.__init__).parameters.values() if p.name != "self"]
-    names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)] + ["checkpoint_path", "pretrained_cfg"]
+    parameters = [
+        p for p in inspect.signature(cls.__init__).parameters.values() if p.name != "self"
+    ]
+    names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)] + [
+        "checkpoint_path",
+        "pretrained_cfg",
+    ]
     values = [
         *HOSTILE,
         str(trap),
@@ -147,28 +221,52 @@ def test_no_argument_of_a_public_class_reaches_beyond_it(name, tmp_path, monkeyp
         10**18,
         None,
     ]
-    values += [{"checkpoint_path": str(trap)}, {"pretrained_cfg": {"file": str(trap)}, "pretrained": True}, {"cache_dir": str(tmp_path)}]
-    facts = DataFacts(tuple(HOSTILE), "multiclass", operators=tuple(HOSTILE), parameter_names=tuple((h,) for h in HOSTILE))
+    values += [
+        {"checkpoint_path": str(trap)},
+        {"pretrained_cfg": {"file": str(trap)}, "pretrained": True},
+        {"cache_dir": str(tmp_path)},
+    ]
+    facts = DataFacts(
+        tuple(HOSTILE),
+        "multiclass",
+        operators=tuple(HOSTILE),
+        parameter_names=tuple((h,) for h in HOSTILE),
+    )
     with watch() as seen:
         for argument in names:
             for value in values:
                 try:
-                    with torch.device("meta"):  # Widths of 10**18 are refused by what computes, not by this machine's memory.
+                    with torch.device(
+                        "meta"
+                    ):  # Widths of 10**18 are refused by what computes, not by this machine's memory.
                         made = build({"class_path": name, "init_args": {argument: value}})
                     if hasattr(made, "prepare"):
                         made.prepare(facts)
                 except UserError:
                     continue
                 except Exception:
-                    if not hasattr(cls, "prepare"):  # Preparing may fail: `load_parts` makes a sentence of it.
+                    if not hasattr(
+                        cls, "prepare"
+                    ):  # Preparing may fail: `load_parts` makes a sentence of it.
                         raise
     assert not marker.exists()
-    opened = [what for event, what in seen if event == "open" and ("trap" in what or "example.invalid" in what)]
+    opened = [
+        what
+        for event, what in seen
+        if event == "open" and ("trap" in what or "example.invalid" in what)
+    ]
     assert not opened
-    assert not [event for event, _ in seen if event in ("subprocess.Popen", "os.system", "os.exec", "socket.connect")]
+    assert not [
+        event
+        for event, _ in seen
+        if event in ("subprocess.Popen", "os.system", "os.exec", "socket.connect")
+    ]
 
 
-NOT_PUBLIC = sorted((cls for cls in everything_recorded() if cls.__name__ not in CLASSES), key=lambda cls: cls.__qualname__)
+NOT_PUBLIC = sorted(
+    (cls for cls in everything_recorded() if cls.__name__ not in CLASSES),
+    key=lambda cls: cls.__qualname__,
+)
 
 
 @pytest.mark.parametrize("cls", NOT_PUBLIC, ids=lambda cls: cls.__name__)
@@ -199,7 +297,10 @@ def test_an_export_hands_timm_no_file(tmp_path, capsys, options, spec):
 
     marker, trap = tmp_path / "marker", tmp_path / "extra.pt"
     torch.save({"state_dict": Gadget(marker)}, trap)
-    encoder = {"class_path": spec, "init_args": {"model": "resnet18", "options": options(str(trap))}}
+    encoder = {
+        "class_path": spec,
+        "init_args": {"model": "resnet18", "options": options(str(trap))},
+    }
     folder = pretended_export(tmp_path / "evil", encoder)
     with watch() as seen:
         status = main(["export", str(folder), "--out", str(tmp_path / "out")])
@@ -209,11 +310,16 @@ def test_an_export_hands_timm_no_file(tmp_path, capsys, options, spec):
     assert not [what for event, what in seen if event == "open" and "extra" in what]
 
 
-@pytest.mark.parametrize("model", ["hf-hub:somebody/model", "local-dir:/x", "hf_hub:a/b", "../x", "resnet18\n", "", 7, None])
+@pytest.mark.parametrize(
+    "model",
+    ["hf-hub:somebody/model", "local-dir:/x", "hf_hub:a/b", "../x", "resnet18\n", "", 7, None],
+)
 def test_an_export_names_a_model_of_timm_by_a_plain_word(tmp_path, capsys, model):
     from semisupcon.__main__ import main
 
-    folder = pretended_export(tmp_path / "evil", {"class_path": "TimmEncoder", "init_args": {"model": model}})
+    folder = pretended_export(
+        tmp_path / "evil", {"class_path": "TimmEncoder", "init_args": {"model": model}}
+    )
     assert main(["export", str(folder), "--out", str(tmp_path / "out")]) == 2
     assert "plain words" in capsys.readouterr().err
 
@@ -229,8 +335,14 @@ def test_the_similarity_of_keys_is_stored_as_numbers_and_its_old_name_still_read
     facts = DataFacts(tuple(KEYS), "multiclass")
     target.prepare(facts)
     spec = json.loads(json.dumps(spec_of(target)))
-    assert torch.equal(torch.tensor(spec["init_args"]["matrix"]), torch.as_tensor(key_similarity(KEYS), dtype=torch.float32))
-    for written in (spec, {"class_path": "semisupcon.targets.ClassSimilarity", "init_args": {"matrix": old}}):
+    assert torch.equal(
+        torch.tensor(spec["init_args"]["matrix"]),
+        torch.as_tensor(key_similarity(KEYS), dtype=torch.float32),
+    )
+    for written in (
+        spec,
+        {"class_path": "semisupcon.targets.ClassSimilarity", "init_args": {"matrix": old}},
+    ):
         again = build(written)
         again.prepare(facts)
         assert torch.equal(again.similarity, target.similarity)

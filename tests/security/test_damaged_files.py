@@ -1,4 +1,5 @@
-"""Files that a broken disk or a stranger has changed, through the commands: refused in a sentence, or made again; never used."""
+"""Files that a broken disk or a stranger has changed, through the commands: refused in a sentence,
+or made again; never used."""
 
 import csv
 import json
@@ -42,12 +43,24 @@ def flip(path, at):
 
 @pytest.fixture
 def clip(tmp_path):
-    soundfile.write(tmp_path / "clip.wav", 0.1 * np.random.default_rng(0).standard_normal(4000), 8000)
+    soundfile.write(
+        tmp_path / "clip.wav", 0.1 * np.random.default_rng(0).standard_normal(4000), 8000
+    )
     return tmp_path / "clip.wav"
 
 
 def embed(clip, what):
-    return main(["embed", str(clip), "--checkpoint", str(what), "--out", str(clip.parent / "e.npy"), "--overwrite"])
+    return main(
+        [
+            "embed",
+            str(clip),
+            "--checkpoint",
+            str(what),
+            "--out",
+            str(clip.parent / "e.npy"),
+            "--overwrite",
+        ]
+    )
 
 
 # Checkpoints, exports, heads.
@@ -91,7 +104,9 @@ def test_checkpoints_without_checksums_are_read(clip, tmp_path):
 def export(tmp_path):
     torch.manual_seed(0)
     return export_encoder(
-        SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=8000, segment_samples=2000), tmp_path / "model", {"note": "x"}
+        SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=8000, segment_samples=2000),
+        tmp_path / "model",
+        {"note": "x"},
     )
 
 
@@ -127,7 +142,14 @@ def test_weights_that_are_not_finite_are_refused(clip, tmp_path, capsys, value, 
 
 
 @pytest.mark.parametrize(
-    "spec", [7, [], "SampleCNN", {"init_args": {}}, {"class_path": "LinearHead", "init_args": {"in_dim": 2, "out_dim": 2}}]
+    "spec",
+    [
+        7,
+        [],
+        "SampleCNN",
+        {"init_args": {}},
+        {"class_path": "LinearHead", "init_args": {"in_dim": 2, "out_dim": 2}},
+    ],
 )
 def test_a_description_of_something_else_than_an_encoder(clip, tmp_path, capsys, spec):
     what = content()
@@ -146,12 +168,20 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in PARTS.items() for value in values])
+@pytest.mark.parametrize(
+    ("part", "value"), [(part, value) for part, values in PARTS.items() for value in values]
+)
 def test_parts_of_other_types_are_refused_before_anything_is_restored(part, value):
     from semisupcon.errors import CheckpointError
     from semisupcon.training.contents import check_run
 
-    good = {"state_dict": {}, "global_step": 1, "epoch": 0, "optimizer_states": [{"state": {}, "param_groups": []}], "semisupcon": {}}
+    good = {
+        "state_dict": {},
+        "global_step": 1,
+        "epoch": 0,
+        "optimizer_states": [{"state": {}, "param_groups": []}],
+        "semisupcon": {},
+    }
     check_run(good, "last.ckpt")
     with pytest.raises(CheckpointError, match=part):
         check_run(good | {part: value}, "last.ckpt")
@@ -172,10 +202,22 @@ def test_a_run_whose_files_are_damaged_is_resumed(digits, tmp_path, capsys, capl
     state = broken["optimizer_states"][0]["state"]
     state[next(iter(state))]["exp_avg"] = 7
     torch.save(broken, tmp_path / "broken.ckpt")
-    assert pretrain(digits, runs, "--resume_from_checkpoint", str(tmp_path / "broken.ckpt"), "--trainer.max_steps", "4") == 2
+    assert (
+        pretrain(
+            digits,
+            runs,
+            "--resume_from_checkpoint",
+            str(tmp_path / "broken.ckpt"),
+            "--trainer.max_steps",
+            "4",
+        )
+        == 2
+    )
     assert "state of its optimizer is damaged" in capsys.readouterr().err
 
-    (run / "metrics.csv").write_bytes("".join([*rows[:2], "1\n", "\0" * 30 + "\n", rows[2], "2,0,0.1"]).encode())
+    (run / "metrics.csv").write_bytes(
+        "".join([*rows[:2], "1\n", "\0" * 30 + "\n", rows[2], "2,0,0.1"]).encode()
+    )
     with caplog.at_level(logging.WARNING):
         assert pretrain(digits, runs, *resume) == 0
     assert "run.json is damaged" in caplog.text
@@ -193,8 +235,14 @@ def test_a_run_whose_files_are_damaged_is_resumed(digits, tmp_path, capsys, capl
 def packing(tmp_path):
     (tmp_path / "audio").mkdir()
     for i in range(4):
-        soundfile.write(tmp_path / "audio" / f"{i}.wav", 0.1 * np.random.default_rng(i).standard_normal(90000), 8000)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": {"data_dir": str(tmp_path / "audio"), "target_sample_rate": 8000}}))
+        soundfile.write(
+            tmp_path / "audio" / f"{i}.wav",
+            0.1 * np.random.default_rng(i).standard_normal(90000),
+            8000,
+        )
+    (tmp_path / "config.yaml").write_text(
+        yaml.safe_dump({"data": {"data_dir": str(tmp_path / "audio"), "target_sample_rate": 8000}})
+    )
     options = ["pack", "--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "packed")]
     assert main(options) == 0
     return options
@@ -245,10 +293,14 @@ def test_a_header_with_other_values_is_refused(packing, tmp_path, capsys, change
 def test_an_index_that_leads_out_of_the_shards_is_refused(packing, tmp_path, capsys, column, value):
     folder = tmp_path / "packed"
     table = pd.read_parquet(folder / INDEX)
-    table[column] = [value, *table[column][1:]] if isinstance(value, int) and column != "path" else value
+    table[column] = (
+        [value, *table[column][1:]] if isinstance(value, int) and column != "path" else value
+    )
     table["crc"] = 0  # The checksum of no samples.
     table.to_parquet(folder / INDEX)
-    header = read_json(folder / HEADER) | {"index_digest": digest_of(folder / INDEX, folder / "targets.npy")}
+    header = read_json(folder / HEADER) | {
+        "index_digest": digest_of(folder / INDEX, folder / "targets.npy")
+    }
     (folder / HEADER).write_text(json.dumps(with_digest(header)))
     refused(main([*packing, "--verify"]), capsys, INDEX)
 
@@ -290,7 +342,9 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "user cache"))
 
 
-@pytest.mark.parametrize("spoilt", ["", "{", "[[1]]", "[[1, 2], [3, 4], [5, -1], [0, 0]]", '[["a", 0]]', "null"])
+@pytest.mark.parametrize(
+    "spoilt", ["", "{", "[[1]]", "[[1, 2], [3, 4], [5, -1], [0, 0]]", '[["a", 0]]', "null"]
+)
 def test_notes_and_plan_of_an_interrupted_packing_are_made_again(packing, tmp_path, spoilt):
     folder = tmp_path / "packed"
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -336,12 +390,24 @@ CACHES = {
     "an empty index": lambda npy, index: index.write_text(""),
     "half an index": lambda npy, index: index.write_text(index.read_text()[:60]),
     "a list": lambda npy, index: index.write_text("[]"),
-    "another encoder": lambda npy, index: index.write_text(json.dumps(read_json(index) | {"encoder": "x"})),
-    "sizes that are none": lambda npy, index: index.write_text(json.dumps(read_json(index) | {"sizes": "x"})),
-    "too many sizes": lambda npy, index: index.write_text(json.dumps(read_json(index) | {"sizes": [1] * 1000})),
-    "a size too large": lambda npy, index: index.write_text(json.dumps(read_json(index) | {"sizes": [10**6] * 90})),
-    "no clips": lambda npy, index: index.write_text(json.dumps({k: v for k, v in read_json(index).items() if k != "clips"})),
-    "a flipped bit of the index": lambda npy, index: flip(index, index.read_text().index('"sizes": [') + 10),
+    "another encoder": lambda npy, index: index.write_text(
+        json.dumps(read_json(index) | {"encoder": "x"})
+    ),
+    "sizes that are none": lambda npy, index: index.write_text(
+        json.dumps(read_json(index) | {"sizes": "x"})
+    ),
+    "too many sizes": lambda npy, index: index.write_text(
+        json.dumps(read_json(index) | {"sizes": [1] * 1000})
+    ),
+    "a size too large": lambda npy, index: index.write_text(
+        json.dumps(read_json(index) | {"sizes": [10**6] * 90})
+    ),
+    "no clips": lambda npy, index: index.write_text(
+        json.dumps({k: v for k, v in read_json(index).items() if k != "clips"})
+    ),
+    "a flipped bit of the index": lambda npy, index: flip(
+        index, index.read_text().index('"sizes": [') + 10
+    ),
     "a flipped bit of the values": lambda npy, index: flip(npy, 500),
     "cut values": lambda npy, index: os.truncate(npy, 300),
     "no values": lambda npy, index: npy.unlink(),
@@ -361,7 +427,10 @@ def test_damaged_embeddings_are_made_again(probing, caplog, harm):
     assert probe(options) == 0
     assert "Removed damaged cached embeddings" in caplog.text
     without = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(text.splitlines())]
+        [
+            {k: v for k, v in row.items() if k != "seconds"}
+            for row in csv.DictReader(text.splitlines())
+        ]
         for text in (before, (out / "results.csv").read_text())
     ]
     assert without[0] == without[1]
@@ -372,7 +441,15 @@ def test_damaged_embeddings_are_made_again(probing, caplog, harm):
 def test_audio_of_the_same_size_and_time_is_found_by_verify(tones, exported, tmp_path):
     clips, cache = tmp_path / "clips", tmp_path / "cache"
     shutil.copytree(tones, clips)
-    options = ["--tasks", "pitch=csv", f"--data_dirs.pitch={clips}", "--checkpoints", str(exported), "--cache_dir", str(cache)]
+    options = [
+        "--tasks",
+        "pitch=csv",
+        f"--data_dirs.pitch={clips}",
+        "--checkpoints",
+        str(exported),
+        "--cache_dir",
+        str(cache),
+    ]
     options += ["--resamples=10", "--projection=none", "--methods=knn", "--out"]
     assert probe([*options, str(tmp_path / "a")]) == 0
     flip(clips / "03.wav", 500)

@@ -1,4 +1,5 @@
-"""How a run ends after a signal: saved at an optimizer step, on all ranks together, validated only where that was due."""
+"""How a run ends after a signal: saved at an optimizer step, on all ranks together, validated only
+where that was due."""
 
 import signal
 from types import SimpleNamespace
@@ -17,15 +18,23 @@ def row(monkeypatch):
     monkeypatch.setattr("semisupcon.training.callbacks.row_of_step", lambda trainer: {"loss": 1.0})
 
 
-def trainer_at(step: int, world_size: int = 1, due: bool = False, accumulating: bool = False, others: int = 0) -> SimpleNamespace:
-    """What the callback sees of a trainer at an optimizer step; ``others`` is the signal that another rank received."""
-    epoch_loop = SimpleNamespace(_should_check_val_fx=lambda _: due, _should_accumulate=lambda: accumulating, min_steps=50)
+def trainer_at(
+    step: int, world_size: int = 1, due: bool = False, accumulating: bool = False, others: int = 0
+) -> SimpleNamespace:
+    """What the callback sees of a trainer at an optimizer step; ``others`` is the signal that
+    another rank received."""
+    epoch_loop = SimpleNamespace(
+        _should_check_val_fx=lambda _: due, _should_accumulate=lambda: accumulating, min_steps=50
+    )
     return SimpleNamespace(
         world_size=world_size,
         global_step=step,
         accumulate_grad_batches=1 + accumulating,
         fit_loop=SimpleNamespace(epoch_loop=epoch_loop, _data_fetcher=None, min_epochs=9),
-        strategy=SimpleNamespace(root_device="cpu", reduce=lambda told, reduce_op: torch.maximum(told, torch.tensor(others))),
+        strategy=SimpleNamespace(
+            root_device="cpu",
+            reduce=lambda told, reduce_op: torch.maximum(told, torch.tensor(others)),
+        ),
         should_stop=False,
         limit_val_batches=4,
     )
@@ -34,7 +43,9 @@ def trainer_at(step: int, world_size: int = 1, due: bool = False, accumulating: 
 def ended(trainer: SimpleNamespace, received: int | None = ASKED, **options) -> EndWell:
     """The callback after a batch; ``saved`` says how often it saved."""
     saved = []
-    end = EndWell(SimpleNamespace(save=lambda trainer, **how: saved.append((trainer, how))), **options)
+    end = EndWell(
+        SimpleNamespace(save=lambda trainer, **how: saved.append((trainer, how))), **options
+    )
     end.received, end.saved = received, saved
     end.on_train_batch_end(trainer)
     return end
@@ -62,7 +73,9 @@ def test_a_window_of_accumulated_batches_is_finished_first():
 
 
 @pytest.mark.parametrize(("step", "ends"), [(9, False), (10, True), (11, False), (20, True)])
-@pytest.mark.parametrize(("received", "others"), [(None, ASKED), (ASKED, 0), (ASKED, signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("received", "others"), [(None, ASKED), (ASKED, 0), (ASKED, signal.SIGINT)]
+)
 def test_ranks_agree_every_so_many_steps(step, ends, received, others):
     trainer = trainer_at(step, world_size=2, others=others)
     end = ended(trainer, received, check_every=10)
@@ -92,7 +105,11 @@ def test_the_same_interrupt_twice_ends_at_once():
 
 @pytest.mark.parametrize(
     ("environment", "local_rank", "status"),
-    [(LightningEnvironment, 0, 143), (LightningEnvironment, 1, 0), (TorchElasticEnvironment, 1, 143)],
+    [
+        (LightningEnvironment, 0, 143),
+        (LightningEnvironment, 1, 0),
+        (TorchElasticEnvironment, 1, 143),
+    ],
 )
 def test_the_exit_status_is_that_of_shells(environment, local_rank, status):
     connector = SimpleNamespace(cluster_environment=object.__new__(environment))
@@ -110,7 +127,9 @@ def test_handlers_are_put_back():
     before = signal.signal(signal.SIGTERM, mine)
     try:
         end = EndWell(SimpleNamespace())
-        trainer = SimpleNamespace(_accelerator_connector=SimpleNamespace(cluster_environment=SimpleNamespace()))
+        trainer = SimpleNamespace(
+            _accelerator_connector=SimpleNamespace(cluster_environment=SimpleNamespace())
+        )
         end.on_train_start(trainer, None)
         assert signal.getsignal(signal.SIGTERM) == end._handle == signal.getsignal(signal.SIGINT)
         end.teardown(trainer, None, "fit")

@@ -16,7 +16,9 @@ FACTS = DataFacts(("a", "b"), "multiclass", ("gain", "delay"), (("gain_db",), ("
 
 def objective(criterion):
     torch.manual_seed(0)
-    made = Objective(SampleCNNSmall(widths=[8, 8, 16], stem=9, sample_rate=8000, segment_samples=4000), criterion)
+    made = Objective(
+        SampleCNNSmall(widths=[8, 8, 16], stem=9, sample_rate=8000, segment_samples=4000), criterion
+    )
     made.facts = FACTS
     made.criterion.prepare(FACTS)
     return made
@@ -37,7 +39,10 @@ def test_an_estimate_leaves_the_model_as_it_was(criterion):
 
 def test_memory_grows_with_the_batch():
     made = objective(SemiSupCon())
-    sizes = [module.estimate(made, clips, 2, 4000)[1] - module.estimate(made, 4, 2, 4000)[1] for clips in (20, 36)]
+    sizes = [
+        module.estimate(made, clips, 2, 4000)[1] - module.estimate(made, 4, 2, 4000)[1]
+        for clips in (20, 36)
+    ]
     assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.05)
 
 
@@ -47,7 +52,10 @@ def test_a_large_run_without_a_gpu_is_told(digits, tmp_path, caplog, monkeypatch
     with caplog.at_level("WARNING"):
         assert pretrain(digits, tmp_path, "--trainer.max_steps", "2") == 0
     assert "No GPU is used: a step takes about" in caplog.text
-    assert f"add --config {ROOT / 'config' / 'overlays' / 'small' / 'pretrain_smsl.yaml'}" in caplog.text
+    assert (
+        f"add --config {ROOT / 'config' / 'overlays' / 'small' / 'pretrain_smsl.yaml'}"
+        in caplog.text
+    )
 
 
 def test_the_overlay_of_a_recipe():
@@ -59,6 +67,9 @@ def test_the_overlay_of_a_recipe():
     assert small_overlay(None) is None
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(28, "28 s"), (500, "8 minutes"), (30_000, "8 hours"), (5_600_000, "65 days")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(28, "28 s"), (500, "8 minutes"), (30_000, "8 hours"), (5_600_000, "65 days")],
+)
 def test_times_in_words(seconds, text):
     assert module._in_words(seconds) == text

@@ -11,7 +11,9 @@ ONE = ("--trainer.max_steps", "1")
 
 
 def test_run_json_holds_data_packages_and_code(digits, tmp_path):
-    assert pretrain(digits, tmp_path, "--run_name", "r", *ONE, "--data.supervised_data_p", "0.5") == 0
+    assert (
+        pretrain(digits, tmp_path, "--run_name", "r", *ONE, "--data.supervised_data_p", "0.5") == 0
+    )
     kept = json.loads((tmp_path / "r" / "run.json").read_text())
     assert kept["packages"]["torch"].startswith("2.")
     data = kept["data"]
@@ -28,7 +30,9 @@ def test_tensorboard_shows_configuration_and_facts(digits, tmp_path):
     assert pretrain(digits, tmp_path, "--run_name", "r", *ONE, "--log", "tensorboard") == 0
     events = EventAccumulator(str(tmp_path / "r" / "tensorboard"))
     events.Reload()
-    (text,) = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("run/text_summary")]
+    (text,) = [
+        event.tensor_proto.string_val[0].decode() for event in events.Tensors("run/text_summary")
+    ]
     assert "seed_everything: 123" in text
     assert "train_labelled_clips" in text
 
@@ -46,7 +50,22 @@ def test_wandb_gets_group_tags_and_facts(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(wandb, "init", noted)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    assert pretrain(digits, tmp_path, "--run_name", "r", *ONE, "--log", "wandb", "--group", "g", "--tags", "[a,b]") == 0
+    assert (
+        pretrain(
+            digits,
+            tmp_path,
+            "--run_name",
+            "r",
+            *ONE,
+            "--log",
+            "wandb",
+            "--group",
+            "g",
+            "--tags",
+            "[a,b]",
+        )
+        == 0
+    )
     assert (given["group"], list(given["tags"])) == ("g", ["a", "b"])
 
 

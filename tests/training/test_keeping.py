@@ -55,15 +55,33 @@ def test_the_best_value_of_another_quantity_is_forgotten(tmp_path, changed):
 
 def test_a_direction_that_no_name_tells_is_the_one_given():
     assert mode_of("val_negatives", "min") == "min"
-    assert mode_of("val_negatives", "max") == mode_of("val_negatives", None) == mode_of(None, None) == "max"
+    assert (
+        mode_of("val_negatives", "max")
+        == mode_of("val_negatives", None)
+        == mode_of(None, None)
+        == "max"
+    )
 
 
 def test_a_run_remembers_the_length_of_its_views_and_the_direction_of_its_monitor(digits, tmp_path):
-    options = ("--data.target_length", "0.3", "--monitor", "val_negatives", "--monitor_mode", "min", "--trainer.max_steps", "2")
+    options = (
+        "--data.target_length",
+        "0.3",
+        "--monitor",
+        "val_negatives",
+        "--monitor_mode",
+        "min",
+        "--trainer.max_steps",
+        "2",
+    )
     val = ("--trainer.val_check_interval", "1", "--trainer.check_val_every_n_epoch", "null")
     assert pretrain(digits, tmp_path, "--run_name", "r", *options, *val) == 0
     assert load_encoder(tmp_path / "r").segment_samples == 2400
-    (kept,) = (state for name, state in read_checkpoint(tmp_path / "r" / "last.ckpt")["callbacks"].items() if "KeepCheckpoints" in name)
+    (kept,) = (
+        state
+        for name, state in read_checkpoint(tmp_path / "r" / "last.ckpt")["callbacks"].items()
+        if "KeepCheckpoints" in name
+    )
     assert (kept["monitor"], kept["mode"]) == ("val_negatives", "min")
 
 
@@ -71,7 +89,10 @@ def throughput(world_size, monkeypatch, validated=False):
     """Clips per second that are logged after two steps of 8 clips in 4 seconds."""
     clock, logged = iter((10.0, 14.0)), []
     monkeypatch.setattr("semisupcon.training.callbacks.time.perf_counter", lambda: next(clock))
-    callback, module = Throughput(), SimpleNamespace(log=lambda name, value, **_: logged.append((name, value)))
+    callback, module = (
+        Throughput(),
+        SimpleNamespace(log=lambda name, value, **_: logged.append((name, value))),
+    )
     if validated:  # what came before a validation does not count
         callback._clips, callback._since = 1000, 0.0
         callback.on_validation_start()

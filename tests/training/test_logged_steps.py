@@ -1,4 +1,5 @@
-"""A criterion is asked for more than its loss at the steps that are logged, and in validation; what the trainer logs stays the same."""
+"""A criterion is asked for more than its loss at the steps that are logged, and in validation; what
+the trainer logs stays the same."""
 
 import pytest
 import pytorch_lightning as L
@@ -21,8 +22,15 @@ def test_values_are_asked_for_where_they_are_logged(every):
         return found
 
     criterion.losses = noted
-    batches = DataLoader([make_batch(4, 2, seed=seed) for seed in range(6)], batch_size=None, collate_fn=as_is)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    batches = DataLoader(
+        [make_batch(4, 2, seed=seed) for seed in range(6)], batch_size=None, collate_fn=as_is
+    )
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     trainer = L.Trainer(max_steps=6, log_every_n_steps=every, accelerator="cpu", **quiet)
     objective = Objective(encoder, criterion)
     objective.setup = lambda stage: None

@@ -16,14 +16,17 @@ def made(monkeypatch):
     monkeypatch.setattr("pytorch_lightning.loggers.WandbLogger", lambda **options: options)
 
     def make(kind="wandb", stored=None, resume_id=None, **more):
-        run = SimpleNamespace(folder=SimpleNamespace(name="mine"), state={"wandb_id": stored} if stored else {})
+        run = SimpleNamespace(
+            folder=SimpleNamespace(name="mine"), state={"wandb_id": stored} if stored else {}
+        )
         return make_logger(kind, run, "music", resume_id, **more)
 
     return make
 
 
 @pytest.mark.parametrize(
-    ("stored", "given", "continued"), [(None, None, None), ("old", None, "old"), (None, "new", "new"), ("old", "new", "new")]
+    ("stored", "given", "continued"),
+    [(None, None, None), ("old", None, "old"), (None, "new", "new"), ("old", "new", "new")],
 )
 def test_the_run_of_wandb_that_is_continued(made, stored, given, continued):
     options = made(stored=stored, resume_id=given)
@@ -42,7 +45,9 @@ def test_the_file_of_metrics_may_be_alone(made, kind):
     assert made(kind) is None
 
 
-@pytest.mark.parametrize(("kind", "given"), [("wandbs", None), ("wandb", "../x"), ("wandb", "a" * 129)])
+@pytest.mark.parametrize(
+    ("kind", "given"), [("wandbs", None), ("wandb", "../x"), ("wandb", "a" * 129)]
+)
 def test_what_cannot_be_is_refused(made, kind, given):
     with pytest.raises(ConfigError):
         made(kind, resume_id=given)
@@ -51,7 +56,12 @@ def test_what_cannot_be_is_refused(made, kind, given):
 
 def test_values_of_a_step_share_a_row_and_a_resumed_run_drops_what_it_repeats(tmp_path):
     first = MetricsFile(tmp_path)
-    for step, values in ((0, {"loss": 3.0}), (0, {"lr": 0.1}), (1, {"loss": 2.0}), (2, {"loss": 1.5, "val_loss": 9.0})):
+    for step, values in (
+        (0, {"loss": 3.0}),
+        (0, {"lr": 0.1}),
+        (1, {"loss": 2.0}),
+        (2, {"loss": 1.5, "val_loss": 9.0}),
+    ):
         first.log_metrics(values, step)
     first.finalize("success")
     again = MetricsFile(tmp_path, resumed_step=2)

@@ -31,7 +31,9 @@ def test_warmup_is_linear_and_the_rest_half_a_cosine():
 
 def test_the_published_mtslvr_schedule_falls_and_rises():
     rates = curve(lambda o: OscillatingCosine(o, half_period=10), 41)
-    assert [rates[k] for k in (0, 5, 10, 20, 30, 40)] == pytest.approx([2.0, 1.0, 0.0, 2.0, 0.0, 2.0], abs=1e-12)
+    assert [rates[k] for k in (0, 5, 10, 20, 30, 40)] == pytest.approx(
+        [2.0, 1.0, 0.0, 2.0, 0.0, 2.0], abs=1e-12
+    )
 
 
 def test_a_restored_schedule_goes_by_its_new_length():
@@ -47,7 +49,14 @@ def test_a_restored_schedule_goes_by_its_new_length():
     assert long.total_steps == 8
 
 
-@pytest.mark.parametrize("make", [lambda o: WarmupCosine(o, -1), lambda o: WarmupCosine(o, 0, -1), lambda o: OscillatingCosine(o, 0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: WarmupCosine(o, -1),
+        lambda o: WarmupCosine(o, 0, -1),
+        lambda o: OscillatingCosine(o, 0),
+    ],
+)
 def test_schedules_refuse_lengths_that_are_none(make):
     with pytest.raises(ConfigError):
         make(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0))
@@ -72,11 +81,16 @@ def test_a_restored_schedule_continues():
 
 
 def test_norms_and_biases_are_spared_from_decay_and_nothing_is_lost():
-    model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Flatten(), nn.Linear(2, 2), nn.LayerNorm(2))
+    model = nn.Sequential(
+        nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Flatten(), nn.Linear(2, 2), nn.LayerNorm(2)
+    )
     groups = parameter_groups(model, model.named_parameters(), decay_norm_and_bias=False)
     spared = {id(p) for p in groups[1]["params"]}
     assert groups[1]["weight_decay"] == 0.0
-    assert spared == {id(p) for p in (model[0].bias, *model[1].parameters(), model[3].bias, *model[4].parameters())}
+    assert spared == {
+        id(p)
+        for p in (model[0].bias, *model[1].parameters(), model[3].bias, *model[4].parameters())
+    }
     assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in model.parameters()}
     assert len(parameter_groups(model, model.named_parameters())) == 1
 
@@ -91,7 +105,12 @@ def test_lars_leaves_the_spared_group_unadapted():
     from timm.optim import Lars
 
     model = nn.Linear(3, 3)
-    optimizer = Lars(parameter_groups(model, model.named_parameters(), False), lr=0.5, weight_decay=0.1, momentum=0.0)
+    optimizer = Lars(
+        parameter_groups(model, model.named_parameters(), False),
+        lr=0.5,
+        weight_decay=0.1,
+        momentum=0.0,
+    )
     before = model.bias.detach().clone()
     model.bias.grad, model.weight.grad = torch.ones(3), torch.ones(3, 3)
     optimizer.step()

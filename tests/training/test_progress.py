@@ -26,21 +26,38 @@ def test_off_a_terminal_lines_are_plain_and_few(digits, tmp_path, capfd, monkeyp
     assert len(re.findall(f"^{LINE}", said, re.MULTILINE)) == 6
     assert re.search(r"^step 6/6 .* clips/s  0:00 left$", said, re.MULTILINE)
     assert len(re.findall(r"^validation at step [36]  .*val_loss \d", said, re.MULTILINE)) == 2
-    assert re.search(r"^SemiSupCon of SampleCNNSmall, [\d,]+ parameters; a step takes 8 clips x 2 views of 0.2 s$", said, re.MULTILINE)
+    assert re.search(
+        r"^SemiSupCon of SampleCNNSmall, [\d,]+ parameters; a step takes 8 clips x 2 views of 0.2 s$",
+        said,
+        re.MULTILINE,
+    )
     assert "FLOPs" not in said
 
 
 def test_lines_come_every_so_often(digits, tmp_path, capfd):
     assert pretrain(digits, tmp_path, *SHOWN) == 0
-    assert len(re.findall(f"^{LINE}", capfd.readouterr().err, re.MULTILINE)) == 2  # the first and the last step
+    assert (
+        len(re.findall(f"^{LINE}", capfd.readouterr().err, re.MULTILINE)) == 2
+    )  # the first and the last step
 
 
 def test_on_a_terminal_one_line_is_rewritten(digits, tmp_path):
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]
-    command = [sys.executable, str(ROOT / "pretrain.py"), "--config", config, *tiny, "--data.data_dir", str(digits), *SHOWN]
+    command = [
+        sys.executable,
+        str(ROOT / "pretrain.py"),
+        "--config",
+        config,
+        *tiny,
+        "--data.data_dir",
+        str(digits),
+        *SHOWN,
+    ]
     terminal, child = pty.openpty()
-    process = subprocess.Popen([*command, "--ckpt_path", str(tmp_path)], stderr=child, stdout=child, cwd=ROOT)
+    process = subprocess.Popen(
+        [*command, "--ckpt_path", str(tmp_path)], stderr=child, stdout=child, cwd=ROOT
+    )
     os.close(child)
     said = b""
     while True:
@@ -58,7 +75,14 @@ def test_on_a_terminal_one_line_is_rewritten(digits, tmp_path):
 
 
 def test_the_learning_rate_is_in_metrics_csv(digits, tmp_path):
-    schedule = ("--model.scheduler", "WarmupCosine", "--model.scheduler.total_steps", "4", "--model.optimizer.lr", "0.01")
+    schedule = (
+        "--model.scheduler",
+        "WarmupCosine",
+        "--model.scheduler.total_steps",
+        "4",
+        "--model.optimizer.lr",
+        "0.01",
+    )
     assert pretrain(digits, tmp_path, "--run_name", "r", "--trainer.max_steps", "4", *schedule) == 0
     from tests.pretraining.runs import rows
 
@@ -66,6 +90,8 @@ def test_the_learning_rate_is_in_metrics_csv(digits, tmp_path):
     assert rates == pytest.approx([0.01, 0.008535534, 0.005, 0.001464466], rel=1e-6)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (759.6, "12:40"), (11100, "3:05:00")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (759.6, "12:40"), (11100, "3:05:00")]
+)
 def test_durations(seconds, text):
     assert duration(seconds) == text

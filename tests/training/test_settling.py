@@ -43,9 +43,16 @@ def test_the_state_of_an_unchanged_schedule_is_restored(recorded):
 
 def test_another_schedule_stands_where_the_old_one_stood():
     optimizer, old = made(0.4)
-    content = {"semisupcon": {"training": settings(*made(0.4))}, "lr_schedulers": [old.state_dict() | {"last_epoch": 3}], "global_step": 30}
+    content = {
+        "semisupcon": {"training": settings(*made(0.4))},
+        "lr_schedulers": [old.state_dict() | {"last_epoch": 3}],
+        "global_step": 30,
+    }
     new = ExponentialLR(optimizer, 0.5)
-    configured = {"optimizer": content["semisupcon"]["training"]["optimizer"], "schedule": schedule_settings(new)}
+    configured = {
+        "optimizer": content["semisupcon"]["training"]["optimizer"],
+        "schedule": schedule_settings(new),
+    }
     settle(optimizer, new, lambda o: ExponentialLR(o, 0.5), configured, content)
     assert new.last_epoch == 3
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.4 * 0.5**3)

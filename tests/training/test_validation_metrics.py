@@ -1,4 +1,5 @@
-"""Metrics of validation are those of all validation clips at once, equal to scikit-learn's; not means over batches."""
+"""Metrics of validation are those of all validation clips at once, equal to scikit-learn's; not
+means over batches."""
 
 import numpy as np
 import pytest
@@ -28,14 +29,25 @@ def test_they_are_those_of_scikit_learn_and_unknown_rows_do_not_count(kind):
     scores, targets = draw(kind, classes=1 if kind == "binary" else 4)
     s, t = scores.flatten(0, 1).numpy(), targets.flatten(0, 1).numpy()
     expected = {
-        "multilabel": lambda: {"roc_auc": roc_auc_score(t, s), "map": average_precision_score(t, s)},
-        "binary": lambda: {"roc_auc": roc_auc_score(t, s), "map": average_precision_score(t, s), "accuracy": np.mean((s > 0) == t)},
+        "multilabel": lambda: {
+            "roc_auc": roc_auc_score(t, s),
+            "map": average_precision_score(t, s),
+        },
+        "binary": lambda: {
+            "roc_auc": roc_auc_score(t, s),
+            "map": average_precision_score(t, s),
+            "accuracy": np.mean((s > 0) == t),
+        },
         "multiclass": lambda: {"accuracy": np.mean(s.argmax(1) == t.argmax(1))},
         "regression": lambda: {"r2": r2_score(t, s)},
     }[kind]()
     unknown = torch.full_like(targets[:5], torch.nan)
-    found = metrics(Scored(torch.cat([scores, scores[:5] + 9]), torch.cat([targets, unknown]), kind, "a_"))
-    assert {name.removeprefix("a_"): float(value) for name, value in found.items()} == pytest.approx(expected, abs=1e-6)
+    found = metrics(
+        Scored(torch.cat([scores, scores[:5] + 9]), torch.cat([targets, unknown]), kind, "a_")
+    )
+    assert {
+        name.removeprefix("a_"): float(value) for name, value in found.items()
+    } == pytest.approx(expected, abs=1e-6)
 
 
 def test_tags_that_are_always_or_never_there_do_not_count():
@@ -62,8 +74,17 @@ def test_nothing_known_is_no_metric():
 )
 def test_a_run_logs_them(tmp_path, recipe, task, names):
     more = ["--data.sl_task", task] if task else []
-    arguments = small(recipe, tmp_path, tmp_path / "runs", "--run_name", "a", *more, "--data.data_dir", "null")
-    limits = ["--trainer.max_steps", "2", "--trainer.limit_val_batches", "6", "--monitor", min(names)]
+    arguments = small(
+        recipe, tmp_path, tmp_path / "runs", "--run_name", "a", *more, "--data.data_dir", "null"
+    )
+    limits = [
+        "--trainer.max_steps",
+        "2",
+        "--trainer.limit_val_batches",
+        "6",
+        "--monitor",
+        min(names),
+    ]
     assert main([*arguments, *limits]) == 0
     logged = [row for row in rows(tmp_path / "runs" / "a") if row.get("val_loss")]
     assert names <= {name for name, value in logged[-1].items() if value}

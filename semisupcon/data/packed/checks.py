@@ -68,7 +68,11 @@ def read_header(folder: Path) -> dict[str, Any]:
     """
     path = folder / HEADER
     if not path.exists():
-        what = "The packed set is not complete, its header" if (folder / INDEX).exists() or any(folder.glob("audio-*")) else "A packed set"
+        what = (
+            "The packed set is not complete, its header"
+            if (folder / INDEX).exists() or any(folder.glob("audio-*"))
+            else "A packed set"
+        )
         raise DatasetNotFoundError(
             what,
             path,
@@ -81,7 +85,8 @@ def read_header(folder: Path) -> dict[str, Any]:
     version = header.get("version")
     if not isinstance(version, int) or version not in range(1, VERSION + 1):
         raise UserError(
-            f"The packed set has version {version}, this is version {VERSION}.\nIn: {folder}\nPack it again.",
+            f"The packed set has version {version}, this is version {VERSION}.\nIn: {folder}\nPack "
+            "it again.",
         )
     if version >= 2 and not has_digest(path):
         raise damaged(folder, f"{HEADER} cannot be used, it is not what was written")
@@ -96,7 +101,8 @@ def read_header(folder: Path) -> dict[str, Any]:
     sound = {
         "sample_rate": _is_count(rate),
         "shards": isinstance(shards, list) and len(shards) > 0 and all(map(_is_count, shards)),
-        "sources": isinstance(sources, dict) and all(_is_word(sources.get(n, 0)) for n in ("sl_task", "ssl_task")),
+        "sources": isinstance(sources, dict)
+        and all(_is_word(sources.get(n, 0)) for n in ("sl_task", "ssl_task")),
         "classes": isinstance(classes, list) and all(isinstance(name, str) for name in classes),
         "kind": "kind" in header and (kind is None or (isinstance(kind, str) and kind in KINDS)),
         "clips": _is_count(header.get("clips")),
@@ -131,7 +137,8 @@ def read_index(folder: Path, header: dict[str, Any]) -> tuple[pd.DataFrame, np.n
     except Exception as error:  # Parquet and NumPy raise many types of errors for invalid files.
         raise damaged(
             folder,
-            f"its index cannot be read ({(str(error).splitlines() or [type(error).__name__])[0][:200]})",
+            "its index cannot be read "
+            f"({(str(error).splitlines() or [type(error).__name__])[0][:200]})",
         ) from error
     if not isinstance(targets, np.ndarray) or targets.dtype.kind != "f":
         raise damaged(folder, f"{TARGETS} holds no array of numbers")
@@ -142,7 +149,9 @@ def read_index(folder: Path, header: dict[str, Any]) -> tuple[pd.DataFrame, np.n
 
 def _problem(files: pd.DataFrame, shards: list[int]) -> str | None:
     is_sound = {
-        "text": lambda column: all(isinstance(value, str) and "\0" not in value for value in column),
+        "text": lambda column: all(
+            isinstance(value, str) and "\0" not in value for value in column
+        ),
         "whole": lambda column: column.dtype.kind in "iu",
         "flag": lambda column: column.dtype.kind == "b",
         "any": lambda column: True,
@@ -155,7 +164,9 @@ def _problem(files: pd.DataFrame, shards: list[int]) -> str | None:
                 return f"has values in the column {name} that are none"
     if files.empty:
         return "lists no clips"
-    shard, offset, frames = (files[name].to_numpy(np.int64) for name in ("shard", "offset", "frames"))
+    shard, offset, frames = (
+        files[name].to_numpy(np.int64) for name in ("shard", "offset", "frames")
+    )
     inside = (shard >= 0) & (shard < len(shards)) & (offset >= 0) & (frames > 0)
     room = np.asarray(shards, dtype=np.int64)[shard.clip(0, len(shards) - 1)]
     inside &= frames <= room - offset.clip(0, room)
@@ -186,17 +197,24 @@ def check_sources(folder: Path, files: pd.DataFrame, version: int, verify: bool)
             if not verify and (status.st_size, status.st_mtime_ns) == (size, changed_at):
                 return "same"
             # A copy may differ in modification time only.
-            return "same" if status.st_size == size and describe(path, version).digest == digest else "changed"
+            return (
+                "same"
+                if status.st_size == size and describe(path, version).digest == digest
+                else "changed"
+            )
         except (OSError, ValueError):
             return "absent"
 
     columns = [files[name] for name in ("path", "source_size", "source_changed", "source_digest")]
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         states = list(pool.map(state, *columns))
-    if stale := [name for name, found in zip(files["name"], states, strict=True) if found == "changed"]:
+    if stale := [
+        name for name, found in zip(files["name"], states, strict=True) if found == "changed"
+    ]:
         first = ", ".join(stale[:5]) + (", ..." if len(stale) > 5 else "")
         raise UserError(
-            f"{len(stale)} source files have changed since they were packed: {first}\nIn: {folder}\nPack them again.",
+            f"{len(stale)} source files have changed since they were packed: {first}\nIn: "
+            f"{folder}\nPack them again.",
         )
     return states.count("same")
 

@@ -23,7 +23,8 @@ class PlacedBatch(TypedDict):
     Keys:
         place: ``[B, V]`` int64, first sample of each view in the concatenated shards.
         length: ``[B, V]`` int64, number of samples that exist.
-        longest: samples of the longest view; a number, so that the host need not wait for the device.
+        longest: samples of the longest view; a number, so that the host need not wait for the
+            device.
         targets, clip, key: as in `Batch`.
     """
 
@@ -66,7 +67,14 @@ class Places(Dataset):
             span = torch.where(joint[:, None], clips.view_samples, span)
         place = self.origin[rows][:, None] + start
         longest = clips.longest(span)
-        return {"place": place, "length": span, "longest": longest, "targets": clips.targets[rows], "clip": clips.clip[rows], "key": keys}
+        return {
+            "place": place,
+            "length": span,
+            "longest": longest,
+            "targets": clips.targets[rows],
+            "clip": clips.clip[rows],
+            "key": keys,
+        }
 
 
 class Resident:
@@ -92,7 +100,11 @@ class Resident:
         place, length = (x.to(self.samples.device) for x in (batch["place"], batch["length"]))
         longest = batch["longest"]
         time = torch.arange(longest, device=self.samples.device)
-        within = time % length[..., None] if clips.repeats else torch.minimum(time, length[..., None] - 1)
+        within = (
+            time % length[..., None]
+            if clips.repeats
+            else torch.minimum(time, length[..., None] - 1)
+        )
         audio = self.samples[place[..., None] + within]
         if clips.repeats:
             length = torch.full_like(length, longest)
@@ -126,7 +138,8 @@ def fits(audio: PackedAudio, device: torch.device) -> bool:
     needed, free = 2 * sum(map(len, audio.maps)), torch.cuda.mem_get_info(device)[0]
     if needed > free // 2:
         log.warning(
-            "data: the packed set (%.1f GB) does not fit on the device (%.1f GB free); it is read from disk.",
+            "data: the packed set (%.1f GB) does not fit on the device (%.1f GB free); it is read "
+            "from disk.",
             needed / 1e9,
             free / 1e9,
         )

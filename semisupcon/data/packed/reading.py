@@ -130,7 +130,8 @@ class Packed:
             write_text(seen, json.dumps(with_digest(present)))
         except UserError as error:
             log.warning(
-                "%s The cache is not saved, so the next run checks the packed audio again. SEMISUPCON_CACHE sets another folder for it.",
+                "%s The cache is not saved, so the next run checks the packed audio again. "
+                "SEMISUPCON_CACHE sets another folder for it.",
                 error,
             )
 
@@ -150,12 +151,14 @@ class Packed:
         for name, asked in (("sl_task", sl_task), ("ssl_task", ssl_task)):
             if asked is not None and asked != self.sources[name]:
                 raise ConfigError(
-                    f"data.{name} is '{asked}', but the packed set was made with {self.sources[name] or 'none'}.\nIn: {self.where}\n"
+                    f"data.{name} is '{asked}', but the packed set was made with "
+                    f"{self.sources[name] or 'none'}.\nIn: {self.where}\n"
                     "Pack again with this configuration, or leave out data.packed."
                 )
         if sample_rate != self.sample_rate:
             raise ConfigError(
-                f"The packed set is at {self.sample_rate} Hz, the run needs {sample_rate} Hz.\nIn: {self.where}\n"
+                f"The packed set is at {self.sample_rate} Hz, the run needs {sample_rate} Hz.\nIn: "
+                f"{self.where}\n"
                 f"Pack again with --data.target_sample_rate {sample_rate}."
             )
         if sl_task is not None or self.sources["sl_task"] is None:

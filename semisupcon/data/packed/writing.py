@@ -34,9 +34,13 @@ SHARD_SAMPLES = 1 << 28  # 512 MiB
 log = logging.getLogger(__name__)
 
 
-def lay_out(files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SAMPLES) -> pd.DataFrame:
+def lay_out(
+    files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SAMPLES
+) -> pd.DataFrame:
     """Assign ``frames`` at the new rate, ``shard`` and ``offset`` to clips; no clip is split."""
-    frames = np.maximum(1, files["frames"].to_numpy() * sample_rate // files["sample_rate"].to_numpy())
+    frames = np.maximum(
+        1, files["frames"].to_numpy() * sample_rate // files["sample_rate"].to_numpy()
+    )
     shard, offset, number, used = np.zeros_like(frames), np.zeros_like(frames), 0, 0
     for i, count in enumerate(frames):
         if used and used + count > shard_samples:
@@ -44,7 +48,12 @@ def lay_out(files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SA
         shard[i], offset[i] = number, used
         used += count
     return files.assign(
-        frames=frames, sample_rate=sample_rate, shard=shard, offset=offset, own_rate=files["sample_rate"], own_frames=files["frames"]
+        frames=frames,
+        sample_rate=sample_rate,
+        shard=shard,
+        offset=offset,
+        own_rate=files["sample_rate"],
+        own_frames=files["frames"],
     )
 
 
@@ -142,7 +151,8 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
             continue
         if (found := _fingerprint_in(out, name)) is not None and found != fingerprint:
             raise UserError(
-                f"The folder holds another packed set, or one of an older version, or clips have changed.\nIn: {out}\n"
+                "The folder holds another packed set, or one of an older version, or clips have "
+                f"changed.\nIn: {out}\n"
                 "Give another folder, or delete this one."
             )
         if name == HEADER:
@@ -152,13 +162,16 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
         sweep(out)
         return True
     if out.exists() and set(out.iterdir()) - {out / LOCK, *leftovers(out)}:
-        raise UserError(f"The folder is not empty and holds no packed set.\nIn: {out}\nGive a new folder.")
+        raise UserError(
+            f"The folder is not empty and holds no packed set.\nIn: {out}\nGive a new folder."
+        )
     make_folder(out)
     sweep(out)
     needed, free = 2 * int(files["frames"].sum()), shutil.disk_usage(out).free
     if needed > free:
         raise DiskError(
-            f"The packed set needs {amount_of(needed)}, {amount_of(free)} are free.\nIn: {out}\nGive a folder on a larger disk."
+            f"The packed set needs {amount_of(needed)}, {amount_of(free)} are free.\nIn: "
+            f"{out}\nGive a folder on a larger disk."
         )
     write_text(out / PLAN, json.dumps(with_digest({"fingerprint": fingerprint})))
     return True
@@ -172,7 +185,9 @@ def _fingerprint_in(out: Path, name: str) -> Any:
     Raises:
         UserError: for a damaged header, and for a header or plan written by another program.
     """
-    foreign = UserError(f"{out / name} was not written by this command.\nGive another folder (--out).")
+    foreign = UserError(
+        f"{out / name} was not written by this command.\nGive another folder (--out)."
+    )
     try:
         if name == HEADER:
             return read_header(out)["fingerprint"]
@@ -204,7 +219,12 @@ def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | Non
         return None
     try:
         found = np.array(json.loads(notes.read_text()))
-        sound = found.shape == (clips, 2) and found.dtype.kind == "i" and (found >= 0).all() and path.stat().st_size == 2 * samples
+        sound = (
+            found.shape == (clips, 2)
+            and found.dtype.kind == "i"
+            and (found >= 0).all()
+            and path.stat().st_size == 2 * samples
+        )
     except (OSError, ValueError, OverflowError, RecursionError):
         sound = False
     if not sound:
@@ -212,21 +232,30 @@ def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | Non
     return found.astype(np.int64) if sound else None
 
 
-def _write_shards(out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor) -> tuple[np.ndarray, int]:
+def _write_shards(
+    out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor
+) -> tuple[np.ndarray, int]:
     """Write all missing shards; returns all checksums and the number of clipped samples."""
     crc, clipped = np.zeros(len(files), np.int64), 0
     seconds = files["frames"].sum() / files["sample_rate"].iloc[0]
-    with tqdm(total=round(float(seconds)), desc="Packing", unit="s", unit_scale=True, disable=None) as bar:
+    with tqdm(
+        total=round(float(seconds)), desc="Packing", unit="s", unit_scale=True, disable=None
+    ) as bar:
         for _, clips in files.groupby("shard"):
             number = int(clips["shard"].iloc[0])
             path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
             samples = int(clips["frames"].sum())
             if (results := _notes(out, number, len(clips), samples)) is None:
-                rows = clips[["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]].itertuples(index=False, name=None)
+                rows = clips[
+                    ["path", "own_rate", "own_frames", "sample_rate", "frames", "offset"]
+                ].itertuples(index=False, name=None)
                 written_down = []
                 with atomic_path(path) as unfinished:
                     # Closed in this order, so that no thread writes to a closed file.
-                    with _reserve(unfinished, samples) as store, closing(_ahead(pool, partial(_write_clip, store), rows)) as written:
+                    with (
+                        _reserve(unfinished, samples) as store,
+                        closing(_ahead(pool, partial(_write_clip, store), rows)) as written,
+                    ):
                         for result, frames in zip(written, clips["frames"], strict=True):
                             written_down.append(result)
                             bar.update(frames / clips["sample_rate"].iloc[0])
@@ -248,13 +277,22 @@ def _reserve(path: Path, samples: int) -> BinaryIO:
         file.close()
         free = shutil.disk_usage(path.parent).free
         raise DiskError(
-            f"There is no room for the next shard ({error.strerror}): it needs {amount_of(2 * samples)}, "
+            f"There is no room for the next shard ({error.strerror}): it needs "
+            f"{amount_of(2 * samples)}, "
             f"{amount_of(free)} are free.\nIn: {path.parent}\nMake room, and call again."
         ) from error
     return file
 
 
-def _write_clip(store: BinaryIO, path: str, own_rate: int, own_frames: int, sample_rate: int, frames: int, offset: int) -> tuple[int, int]:
+def _write_clip(
+    store: BinaryIO,
+    path: str,
+    own_rate: int,
+    own_frames: int,
+    sample_rate: int,
+    frames: int,
+    offset: int,
+) -> tuple[int, int]:
     """Write one clip block by block; returns its checksum and the number of clipped samples.
 
     After rounding the clip may be a sample or two longer or shorter than ``frames``: it is cut, or

@@ -165,8 +165,14 @@ def _listen_to_all(
 ) -> Findings:
     paths, problems = clips.paths, facts["problem"].tolist()
     why = {path: problem for path, problem in zip(paths, problems, strict=True) if problem}
-    silent = [path if problem == SILENT else f"{path} ({problem})" for path, problem in why.items() if problem in (SILENT, OPPOSITE)]
-    unreadable = {path: problem for path, problem in why.items() if problem not in (SILENT, OPPOSITE)}
+    silent = [
+        path if problem == SILENT else f"{path} ({problem})"
+        for path, problem in why.items()
+        if problem in (SILENT, OPPOSITE)
+    ]
+    unreadable = {
+        path: problem for path, problem in why.items() if problem not in (SILENT, OPPOSITE)
+    }
     heard = [i for i, problem in enumerate(problems) if not problem]
 
     def hear(i: int) -> Heard | str:
@@ -208,7 +214,9 @@ def _listen_to_all(
         unreadable=unreadable,
         silent=silent,
         clipped=clipped,
-        across=[(paths[i], splits[i], paths[j], splits[j]) for i, j in pairs if splits[i] != splits[j]],
+        across=[
+            (paths[i], splits[i], paths[j], splits[j]) for i, j in pairs if splits[i] != splits[j]
+        ],
         within=[(paths[i], paths[j], splits[i]) for i, j in pairs if splits[i] == splits[j]],
         by_sound={(paths[i], paths[j]) for i, j in pairs if digest_of[i] != digest_of[j]},
         groups=_leaking_groups(clips.table, clips.classes),
@@ -252,8 +260,14 @@ def _leaking_groups(
     Columns other than ``group`` are included if they look like groups.
     """
     leaking = {}
-    for column in [name for name in ("group", "artist", "speaker", "singer", "src_file") if name in table]:
-        splits = table[table[column].notna()].groupby(column)["split"].agg(lambda s: sorted(set(s), key=SPLITS.index))
+    for column in [
+        name for name in ("group", "artist", "speaker", "singer", "src_file") if name in table
+    ]:
+        splits = (
+            table[table[column].notna()]
+            .groupby(column)["split"]
+            .agg(lambda s: sorted(set(s), key=SPLITS.index))
+        )
         several = {str(name): found for name, found in splits.items() if len(found) > 1}
         if column == "group" or (several and set(splits.index) != set(classes)):
             leaking[column] = several
@@ -265,11 +279,13 @@ def _judge(findings: Findings, max_missing: float, max_unreadable: float) -> Non
     clips, unfit = findings.clips, findings.unfit
     if len(findings.missing) > max_missing * findings.listed:
         unfit.append(
-            f"{len(findings.missing)} of {findings.listed} listed clips are missing; the maximum is {max_missing:.0%}.",
+            f"{len(findings.missing)} of {findings.listed} listed clips are missing; the maximum "
+            f"is {max_missing:.0%}.",
         )
     if len(findings.unreadable) > max_unreadable * len(clips):
         unfit.append(
-            f"{len(findings.unreadable)} of {len(clips)} files cannot be read; the maximum is {max_unreadable:.0%}.",
+            f"{len(findings.unreadable)} of {len(clips)} files cannot be read; the maximum is "
+            f"{max_unreadable:.0%}.",
         )
     if findings.across:
         unfit.append(

@@ -53,7 +53,8 @@ def download_task(
         others = ", ".join(name for name in sorted(TASKS) if card_of(find_task(name)).archives)
         where = f" Download it from {card.source}." if card.source else ""
         raise ConfigError(
-            f"'{task}' has no official archive with a published checksum.{where}\nTasks with one: {others}",
+            f"'{task}' has no official archive with a published checksum.{where}\nTasks with one: "
+            f"{others}",
         )
     say(f"{task}, licence: {card.licence} ({card.source})")
     for archive in card.archives:
@@ -97,7 +98,8 @@ def fetch(
     needed = 2 * archive.bytes - have
     if (free := shutil.disk_usage(folder).free) < needed:
         raise UserError(
-            f"{name} needs about {needed / 1e9:.1f} GB to fetch and unpack; {free / 1e9:.1f} GB are free.\nIn: {folder}\nMake room."
+            f"{name} needs about {needed / 1e9:.1f} GB to fetch and unpack; {free / 1e9:.1f} GB "
+            f"are free.\nIn: {folder}\nMake room."
         )
     if have < archive.bytes:
         _receive(archive, part, have)
@@ -137,11 +139,13 @@ def _receive(archive: Archive, part: Path, have: int) -> None:
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
-            f"Download failed: {reason}.\nFrom: {archive.url}\nRun the command again to resume ({part}).",
+            f"Download failed: {reason}.\nFrom: {archive.url}\nRun the command again to resume "
+            f"({part}).",
         ) from None
     if part.stat().st_size < archive.bytes:
         raise UserError(
-            f"Download stopped after {part.stat().st_size} of {archive.bytes} bytes.\nFrom: {archive.url}\nRun the command again to resume."
+            f"Download stopped after {part.stat().st_size} of {archive.bytes} bytes.\nFrom: "
+            f"{archive.url}\nRun the command again to resume."
         )
 
 
@@ -152,7 +156,8 @@ def _verify(archive: Archive, part: Path) -> None:
     if found != expected:
         part.unlink()
         raise UserError(
-            f"The download is not the official archive: its {algorithm} is {found}, not {expected}.\n"
+            f"The download is not the official archive: its {algorithm} is {found}, not "
+            f"{expected}.\n"
             f"From: {archive.url}\nIt was removed; run the command again."
         )
 
@@ -167,8 +172,10 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
                 names = [member.name for member in archive.getmembers() if not member.isdir()]
             if not overwrite and (there := [name for name in names if (folder / name).is_file()]):
                 raise UserError(
-                    f"{len(there)} of {len(names)} files of the archive already exist, the first: {there[0]}; nothing was unpacked.\n"
-                    f"In: {folder}\nGive another --data_dir, or --overwrite to replace them (the archive is kept in {part.name})."
+                    f"{len(there)} of {len(names)} files of the archive already exist, the first: "
+                    f"{there[0]}; nothing was unpacked.\n"
+                    f"In: {folder}\nGive another --data_dir, or --overwrite to replace them (the "
+                    f"archive is kept in {part.name})."
                 )
             write_text(begun, "")
             if isinstance(archive, zipfile.ZipFile):
@@ -178,5 +185,6 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
                 archive.extractall(folder, filter="data")
     except (zipfile.BadZipFile, tarfile.TarError, OSError) as error:
         raise UserError(
-            f"The archive cannot be unpacked: {error}.\nIn: {part}\nCheck free space and write permission.",
+            f"The archive cannot be unpacked: {error}.\nIn: {part}\nCheck free space and write "
+            "permission.",
         ) from None

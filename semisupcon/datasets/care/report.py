@@ -18,12 +18,18 @@ def table_of(rows: Iterable[tuple], header: tuple[str, ...]) -> str:
     rows = [tuple(map(str, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     is_number = [
-        all(row[i].replace(".", "").replace(",", "").replace("-", "").isdigit() or row[i] == "-" for row in rows)
+        all(
+            row[i].replace(".", "").replace(",", "").replace("-", "").isdigit() or row[i] == "-"
+            for row in rows
+        )
         for i in range(len(header))
     ]
 
     def line(row: tuple[str, ...]) -> str:
-        cells = (cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(row, widths, is_number, strict=True))
+        cells = (
+            cell.rjust(w) if right else cell.ljust(w)
+            for cell, w, right in zip(row, widths, is_number, strict=True)
+        )
         return "  ".join(cells).rstrip()
 
     return "\n".join([line(header), *map(line, rows)])
@@ -68,7 +74,10 @@ def report(task: str, findings: Findings) -> str:
         ),
         _some(
             "Same audio in two splits",
-            [f"{a} ({of_a}) = {b} ({of_b}){_how(findings, a, b)}" for a, of_a, b, of_b in findings.across],
+            [
+                f"{a} ({of_a}) = {b} ({of_b}){_how(findings, a, b)}"
+                for a, of_a, b, of_b in findings.across
+            ],
         ),
         _some(
             "Same audio twice in one split",
@@ -76,7 +85,11 @@ def report(task: str, findings: Findings) -> str:
         ),
         *_groups(findings),
     ]
-    verdict = "Fit for training." if findings.fit else "\n".join(["NOT fit for training:", *(f"  {reason}" for reason in findings.unfit)])
+    verdict = (
+        "Fit for training."
+        if findings.fit
+        else "\n".join(["NOT fit for training:", *(f"  {reason}" for reason in findings.unfit)])
+    )
     return "\n\n".join([*parts[:3], "\n".join(parts[3:]), verdict])
 
 
@@ -87,7 +100,11 @@ def _sizes(findings: Findings) -> str:
     for split in SPLITS:
         mine = splits == split
         seconds = findings.seconds[mine]
-        lengths = ("-", "-", "-") if not mine.any() else tuple(f"{q(seconds):.2f}" for q in (np.min, np.median, np.max))
+        lengths = (
+            ("-", "-", "-")
+            if not mine.any()
+            else tuple(f"{q(seconds):.2f}" for q in (np.min, np.median, np.max))
+        )
         rows.append(
             (split, mine.sum(), (mine & labelled).sum(), f"{seconds.sum() / 3600:.2f}", *lengths),
         )
@@ -115,7 +132,12 @@ def _balance(findings: Findings) -> str:
     shown = order if few else [*order[: ALL_CLASSES // 2], *order[-ALL_CLASSES // 2 :]]
     rows = [(clips.classes[c], *(counts[split][c] for split in SPLITS)) for c in shown]
     text = table_of(rows, ("class" if few else "class (commonest and rarest)", *SPLITS))
-    empty = [f"{name} has no {split} clip" for split in SPLITS for name, n in zip(clips.classes, counts[split], strict=True) if n == 0]
+    empty = [
+        f"{name} has no {split} clip"
+        for split in SPLITS
+        for name, n in zip(clips.classes, counts[split], strict=True)
+        if n == 0
+    ]
     return text + "\n" + _some("Classes without clips", empty)
 
 
@@ -128,7 +150,11 @@ def _groups(findings: Findings) -> list[str]:
     for column, leaking in findings.groups.items():
         n = findings.clips.table[column].nunique()
         told = [f"{name} ({', '.join(splits)})" for name, splits in leaking.items()]
-        what = "Groups in two splits" if column == "group" else f"Not kept apart by this split: {column}"
+        what = (
+            "Groups in two splits"
+            if column == "group"
+            else f"Not kept apart by this split: {column}"
+        )
         lines.append(_some(what, told, n))
     return lines
 

@@ -41,17 +41,24 @@ def copies(paths: Sequence[str]) -> np.ndarray:
         facts = list(pool.map(_identity, paths))
         join(
             _groups(
-                enumerate(fact[:2] if fact else path for fact, path in zip(facts, paths, strict=True)),
+                enumerate(
+                    fact[:2] if fact else path for fact, path in zip(facts, paths, strict=True)
+                ),
             ),
         )
         join(_groups((i, os.path.splitext(path)[0]) for i, path in enumerate(paths)))
-        join(_of_other_formats(group, paths) for group in _groups((i, _name(path)) for i, path in enumerate(paths)))
+        join(
+            _of_other_formats(group, paths)
+            for group in _groups((i, _name(path)) for i, path in enumerate(paths))
+        )
         alike: list[tuple[int, Hashable]]
         alike = [(i, fact[2]) for i, fact in enumerate(facts) if fact and fact[2] and first[i] == i]
         for look in (_middle, _digest):
             alike = [(i, fact) for group in _groups(alike, keep_fact=True) for i, fact in group]
             looks = pool.map(look, [paths[i] for i, _ in alike])
-            alike = [(i, (fact, seen)) for (i, fact), seen in zip(alike, looks, strict=True) if seen]
+            alike = [
+                (i, (fact, seen)) for (i, fact), seen in zip(alike, looks, strict=True) if seen
+            ]
         join(_groups(alike))
     return np.array([_root(first, i) for i in range(len(paths))], dtype=np.int64)
 
@@ -75,7 +82,10 @@ def one_of_each(
         ``[n]`` bool of the used files, and pairs of the positions of each unused file and the file
         used instead.
     """
-    best = [(rank[i] if rank is not None else 0, _format(name), name.count("/"), name, i) for i, name in enumerate(names)]
+    best = [
+        (rank[i] if rank is not None else 0, _format(name), name.count("/"), name, i)
+        for i, name in enumerate(names)
+    ]
     kept: dict[Hashable, int] = {}
     groups = list(
         zip(
@@ -95,7 +105,9 @@ def one_of_each(
 
 def told(left_out: Sequence[tuple[int, int]], names: Sequence[str], most: int = 3) -> str:
     """Return a sentence about left-out copies."""
-    shown = "; ".join(f"{names[i]} of {names[j]}" for i, j in left_out[:most]) + ("; ..." if len(left_out) > most else "")
+    shown = "; ".join(f"{names[i]} of {names[j]}" for i, j in left_out[:most]) + (
+        "; ..." if len(left_out) > most else ""
+    )
     return f"{len(left_out)} file{'s are copies' if len(left_out) > 1 else ' is a copy'} of others and left out ({shown})."
 
 

@@ -52,7 +52,9 @@ def _best(path: str, candidates: list[str], must_share_folder: bool) -> list[str
     # AUDIO_SUFFIXES.
     wanted = os.path.splitext(path)[1].lower()
     kinds = {candidate: os.path.splitext(candidate)[1].lower() for candidate in best}
-    ranks = {candidate: (kind != wanted, AUDIO_SUFFIXES.index(kind)) for candidate, kind in kinds.items()}
+    ranks = {
+        candidate: (kind != wanted, AUDIO_SUFFIXES.index(kind)) for candidate, kind in kinds.items()
+    }
     return sorted(candidate for candidate in best if ranks[candidate] == min(ranks.values()))
 
 
@@ -82,7 +84,8 @@ def find_by_stem(
         raise DatasetNotFoundError(
             "The data set's folder",
             root,
-            "Give the folder that holds the audio (--data_dir, or sl_kwargs.root; of a probe, --data_dirs.TASK).",
+            "Give the folder that holds the audio (--data_dir, or sl_kwargs.root; of a probe, "
+            "--data_dirs.TASK).",
         )
     files = audio_files(root)
     present, listed = set(files), set(paths)
@@ -112,7 +115,10 @@ def find_by_stem(
 
     found = {path: find(path) for path in listed}
     claims = Counter(files[0] for files in found.values() if len(files) == 1)
-    clear = {path: files[0] if len(files) == 1 and claims[files[0]] == 1 else None for path, files in found.items()}
+    clear = {
+        path: files[0] if len(files) == 1 and claims[files[0]] == 1 else None
+        for path, files in found.items()
+    }
     if unclear is not None:
         unclear |= {path: found[path] for path in paths if clear[path] is None and found[path]}
     return [clear[path] for path in paths]
@@ -137,7 +143,10 @@ def find_clips(
         path=[found[row] for row in present],
     )
     listed = [clips.paths[row] for row in present]
-    spelt = [old if folded(old) == folded(new) else new for old, new in zip(listed, kept.paths, strict=True)]
+    spelt = [
+        old if folded(old) == folded(new) else new
+        for old, new in zip(listed, kept.paths, strict=True)
+    ]
     kept = kept.assign(listed_as=spelt) if tuple(spelt) != kept.paths else kept
     return kept, [path for path, file in zip(clips.paths, found, strict=True) if file is None]
 
@@ -211,16 +220,26 @@ def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
 
     @cache
     def is_held_out(folder: str) -> bool:
-        return folder in held_out or (bool(folder) and folder not in folders and is_held_out(os.path.dirname(folder)))
+        return folder in held_out or (
+            bool(folder) and folder not in folders and is_held_out(os.path.dirname(folder))
+        )
 
     def is_copy(file: str) -> bool:
         place, name = place_of(os.path.dirname(file)), folded(stem(file))
-        return (place, name) in ends or any((place[i:], name) in names for i in range(1, len(place)))
+        return (place, name) in ends or any(
+            (place[i:], name) in names for i in range(1, len(place))
+        )
 
     found = Unlisted([], [], [])
     for file in audio_files(root):
         if file not in listed:
-            kind = found.beside if is_held_out(os.path.dirname(file)) else found.copies if is_copy(file) else found.free
+            kind = (
+                found.beside
+                if is_held_out(os.path.dirname(file))
+                else found.copies
+                if is_copy(file)
+                else found.free
+            )
             kind.append(file)
     return found
 

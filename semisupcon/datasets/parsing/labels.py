@@ -79,14 +79,25 @@ def label_sets(cells: pd.Series, separator: str, check: bool = True) -> pd.Serie
     names = {name for found in sets if found for name in found}
     unused = not cells.str.contains(separator, regex=False).any()
     for other in (mark for mark in _MARKS if mark not in separator) if check else ():
-        parts = {name: [part for part in map(str.strip, name.split(other)) if part] for name in names if other in name}
+        parts = {
+            name: [part for part in map(str.strip, name.split(other)) if part]
+            for name in names
+            if other in name
+        }
         several = len(
             {part for found in parts.values() for part in found} | (names - set(parts)),
         ) < len(names)
-        wrong = {n for n, found in parts.items() if (unused and (other in ",;|" or several)) or (other != " " and names.issuperset(found))}
+        wrong = {
+            n
+            for n, found in parts.items()
+            if (unused and (other in ",;|" or several))
+            or (other != " " and names.issuperset(found))
+        }
         for row, found in enumerate(sets if wrong else ()):
             if bad := next((name for name in found or () if name in wrong), None):
-                remedy = f'Give label_separator "{other}" if it separates labels, or else the classes.'
+                remedy = (
+                    f'Give label_separator "{other}" if it separates labels, or else the classes.'
+                )
                 raise AnnotationError(
                     *place(cells, row),
                     f"'{bad}' has '{other}' where '{separator}' separates labels.",
@@ -139,7 +150,11 @@ def vectors(values: pd.Series, length: int) -> np.ndarray:
             vector = json.loads(text)
         except (ValueError, RecursionError):
             vector = None
-        if not isinstance(vector, list) or len(vector) != length or any(value not in (0, 1) for value in vector):
+        if (
+            not isinstance(vector, list)
+            or len(vector) != length
+            or any(value not in (0, 1) for value in vector)
+        ):
             raise AnnotationError(
                 *place(values, row),
                 f"Not a list of {length} zeros and ones.",

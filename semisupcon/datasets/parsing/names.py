@@ -37,7 +37,11 @@ def composed(text: str) -> str:
 
 def folded(text: str) -> str:
     """Return the text for comparison, without case and accent composition."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return (
+        text.lower()
+        if text.isascii()
+        else unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    )
 
 
 def spelling(name: str) -> str:
@@ -85,8 +89,15 @@ def portable(paths: Sequence[str]) -> list[str]:
     """
     names = [spelling(path) for path in paths]
     if absolute := [name for name in names if is_absolute(name)]:
-        common = posixpath.commonpath([posixpath.dirname(name) for name in absolute]) if len({n[0] for n in absolute}) == 1 else ""
-        short = [posixpath.relpath(name, common) if common and is_absolute(name) else name for name in names]
+        common = (
+            posixpath.commonpath([posixpath.dirname(name) for name in absolute])
+            if len({n[0] for n in absolute}) == 1
+            else ""
+        )
+        short = [
+            posixpath.relpath(name, common) if common and is_absolute(name) else name
+            for name in names
+        ]
         names = short if max(Counter(short).values()) == 1 else names
     return names
 
@@ -123,7 +134,11 @@ class _Inside:
                     return given[len(root) :].strip("/")
         if os.path.isdir(folder):
             real = os.path.realpath(folder)
-            found = [(target, link) for target, link in self.links() if real == target or real.startswith(f"{target}/")]
+            found = [
+                (target, link)
+                for target, link in self.links()
+                if real == target or real.startswith(f"{target}/")
+            ]
             return min((link + real[len(target) :] for target, link in found), default=None)
         parts = folder.split("/")[1:]
         tails = ("/".join(parts[i:]) for i in range(len(parts)))
@@ -134,6 +149,8 @@ class _Inside:
 
     def _links(self) -> list[tuple[str, str]]:
         """Target and relative path of every linked folder below the root."""
-        folders = ((os.path.join(at, name) for name in inside) for at, inside, _ in os.walk(self.root))
+        folders = (
+            (os.path.join(at, name) for name in inside) for at, inside, _ in os.walk(self.root)
+        )
         linked = [folder for some in folders for folder in some if os.path.islink(folder)]
         return [(os.path.realpath(folder), os.path.relpath(folder, self.root)) for folder in linked]

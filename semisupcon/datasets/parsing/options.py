@@ -33,8 +33,16 @@ def read_options(
     Without a known function the other options stay as YAML reads them.
     """
     own = {name: value for name, value in options.items() if name not in COMMON}
-    common = {name: _typed(task, name, COMMON[name], value, None) for name, value in options.items() if name in COMMON}
-    typed = typed_options(task, function, own) if function is not None else resolved(unmarked(own, read_value))
+    common = {
+        name: _typed(task, name, COMMON[name], value, None)
+        for name, value in options.items()
+        if name in COMMON
+    }
+    typed = (
+        typed_options(task, function, own)
+        if function is not None
+        else resolved(unmarked(own, read_value))
+    )
     return {name: (common if name in common else typed)[name] for name in options}
 
 
@@ -58,7 +66,8 @@ def typed_options(task: str, function: Callable, options: Mapping[str, Any]) -> 
         ) from error
     if not parameters:
         raise ConfigError(
-            f"The function of task '{task}' takes no argument; its first is the folder of the data set.",
+            f"The function of task '{task}' takes no argument; its first is the folder of the data "
+            "set.",
         )
     parameters = parameters[1:]
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -69,10 +78,14 @@ def typed_options(task: str, function: Callable, options: Mapping[str, Any]) -> 
     for name in options:
         if name not in known and len(known) == len(parameters):
             raise ConfigError(
-                f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: {sorted(known) or 'none'}",
+                f"Task '{task}' has no option '{name}'.{nearest(name, known)} It takes: "
+                f"{sorted(known) or 'none'}",
             )
     defaults = {p.name: p.default for p in parameters}
-    return {name: _typed(task, name, hints.get(name, Any), value, defaults.get(name)) for name, value in options.items()}
+    return {
+        name: _typed(task, name, hints.get(name, Any), value, defaults.get(name))
+        for name, value in options.items()
+    }
 
 
 def _typed(task: str, name: str, hint: Any, given: Any, default: Any) -> Any:
@@ -85,13 +98,19 @@ def _typed(task: str, name: str, hint: Any, given: Any, default: Any) -> Any:
         said = given.text if isinstance(given, Scalar) else value
         if get_origin(hint) is Literal:
             raise ConfigError(
-                f"{name} is one of {', '.join(map(str, get_args(hint)))}; got '{said}' (for task '{task}').",
+                f"{name} is one of {', '.join(map(str, get_args(hint)))}; got '{said}' (for task "
+                f"'{task}').",
             )
         quotes = (
-            " Write names in quotes." if any(isinstance(item, bool) for item in (value if isinstance(value, list) else [value])) else ""
+            " Write names in quotes."
+            if any(
+                isinstance(item, bool) for item in (value if isinstance(value, list) else [value])
+            )
+            else ""
         )
         raise ConfigError(
-            f"Option '{name}' of task '{task}' does not take '{said}'. It takes {takes(hint)}.{quotes}",
+            f"Option '{name}' of task '{task}' does not take '{said}'. It takes "
+            f"{takes(hint)}.{quotes}",
         )
     return at_home(found)
 
@@ -99,7 +118,14 @@ def _typed(task: str, name: str, hint: Any, given: Any, default: Any) -> Any:
 def takes(hint: Any) -> str:
     """Describe the values that a type accepts."""
     parts = _members(hint)
-    words = ("a mapping" if _is_mapping(part) else "a list" if _is_list(part) else _WORDS.get(part, str(part)) for part in parts)
+    words = (
+        "a mapping"
+        if _is_mapping(part)
+        else "a list"
+        if _is_list(part)
+        else _WORDS.get(part, str(part))
+        for part in parts
+    )
     return " or ".join(dict.fromkeys(words))
 
 
@@ -129,7 +155,11 @@ def _members(hint: Any) -> tuple:
 
 def _is_list(hint: Any) -> bool:
     origin = get_origin(hint) or hint
-    return isinstance(origin, type) and issubclass(origin, _LISTS) and not issubclass(origin, str | Mapping)
+    return (
+        isinstance(origin, type)
+        and issubclass(origin, _LISTS)
+        and not issubclass(origin, str | Mapping)
+    )
 
 
 def _is_mapping(hint: Any) -> bool:
@@ -141,7 +171,11 @@ def _read_one(hint: Any, text: Any, value: Any, given: Any) -> Any:
     origin = get_origin(hint) or hint
     if origin is Literal:
         return next(
-            (choice for choice in get_args(hint) if choice == text or (choice == value and type(choice) is type(value))),
+            (
+                choice
+                for choice in get_args(hint)
+                if choice == text or (choice == value and type(choice) is type(value))
+            ),
             _NEITHER,
         )
     if origin is bool:

@@ -110,7 +110,11 @@ def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -
         AnnotationError: if it is empty or not UTF-8.
     """
     file = find_file(root, *patterns, source=source)
-    lines = [(number, line.strip()) for number, line in enumerate(read_text(file).splitlines(), start=1) if line.strip()]
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(read_text(file).splitlines(), start=1)
+        if line.strip()
+    ]
     if not lines:
         raise AnnotationError(
             file,
@@ -245,8 +249,14 @@ def _check_header(
 ) -> None:
     for column in columns:
         if column not in header:
-            known = f"Its columns are: {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}."
-            hint = _separator_hint(header, separator, 2) if len(header) == 1 else known + nearest(column, header)
+            known = (
+                f"Its columns are: {', '.join(header[:12])}{', ...' if len(header) > 12 else ''}."
+            )
+            hint = (
+                _separator_hint(header, separator, 2)
+                if len(header) == 1
+                else known + nearest(column, header)
+            )
             raise AnnotationError(file, line, f"There is no column '{column}'.", hint)
         if header.count(column) > 1:
             raise AnnotationError(

@@ -43,7 +43,8 @@ def meaning(words: Iterable[str]) -> dict[str, str]:
         if not free:
             others = ", ".join(word for word in words if word not in members)
             raise ConfigError(
-                f"'{members[0]}' beside {others} may be any split. Name the splits train, val and test.",
+                f"'{members[0]}' beside {others} may be any split. Name the splits train, val and "
+                "test.",
             )
         found |= dict.fromkeys(members, free[0])
     return found
@@ -51,7 +52,9 @@ def meaning(words: Iterable[str]) -> dict[str, str]:
 
 def told(found: Mapping[str, str]) -> str:
     """Return a sentence with the meaning of each word; empty for train, val and test."""
-    taken = [f"'{word}' is {NAMES[split]}" for word, split in found.items() if word.lower() != split]
+    taken = [
+        f"'{word}' is {NAMES[split]}" for word, split in found.items() if word.lower() != split
+    ]
     certain = all(word.lower() in CERTAIN for word in found)
     return "" if certain or not taken else f"Splits: {', '.join(taken)}."
 
@@ -64,18 +67,21 @@ def fractions_by_split(fractions: Mapping[str, float]) -> dict[str, float]:
     """
     if not isinstance(fractions, Mapping):
         raise ConfigError(
-            f"fractions is a mapping such as {{train: 0.8, val: 0.1, test: 0.1}}, got '{fractions}'.",
+            f"fractions is a mapping such as {{train: 0.8, val: 0.1, test: 0.1}}, got "
+            f"'{fractions}'.",
         )
     for word, share in fractions.items():
         if str(word).lower() not in WORDS:
             raise ConfigError(
-                f"fractions: '{word}' is not a split.{nearest(str(word), WORDS)} Splits are train, val and test.",
+                f"fractions: '{word}' is not a split.{nearest(str(word), WORDS)} Splits are train, "
+                "val and test.",
             )
         if isinstance(share, bool) or not isinstance(share, Real):
             raise ConfigError(f"fractions: {word} takes a number from 0 to 1, got '{share}'.")
     found = meaning(fractions)
     if len(set(found.values())) < len(found):
         raise ConfigError(
-            f"fractions: two of {', '.join(fractions)} mean one split. Name them train, val and test.",
+            f"fractions: two of {', '.join(fractions)} mean one split. Name them train, val and "
+            "test.",
         )
     return {found[word]: float(share) for word, share in fractions.items()}

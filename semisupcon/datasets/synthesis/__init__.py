@@ -95,7 +95,8 @@ def render(
         if folder != synthetic_folder():
             raise
         raise UserError(
-            f"{error}\nThe synthetic set is stored there; set another folder with the environment variable SEMISUPCON_CACHE."
+            f"{error}\nThe synthetic set is stored there; set another folder with the environment "
+            "variable SEMISUPCON_CACHE."
         ) from error
     finally:
         if scratch is not None:

@@ -63,8 +63,14 @@ def organ(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     pipes = np.array([1, 3, 5, 7, 9]) if "hollow" in patch.traits else np.array([1, 2, 3, 4, 6, 8])
     pipes = pipes[pipes <= len(order)]
     spectrum = np.zeros((1, len(order)), dtype=np.float32)
-    spectrum[0, pipes - 1] = (0.5 + 0.5 * patch.shape[: len(pipes)]) * pipes ** (-0.6 + 0.6 * patch.brightness)
-    click = np.float32(0.2 + 0.5 * patch.shape[6]) * patch.noise[:samples] * fall(patch.seconds[:samples], 0.02)
+    spectrum[0, pipes - 1] = (0.5 + 0.5 * patch.shape[: len(pipes)]) * pipes ** (
+        -0.6 + 0.6 * patch.brightness
+    )
+    click = (
+        np.float32(0.2 + 0.5 * patch.shape[6])
+        * patch.noise[:samples]
+        * fall(patch.seconds[:samples], 0.02)
+    )
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples]) + click
 
 
@@ -100,7 +106,11 @@ def brass(patch: Patch, pitch: float, samples: int) -> np.ndarray:
         spectrum[:, 1::2] *= 0.08
     time = patch.seconds[:samples]
     opening = (0.4 if "sweeping" in patch.traits else 0.1) * (1 + patch.shape[1])
-    swell = 1 - fall(time, opening) * np.float32(1 - 0.3 * patch.shape[2]) - np.float32(0.35) * (1 - fall(time, 3 * opening))
+    swell = (
+        1
+        - fall(time, opening) * np.float32(1 - 0.3 * patch.shape[2])
+        - np.float32(0.35) * (1 - fall(time, 3 * opening))
+    )
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples], 5 * swell)
 
 
@@ -113,7 +123,11 @@ def choir(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     widths = np.array([70, 90, 140])
     glottis = _rolloff(patch, order, 1.4, 0.6)
     spectrum = np.stack(
-        [glottis * _resonances(order * pitch, size * ((1 - w) * first + w * second), widths, 0.006) for w in (0, 0.5, 1)],
+        [
+            glottis
+            * _resonances(order * pitch, size * ((1 - w) * first + w * second), widths, 0.006)
+            for w in (0, 0.5, 1)
+        ],
     )
     position = np.minimum(patch.seconds[:samples] * np.float32(4 + 4 * patch.shape[3]), 2)
     return read_table(wavetable(spectrum), pitch * patch.warped[:samples], position)
@@ -126,7 +140,9 @@ def flute(patch: Patch, pitch: float, samples: int) -> np.ndarray:
         pitch * patch.warped[:samples],
     )
     flutter = smoothed(patch.noise[:samples], 60 + int(120 * patch.shape[0]))
-    return tone * (np.float32(0.4 + 0.2 * patch.shape[1]) + np.float32(0.7 + 0.3 * patch.shape[2]) * flutter)
+    return tone * (
+        np.float32(0.4 + 0.2 * patch.shape[1]) + np.float32(0.7 + 0.3 * patch.shape[2]) * flutter
+    )
 
 
 def lead(patch: Patch, pitch: float, samples: int) -> np.ndarray:
@@ -182,7 +198,11 @@ def plucked_string(patch: Patch, pitch: float, samples: int) -> np.ndarray:
     place = 0.5 if "hollow" in patch.traits else 0.08 + 0.25 * patch.shape[0]
     burst = np.zeros(length, dtype=np.float32)
     burst[: int(period)] = patch.noise[: int(period)]
-    spectrum = fft.rfft(burst) * (1 - np.float32(0.9) * _delay(omega, place * period)) / (1 - loss * _delay(omega, period - damping))
+    spectrum = (
+        fft.rfft(burst)
+        * (1 - np.float32(0.9) * _delay(omega, place * period))
+        / (1 - loss * _delay(omega, period - damping))
+    )
     spectrum[0] = 0
     return fft.irfft(spectrum, length)[:samples]
 

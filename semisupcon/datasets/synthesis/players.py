@@ -43,16 +43,22 @@ class Instrument:
 
 
 INSTRUMENTS: dict[str, Instrument] = {
-    #                                                  breathy dec. ens. hollow metal. sweep. swell. vibrato
+    # breathy dec. ens. hollow metal. sweep. swell. vibrato
     "bell": Instrument(instruments.bell, (0.00, 1.0, 0.05, 0.00, 0.75, 0.00, 0.00, 0.05)),
     "brass": Instrument(instruments.brass, (0.10, 0.1, 0.10, 0.05, 0.00, 0.50, 0.45, 0.20)),
     "choir": Instrument(instruments.choir, (0.25, 0.0, 0.55, 0.05, 0.00, 0.25, 0.25, 0.40)),
-    "drums": Instrument(instruments.drums, (0.00, 1.0, 0.00, 0.00, 0.20, 0.00, 0.00, 0.00), chords=False),
-    "electric_piano": Instrument(instruments.electric_piano, (0.00, 1.0, 0.15, 0.20, 0.15, 0.00, 0.00, 0.05)),
+    "drums": Instrument(
+        instruments.drums, (0.00, 1.0, 0.00, 0.00, 0.20, 0.00, 0.00, 0.00), chords=False
+    ),
+    "electric_piano": Instrument(
+        instruments.electric_piano, (0.00, 1.0, 0.15, 0.20, 0.15, 0.00, 0.00, 0.05)
+    ),
     "flute": Instrument(instruments.flute, (0.75, 0.1, 0.05, 0.15, 0.00, 0.00, 0.15, 0.35)),
     "lead": Instrument(instruments.lead, (0.00, 0.3, 0.15, 0.30, 0.05, 0.65, 0.10, 0.15)),
     "organ": Instrument(instruments.organ, (0.05, 0.1, 0.15, 0.55, 0.05, 0.00, 0.05, 0.10)),
-    "plucked_string": Instrument(instruments.plucked_string, (0.05, 1.0, 0.05, 0.20, 0.15, 0.00, 0.00, 0.05)),
+    "plucked_string": Instrument(
+        instruments.plucked_string, (0.05, 1.0, 0.05, 0.20, 0.15, 0.00, 0.00, 0.05)
+    ),
     "strings": Instrument(instruments.strings, (0.15, 0.1, 0.60, 0.00, 0.00, 0.00, 0.60, 0.35)),
 }
 
@@ -69,10 +75,16 @@ def draw_patch(
         tonic: frequency of the tonic in Hz.
         seconds: length of the longest note.
     """
-    traits = frozenset(t for t, odds in zip(TRAITS, instrument.odds, strict=True) if rng.uniform() < odds)
+    traits = frozenset(
+        t for t, odds in zip(TRAITS, instrument.odds, strict=True) if rng.uniform() < odds
+    )
     time = np.arange(int(seconds * SAMPLE_RATE) + 2) / SAMPLE_RATE
     rate, depth, phase = rng.uniform(4.5, 7), rng.uniform(0.015, 0.035), rng.uniform(0, 2 * np.pi)
-    wobble = depth / (2 * np.pi * rate) * (np.cos(phase) - np.cos(2 * np.pi * rate * time + phase)) if "vibrato" in traits else 0
+    wobble = (
+        depth / (2 * np.pi * rate) * (np.cos(phase) - np.cos(2 * np.pi * rate * time + phase))
+        if "vibrato" in traits
+        else 0
+    )
     ring, attack = 0.5 * 5 ** rng.uniform(), rng.uniform()
     decaying = "decaying" in traits
     return Patch(
@@ -102,7 +114,9 @@ def note(instrument: Instrument, patch: Patch, pitch: float, samples: int) -> np
     tone /= np.sqrt(np.mean(beginning * beginning)) + np.float32(1e-6)
     if "breathy" in patch.traits:
         noise = patch.noise[::-1][:samples]
-        tone += np.float32(0.1 + 0.15 * patch.shape[14]) * (np.float32(0.3) * noise + smoothed(noise, 5))
+        tone += np.float32(0.1 + 0.15 * patch.shape[14]) * (
+            np.float32(0.3) * noise + smoothed(noise, 5)
+        )
     if "metallic" in patch.traits:
         levels = np.array([0.6, 0.4, 0.25]) * (0.5 + patch.shape[11:14])
         tone += modes(pitch * patch.warped[:samples], time, BAR, levels, 0.9 / np.sqrt(BAR), pitch)

@@ -108,7 +108,9 @@ def _reverberation(
     time = np.arange(tail, dtype=np.float32) / SAMPLE_RATE
     response = _white(rng, tail) * fall(time, room.decay)
     response[: int(0.01 * SAMPLE_RATE)] *= 0.2  # reflections arrive later than the direct sound
-    response[(rng.uniform(0.003, 0.05, size=6) * room.decay**0.5 * SAMPLE_RATE).astype(int)] += rng.uniform(-8, 8, size=6)
+    response[(rng.uniform(0.003, 0.05, size=6) * room.decay**0.5 * SAMPLE_RATE).astype(int)] += (
+        rng.uniform(-8, 8, size=6)
+    )
     diffuse = fft.rfft(response, length) * (frequencies / 100 + 1) ** -np.float32(room.damping)
     energy = np.mean(np.abs(diffuse) ** 2)
     return 1 + np.float32(np.sqrt(room.wet / energy)) * diffuse
@@ -121,7 +123,9 @@ def _noise(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Spectrum of a noise floor that falls with frequency."""
-    noise = _white(rng, 2 * len(spectrum)).view(np.complex64) * (frequencies / 50 + 1) ** -np.float32(1 - 0.9 * room.hiss)
+    noise = _white(rng, 2 * len(spectrum)).view(np.complex64) * (
+        frequencies / 50 + 1
+    ) ** -np.float32(1 - 0.9 * room.hiss)
     power = np.vdot(spectrum, spectrum).real / np.vdot(noise, noise).real
     return noise * np.float32(np.sqrt(power) * 10 ** (-room.noise / 20))
 

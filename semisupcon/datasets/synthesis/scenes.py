@@ -71,7 +71,10 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
         held = 2 if step % 2 == 0 and rng.uniform() < 0.25 else 1  # only the tonic is held
         onset, duration, octave = start + step / rate, held * gate / rate, int(octaves[step // bar])
         loudness = rng.uniform(0.4, 1.0)
-        notes += [Note(onset, duration, p + octave, loudness * (1 if p % 12 == 0 else 0.8)) for p in steps[step]]
+        notes += [
+            Note(onset, duration, p + octave, loudness * (1 if p % 12 == 0 else 0.8))
+            for p in steps[step]
+        ]
         step += held
     return Scene(tuple(notes), tonic, rate, mode, texture)
 

@@ -40,16 +40,29 @@ class ForeignEncoder(Encoder):
         ConfigError: if one of these is missing, or the module does not return one vector per clip.
     """
 
-    def __init__(self, module: nn.Module, sample_rate: int | None = None, segment_samples: int | None = None):
+    def __init__(
+        self, module: nn.Module, sample_rate: int | None = None, segment_samples: int | None = None
+    ):
         name = type(module).__name__
         sample_rate = sample_rate or getattr(module, "sample_rate", None)
         segment_samples = segment_samples or getattr(module, "segment_samples", None)
         if sample_rate is None or segment_samples is None:
-            raise ConfigError(f"{name} has no attributes sample_rate and segment_samples; give them in a YAML file (docs/probing.md).")
+            raise ConfigError(
+                f"{name} has no attributes sample_rate and segment_samples; give them in a YAML "
+                "file (docs/probing.md)."
+            )
         answer = self._try(module, name, segment_samples)
-        super().__init__(module, width=answer.shape[1], dims=answer.shape[1], sample_rate=sample_rate, segment_samples=segment_samples)
+        super().__init__(
+            module,
+            width=answer.shape[1],
+            dims=answer.shape[1],
+            sample_rate=sample_rate,
+            segment_samples=segment_samples,
+        )
 
-    def from_features(self, features: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
+    def from_features(
+        self, features: Tensor, length: Tensor | None = None, task: str | None = None
+    ) -> Tensor:
         self._names(task)
         return _vectors(self.trunk(features if self._channels else features[:, 0]))
 
@@ -61,9 +74,17 @@ class ForeignEncoder(Encoder):
             with torch.no_grad():
                 for self._channels in (True, False):
                     try:
-                        answer = _vectors(module(torch.zeros(2, 1, samples) if self._channels else torch.zeros(2, samples)))
+                        answer = _vectors(
+                            module(
+                                torch.zeros(2, 1, samples)
+                                if self._channels
+                                else torch.zeros(2, samples)
+                            )
+                        )
                     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-                        errors.append(str(error).splitlines()[0][:100] if str(error) else type(error).__name__)
+                        errors.append(
+                            str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+                        )
                         continue
                     if answer.dim() == 2 and len(answer) == 2:
                         return answer
@@ -71,7 +92,8 @@ class ForeignEncoder(Encoder):
         finally:
             module.train(was)
         raise ConfigError(
-            f"{name} does not map waveforms [N, 1, {samples}] to vectors [N, D]: {errors[0]}\nNor waveforms [N, {samples}]: {errors[1]}"
+            f"{name} does not map waveforms [N, 1, {samples}] to vectors [N, D]: {errors[0]}\nNor "
+            f"waveforms [N, {samples}]: {errors[1]}"
         )
 
 
@@ -94,13 +116,19 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
     try:
         content = yaml.safe_load(file.read_text())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{file} cannot be read as YAML: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{file} cannot be read as YAML: {str(error).splitlines()[0]}"
+        ) from error
     if not isinstance(content, Mapping) or "class_path" not in content or set(content) - set(KEYS):
-        raise CheckpointError(f"{file} does not describe an encoder: it needs class_path and may have {', '.join(KEYS[1:])}.")
+        raise CheckpointError(
+            f"{file} does not describe an encoder: it needs class_path and may have "
+            f"{', '.join(KEYS[1:])}."
+        )
     path = str(content["class_path"])
     if not is_ours(path) and not lies_in(path, trusted_roots(trust)):
         raise CheckpointError(
-            f"{file} names the class {path}, which is not trusted.\nIf you know it, give --trust {path.rpartition('.')[0]}."
+            f"{file} names the class {path}, which is not trusted.\nIf you know it, give --trust "
+            f"{path.rpartition('.')[0]}."
         )
     found = public_class(path) if is_ours(path) else trusted_object(path, trust)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
@@ -109,7 +137,12 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
         raise CheckpointError(f"The init_args in {file} are not a mapping of names to values.")
 
     def make() -> Encoder:
-        return as_encoder(found, content.get("init_args") or {}, content.get("sample_rate"), content.get("segment_samples"))
+        return as_encoder(
+            found,
+            content.get("init_args") or {},
+            content.get("sample_rate"),
+            content.get("segment_samples"),
+        )
 
     encoder = make()
     if content.get("weights"):
@@ -130,7 +163,10 @@ def find_class(path: str) -> type[nn.Module] | None:
 
 
 def as_encoder(
-    cls: type[nn.Module], init_args: Mapping[str, Any] | None = None, sample_rate: int | None = None, segment_samples: int | None = None
+    cls: type[nn.Module],
+    init_args: Mapping[str, Any] | None = None,
+    sample_rate: int | None = None,
+    segment_samples: int | None = None,
 ) -> Encoder:
     """Instantiate a class and wrap the module as an encoder if needed.
 
@@ -141,9 +177,14 @@ def as_encoder(
         module = cls(**(init_args or {}))
     except TypeError as error:
         raise ConfigError(
-            f"{cls.__name__} cannot be instantiated: {error}.\nIts arguments can be given in a YAML file (docs/probing.md)."
+            f"{cls.__name__} cannot be instantiated: {error}.\nIts arguments can be given in a "
+            "YAML file (docs/probing.md)."
         ) from error
-    return module if isinstance(module, Encoder) else ForeignEncoder(module, sample_rate, segment_samples)
+    return (
+        module
+        if isinstance(module, Encoder)
+        else ForeignEncoder(module, sample_rate, segment_samples)
+    )
 
 
 def load_state(encoder: Encoder, file: Path) -> None:
@@ -157,6 +198,17 @@ def load_state(encoder: Encoder, file: Path) -> None:
 
     try:
         state: Any = load_file(file) if file.suffix == ".safetensors" else read_checkpoint(file)
-        (encoder.trunk if isinstance(encoder, ForeignEncoder) else encoder).load_state_dict(state.get("state_dict", state))
-    except (CheckpointError, OSError, SafetensorError, RuntimeError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"The weights {file} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        (encoder.trunk if isinstance(encoder, ForeignEncoder) else encoder).load_state_dict(
+            state.get("state_dict", state)
+        )
+    except (
+        CheckpointError,
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        raise CheckpointError(
+            f"The weights {file} cannot be loaded: {' '.join(str(error).split())[:300]}"
+        ) from error

@@ -136,7 +136,10 @@ class EmbeddingCache:
             raise ValueError("it belongs to another encoder or version")
         clips, sizes, shard = (content.get(name) for name in ("clips", "sizes", "shard"))
         if not (
-            isinstance(clips, list) and isinstance(sizes, list) and len(clips) == len(sizes) and all(isinstance(c, str) for c in clips)
+            isinstance(clips, list)
+            and isinstance(sizes, list)
+            and len(clips) == len(sizes)
+            and all(isinstance(c, str) for c in clips)
         ):
             raise ValueError("it has no list of clips")
         if not all(isinstance(size, int) and size > 0 for size in sizes):
@@ -154,7 +157,9 @@ class EmbeddingCache:
                 raise ValueError("its values were changed")
             values = np.load(shard, mmap_mode="r", allow_pickle=False)
             if values.dtype != np.float32 or values.ndim != 2 or len(values) != sum(sizes):
-                raise ValueError(f"it has values {values.dtype} {values.shape} for {sum(sizes)} segments")
+                raise ValueError(
+                    f"it has values {values.dtype} {values.shape} for {sum(sizes)} segments"
+                )
         except (OSError, EOFError, ValueError, AttributeError, TypeError) as error:
             self._remove(index, str(error))
             return
@@ -162,7 +167,11 @@ class EmbeddingCache:
 
     def _remove(self, index: Path, how: str) -> None:
         shard = index.with_suffix(".npy")
-        log.warning("Removed damaged cached embeddings; their clips are embedded again: %s (%s)", shard, how.splitlines()[0][:160])
+        log.warning(
+            "Removed damaged cached embeddings; their clips are embedded again: %s (%s)",
+            shard,
+            how.splitlines()[0][:160],
+        )
         for path in (index, shard):
             path.unlink(missing_ok=True)
         self._rows = {clip: place for clip, place in self._rows.items() if place[0] != shard}
@@ -179,15 +188,26 @@ class EmbeddingCache:
         name = uuid.uuid4().hex
         with atomic_open(shard := self.folder / f"{name}.npy", "wb") as file:
             np.save(file, np.concatenate(embeddings).astype(np.float32, copy=False))
-        index = {"format": FORMAT, "encoder": self.fingerprint, "clips": list(clips), "sizes": [len(e) for e in embeddings]}
-        write_text(self.folder / f"{name}.json", json.dumps(with_digest(index | {"shard": digest_of(shard)})))
+        index = {
+            "format": FORMAT,
+            "encoder": self.fingerprint,
+            "clips": list(clips),
+            "sizes": [len(e) for e in embeddings],
+        }
+        write_text(
+            self.folder / f"{name}.json",
+            json.dumps(with_digest(index | {"shard": digest_of(shard)})),
+        )
         self.refresh()
 
     def get(self, clips: Sequence[str]) -> Chunks:
         """Load the embeddings of clips from the shards; all clips must be stored."""
         places = [self._rows[clip] for clip in clips]
         offsets = np.cumsum([0, *(stop - start for _, start, stop in places)])
-        shards = {shard: np.load(shard, mmap_mode="r") for shard in dict.fromkeys(place[0] for place in places)}
+        shards = {
+            shard: np.load(shard, mmap_mode="r")
+            for shard in dict.fromkeys(place[0] for place in places)
+        }
         width = next(iter(shards.values())).shape[1] if shards else 0
         rows = (shards[shard][start:stop] for shard, start, stop in places)
         return Chunks(gathered(rows, (int(offsets[-1]), width)), offsets)
@@ -213,14 +233,19 @@ class ContentHashes:
         try:
             known = read_json(self.file)
             if not all(map(_is_memory, known.values())) and not has_digest(self.file):
-                raise UserError(f"{self.file} was not written by this command.\nMove it away, or give another --cache_dir.")
+                raise UserError(
+                    f"{self.file} was not written by this command.\nMove it away, or give another "
+                    "--cache_dir."
+                )
             self._known = {path: entry for path, entry in known.items() if _is_memory(entry)}
         except FileNotFoundError:
             pass
         except UserError:
             raise
         except (OSError, ValueError) as error:
-            log.warning("The cache %s cannot be used: %s. All audio is read again.", self.file, error)
+            log.warning(
+                "The cache %s cannot be used: %s. All audio is read again.", self.file, error
+            )
         self._changed = False
 
     def __call__(self, path: Path) -> str:
@@ -237,7 +262,9 @@ class ContentHashes:
             if known and known[:2] == stamp and not self.verify:
                 return known[2]
             with path.open("rb") as file:
-                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+                digest = hashlib.file_digest(
+                    file, lambda: hashlib.blake2b(digest_size=16)
+                ).hexdigest()
         except OSError as error:
             raise UserError(f"Cannot read {path}: {error.strerror}.") from error
         with self._lock:
@@ -254,5 +281,7 @@ class ContentHashes:
 
 def _is_memory(known: object) -> bool:
     return (
-        isinstance(known, list) and [type(part) for part in known] == [int, int, str] and re.fullmatch("[0-9a-f]{32}", known[2]) is not None
+        isinstance(known, list)
+        and [type(part) for part in known] == [int, int, str]
+        and re.fullmatch("[0-9a-f]{32}", known[2]) is not None
     )

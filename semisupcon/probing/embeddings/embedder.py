@@ -87,7 +87,9 @@ class Embedder:
         parts = {}
         for split in ("train", "val", "test"):
             rows = task.rows(split)
-            parts[split] = Part(chunks.select(rows), task.targets[rows], tuple(task.paths[i] for i in rows))
+            parts[split] = Part(
+                chunks.select(rows), task.targets[rows], tuple(task.paths[i] for i in rows)
+            )
         return Features(task, **parts)
 
     def digests(self, task: LabelledClips) -> list[str]:
@@ -119,7 +121,9 @@ class Embedder:
         silent: dict[Path, str] = {}
         subject.to(self.device)
         label = f"embedding {task.name} with {subject.name}"
-        made = progress(self._embed(subject, [file_of[d] for d in todo], broken, silent), len(todo), label)
+        made = progress(
+            self._embed(subject, [file_of[d] for d in todo], broken, silent), len(todo), label
+        )
         kept, rows = [], []
         for digest, embeddings in zip(todo, made, strict=True):
             if embeddings is not None:
@@ -135,10 +139,22 @@ class Embedder:
             raise UserError(_why_broken(task, broken))
         if silent:
             names = "; ".join(f"{file} ({why})" for file, why in list(silent.items())[:5])
-            log.warning("%s: %d of %d clips are silent and are used unchanged: %s", task.name, len(silent), len(digests), names)
+            log.warning(
+                "%s: %d of %d clips are silent and are used unchanged: %s",
+                task.name,
+                len(silent),
+                len(digests),
+                names,
+            )
         if broken:
             names = ", ".join(str(p) for p in list(broken)[:5])
-            log.warning("%s: %d of %d clips could not be read and are left out: %s", task.name, len(broken), len(digests), names)
+            log.warning(
+                "%s: %d of %d clips could not be read and are left out: %s",
+                task.name,
+                len(broken),
+                len(digests),
+                names,
+            )
             there = [i for i, d in enumerate(digests) if file_of[d] not in broken]
             task, digests = task.select(there), [digests[i] for i in there]
         chunks = cache.get(digests)
@@ -162,9 +178,15 @@ class Embedder:
                 first += len(piece.rows)
 
         pieces = pieces_ahead(lambda file: load_pieces(0, file, subject.encoder), task.files)
-        made = progress(whole(self._run(subject, corrupted(pieces))), len(task.files), f"corrupted {task.name} with {subject.name}")
+        made = progress(
+            whole(self._run(subject, corrupted(pieces))),
+            len(task.files),
+            f"corrupted {task.name} with {subject.name}",
+        )
         clips = [rows for _, rows, _ in made]
-        return Chunks(np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])]))
+        return Chunks(
+            np.concatenate(clips), np.concatenate([[0], np.cumsum([len(c) for c in clips])])
+        )
 
     def calibrate(self, subject: Subject, task: LabelledClips, seed: int) -> Subject:
         """The subject with batch-norm statistics of the task's training clips (at most 512, one
@@ -184,12 +206,18 @@ class Embedder:
         return calibrated(subject, batches())
 
     def _embed(
-        self, subject: Subject, files: Sequence[Path], broken: dict[Path, str], silent: dict[Path, str]
+        self,
+        subject: Subject,
+        files: Sequence[Path],
+        broken: dict[Path, str],
+        silent: dict[Path, str],
     ) -> Iterator[np.ndarray | None]:
         """Yield the embeddings of each file; None for an unreadable file."""
 
         def load(file: Path) -> Iterator[np.ndarray]:
-            return load_pieces(0, file, subject.encoder, silent=lambda why: silent.update({file: why}))
+            return load_pieces(
+                0, file, subject.encoder, silent=lambda why: silent.update({file: why})
+            )
 
         pieces = pieces_ahead(load, files)
         for item, rows, error in whole(self._run(subject, pieces)):
@@ -216,10 +244,17 @@ def clip_segments(file: Path, subject: Subject) -> np.ndarray:
 
 def _why_broken(task: LabelledClips, broken: dict[Path, str]) -> str:
     """How many files of a task cannot be read, and the first of them with the reason."""
-    reasons = [(path, broken[file]) for path, file in zip(task.paths, task.files, strict=True) if file in broken]
-    first = "; ".join(f"{path} ({reason.splitlines()[0].rstrip('.')})" for path, reason in reasons[:3])
+    reasons = [
+        (path, broken[file])
+        for path, file in zip(task.paths, task.files, strict=True)
+        if file in broken
+    ]
+    first = "; ".join(
+        f"{path} ({reason.splitlines()[0].rstrip('.')})" for path, reason in reasons[:3]
+    )
     return (
-        f"{len(reasons)} of {len(task)} files of task '{task.name}' cannot be read: {first}{', ...' * (len(reasons) > 3)}\nIn: {task.root}\n"
+        f"{len(reasons)} of {len(task)} files of task '{task.name}' cannot be read: "
+        f"{first}{', ...' * (len(reasons) > 3)}\nIn: {task.root}\n"
         "A probe uses every clip: repair or remove these files, or skip them with --on_error skip."
     )
 

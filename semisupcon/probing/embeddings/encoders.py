@@ -76,13 +76,19 @@ class Subject:
 
     def fingerprint(self) -> str:
         """Hash of everything that the output depends on: spec, weights, buffers, representation."""
-        digest = hashlib.sha256(json.dumps([CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True).encode())
+        digest = hashlib.sha256(
+            json.dumps(
+                [CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True
+            ).encode()
+        )
         for module in filter(None, (self.encoder, self.head)):
             add_weights(digest, module)
         return digest.hexdigest()
 
 
-def load_subject(text: str, representation: str = "embedding", trust: Sequence[str] = ()) -> Subject:
+def load_subject(
+    text: str, representation: str = "embedding", trust: Sequence[str] = ()
+) -> Subject:
     """Load a pretrained encoder and freeze it.
 
     Args:
@@ -100,11 +106,19 @@ def load_subject(text: str, representation: str = "embedding", trust: Sequence[s
     if Path(what).suffix in (".yaml", ".yml"):
         encoder, make = from_yaml(Path(what), trust)
         name = name if name != what else Path(what).stem
-        return Subject(name, freeze(encoder), "pretrained", _checked(encoder, representation, ()), make=make)
+        return Subject(
+            name, freeze(encoder), "pretrained", _checked(encoder, representation, ()), make=make
+        )
     if not Path(what).exists() and (found := find_class(what)) is not None:
         with seeded(0):  # Gives the same weights in every session.
             encoder = as_encoder(found)
-        return Subject(name, freeze(encoder), "as constructed", _checked(encoder, representation, ()), make=lambda: as_encoder(found))
+        return Subject(
+            name,
+            freeze(encoder),
+            "as constructed",
+            _checked(encoder, representation, ()),
+            make=lambda: as_encoder(found),
+        )
     name = name if name != what else _short_name(Path(what))
     encoder = cast("Encoder", load_encoder(what, trust))
     if representation in (*WHOLE, *encoder.tasks):
@@ -124,7 +138,10 @@ def random_twin(subject: Subject, seed: int) -> Subject:
         ConfigError: if the representation is a head: untrained encoders have none.
     """
     if subject.head is not None:
-        raise ConfigError(f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the embedding.")
+        raise ConfigError(
+            f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the "
+            "embedding."
+        )
     with seeded(seed):
         encoder = subject.make() if subject.make else remake(subject.encoder)
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
@@ -152,7 +169,9 @@ def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
     with statistics_measured(encoder), torch.no_grad():
         for batch in batches:
             encoder(batch)
-    return Subject(subject.name, freeze(encoder), subject.source, subject.representation, seed=subject.seed)
+    return Subject(
+        subject.name, freeze(encoder), subject.source, subject.representation, seed=subject.seed
+    )
 
 
 def same_shape(a: Subject, b: Subject) -> bool:
@@ -178,7 +197,8 @@ def check_embeddings(values: np.ndarray, what: str) -> None:
     """
     if not all(np.isfinite(values[i : i + 4096]).all() for i in range(0, len(values), 4096)):
         raise UserError(
-            f"The embedding of {what} holds NaN or infinite values.\nEither the audio holds such values, or the encoder diverged in training."
+            f"The embedding of {what} holds NaN or infinite values.\nEither the audio holds such "
+            "values, or the encoder diverged in training."
         )
 
 
@@ -188,11 +208,17 @@ def _checked(encoder: Encoder, representation: str, heads: Iterable[str]) -> str
     if representation in (*encoder.tasks, *heads):
         return representation
     offered = ", ".join(("embedding", *encoder.tasks, *heads))
-    raise ConfigError(f"No representation '{representation}' in {type(encoder).__name__}; it has: {offered}.")
+    raise ConfigError(
+        f"No representation '{representation}' in {type(encoder).__name__}; it has: {offered}."
+    )
 
 
 def _short_name(path: Path) -> str:
     """The name of a checkpoint: the run folder for "best.ckpt" and "last.ckpt", else the file name
     without extension.
     """
-    return path.parent.name if path.suffix == ".ckpt" and path.stem in ("best", "last") and path.parent.name else path.stem
+    return (
+        path.parent.name
+        if path.suffix == ".ckpt" and path.stem in ("best", "last") and path.parent.name
+        else path.stem
+    )

@@ -30,7 +30,11 @@ def named(text: str) -> tuple[str, str]:
 
 
 def load_task(
-    text: str, root: str | Path | None, options: Mapping[str, Any] | None = None, seed: int = 0, need: Sequence[str] = ("train", "test")
+    text: str,
+    root: str | Path | None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    need: Sequence[str] = ("train", "test"),
 ) -> LabelledClips:
     """Load the labelled clips of a task and check that they can be probed.
 
@@ -49,15 +53,23 @@ def load_task(
     (name, what), options = named(text), dict(options or {})
     find_task(what)
     if root is None and not is_synthetic(what):
-        raise ConfigError(f"Task '{name}' needs its folder: give --data_root DIR (with subfolder {what}/), or --data_dirs.{name} DIR.")
+        raise ConfigError(
+            f"Task '{name}' needs its folder: give --data_root DIR (with subfolder {what}/), or "
+            f"--data_dirs.{name} DIR."
+        )
     clips = load_annotations(what, root, **options)
     if clips.kind is None:
         raise ConfigError(f"Task '{name}' has no classes, so there is nothing to probe.")
     metric = main_metric(clips.kind, clips.classes, clips.metric, name)
-    clips = replace(clips.select(clips.labelled), metric=metric, name=name, fold=options.get("fold", 0))
+    clips = replace(
+        clips.select(clips.labelled), metric=metric, name=name, fold=options.get("fold", 0)
+    )
     clips = clips.assign(split=_with_validation(clips, seed))
     if absent := [split for split in need if not len(clips.rows(split))]:
-        raise ConfigError(f"Task '{name}' has no labelled clips in: {', '.join(absent)}.\nA probe needs training and test clips.")
+        raise ConfigError(
+            f"Task '{name}' has no labelled clips in: {', '.join(absent)}.\nA probe needs training "
+            "and test clips."
+        )
     return clips
 
 
@@ -83,13 +95,19 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
         ConfigError: for a share outside (0, 1].
     """
     if not 0 < fraction <= 1:
-        raise ConfigError(f"The share of training clips (--train_share) must lie in (0, 1], got {fraction}.")
+        raise ConfigError(
+            f"The share of training clips (--train_share) must lie in (0, 1], got {fraction}."
+        )
     train = task.rows("train")
     order = train[permutation(len(train), "training share", seed).numpy()]
     # The tolerance is for rounding: 0.55 * 100 is 55.000000000000007 in floating point.
     keep = set(order[: max(1, math.ceil(fraction * len(train) - 1e-9))].tolist())
     if task.kind in ("multiclass", "multilabel"):
-        keep |= {int(rows[0]) for c in range(len(task.classes)) if len(rows := order[task.targets[order, c] > 0.5])}
+        keep |= {
+            int(rows[0])
+            for c in range(len(task.classes))
+            if len(rows := order[task.targets[order, c] > 0.5])
+        }
     return task.select([i for i, split in enumerate(task.split) if split != "train" or i in keep])
 
 
@@ -101,7 +119,9 @@ def shuffled_labels(task: LabelledClips, seed: int) -> LabelledClips:
     targets = task.targets.copy()
     for split in ("train", "val"):
         rows = task.rows(split)
-        targets[rows] = targets[rows[permutation(len(rows), "shuffled labels", split, seed).numpy()]]
+        targets[rows] = targets[
+            rows[permutation(len(rows), "shuffled labels", split, seed).numpy()]
+        ]
     return replace(task, targets=targets)
 
 
@@ -113,10 +133,15 @@ def _with_validation(clips: LabelledClips, seed: int) -> np.ndarray:
     shares = {"train": 1 - VALIDATION, "val": VALIDATION}
     names = portable(table.get("listed_as", table["path"]).tolist())
     if "group" in table and table["group"].notna().any():
-        groups = [group if group == group and group is not None else f"/{name}" for group, name in zip(table["group"], names, strict=True)]
+        groups = [
+            group if group == group and group is not None else f"/{name}"
+            for group, name in zip(table["group"], names, strict=True)
+        ]
         split[train] = group_split([groups[i] for i in train], shares, seed)
     else:
-        split[train] = stratified_split([names[i] for i in train], _strata(clips, train), shares, seed)
+        split[train] = stratified_split(
+            [names[i] for i in train], _strata(clips, train), shares, seed
+        )
     if not (split == "val").any():
         # If every class is too small for a share, take a tenth of all clips.
         by_hash = sorted(train, key=lambda i: stable_hash(f"{seed}/{names[i]}"))

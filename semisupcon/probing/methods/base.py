@@ -109,10 +109,14 @@ class Settings:
     def check(self, kind: str) -> None:
         """Check that the settings are valid for a label kind."""
         if self.aggregation not in AGGREGATIONS:
-            raise ConfigError(f"Unknown aggregation '{self.aggregation}'. Known aggregations: {', '.join(AGGREGATIONS)}.")
+            raise ConfigError(
+                f"Unknown aggregation '{self.aggregation}'. Known aggregations: "
+                f"{', '.join(AGGREGATIONS)}."
+            )
         if self.aggregation in ("probability", "vote") and kind == "regression":
             raise ConfigError(
-                f"A regression has no {self.aggregation} to average; give --aggregation embedding, or logit to average predicted values."
+                f"A regression has no {self.aggregation} to average; give --aggregation embedding, "
+                "or logit to average predicted values."
             )
         if self.distance not in ("cosine", "euclidean"):
             raise ConfigError(f"--distance takes cosine or euclidean, got '{self.distance}'.")
@@ -201,7 +205,9 @@ class Method:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no run(case)")
 
-    def check(self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()) -> None:
+    def check(
+        self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()
+    ) -> None:
         """Raise an error if the method cannot probe an encoder with these options; called before
         anything is embedded.
         """

@@ -28,13 +28,20 @@ class FineTune(Method):
 
     name = "finetune"
 
-    def check(self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()) -> None:
+    def check(
+        self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()
+    ) -> None:
         from semisupcon.probing.methods.starting import check_start
 
         check_start(subject, fine_tuning, trust)
 
     def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
-        new = [fine_tuning.init_parts, fine_tuning.init_strict, fine_tuning.freeze, fine_tuning.head_epochs]
+        new = [
+            fine_tuning.init_parts,
+            fine_tuning.init_strict,
+            fine_tuning.freeze,
+            fine_tuning.head_epochs,
+        ]
         if fine_tuning.init_from is None and new == [None, True, None, 0]:
             return fine_tuning
         from semisupcon.importer.starting import digest
@@ -44,7 +51,11 @@ class FineTune(Method):
     def run(self, case: Case) -> list[Outcome]:
         from semisupcon.probing.methods.finetune import finetune
 
-        return [finetune(case.subject, case.features, case.embedder, case.fine_tuning, case.seed, case.trust)]
+        return [
+            finetune(
+                case.subject, case.features, case.embedder, case.fine_tuning, case.seed, case.trust
+            )
+        ]
 
 
 def find_method(text: str | Method) -> Method:
@@ -59,7 +70,10 @@ def find_method(text: str | Method) -> Method:
     path = METHODS.get(text, text)
     module, _, name = path.rpartition(".")
     if not module or not path.replace(".", "").isidentifier():
-        raise ConfigError(f"Unknown method '{text}'.{nearest(text, METHODS)} Give one of {', '.join(METHODS)}, or an import path.")
+        raise ConfigError(
+            f"Unknown method '{text}'.{nearest(text, METHODS)} Give one of {', '.join(METHODS)}, "
+            "or an import path."
+        )
     try:
         found = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
@@ -67,12 +81,16 @@ def find_method(text: str | Method) -> Method:
     if isinstance(found, type) and issubclass(found, Method):
         found = found()
     if not isinstance(found, Method) or not found.name:
-        raise ConfigError(f"'{text}' is not a probe method: give a subclass of {Method.__module__}.Method with a name and run(case).")
+        raise ConfigError(
+            f"'{text}' is not a probe method: give a subclass of {Method.__module__}.Method with a "
+            "name and run(case)."
+        )
     known = [field.name for field in fields(Settings)]
     for setting in found.depends:
         if setting not in known:
             raise ConfigError(
-                f"Method '{text}' depends on '{setting}', which is not a setting.{nearest(setting, known)} Settings: {', '.join(known)}."
+                f"Method '{text}' depends on '{setting}', which is not a "
+                f"setting.{nearest(setting, known)} Settings: {', '.join(known)}."
             )
     return found
 

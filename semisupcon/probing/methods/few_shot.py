@@ -44,14 +44,19 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
         ConfigError: if the task is not multiclass, or too few classes have enough clips.
     """
     if features.task.kind != "multiclass":
-        raise ConfigError(f"Task '{features.task.name}' is {features.task.kind}: few-shot episodes need one class per clip.")
+        raise ConfigError(
+            f"Task '{features.task.name}' is {features.task.kind}: few-shot episodes need one "
+            "class per clip."
+        )
     embeddings, labels = features.test.chunks.mean(), features.test.targets.argmax(axis=1)
     if settings.standardise:
         # Gradient descent with a fixed rate and number of steps depends on the scale of the
         # embeddings.
         train = features.train.chunks.mean()
         scale = train.std(axis=0)
-        embeddings = (embeddings - train.mean(axis=0)) / np.where(scale > 1e-6 * scale.max(), scale, np.inf)
+        embeddings = (embeddings - train.mean(axis=0)) / np.where(
+            scale > 1e-6 * scale.max(), scale, np.inf
+        )
     accuracies = run_episodes(embeddings, labels, settings, seed)
     name = f"few_shot {settings.way}-way {settings.shot}-shot"
     return [
@@ -68,11 +73,16 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
 
 def over_episodes(accuracy: np.ndarray) -> tuple[float, float, float]:
     """Mean, and bounds 1.96 standard errors below and above it."""
-    mean, error = accuracy.mean(), accuracy.std(ddof=1) / np.sqrt(len(accuracy)) if len(accuracy) > 1 else np.nan
+    mean, error = (
+        accuracy.mean(),
+        accuracy.std(ddof=1) / np.sqrt(len(accuracy)) if len(accuracy) > 1 else np.nan,
+    )
     return float(mean), float(mean - 1.96 * error), float(mean + 1.96 * error)
 
 
-def run_episodes(embeddings: np.ndarray, labels: np.ndarray, settings: Settings, seed: int = 0) -> dict[str, np.ndarray]:
+def run_episodes(
+    embeddings: np.ndarray, labels: np.ndarray, settings: Settings, seed: int = 0
+) -> dict[str, np.ndarray]:
     """Accuracy of every episode, ``[episodes]``, by classifier.
 
     Args:
@@ -89,12 +99,18 @@ def run_episodes(embeddings: np.ndarray, labels: np.ndarray, settings: Settings,
         query = embeddings[clips[:, :, shot:].reshape(len(clips), -1)]
         inner, outer = support @ support.transpose(0, 2, 1), query @ support.transpose(0, 2, 1)
         weights, bias = logistic_regression(inner, way, generator)
-        result["logistic regression"].append((outer @ weights.transpose(0, 2, 1) + bias[:, None]).argmax(axis=2) == truth)
-        result["nearest centroid"].append(nearest_centroid(inner, outer, way).argmax(axis=2) == truth)
+        result["logistic regression"].append(
+            (outer @ weights.transpose(0, 2, 1) + bias[:, None]).argmax(axis=2) == truth
+        )
+        result["nearest centroid"].append(
+            nearest_centroid(inner, outer, way).argmax(axis=2) == truth
+        )
     return {name: np.concatenate(hits).mean(axis=1) for name, hits in result.items()}
 
 
-def episodes(labels: np.ndarray, settings: Settings, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def episodes(
+    labels: np.ndarray, settings: Settings, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
     """Yield blocks ``[E, way, shot + queries]`` of clip indices: classes, and clips within each
     class, without replacement.
 
@@ -107,17 +123,22 @@ def episodes(labels: np.ndarray, settings: Settings, generator: np.random.Genera
     usable = np.flatnonzero(sizes >= each)
     if len(usable) < settings.way:
         raise ConfigError(
-            f"Only {len(usable)} of {len(names)} classes have the {each} test clips that a {settings.shot}-shot episode needs; "
+            f"Only {len(usable)} of {len(names)} classes have the {each} test clips that a "
+            f"{settings.shot}-shot episode needs; "
             f"{settings.way} are needed.\nLower --way, --shot or --queries."
         )
     for start in range(0, settings.episodes, _BLOCK):
         block = min(_BLOCK, settings.episodes - start)
-        chosen = usable[without_replacement(np.full((block,), len(usable)), settings.way, generator)]
+        chosen = usable[
+            without_replacement(np.full((block,), len(usable)), settings.way, generator)
+        ]
         clips = without_replacement(sizes[chosen], each, generator)
         yield order[starts[chosen][..., None] + clips]
 
 
-def without_replacement(sizes: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+def without_replacement(
+    sizes: np.ndarray, count: int, generator: np.random.Generator
+) -> np.ndarray:
     """Draw ``count`` different integers below each of ``sizes [...]``, in random order: ``[...,
     count]``.
 
@@ -157,7 +178,9 @@ def nearest_centroid(inner: np.ndarray, outer: np.ndarray, way: int) -> np.ndarr
     return 2 * to_centroid - np.diagonal(blocks, axis1=1, axis2=2)[:, None]
 
 
-def logistic_regression(inner: np.ndarray, way: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def logistic_regression(
+    inner: np.ndarray, way: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Stochastic gradient descent on E x way one-against-rest problems in parallel.
 
     Args:
@@ -170,13 +193,18 @@ def logistic_regression(inner: np.ndarray, way: int, generator: np.random.Genera
         Coefficients of the support clips ``[E, way, S]``, and biases ``[E, way]``.
     """
     e, s, _ = inner.shape
-    sign = np.where(np.repeat(np.arange(way), s // way) == np.arange(way)[:, None], 1.0, -1.0).astype(inner.dtype)
+    sign = np.where(
+        np.repeat(np.arange(way), s // way) == np.arange(way)[:, None], 1.0, -1.0
+    ).astype(inner.dtype)
     weights, bias = np.zeros((e, way, s), inner.dtype), np.zeros((e, way), inner.dtype)
     rate, best = np.full((e, way), RATE, inner.dtype), np.full((e, way), np.inf, inner.dtype)
     waited, running = np.zeros((e, way), int), np.ones((e, way), bool)
     episode, problem = np.arange(e)[:, None], np.arange(way)
     for _ in range(PASSES):
-        order, total = np.argsort(generator.random((e, way, s), dtype=np.float32), axis=2), np.zeros((e, way), inner.dtype)
+        order, total = (
+            np.argsort(generator.random((e, way, s), dtype=np.float32), axis=2),
+            np.zeros((e, way), inner.dtype),
+        )
         for step in range(s):
             clip = order[:, :, step]
             y = sign[problem, clip]

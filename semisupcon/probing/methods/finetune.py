@@ -57,7 +57,12 @@ class FineTuner(L.LightningModule):
     ):
         super().__init__()
         self._frozen = tuple(frozen)
-        self.encoder, self.head, self.options, self.discriminative = encoder, head, options, discriminative
+        self.encoder, self.head, self.options, self.discriminative = (
+            encoder,
+            head,
+            options,
+            discriminative,
+        )
         self.norm = standardiser(head.mean, head.scale)
         self.curve: list[dict[str, float]] = []
         self.best = float("inf")
@@ -101,7 +106,9 @@ class FineTuner(L.LightningModule):
         self._outputs.clear()
         value = float(loss_of(self.head, outputs, targets))
         self.log("val_loss", value)
-        mean = sum(float(loss) * n for loss, n in self._training) / max(sum(n for _, n in self._training), 1)
+        mean = sum(float(loss) * n for loss, n in self._training) / max(
+            sum(n for _, n in self._training), 1
+        )
         self.curve.append({"train_loss": mean, "val_loss": value})
         if value < self.best:
             self.best, self.kept = value, copy.deepcopy(self.state_dict())
@@ -111,7 +118,11 @@ class FineTuner(L.LightningModule):
 
     def track(self, segments: Tensor) -> Tensor:
         """Logits or values ``[C]`` of a clip, from its segments ``[n, segment]``."""
-        return self.answer(torch.cat([self.encoder(part[:, None]) for part in segments.split(32)]).mean(dim=0, keepdim=True))[0]
+        return self.answer(
+            torch.cat([self.encoder(part[:, None]) for part in segments.split(32)]).mean(
+                dim=0, keepdim=True
+            )
+        )[0]
 
     def answer(self, embeddings: Tensor) -> Tensor:
         """Logits or values ``[N, C]`` of embeddings ``[N, D]``."""
@@ -124,7 +135,12 @@ class FineTuner(L.LightningModule):
 
 
 def finetune(
-    subject: Subject, features: Features, embedder: Embedder, options: FineTuning, seed: int = 0, trust: Sequence[str] = ()
+    subject: Subject,
+    features: Features,
+    embedder: Embedder,
+    options: FineTuning,
+    seed: int = 0,
+    trust: Sequence[str] = (),
 ) -> Outcome:
     """Train a copy of the encoder with a linear head, and predict the test clips.
 
@@ -143,7 +159,10 @@ def finetune(
     task = features.task
     check_start(subject, options, trust)
     if not len(features.val):
-        raise ConfigError(f"Task '{task.name}' has no validation clips, which fine-tuning needs for early stopping.")
+        raise ConfigError(
+            f"Task '{task.name}' has no validation clips, which fine-tuning needs for early "
+            "stopping."
+        )
     if options.init_from is not None and subject.source != RANDOM:
         subject = started(subject, options, trust)
         features = embedder.features(subject, task)
@@ -151,21 +170,40 @@ def finetune(
     encoder.frozen = False
     encoder.requires_grad_(True).train()
     frozen = frozen_parts(encoder, options)
-    embeddings, targets = torch.from_numpy(features.train.chunks.mean()), torch.from_numpy(features.train.targets)
+    embeddings, targets = (
+        torch.from_numpy(features.train.chunks.mean()),
+        torch.from_numpy(features.train.targets),
+    )
     head = new_head("linear", embeddings.shape[1], targets.shape[1], task.label_kind, seed=seed)
     head.standardise(embeddings, targets)
-    tuner = FineTuner(encoder, head, options, discriminative=subject.source != RANDOM, frozen=frozen)
-    with quiet_lightning(), torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []):
+    tuner = FineTuner(
+        encoder, head, options, discriminative=subject.source != RANDOM, frozen=frozen
+    )
+    with (
+        quiet_lightning(),
+        torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []),
+    ):
         torch.manual_seed(seed)  # for dropout
         trainer = make_trainer(embedder, options)
-        trainer.fit(tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject))
+        trainer.fit(
+            tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject)
+        )
         if tuner.kept is None:
-            raise ConfigError(f"Fine-tuning diverged: no validation loss was finite. Lower --finetune.lr ({options.lr:g}).")
+            raise ConfigError(
+                "Fine-tuning diverged: no validation loss was finite. Lower --finetune.lr "
+                f"({options.lr:g})."
+            )
         tuner.load_state_dict(tuner.kept)
         scores = cast("list[Tensor]", trainer.predict(tuner, tracks(task, "test", subject)))
     tuner.cpu()
     detail = f"epoch {int(np.argmin([e['val_loss'] for e in tuner.curve])) + 1}"
-    return Outcome(torch.cat(scores).cpu().numpy(), detail=detail, head=tuner.finished_head(), curve=tuner.curve, encoder=freeze(encoder))
+    return Outcome(
+        torch.cat(scores).cpu().numpy(),
+        detail=detail,
+        head=tuner.finished_head(),
+        curve=tuner.curve,
+        encoder=freeze(encoder),
+    )
 
 
 def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
@@ -230,10 +268,14 @@ def parameter_groups(
         outside = {id(p) for p in before} | inside
         blocks[0] = before + blocks[0]
         blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
-        rates = [options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))][::-1]
+        rates = [
+            options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))
+        ][::-1]
         groups = [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
     # Leave out frozen parameters.
-    groups = [group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups]
+    groups = [
+        group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups
+    ]
     return [group for group in groups if group["params"]]
 
 
@@ -254,22 +296,32 @@ class Passes:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         order = permutation(len(self.clips), "finetune", self.seed, self.passes)
-        keys = make_keys(self.seed, torch.full_like(order, self.passes), self.clips[order], views=1)[:, 0]
+        keys = make_keys(
+            self.seed, torch.full_like(order, self.passes), self.clips[order], views=1
+        )[:, 0]
         self.passes += 1
         pairs = torch.stack([order, keys], dim=1).numpy()
         # A single clip has no batch statistics: add it to the previous batch.
-        cuts = [c for c in range(self.batch_size, len(pairs), self.batch_size) if len(pairs) - c > 1]
+        cuts = [
+            c for c in range(self.batch_size, len(pairs), self.batch_size) if len(pairs) - c > 1
+        ]
         yield from np.split(pairs, cuts)
 
 
-def training_loader(task: LabelledClips, encoder: Encoder, options: FineTuning, seed: int) -> DataLoader:
+def training_loader(
+    task: LabelledClips, encoder: Encoder, options: FineTuning, seed: int
+) -> DataLoader:
     """A loader of one random segment of every training clip per pass."""
     train = task.select(task.rows("train"))
     files = [str(file) for file in train.files]
     facts = scan(files)
     clip = [stable_hash(path) for path in train.paths]
-    table = train.assign(path=files, clip=clip, frames=facts["frames"], sample_rate=facts["sample_rate"])
-    clips = Clips(table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent")
+    table = train.assign(
+        path=files, clip=clip, frames=facts["frames"], sample_rate=facts["sample_rate"]
+    )
+    clips = Clips(
+        table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent"
+    )
     passes = Passes(train.paths, options.batch_size, seed)
     # The sampler yields arrays instead of lists.
     return DataLoader(clips, batch_sampler=passes, collate_fn=as_is)  # type: ignore[arg-type]
@@ -278,7 +330,9 @@ def training_loader(task: LabelledClips, encoder: Encoder, options: FineTuning, 
 class Tracks(torch.utils.data.Dataset):
     """Whole clips: ``(segments [n, segment], targets [C])``."""
 
-    def __init__(self, task: LabelledClips, rows: np.ndarray, segments: Callable[[int], np.ndarray]):
+    def __init__(
+        self, task: LabelledClips, rows: np.ndarray, segments: Callable[[int], np.ndarray]
+    ):
         self.task, self.rows, self.segments = task, rows, segments
 
     def __len__(self) -> int:
@@ -291,4 +345,7 @@ class Tracks(torch.utils.data.Dataset):
 
 def tracks(task: LabelledClips, split: str, subject: Subject) -> DataLoader:
     """A loader of all clips of a split, in order."""
-    return DataLoader(Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)), batch_size=None)
+    return DataLoader(
+        Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)),
+        batch_size=None,
+    )

@@ -13,7 +13,11 @@ from semisupcon.kinds import KINDS
 
 
 def loss_and_gradients(
-    parameters: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, kind: str, gradients: bool = True
+    parameters: Sequence[np.ndarray],
+    x: np.ndarray,
+    y: np.ndarray,
+    kind: str,
+    gradients: bool = True,
 ) -> tuple[float, list[np.ndarray]]:
     """Loss of a head and its gradient for every parameter.
 
@@ -47,8 +51,20 @@ class Adam:
         weight_decay: L2 penalty.
     """
 
-    def __init__(self, parameters: Sequence[np.ndarray], lr: float, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999)):
-        self.parameters, self.lr, self.weight_decay, self.betas, self.steps = parameters, lr, weight_decay, betas, 0
+    def __init__(
+        self,
+        parameters: Sequence[np.ndarray],
+        lr: float,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ):
+        self.parameters, self.lr, self.weight_decay, self.betas, self.steps = (
+            parameters,
+            lr,
+            weight_decay,
+            betas,
+            0,
+        )
         self.moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
 
     def step(self, gradients: Sequence[np.ndarray]) -> None:
@@ -56,7 +72,9 @@ class Adam:
         self.steps += 1
         (b1, b2), t = self.betas, self.steps
         rate, correction = self.lr / (1 - b1**t), (1 - b2**t) ** -0.5
-        for parameter, gradient, (mean, square) in zip(self.parameters, gradients, self.moments, strict=True):
+        for parameter, gradient, (mean, square) in zip(
+            self.parameters, gradients, self.moments, strict=True
+        ):
             gradient = gradient + self.weight_decay * parameter
             mean += (1 - b1) * (gradient - mean)
             square += (1 - b2) * (gradient * gradient - square)

@@ -50,12 +50,17 @@ class ProbeHead(nn.Module):
         # A constant dimension has no information: it is set to zero.
         self.scale[self.scale < 1e-6 * self.scale.max().clamp(min=1e-12)] = torch.inf
         if self.kind == "regression":
-            self.target_mean, self.target_scale = targets.mean(dim=0), targets.std(dim=0, correction=0).clamp(min=1e-12)
+            self.target_mean, self.target_scale = (
+                targets.mean(dim=0),
+                targets.std(dim=0, correction=0).clamp(min=1e-12),
+            )
             self.target_low, self.target_high = targets.amin(dim=0), targets.amax(dim=0)
 
     def standardised(self, embeddings: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Standardised embeddings and targets as NumPy arrays."""
-        return ((embeddings - self.mean) / self.scale).numpy(), ((targets - self.target_mean) / self.target_scale).numpy()
+        return ((embeddings - self.mean) / self.scale).numpy(), (
+            (targets - self.target_mean) / self.target_scale
+        ).numpy()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits or values ``[N, C]``."""
@@ -68,11 +73,17 @@ class ProbeHead(nn.Module):
         return KINDS[self.kind].activation(outputs).clamp(self.target_low, self.target_high)
 
 
-def new_head(method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0) -> ProbeHead:
+def new_head(
+    method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0
+) -> ProbeHead:
     """An untrained head, "linear" or "mlp", initialised with ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = LinearHead(classes, in_dim=width) if method == "linear" else MLPHead(classes, hidden=hidden, in_dim=width)
+        net = (
+            LinearHead(classes, in_dim=width)
+            if method == "linear"
+            else MLPHead(classes, hidden=hidden, in_dim=width)
+        )
     return ProbeHead(net, kind)
 
 
@@ -108,7 +119,10 @@ def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
         "out_dim": head.net.out_dim,
         "hidden": getattr(head.net, "hidden", 0),
     }
-    state, written = {k: v.contiguous() for k, v in head.state_dict().items()}, json.dumps(form | about)
+    state, written = (
+        {k: v.contiguous() for k, v in head.state_dict().items()},
+        json.dumps(form | about),
+    )
     metadata = {"head": written, DIGEST: _digest(json.loads(written), state)}
     with atomic_open(path, "wb") as file:
         file.write(save(state, metadata=metadata))
@@ -130,12 +144,26 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
         _check(about)
         if DIGEST in metadata and metadata[DIGEST] != _digest(about, state):
             raise ValueError("it is damaged: its values were changed")
-        head = new_head(about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"])
+        head = new_head(
+            about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"]
+        )
         head.load_state_dict(state)
         if any(value.isnan().any() for value in state.values()):
             raise ValueError("its values hold NaN")
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, TypeError, RecursionError, MemoryError, OverflowError) as error:
-        raise CheckpointError(f"{path} is not a saved probe head: {first_line(error, 160)}") from error
+    except (
+        OSError,
+        SafetensorError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+    ) as error:
+        raise CheckpointError(
+            f"{path} is not a saved probe head: {first_line(error, 160)}"
+        ) from error
     return head, about
 
 
@@ -145,7 +173,11 @@ def _digest(about: Any, state: dict[str, Tensor]) -> str:
 
 def _check(about: Any) -> None:
     """Refuse a header that `save_head` cannot have written; the file is untrusted."""
-    if not isinstance(about, dict) or about["method"] not in ("linear", "mlp") or about["kind"] not in KINDS:
+    if (
+        not isinstance(about, dict)
+        or about["method"] not in ("linear", "mlp")
+        or about["kind"] not in KINDS
+    ):
         raise ValueError("it does not name a known head")
     classes = about.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):

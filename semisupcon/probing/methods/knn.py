@@ -45,14 +45,18 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
     gallery = np.concatenate([features.train.chunks.mean(), features.val.chunks.mean()])
     targets = np.concatenate([features.train.targets, features.val.targets])
     names = [*features.train.paths, *features.val.paths]
-    classes = [tuple(row) for row in targets.tolist()] if task.kind != "regression" else [()] * len(names)
+    classes = (
+        [tuple(row) for row in targets.tolist()] if task.kind != "regression" else [()] * len(names)
+    )
     fold = stratified_folds(names, classes, FOLDS, seed)
     candidates = [k for k in settings.neighbours if k <= (fold != 1).sum()] or [1]
     scores = np.zeros((len(candidates), *targets.shape))
     for f in range(1, FOLDS + 1):
         inside = fold == f
         if inside.any() and not inside.all():
-            scores[:, inside] = predict(gallery[inside], gallery[~inside], targets[~inside], candidates, settings.distance)
+            scores[:, inside] = predict(
+                gallery[inside], gallery[~inside], targets[~inside], candidates, settings.distance
+            )
     detail = ""
     try:
         measured = [evaluate(task.label_kind, targets, s, task.classes) for s in scores]
@@ -61,12 +65,23 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
     except UserError:
         # If all training clips have the same class or value, all k give the same result.
         k, detail = candidates[0], ", all training clips have the same label"
-        log.warning("Task '%s': all training clips have the same class or value, so kNN always predicts it.", task.name)
-    return Outcome(predict(features.test.chunks.mean(), gallery, targets, [k], settings.distance)[0], detail=f"k={k}{detail}")
+        log.warning(
+            "Task '%s': all training clips have the same class or value, so kNN always predicts "
+            "it.",
+            task.name,
+        )
+    return Outcome(
+        predict(features.test.chunks.mean(), gallery, targets, [k], settings.distance)[0],
+        detail=f"k={k}{detail}",
+    )
 
 
 def predict(
-    queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, neighbours: Sequence[int], distance: str = "cosine"
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    targets: np.ndarray,
+    neighbours: Sequence[int],
+    distance: str = "cosine",
 ) -> np.ndarray:
     """Mean target of the k nearest gallery rows, for several k.
 
@@ -87,11 +102,17 @@ def predict(
         rows = slice(start, start + _ROWS)
         near = similarity(queries[rows], gallery, distance)
         first = np.argpartition(-near, most - 1, axis=1)[:, :most]
-        first = np.take_along_axis(first, np.argsort(-np.take_along_axis(near, first, axis=1), axis=1, kind="stable"), axis=1)
+        first = np.take_along_axis(
+            first,
+            np.argsort(-np.take_along_axis(near, first, axis=1), axis=1, kind="stable"),
+            axis=1,
+        )
         sums = targets[first].astype(np.float64).cumsum(axis=1)
         for i, k in enumerate(min(k, most) for k in neighbours):
             # Adds 1e-5 vote for the nearest neighbour: breaks ties only.
-            result[i, rows] = sums[:, k - 1] / k + (1e-5 * (targets[first[:, 0]] > 0) if k > 1 and _votes(targets) else 0)
+            result[i, rows] = sums[:, k - 1] / k + (
+                1e-5 * (targets[first[:, 0]] > 0) if k > 1 and _votes(targets) else 0
+            )
     return result
 
 

@@ -47,14 +47,29 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
         settings: ``training``, and ``aggregation`` over the segments of a clip.
         seed: seed of initialisation and order.
     """
-    (train, train_targets), (val, val_targets) = (_rows(part, settings.aggregation) for part in (features.train, features.val))
+    (train, train_targets), (val, val_targets) = (
+        _rows(part, settings.aggregation) for part in (features.train, features.val)
+    )
     kind, hidden = features.task.label_kind, settings.training.hidden
     head = new_head(method, train.shape[1], train_targets.shape[1], kind, hidden, seed)
     curve = fit(head, train, train_targets, val, val_targets, settings.training, seed)
-    return Outcome(predict(head, features.test.chunks, settings.aggregation), detail=f"epoch {best_epoch(curve)}", head=head, curve=curve)
+    return Outcome(
+        predict(head, features.test.chunks, settings.aggregation),
+        detail=f"epoch {best_epoch(curve)}",
+        head=head,
+        curve=curve,
+    )
 
 
-def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, training: Training, seed: int) -> list[dict[str, float]]:
+def fit(
+    head: ProbeHead,
+    x: Tensor,
+    y: Tensor,
+    x_val: Tensor,
+    y_val: Tensor,
+    training: Training,
+    seed: int,
+) -> list[dict[str, float]]:
     """Train a head on embeddings; it gets the weights with the best validation loss (without
     validation clips, the last ones).
 
@@ -69,7 +84,9 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
     val_inputs, val_answers = head.standardised(x_val, y_val)
     # The arrays share memory with the head: updates in place change the head.
     parameters = [p.detach().numpy() for p in head.net.parameters()]
-    adam = Adam(parameters, training.lr or LEARNING_RATES[len(parameters) // 2], training.weight_decay)
+    adam = Adam(
+        parameters, training.lr or LEARNING_RATES[len(parameters) // 2], training.weight_decay
+    )
     best, since = float("inf"), 0
     kept: list[np.ndarray] | None = None
     curve: list[dict[str, float]] = []
@@ -91,7 +108,9 @@ def fit(head: ProbeHead, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, tra
             if since >= training.patience:
                 break
     if kept is None and (len(x_val) or not all(np.isfinite(p).all() for p in parameters)):
-        raise ConfigError("The head's training diverged: no validation loss was finite. Lower --training.lr.")
+        raise ConfigError(
+            "The head's training diverged: no validation loss was finite. Lower --training.lr."
+        )
     for parameter, weights in zip(parameters, kept or parameters, strict=True):
         parameter[:] = weights
     return curve
@@ -107,4 +126,6 @@ def _rows(part: Part, aggregation: str) -> tuple[Tensor, Tensor]:
     """Inputs and targets of the head: clips, or segments with the targets of their clip."""
     if aggregation == "embedding":
         return torch.from_numpy(part.chunks.mean()), torch.from_numpy(part.targets)
-    return torch.as_tensor(part.chunks.values), torch.from_numpy(part.targets[part.chunks.clip_of_row()])
+    return torch.as_tensor(part.chunks.values), torch.from_numpy(
+        part.targets[part.chunks.clip_of_row()]
+    )

@@ -73,7 +73,9 @@ def score(chunks: Chunks, centres: np.ndarray, empty: np.ndarray, settings: Sett
     if settings.aggregation == "embedding":
         scores = similarity(chunks.mean(), centres, settings.distance)
     else:
-        scores = Chunks(similarity(chunks.values, centres, settings.distance).astype(np.float32), chunks.offsets).mean()
+        scores = Chunks(
+            similarity(chunks.values, centres, settings.distance).astype(np.float32), chunks.offsets
+        ).mean()
     scores[:, empty] = (scores[:, ~empty].min() if (~empty).any() else 0) - 1
     return scores
 

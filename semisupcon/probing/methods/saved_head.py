@@ -41,19 +41,23 @@ def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome
     task = features.task
     if about.get("encoder") != subject.fingerprint():
         raise CheckpointError(
-            f"The head was trained on embeddings of another encoder (or representation) than '{subject.name}'.\nHead: {path}"
+            "The head was trained on embeddings of another encoder (or representation) than "
+            f"'{subject.name}'.\nHead: {path}"
         )
     known = about.get("classes", [])
     if about["kind"] != task.kind or set(known) != set(task.classes):
         raise ConfigError(
-            f"The head predicts {about['kind']} labels of {_few(known)}; task '{task.name}' has {task.kind} labels of {_few(task.classes)}.\n"
+            f"The head predicts {about['kind']} labels of {_few(known)}; task '{task.name}' has "
+            f"{task.kind} labels of {_few(task.classes)}.\n"
             f"Give a head with the same classes, or train one without --test_only.\nHead: {path}"
         )
     scores = predict(head, features.test.chunks, about.get("aggregation", "embedding"))
     # The order of the classes may differ.
     order = [known.index(name) for name in task.classes]
     return Outcome(
-        np.ascontiguousarray(scores[:, order]), label=f"{about['method']}, saved head", detail=f"trained on {about.get('task', '?')}"
+        np.ascontiguousarray(scores[:, order]),
+        label=f"{about['method']}, saved head",
+        detail=f"trained on {about.get('task', '?')}",
     )
 
 

@@ -24,10 +24,14 @@ def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()
         CheckpointError: for weights that cannot be read or do not match.
     """
     if subject.representation != "embedding":
-        raise ConfigError(f"finetune trains the whole encoder; it cannot be limited to its representation '{subject.representation}'.")
+        raise ConfigError(
+            "finetune trains the whole encoder; it cannot be limited to its representation "
+            f"'{subject.representation}'."
+        )
     if not 0 <= options.head_epochs < options.max_epochs:
         raise ConfigError(
-            f"{OPTION}.head_epochs must be at least 0 and less than {OPTION}.max_epochs {options.max_epochs}, got {options.head_epochs}."
+            f"{OPTION}.head_epochs must be at least 0 and less than {OPTION}.max_epochs "
+            f"{options.max_epochs}, got {options.head_epochs}."
         )
     if options.init_from is None and (options.init_parts or not options.init_strict):
         raise ConfigError(f"{OPTION}.init_parts and {OPTION}.init_strict need {OPTION}.init_from.")
@@ -44,7 +48,14 @@ def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) ->
     encoder = copy.deepcopy(subject.encoder).cpu()
     weights = read_weights(options.init_from, encoder, trust, OPTION)
     module = nn.ModuleDict({"encoder": encoder})
-    start_from(module, weights, options.init_parts or ["encoder"], options.init_strict, options.init_from, OPTION)
+    start_from(
+        module,
+        weights,
+        options.init_parts or ["encoder"],
+        options.init_strict,
+        options.init_from,
+        OPTION,
+    )
     return replace(subject, encoder=freeze(encoder))
 
 

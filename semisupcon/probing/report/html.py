@@ -21,14 +21,22 @@ summary{cursor:pointer}footer{margin-top:2.5rem;border-top:1px solid var(--line)
 """
 
 
-def document(title: str, body: str, command: str = "", date: str = "", versions: Mapping[str, str] | None = None) -> str:
+def document(
+    title: str,
+    body: str,
+    command: str = "",
+    date: str = "",
+    versions: Mapping[str, str] | None = None,
+) -> str:
     """A complete HTML document: heading, body, and a footer with date, command and versions if
     given.
     """
     parts = [
         f"<p>Made on {escape(date)}.</p>" if date else "",
         f"<p>Command: <code>{escape(command)}</code></p>" if command else "",
-        f"<p>{escape(', '.join(f'{name} {version}' for name, version in versions.items()))}</p>" if versions else "",
+        f"<p>{escape(', '.join(f'{name} {version}' for name, version in versions.items()))}</p>"
+        if versions
+        else "",
     ]
     footer = f"<footer>{''.join(parts)}</footer>" if any(parts) else ""
     view = '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -67,11 +67,29 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
     if len({c.ours for c in comparisons}) < 3:
         return ""
     rows = [
-        (c.task, c.method, c.metric, c.ours, c.theirs, f"{c.difference:+.3f}", f"{c.low:+.3f} to {c.high:+.3f}", c.verdict)
+        (
+            c.task,
+            c.method,
+            c.metric,
+            c.ours,
+            c.theirs,
+            f"{c.difference:+.3f}",
+            f"{c.low:+.3f} to {c.high:+.3f}",
+            c.verdict,
+        )
         for c in comparisons
         if c.ours < c.theirs
     ]
-    header = ("task", "method", "metric", "encoder", "against", "difference", "95 % interval", "verdict")
+    header = (
+        "task",
+        "method",
+        "metric",
+        "encoder",
+        "against",
+        "difference",
+        "95 % interval",
+        "verdict",
+    )
     return f"<details><summary>All pairs of encoders</summary>{table(header, rows)}</details>"
 
 
@@ -84,7 +102,17 @@ def _robustness(out: Path) -> str:
         for r in robustness_rows(rows, task, family):
             value, low, high = (f"{float(r[k]):.3f}" for k in ("value", "low", "high"))
             method = method_of(r, family)
-            lines.append((task, r["detail"].replace("/", " "), r["checkpoint"], method, r["metric"], value, f"{low} to {high}"))
+            lines.append(
+                (
+                    task,
+                    r["detail"].replace("/", " "),
+                    r["checkpoint"],
+                    method,
+                    r["metric"],
+                    value,
+                    f"{low} to {high}",
+                )
+            )
     header = ("task", "corruption", "checkpoint", "method", "metric", "value", "95 % interval")
     details = f"<details><summary>Table</summary>{table(header, lines)}</details>"
     return f"<h2>Robustness</h2>{figures(found)}{details}" if rows else ""
@@ -95,17 +123,22 @@ def _invariance(out: Path) -> str:
     for file in sorted((out / "invariance").glob("*.csv")):
         rows = read_rows(file)
         if rows:
-            parts.append(f"<h3>{escape(file.stem)}</h3>" + table(tuple(rows[0]), [tuple(row.values()) for row in rows]))
+            parts.append(
+                f"<h3>{escape(file.stem)}</h3>"
+                + table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+            )
     return (
-        "<h2>Invariance</h2><p>Mean distance between the embeddings of a clip and of its augmented version; lower is more invariant.</p>"
-        + "".join(parts)
+        "<h2>Invariance</h2><p>Mean distance between the embeddings of a clip and of its augmented "
+        "version; lower is more invariant.</p>" + "".join(parts)
         if parts
         else ""
     )
 
 
 def _shown(picture: Picture) -> str:
-    return figure(svg_text(picture.figure, salt=f"{picture.task} {picture.caption}"), picture.caption)
+    return figure(
+        svg_text(picture.figure, salt=f"{picture.task} {picture.caption}"), picture.caption
+    )
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
@@ -117,7 +150,10 @@ def read_rows(file: Path) -> list[dict[str, str]]:
         return []
     try:
         lines = file.read_text().splitlines(keepends=True)
-        return [{k: plain_cell(v or "") for k, v in row.items() if k is not None} for row in csv.DictReader(lines)]
+        return [
+            {k: plain_cell(v or "") for k, v in row.items() if k is not None}
+            for row in csv.DictReader(lines)
+        ]
     except (OSError, ValueError, csv.Error) as error:
         log.warning("The table %s is left out: %s", file, first_line(error, 160))
         return []

@@ -47,10 +47,16 @@ def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
     if rows[0].kind != "multiclass":
         return
     for who in dict.fromkeys((row.checkpoint, row.representation) for row in rows):
-        mine = [row for row in rows if (row.checkpoint, row.representation) == who and row.predictions]
+        mine = [
+            row for row in rows if (row.checkpoint, row.representation) == who and row.predictions
+        ]
         if not mine:
             continue
-        files = dict.fromkeys(row.predictions for row in mine if (row.method, row.seed) == (mine[0].method, mine[0].seed))
+        files = dict.fromkeys(
+            row.predictions
+            for row in mine
+            if (row.method, row.seed) == (mine[0].method, mine[0].seed)
+        )
         read = [read_predictions(out / file) for file in files]
         counts = np.sum([confusion(targets, scores) for _, targets, scores, *_ in read], axis=0)
         if len(counts) <= 60:
@@ -63,7 +69,12 @@ def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
     curves: dict[str, dict[str, list[float]]] = {}
     for row in main_rows(rows):
         file = out / "curves" / (Path(row.predictions).stem + ".json")
-        if row.fold > 1 or row.representation != "embedding" or not row.predictions or not file.exists():
+        if (
+            row.fold > 1
+            or row.representation != "embedding"
+            or not row.predictions
+            or not file.exists()
+        ):
             continue
         of = curves.setdefault(row.method, {})
         if f"{row.checkpoint}, training" not in of:
@@ -71,7 +82,9 @@ def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
                 continue
             of[f"{row.checkpoint}, training"] = [e["train_loss"] for e in epochs]
             if any("val_loss" in e for e in epochs):
-                of[f"{row.checkpoint}, validation"] = [e.get("val_loss", float("nan")) for e in epochs]
+                of[f"{row.checkpoint}, validation"] = [
+                    e.get("val_loss", float("nan")) for e in epochs
+                ]
     for method, of in curves.items():
         if not of:
             continue
@@ -84,7 +97,9 @@ def _epochs(file: Path) -> list[dict[str, float]]:
     """Losses of each epoch; empty, with a warning, for a damaged file."""
     try:
         epochs = json.loads(file.read_text())
-        return [{k: float(v) for k, v in epoch.items()} for epoch in epochs if "train_loss" in epoch]
+        return [
+            {k: float(v) for k, v in epoch.items()} for epoch in epochs if "train_loss" in epoch
+        ]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         log.warning("The curve %s is left out: %s", file, first_line(error, 160))
         return []
@@ -103,7 +118,12 @@ def _maps(task: str, out: Path) -> Iterator[Picture]:
                 x=f"{kind} 1",
                 y=f"{kind} 2",
             )
-            yield Picture(task, f"{found.checkpoint}: {kind} of the test clips by {found.label}; point at a dot to see its clip", drawn)
+            yield Picture(
+                task,
+                f"{found.checkpoint}: {kind} of the test clips by {found.label}; point at a dot to "
+                "see its clip",
+                drawn,
+            )
 
 
 def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
@@ -120,8 +140,14 @@ def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
             at = ticks.index(r["detail"].split("/", 1)[1])
             curve[at] = float(r["value"]), float(r["low"]), float(r["high"])
         metric = mine[0]["metric"]
-        drawn = draw_lines(ticks, curves, x="severity" if family == "severity" else "corruption", y=metric)
-        yield Picture(task, f"{task}: {metric} on corrupted test audio ({family}); bands are 95\u00a0% intervals", drawn)
+        drawn = draw_lines(
+            ticks, curves, x="severity" if family == "severity" else "corruption", y=metric
+        )
+        yield Picture(
+            task,
+            f"{task}: {metric} on corrupted test audio ({family}); bands are 95\u00a0% intervals",
+            drawn,
+        )
 
 
 def robustness_questions(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:
@@ -129,7 +155,9 @@ def robustness_questions(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, s
     return list(dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows))
 
 
-def robustness_rows(rows: Iterable[Mapping[str, str]], task: str, family: str) -> list[Mapping[str, str]]:
+def robustness_rows(
+    rows: Iterable[Mapping[str, str]], task: str, family: str
+) -> list[Mapping[str, str]]:
     """Rows of the main metric for a task and family. The main metric is the first one."""
     mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/")]
     return [r for r in mine if r["metric"] == mine[0]["metric"]]

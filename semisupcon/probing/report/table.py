@@ -6,7 +6,19 @@ import numpy as np
 
 from semisupcon.probing.scores.summary import Comparison, Line, baseline
 
-HEADER = ("task", "method", "checkpoint", "metric", "value", "95 % interval", "chance", "against", "verdict", "tracks", "seeds")
+HEADER = (
+    "task",
+    "method",
+    "checkpoint",
+    "metric",
+    "value",
+    "95 % interval",
+    "chance",
+    "against",
+    "verdict",
+    "tracks",
+    "seeds",
+)
 
 
 _RIGHT = (4, 5, 6, 9, 10)
@@ -23,12 +35,29 @@ def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tupl
         for line in (line for line in lines if line.question == question):
             asked = (*question, line.checkpoint)
             comparison = None if against is None else found.get((*asked, against))
-            said = ("", "") if comparison is None else (f"{comparison.difference:+.3f} on {against}", comparison.verdict)
+            said = (
+                ("", "")
+                if comparison is None
+                else (f"{comparison.difference:+.3f} on {against}", comparison.verdict)
+            )
             value = f"{line.value:.3f}" + ("" if np.isnan(line.spread) else f" ± {line.spread:.3f}")
             by_chance = "" if np.isnan(line.chance) else f"{line.chance:.3f}"
             who = line.checkpoint + " *" * line.untrained
             interval = f"{line.low:.3f} to {line.high:.3f}"
-            rows.append((line.task, line.method, who, line.metric, value, interval, by_chance, *said, str(line.tracks), str(line.seeds)))
+            rows.append(
+                (
+                    line.task,
+                    line.method,
+                    who,
+                    line.metric,
+                    value,
+                    interval,
+                    by_chance,
+                    *said,
+                    str(line.tracks),
+                    str(line.seeds),
+                )
+            )
     return rows
 
 
@@ -37,7 +66,12 @@ def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
     rows = [HEADER, *cells(lines, comparisons)]
     used = [i for i in range(len(HEADER)) if any(row[i] for row in rows[1:])]
     width = {i: max(len(row[i]) for row in rows) for i in used}
-    text = ["  ".join(row[i].rjust(width[i]) if i in _RIGHT else row[i].ljust(width[i]) for i in used).rstrip() for row in rows]
+    text = [
+        "  ".join(
+            row[i].rjust(width[i]) if i in _RIGHT else row[i].ljust(width[i]) for i in used
+        ).rstrip()
+        for row in rows
+    ]
     text.insert(1, "  ".join("-" * width[i] for i in used))
     return "\n".join([*text, *_notes(lines)])
 
@@ -46,7 +80,10 @@ def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
     """The table in Markdown; empty columns are omitted."""
     rows = cells(lines, comparisons)
     used = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
-    text = ["| " + " | ".join(HEADER[i] for i in used) + " |", "|" + "|".join("---:" if i in _RIGHT else "---" for i in used) + "|"]
+    text = [
+        "| " + " | ".join(HEADER[i] for i in used) + " |",
+        "|" + "|".join("---:" if i in _RIGHT else "---" for i in used) + "|",
+    ]
     text += ["| " + " | ".join(row[i] for i in used) + " |" for row in rows]
     return "\n".join([*text, "", *_notes(lines)]) + "\n"
 
@@ -57,5 +94,8 @@ def _notes(lines: Sequence[Line]) -> list[str]:
     if any(line.untrained for line in lines):
         notes.append("* untrained, same architecture")
     if any(not np.isnan(line.spread) for line in lines):
-        notes.append("value ± standard deviation over seeds; intervals over test clips (few-shot: over episodes)")
+        notes.append(
+            "value ± standard deviation over seeds; intervals over test clips (few-shot: over "
+            "episodes)"
+        )
     return notes

@@ -16,7 +16,9 @@ REPORTS = ("summary.csv", "comparisons.csv", "report.md", "report.html")
 PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 
 
-def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, command: str = "", date: str = "") -> str:
+def write_report(
+    rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, command: str = "", date: str = ""
+) -> str:
     """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the
     results.
 
@@ -35,7 +37,9 @@ def write_report(rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, com
     write_lines(comparisons, out / "comparisons.csv")
     write_text(out / "report.md", markdown(lines, comparisons))
     title = "Evaluation of representations"
-    write_text(out / "report.html", page(title, lines, comparisons, rows, out, command, date, versions()))
+    write_text(
+        out / "report.html", page(title, lines, comparisons, rows, out, command, date, versions())
+    )
     return table(lines, comparisons)
 
 

@@ -32,10 +32,19 @@ def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndar
     """Yield weights ``[b, n]`` of resamples of n clips, in blocks; each row sums to n."""
     generator = np.random.default_rng(seed)
     for start in range(0, count, _BLOCK):
-        yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(np.float64)
+        yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(
+            np.float64
+        )
 
 
-def bootstrap(kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], count: int = RESAMPLES, seed: int = 0) -> Drawn:
+def bootstrap(
+    kind: str,
+    targets: np.ndarray,
+    scores: np.ndarray,
+    classes: tuple[str, ...],
+    count: int = RESAMPLES,
+    seed: int = 0,
+) -> Drawn:
     """All metrics of a label kind, on the clips and on resamples of them.
 
     Args:
@@ -45,10 +54,16 @@ def bootstrap(kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple
         seed: seed of the resamples; use the same seed for encoders that are compared.
     """
     values = evaluate(kind, targets, scores, classes)
-    drawn = [evaluate(kind, targets, scores, classes, weights) for weights in resamples(len(targets), count, seed)]
+    drawn = [
+        evaluate(kind, targets, scores, classes, weights)
+        for weights in resamples(len(targets), count, seed)
+    ]
     return Drawn(
         {name: float(value[0]) for name, value in values.items()},
-        {name: np.concatenate([d[name] for d in drawn]) if drawn else np.zeros(0) for name in values},
+        {
+            name: np.concatenate([d[name] for d in drawn]) if drawn else np.zeros(0)
+            for name in values
+        },
     )
 
 

@@ -33,7 +33,12 @@ def save_draws(drawn: Drawn, file: Path) -> None:
     """Write metrics and resamples as NumPy arrays."""
     names = list(drawn.values)
     with atomic_open(file, "wb") as partial:
-        np.savez(partial, names=np.array(names), values=list(drawn.values.values()), draws=[drawn.draws[name] for name in names])
+        np.savez(
+            partial,
+            names=np.array(names),
+            values=list(drawn.values.values()),
+            draws=[drawn.draws[name] for name in names],
+        )
 
 
 def load_draws(file: Path) -> Drawn | None:

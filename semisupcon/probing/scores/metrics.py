@@ -16,7 +16,11 @@ from semisupcon.kinds import KINDS
 
 
 def evaluate(
-    kind: str, targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray | None = None
+    kind: str,
+    targets: np.ndarray,
+    scores: np.ndarray,
+    classes: tuple[str, ...],
+    weights: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """All metrics of a label kind.
 
@@ -40,7 +44,10 @@ def evaluate(
         return _multiclass(targets, scores, classes, weights)
     scorable = np.logical_and((targets > 0.5).any(axis=0), (targets <= 0.5).any(axis=0))
     if not scorable.any():
-        raise UserError(f"All test clips have the same labels: no class of {', '.join(classes[:5])} has both positives and negatives.")
+        raise UserError(
+            f"All test clips have the same labels: no class of {', '.join(classes[:5])} has both "
+            "positives and negatives."
+        )
     result = {
         "roc_auc": _macro(roc_auc, targets, scores, weights, scorable),
         "mAP": _macro(average_precision, targets, scores, weights, scorable),
@@ -61,7 +68,11 @@ def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
     if kind == "regression":
         each = ("r2", "median_error") if len(classes) > 1 else ("median_error",)
         return ["r2", *(f"{metric} {name}" for name in classes for metric in each)]
-    return [name for name in KINDS[kind].metrics if name != "mirex_weighted" or key_scores(classes) is not None]
+    return [
+        name
+        for name in KINDS[kind].metrics
+        if name != "mirex_weighted" or key_scores(classes) is not None
+    ]
 
 
 def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> str:
@@ -76,13 +87,17 @@ def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> s
     Raises:
         ConfigError: if the label kind does not have the metric.
     """
-    known, names = metric_names(kind, classes), [name.strip() for name in named.split(",") if name.strip()]
+    known, names = (
+        metric_names(kind, classes),
+        [name.strip() for name in named.split(",") if name.strip()],
+    )
     if kind == "regression" and len(classes) == 1:
         names = [f"{name} {classes[0]}" if name == "median_error" else name for name in names]
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"The data set of task '{task}' names the metric '{name}', which its {kind} labels do not have.{nearest(name, known)}\n"
+                f"The data set of task '{task}' names the metric '{name}', which its {kind} labels "
+                f"do not have.{nearest(name, known)}\n"
                 f"They have: {', '.join(known)}."
             )
     return names[0] if names else KINDS[kind].main
@@ -93,7 +108,13 @@ def main_first(main: str, by_metric: dict) -> dict:
     return {main: by_metric[main], **by_metric} if main in by_metric else by_metric
 
 
-def chance(kind: str, metric: str, train_targets: np.ndarray, test_targets: np.ndarray, classes: tuple[str, ...]) -> float:
+def chance(
+    kind: str,
+    metric: str,
+    train_targets: np.ndarray,
+    test_targets: np.ndarray,
+    classes: tuple[str, ...],
+) -> float:
     """A metric of the best prediction without audio: the class frequencies or the median value of
     the training clips.
 
@@ -102,8 +123,14 @@ def chance(kind: str, metric: str, train_targets: np.ndarray, test_targets: np.n
     level = KINDS[kind].chance
     if level is not None and metric.split()[0] == KINDS[kind].main:
         return level
-    answer = np.median(train_targets, axis=0) if kind == "regression" else train_targets.mean(axis=0)
-    return float(evaluate(kind, test_targets, np.broadcast_to(answer, test_targets.shape), classes)[metric][0])
+    answer = (
+        np.median(train_targets, axis=0) if kind == "regression" else train_targets.mean(axis=0)
+    )
+    return float(
+        evaluate(kind, test_targets, np.broadcast_to(answer, test_targets.shape), classes)[metric][
+            0
+        ]
+    )
 
 
 def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -122,7 +149,9 @@ def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.
     positives, negatives = _up_to(w * positive[order], ends), _up_to(w * ~positive[order], ends)
     height = (positives[:, 1:] + positives[:, :-1]) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (height * np.diff(negatives, axis=1)).sum(axis=1) / (positives[:, -1] * negatives[:, -1])
+        return (height * np.diff(negatives, axis=1)).sum(axis=1) / (
+            positives[:, -1] * negatives[:, -1]
+        )
 
 
 def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -132,7 +161,9 @@ def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarr
     order, ends = _by_score(score)
     w = weights[:, order]
     positives, all_ = _up_to(w * positive[order], ends), _up_to(w, ends)
-    precision = np.divide(positives[:, 1:], all_[:, 1:], out=np.zeros_like(positives[:, 1:]), where=all_[:, 1:] > 0)
+    precision = np.divide(
+        positives[:, 1:], all_[:, 1:], out=np.zeros_like(positives[:, 1:]), where=all_[:, 1:] > 0
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         return (precision * np.diff(positives, axis=1)).sum(axis=1) / positives[:, -1]
 
@@ -164,19 +195,32 @@ def _macro(
     return total / np.maximum(count, 1)
 
 
-def _multiclass(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray) -> dict[str, np.ndarray]:
+def _multiclass(
+    targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray
+) -> dict[str, np.ndarray]:
     truth, guess, n = targets.argmax(axis=1), scores.argmax(axis=1), targets.shape[1]
     if len(set(truth.tolist())) < 2:
-        raise UserError(f"All {len(truth)} test clips have the class '{classes[truth[0]]}', so accuracy is meaningless.")
+        raise UserError(
+            f"All {len(truth)} test clips have the class '{classes[truth[0]]}', so accuracy is "
+            "meaningless."
+        )
     hit = truth == guess
     in_truth, in_guess = (np.eye(n)[rows] for rows in (truth, guess))
-    right, true, guessed = weights @ (in_truth * hit[:, None]), weights @ in_truth, weights @ in_guess
+    right, true, guessed = (
+        weights @ (in_truth * hit[:, None]),
+        weights @ in_truth,
+        weights @ in_guess,
+    )
     # As in scikit-learn: a class that is neither true nor predicted is left out; one without hits
     # scores 0.
     part = (true + guessed) > 0
-    precision, recall, f1 = (np.divide(right, d, out=np.zeros_like(right), where=d > 0) for d in (guessed, true, (true + guessed) / 2))
+    precision, recall, f1 = (
+        np.divide(right, d, out=np.zeros_like(right), where=d > 0)
+        for d in (guessed, true, (true + guessed) / 2)
+    )
     macro = {
-        name: (value * part).sum(axis=1) / part.sum(axis=1) for name, value in (("precision", precision), ("recall", recall), ("f1", f1))
+        name: (value * part).sum(axis=1) / part.sum(axis=1)
+        for name, value in (("precision", precision), ("recall", recall), ("f1", f1))
     }
     result = {"accuracy": weights @ hit / weights.sum(axis=1), **macro}
     if (table := key_scores(classes)) is not None:
@@ -189,7 +233,10 @@ def key_scores(classes: tuple[str, ...]) -> np.ndarray | None:
     not keys ("Db minor").
     """
     if not all(
-        len(words := c.split()) == 2 and words[1].lower() in ("major", "minor") and words[0][0].upper() in "ABCDEFG" for c in classes
+        len(words := c.split()) == 2
+        and words[1].lower() in ("major", "minor")
+        and words[0][0].upper() in "ABCDEFG"
+        for c in classes
     ):
         return None
     from mir_eval.key import weighted_score
@@ -197,13 +244,16 @@ def key_scores(classes: tuple[str, ...]) -> np.ndarray | None:
     return np.array([[weighted_score(true, guess) for guess in classes] for true in classes])
 
 
-def _regression(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray) -> dict[str, np.ndarray]:
+def _regression(
+    targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray
+) -> dict[str, np.ndarray]:
     mass = weights.sum(axis=1, keepdims=True)
     mean = weights @ targets / mass
     spread = weights @ targets.astype(np.float64) ** 2 - mass * mean**2
     if (targets.std(axis=0) == 0).any():
         raise UserError(
-            f"The test clips all have the same value of '{classes[int((targets.std(axis=0) == 0).argmax())]}': R2 is not defined."
+            "The test clips all have the same value of "
+            f"'{classes[int((targets.std(axis=0) == 0).argmax())]}': R2 is not defined."
         )
     residual = weights @ (targets.astype(np.float64) - scores) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -213,7 +263,9 @@ def _regression(targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...
         if len(classes) > 1:
             result[f"r2 {name}"] = r2[:, c]
         # In the unit of the values (semitones for MIDI pitch).
-        result[f"median_error {name}"] = _weighted_median(np.abs(targets[:, c] - scores[:, c]), weights)
+        result[f"median_error {name}"] = _weighted_median(
+            np.abs(targets[:, c] - scores[:, c]), weights
+        )
     return result
 
 

@@ -21,7 +21,16 @@ RESULTS, ROBUSTNESS = "results.csv", "robustness.csv"
 log = logging.getLogger(__name__)
 
 # Columns that identify a result.
-UNIT = ("task", "fold", "checkpoint", "representation", "method", "aggregation", "train_share", "seed")
+UNIT = (
+    "task",
+    "fold",
+    "checkpoint",
+    "representation",
+    "method",
+    "aggregation",
+    "train_share",
+    "seed",
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,10 @@ class Results:
                     reader = csv.DictReader(lines)
                     if set(reader.fieldnames or ()) != set(types):
                         raise ValueError("it has other columns")
-                    self.rows = [Row(**{k: types[k](plain_cell(v)) for k, v in line.items()}) for line in reader]
+                    self.rows = [
+                        Row(**{k: types[k](plain_cell(v)) for k, v in line.items()})
+                        for line in reader
+                    ]
                 for row in self.rows:
                     for name in filter(None, (row.predictions, row.head)):
                         inside(self.file.parent, name, str(self.file))
@@ -108,15 +120,24 @@ class Results:
                 raise
             except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
                 raise UserError(
-                    f"{self.file} is not a results file of this version: {error}.\nMove it away, or give another --out."
+                    f"{self.file} is not a results file of this version: {error}.\nMove it away, "
+                    "or give another --out."
                 ) from error
             self._leave_out_lost()
 
     def _leave_out_lost(self) -> None:
         """Drop rows whose predictions no longer exist, so that their probes are run again."""
-        lost = {row.predictions for row in self.rows if row.predictions and not (self.file.parent / row.predictions).is_file()}
+        lost = {
+            row.predictions
+            for row in self.rows
+            if row.predictions and not (self.file.parent / row.predictions).is_file()
+        }
         if lost:
-            log.warning("%d predictions are missing in %s; their probes are run again.", len(lost), self.file.parent)
+            log.warning(
+                "%d predictions are missing in %s; their probes are run again.",
+                len(lost),
+                self.file.parent,
+            )
             self.rows = [row for row in self.rows if row.predictions not in lost]
 
     def done(self, identity: str) -> bool:
@@ -142,7 +163,14 @@ def identity_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, scores: np.ndarray, classes: Sequence[str], kind: str) -> None:
+def write_predictions(
+    file: Path,
+    paths: Iterable[str],
+    targets: np.ndarray,
+    scores: np.ndarray,
+    classes: Sequence[str],
+    kind: str,
+) -> None:
     """Write one row per clip: path, target, prediction (multiclass only), and the score of every
     class.
     """
@@ -153,11 +181,16 @@ def write_predictions(file: Path, paths: Iterable[str], targets: np.ndarray, sco
     else:
         known = [f"true {c}" for c in classes]
         rows = ([f"{v:g}" for v in row] for row in targets)
-    lines = ([path, *words, *(f"{v:.6g}" for v in numbers)] for path, words, numbers in zip(paths, rows, scores, strict=True))
+    lines = (
+        [path, *words, *(f"{v:.6g}" for v in numbers)]
+        for path, words, numbers in zip(paths, rows, scores, strict=True)
+    )
     write_csv(file, ["path", *known, *(f"score {c}" for c in classes)], lines)
 
 
-def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:
+def read_predictions(
+    file: Path,
+) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:
     """Read a file of `write_predictions`.
 
     Returns:
@@ -173,13 +206,22 @@ def read_predictions(file: Path) -> tuple[list[str], np.ndarray, np.ndarray, tup
         names = tuple(h.removeprefix("score ") for h in header if h.startswith("score "))
         if not rows or not names or any(len(row) != len(header) for row in rows):
             raise ValueError("rows are missing or incomplete")
-        scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(len(rows), len(names))
+        scores = np.array([row[-len(names) :] for row in rows], dtype=np.float64).reshape(
+            len(rows), len(names)
+        )
         if header[1] == "true":
             targets = np.eye(len(names))[[names.index(plain_cell(row[1])) for row in rows]]
         else:
             targets = np.array([row[1 : 1 + len(names)] for row in rows], dtype=np.float64)
     except (OSError, ValueError, IndexError, csv.Error) as error:
         raise UserError(
-            f"{file} is damaged: {first_line(error, 160)}.\nDelete it and repeat the command; the probe is then run again."
+            f"{file} is damaged: {first_line(error, 160)}.\nDelete it and repeat the command; the "
+            "probe is then run again."
         ) from error
-    return [plain_cell(row[0]) for row in rows], targets, scores, names, "multiclass" if header[1] == "true" else None
+    return (
+        [plain_cell(row[0]) for row in rows],
+        targets,
+        scores,
+        names,
+        "multiclass" if header[1] == "true" else None,
+    )

@@ -73,7 +73,9 @@ class _Pool:
     paths: tuple[str, ...]
 
 
-def summarise(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> tuple[list[Line], list[Comparison]]:
+def summarise(
+    rows: Sequence[Row], out: Path, count: int = RESAMPLES
+) -> tuple[list[Line], list[Comparison]]:
     """Summary lines and all pairwise comparisons of results.
 
     Args:
@@ -87,10 +89,17 @@ def summarise(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> tuple[l
     lines, comparisons = [], []
     for (task, how), encoders in groups.items():
         pools = {who: _pool(of, out, count) for who, of in encoders.items()}
-        found = {who: {line.metric: line for line in _lines(task, how, who, pool)} for who, pool in pools.items()}
+        found = {
+            who: {line.metric: line for line in _lines(task, how, who, pool)}
+            for who, pool in pools.items()
+        }
         lines += [line for by_metric in found.values() for line in by_metric.values()]
         for ours, theirs in permutations(pools, 2):
-            shared = [(found[ours][metric], found[theirs][metric]) for metric in found[ours] if metric in found[theirs]]
+            shared = [
+                (found[ours][metric], found[theirs][metric])
+                for metric in found[ours]
+                if metric in found[theirs]
+            ]
             comparisons += [_compare(a, b, pools[ours], pools[theirs]) for a, b in shared]
     return lines, [comparison for comparison in comparisons if comparison is not None]
 
@@ -112,11 +121,17 @@ def write_lines(items: Sequence[Line] | Sequence[Comparison], file: Path) -> Non
 
 
 def _who(row: Row) -> str:
-    return row.checkpoint if row.representation == "embedding" else f"{row.checkpoint} ({row.representation})"
+    return (
+        row.checkpoint
+        if row.representation == "embedding"
+        else f"{row.checkpoint} ({row.representation})"
+    )
 
 
 def _how(row: Row) -> str:
-    more = [f"by {row.aggregation}"] * (row.aggregation != "embedding") + [f"{row.train_share:.3g} of training"] * (row.train_share < 1)
+    more = [f"by {row.aggregation}"] * (row.aggregation != "embedding") + [
+        f"{row.train_share:.3g} of training"
+    ] * (row.train_share < 1)
     return ", ".join([row.method, *more])
 
 
@@ -128,8 +143,18 @@ def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
         files = by_seed.setdefault(row.seed, [])
         if row.predictions not in files:
             files.append(row.predictions)
-    drawn = average([stored_bootstrap(rows[0].kind, out, files, count) for files in by_seed.values()])
-    return _Pool(rows, drawn, tuple(path for file in next(iter(by_seed.values())) for path in read_predictions(out / file)[0]))
+    drawn = average(
+        [stored_bootstrap(rows[0].kind, out, files, count) for files in by_seed.values()]
+    )
+    return _Pool(
+        rows,
+        drawn,
+        tuple(
+            path
+            for file in next(iter(by_seed.values()))
+            for path in read_predictions(out / file)[0]
+        ),
+    )
 
 
 def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
@@ -137,20 +162,46 @@ def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
     for metric in dict.fromkeys(row.metric for row in pool.rows):
         # Keep the main metric, the metrics shown for this label kind, and all metrics of methods
         # without scores.
-        if pool.drawn is not None and metric != pool.rows[0].metric and not metric.startswith(KINDS[pool.rows[0].kind].shown):
+        if (
+            pool.drawn is not None
+            and metric != pool.rows[0].metric
+            and not metric.startswith(KINDS[pool.rows[0].kind].shown)
+        ):
             continue
         rows = [row for row in pool.rows if row.metric == metric]
         seeds = sorted({row.seed for row in rows})
         by_seed = [np.mean([row.value for row in rows if row.seed == seed]) for seed in seeds]
         if pool.drawn is not None:
-            value, (low, high), tracks = pool.drawn.values[metric], pool.drawn.interval(metric), len(pool.paths)
+            value, (low, high), tracks = (
+                pool.drawn.values[metric],
+                pool.drawn.interval(metric),
+                len(pool.paths),
+            )
         else:
-            value, low, high = (float(np.mean([getattr(row, name) for row in rows])) for name in ("value", "low", "high"))
+            value, low, high = (
+                float(np.mean([getattr(row, name) for row in rows]))
+                for name in ("value", "low", "high")
+            )
             tracks = rows[0].n_test
         spread = float(np.std(by_seed, ddof=1)) if len(seeds) > 1 else float("nan")
         by_chance = float(np.mean([row.chance for row in rows]))
         untrained = rows[0].source == "random"
-        lines.append(Line(task, method, metric, checkpoint, untrained, value, low, high, spread, by_chance, tracks, len(seeds)))
+        lines.append(
+            Line(
+                task,
+                method,
+                metric,
+                checkpoint,
+                untrained,
+                value,
+                low,
+                high,
+                spread,
+                by_chance,
+                tracks,
+                len(seeds),
+            )
+        )
     return lines
 
 

@@ -2,6 +2,12 @@
 augmentations.
 """
 
-from semisupcon.probing.studies.run import Studies, map_file, study_invariance, study_map, study_robustness
+from semisupcon.probing.studies.run import (
+    Studies,
+    map_file,
+    study_invariance,
+    study_map,
+    study_robustness,
+)
 
 __all__ = ["Studies", "map_file", "study_invariance", "study_map", "study_robustness"]

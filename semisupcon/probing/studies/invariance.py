@@ -84,12 +84,20 @@ def invariance(
         chain.transforms[0].p = 1.0
         keys = clip_key(derive(clips, "invariance", seed))
         changed = torch.cat(
-            [chain(x[:, None], k)[0][:, 0] for x, k in zip(segments.split(batch_size), keys.split(batch_size), strict=True)]
+            [
+                chain(x[:, None], k)[0][:, 0]
+                for x, k in zip(segments.split(batch_size), keys.split(batch_size), strict=True)
+            ]
         )
         augmented = _embed(encoder, changed + noise, batch_size)
         for name, columns in heads.items():
             a, b, white = original[:, columns], augmented[:, columns], whiteners[name]
-            distances = (_mahalanobis(a, b, white), _cosine(a, b), _mahalanobis(a, a[order], white), _cosine(a, a[order]))
+            distances = (
+                _mahalanobis(a, b, white),
+                _cosine(a, b),
+                _mahalanobis(a, a[order], white),
+                _cosine(a, a[order]),
+            )
             found.append(Moved(name, operator, *distances, len(names)))
     return found
 
@@ -111,7 +119,12 @@ def weight_share(head: ProbeHead, encoder: Encoder) -> dict[str, float]:
     if not encoder.tasks or head.net.in_dim != encoder.embedding_dim:
         return {}
     weight = next(head.net.parameters()).detach().abs().mean(dim=0)
-    means = {task: float(part.mean()) for task, part in zip(encoder.tasks, weight.split(list(encoder.task_dims.values())), strict=True)}
+    means = {
+        task: float(part.mean())
+        for task, part in zip(
+            encoder.tasks, weight.split(list(encoder.task_dims.values())), strict=True
+        )
+    }
     return {task: mean / sum(means.values()) for task, mean in means.items()}
 
 
@@ -119,18 +132,29 @@ def _slices(encoder: Encoder) -> dict[str, slice]:
     if not encoder.tasks:
         return {"embedding": slice(None)}
     ends = np.cumsum(list(encoder.task_dims.values()))
-    return {t: slice(int(e) - d, int(e)) for (t, d), e in zip(encoder.task_dims.items(), ends, strict=True)} | {"all": slice(None)}
+    return {
+        t: slice(int(e) - d, int(e))
+        for (t, d), e in zip(encoder.task_dims.items(), ends, strict=True)
+    } | {"all": slice(None)}
 
 
 def _noise(clips: Tensor, samples: int, level: float | None) -> Tensor:
     """White noise ``[n, samples]``, or a scalar zero without a level."""
-    return torch.zeros(()) if level is None else 10 ** (level / 20) * normal(derive(clips, "invariance noise"), "samples", samples)
+    return (
+        torch.zeros(())
+        if level is None
+        else 10 ** (level / 20) * normal(derive(clips, "invariance noise"), "samples", samples)
+    )
 
 
 @torch.inference_mode()
 def _embed(encoder: Encoder, segments: Tensor, batch_size: int) -> np.ndarray:
     device = next((p.device for p in encoder.parameters()), "cpu")
-    return torch.cat([encoder(x[:, None].to(device)).cpu() for x in segments.split(batch_size)]).numpy().astype(np.float64)
+    return (
+        torch.cat([encoder(x[:, None].to(device)).cpu() for x in segments.split(batch_size)])
+        .numpy()
+        .astype(np.float64)
+    )
 
 
 def _mahalanobis(a: np.ndarray, b: np.ndarray, white: np.ndarray) -> float:

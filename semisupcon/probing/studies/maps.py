@@ -40,22 +40,37 @@ def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.n
             package.
     """
     if method not in TITLES:
-        raise ConfigError(f"Unknown projection '{method}'. Known projections: {', '.join(TITLES)}, none.")
+        raise ConfigError(
+            f"Unknown projection '{method}'. Known projections: {', '.join(TITLES)}, none."
+        )
     if len(embeddings) < 3:
         raise ConfigError(f"A map needs at least 3 clips, got {len(embeddings)}.")
     if method == "tsne":
         from sklearn.manifold import TSNE
 
         perplexity = min(30.0, (len(embeddings) - 1) / 3)
-        return TSNE(metric="cosine", perplexity=perplexity, init="random", random_state=seed).fit_transform(embeddings)
+        return TSNE(
+            metric="cosine", perplexity=perplexity, init="random", random_state=seed
+        ).fit_transform(embeddings)
     try:
         from umap import UMAP
     except ModuleNotFoundError as error:
-        raise ConfigError("UMAP needs a package: pip install umap-learn (or semisupcon[umap]), or give --projection tsne.") from error
-    return UMAP(metric="cosine", n_neighbors=min(15, len(embeddings) - 1), random_state=seed, n_jobs=1).fit_transform(embeddings)
+        raise ConfigError(
+            "UMAP needs a package: pip install umap-learn (or semisupcon[umap]), or give "
+            "--projection tsne."
+        ) from error
+    return UMAP(
+        metric="cosine", n_neighbors=min(15, len(embeddings) - 1), random_state=seed, n_jobs=1
+    ).fit_transform(embeddings)
 
 
-def make_map(subject: Subject, features: Features, method: str, colour_by: str | None = None, identity: str = "") -> Map:
+def make_map(
+    subject: Subject,
+    features: Features,
+    method: str,
+    colour_by: str | None = None,
+    identity: str = "",
+) -> Map:
     """Map at most 1000 evenly spaced test clips of a task, coloured by class, first value, or an
     annotation column.
 
@@ -66,16 +81,36 @@ def make_map(subject: Subject, features: Features, method: str, colour_by: str |
     rows = np.unique(np.linspace(0, len(test) - 1, min(MOST, len(test))).astype(int))
     if colour_by is None:
         targets = test.targets[rows]
-        labels = targets[:, 0].tolist() if task.kind == "regression" else [_word(t, task.classes) for t in targets]
+        labels = (
+            targets[:, 0].tolist()
+            if task.kind == "regression"
+            else [_word(t, task.classes) for t in targets]
+        )
         label = task.classes[0] if task.kind == "regression" else task.name
     else:
         columns = task.table.loc[task.rows("test")[rows]]
         if colour_by not in columns:
-            raise ConfigError(f"The annotations of '{task.name}' have no column '{colour_by}'; they have: {', '.join(columns)}.")
+            raise ConfigError(
+                f"The annotations of '{task.name}' have no column '{colour_by}'; they have: "
+                f"{', '.join(columns)}."
+            )
         labels, label = [str(v) for v in columns[colour_by]], colour_by
     points = project(test.chunks.mean()[rows], method)
-    name = subject.name if subject.representation == "embedding" else f"{subject.name} ({subject.representation})"
-    return Map(task.name, name, method, label, [test.paths[i] for i in rows], labels, np.round(points.astype(float), 3).tolist(), identity)
+    name = (
+        subject.name
+        if subject.representation == "embedding"
+        else f"{subject.name} ({subject.representation})"
+    )
+    return Map(
+        task.name,
+        name,
+        method,
+        label,
+        [test.paths[i] for i in rows],
+        labels,
+        np.round(points.astype(float), 3).tolist(),
+        identity,
+    )
 
 
 def save_map(found: Map, file: Path) -> None:
@@ -89,13 +124,22 @@ def load_map(file: Path) -> Map | None:
         found = Map(**read_json(file))
         if not has_digest(file):
             raise ValueError("its content was changed, or is from version 0.1")
-        points, texts = np.array(found.points, dtype=float), (found.task, found.checkpoint, found.label)
-        if found.method in TITLES and points.shape == (len(found.paths), 2) == (len(found.labels), 2) and all(map(_is_text, texts)):
+        points, texts = (
+            np.array(found.points, dtype=float),
+            (found.task, found.checkpoint, found.label),
+        )
+        if (
+            found.method in TITLES
+            and points.shape == (len(found.paths), 2) == (len(found.labels), 2)
+            and all(map(_is_text, texts))
+        ):
             return found
         problem = "its parts are inconsistent"
     except (OSError, ValueError, TypeError, OverflowError) as error:
         problem = first_line(error, 160)
-    log.warning("The map %s is skipped: %s. The next probe with a map writes it again.", file, problem)
+    log.warning(
+        "The map %s is skipped: %s. The next probe with a map writes it again.", file, problem
+    )
     return None
 
 

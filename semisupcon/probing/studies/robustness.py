@@ -44,13 +44,25 @@ def corruptions(families: Sequence[str]) -> list[Corruption]:
     """
     of = {
         "severity": [Corruption("severity", f"{s}", BASE, s) for s in range(6)],
-        "only": [Corruption("only", "clean", (), 0), *(Corruption("only", name, (name,), SEVERITY) for name in (*BASE, *EFFECTS))],
-        "plus": [Corruption("plus", "base", BASE, SEVERITY), *(Corruption("plus", f"+ {n}", (*BASE, n), SEVERITY) for n in EFFECTS)],
-        "tiers": [Corruption("tiers", name.replace("_", " "), ops, SEVERITY) for name, ops in {"tier_4": BASE, **TIERS}.items()],
+        "only": [
+            Corruption("only", "clean", (), 0),
+            *(Corruption("only", name, (name,), SEVERITY) for name in (*BASE, *EFFECTS)),
+        ],
+        "plus": [
+            Corruption("plus", "base", BASE, SEVERITY),
+            *(Corruption("plus", f"+ {n}", (*BASE, n), SEVERITY) for n in EFFECTS),
+        ],
+        "tiers": [
+            Corruption("tiers", name.replace("_", " "), ops, SEVERITY)
+            for name, ops in {"tier_4": BASE, **TIERS}.items()
+        ],
     }
     for family in families:
         if family not in of:
-            raise ConfigError(f"Unknown family of corruptions '{family}'.{nearest(family, of)} Known families: {', '.join(of)}.")
+            raise ConfigError(
+                f"Unknown family of corruptions '{family}'.{nearest(family, of)} Known families: "
+                f"{', '.join(of)}."
+            )
     return [point for family in dict.fromkeys(families) for point in of[family]]
 
 
@@ -72,13 +84,18 @@ def corrupt_with(point: Corruption, sample_rate: int, seed: int = 0) -> Corrupt:
         audio, result = torch.from_numpy(segments.copy())[:, None], segments.copy()
         waiting = torch.arange(len(segments))
         for draw in range(DRAWS):
-            key = clip_key(derive(torch.tensor(stable_hash(name)), "corruption", seed, draw, waiting + first))
+            key = clip_key(
+                derive(torch.tensor(stable_hash(name)), "corruption", seed, draw, waiting + first)
+            )
             changed, applied, _ = chain(audio[waiting], key)
             hit = applied.any(dim=1)
             result[waiting[hit]] = changed[hit, 0].numpy()
             waiting = waiting[~hit]
             if not len(waiting):
                 return result
-        raise ConfigError(f"The operators {', '.join(point.operators)} were never applied to '{name}', whatever was drawn.")
+        raise ConfigError(
+            f"The operators {', '.join(point.operators)} were never applied to '{name}', whatever "
+            "was drawn."
+        )
 
     return corrupt

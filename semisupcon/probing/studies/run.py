@@ -54,7 +54,10 @@ class Studies:
             ConfigError: for an unknown name, with the most similar one.
         """
         if self.projection not in (*TITLES, "none"):
-            raise ConfigError(f"Unknown projection '{self.projection}'. Known projections: {', '.join(TITLES)}, none.")
+            raise ConfigError(
+                f"Unknown projection '{self.projection}'. Known projections: {', '.join(TITLES)}, "
+                "none."
+            )
         corruptions(self.robustness)
         for operator in self.invariance:
             build_chain([operator], 2.0, 16000, p=1.0)
@@ -76,21 +79,36 @@ def map_file(out: Path, case_name: str, projection: str) -> Path:
     return out / "maps" / f"{case_name}-{projection}.json"
 
 
-def study_map(studies: Studies, out: Path, name: str, case: Callable[[], Case], identity: str) -> None:
+def study_map(
+    studies: Studies, out: Path, name: str, case: Callable[[], Case], identity: str
+) -> None:
     """Write the map of a case unless the file is up to date; ``case`` is called only if it is
     needed.
     """
     file = map_file(out, name, studies.projection)
     identity = identity_of(identity, studies.projection, studies.colour_by)
-    if studies.projection == "none" or (file.exists() and (found := load_map(file)) is not None and found.identity == identity):
+    if studies.projection == "none" or (
+        file.exists() and (found := load_map(file)) is not None and found.identity == identity
+    ):
         return
     it = case()
     if len(it.features.test) >= 3:
-        save_map(make_map(it.subject, it.features, studies.projection, studies.colour_by, identity=identity), file)
+        save_map(
+            make_map(
+                it.subject, it.features, studies.projection, studies.colour_by, identity=identity
+            ),
+            file,
+        )
 
 
 def study_robustness(
-    studies: Studies, out: Path, probed: list[Row], case: Callable[[], Case], identity: str, resamples: int, again: Mapping[str, Method]
+    studies: Studies,
+    out: Path,
+    probed: list[Row],
+    case: Callable[[], Case],
+    identity: str,
+    resamples: int,
+    again: Mapping[str, Method],
 ) -> None:
     """Score the heads of ``probed`` rows on corrupted test audio and write ``robustness.csv``
     (detail: family/position).
@@ -98,26 +116,43 @@ def study_robustness(
     ``again``: by name, the methods without a head, which run again on the corrupted clips.
     """
     results = Results(out / ROBUSTNESS)
-    units = {(row.method, row.representation): row for row in main_rows(probed) if row.head or row.method in again}
+    units = {
+        (row.method, row.representation): row
+        for row in main_rows(probed)
+        if row.head or row.method in again
+    }
     for point in corruptions(studies.robustness):
-        identities = {key: identity_of(identity, asdict(point), row.identity, resamples) for key, row in units.items()}
+        identities = {
+            key: identity_of(identity, asdict(point), row.identity, resamples)
+            for key, row in units.items()
+        }
         todo = [key for key in units if not results.done(identities[key])]
         if not todo:
             continue
         it = case()
         task = it.features.task
         test = task.select(task.rows("test"))
-        corrupted = with_test(it.features, it.embedder.corrupted(it.subject, test, corrupt_with(point, it.subject.encoder.sample_rate)))
+        corrupted = with_test(
+            it.features,
+            it.embedder.corrupted(
+                it.subject, test, corrupt_with(point, it.subject.encoder.sample_rate)
+            ),
+        )
         rows = []
         for key in todo:
             base = units[key]
             if base.method in again:
                 outcome = again[base.method].run(replace(it, features=corrupted, seed=base.seed))[0]
                 if outcome.scores is None:
-                    raise ConfigError(f"Method '{base.method}' returns no scores, so it cannot be run on corrupted clips.")
+                    raise ConfigError(
+                        f"Method '{base.method}' returns no scores, so it cannot be run on "
+                        "corrupted clips."
+                    )
                 scores = outcome.scores
             else:
-                scores = predict(load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation)
+                scores = predict(
+                    load_head(out / base.head)[0], corrupted.test.chunks, base.aggregation
+                )
             kind, targets = task.label_kind, corrupted.test.targets
             drawn = bootstrap(kind, targets, scores, task.classes, resamples)
             for metric, value in main_first(task.metric, drawn.values).items():
@@ -138,11 +173,20 @@ def study_robustness(
         results.put(rows)
 
 
-def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], case: Callable[[], Case], identity: str) -> None:
+def study_invariance(
+    studies: Studies,
+    out: Path,
+    name: str,
+    probed: list[Row],
+    case: Callable[[], Case],
+    identity: str,
+) -> None:
     """Write ``invariance/NAME.csv`` (distances per head and operator) and ``NAME-weights.csv``
     (share of each head in linear probes).
     """
-    about = identity_of(identity, studies.invariance, studies.invariance_clips, studies.invariance_noise)
+    about = identity_of(
+        identity, studies.invariance, studies.invariance_clips, studies.invariance_noise
+    )
     file = out / "invariance" / f"{name}-{about[:8]}.csv"
     if not studies.invariance or file.exists():
         return
@@ -150,10 +194,16 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     task, encoder = it.features.task, it.subject.encoder
     rows = task.rows("train")
     rows = rows[permutation(len(rows), "invariance clips").numpy()][: studies.invariance_clips]
-    clips = progress(read_ahead(lambda i: first_segment(task.files[i], encoder), rows), len(rows), "reading for invariance")
+    clips = progress(
+        read_ahead(lambda i: first_segment(task.files[i], encoder), rows),
+        len(rows),
+        "reading for invariance",
+    )
     segments = torch.from_numpy(np.concatenate(list(clips)))
     names, noise = [task.paths[i] for i in rows], studies.invariance_noise
-    moved = invariance(encoder, segments, names, studies.invariance, it.embedder.batch_size or 32, noise_db=noise)
+    moved = invariance(
+        encoder, segments, names, studies.invariance, it.embedder.batch_size or 32, noise_db=noise
+    )
     for old in file.parent.glob(f"{name}-????????*.csv"):
         old.unlink()
     files = dict.fromkeys(row.head for row in probed if row.head and row.method == "linear")
@@ -161,6 +211,8 @@ def study_invariance(studies: Studies, out: Path, name: str, probed: list[Row], 
     if shares:
         means = [(head, f"{np.mean([s[head] for s in shares]):.4f}") for head in shares[0]]
         write_csv(file.with_name(f"{file.stem}-weights.csv"), ("head", "share"), means)
-    values = ([f"{v:.5g}" if isinstance(v, float) else v for v in asdict(m).values()] for m in moved)
+    values = (
+        [f"{v:.5g}" if isinstance(v, float) else v for v in asdict(m).values()] for m in moved
+    )
     lines = ([task.name, it.subject.name, *row] for row in values)
     write_csv(file, ["task", "checkpoint", *(f.name for f in fields(Moved))], lines)
