@@ -8,6 +8,7 @@ is faster for packed audio: no data crosses between processes, and samples are w
 pinned memory.
 """
 
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 import numpy as np
+import pandas as pd
 
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, as_is
@@ -25,10 +27,8 @@ from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.data.workers import Processes, quiet_worker
 
 log = logging.getLogger(__name__)
-AHEAD, AHEAD_BYTES = (
-    4,
-    512 << 20,
-)  # batches that a process reads ahead, and all processes together in bytes
+AHEAD = 4  # batches that a process reads ahead
+AHEAD_BYTES = 512 << 20  # that all processes read ahead together
 
 
 class Sequenced(Protocol):
@@ -103,17 +103,17 @@ class ReadAhead:
     def __iter__(self) -> Iterator[Batch | PlacedBatch]:
         items = iter(self.sequence)
         waiting: deque[Future[Any]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-            try:
-                for item in items:
-                    waiting.append(pool.submit(self.clips.__getitems__, item))
-                    if len(waiting) > self.depth:
-                        yield waiting.popleft().result()
-                while waiting:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        try:
+            for item in items:
+                waiting.append(pool.submit(self.clips.__getitems__, item))
+                if len(waiting) > self.depth:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            # This may run in a garbage collection, in any thread: waiting could be a deadlock.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class EndlessLoader:
@@ -182,3 +182,10 @@ class EndlessLoader:
                 "data: clips, batch size, seed or number of processes differ from the resumed run; "
                 "it continues with the new ones.",
             )
+
+
+def fingerprint_of(settings: Any, table: pd.DataFrame) -> str:
+    """Digest of settings, and of the clips of a table with their length, split and source."""
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=8)
+    digest.update(table[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
+    return digest.hexdigest()
