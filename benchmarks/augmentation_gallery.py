@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from semisupcon.augmentations import build_chain
-from semisupcon.augmentations.base import Chain, Transform
+from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.filters import BandStop, LowPass
 from semisupcon.augmentations.frequency import TimeStretch
@@ -21,6 +21,7 @@ from semisupcon.augmentations.published import MTSLVRChain
 from semisupcon.augmentations.reverb import Reverb
 from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.augmentations.timing import Fade, SpliceOut, TimeMask
+from semisupcon.augmentations.transform import Transform
 from semisupcon.commands.hear import augmented_views, draw_clips, read_span
 
 RATE, SECONDS = 22050, 2.7

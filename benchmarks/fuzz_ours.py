@@ -17,11 +17,12 @@ from semisupcon.checkpoints import FORMAT, load_encoder, load_parts, plain_facts
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.packed.writing import pack
 from semisupcon.data.sources import gather
-from semisupcon.files import cache_folder, write_text
+from semisupcon.files import write_text
 from semisupcon.importer import load_heads
 from semisupcon.importer import write as write_imported
 from semisupcon.importer.reader import Imported
 from semisupcon.objectives import SemiSupCon
+from semisupcon.paths import cache_folder
 from semisupcon.probing.embeddings.cache import ContentHashes, EmbeddingCache
 from semisupcon.probing.methods.head import load_head, new_head, save_head
 from semisupcon.probing.scores.bootstrap import bootstrap

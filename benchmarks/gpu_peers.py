@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import published_steps
-from semisupcon.targets import same_clip, shared_labels
+from semisupcon.losses.pairs import same_clip, shared_labels
 
 COMPILED = ("pretrain_smsl", "mtslvr/split_simclr")
 TINY_STEPS = ("pretrain_smsl", "mtslvr/split_simclr")

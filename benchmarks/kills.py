@@ -42,7 +42,7 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data.packed.checks import HEADER
 from semisupcon.data.packed.reading import Packed
 from semisupcon.probing.scores.results import Results
-from semisupcon.training.runs import newest_checkpoint
+from semisupcon.training.run_checkpoints import newest_checkpoint
 
 LIMIT = 600.0  # seconds for a run to its end
 STEPS = 12

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchmarks.bars import Bar, all_met
 from semisupcon.losses import contrastive_loss
-from semisupcon.targets import same_clip, shared_labels
+from semisupcon.losses.pairs import same_clip, shared_labels
 
 WIDTH, CLASSES, TEMPERATURE, REPETITIONS = 128, 50, 0.1, 5
 SIZES, TINY = (512, 1024, 2048, 4096, 16384), (64, 128)

@@ -24,7 +24,8 @@ import soundfile as sf
 from benchmarks.odd_inputs import ALL, FORMATS, HEADERS, LENGTHS, NAMES, NO_AUDIO, RATE, VALUES, Odd
 from semisupcon.__main__ import main as semisupcon
 from semisupcon.audio import listing
-from semisupcon.files import text_of, write_text
+from semisupcon.files import write_text
+from semisupcon.paths import text_of
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("pretrain", "pack", "embed", "probe", "data check")

@@ -27,7 +27,8 @@ from benchmarks.host_keys import augmentation
 from benchmarks.quiet import quiet
 from benchmarks.recipes import ROOT, markdown
 from semisupcon.batch import DataFacts
-from semisupcon.commands.pretrain import PretrainCLI, configured, speak_plainly
+from semisupcon.commands.pretrain import configured, speak_plainly
+from semisupcon.commands.pretrain_cli import PretrainCLI
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.planned import augmented
 from semisupcon.datasets.synthesis import INSTRUMENTS, TAGS

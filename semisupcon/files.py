@@ -1,4 +1,4 @@
-"""Files: atomic writing, cache folder, audio suffixes, paths that are not UTF-8, CSV cells.
+"""Files are written atomically, and CSV cells are safe in spreadsheets.
 
 A file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`).
 Until then it is ``.NAME.PID-TOKEN.partial`` in the same folder. A killed process leaves this file,
@@ -22,70 +22,6 @@ from typing import IO, Any
 
 from semisupcon.errors import DiskError, UserError
 
-# Formats that libsndfile decodes, in order of preference for clips with files in several formats.
-# Suffixes of other kinds of files (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can
-# be given one by one.
-AUDIO_SUFFIXES = (
-    *(
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".opus",
-        ".oga",
-        ".aifc",
-        ".au",
-        ".snd",
-        ".caf",
-        ".w64",
-        ".rf64",
-        ".bwf",
-        ".wave",
-    ),
-    *(
-        ".mp2",
-        ".mp1",
-        ".mpga",
-        ".sph",
-        ".nist",
-        ".voc",
-        ".avr",
-        ".ircam",
-        ".8svx",
-        ".svx",
-        ".paf",
-        ".pvf",
-        ".wve",
-        ".xi",
-        ".sds",
-    ),
-)
-# Audio, and video that may hold audio, that libsndfile does not decode.
-OTHER_AUDIO_SUFFIXES = (
-    *(
-        ".m4a",
-        ".m4b",
-        ".aac",
-        ".mp4",
-        ".wma",
-        ".asf",
-        ".webm",
-        ".mka",
-        ".mkv",
-        ".3gp",
-        ".amr",
-        ".ac3",
-        ".eac3",
-        ".dts",
-        ".ape",
-        ".wv",
-    ),
-    *(".tta", ".spx", ".dsf", ".dff", ".ra", ".rm"),
-)
-
-_FOREIGN = re.compile("[\uef80-\uefff]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LEFTOVER = re.compile(
     r"\..+\.\d+(-[0-9a-f]{6})?\.partial"
@@ -100,39 +36,6 @@ _TOKEN = uuid.uuid4().hex[:6]
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Errors of file systems on which folders cannot be synced, or not by this user.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
-
-
-def cache_folder() -> Path:
-    """Folder for files that can be computed again.
-
-    ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else ``~/.cache/semisupcon``.
-    A leading ``~`` is expanded.
-    """
-    if own := os.environ.get("SEMISUPCON_CACHE"):
-        return Path(os.path.expanduser(own))
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "semisupcon"
-    except RuntimeError:  # The user has no home folder, so nothing can be cached.
-        return Path(os.devnull) / "semisupcon"
-
-
-def text_of(path: str | bytes | Path) -> str:
-    """Convert a path to valid text for tables, hashes and terminals; bytes that are not UTF-8
-    become private-use characters.
-
-    Bytes 0x80 to 0xFF become U+EF80 to U+EFFF. `system_path` converts back.
-    """
-    return "".join(
-        chr(ord(c) - 0xDC00 + 0xEF00) if "\udc80" <= c <= "\udcff" else c for c in os.fsdecode(path)
-    )
-
-
-def system_path(path: str | bytes | Path) -> bytes:
-    """The operating system's name of a file, from the output of `text_of` or from any path."""
-    text = os.fsdecode(path)
-    if _FOREIGN.search(text) and not os.path.lexists(text):
-        text = _FOREIGN.sub(lambda m: chr(ord(m[0]) - 0xEF00 + 0xDC00), text)
-    return os.fsencode(text)
 
 
 @contextlib.contextmanager
@@ -307,21 +210,6 @@ def sweep(folder: Path) -> None:
     """
     for partial in leftovers(folder):
         partial.unlink(missing_ok=True)
-
-
-def inside(folder: Path, name: str, what: str) -> Path:
-    """The path of a file that another file names, in the same folder or below.
-
-    Raises:
-        UserError: if the name leads out of the folder.
-    """
-    path = Path(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise UserError(
-            f"{what} names the file {name!r}, which is outside its folder; it was not opened.\nIn: "
-            f"{folder}"
-        )
-    return folder / path
 
 
 def cell(value: Any) -> Any:

@@ -1,10 +1,4 @@
-"""Target matrices for contrastive learning, from two blocks of labels and clip ids (Guinot et al.
-2024, section 3).
-
-The functions take rows and columns separately, so that a loss can build the matrix tile by tile.
-Labels are ``[M, C]`` and ``[N, C]``; a row with NaN is unlabelled, and positive only with its own
-clip. All functions return ``[M, N]`` float32 in [0, 1].
-"""
+"""Target matrices for contrastive learning, with the functions of `semisupcon.losses.pairs`."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -15,62 +9,11 @@ from torch.nn.functional import pdist
 
 from semisupcon.batch import DataFacts
 from semisupcon.errors import ConfigError
+from semisupcon.losses.pairs import dice, gaussian_kernel, same_clip, same_labels, shared_labels
 from semisupcon.random import permutation
 from semisupcon.spec import Recorded
 
 MEDIAN_ROWS = 2048
-
-
-def same_clip(clips_rows: Tensor, clips_columns: Tensor) -> Tensor:
-    """1 if two items are from the same clip; ``clips_*`` are ``[M]`` and ``[N]`` int64."""
-    return (clips_rows[:, None] == clips_columns).float()
-
-
-def common_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """Number of labels that two items share. Only an exact 1 counts; zeros and NaN do not."""
-    return (labels_rows == 1).float() @ (labels_columns == 1).float().T
-
-
-def shared_labels(labels_rows: Tensor, labels_columns: Tensor, threshold: int = 1) -> Tensor:
-    """1 if two items share ``threshold`` labels or more; binary, multiclass, multilabel targets."""
-    return common_labels(labels_rows, labels_columns).ge_(threshold)
-
-
-def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """Overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945); 0 for disjoint sets."""
-    sizes_rows, sizes_columns = (
-        (labels == 1).float().sum(dim=1) for labels in (labels_rows, labels_columns)
-    )
-    return (
-        2
-        * common_labels(labels_rows, labels_columns)
-        / (sizes_rows[:, None] + sizes_columns).clamp(min=1)
-    )
-
-
-def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """1 if two labelled items are equal in every column.
-
-    For one-hot rows: the same class. For a single binary column: both zero or both one.
-    """
-    absent = (labels_rows == 0).float() @ (labels_columns == 0).float().T
-    return (common_labels(labels_rows, labels_columns) + absent == labels_rows.shape[1]).float() * (
-        labels_rows.shape[1] > 0
-    )
-
-
-def gaussian_kernel(
-    values_rows: Tensor, values_columns: Tensor, bandwidth: float | Tensor
-) -> Tensor:
-    """exp(-d^2 / (2 bandwidth^2)), d the Euclidean distance (Rosenblatt 1956); 0 if one is NaN."""
-    known = (~values_rows.isnan().any(dim=1))[:, None] & ~values_columns.isnan().any(dim=1)
-    # The matrix product would lose precision for small distances.
-    distance = torch.cdist(
-        values_rows.nan_to_num(),
-        values_columns.nan_to_num(),
-        compute_mode="donot_use_mm_for_euclid_dist",
-    )
-    return torch.exp(-0.5 * (distance / bandwidth) ** 2).float() * known
 
 
 class Target(Recorded):
@@ -99,11 +42,7 @@ class SameClip(Target):
     """Views of the same clip are positives: self-supervision."""
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         return same_clip(clips_rows, clips_columns)
 
@@ -129,11 +68,7 @@ class SharedLabels(Target):
         _refuse_regression(self, facts)
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         return shared_labels(labels_rows, labels_columns, self.threshold)
 
@@ -145,11 +80,7 @@ class Dice(Target):
         _refuse_regression(self, facts)
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         return dice(labels_rows, labels_columns)
 
@@ -158,11 +89,7 @@ class SameLabels(Target):
     """Items with equal labels are positives: the same class or value of a binary label."""
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         return same_labels(labels_rows, labels_columns)
 
@@ -203,11 +130,7 @@ class Kernel(Target):
             self.given or pdist(some).median().clamp(min=1e-12), dtype=torch.float32
         )
         device = None if self.mean is None else self.mean.device
-        self.mean, self.scale, self.bandwidth = (
-            mean.to(device),
-            scale.to(device),
-            bandwidth.to(device),
-        )
+        self.mean, self.scale, self.bandwidth = (x.to(device) for x in (mean, scale, bandwidth))
 
     def _standardised(self, values: Tensor) -> Tensor:
         assert self.mean is not None  # set by prepare()
@@ -215,11 +138,7 @@ class Kernel(Target):
         return (values - self.mean) / self.scale
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         assert self.bandwidth is not None
         rows, columns = self._standardised(labels_rows), self._standardised(labels_columns)
@@ -260,11 +179,7 @@ class ClassSimilarity(Target):
             )
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         assert self.similarity is not None  # set by prepare()
         rows, columns = ((labels == 1).float() for labels in (labels_rows, labels_columns))
@@ -294,11 +209,7 @@ class Similarity(Target):
         self._function = _import(self.path)
 
     def forward(
-        self,
-        labels_rows: Tensor,
-        clips_rows: Tensor,
-        labels_columns: Tensor,
-        clips_columns: Tensor,
+        self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
         self._function = self._function or _import(self.path)
         known = (~labels_rows.isnan().any(dim=1))[:, None] & ~labels_columns.isnan().any(dim=1)

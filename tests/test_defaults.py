@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from semisupcon import augmentations, public
-from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.transform import Transform
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.probing.methods.base import FineTuning, Settings, Training
 from semisupcon.probing.studies.run import Studies

@@ -12,7 +12,8 @@ import yaml
 from semisupcon.__main__ import COMMANDS, main
 from semisupcon.commands import parser as plain
 from semisupcon.commands import typed
-from semisupcon.commands.pretrain import PretrainCLI, configured
+from semisupcon.commands.pretrain import configured
+from semisupcon.commands.pretrain_cli import PretrainCLI
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

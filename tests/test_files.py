@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisupcon import files
+from semisupcon import files, paths
 from semisupcon.audio import listing
 from semisupcon.datasets import synthesis
 from semisupcon.datasets.parsing import finding
@@ -22,13 +22,13 @@ from semisupcon.errors import UserError
 from semisupcon.files import (
     atomic_open,
     atomic_path,
-    cache_folder,
     disk_errors,
     leftovers,
     sweep,
     write_csv,
     write_text,
 )
+from semisupcon.paths import cache_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -265,7 +265,7 @@ def test_there_is_one_cache_folder(monkeypatch, own, shared, expected):
 
 
 def test_there_is_one_list_of_audio_suffixes():
-    assert listing.AUDIO_SUFFIXES is finding.AUDIO_SUFFIXES is files.AUDIO_SUFFIXES
+    assert listing.AUDIO_SUFFIXES is finding.AUDIO_SUFFIXES is paths.AUDIO_SUFFIXES
 
 
 def test_tables_are_written_with_safe_cells(tmp_path):
@@ -277,7 +277,8 @@ def test_tables_are_written_with_safe_cells(tmp_path):
 
 def test_files_need_no_torch():
     done = run(
-        "import sys, semisupcon.files; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+        "import sys, semisupcon.files, semisupcon.paths\n"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert done.returncode == 0
 

@@ -41,6 +41,7 @@ LAYERS = {
         *(
             "digests.py",
             "files.py",
+            "paths.py",
             "locks.py",
             "kinds.py",
             "plots/",

@@ -13,7 +13,7 @@ APART = {
     },  # `atomic_open`, and one more write to learn why another failed
     "outputs.py": {"open"},  # one write to learn whether a file can be written
     "training/loggers.py": {"open"},  # metrics.csv grows by rows
-    "data/packed/writing.py": {"open"},  # reserves a shard
+    "data/packed/shards.py": {"open"},  # reserves a shard
     "datasets/care/download.py": {"open"},  # an archive that is resumed
     "datasets/synthesis/__init__.py": {"replace", "rename", "to_csv", "soundfile.write"},
     "plots/saving.py": {"savefig"},  # into memory

@@ -16,7 +16,7 @@ import soundfile as sf
 from semisupcon.audio import values
 from semisupcon.audio.containers import last_ogg_page
 from semisupcon.errors import AudioError
-from semisupcon.files import system_path
+from semisupcon.paths import system_path
 
 MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: the span of the bit reservoir at low bit rates
 OPUS_PREROLL = 2  # seconds; the 80 ms of the Opus specification leave errors of 1e-3

@@ -2,7 +2,7 @@
 
 A folder that can be reached by several paths is listed once, by its path without links if it has
 one below the root. Hidden files (also the ``._`` files of macOS) and hidden folders are left out.
-Names that are not UTF-8 are returned as `semisupcon.files.text_of` writes them.
+Names that are not UTF-8 are returned as `semisupcon.paths.text_of` writes them.
 """
 
 import logging
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semisupcon.errors import UserError
-from semisupcon.files import AUDIO_SUFFIXES, OTHER_AUDIO_SUFFIXES, system_path, text_of
+from semisupcon.paths import AUDIO_SUFFIXES, OTHER_AUDIO_SUFFIXES, system_path, text_of
 
 log = logging.getLogger(__name__)
 _told: set[str] = set()

@@ -23,7 +23,7 @@ from semisupcon.audio.decoding import AudioFile, Part, Sound, reason, unusable
 from semisupcon.audio.lengths import data_of_wav, with_length
 from semisupcon.audio.sniffing import CONVERTIBLE, content_of, why_no_file
 from semisupcon.audio.streams import Piece, stream_of
-from semisupcon.files import system_path
+from semisupcon.paths import system_path
 
 # Hz; other headers are damaged, and resampling from such rates would take minutes
 RATES, MOST_CHANNELS = (1_000, 768_000), 64

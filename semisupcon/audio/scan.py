@@ -22,7 +22,8 @@ from semisupcon.audio.decoding import AudioFile
 from semisupcon.audio.opening import open_audio
 from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.errors import AudioError, UserError
-from semisupcon.files import atomic_path, cache_folder, system_path
+from semisupcon.files import atomic_path
+from semisupcon.paths import cache_folder, system_path
 from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)

@@ -1,11 +1,4 @@
-"""Base classes of augmentations, with parameters drawn per example from its key.
-
-A transform maps audio ``[N, C, T]`` and keys ``[N]`` to audio, a mask of changed rows, and their
-parameters, shared by all channels (C is 1 in a batch). The output for a key does not depend on the
-other rows. To write one: subclass `Transform`, name its parameters, define `draw` and
-`apply`. On the CPU, `modify` processes rows in blocks. On an accelerator, `decide` draws parameters
-on the host and `perform` computes on the device; see `semisupcon.augmentations.plans`.
-"""
+"""Transforms of other transforms: a chain of all in sequence, and a choice of one."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -13,19 +6,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from semisupcon.augmentations.blocks import change_rows, check, in_blocks
-from semisupcon.augmentations.names import snake_case
+from semisupcon.augmentations.blocks import check
 from semisupcon.augmentations.plans import (
     ChainDecision,
     Decision,
     Plan,
     Seen,
-    accepted,
     decide,
     decides,
     later,
     perform,
 )
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import clip_key, derive, uniform, view_of
 from semisupcon.spec import Recorded
@@ -34,143 +26,6 @@ from semisupcon.spec import Recorded
 def operator_key(key: Tensor, position: int | Tensor) -> Tensor:
     """Key of the operator at ``position`` of a chain; views of a clip share its `clip_key`."""
     return clip_key(derive(clip_key(key), position)) | view_of(key)
-
-
-class Transform(Recorded):
-    """Base class of one operator, applied to each row with probability ``p``, out of place.
-
-    Attributes:
-        name: name in ``aug_list``, ``operators``, logs and augmentation prediction. Default: class
-            name in snake case; empty for an abstract class. Random draws do not depend on it.
-        parameter_names: names of the P values reported per row, with units.
-        block_samples: approximate block size in samples on the CPU.
-        cost: cost of a call relative to a simple operator; `RandomSubset` calls expensive operators
-            with more rows at once.
-
-    Args:
-        p: probability that a row is touched, drawn per row.
-
-    Raises:
-        ConfigError: if ``p`` does not lie in [0, 1].
-    """
-
-    name: str = ""
-    parameter_names: tuple[str, ...] = ()
-    block_samples: int = 1 << 19
-    cost: float = 1.0
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "name" not in cls.__dict__:
-            cls.name = snake_case(cls.__name__)
-
-    def __init__(self, p: float = 1.0):
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ConfigError(
-                f"{type(self).__name__}: the probability p must lie between 0 and 1, got {p}."
-            )
-        self.p = p
-
-    def draw(self, key: Tensor, samples: int) -> Tensor:
-        """Parameters ``[n, P]`` float32 of n rows of ``samples`` samples."""
-        return torch.empty(len(key), 0, device=key.device)
-
-    def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
-        """Tensors (copied to the device later) and numbers for `apply`, computed on the host.
-
-        Args:
-            parameters: ``[n, P]``, on the CPU.
-            key: ``[n]``, on the CPU.
-            samples: length of a row.
-        """
-        return {}
-
-    def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, **prepared: Any) -> Tensor:
-        """Transform rows ``[n, C, T]`` (may overwrite them); parameters ``[n, P]``, key ``[n]``."""
-        raise ConfigError(
-            f"The augmentation {type(self).__name__} defines no apply(audio, parameters, key)."
-        )
-
-    def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented audio, ``applied [N]`` bool (false: bit-identical), and ``parameters [N, P]``
-        (NaN where not applied).
-
-        Raises:
-            ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are
-                not int64 ``[N]``.
-        """
-        check(audio, key)
-        if audio.device.type == "cpu":
-            return self.modify(audio.clone(), key)
-        plan = Plan(decide(self, key.cpu(), audio.shape[-1])).to(audio.device)
-        return perform(self, audio.clone(), plan.decisions)
-
-    def modify(
-        self, audio: Tensor, key: Tensor, among: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Same as `forward`, in place, and only for rows of the mask ``among [N]``."""
-        applied, parameters = self.drawn(key, audio.shape[-1], among)
-        rows = _in_order(applied, parameters)
-
-        def work(block: Tensor) -> None:
-            arguments = self._arguments(parameters[block], key[block], audio.shape[-1])
-            change_rows(audio, block, lambda x: self.apply(x, **arguments))
-
-        in_blocks(work, rows, audio, self.block_samples)
-        return audio, applied, parameters
-
-    def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
-        """Draw the mask and parameters of `modify` on the host.
-
-        Args:
-            key: ``[N]`` on the CPU.
-            samples: length of a row.
-            among: ``[N]`` bool on the CPU, rows that may be changed; None means all.
-        """
-        applied, parameters = self.drawn(key, samples, among)
-        rows = _in_order(applied, parameters)
-        if not len(rows):
-            return Decision(applied, parameters, None)
-        arguments = self._arguments(parameters[rows], key[rows], samples)
-        return Decision(applied, parameters, {"rows": rows, "arguments": arguments})
-
-    def _arguments(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
-        prepared = self.prepare(parameters, key, samples)
-        return {"parameters": parameters, "key": key, **accepted(self.apply, prepared)}
-
-    def perform(self, audio: Tensor, work: Any) -> Tensor:
-        """Change rows of ``audio [N, C, T]`` in place, on its device; ``work`` of a `Decision`."""
-        if work is None:
-            return audio
-        return change_rows(audio, work["rows"], lambda x: self.apply(x, **work["arguments"]))
-
-    def drawn(self, key: Tensor, samples: int, among: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mask of changed rows ``[N]`` bool and parameters ``[N, P]``, NaN elsewhere."""
-        applied = self.chosen(key, among)
-        parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=key.device)
-        drawn = self.draw(key[applied], samples)
-        if drawn.shape[1:] != parameters.shape[1:]:
-            expected = f"[n, {parameters.shape[1]}], a column for each of parameter_names"
-            raise ConfigError(
-                f"{type(self).__name__}.draw must return {expected}, got {list(drawn.shape)}."
-            )
-        parameters[applied] = drawn
-        return applied, parameters
-
-    def chosen(self, key: Tensor, among: Tensor | None) -> Tensor:
-        """Mask ``[N]`` bool of rows drawn with probability ``p``, within ``among``."""
-        applied = uniform(key, "applied")[:, 0] < self.p
-        return applied if among is None else applied & among
-
-    def extra_repr(self) -> str:
-        return f"{self.name}, p={self.p:g}"
-
-
-def _in_order(applied: Tensor, parameters: Tensor) -> Tensor:
-    """Changed rows ``[n]``, sorted by the first parameter: similar rows of a block share work."""
-    rows = applied.nonzero()[:, 0]
-    return rows[parameters[rows, 0].argsort(stable=True)] if parameters.shape[1] else rows
 
 
 class Chain(Recorded):

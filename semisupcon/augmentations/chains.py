@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from semisupcon.augmentations import mixing, spectrogram  # noqa: F401, registers their class names
-from semisupcon.augmentations.base import Chain, Transform
+from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.foreign import PACKAGES, Foreign
 from semisupcon.augmentations.names import current_name
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
@@ -18,6 +18,7 @@ from semisupcon.augmentations.severity import (
     chain_probability,
     filtering,
 )
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError, import_failure, nearest
 from semisupcon.spec import Recorded
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.gather import delayed
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import integers, uniform
 

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import OneOf, Transform, operator_key
+from semisupcon.augmentations.base import OneOf, operator_key
 from semisupcon.augmentations.blocks import change_rows, in_blocks
 from semisupcon.augmentations.fourier import fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import uniform, uniform_between
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from semisupcon.augmentations import torchaudio_augmentations
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.names import snake_case
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError, nearest
 
 PACKAGES = ("torchaudio_augmentations", "torch_audiomentations")

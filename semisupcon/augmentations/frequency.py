@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.fourier import by_rows, fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import uniform_between
 

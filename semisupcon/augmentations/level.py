@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import uniform_between
 

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.level import check_range
 from semisupcon.augmentations.plans import Decision
+from semisupcon.augmentations.transform import Transform
 from semisupcon.random import clip_key, uniform, uniform_between
 
 

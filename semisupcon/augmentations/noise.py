@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.fourier import fast_size, irfft
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.transform import Transform
 from semisupcon.random import derive, uniform_between
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.chirp import change_rates
 from semisupcon.augmentations.fourier import change_rate, resampling_sizes
 from semisupcon.augmentations.level import check_range
 from semisupcon.augmentations.plans import Plan
+from semisupcon.augmentations.transform import Transform
 from semisupcon.augmentations.wsola import hop_size, stretch
 from semisupcon.errors import ConfigError
 from semisupcon.random import integers, uniform_between

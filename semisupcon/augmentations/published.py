@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Chain, Transform, operator_key
+from semisupcon.augmentations.base import Chain, operator_key
 from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.filters import HighPass, LowPass, OneFilterOf
 from semisupcon.augmentations.frequency import TimeStretch
@@ -15,6 +15,7 @@ from semisupcon.augmentations.noise import AddColoredNoise, AddNoise
 from semisupcon.augmentations.pitch import PitchShift
 from semisupcon.augmentations.reverb import Reverb
 from semisupcon.augmentations.timing import Fade, TimeMask, TimeShift
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError, nearest
 from semisupcon.random import clip_key, integers, uniform
 

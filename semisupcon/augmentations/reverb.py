@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.fourier import fast_size, irfft, rfft
 from semisupcon.augmentations.level import check_range
+from semisupcon.augmentations.transform import Transform
 from semisupcon.random import uniform_between
 
 COMBS = (

@@ -19,7 +19,6 @@ the six augmentations.
 
 from collections.abc import Callable
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.delay import Delay
 from semisupcon.augmentations.effects import MP3, BitCrush, Chorus, Compression, Distortion
 from semisupcon.augmentations.filters import BandPass, BandStop, HighPass, LowPass, OneFilterOf
@@ -29,6 +28,7 @@ from semisupcon.augmentations.noise import AddColoredNoise
 from semisupcon.augmentations.pitch import PitchShift, published_ratios
 from semisupcon.augmentations.reverb import Reverb
 from semisupcon.augmentations.timing import Reverse, SpliceOut
+from semisupcon.augmentations.transform import Transform
 
 
 def gain(m: float, sample_rate: int) -> Transform:

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.gather import pieces
 from semisupcon.augmentations.level import check_range
 from semisupcon.augmentations.noise import colored_noise, noise_seed, rms
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import integers, uniform
 

@@ -5,46 +5,31 @@
 Only ``.parquet`` needs an extra package (pyarrow).
 """
 
-import hashlib
 import importlib.util
-import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from semisupcon.audio.decoding import unusable
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
+from semisupcon.commands.embed_files import digest_of_files, embed_files, fingerprint
 from semisupcon.commands.parser import Parser
-from semisupcon.digests import add_weights
-from semisupcon.embedding import (
-    Piece,
-    Progress,
-    default_batch,
-    embed_pieces,
-    frozen,
-    load_pieces,
-    pieces_ahead,
-)
-from semisupcon.embedding.parts import Parts, being_written, with_breaks
-from semisupcon.errors import AudioError, UserError
-from semisupcon.files import atomic_open, atomic_path, system_path, text_of, write_csv
+from semisupcon.embedding import batch_of
+from semisupcon.embedding.parts import Parts, being_written
+from semisupcon.errors import UserError
+from semisupcon.files import atomic_open, atomic_path, write_csv
 from semisupcon.locks import file_lock
 from semisupcon.memory import keep_freed_memory
 from semisupcon.outputs import check_writable, refuse_existing
-from semisupcon.spec import spec_of
+from semisupcon.paths import text_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from semisupcon.encoders.base import Encoder
 
-BATCHES_A_PART = {"cpu": 32, "cuda": 256}
 PRECISIONS = ("float32", "bfloat16", "float16")
 GROUP_BYTES = 16 << 20  # size of a row group in parquet
 
@@ -60,7 +45,11 @@ def parser() -> Parser:
         nargs="+",
         help="audio files, or folders to search for audio; any format and sample rate",
     )
-    p.add_argument("--checkpoint", required=True, help="checkpoint, run folder or exported folder")
+    p.add_argument(
+        "--checkpoint",
+        required=True,
+        help="checkpoint, run folder, exported folder, or a baseline such as mfcc (docs/baselines.md)",
+    )
     p.add_argument(
         "--out",
         required=True,
@@ -133,6 +122,7 @@ def main(args: list[str] | None = None) -> int:
 def embed(given: Namespace) -> int:
     """Embed the files given by the parsed options and return the exit status."""
     from semisupcon.checkpoints import load_encoder
+    from semisupcon.probing.baselines import extractor, is_named
 
     device = device_of(given.device)
     files, listings = audio_files(given.audio)
@@ -140,13 +130,16 @@ def embed(given: Namespace) -> int:
         print(sentence, file=sys.stderr)
     if device == "cpu":
         keep_freed_memory()
-    encoder = cast("Encoder", load_encoder(given.checkpoint, given.trust).to(device))
+    if is_named(given.checkpoint):
+        encoder: Encoder = extractor(given.checkpoint).to(device)
+    else:
+        encoder = cast("Encoder", load_encoder(given.checkpoint, given.trust).to(device))
     if given.task is not None and given.task not in encoder.tasks:
         raise UserError(
             f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}."
         )
     kind = device.partition(":")[0]
-    batch_size = given.batch_size or default_batch(encoder.segment_samples, device)
+    batch_size = given.batch_size or batch_of(encoder, device)
     plan = {
         "encoder": fingerprint(encoder),
         "audio": digest_of_files(files),
@@ -194,104 +187,6 @@ def embed(given: Namespace) -> int:
     if problems:
         print(f"{len(problems)} files could not be read and are left out", file=sys.stderr)
     return 0
-
-
-def embed_files(
-    encoder: "Encoder",
-    files: list[str],
-    parts: Parts,
-    per: str,
-    task: str | None,
-    batch_size: int,
-    device: str,
-    workers: int,
-    precision: str = "float32",
-) -> None:
-    """Embed the files that are in no finished part.
-
-    Errors of single files are stored with the parts.
-    """
-    done = parts.done
-    if done:
-        print(f"continuing {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
-    told = Progress(len(files), "embedding", done)
-    # Seconds between the starts of two segments.
-    step = 1.0 if per == "second" else encoder.segment_samples / encoder.sample_rate
-
-    def load(item: tuple[int, str]) -> Iterator[np.ndarray]:
-        def silent(reason: str) -> None:
-            raise unusable(item[1], reason)
-
-        return load_pieces(*item, encoder, per, silent)
-
-    def counted(pieces: Iterator[Piece]) -> Iterator[Piece]:
-        for piece in pieces:
-            if piece.error is not None and not isinstance(piece.error, AudioError):
-                raise piece.error
-            if piece.rows is not None:
-                told.advance(0, step * len(piece.rows))
-            yield piece
-
-    def checked(pieces: Iterator[Piece]) -> Iterator[Piece]:
-        for piece in pieces:
-            if piece.rows is not None and not np.isfinite(piece.rows).all():
-                raise UserError(
-                    f"The embedding of {files[piece.item + done]} holds NaN or infinite values: "
-                    "the encoder diverged in training."
-                )
-            yield piece
-
-    segments = BATCHES_A_PART.get(device.partition(":")[0], 256) * batch_size
-    with frozen(encoder):
-        pieces = pieces_ahead(load, enumerate(files[done:]), workers)
-        rows = embed_pieces(
-            in_precision(encoder, task, precision),
-            with_breaks(counted(pieces), segments),
-            batch_size,
-            device,
-        )
-        for _ in parts.write(checked(rows), mean=per == "file"):
-            told.advance()
-
-
-def in_precision(
-    encoder: "Encoder", task: str | None, precision: str
-) -> "Callable[[Tensor], Tensor]":
-    """Return the forward pass of an encoder; under autocast if the precision is not float32."""
-    import torch
-
-    def encode(x: "Tensor") -> "Tensor":
-        half = precision != "float32"
-        with torch.autocast(
-            x.device.type, dtype=getattr(torch, precision) if half else None, enabled=half
-        ):
-            return encoder(x, task=task)
-
-    return encode
-
-
-def fingerprint(encoder: "Encoder") -> str:
-    """Hash of an encoder's spec and weights.
-
-    Modules with equal weights may differ in their arguments.
-    """
-    form = [spec_of(encoder), encoder.sample_rate, encoder.segment_samples]
-    digest = hashlib.blake2b(json.dumps(form, sort_keys=True).encode(), digest_size=16)
-    add_weights(digest, encoder)
-    return digest.hexdigest()
-
-
-def digest_of_files(files: list[str]) -> str:
-    """Hash of the names, sizes and modification times of files."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        try:
-            status = os.stat(system_path(file))
-            stamp = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:
-            stamp = "absent"
-        digest.update(system_path(file) + f"\0{stamp}\0".encode())
-    return digest.hexdigest()
 
 
 def write(out: Path, files: list[str], parts: Parts) -> None:

@@ -15,12 +15,15 @@ from typing import Any
 import torch
 
 import semisupcon
+from semisupcon.errors import UserError
 
 HERE = Path(semisupcon.__file__).parent
 # Files that pass option values to a library: all functions of a file (None), or those listed.
 HANDED_OVER: dict[str, tuple[str, ...] | None] = {
     "commands/pretrain.py": None,
-    "training/objective.py": ("configure_optimizers", "_schedule", "_run_length", "optimizer_step"),
+    "commands/pretrain_cli.py": None,
+    "training/objective.py": ("optimizer_step",),
+    "training/optimization.py": ("optimizer_of", "schedule_of", "_run_length"),
     "training/loggers.py": None,
     "data/datamodule.py": ("train_dataloader", "val_dataloader"),
     "data/loader.py": ("batches",),
@@ -87,6 +90,24 @@ def failure_in_options(error: BaseException, options: Iterable[str]) -> str | No
         if option
         else f"The options do not work together: {_first(error)}"
     )
+
+
+def sentence_within(error: ValueError) -> str | None:
+    """The ConfigError text inside jsonargparse's Union report, or None."""
+    if isinstance(error, UserError):
+        return str(error)
+    said = (
+        re.findall(r"^ *- (.+)$", str(error), re.MULTILINE)
+        if "Does not validate against any of the Union" in str(error)
+        else []
+    )
+    # Skip the messages about the other types of the Union.
+    said = [
+        sentence
+        for sentence in said
+        if not re.match("Import path|Expected a|Not a valid subclass", sentence)
+    ]
+    return said[0] if said else None
 
 
 def option_of(error: BaseException, options: Iterable[str]) -> str | None:

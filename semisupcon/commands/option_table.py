@@ -7,7 +7,8 @@ import re
 import sys
 from typing import Any
 
-from semisupcon.commands.pretrain import PretrainCLI, configured
+from semisupcon.commands.pretrain import configured
+from semisupcon.commands.pretrain_cli import PretrainCLI
 from semisupcon.commands.quick import TABLE, TITLES
 from semisupcon.files import write_text
 

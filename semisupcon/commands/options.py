@@ -12,7 +12,8 @@ import pytorch_lightning as L
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from semisupcon.commands.typed import Typed, take_configs
-from semisupcon.training.runs import CONFIG, newest_checkpoint
+from semisupcon.training.run_checkpoints import newest_checkpoint
+from semisupcon.training.runs import CONFIG
 from semisupcon.written import at_home
 
 # Name in the README of SemiSupCon -> name in use.

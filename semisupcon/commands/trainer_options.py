@@ -10,6 +10,7 @@ import pytorch_lightning as L
 from pytorch_lightning.strategies import DDPStrategy
 
 from semisupcon.errors import ConfigError
+from semisupcon.objectives.base import Criterion
 from semisupcon.training.processes import check_processes, check_slurm
 
 log = logging.getLogger("semisupcon")
@@ -60,4 +61,27 @@ def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
         raise ConfigError(
             "--trainer.sync_batchnorm true works on GPUs only; leave it out, or choose an encoder "
             "without batch norm."
+        )
+
+
+def check_negatives(criterion: Criterion, batch_size: int, trainer: L.Trainer) -> None:
+    """Refuse batches of one clip if negatives come from the batch.
+
+    Raises:
+        ConfigError: for such a batch.
+    """
+    clips = batch_size * trainer.world_size
+    if not criterion.in_batch_negatives:
+        return
+    if clips < 2:
+        raise ConfigError(
+            f"{type(criterion).__name__} needs negatives from the same batch: "
+            f"--data.batch_size {clips} has none. Give at least 2."
+        )
+    if trainer.accumulate_grad_batches > 1:
+        log.info(
+            "trainer.accumulate_grad_batches adds no negatives: negatives come from the same "
+            "batch of %d clips. "
+            "For a larger batch in the same memory give --model.chunk_size.",
+            clips,
         )

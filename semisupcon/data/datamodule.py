@@ -1,8 +1,7 @@
 """The LightningDataModule: from names of data sets to augmented batches on the device."""
 
-import hashlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from weakref import WeakSet
 
 import pytorch_lightning as L
@@ -14,18 +13,16 @@ from semisupcon.batch import Batch, DataFacts
 from semisupcon.data.clips import Clips, FileAudio, Samples, ShortClips, ViewOptions
 from semisupcon.data.crops import Policy
 from semisupcon.data.draws import Draws, check_shares, divide, hide_labels
-from semisupcon.data.loader import EndlessLoader, batches
+from semisupcon.data.fitting import check_length, check_loading, rate_for, views_for
+from semisupcon.data.loader import EndlessLoader, batches, fingerprint_of
 from semisupcon.data.packed.on_device import PlacedBatch, Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.planned import AugmentIn, augmented, planned
 from semisupcon.data.sampler import MixedBatchSampler, share_out, validation_batches
 from semisupcon.data.sources import gather
-from semisupcon.data.trainer_settings import settings_of
+from semisupcon.data.trainer_settings import batches_done, on_gpu, rank_of
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pytorch_lightning.loops.progress import _ProcessedTracker
 
 
 class AudioDataModule(L.LightningDataModule):
@@ -103,11 +100,8 @@ class AudioDataModule(L.LightningDataModule):
             "supervised_data_p": supervised_data_p,
             "fully_supervised": fully_supervised,
         }
-        self.batch_size, self.num_workers, self.seed = (
-            batch_size,
-            num_workers,
-            123 if seed is None else seed,
-        )
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.seed = 123 if seed is None else seed
         self.intrabatch_supervised_p = 1.0 if fully_supervised else intrabatch_supervised_p
         self.aug_list, self.severity_modifier = aug_list, severity_modifier
         self.target_length, self.sample_rate, self.views = target_length, target_sample_rate, views
@@ -120,16 +114,8 @@ class AudioDataModule(L.LightningDataModule):
             "crop_overlap": crop_overlap,
         }
         self.packed, self.device_resident = packed, device_resident
-        if device_resident and packed is None:
-            raise ConfigError(
-                "data.device_resident needs data.packed: make it with semisupcon pack."
-            )
         self.augment_in = augment_in
-        if augment_in == "workers" and (device_resident or num_workers == 0):
-            raise ConfigError(
-                "data.augment_in workers needs data.num_workers of at least 1, and "
-                "data.device_resident false."
-            )
+        check_loading(packed, device_resident, augment_in, num_workers)
         self.drawn: LabelledClips | None = None
         self.resident: Resident | None = None
         self.chain: Chain | None = None
@@ -145,41 +131,15 @@ class AudioDataModule(L.LightningDataModule):
         Raises:
             ConfigError: for another sample rate, too short views, or a wrong number of views.
         """
-        if self.sample_rate is None:
-            self.sample_rate = encoder.sample_rate
-        if self.sample_rate != encoder.sample_rate:
-            raise ConfigError(
-                f"data.target_sample_rate is {self.sample_rate} Hz, but {type(encoder).__name__} "
-                f"takes {encoder.sample_rate} Hz.\n"
-                "Leave data.target_sample_rate null, or configure an encoder for that rate."
-            )
-        self.views = views if self.views is None else self.views
-        if self.views < views:
-            raise ConfigError(
-                f"The objective compares {views} views of a clip, data.views is {self.views}."
-            )
-        if most_views is not None and self.views > most_views:
-            raise ConfigError(
-                f"The objective compares at most {most_views} views of a clip, data.views is "
-                f"{self.views}."
-            )
+        self.sample_rate = rate_for(encoder, self.sample_rate)
+        self.views = views_for(views, most_views, self.views)
         self.min_samples = encoder.min_samples
         # Report mistakes in the augmentations before files are scanned.
         self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
-        if self.target_length is None and self.view_options["policy"] in (
-            "adjacent",
-            "independent",
-        ):
+        if self.target_length is not None:
+            check_length(encoder, self.target_length)
+        elif self.view_options["policy"] in ("adjacent", "independent"):
             self.samples = encoder.segment_samples
-        elif (
-            self.target_length is not None
-            and round(self.target_length * self.sample_rate) < encoder.min_samples
-        ):
-            raise ConfigError(
-                f"data.target_length is {self.target_length:g} s, but {type(encoder).__name__} "
-                "takes "
-                f"{encoder.min_samples / encoder.sample_rate:.3g} s or more."
-            )
 
     def prepare_data(self) -> None:
         """Do cached work in one process first: render synthetic audio, scan, check packed sets."""
@@ -247,7 +207,7 @@ class AudioDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> EndlessLoader:
         """Return the loader of training batches; it starts at the trainer's count of batches."""
-        drawn = self._drawn()
+        drawn, gpu = self._drawn(), on_gpu(self.trainer)
         sampler = MixedBatchSampler(
             drawn.rows("train", source="labelled"),
             drawn.rows("train", source="unlabelled"),
@@ -255,34 +215,28 @@ class AudioDataModule(L.LightningDataModule):
             self.batch_size,
             self.intrabatch_supervised_p,
             self.seed,
-            *self._rank(),
+            *rank_of(self.trainer),
         )
-        clips = planned(self._loaded(self.clips), self.chain, self._on_gpu(), self.augment_in)
-        where = self.num_workers, self._on_gpu()
         return EndlessLoader(
-            clips, sampler, self._batches_done, self._fingerprint(), *where, run=self._processes
+            planned(self._loaded(self.clips), self.chain, gpu, self.augment_in),
+            sampler,
+            lambda: batches_done(self.trainer),
+            self._fingerprint(),
+            self.num_workers,
+            gpu,
+            run=self._processes,
         )
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
         """Loader of validation clips: two different crops each, not augmented; [] if none."""
         drawn = self._drawn()
-        sequence = validation_batches(
-            drawn.rows("val"),
-            drawn.table["clip"].to_numpy(),
-            self.batch_size,
-            self.seed,
-            *self._rank(),
-        )
+        rows, numbers = drawn.rows("val"), drawn.table["clip"].to_numpy()
+        place = rank_of(self.trainer)
+        sequence = validation_batches(rows, numbers, self.batch_size, self.seed, *place)
         if not sequence:
             return []
-        where = self.num_workers, self._on_gpu()
-        return batches(
-            self._loaded(self.validation_clips),
-            sequence,
-            *where,
-            keep_workers=True,
-            run=self._processes,
-        )
+        clips, where = self._loaded(self.validation_clips), (self.num_workers, on_gpu(self.trainer))
+        return batches(clips, sequence, *where, keep_workers=True, run=self._processes)
 
     def on_after_batch_transfer(self, batch: Batch | PlacedBatch, dataloader_idx: int) -> Batch:
         """Scale int16 to [-1, 1) and, in training, augment every view."""
@@ -303,38 +257,16 @@ class AudioDataModule(L.LightningDataModule):
         table = self._drawn().table
         return PackedAudio(self.packed, table) if self.packed is not None else FileAudio(table)
 
-    def _rank(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def _batches_done(self) -> int:
-        if self.trainer is None or settings_of(self.trainer).overfit_batches:
-            return 0
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
-        return cast("_ProcessedTracker", progress).processed  # batches, for every type of progress
-
     def _loaded(self, clips: Clips) -> Clips | Places:
         return Places(clips) if self.resident is not None else clips
-
-    def _on_gpu(self) -> bool:
-        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _fingerprint(self) -> str:
         """Digest of everything that determines the clips of batch t and their crops."""
         settings = (
-            self.batch_size,
-            self.intrabatch_supervised_p,
-            self.seed,
-            self.sample_rate,
-            self.samples,
-            self.views,
-            self._rank()[1],
+            *(self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate),
+            *(self.samples, self.views, rank_of(self.trainer)[1]),
         )
-        digest = hashlib.blake2b(
-            repr((settings, sorted(self.view_options.items()))).encode(), digest_size=8
-        )
-        table = self._drawn().table[["clip", "frames", "split", "source"]]
-        digest.update(table.to_csv(index=False).encode())
-        return digest.hexdigest()
+        return fingerprint_of((settings, sorted(self.view_options.items())), self._drawn().table)
 
 
 __all__ = ["AudioDataModule"]

@@ -1,24 +1,17 @@
 """Train from object storage: fetch only the samples of the views, from LitData chunks.
 
-LitData keeps each clip whole in a chunk and reads any stretch of it with one range request
-(`TemporalArrayLoader`, `read_window`; directly from S3 and R2, from other storage by caching the
-chunk). The sampler of this package chooses clips and stretches, so streaming has the same
-properties as audio on disk: the mixture of labelled and unlabelled clips, a shuffle over the whole
-set, each rank and worker fetches only its own batches, and resuming is bit-exact for any number of
-workers. All windows of a batch are fetched concurrently to hide latency.
+The sampler of this package chooses clips and stretches, so streaming has the same properties as
+audio on disk: the mixture of labelled and unlabelled clips, a shuffle over the whole set, each rank
+and worker fetches only its own batches, and resuming is bit-exact for any number of workers. All
+windows of a batch are fetched concurrently to hide latency.
 
 ``semisupcon stream PACKED OUT`` writes the folder from a packed set. Upload it unchanged to a
 bucket and train with ``--data.class_path StreamedDataModule --data.stream s3://bucket/folder``.
 """
 
-import asyncio
-import json
-import logging
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,34 +25,17 @@ from semisupcon.data.clips import Clips
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.checks import HEADER, INDEX, TARGETS
 from semisupcon.data.packed.reading import Packed, PackedAudio
+from semisupcon.data.remote import StreamedAudio, StreamedSet, Stretch
 from semisupcon.datasets.base import LabelledClips
-from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
+from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import atomic_path, disk_errors, leftovers, sync
 from semisupcon.locks import LOCK, folder_lock
 
 CHUNK_BYTES = 1 << 26
-CHUNKS = "index.json"  # index of LitData
-# Format of `write_stream`. LitData also supports pickles, and its index can name classes to import.
-_FORM = {
-    "compression": None,
-    "encryption": None,
-    "data_format": ["bytes"],
-    "item_loader": "TemporalArrayLoader",
-}
-_FIELDS = {
-    "version": 1,
-    "fields": {"audio": {"dtype": "<i2", "shape": [], "tensor": False}},
-    "field_order": ["audio"],
-    "groups": [["audio"]],
-}
 # Files that `write_stream` writes before the header.
 _OF_A_STREAM = re.compile(
     r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock"
 )
-_LEAF = [1, {"type": None, "context": None, "children_spec": []}]
-Stretch = tuple[int, int, int]  # row, start and frames
-AT_ONCE = 64  # concurrent requests per process
-log = logging.getLogger(__name__)
 
 
 def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_BYTES) -> Path:
@@ -118,145 +94,6 @@ def _write_chunks(packed: Path, out: Path, files: pd.DataFrame, chunk_bytes: int
     for name in (INDEX, TARGETS, HEADER):
         with atomic_path(out / name) as partial:
             shutil.copyfile(packed / name, partial)
-
-
-class StreamedSet(Packed):
-    """The index of a set in object storage; attributes and errors as `Packed`.
-
-    The ``record`` of a clip is its number in the chunks.
-
-    Args:
-        url: location of the folder from `write_stream`: a path, or ``s3://``, ``r2://``, ``gs://``,
-            ``azure://``, as in LitData.
-    """
-
-    def __init__(self, url: str):
-        with tempfile.TemporaryDirectory() as folder:
-            for name in (HEADER, INDEX, TARGETS, CHUNKS):
-                _download(url, name, Path(folder))
-            check_chunks(Path(folder) / CHUNKS, url)
-            try:
-                super().__init__(folder)
-            except UserError as error:
-                raise type(error)(str(error).replace(folder, url)) from error
-        self.where = url
-        self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
-
-    def _check_shards(self, files: pd.DataFrame) -> None:
-        """Skip the check: the chunks are remote. Reading a damaged window raises an error."""
-
-
-def check_chunks(index: Path, url: str) -> None:
-    """Check that `write_stream` can have written an index of chunks, before LitData reads it.
-
-    Raises:
-        UserError: for a layout other than arrays of 16-bit samples, or a chunk name that leads out
-            of the folder.
-    """
-    problem = None
-    try:
-        content = json.loads(index.read_text())
-        config, names = content["config"], [chunk["filename"] for chunk in content["chunks"]]
-        form = {name: config.get(name) for name in _FORM}
-        if (
-            form != _FORM
-            or config["temporal_schema"] != _FIELDS
-            or json.loads(config["data_spec"]) != _LEAF
-        ):
-            problem = "it describes other items than arrays of samples"
-        elif bad := [
-            name
-            for name in names
-            if not isinstance(name, str) or not re.fullmatch(r"chunk-\d+-\d+\.bin", name)
-        ]:
-            problem = f"it names the chunk {bad[0]!r}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        problem = f"it cannot be read ({type(error).__name__})"
-    if problem:
-        raise UserError(
-            f"The streamed set is damaged, or was not made by semisupcon: {problem}.\nIn: "
-            f"{url}/{CHUNKS}"
-        )
-
-
-def _download(url: str, name: str, folder: Path) -> None:
-    from litdata.streaming.downloader import get_downloader
-
-    try:
-        get_downloader(url, str(folder), []).download_file(
-            f"{url.rstrip('/')}/{name}", str(folder / name)
-        )
-    except Exception as error:  # Every storage has errors of its own.
-        raise DatasetNotFoundError(
-            "A streamed set",
-            f"{url}/{name}",
-            f"({' '.join(str(error).split())[:200]}) Make it with: semisupcon stream PACKED OUT",
-        ) from error
-
-
-class StreamedAudio:
-    """Audio of the rows of a table, fetched in stretches.
-
-    Args:
-        url: see `StreamedSet`.
-        rows: columns ``record`` and ``name``.
-        cache_dir: cache of chunks for storage without range requests; None is LitData's default.
-    """
-
-    dtype = torch.int16
-
-    def __init__(self, url: str, rows: pd.DataFrame, cache_dir: str | None = None):
-        self.url, self.cache_dir = url, cache_dir
-        self.records = rows["record"].to_numpy(np.int64)
-        self.names = np.array([str(name).encode() for name in rows["name"]])
-        self._source: Any = None
-
-    def fetch(self, wanted: Sequence[Stretch]) -> dict[Stretch, np.ndarray]:
-        """Return int16 samples of each ``(row, start, frames)``, fetched concurrently.
-
-        Raises:
-            AudioError: names the clip of a stretch that cannot be fetched.
-        """
-        if self._source is None:
-            from litdata import StreamingDataset
-            from litdata.streaming.temporal import TemporalArrayLoader
-
-            self._source = StreamingDataset(
-                self.url, cache_dir=self.cache_dir, item_loader=TemporalArrayLoader()
-            )
-        return asyncio.run(self._fetch(wanted))
-
-    def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return int16 samples of spans ``(start, frames)`` of one clip; raises as `fetch`."""
-        wanted = [(row, start, frames) for start, frames in spans]
-        found = self.fetch(wanted)
-        return [found[stretch] for stretch in wanted]
-
-    async def _fetch(self, wanted: Sequence[Stretch]) -> dict[Stretch, np.ndarray]:
-        permits = asyncio.Semaphore(AT_ONCE)
-
-        async def window(row: int, start: int, frames: int) -> np.ndarray:
-            async with permits:
-                try:
-                    return (await self._source.aread_window(int(self.records[row]), start, frames))[
-                        "audio"
-                    ]
-                except Exception as error:  # Every storage has errors of its own.
-                    raise AudioError(
-                        f"{self.name(row)} could not be fetched: "
-                        f"{' '.join(str(error).split())[:200]}\nFrom: {self.url}"
-                    ) from error
-
-        return dict(
-            zip(wanted, await asyncio.gather(*(window(*which) for which in wanted)), strict=True)
-        )
-
-    def name(self, row: int) -> str:
-        """Return the name of the clip for messages."""
-        return self.names[row].decode()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_source": None}
 
 
 class _Fetched:

@@ -8,7 +8,7 @@ for embedding only.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,10 +16,19 @@ from torch import Tensor, nn
 
 from semisupcon.audio.values import waveform
 from semisupcon.embedding.ahead import WORKERS, Piece, pieces_ahead, read_ahead
-from semisupcon.embedding.batches import BREAK, default_batch, embed_pieces, embed_segments, whole
+from semisupcon.embedding.batches import (
+    BREAK,
+    Form,
+    batch_of,
+    default_batch,
+    embed_pieces,
+    embed_segments,
+    whole,
+)
 from semisupcon.embedding.cutting import (
     cut,
     segments_of_blocks,
+    whole_of_blocks,
     windows_of_blocks,
     windows_per_second,
 )
@@ -30,6 +39,7 @@ __all__ = [
     "BREAK",
     "Piece",
     "Progress",
+    "batch_of",
     "WORKERS",
     "cut",
     "default_batch",
@@ -47,14 +57,6 @@ __all__ = [
     "whole",
     "windows_per_second",
 ]
-
-
-class Form(Protocol):
-    """Attributes of an encoder needed before it runs; see `semisupcon.encoders.base.Encoder`."""
-
-    sample_rate: int
-    segment_samples: int
-    embedding_dim: int
 
 
 @contextmanager
@@ -108,7 +110,7 @@ def embed(
         raise ConfigError(f"per must be 'file' or 'second', got '{per}'.")
     device = next((p.device for p in encoder.parameters()), "cpu")
     form = cast("Form", encoder)
-    batch_size = batch_size or default_batch(form.segment_samples, device)
+    batch_size = batch_size or batch_of(form, device)
     rows: list[np.ndarray] = []
     with frozen(encoder):
         items = enumerate(clips)
@@ -147,6 +149,8 @@ def load_pieces(
 ) -> Iterator[np.ndarray]:
     """Read one clip and cut it for the encoder, in pieces ``[k, segment]``; raises as `embed`.
 
+    An encoder of whole clips gets one piece ``[1, T]``, unless ``per`` is "second" or "segment".
+
     ``silent`` is called with the reason at the end of a silent file.
     """
     from semisupcon.audio.blocks import read_blocks
@@ -160,6 +164,8 @@ def load_pieces(
         blocks = [waveform(samples, name)]
     if per == "second":
         pieces = windows_of_blocks(blocks, encoder.segment_samples, encoder.sample_rate)
+    elif per == "file" and getattr(encoder, "whole_clips", False):
+        pieces = whole_of_blocks(blocks, encoder.min_samples)
     else:
         pieces = segments_of_blocks(blocks, encoder.segment_samples)
     empty = True
@@ -174,7 +180,7 @@ def load_segments(
     position: int,
     clip: str | Path | np.ndarray | Tensor,
     encoder: Form,
-    per: str = "file",
+    per: str = "segment",
 ) -> np.ndarray:
     """Return one clip cut for the encoder, ``[n, segment]``; raises as `embed`."""
     return np.concatenate(list(load_pieces(position, clip, encoder, per)))
@@ -182,4 +188,4 @@ def load_segments(
 
 def first_segment(clip: str | Path, encoder: Form) -> np.ndarray:
     """Return the first segment of a clip, ``[1, segment]``; decodes no more. Raises as `embed`."""
-    return next(load_pieces(0, clip, encoder))[:1]
+    return next(load_pieces(0, clip, encoder, "segment"))[:1]

@@ -1,6 +1,7 @@
 """Embed segments in batches that span clips."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,15 @@ from semisupcon.embedding.ahead import Piece
 
 BATCH, CPU_SAMPLES = 32, 400_000
 BREAK = Piece(-1, None)  # in a sequence of pieces: ends the batch here, full or not
+
+
+class Form(Protocol):
+    """Attributes of an encoder needed before it runs; see `semisupcon.encoders.base.Encoder`."""
+
+    sample_rate: int
+    segment_samples: int
+    embedding_dim: int
+    min_samples: int
 
 
 def default_batch(segment_samples: int, device: str | torch.device) -> int:
@@ -22,6 +32,15 @@ def default_batch(segment_samples: int, device: str | torch.device) -> int:
     return max(1, min(BATCH, CPU_SAMPLES // segment_samples))
 
 
+def batch_of(encoder: Form, device: str | torch.device) -> int:
+    """Return the number of segments per forward pass of an encoder; 1 for whole clips, whose
+    lengths differ.
+    """
+    if getattr(encoder, "whole_clips", False):
+        return 1
+    return default_batch(encoder.segment_samples, device)
+
+
 def embed_pieces(
     encode: Callable[[Tensor], Tensor],
     pieces: Iterable[Piece],
@@ -32,8 +51,8 @@ def embed_pieces(
 
     Args:
         encode: ``[N, 1, segment]`` float32 on ``device`` to embeddings ``[N, D]``.
-        pieces: pieces whose rows are segments ``[k, segment]`` of equal length; `BREAK` ends a
-            batch.
+        pieces: pieces whose rows are segments ``[k, segment]``; those of another length begin a
+            new batch, and `BREAK` ends a batch.
         batch_size: segments per forward pass.
 
     Yields:
@@ -65,6 +84,8 @@ def embed_pieces(
             if piece == BREAK or not filled:
                 yield from run()
             continue
+        if batch is not None and batch.shape[1] != piece.rows.shape[1]:
+            yield from run()
         used = 0
         while used < len(piece.rows):
             if batch is None:

@@ -52,6 +52,17 @@ def segments_of_blocks(blocks: Iterable[np.ndarray], segment: int) -> Iterator[n
         )
 
 
+def whole_of_blocks(blocks: Iterable[np.ndarray], shortest: int) -> Iterator[np.ndarray]:
+    """Yield a clip in blocks ``[n]`` as one row ``[1, T]``; one shorter than ``shortest`` samples is
+    repeated to this length.
+
+    Yields nothing for a clip without samples.
+    """
+    clip = np.concatenate([np.zeros(0, np.float32), *blocks])
+    if len(clip):
+        yield (clip if len(clip) >= shortest else np.resize(clip, shortest))[None]
+
+
 def windows_of_blocks(
     blocks: Iterable[np.ndarray],
     segment: int,

@@ -40,9 +40,11 @@ class Encoder(Recorded):
         task_dims: width of each task's embedding, in the order of ``tasks``.
         embedding_dim: width of the embedding, of all tasks together.
         frozen: whether `freeze` was applied.
+        whole_clips: whether complete clips are embedded, one by one, instead of segments.
     """
 
     frozen = False
+    whole_clips = False
 
     def __init__(
         self,

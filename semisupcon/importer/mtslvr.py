@@ -11,7 +11,8 @@ from semisupcon.encoders import (
     SplitResNet1d,
     SplitResNet2d,
 )
-from semisupcon.encoders.multitask import TASKS, Kind
+from semisupcon.encoders.adapters import Kind
+from semisupcon.encoders.multitask import TASKS
 from semisupcon.encoders.resnet import BLOCKS
 from semisupcon.errors import CheckpointError
 from semisupcon.frontends import DatasetStatistics, ThreeChannelMel, mtslvr_log_mel

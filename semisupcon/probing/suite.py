@@ -10,29 +10,17 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from semisupcon.data.sources import is_synthetic
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features
-from semisupcon.probing.embeddings.encoders import (
-    RANDOM,
-    Subject,
-    load_subject,
-    random_twin,
-    same_shape,
-)
-from semisupcon.probing.embeddings.tasks import (
-    fold_count,
-    fraction_of_training,
-    load_task,
-    named,
-    shuffled_labels,
-)
+from semisupcon.probing.embeddings.encoders import Subject
+from semisupcon.probing.embeddings.tasks import named
+from semisupcon.probing.inputs import load_subjects, rounds
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Settings
 from semisupcon.probing.methods.by_name import find_method, key_of
 from semisupcon.probing.methods.saved_head import SavedHead
-from semisupcon.probing.outcomes import file_name, rows_of
+from semisupcon.probing.outcomes import file_name, rows_of, write_facts
 from semisupcon.probing.scores.bootstrap import RESAMPLES
 from semisupcon.probing.scores.results import RESULTS, Results, Row, identity_of, main_rows
 from semisupcon.probing.studies.run import Studies, study_invariance, study_map, study_robustness
@@ -105,8 +93,8 @@ def run(suite: Suite) -> Results:
     for method in suite.probes():
         if by_name.setdefault(method.name, key_of(method)) != key_of(method):
             raise ConfigError(f"Two methods are called '{method.name}'. Rename one of them.")
-    subjects = load_subjects(suite)
-    tasks = [task for text in suite.tasks for task in rounds(suite, text)]
+    subjects = _subjects(suite)
+    tasks = [task for text in suite.tasks for task in _rounds(suite, text)]
     for method in suite.probes():
         if not any(task.kind in method.kinds for task in tasks):
             kinds = " or ".join(method.kinds)
@@ -121,10 +109,9 @@ def run(suite: Suite) -> Results:
         for subject in subjects:
             method.check(subject, suite.fine_tuning, suite.trust)
     results = Results(suite.out / RESULTS)
-    total, done = (
-        sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects),
-        0,
-    )
+    write_facts(subjects, suite.out)
+    total = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects)
+    done = 0
     for task in tasks:
         asked = (
             suite.embedder.digests(task),
@@ -145,85 +132,27 @@ def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Me
     """Methods and seeds of all probes of an encoder on a task."""
     units = []
     for method in suite.probes():
-        seeds = (
-            [subject.seed]
-            if subject.seed is not None
-            else suite.seeds[:1]
-            if method.one_seed
-            else suite.seeds
-        )
+        seeds = suite.seeds[:1] if method.one_seed else suite.seeds
+        if subject.seed is not None:
+            seeds = [subject.seed]
         units += [(method, seed) for seed in seeds if task.kind in method.kinds]
     return units
 
 
-def load_subjects(suite: Suite) -> list[Subject]:
-    """Load the pretrained encoders in every representation, and build random ones: one per
-    architecture and seed.
-
-    Raises:
-        ConfigError: if only "random" is given, or two checkpoints have the same name.
-    """
-    texts = [c for c in suite.checkpoints if named(c)[1] != RANDOM]
-    trained = [
-        load_subject(text, representation, suite.trust)
-        for text in texts
-        for representation in suite.representations
-    ]
-    if len(set(names := [(s.name, s.representation) for s in trained])) < len(names):
-        raise ConfigError(
-            f"Two checkpoints have the same name: {', '.join(n for n, _ in names)}.\nRename one of "
-            "them with name=path."
-        )
-    if len(texts) == len(suite.checkpoints):
-        return trained
-    if not trained:
-        raise ConfigError(
-            f"'{RANDOM}' is an untrained encoder with the architecture of another checkpoint: also "
-            "give a checkpoint or a class path."
-        )
-    shapes: list[Subject] = []
-    for subject in trained:
-        if subject.head is None and not any(
-            same_shape(subject, s) and subject.representation == s.representation for s in shapes
-        ):
-            shapes.append(subject)
-    if not shapes:
-        raise ConfigError(
-            f"An untrained encoder has no trained head: '{RANDOM}' cannot be probed on "
-            f"{', '.join(suite.representations)}."
-        )
-    several = len({type(s.encoder).__name__ for s in shapes}) > 1
-    twins = [random_twin(shape, seed) for shape in shapes for seed in suite.seeds]
-    if several:
-        twins = [replace(t, name=f"{RANDOM} {type(t.encoder).__name__}") for t in twins]
-    return trained + twins
+def _subjects(suite: Suite) -> list[Subject]:
+    return load_subjects(suite.checkpoints, suite.representations, suite.seeds, suite.trust)
 
 
-def root_of(suite: Suite, text: str) -> Path | None:
-    """The folder of a task: from ``data_dirs``, else the subfolder of ``data_root`` with the task's
-    or data set's name, else None.
-    """
-    name, what = named(text)
-    if name in suite.data_dirs:
-        return Path(suite.data_dirs[name])
-    if suite.data_root is None or is_synthetic(what):
-        return None
-    for candidate in (name, what, what.rsplit(".", 1)[-1]):
-        if (suite.data_root / candidate).is_dir():
-            return suite.data_root / candidate
-    return suite.data_root / what
-
-
-def rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
-    """Yield the task once, or once per fold for a data set with folds."""
-    options = dict(suite.task_kwargs.get(named(text)[0], {}))
-    count = fold_count(text, options)
-    need = ("test",) if suite.head else ("train", "test")
-    for fold in [{"fold": i + 1} for i in range(count)] or [{}]:
-        task = load_task(text, root_of(suite, text), options | fold, need=need)
-        if suite.train_share != 1:
-            task = fraction_of_training(task, suite.train_share, seed=0)
-        yield shuffled_labels(task, suite.seeds[0]) if suite.shuffle_labels else task
+def _rounds(suite: Suite, text: str) -> Iterator[LabelledClips]:
+    return rounds(
+        text,
+        suite.data_root,
+        suite.data_dirs,
+        suite.task_kwargs.get(named(text)[0], {}),
+        need=("test",) if suite.head else ("train", "test"),
+        train_share=suite.train_share,
+        shuffle_seed=suite.seeds[0] if suite.shuffle_labels else None,
+    )
 
 
 def _probe(
@@ -296,11 +225,11 @@ def score_saved_head(suite: Suite) -> Results:
         CheckpointError: if the file is not a head, or the head belongs to another encoder.
     """
     assert suite.head is not None
-    subjects, results = load_subjects(suite), Results(suite.out / RESULTS)
+    subjects, results = _subjects(suite), Results(suite.out / RESULTS)
     if len(subjects) != 1:
         raise ConfigError(f"A head belongs to one encoder; {len(subjects)} were given.")
     for text in suite.tasks:
-        task = next(rounds(suite, text))
+        task = next(_rounds(suite, text))
         task = task.select(task.rows("test"))
         features = suite.embedder.features(subjects[0], task)
         case = Case(

@@ -1,10 +1,11 @@
-"""Callbacks of every run: clean end after signals, time limit, throughput, figures of matrices."""
+"""Callbacks of every run: start, clean end after signals, time limit, throughput, figures."""
 
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import torch
@@ -13,10 +14,38 @@ from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEn
 
 from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import DiskError
+from semisupcon.training.finders import finders_of
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.pending import row_of_step, validation_follows, within_accumulation
 
+if TYPE_CHECKING:
+    from semisupcon.training.objective import Objective
+
 log = logging.getLogger(__name__)
+
+
+class BeforeOthers(L.Callback):
+    """Runs before user callbacks.
+
+    Weight averaging copies the model in setup() and overwrites it in on_train_end().
+    """
+
+    def __init__(self, checkpoints: KeepCheckpoints, write_down: Callable[[], None]):
+        self.checkpoints, self.write_down = checkpoints, write_down
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        module.setup(stage)
+        # Lightning calls finders before all other callbacks.
+        settings = settings_of(trainer)
+        finding = bool(finders_of(settings.callbacks))
+        cast("Objective", module).searching = finding and not settings.fast_dev_run
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero and not settings_of(trainer).fast_dev_run:
+            self.write_down()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.checkpoints.save_trained(trainer, module)
 
 
 class EndWell(L.Callback):

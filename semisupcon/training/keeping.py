@@ -1,97 +1,32 @@
-"""Checkpoints of a run: when they are saved, selection of the best, and atomic writing."""
+"""Checkpoints of a run: when they are saved, and which one is the best."""
 
 import copy
 import logging
 import math
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as L
 import torch
 from pytorch_lightning.callbacks import Checkpoint, StochasticWeightAveraging
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED, read_checkpoint, save_atomically
+from semisupcon.checkpoints import AVERAGED, BEST, LAST, REQUEUED
 from semisupcon.data.trainer_settings import settings_of
-from semisupcon.errors import ConfigError, DiskError, UserError
-from semisupcon.training.finders import finders_of
+from semisupcon.errors import DiskError, UserError
 from semisupcon.training.finite import check_weights
-from semisupcon.training.loggers import MetricsFile
+from semisupcon.training.monitoring import MonitorMissing, improves
 from semisupcon.training.pending import (
     row_of_step,
     row_of_validation,
     validation_follows,
     within_accumulation,
 )
+from semisupcon.training.writing import metrics_of, write_alone, write_together
 
 if TYPE_CHECKING:
-    from pytorch_lightning.loops.progress import _ProcessedTracker
-
     from semisupcon.training.objective import Objective
 
 log = logging.getLogger(__name__)
-
-# Words in metric names -> known direction.
-_LOWER = ("loss", "error", "eer", "uniformity", "alignment", "distance")
-_HIGHER = ("top1", "accuracy", "acc", "auc", "ap", "map", "f1", "knn", "r2", "rank", "linear")
-
-
-def mode_of(monitor: str | None, mode: str | None) -> str:
-    """Whether a lower ("min") or higher ("max") monitored value is better.
-
-    Args:
-        monitor: name of a logged value; None without monitoring.
-        mode: "min", "max", or None to derive it from the name ("max" for unknown names).
-
-    Raises:
-        ConfigError: if the mode contradicts the name.
-    """
-    words = set(re.split(r"[^a-z0-9]+", (monitor or "").lower()))
-    known = "min" if words & set(_LOWER) else "max" if words & set(_HIGHER) else None
-    if mode and known and mode != known:
-        better = "lower" if known == "min" else "higher"
-        raise ConfigError(
-            f"--monitor {monitor}: {better} is better, but --monitor_mode is {mode}.\nGive "
-            f"--monitor_mode {known}, or leave it out."
-        )
-    return mode or known or "max"
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes Lightning's checkpoints atomically and reads them without executing code.
-
-    Args:
-        path: checkpoint that the run continues; None for a new run.
-        content: its content, given to Lightning once instead of reading the file again.
-
-    Attributes:
-        error: error of the last write, or None. Not raised, because other processes wait.
-    """
-
-    error: DiskError | None = None
-
-    def __init__(self, path: Path | None = None, content: dict[str, Any] | None = None):
-        super().__init__()
-        self._path, self._content = path, content
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        try:
-            self.error = None
-            save_atomically(checkpoint, path)
-        except DiskError as error:
-            self.error = error
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
-    ) -> dict[str, Any]:
-        content, self._content = self._content, None
-        if content and self._path is not None and Path(path) == self._path:
-            return content
-        return read_checkpoint(path, map_location or "cpu")
 
 
 class KeepCheckpoints(Checkpoint):
@@ -109,12 +44,8 @@ class KeepCheckpoints(Checkpoint):
     def __init__(
         self, folder: Path, monitor: str | None, mode: str = "max", every_n_steps: int = 1000
     ):
-        self.folder, self.monitor, self.mode, self.every_n_steps = (
-            folder,
-            monitor,
-            mode,
-            every_n_steps,
-        )
+        self.folder, self.every_n_steps = folder, every_n_steps
+        self.monitor, self.mode = monitor, mode
         self.best: float | None = None
         self._saved_step = -1
         self._failed_step: int | None = None
@@ -137,7 +68,7 @@ class KeepCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.ckpt_path is not None:
-            for file in _metrics(trainer):
+            for file in metrics_of(trainer):
                 file.restore(self._row)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
@@ -179,9 +110,7 @@ class KeepCheckpoints(Checkpoint):
 
     def improves(self, value: float) -> bool:
         """Whether a value is the best so far; False for NaN and infinity."""
-        if not math.isfinite(value):
-            return False
-        return self.best is None or (value > self.best if self.mode == "max" else value < self.best)
+        return improves(value, self.best, self.mode)
 
     def on_exception(
         self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
@@ -203,19 +132,9 @@ class KeepCheckpoints(Checkpoint):
         ):
             return
         if self._saved_step != trainer.global_step:
-            progress = trainer.fit_loop.epoch_loop.batch_progress
-            for part in (progress.total, progress.current):
-                tracker = cast("_ProcessedTracker", part)  # type of batch progress
-                tracker.ready = tracker.started = tracker.processed = tracker.completed
             self._row = self._position[1]
             try:
-                check_weights(trainer.lightning_module)
-                for file in _metrics(trainer):
-                    file.settle()
-                checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-                checkpoint["epoch"], checkpoint["loops"] = self._position[2:]
-                # Trainer.save_checkpoint would wait for the others.
-                save_atomically(checkpoint, self.folder / LAST)
+                write_alone(trainer, self.folder / LAST, *self._position[2:])
             except UserError as error:
                 log.warning("%s", error)
                 return
@@ -224,7 +143,9 @@ class KeepCheckpoints(Checkpoint):
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.save(trainer, final=True)
         if self._trained is not None and any(
-            _differ(self._trained[n], p) for n, p in module.named_parameters() if n in self._trained
+            not torch.equal(self._trained[n], p.detach())
+            for n, p in module.named_parameters()
+            if n in self._trained
         ):
             self._write(trainer, AVERAGED, final=True, weights_only=True)
             log.info(
@@ -281,15 +202,9 @@ class KeepCheckpoints(Checkpoint):
 
     def _write(self, trainer: L.Trainer, name: str, final: bool = False, **options: Any) -> bool:
         """Write a checkpoint and return whether it succeeded, equal on all processes."""
-        for file in _metrics(trainer):
-            file.settle()
-        trainer.save_checkpoint(self.folder / name, **options)
-        error = getattr(trainer.strategy.checkpoint_io, "error", None)
-        if not trainer.strategy.reduce_boolean_decision(error is not None, all=False):
+        error = write_together(trainer, self.folder / name, **options)
+        if error is None:
             return True
-        error = error or DiskError(
-            f"{self.folder / name} cannot be written; see the error of the first process."
-        )
         if final or self._failed_step not in (None, trainer.global_step):
             kept = (
                 "the last good checkpoint is kept"
@@ -307,49 +222,7 @@ class KeepCheckpoints(Checkpoint):
         return False
 
 
-def _metrics(trainer: L.Trainer) -> list[MetricsFile]:
-    return [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]
-
-
 def _averages(trainer: L.Trainer) -> bool:
     """Whether a callback replaces the trained weights at the end and stores them nowhere."""
     callbacks = settings_of(trainer).callbacks
     return any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks)
-
-
-def _differ(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return not torch.equal(a, b.detach())
-
-
-class BeforeOthers(L.Callback):
-    """Runs before user callbacks.
-
-    Weight averaging copies the model in setup() and overwrites it in on_train_end().
-    """
-
-    def __init__(self, checkpoints: KeepCheckpoints, write_down: Callable[[], None]):
-        self.checkpoints, self.write_down = checkpoints, write_down
-
-    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        module.setup(stage)
-        # Lightning calls finders before all other callbacks.
-        settings = settings_of(trainer)
-        finding = bool(finders_of(settings.callbacks))
-        cast("Objective", module).searching = finding and not settings.fast_dev_run
-
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.is_global_zero and not settings_of(trainer).fast_dev_run:
-            self.write_down()
-
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.checkpoints.save_trained(trainer, module)
-
-
-class MonitorMissing(UserError):
-    """The monitored value is not logged."""
-
-    def __init__(self, monitor: str, available: list[str]):
-        super().__init__(
-            f"--monitor {monitor} is not logged in validation. Logged values: "
-            f"{', '.join(available)}"
-        )

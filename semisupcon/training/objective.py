@@ -1,16 +1,14 @@
 """The LightningModule around an encoder and a criterion: training, validation, checkpoints."""
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal, Self, cast
 
 import pytorch_lightning as L
 import torch
-from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from semisupcon.batch import Batch, DataFacts, Scored
-from semisupcon.checkpoints import FORMAT, check_format, plain_facts
+from semisupcon.batch import Batch, DataFacts
 from semisupcon.data.trainer_settings import settings_of
 from semisupcon.encoders.base import WHOLE, Encoder
 from semisupcon.errors import ConfigError
@@ -18,12 +16,12 @@ from semisupcon.frontends.normalization import fit_statistics
 from semisupcon.importer.starting import freeze_parts, read_weights, start_from
 from semisupcon.objectives.base import Criterion, Encode, checked_losses
 from semisupcon.random import derive
-from semisupcon.spec import spec_of
-from semisupcon.training import measures
 from semisupcon.training.finite import Finite
-from semisupcon.training.optimization import parameter_groups
-from semisupcon.training.pending import pending_of, restore_pending
-from semisupcon.training.resuming import optimizer_settings, schedule_settings, settle
+from semisupcon.training.measures import training_waveforms
+from semisupcon.training.optimization import optimizer_of, schedule_of, stepped
+from semisupcon.training.settling import optimizer_settings, schedule_settings
+from semisupcon.training.stored import add_state, restore, take_state
+from semisupcon.training.validation import Validation
 
 
 class Objective(L.LightningModule):
@@ -83,9 +81,7 @@ class Objective(L.LightningModule):
         if freeze_steps < 0:
             raise ConfigError(f"model.freeze_steps must not be negative, got {freeze_steps}")
         parts = init_parts or ["encoder"]
-        weights = (
-            read_weights(init_from, encoder, init_trust or ()) if init_from is not None else {}
-        )
+        weights = {} if init_from is None else read_weights(init_from, encoder, init_trust or ())
         if weights and (own := [part for part in parts if not part.startswith("criterion")]):
             # Before connect(), which may copy the encoder.
             start_from(self, weights, own, init_strict, str(init_from))
@@ -98,10 +94,9 @@ class Objective(L.LightningModule):
         self.config: dict[str, Any] = {}  # of the run; stored in checkpoints
         self.searching = False  # whether a finder is running
         self.found_rate: float | None = None  # overrides the optimizer's rate
-        self._configured: dict[str, Any] = {}
+        self.configured: dict[str, Any] = {}  # settings of optimizer and schedule
         self._restored: dict[str, Any] | None = None
-        self._validation: list[tuple[Tensor, Tensor]] = []
-        self._scored: list[list[Scored]] = []
+        self._validation = Validation()
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``."""
@@ -134,16 +129,14 @@ class Objective(L.LightningModule):
             self.facts = data.facts
             self.criterion.prepare(self.facts)
             # Before weights are restored. The criterion may have copies of the encoder.
-            fit_statistics(self, measures.training_waveforms(data))
+            fit_statistics(self, training_waveforms(data))
 
     @property
     def lr(self) -> float:
         """The learning rate, under the name that `LearningRateFinder` reads and sets."""
-        return (
-            self._configured["optimizer"]["groups"][0]["lr"]
-            if self.found_rate is None
-            else self.found_rate
-        )
+        if self.found_rate is not None:
+            return self.found_rate
+        return self.configured["optimizer"]["groups"][0]["lr"]
 
     @lr.setter
     def lr(self, value: float) -> None:
@@ -160,71 +153,26 @@ class Objective(L.LightningModule):
             self.trainer.strategy.setup_optimizers(self.trainer)
 
     def configure_optimizers(self) -> Any:
-        trainable = [(n, p) for n, p in self.named_parameters() if p.requires_grad]
-        optimizer = self.make_optimizer(parameter_groups(self, trainable, self.decay_norm_and_bias))
+        optimizer = optimizer_of(self)
         if self.found_rate is not None:
             for group in optimizer.param_groups:
                 group["lr"] = self.found_rate
-        self._configured = {"optimizer": optimizer_settings(optimizer), "schedule": None}
+        self.configured = {"optimizer": optimizer_settings(optimizer), "schedule": None}
         if self.make_scheduler is None:
             return optimizer
-        scheduler = self._schedule(optimizer)
-        self._configured["schedule"] = schedule_settings(scheduler)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {
-                    "scheduler": scheduler,
-                    "interval": "epoch",
-                    "monitor": scheduler.monitor,
-                },
-            }
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        scheduler = self.schedule(optimizer)
+        self.configured["schedule"] = schedule_settings(scheduler)
+        return {"optimizer": optimizer, "lr_scheduler": stepped(scheduler)}
 
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:
-        """Build the configured schedule, with the length of the run if it needs it."""
-        make = cast("Callable[..., Any]", self.make_scheduler)  # called only with a scheduler
-        try:
-            scheduler = make(optimizer)
-        except (TypeError, ValueError) as error:
-            if "total_steps" not in str(error):
-                raise
-            scheduler = make(optimizer, total_steps=self._run_length())
-        if getattr(scheduler, "total_steps", 0) is None:
-            scheduler.total_steps = self._run_length()
-        return scheduler
-
-    def _run_length(self) -> int:
-        steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(steps):
-            raise ConfigError(
-                "The schedule needs the length of the run: give --trainer.max_steps or "
-                "--trainer.max_epochs"
-            )
-        return int(steps)
+    def schedule(self, optimizer: torch.optim.Optimizer) -> Any:
+        """Build the configured schedule for an optimizer."""
+        assert self.make_scheduler is not None  # called only with a scheduler
+        return schedule_of(self.make_scheduler, optimizer, self.trainer)
 
     def on_train_start(self) -> None:
-        """Restore the state from `on_load_checkpoint`; configured settings override stored ones."""
-        if (content := self._restored) is None:
-            return
-        self.trainer.strategy.load_optimizer_state_dict(
-            {"optimizer_states": content["optimizer_states"]}
-        )
-        schedules = self.trainer.lr_scheduler_configs
-        if schedules or self.make_scheduler is None:  # Weight averaging may have replaced it.
-            (optimizer,) = self.trainer.optimizers
-            settle(
-                optimizer,
-                schedules[0].scheduler if schedules else None,
-                self._schedule,
-                self._configured,
-                content,
-            )
-        restore_pending(self, content.get("pending"), self.global_rank)
-        self._restored = None
+        if self._restored is not None:
+            restore(self, self._restored)
+            self._restored = None
 
     def train(self, mode: bool = True) -> Self:
         """As in nn.Module, but frozen parts stay in eval mode."""
@@ -244,12 +192,9 @@ class Objective(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Dropout depends on (seed, step, rank) only, so a resumed run continues bit for bit.
-        step = derive(
-            torch.tensor(self.seed),
-            self.trainer.fit_loop.epoch_loop.total_batch_idx,
-            self.global_rank,
-        )
-        torch.manual_seed(int(step) & 0x7FFF_FFFF_FFFF_FFFF)
+        step = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        drawn = derive(torch.tensor(self.seed), step, self.global_rank)
+        torch.manual_seed(int(drawn) & 0x7FFF_FFFF_FFFF_FFFF)
         if self.freeze_steps:
             self.encoder.train(not self._warms_up())
 
@@ -262,19 +207,12 @@ class Objective(L.LightningModule):
         losses = checked_losses(self.criterion, batch, self.encode)
         self.finite.after(self, losses["loss"], batch)
         if logs:
-            skipped = (
-                {"skipped_batches": torch.tensor(float(self.finite.skipped))}
-                if self.finite.skips
-                else {}
-            )
-            rates = (
-                {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
-                if self.trainer.optimizers
-                else {}
-            )
-            self.log_dict(
-                {name: value.detach() for name, value in losses.items()} | rates | skipped
-            )
+            values = {name: value.detach() for name, value in losses.items()}
+            if self.trainer.optimizers:
+                values["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+            if self.finite.skips:
+                values["skipped_batches"] = torch.tensor(float(self.finite.skipped))
+            self.log_dict(values)
         return losses["loss"]
 
     def optimizer_step(
@@ -297,66 +235,16 @@ class Objective(L.LightningModule):
     # -- validation --------------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses as ``val_*`` and store the embeddings of two views of every clip."""
-        shown, augment = (
-            batch,
-            getattr(getattr(self.trainer, "datamodule", None), "augmented", None),
-        )
-        if self.criterion.predicts_augmentation and augment is not None:
-            shown = augment(batch)
-        shown = measures.first_views(shown, self.criterion.views)
-        self.criterion.log_values(True)
-        losses = checked_losses(self.criterion, shown, self.encode)
-        losses.pop("top1", None)  # per batch; `val_top1` is over all clips
-        self._scored.append(measures.take_scored(losses))
-        values = {f"val_{name}": value for name, value in losses.items()}
-        self.log_dict(values, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"]))
-        two = measures.first_views(batch, 2)
-        embeddings = self.encoder(two["audio"].flatten(0, 1), length=two["length"].flatten())
-        self._validation.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
+        self._validation.step(self, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log two label-free measures of the embedding, and the metrics of the criterion.
-
-        ``val_top1``: share of clips whose first view is nearest (cosine) to their second view.
-        ``val_rank``: `effective_rank` of the first views; low values hint at dimensional collapse.
-        """
-        clips = measures.of_all_ranks(self, (c for c, _ in self._validation)).flatten()
-        # Several ranks may have the same clip; count each clip once.
-        once = sorted({clip: i for i, clip in reversed(list(enumerate(clips.tolist())))}.values())
-        views = measures.of_all_ranks(self, (e for _, e in self._validation)).view(
-            len(clips), 2, -1
-        )[once]
-        self._validation.clear()
-        self.log("val_top1", measures.retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
-        self.log("val_rank", measures.effective_rank(views[:, 0]))
-        # Metrics over all clips differ from means over batches.
-        for parts in zip(*self._scored, strict=True):
-            self.log_dict(
-                {
-                    f"val_{k}": v
-                    for k, v in measures.metrics_of_all(self, parts, len(clips), once).items()
-                }
-            )
-        self._scored.clear()
+        self._validation.end(self)
 
     # -- checkpoints -------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["semisupcon"] = {
-            "version": FORMAT,
-            "encoder": spec_of(self.encoder),
-            "criterion": spec_of(self.criterion),
-            "facts": plain_facts(self.facts),
-            "training": self._configured,
-            "config": self.config,
-        }
-        if self.trainer.state.fn == "fit" and (pending := pending_of(self)) is not None:
-            checkpoint["pending"] = pending
+        add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep optimizer and schedule until training: Lightning would restore their settings."""
-        check_format(checkpoint.get("semisupcon", {}).get("version", 1), "The checkpoint")
-        kept = ("optimizer_states", "lr_schedulers", "global_step", "semisupcon", "pending")
-        self._restored = {name: checkpoint[name] for name in kept if name in checkpoint}
-        checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
+        """Keep optimizer and schedule until training."""
+        self._restored = take_state(checkpoint)

@@ -4,9 +4,11 @@ Schedules are functions of the step, so that a resumed run continues exactly.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytorch_lightning as L
+from pytorch_lightning.cli import ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
@@ -43,6 +45,51 @@ def parameter_groups(
         {"params": [p for n, p in trainable if n in spared], "weight_decay": 0.0},
     ]
     return [g for g in groups if g["params"]]
+
+
+def optimizer_of(module: Any) -> Optimizer:
+    """The configured optimizer for the trainable parameters of an `Objective`."""
+    trainable = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    return module.make_optimizer(parameter_groups(module, trainable, module.decay_norm_and_bias))
+
+
+def schedule_of(make: Callable[..., Any], optimizer: Optimizer, trainer: L.Trainer) -> Any:
+    """The configured schedule, with the length of the run if it needs it.
+
+    Args:
+        make: function that builds the schedule for an optimizer.
+        optimizer: optimizer of the schedule.
+        trainer: gives the length of the run.
+
+    Raises:
+        ConfigError: if the schedule needs the length of the run, and the run has none.
+    """
+    try:
+        scheduler = make(optimizer)
+    except (TypeError, ValueError) as error:
+        if "total_steps" not in str(error):
+            raise
+        scheduler = make(optimizer, total_steps=_run_length(trainer))
+    if getattr(scheduler, "total_steps", 0) is None:
+        scheduler.total_steps = _run_length(trainer)
+    return scheduler
+
+
+def _run_length(trainer: L.Trainer) -> int:
+    steps = trainer.estimated_stepping_batches
+    if not math.isfinite(steps):
+        raise ConfigError(
+            "The schedule needs the length of the run: give --trainer.max_steps or "
+            "--trainer.max_epochs"
+        )
+    return int(steps)
+
+
+def stepped(scheduler: Any) -> dict[str, Any]:
+    """Lightning's description of when a schedule is stepped."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}
+    return {"scheduler": scheduler, "interval": "step"}
 
 
 class _Closed(LRScheduler):

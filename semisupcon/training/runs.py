@@ -17,11 +17,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from semisupcon.checkpoints import LAST, REQUEUED, read_checkpoint
-from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.errors import ConfigError
 from semisupcon.files import sweep, write_text
 from semisupcon.locks import folder_lock
 from semisupcon.training.processes import is_first_process, job, restarted
+from semisupcon.training.run_checkpoints import (
+    checkpoints_in,
+    given_checkpoint,
+    held,
+    newest,
+    newest_checkpoint,
+)
 
 STATE = "run.json"
 CONFIG = "run_config.yaml"
@@ -88,8 +94,8 @@ def open_run(
         if resume_from == "last":
             found = newest_checkpoint(ckpt_path)
         else:
-            found = _given_checkpoint(Path(resume_from).expanduser())
-        if restarted() and (newer := _newest(_resumable(found.parent))):
+            found = given_checkpoint(Path(resume_from).expanduser())
+        if restarted() and (newer := newest(checkpoints_in(found.parent))):
             found = newer
         return _resumed(found)
     # Processes that Lightning launches for further devices inherit the name.
@@ -100,7 +106,7 @@ def open_run(
     )
     folder = ckpt_path / name
     os.environ[_SHARED_NAME] = name
-    if restarted() and (checkpoint := _newest(_resumable(folder))):
+    if restarted() and (checkpoint := newest(checkpoints_in(folder))):
         return _resumed(checkpoint)
     run = Run(folder, None, {})
     check_alone(run)
@@ -110,8 +116,8 @@ def open_run(
 def _resumed(checkpoint: Path) -> Run:
     stored = checkpoint.parent / STATE
     state = _read_state(stored)
-    read = _held._identity(checkpoint)
-    content = _held.take(checkpoint)
+    read = held.identity(checkpoint)
+    content = held.take(checkpoint)
     return Run(checkpoint.parent, checkpoint, state, content, read)
 
 
@@ -131,45 +137,6 @@ def _read_state(path: Path) -> dict[str, Any]:
         )
         return {}
     return state
-
-
-class _Held:
-    """The checkpoint read last, so that a resume reads its file only once."""
-
-    def __init__(self) -> None:
-        self._key: tuple | None = None
-        self._content: dict[str, Any] = {}
-
-    def read(self, path: Path) -> None:
-        """Read a complete checkpoint, unless it is already held.
-
-        Raises:
-            CheckpointError: as in `read_checkpoint`.
-        """
-        if self._key != (key := self._identity(path)):
-            self._key, self._content = None, {}
-            self._content = read_checkpoint(path)
-            self._key = key
-
-    def take(self, path: Path) -> dict[str, Any]:
-        """Return the content of a checkpoint and release it."""
-        self.read(path)
-        content, self._key, self._content = self._content, None, {}
-        return content
-
-    def drop(self) -> None:
-        """Free the memory."""
-        self._key, self._content = None, {}
-
-    @staticmethod
-    def _identity(path: Path) -> tuple | None:
-        if not path.is_file():
-            return (path.absolute(), None)
-        facts = path.stat()
-        return (path.absolute(), facts.st_mtime_ns, facts.st_size)
-
-
-_held = _Held()
 
 
 @contextmanager
@@ -202,12 +169,17 @@ def check_alone(run: Run) -> None:
     if (
         run.checkpoint is not None
         and is_first_process()
-        and run.read != _held._identity(run.checkpoint)
+        and run.read != held.identity(run.checkpoint)
     ):
         raise ConfigError(
             f"Another run wrote {run.checkpoint} while this one started.\nRepeat the command."
         )
-    if run.checkpoint is None and is_first_process() and not restarted() and _resumable(run.folder):
+    if (
+        run.checkpoint is None
+        and is_first_process()
+        and not restarted()
+        and checkpoints_in(run.folder)
+    ):
         raise ConfigError(
             f"{run.folder} already has a run.\nContinue it with --resume_from_checkpoint "
             f"{run.folder}, or choose another --run_name."
@@ -217,7 +189,7 @@ def check_alone(run: Run) -> None:
 def forget_name() -> None:
     """Reset the run name and the held checkpoint for the next run in this process."""
     os.environ.pop(_SHARED_NAME, None)
-    _held.drop()
+    held.drop()
 
 
 def sweep_run(folder: Path) -> None:
@@ -230,48 +202,6 @@ def sweep_run(folder: Path) -> None:
     for pattern in SEARCHED:
         for left in folder.glob(pattern):
             left.unlink(missing_ok=True)
-
-
-def _given_checkpoint(path: Path) -> Path:
-    if path.is_dir() and (found := _newest(_resumable(path))):
-        return found
-    if not path.is_file():
-        raise CheckpointError(
-            f"No checkpoint at {path}.\nGive a .ckpt file, a run folder with a {LAST}, or the word "
-            "last."
-        )
-    return path
-
-
-def newest_checkpoint(ckpt_path: Path) -> Path:
-    """The newest readable checkpoint of all runs in ``ckpt_path``.
-
-    Raises:
-        CheckpointError: if there is none.
-    """
-    if found := _newest([path for folder in ckpt_path.glob("*/") for path in _resumable(folder)]):
-        return found
-    raise CheckpointError(
-        f"Nothing to resume: no run with a {LAST} below {ckpt_path}.\nGive --ckpt_path, or a "
-        "checkpoint by its path."
-    )
-
-
-def _resumable(folder: Path) -> list[Path]:
-    """``last.ckpt`` and the checkpoint that Lightning saves when it requeues a SLURM job."""
-    return [path for pattern in (LAST, REQUEUED) for path in folder.glob(pattern)]
-
-
-def _newest(paths: list[Path]) -> Path | None:
-    """The newest readable checkpoint, or None."""
-    for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
-        try:
-            _held.read(path)
-        except CheckpointError as error:
-            log.warning("Skipped %s", error)
-            continue
-        return path
-    return None
 
 
 def describe_code() -> dict:

@@ -12,7 +12,7 @@ from semisupcon.audio import listing
 from semisupcon.audio.listing import audio_files, list_audio, tell
 from semisupcon.audio.reading import read
 from semisupcon.errors import UserError
-from semisupcon.files import AUDIO_SUFFIXES, system_path, text_of
+from semisupcon.paths import AUDIO_SUFFIXES, system_path, text_of
 
 
 def touch(root, *names):

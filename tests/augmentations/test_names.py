@@ -10,11 +10,11 @@ import torch
 
 from semisupcon import augmentations
 from semisupcon.augmentations import Transform, build_chain
-from semisupcon.augmentations.base import OneOf, snake_case
+from semisupcon.augmentations.base import OneOf
 from semisupcon.augmentations.filters import OneFilterOf
 from semisupcon.augmentations.foreign import Foreign
 from semisupcon.augmentations.level import Gain
-from semisupcon.augmentations.names import OLD_NAMES, current_name
+from semisupcon.augmentations.names import OLD_NAMES, current_name, snake_case
 from semisupcon.augmentations.published import CLMRChain, MTSLVRChain
 from semisupcon.augmentations.severity import CORRUPTIONS, PARAMETRIC, TIERS
 from semisupcon.errors import ConfigError

@@ -6,7 +6,7 @@ from every_transform import EVERY
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from semisupcon.augmentations.base import Transform
+from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import make_keys
 from semisupcon.spec import remake

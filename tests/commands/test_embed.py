@@ -14,7 +14,8 @@ from semisupcon import embedding
 from semisupcon.__main__ import main
 from semisupcon.checkpoints import export_encoder
 from semisupcon.commands import embed as command
-from semisupcon.commands.embed import fingerprint
+from semisupcon.commands import embed_files
+from semisupcon.commands.embed_files import fingerprint
 from semisupcon.encoders import ResNet2d, SampleCNNSmall
 from semisupcon.frontends import LogMel
 
@@ -61,7 +62,7 @@ def embed(model, tmp_path):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr(command, "BATCHES_A_PART", {"cpu": 3})
+    monkeypatch.setattr(embed_files, "BATCHES_A_PART", {"cpu": 3})
 
 
 @pytest.mark.parametrize("per", ["file", "second"])
@@ -78,7 +79,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return original(position, file, *rest)
 
-    monkeypatch.setattr(command, "load_pieces", breaks)
+    monkeypatch.setattr(embed_files, "load_pieces", breaks)
     assert embed(audio, "--per", per, out=out) == 130
     assert "the same command continues after" in capsys.readouterr().err
     unfinished = tmp_path / f"{out}.unfinished"
@@ -93,7 +94,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
     read = []
     monkeypatch.setattr(
-        command, "load_pieces", lambda n, file, *rest: read.append(file) or original(n, file, *rest)
+        embed_files,
+        "load_pieces",
+        lambda n, file, *rest: read.append(file) or original(n, file, *rest),
     )
     assert embed(audio, "--per", per, out=out) == 0
     assert f"{done} of 12 files are done" in capsys.readouterr().err

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
-from semisupcon.commands.pretrain import PretrainCLI, configured
+from semisupcon.commands.pretrain import configured
+from semisupcon.commands.pretrain_cli import PretrainCLI
 from tests.pretraining.runs import RECIPES, ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")

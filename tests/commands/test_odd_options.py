@@ -12,7 +12,7 @@ import soundfile as sf
 from semisupcon.__main__ import main
 from semisupcon.checkpoints import export_encoder
 from semisupcon.encoders import SampleCNN
-from semisupcon.files import cache_folder
+from semisupcon.paths import cache_folder
 
 RATE = 16000
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from semisupcon.commands import embed, hear, probe
+from semisupcon.commands import embed, hear, probe_options
 from semisupcon.commands.parser import nearest_option, short
-from semisupcon.commands.pretrain import PretrainCLI, configured
+from semisupcon.commands.pretrain import configured
+from semisupcon.commands.pretrain_cli import PretrainCLI
 from semisupcon.commands.typed import take_configs
 from semisupcon.errors import closest
 
@@ -63,7 +64,7 @@ def test_the_section_is_kept(written, meant):
 
 @pytest.fixture(scope="module")
 def parsers():
-    found = {"embed": embed.parser(), "hear": hear.parser(), "probe": probe.parser()}
+    found = {"embed": embed.parser(), "hear": hear.parser(), "probe": probe_options.parser()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PretrainCLI, "instantiate_classes", lambda self: None)
         found["pretrain"] = configured(

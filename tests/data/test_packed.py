@@ -15,7 +15,7 @@ from semisupcon.audio.pcm import to_int16
 from semisupcon.audio.reading import read
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.draws import divide
-from semisupcon.data.packed import writing
+from semisupcon.data.packed import shards
 from semisupcon.data.packed.checks import HEADER, INDEX
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.packed.writing import pack
@@ -212,13 +212,13 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
     assert len(Packed(whole).header["shards"]) == 5
     packed, count = [], []
 
-    def breaks(store, path, *rest, original=writing._write_clip):
+    def breaks(store, path, *rest, original=shards._write_clip):
         count.append(path)
         if len(count) == 8:
             raise KeyboardInterrupt
         return original(store, path, *rest)
 
-    monkeypatch.setattr(writing, "_write_clip", breaks)
+    monkeypatch.setattr(shards, "_write_clip", breaks)
     with pytest.raises(KeyboardInterrupt):
         pack_folder("resumed", threads=1)
     with pytest.raises(DatasetNotFoundError, match="not complete"):
@@ -232,9 +232,9 @@ def test_an_interrupted_packing_goes_on(pack_folder, tmp_path, monkeypatch):
         (tmp_path / "resumed" / left).touch()
     monkeypatch.undo()
     monkeypatch.setattr(
-        writing,
+        shards,
         "_write_clip",
-        lambda *row, original=writing._write_clip: packed.append(row[1]) or original(*row),
+        lambda *row, original=shards._write_clip: packed.append(row[1]) or original(*row),
     )
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "cache"))
     resumed = pack_folder("resumed")

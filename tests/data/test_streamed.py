@@ -9,8 +9,9 @@ import torch
 from semisupcon.commands.stream import main
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.writing import pack
+from semisupcon.data.remote import StreamedSet
 from semisupcon.data.sources import gather
-from semisupcon.data.streamed import StreamedDataModule, StreamedSet, write_stream
+from semisupcon.data.streamed import StreamedDataModule, write_stream
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
 
 pytest.importorskip("litdata")

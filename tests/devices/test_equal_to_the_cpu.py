@@ -12,9 +12,9 @@ from semisupcon.augmentations.severity import PARAMETRIC
 from semisupcon.augmentations.spectrogram import BandShift, SpecAugment
 from semisupcon.encoders import EfficientNetB0, SampleCNN
 from semisupcon.losses import contrastive_loss
+from semisupcon.losses.pairs import shared_labels
 from semisupcon.objectives.base import Encode
 from semisupcon.random import integers, make_keys, normal, uniform
-from semisupcon.targets import shared_labels
 from tests.augmentations.every_transform import EVERY, SAMPLE_RATE
 from tests.encoders.test_encoders import SMALL
 from tests.objectives.worlds import ZOO, example

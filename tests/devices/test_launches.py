@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from semisupcon.augmentations import build_chain, wsola
-from semisupcon.augmentations.base import Transform
 from semisupcon.augmentations.plans import Plan, decides
 from semisupcon.augmentations.severity import PARAMETRIC
+from semisupcon.augmentations.transform import Transform
 from semisupcon.random import make_keys
 from tests.augmentations.every_transform import EVERY, SAMPLE_RATE
 from tests.devices.pretended import Recorder, plain, standing_in, to_pretended, wrapped

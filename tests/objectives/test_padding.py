@@ -46,7 +46,7 @@ def test_validation_does_not_hear_padding():
     objective.log_dict = lambda *args, **kwargs: None
     for value in (0, 100):
         objective.validation_step(filled(batch, value), 0)
-    (_, silent), (_, loud) = objective._validation
+    (_, silent), (_, loud) = objective._validation.embedded
     assert torch.equal(silent, loud)
     assert silent.shape == (6, 2, 6)
 
@@ -105,18 +105,18 @@ def test_clips_that_ranks_share_count_once():
     views[1:3, 1] = -views[1:3, 1]
     order = torch.tensor([0, 1, 2, 3, 4, 0])
     ours, theirs = (order[0::2] + 70, views[order[0::2]]), (order[1::2] + 70, views[order[1::2]])
-    objective._validation = [(ours[0][:2], ours[1][:2]), (ours[0][2:], ours[1][2:])]
+    objective._validation.embedded = [(ours[0][:2], ours[1][:2]), (ours[0][2:], ours[1][2:])]
     objective.all_gather = lambda own: torch.stack([own, theirs[own.dim() != 1]])
     objective.log = lambda name, value, **_: logged.update({name: float(value)})
     objective.on_validation_epoch_end()
     assert logged["val_top1"] == pytest.approx(3 / 5)  # 4 / 6 if the first counted twice
     alone = objective_of()
-    alone._validation = [(torch.arange(5), views)]
+    alone._validation.embedded = [(torch.arange(5), views)]
     alone.all_gather, whole = (lambda own: own[None]), {}
     alone.log = lambda name, value, **_: whole.update({name: float(value)})
     alone.on_validation_epoch_end()
     assert logged == pytest.approx(whole, rel=1e-5)
-    assert not objective._validation
+    assert not objective._validation.embedded
 
 
 def test_a_batch_of_validation_is_embedded_whatever_the_number_of_views():
@@ -124,7 +124,7 @@ def test_a_batch_of_validation_is_embedded_whatever_the_number_of_views():
     objective._trainer = SimpleNamespace(datamodule=None)
     objective.log_dict = lambda *args, **kwargs: None
     objective.validation_step(make_batch(3, 4), 0)
-    ((clips, embeddings),) = objective._validation
+    ((clips, embeddings),) = objective._validation.embedded
     assert embeddings.shape == (3, 2, 6)
     assert clips.tolist() == [1000, 1001, 1002]
     torch.testing.assert_close(embeddings[:, 1], objective.encoder(make_batch(3, 4)["audio"][:, 1]))

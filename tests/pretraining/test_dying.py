@@ -15,7 +15,7 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.data import workers
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.locks import folder_lock
-from semisupcon.training import keeping
+from semisupcon.training import writing
 from semisupcon.training.callbacks import EndWell
 from semisupcon.training.progress import RunProgress
 from tests.pretraining.runs import assert_same, pretrain, rows, stopping
@@ -212,18 +212,18 @@ def test_the_row_of_a_saved_step_is_not_lost(digits, tmp_path, whole):
 
 def full_between(first, last, monkeypatch, counter):
     """Checkpoints of these numbers meet a full disk."""
-    real = keeping.save_atomically
+    real = writing.save_atomically
 
     def save(content, path):
         counter.append(path.name)
         if first <= len(counter) <= last:
-            raise keeping.DiskError(
+            raise writing.DiskError(
                 f"{path} cannot be written: No space left on device. It needs 24.0 MB, 0.0 MB are "
                 "free."
             )
         real(content, path)
 
-    monkeypatch.setattr(keeping, "save_atomically", save)
+    monkeypatch.setattr(writing, "save_atomically", save)
 
 
 def test_a_checkpoint_that_finds_no_room_is_tried_again(

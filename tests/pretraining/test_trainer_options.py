@@ -12,7 +12,8 @@ import yaml
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.targets import Target
-from semisupcon.training.keeping import KeepCheckpoints, mode_of
+from semisupcon.training.keeping import KeepCheckpoints
+from semisupcon.training.monitoring import mode_of
 from tests.pretraining.runs import ROOT, TINY, pretrain, rows
 
 STEPS = ("--trainer.max_steps", "2")

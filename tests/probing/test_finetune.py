@@ -14,8 +14,10 @@ from semisupcon.probing.embeddings.embedder import Embedder
 from semisupcon.probing.embeddings.encoders import load_subject, random_twin
 from semisupcon.probing.embeddings.tasks import load_task
 from semisupcon.probing.methods.base import FineTuning
-from semisupcon.probing.methods.finetune import Passes, finetune, parameter_groups
+from semisupcon.probing.methods.clip_loaders import Passes
+from semisupcon.probing.methods.finetune import finetune
 from semisupcon.probing.methods.head import predict
+from semisupcon.probing.methods.starting import parameter_groups
 from tests.probing.conftest import tiny_encoder
 
 

@@ -21,7 +21,7 @@ from semisupcon.commands.probe import main as probe
 from semisupcon.data.packed.checks import HEADER, INDEX
 from semisupcon.digests import digest_of, read_json, with_digest
 from semisupcon.encoders import SampleCNNSmall
-from semisupcon.files import cache_folder
+from semisupcon.paths import cache_folder
 
 
 def refused(status, capsys, *words):

@@ -241,7 +241,7 @@ def test_the_wandb_run_of_a_stranger_s_run_json_is_no_path(digits, tmp_path, cap
     "text",
     [
         "class_path: os.system",
-        "class_path: semisupcon.commands.pretrain.PretrainCLI",
+        "class_path: semisupcon.commands.pretrain_cli.PretrainCLI",
         "class_path: SampleCNN\ninit_args: 7",
     ],
 )

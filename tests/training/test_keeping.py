@@ -10,7 +10,9 @@ from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.errors import CheckpointError
 from semisupcon.training.callbacks import Throughput
-from semisupcon.training.keeping import AtomicCheckpointIO, KeepCheckpoints, mode_of
+from semisupcon.training.keeping import KeepCheckpoints
+from semisupcon.training.monitoring import mode_of
+from semisupcon.training.writing import AtomicCheckpointIO
 from tests.pretraining.runs import pretrain
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ExponentialLR, StepLR
 
-from semisupcon.training.resuming import optimizer_settings, plain, schedule_settings, settle
+from semisupcon.training.settling import optimizer_settings, plain, schedule_settings, settle
 
 
 def test_settings_are_plain():

@@ -13,8 +13,8 @@ import pandas as pd
 
 from semisupcon.digests import digest_of, has_digest, read_json
 from semisupcon.errors import DatasetNotFoundError, UserError
-from semisupcon.files import system_path
 from semisupcon.kinds import KINDS
+from semisupcon.paths import system_path
 
 # version 1 (0.1) keeps digests of both ends of each source file, version 2 of the whole file
 VERSION = 2

@@ -29,7 +29,8 @@ from semisupcon.data.packed.checks import check_sources, damaged, read_header, r
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.digests import read_json, with_digest
 from semisupcon.errors import ConfigError, UserError
-from semisupcon.files import cache_folder, write_text
+from semisupcon.files import write_text
+from semisupcon.paths import cache_folder
 
 log = logging.getLogger(__name__)
 

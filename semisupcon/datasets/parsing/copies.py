@@ -14,7 +14,7 @@ from hashlib import blake2b, file_digest
 import numpy as np
 
 from semisupcon.datasets.parsing.names import folded, place_of, stem
-from semisupcon.files import AUDIO_SUFFIXES, system_path
+from semisupcon.paths import AUDIO_SUFFIXES, system_path
 
 _SAMPLE = 4096  # bytes from the middle of a file, compared before the whole file
 

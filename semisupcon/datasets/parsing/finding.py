@@ -13,7 +13,7 @@ from semisupcon.audio.listing import list_audio, tell
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.parsing.names import folded, place_of, stem
 from semisupcon.errors import DatasetNotFoundError
-from semisupcon.files import AUDIO_SUFFIXES
+from semisupcon.paths import AUDIO_SUFFIXES
 
 MAX_MISSING = 0.05
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from semisupcon.files import AUDIO_SUFFIXES
+from semisupcon.paths import AUDIO_SUFFIXES
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
 # Words in folder names that describe the format, not the recording: AudioWAV, mp3, wav_16k.

@@ -21,7 +21,8 @@ from semisupcon.datasets.synthesis.clips import PITCHES, TAGS, render_clip
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE
 from semisupcon.datasets.synthesis.players import INSTRUMENTS
 from semisupcon.errors import UserError
-from semisupcon.files import cache_folder, disk_errors, make_folders, sync
+from semisupcon.files import disk_errors, make_folders, sync
+from semisupcon.paths import cache_folder
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"

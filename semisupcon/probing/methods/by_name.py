@@ -33,6 +33,11 @@ class FineTune(Method):
     ) -> None:
         from semisupcon.probing.methods.starting import check_start
 
+        if subject.source in ("baseline", "public"):
+            raise ConfigError(
+                f"'{subject.name}' cannot be fine-tuned: it is a {subject.source} encoder that is "
+                "only read. Use another method, or leave it out."
+            )
         check_start(subject, fine_tuning, trust)
 
     def options(self, settings: Settings, fine_tuning: FineTuning) -> object:

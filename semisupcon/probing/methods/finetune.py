@@ -10,7 +10,7 @@ segments of a clip.
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, cast
 
@@ -18,21 +18,17 @@ import numpy as np
 import pytorch_lightning as L
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from semisupcon.audio.scan import scan
 from semisupcon.batch_norm import mean_and_scale, standardiser
-from semisupcon.data.clips import Clips, as_is
-from semisupcon.datasets.base import LabelledClips
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
-from semisupcon.probing.embeddings.embedder import Embedder, Features, clip_segments
+from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import RANDOM, Subject
 from semisupcon.probing.methods.base import FineTuning, Outcome
+from semisupcon.probing.methods.clip_loaders import tracks, training_loader
 from semisupcon.probing.methods.head import ProbeHead, new_head
-from semisupcon.probing.methods.starting import check_start, frozen_parts, started
-from semisupcon.random import make_keys, permutation, stable_hash
+from semisupcon.probing.methods.starting import check_start, frozen_parts, parameter_groups, started
 
 
 class FineTuner(L.LightningModule):
@@ -57,12 +53,8 @@ class FineTuner(L.LightningModule):
     ):
         super().__init__()
         self._frozen = tuple(frozen)
-        self.encoder, self.head, self.options, self.discriminative = (
-            encoder,
-            head,
-            options,
-            discriminative,
-        )
+        self.encoder, self.head = encoder, head
+        self.options, self.discriminative = options, discriminative
         self.norm = standardiser(head.mean, head.scale)
         self.curve: list[dict[str, float]] = []
         self.best = float("inf")
@@ -170,10 +162,8 @@ def finetune(
     encoder.frozen = False
     encoder.requires_grad_(True).train()
     frozen = frozen_parts(encoder, options)
-    embeddings, targets = (
-        torch.from_numpy(features.train.chunks.mean()),
-        torch.from_numpy(features.train.targets),
-    )
+    embeddings = torch.from_numpy(features.train.chunks.mean())
+    targets = torch.from_numpy(features.train.targets)
     head = new_head("linear", embeddings.shape[1], targets.shape[1], task.label_kind, seed=seed)
     head.standardise(embeddings, targets)
     tuner = FineTuner(
@@ -248,104 +238,6 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def parameter_groups(
-    encoder: Encoder,
-    options: FineTuning,
-    discriminative: bool = True,
-) -> list[dict[str, Any]]:
-    """Parameter groups of the encoder with learning rates.
-
-    Layers after the trunk are in the last block, layers before in the first.
-    """
-    groups: list[dict[str, Any]]
-    if not discriminative:
-        groups = [{"params": list(encoder.parameters()), "lr": options.lr}]
-    else:
-        blocks = [list(block.parameters()) for block in encoder.trunk.children()]
-        blocks = [block for block in blocks if block] or [list(encoder.trunk.parameters())]
-        inside = {id(p) for block in blocks for p in block}
-        before = [p for part in (encoder.normalize, encoder.frontend) for p in part.parameters()]
-        outside = {id(p) for p in before} | inside
-        blocks[0] = before + blocks[0]
-        blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
-        rates = [
-            options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))
-        ][::-1]
-        groups = [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
-    # Leave out frozen parameters.
-    groups = [
-        group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups
-    ]
-    return [group for group in groups if group["params"]]
-
-
 def loss_of(head: ProbeHead, outputs: Tensor, targets: Tensor) -> Tensor:
     """The mean loss of the label kind, on the scale of standardised targets."""
     return KINDS[head.kind].loss(outputs / head.target_scale, targets / head.target_scale)
-
-
-class Passes:
-    """Batches of ``(row, key)`` pairs. Each pass is a permutation of the clips with new crops."""
-
-    def __init__(self, names: tuple[str, ...], batch_size: int, seed: int):
-        self.clips = torch.tensor([stable_hash(name) for name in names])
-        self.batch_size, self.seed, self.passes = batch_size, seed, 0
-
-    def __len__(self) -> int:
-        return -(-len(self.clips) // self.batch_size)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        order = permutation(len(self.clips), "finetune", self.seed, self.passes)
-        keys = make_keys(
-            self.seed, torch.full_like(order, self.passes), self.clips[order], views=1
-        )[:, 0]
-        self.passes += 1
-        pairs = torch.stack([order, keys], dim=1).numpy()
-        # A single clip has no batch statistics: add it to the previous batch.
-        cuts = [
-            c for c in range(self.batch_size, len(pairs), self.batch_size) if len(pairs) - c > 1
-        ]
-        yield from np.split(pairs, cuts)
-
-
-def training_loader(
-    task: LabelledClips, encoder: Encoder, options: FineTuning, seed: int
-) -> DataLoader:
-    """A loader of one random segment of every training clip per pass."""
-    train = task.select(task.rows("train"))
-    files = [str(file) for file in train.files]
-    facts = scan(files)
-    clip = [stable_hash(path) for path in train.paths]
-    table = train.assign(
-        path=files, clip=clip, frames=facts["frames"], sample_rate=facts["sample_rate"]
-    )
-    clips = Clips(
-        table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent"
-    )
-    passes = Passes(train.paths, options.batch_size, seed)
-    # The sampler yields arrays instead of lists.
-    return DataLoader(clips, batch_sampler=passes, collate_fn=as_is)  # type: ignore[arg-type]
-
-
-class Tracks(torch.utils.data.Dataset):
-    """Whole clips: ``(segments [n, segment], targets [C])``."""
-
-    def __init__(
-        self, task: LabelledClips, rows: np.ndarray, segments: Callable[[int], np.ndarray]
-    ):
-        self.task, self.rows, self.segments = task, rows, segments
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        row = int(self.rows[index])
-        return torch.from_numpy(self.segments(row)), torch.from_numpy(self.task.targets[row])
-
-
-def tracks(task: LabelledClips, split: str, subject: Subject) -> DataLoader:
-    """A loader of all clips of a split, in order."""
-    return DataLoader(
-        Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)),
-        batch_size=None,
-    )

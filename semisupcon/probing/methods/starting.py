@@ -1,8 +1,9 @@
-"""Initial weights and trainable parts of the encoder in fine-tuning."""
+"""Initial weights, trainable parts and learning rates of the encoder in fine-tuning."""
 
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -62,3 +63,34 @@ def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) ->
 def frozen_parts(encoder: Encoder, options: FineTuning) -> list[nn.Module]:
     """Freeze the parts of ``options.freeze`` and return them."""
     return freeze_parts(nn.ModuleDict({"encoder": encoder}), options.freeze or (), OPTION)
+
+
+def parameter_groups(
+    encoder: Encoder,
+    options: FineTuning,
+    discriminative: bool = True,
+) -> list[dict[str, Any]]:
+    """Parameter groups of the encoder with learning rates.
+
+    Layers after the trunk are in the last block, layers before in the first.
+    """
+    groups: list[dict[str, Any]]
+    if not discriminative:
+        groups = [{"params": list(encoder.parameters()), "lr": options.lr}]
+    else:
+        blocks = [list(block.parameters()) for block in encoder.trunk.children()]
+        blocks = [block for block in blocks if block] or [list(encoder.trunk.parameters())]
+        inside = {id(p) for block in blocks for p in block}
+        before = [p for part in (encoder.normalize, encoder.frontend) for p in part.parameters()]
+        outside = {id(p) for p in before} | inside
+        blocks[0] = before + blocks[0]
+        blocks[-1] = blocks[-1] + [p for p in encoder.parameters() if id(p) not in outside]
+        rates = [
+            options.lr * options.encoder_rate * options.decay**depth for depth in range(len(blocks))
+        ][::-1]
+        groups = [{"params": block, "lr": rate} for block, rate in zip(blocks, rates, strict=True)]
+    # Leave out frozen parameters.
+    groups = [
+        group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups
+    ]
+    return [group for group in groups if group["params"]]

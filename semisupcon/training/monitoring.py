@@ -1,0 +1,48 @@
+"""The monitored value of a run: the better direction, and whether a value is the best so far."""
+
+import math
+import re
+
+from semisupcon.errors import ConfigError, UserError
+
+# Words in metric names -> known direction.
+_LOWER = ("loss", "error", "eer", "uniformity", "alignment", "distance")
+_HIGHER = ("top1", "accuracy", "acc", "auc", "ap", "map", "f1", "knn", "r2", "rank", "linear")
+
+
+def mode_of(monitor: str | None, mode: str | None) -> str:
+    """Whether a lower ("min") or higher ("max") monitored value is better.
+
+    Args:
+        monitor: name of a logged value; None without monitoring.
+        mode: "min", "max", or None to derive it from the name ("max" for unknown names).
+
+    Raises:
+        ConfigError: if the mode contradicts the name.
+    """
+    words = set(re.split(r"[^a-z0-9]+", (monitor or "").lower()))
+    known = "min" if words & set(_LOWER) else "max" if words & set(_HIGHER) else None
+    if mode and known and mode != known:
+        better = "lower" if known == "min" else "higher"
+        raise ConfigError(
+            f"--monitor {monitor}: {better} is better, but --monitor_mode is {mode}.\nGive "
+            f"--monitor_mode {known}, or leave it out."
+        )
+    return mode or known or "max"
+
+
+def improves(value: float, best: float | None, mode: str) -> bool:
+    """Whether a value is better than the best so far (None: any is); False for NaN and infinity."""
+    if not math.isfinite(value):
+        return False
+    return best is None or (value > best if mode == "max" else value < best)
+
+
+class MonitorMissing(UserError):
+    """The monitored value is not logged."""
+
+    def __init__(self, monitor: str, available: list[str]):
+        super().__init__(
+            f"--monitor {monitor} is not logged in validation. Logged values: "
+            f"{', '.join(available)}"
+        )
