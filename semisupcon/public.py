@@ -6,6 +6,8 @@ only the needed module is imported.
 """
 
 import importlib
+import os
+import sys
 from typing import Any
 
 from semisupcon.errors import CheckpointError
@@ -130,11 +132,16 @@ def lies_in(path: str, roots: tuple[str, ...]) -> bool:
     return any(path.startswith(f"{root}.") for root in roots)
 
 
-def trusted_object(path: str, trust: Any) -> Any:
+def trusted_object(path: str, trust: Any, where: str = "The file names") -> Any:
     """The class or function at an import path outside this package.
 
     The object must also be *defined* in a trusted module: objects that a trusted module imports are
-    not trusted.
+    not trusted. Modules in the current folder can be imported, after all others.
+
+    Args:
+        path: the import path.
+        trust: modules given with ``--trust``.
+        where: beginning of the error messages.
 
     Raises:
         CheckpointError: for a path outside ``trust`` (before any import), or one that cannot be
@@ -147,10 +154,12 @@ def trusted_object(path: str, trust: Any) -> Any:
         or not all(part.isidentifier() for part in path.split("."))
     ):
         raise CheckpointError(
-            f"The file names {path!r}, which is outside {PACKAGE}.\n"
+            f"{where} {path!r}, which is outside {PACKAGE}.\n"
             f"If you know and trust it, allow its module with --trust {path.rpartition('.')[0]}; "
             "nothing was imported."
         )
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     parts = path.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:cut])
@@ -162,7 +171,7 @@ def trusted_object(path: str, trust: Any) -> Any:
             ):
                 continue
             raise CheckpointError(
-                f"The file names {path!r}, whose module needs {error.name}, which is not installed."
+                f"{where} {path!r}, whose module needs {error.name}, which is not installed."
             ) from error
         for name in parts[cut:]:
             found = getattr(found, name, None)
@@ -170,11 +179,11 @@ def trusted_object(path: str, trust: Any) -> Any:
             break
         if not lies_in(f"{getattr(found, '__module__', None)}.", roots):
             raise CheckpointError(
-                f"The file names {path!r}, which is defined in "
+                f"{where} {path!r}, which is defined in "
                 f"{getattr(found, '__module__', None)}, outside --trust."
             )
         return found
     raise CheckpointError(
-        f"The file names {path!r}, which cannot be imported.\nSet PYTHONPATH to the folder that "
-        "holds its module."
+        f"{where} {path!r}, which cannot be imported.\nRun the command in the folder that "
+        "holds its module, or set PYTHONPATH to it."
     )

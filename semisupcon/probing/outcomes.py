@@ -1,18 +1,23 @@
 """Convert the outcome of a probe method into result rows and files."""
 
+import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from semisupcon.checkpoints import export_encoder
 from semisupcon.errors import ConfigError
-from semisupcon.files import write_text
+from semisupcon.files import plain_cell, write_csv, write_text
+from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.methods.base import Case, Method, Outcome
 from semisupcon.probing.methods.head import save_head
 from semisupcon.probing.scores.bootstrap import bootstrap
 from semisupcon.probing.scores.draws import draws_file, save_draws
 from semisupcon.probing.scores.metrics import chance, main_first
 from semisupcon.probing.scores.results import Row, write_predictions
+
+ENCODERS = "encoders.csv"
 
 
 def rows_of(
@@ -123,3 +128,30 @@ def file_name(*parts: object) -> str:
     return "".join(
         c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != "")
     )
+
+
+def write_facts(subjects: Sequence[Subject], out: Path) -> None:
+    """Write ``encoders.csv``: sample rate, input, layer, pooling and package of every encoder.
+
+    Encoders of earlier suites in the same folder are kept.
+    """
+    file = out / ENCODERS
+    facts = {row["encoder"]: row for row in read_csv(file)}
+    facts |= {subject.name: subject.facts() for subject in subjects}
+    header = list(subjects[0].facts())
+    write_csv(file, header, [[row.get(name, "") for name in header] for row in facts.values()])
+
+
+def read_csv(file: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file; none if it is missing or damaged."""
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, ValueError, csv.Error):
+        return []
+    whole = [row for row in rows if None not in row and None not in row.values()]
+    return [
+        {name: plain_cell(value) for name, value in row.items()}
+        for row in whole
+        if "encoder" in row
+    ]

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from semisupcon.errors import CheckpointError, ConfigError
-from semisupcon.probing.embeddings.any_module import ForeignEncoder
 from semisupcon.probing.embeddings.embedder import Embedder
 from semisupcon.probing.embeddings.encoders import load_subject, random_twin
 from semisupcon.probing.embeddings.tasks import load_task
+from semisupcon.probing.embeddings.wrapped import ForeignEncoder
 
 
 class Flat(nn.Module):
@@ -59,9 +59,9 @@ def described(tmp_path):
 
 
 def test_a_module_by_class_path(tones, cache):
-    subject = load_subject(f"{HERE}.Ready")
+    subject = load_subject(f"{HERE}.Ready", trust=[HERE])
     assert subject.source == "as constructed"
-    assert subject.fingerprint() == load_subject(f"{HERE}.Ready").fingerprint()
+    assert subject.fingerprint() == load_subject(f"{HERE}.Ready", trust=[HERE]).fingerprint()
     assert len({random_twin(subject, seed).fingerprint() for seed in (1, 2, 1)}) == 2
     _, chunks = Embedder(cache).embed(subject, load_task("csv", tones))
     assert chunks.values.shape[1] == 5

@@ -1,120 +1,61 @@
 """Encoders from other packages: any ``nn.Module`` from waveforms to vectors, by class path or YAML
 file.
 
-class_path: my.module.Net         # needs --trust my.module
+class_path: my.module.Net         # needs --trust my.module; or a name such as musicnn
 init_args: {width: 64}
 weights: net.safetensors          # optional; or a state dict for torch.load(weights_only=True)
 sample_rate: 16000                # unless the module has this attribute and the next
 segment_samples: 32000
+whole_clips: true                 # optional; clips are not cut, segment_samples is not needed
 """
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 from semisupcon.encoders.base import Encoder
-from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.errors import CheckpointError, ConfigError, UserError, first_line
+from semisupcon.probing.embeddings.identity import described, foreign_classes, without_files
+from semisupcon.probing.embeddings.untrained import seeded, untrained
+from semisupcon.probing.embeddings.wrapped import ForeignEncoder, missing
 from semisupcon.public import is_ours, lies_in, public_class, trusted_object, trusted_roots
 from semisupcon.torch_files import read_checkpoint
 
-KEYS = ("class_path", "init_args", "weights", "sample_rate", "segment_samples")
+KEYS = ("class_path", "init_args", "weights", "sample_rate", "segment_samples", "whole_clips")
 
 
-class ForeignEncoder(Encoder):
-    """Any module as an encoder.
+@dataclass(frozen=True)
+class Found:
+    """An encoder built from a class path.
 
-    The module gets waveforms ``[N, 1, T]``, or ``[N, T]`` if it raises an error for them. It
-    returns ``[N, D]`` or ``[N, D, F]``.
-
-    Args:
-        module: the module.
-        sample_rate: sample rate in Hz; None reads the attribute of the module.
-        segment_samples: samples per segment; None reads the attribute of the module.
-
-    Raises:
-        ConfigError: if one of these is missing, or the module does not return one vector per clip.
+    Attributes:
+        encoder: the encoder with its weights.
+        make: builds an untrained one from a seed.
+        described: text that identifies class, arguments, code and files.
+        shape: the same without the files that arguments name: untrained copies with equal texts
+            are equal.
     """
 
-    def __init__(
-        self, module: nn.Module, sample_rate: int | None = None, segment_samples: int | None = None
-    ):
-        name = type(module).__name__
-        sample_rate = sample_rate or getattr(module, "sample_rate", None)
-        segment_samples = segment_samples or getattr(module, "segment_samples", None)
-        if sample_rate is None or segment_samples is None:
-            raise ConfigError(
-                f"{name} has no attributes sample_rate and segment_samples; give them in a YAML "
-                "file (docs/probing.md)."
-            )
-        answer = self._try(module, name, segment_samples)
-        super().__init__(
-            module,
-            width=answer.shape[1],
-            dims=answer.shape[1],
-            sample_rate=sample_rate,
-            segment_samples=segment_samples,
-        )
-
-    def from_features(
-        self, features: Tensor, length: Tensor | None = None, task: str | None = None
-    ) -> Tensor:
-        self._names(task)
-        return _vectors(self.trunk(features if self._channels else features[:, 0]))
-
-    def _try(self, module: nn.Module, name: str, samples: int) -> Tensor:
-        was = module.training
-        module.eval()
-        errors = []
-        try:
-            with torch.no_grad():
-                for self._channels in (True, False):
-                    try:
-                        answer = _vectors(
-                            module(
-                                torch.zeros(2, 1, samples)
-                                if self._channels
-                                else torch.zeros(2, samples)
-                            )
-                        )
-                    except (RuntimeError, ValueError, IndexError, TypeError) as error:
-                        errors.append(
-                            str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-                        )
-                        continue
-                    if answer.dim() == 2 and len(answer) == 2:
-                        return answer
-                    errors.append(f"it returns {list(answer.shape)}")
-        finally:
-            module.train(was)
-        raise ConfigError(
-            f"{name} does not map waveforms [N, 1, {samples}] to vectors [N, D]: {errors[0]}\nNor "
-            f"waveforms [N, {samples}]: {errors[1]}"
-        )
+    encoder: Encoder
+    make: Callable[[int], Encoder]
+    described: str
+    shape: str
 
 
-def _vectors(answer: Tensor) -> Tensor:
-    """Vectors ``[N, D]``; a sequence ``[N, D, F]`` is averaged over F."""
-    if not isinstance(answer, Tensor):
-        raise TypeError(f"it returns a {type(answer).__name__}")
-    return answer.mean(dim=2) if answer.dim() == 3 else answer
-
-
-def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], Encoder]]:
-    """Load the encoder of a YAML file with its weights.
-
-    Also returns a function that builds it without weights.
+def read_description(file: Path) -> dict[str, Any]:
+    """The keys of a YAML file that describes an encoder.
 
     Raises:
-        CheckpointError: for an invalid file, a class that is not trusted, or weights that do not
-            match.
+        CheckpointError: for a missing or invalid file.
     """
     try:
         content = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"No file {file} that describes an encoder.") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CheckpointError(
             f"{file} cannot be read as YAML: {str(error).splitlines()[0]}"
@@ -124,42 +65,100 @@ def from_yaml(file: Path, trust: Sequence[str]) -> tuple[Encoder, Callable[[], E
             f"{file} does not describe an encoder: it needs class_path and may have "
             f"{', '.join(KEYS[1:])}."
         )
-    path = str(content["class_path"])
+    arguments = content.get("init_args") or {}
+    if not isinstance(arguments, Mapping) or not all(isinstance(k, str) for k in arguments):
+        raise CheckpointError(f"The init_args in {file} are not a mapping of names to values.")
+    for name in ("sample_rate", "segment_samples"):
+        value = content.get(name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise CheckpointError(f"{name} in {file} must be a whole number, got {value!r}.")
+    if content.get("whole_clips") not in (None, True, False):
+        raise CheckpointError(f"whole_clips in {file} must be true or false.")
+    return dict(content, init_args=dict(arguments))
+
+
+def from_yaml(file: Path, trust: Sequence[str]) -> Found:
+    """Load the encoder of a YAML file with its weights.
+
+    Raises:
+        CheckpointError: for an invalid file, a class that is not trusted, or weights that do not
+            match.
+    """
+    content = read_description(file)
+    cls = class_of(str(content["class_path"]), trust, f"{file} names")
+    found = from_class(
+        cls,
+        content["init_args"],
+        content.get("sample_rate"),
+        content.get("segment_samples"),
+        content.get("whole_clips"),
+        folder=file.parent,
+    )
+    if content.get("weights"):
+        load_state(found.encoder, file.parent / str(content["weights"]))
+    return found
+
+
+def class_of(
+    path: str, trust: Sequence[str], where: str = "--checkpoints names"
+) -> type[nn.Module]:
+    """The module class of an import path.
+
+    Args:
+        path: the import path; classes of this package need no trust.
+        trust: modules outside this package whose classes may be named.
+        where: beginning of the error messages.
+
+    Raises:
+        CheckpointError: for a class that is not trusted or cannot be imported, or another object.
+    """
     if not is_ours(path) and not lies_in(path, trusted_roots(trust)):
         raise CheckpointError(
-            f"{file} names the class {path}, which is not trusted.\nIf you know it, give --trust "
+            f"{where} the class {path}, which is not trusted.\nIf you know it, give --trust "
             f"{path.rpartition('.')[0]}."
         )
-    found = public_class(path) if is_ours(path) else trusted_object(path, trust)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise CheckpointError(f"{file} names {path}, which is not a module class.")
-    if not isinstance(content.get("init_args") or {}, Mapping):
-        raise CheckpointError(f"The init_args in {file} are not a mapping of names to values.")
-
-    def make() -> Encoder:
-        return as_encoder(
-            found,
-            content.get("init_args") or {},
-            content.get("sample_rate"),
-            content.get("segment_samples"),
-        )
-
-    encoder = make()
-    if content.get("weights"):
-        load_state(encoder, file.parent / str(content["weights"]))
-    return encoder, make
-
-
-def find_class(path: str) -> type[nn.Module] | None:
-    """The module class of an import path; None if there is none."""
-    module, _, name = path.rpartition(".")
-    if not module or not path.replace(".", "").isidentifier():
-        return None
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError):
-        return None
-    return found if isinstance(found, type) and issubclass(found, nn.Module) else None
+        found = public_class(path) if is_ours(path) else trusted_object(path, trust, where)
+    except UserError:
+        raise
+    except Exception as error:  # The module of the user may raise any type.
+        raise CheckpointError(
+            f"{where} {path}, whose module cannot be imported: {type(error).__name__}: "
+            f"{first_line(error, 200)}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        what = f"class {found.__name__}" if isinstance(found, type) else type(found).__name__
+        raise CheckpointError(
+            f"{where} {path}, which is not a module class: it is a {what}.\nGive a subclass of "
+            "torch.nn.Module."
+        )
+    return found
+
+
+def from_class(
+    cls: type[nn.Module],
+    init_args: Mapping[str, Any] | None = None,
+    sample_rate: int | None = None,
+    segment_samples: int | None = None,
+    whole_clips: bool | None = None,
+    folder: Path | None = None,
+) -> Found:
+    """Build an encoder from a class; ``folder`` is that of relative paths among the arguments."""
+    arguments = dict(init_args or {})
+
+    def build() -> Encoder:
+        return as_encoder(cls, arguments, sample_rate, segment_samples, whole_clips)
+
+    with seeded(0):  # Gives the same weights in every session.
+        encoder = build()
+    classes = [*foreign_classes(encoder), cls]
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    return Found(
+        encoder,
+        lambda seed: untrained(build, seed, cls.__name__),
+        described(path, arguments, classes, folder),
+        described(path, without_files(arguments, folder), classes),
+    )
 
 
 def as_encoder(
@@ -167,24 +166,32 @@ def as_encoder(
     init_args: Mapping[str, Any] | None = None,
     sample_rate: int | None = None,
     segment_samples: int | None = None,
+    whole_clips: bool | None = None,
 ) -> Encoder:
     """Instantiate a class and wrap the module as an encoder if needed.
 
     Raises:
-        ConfigError: if the class does not accept the arguments.
+        ConfigError: if the class does not accept the arguments, or its constructor fails.
     """
     try:
         module = cls(**(init_args or {}))
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ConfigError(missing(cls.__name__, error)) from error
     except TypeError as error:
         raise ConfigError(
-            f"{cls.__name__} cannot be instantiated: {error}.\nIts arguments can be given in a "
-            "YAML file (docs/probing.md)."
+            f"{cls.__name__} cannot be instantiated: {first_line(error, 300)}.\nIts arguments can "
+            "be given in a YAML file (docs/probing.md)."
         ) from error
-    return (
-        module
-        if isinstance(module, Encoder)
-        else ForeignEncoder(module, sample_rate, segment_samples)
-    )
+    except Exception as error:  # The constructor of the user may raise any type.
+        raise ConfigError(
+            f"{cls.__name__} cannot be instantiated: {type(error).__name__}: "
+            f"{first_line(error, 300)}"
+        ) from error
+    if isinstance(module, Encoder):
+        return module
+    return ForeignEncoder(module, sample_rate, segment_samples, whole_clips)
 
 
 def load_state(encoder: Encoder, file: Path) -> None:

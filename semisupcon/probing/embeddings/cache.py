@@ -30,7 +30,8 @@ import numpy as np
 
 from semisupcon.digests import digest_of, has_digest, read_json, with_digest
 from semisupcon.errors import UserError
-from semisupcon.files import atomic_open, disk_errors, system_path, text_of, write_text
+from semisupcon.files import atomic_open, disk_errors, write_text
+from semisupcon.paths import system_path, text_of
 
 FORMAT = 1
 SHARD_CLIPS = 1024

@@ -14,7 +14,7 @@ from semisupcon.audio.sniffing import why_no_file
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.embedding import (
     Piece,
-    default_batch,
+    batch_of,
     embed_pieces,
     first_segment,
     load_pieces,
@@ -25,9 +25,10 @@ from semisupcon.embedding import (
     whole,
 )
 from semisupcon.errors import AudioError, UserError
-from semisupcon.files import system_path
+from semisupcon.paths import system_path
 from semisupcon.probing.embeddings.cache import SHARD_CLIPS, Chunks, ContentHashes, EmbeddingCache
-from semisupcon.probing.embeddings.encoders import Subject, calibrated, check_embeddings
+from semisupcon.probing.embeddings.encoders import calibrated
+from semisupcon.probing.embeddings.subject import Subject, check_embeddings
 from semisupcon.random import permutation
 
 log = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ class Embedder:
             yield None
 
     def _run(self, subject: Subject, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        batch_size = self.batch_size or default_batch(subject.encoder.segment_samples, self.device)
+        batch_size = self.batch_size or batch_of(subject.encoder, self.device)
         with torch.inference_mode():
             yield from embed_pieces(subject, pieces, batch_size, self.device)
 

@@ -1,5 +1,5 @@
-"""The probed encoders: from a checkpoint, untrained with the same architecture, or any module by
-class path.
+"""The probed encoders: from a checkpoint, untrained with the same architecture, any module by class
+path, or a baseline by name (`semisupcon.probing.baselines`).
 
 The untrained encoder (``random`` in tables) is the baseline. The batch norm of a new network
 divides by 1, so its results would depend on the initialisation more than on the architecture.
@@ -7,83 +7,38 @@ Therefore its running statistics are measured on the training clips of each task
 """
 
 import copy
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from semisupcon.batch_norm import statistics_measured, tracking
 from semisupcon.checkpoints import load_encoder, load_parts
-from semisupcon.digests import add_weights
 from semisupcon.encoders.base import WHOLE, Encoder, freeze
-from semisupcon.errors import ConfigError, UserError
+from semisupcon.errors import ConfigError
 from semisupcon.frontends import Normalization
-from semisupcon.probing.embeddings.any_module import as_encoder, find_class, from_yaml
+from semisupcon.probing.baselines import FOLDER, extractor, is_named
+from semisupcon.probing.baselines.base import Extractor
+from semisupcon.probing.embeddings.any_module import (
+    class_of,
+    from_class,
+    from_yaml,
+    read_description,
+)
+from semisupcon.probing.embeddings.identity import described, foreign_classes
+from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.embeddings.tasks import named
-from semisupcon.spec import remake, spec_of, with_modules
+from semisupcon.probing.embeddings.untrained import seeded, untrained
+from semisupcon.spec import remake
 
 if TYPE_CHECKING:
     from semisupcon.objectives.base import Criterion
 
 RANDOM = "random"
-CACHE_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A frozen encoder with one of its representations.
-
-    Attributes:
-        name: name in tables.
-        encoder: frozen encoder.
-        source: "pretrained", "random" (untrained, architecture of a checkpoint), or "as
-            constructed" (by class path).
-        representation: "embedding" (the whole embedding), one of the encoder's tasks, or a head of
-            its criterion ("projection").
-        head: the criterion's head, if it is the representation.
-        task: task of the encoder that is the input of the head; None for the whole embedding.
-        seed: seed of the initialisation of random encoders.
-        make: builds a new encoder, if its spec is not enough.
-    """
-
-    name: str
-    encoder: Encoder
-    source: str
-    representation: str = "embedding"
-    head: nn.Module | None = None
-    task: str | None = None
-    seed: int | None = None
-    make: Callable[[], Encoder] | None = None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Compute the representation ``[N, D]`` of waveforms ``[N, 1, T]``."""
-        task = self.representation if self.representation in self.encoder.tasks else self.task
-        embedding = self.encoder(x, task=task)
-        return embedding if self.head is None else self.head(embedding)
-
-    def to(self, device: str) -> "Subject":
-        """Move its modules to a device."""
-        for module in filter(None, (self.encoder, self.head)):
-            module.to(device)
-        return self
-
-    def fingerprint(self) -> str:
-        """Hash of everything that the output depends on: spec, weights, buffers, representation."""
-        digest = hashlib.sha256(
-            json.dumps(
-                [CACHE_VERSION, self.representation, written_form(self.encoder)], sort_keys=True
-            ).encode()
-        )
-        for module in filter(None, (self.encoder, self.head)):
-            add_weights(digest, module)
-        return digest.hexdigest()
 
 
 def load_subject(
@@ -92,42 +47,95 @@ def load_subject(
     """Load a pretrained encoder and freeze it.
 
     Args:
-        text: a checkpoint, run folder or exported folder; the class path of an encoder, used as
-            constructed; a YAML file that describes any module
-            (`semisupcon.probing.embeddings.any_module`); or ``name=`` and any of these.
+        text: a checkpoint, run folder or exported folder; a name of
+            `semisupcon.probing.baselines`; the class path of an encoder, used as constructed; a
+            YAML file that describes any module (`semisupcon.probing.embeddings.any_module`); or
+            ``name=`` and any of these.
         representation: name of the representation.
-        trust: modules outside this package whose classes the file may name.
+        trust: modules outside this package whose classes may be named.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, or not a model of semisupcon.
+        CheckpointError: if the file is missing, damaged, or not a model of semisupcon, or a class
+            is not trusted or cannot be imported.
         ConfigError: for an unknown representation, with a list of the known ones.
     """
     name, what = named(text)
+    if is_named(what):
+        name = name if name != what else _short_name(Path(what.removeprefix(FOLDER)))
+        return _of_extractor(name, extractor(what), representation)
     if Path(what).suffix in (".yaml", ".yml"):
-        encoder, make = from_yaml(Path(what), trust)
         name = name if name != what else Path(what).stem
-        return Subject(
-            name, freeze(encoder), "pretrained", _checked(encoder, representation, ()), make=make
+        content = read_description(Path(what))
+        path = str(content["class_path"])
+        if is_named(path) or path == "hf":
+            made = extractor(path, content["init_args"], Path(what).parent)
+            return _of_extractor(name, made, representation)
+        found = from_yaml(Path(what), trust)
+        source = "pretrained" if content.get("weights") else "as constructed"
+    elif not Path(what).exists() and _is_class_path(what):
+        found, source = from_class(class_of(what, trust)), "as constructed"
+    else:
+        return _from_checkpoint(
+            name if name != what else _short_name(Path(what)), what, representation, trust
         )
-    if not Path(what).exists() and (found := find_class(what)) is not None:
-        with seeded(0):  # Gives the same weights in every session.
-            encoder = as_encoder(found)
-        return Subject(
-            name,
-            freeze(encoder),
-            "as constructed",
-            _checked(encoder, representation, ()),
-            make=lambda: as_encoder(found),
-        )
-    name = name if name != what else _short_name(Path(what))
+    return Subject(
+        name,
+        freeze(found.encoder),
+        source,
+        _checked(found.encoder, representation, ()),
+        make=found.make,
+        described=found.described,
+        shape=found.shape,
+    )
+
+
+def _from_checkpoint(name: str, what: str, representation: str, trust: Sequence[str]) -> Subject:
+    """The encoder of a checkpoint, run folder or exported folder, or a head of it."""
     encoder = cast("Encoder", load_encoder(what, trust))
-    if representation in (*WHOLE, *encoder.tasks):
-        return Subject(name, freeze(encoder), "pretrained", _checked(encoder, representation, ()))
-    encoder, criterion = cast("tuple[Encoder, Criterion]", load_parts(what, trust))
-    heads = criterion.representations()
-    _checked(encoder, representation, heads)
-    head, task = heads[representation].requires_grad_(False).eval(), criterion.reads(representation)
-    return Subject(name, freeze(encoder), "pretrained", representation, head, task)
+    head, task = None, None
+    if representation not in (*WHOLE, *encoder.tasks):
+        encoder, criterion = cast("tuple[Encoder, Criterion]", load_parts(what, trust))
+        heads = criterion.representations()
+        _checked(encoder, representation, heads)
+        head, task = (
+            heads[representation].requires_grad_(False).eval(),
+            criterion.reads(representation),
+        )
+    elif representation in WHOLE:
+        representation = "embedding"
+    make, code = None, ""
+    if classes := foreign_classes(encoder):
+        code = described(type(encoder).__qualname__, {}, classes)
+
+        def make(seed: int) -> Encoder:
+            return untrained(lambda: cast("Encoder", remake(encoder)), seed, name)
+
+    return Subject(
+        name, freeze(encoder), "pretrained", representation, head, task, None, make, code, code
+    )
+
+
+def _of_extractor(name: str, encoder: Extractor, representation: str) -> Subject:
+    """A baseline or public model; its code and the version of its package identify it."""
+    text = json.dumps([encoder.version(), encoder.code()])
+    return Subject(
+        name,
+        freeze(encoder),
+        encoder.source,
+        _checked(encoder, representation, ()),
+        make=encoder.untrained,
+        described=text,
+        shape=text,
+    )
+
+
+def _is_class_path(text: str) -> bool:
+    """Whether a text that is no file can be the import path of a class."""
+    return (
+        "." in text
+        and all(part.isidentifier() for part in text.split("."))
+        and Path(text).suffix not in (".ckpt", ".pt", ".pth", ".safetensors", ".bin", ".json")
+    )
 
 
 def random_twin(subject: Subject, seed: int) -> Subject:
@@ -142,21 +150,24 @@ def random_twin(subject: Subject, seed: int) -> Subject:
             f"'{RANDOM}' has no representation '{subject.representation}'; probe it on the "
             "embedding."
         )
-    with seeded(seed):
-        encoder = subject.make() if subject.make else remake(subject.encoder)
+    if subject.make:
+        encoder = subject.make(seed)
+    else:
+        with seeded(seed):
+            encoder = remake(subject.encoder)
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
         # Input statistics are a property of the data, not of training.
         if isinstance(trained, Normalization):
             fresh.load_state_dict(trained.state_dict())
-    return Subject(RANDOM, freeze(encoder), "random", subject.representation, seed=seed)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's generator in the block and restore its state afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+    return Subject(
+        RANDOM,
+        freeze(encoder),
+        "random",
+        subject.representation,
+        seed=seed,
+        described=subject.shape,
+        shape=subject.shape,
+    )
 
 
 def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
@@ -169,37 +180,7 @@ def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
     with statistics_measured(encoder), torch.no_grad():
         for batch in batches:
             encoder(batch)
-    return Subject(
-        subject.name, freeze(encoder), subject.source, subject.representation, seed=subject.seed
-    )
-
-
-def same_shape(a: Subject, b: Subject) -> bool:
-    """Whether two encoders have the same spec."""
-    return written_form(a.encoder) == written_form(b.encoder)
-
-
-def written_form(encoder: Encoder) -> Any:
-    """The spec of an encoder, without weights; if it has none, its repr, sample rate and segment
-    length.
-    """
-    try:
-        return with_modules(spec_of(encoder))
-    except TypeError:
-        return [str(encoder), encoder.sample_rate, encoder.segment_samples]
-
-
-def check_embeddings(values: np.ndarray, what: str) -> None:
-    """Check that embeddings are finite.
-
-    Raises:
-        UserError: with the name of the clip or checkpoint.
-    """
-    if not all(np.isfinite(values[i : i + 4096]).all() for i in range(0, len(values), 4096)):
-        raise UserError(
-            f"The embedding of {what} holds NaN or infinite values.\nEither the audio holds such "
-            "values, or the encoder diverged in training."
-        )
+    return replace(subject, encoder=freeze(encoder))
 
 
 def _checked(encoder: Encoder, representation: str, heads: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def page(
         out: folder with the files that rows name, the maps and the other tables.
         command, date, versions: shown at the bottom if given.
     """
-    parts = [_results(lines, comparisons), _pairs(comparisons)]
+    parts = [_results(lines, comparisons), _pairs(comparisons), _encoders(out)]
     for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
         found = [_shown(picture) for picture in pictures_of(task, of_task, out)]
@@ -91,6 +91,15 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
         "verdict",
     )
     return f"<details><summary>All pairs of encoders</summary>{table(header, rows)}</details>"
+
+
+def _encoders(out: Path) -> str:
+    """Sample rate, input, layer and pooling of every encoder."""
+    rows = read_rows(out / "encoders.csv")
+    if not rows:
+        return ""
+    shown = table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    return f"<details><summary>Encoders: rate, input, layer, pooling</summary>{shown}</details>"
 
 
 def _robustness(out: Path) -> str:

@@ -1,0 +1,71 @@
+"""Encoders by name, without a checkpoint of semisupcon: audio features, and public models.
+
+``mfcc``, ``logmel`` and ``opensmile`` compute features of a signal and were not trained. The others
+are public models whose weights are in an installed package, or in a local folder (``hf:FOLDER``).
+Nothing is downloaded.
+"""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semisupcon.errors import ConfigError, UserError, first_line
+
+if TYPE_CHECKING:
+    from semisupcon.probing.baselines.base import Extractor
+
+_HERE = "semisupcon.probing.baselines"
+FOLDER = "hf:"
+# Name -> class.
+NAMES = {
+    "mfcc": f"{_HERE}.spectral.MFCC",
+    "logmel": f"{_HERE}.spectral.LogMelStatistics",
+    "opensmile": f"{_HERE}.opensmile.EGeMAPS",
+    "silero": f"{_HERE}.silero.Silero",
+    "musicnn": f"{_HERE}.musicnn.MusiCNN",
+    "resemblyzer": f"{_HERE}.resemblyzer.Resemblyzer",
+    "basic-pitch": f"{_HERE}.basic_pitch.BasicPitch",
+    "crepe": f"{_HERE}.crepe.Crepe",
+    "pesto": f"{_HERE}.pesto.Pesto",
+    "hf": f"{_HERE}.transformers.HuggingFace",
+}
+
+
+def is_named(text: str) -> bool:
+    """Whether a text names an encoder of this folder."""
+    return (text in NAMES and text != "hf") or text.startswith(FOLDER)
+
+
+def extractor(
+    text: str, arguments: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> "Extractor":
+    """Build an encoder of this folder.
+
+    Args:
+        text: one of `NAMES`, or ``hf:FOLDER``.
+        arguments: arguments of its constructor.
+        folder: folder of a relative ``folder`` among the arguments.
+
+    Raises:
+        ConfigError: for a missing package, with the pip command, or wrong arguments.
+    """
+    arguments = dict(arguments or {})
+    if text.startswith(FOLDER):
+        text, arguments["folder"] = "hf", text.removeprefix(FOLDER)
+    elif folder is not None and isinstance(arguments.get("folder"), str):
+        arguments["folder"] = str(folder / arguments["folder"])
+    module, _, name = NAMES[text].rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)(**arguments)
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The encoder '{text}' needs {error.name}, which is not installed: pip install "
+            f"{(error.name or '').partition('.')[0]}."
+        ) from error
+    except TypeError as error:
+        raise ConfigError(
+            f"The encoder '{text}' does not take these arguments: {first_line(error, 200)}."
+        ) from error

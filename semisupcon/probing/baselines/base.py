@@ -1,0 +1,133 @@
+"""Base class of encoders that are not trained here."""
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.digests import digest_of
+from semisupcon.encoders.base import Encoder
+from semisupcon.errors import ConfigError
+
+_HERE = __name__.rpartition(".")[0]
+
+
+class Extractor(Encoder):
+    """Base class of features and public models: waveforms ``[N, 1, T]`` to ``[N, D]``.
+
+    A subclass defines ``vectors``, or ``sequence`` (frames, which are then pooled by mean and
+    standard deviation).
+
+    Args:
+        dims: width of the embedding.
+        sample_rate: Hz.
+        segment_samples: samples per segment; for whole clips, the length where a fixed one is
+            needed (one embedding per second, for example).
+        min_samples: length to which shorter clips are repeated.
+
+    Attributes:
+        source: "baseline" for features of a signal, "public" for a trained model.
+        layer, pooling: the output that is used, and how its frames are pooled, for reports.
+        package, licence: package with the weights or the code, and its licence; empty for none.
+    """
+
+    source: ClassVar[str] = "public"
+    layer: str = ""
+    pooling: str = "mean, standard deviation"
+    package: str = ""
+    licence: str = ""
+
+    def __init__(self, dims: int, sample_rate: int, segment_samples: int, min_samples: int = 1):
+        super().__init__(
+            nn.Identity(),
+            width=dims,
+            dims=dims,
+            sample_rate=sample_rate,
+            segment_samples=segment_samples,
+            min_samples=min_samples,
+        )
+
+    def from_features(
+        self, features: Tensor, length: Tensor | None = None, task: str | None = None
+    ) -> Tensor:
+        self._names(task)
+        return self.vectors(features[:, 0].float())
+
+    def frames(self, x: Tensor, task: str | None = None) -> Tensor:
+        self._names(task)
+        return self.sequence(self.features(x)[:, 0].float())
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Embeddings ``[N, D]`` of waveforms ``[N, T]``."""
+        return statistics(self.sequence(x))
+
+    def sequence(self, x: Tensor) -> Tensor:
+        """Frames ``[N, D', F]`` of waveforms ``[N, T]``.
+
+        Raises:
+            ConfigError: if it has none.
+        """
+        raise ConfigError(f"{type(self).__name__} gives one vector per segment and no frames.")
+
+    # Builds an untrained model of the same shape from a seed; None if there is none.
+    untrained: Callable[[int], Encoder] | None = None
+
+    def code(self) -> list[list[str]]:
+        """Names and digests of the source files of the class, for fingerprints."""
+        modules = {cls.__module__ for cls in type(self).__mro__}
+        return [
+            [name, digest_of(Path(str(sys.modules[name].__file__)))]
+            for name in sorted(modules)
+            if name.startswith(_HERE)
+        ]
+
+    def version(self) -> str:
+        """Name and version of the package; empty without one."""
+        if not self.package:
+            return ""
+        return f"{self.package} {importlib.metadata.version(self.package)}"
+
+
+def statistics(frames: Tensor) -> Tensor:
+    """Mean and standard deviation over frames: ``[N, D, F]`` to ``[N, 2 D]``."""
+    return torch.cat([frames.mean(dim=2), frames.std(dim=2, correction=0)], dim=1)
+
+
+def need(module: str, name: str, pip: str) -> None:
+    """Check that a package is installed.
+
+    Args:
+        module: name of the module.
+        name: name of the encoder in the message.
+        pip: arguments of ``pip install``.
+
+    Raises:
+        ConfigError: with the pip command.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(
+            f"The encoder '{name}' needs {module}, which is not installed.\npip install {pip}"
+        )
+
+
+def file_of(module: str, name: str, pip: str, *parts: str) -> Path:
+    """A file of an installed package; the package is not imported.
+
+    Raises:
+        ConfigError: if the package or the file is missing.
+    """
+    need(module, name, pip)
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    file = Path(spec.origin).parent.joinpath(*parts)
+    if not file.is_file():
+        raise ConfigError(
+            f"The encoder '{name}' needs {'/'.join(parts)} of {module}, which this version of the "
+            f"package does not hold.\npip install {pip}"
+        )
+    return file

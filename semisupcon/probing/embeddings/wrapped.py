@@ -1,0 +1,115 @@
+"""Wrap any module that maps waveforms to vectors as an encoder."""
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+
+from semisupcon.encoders.base import Encoder
+from semisupcon.errors import ConfigError, first_line
+
+
+class ForeignEncoder(Encoder):
+    """Any module as an encoder.
+
+    The module gets waveforms ``[N, 1, T]``, or ``[N, T]`` if it raises an error for them. It
+    returns ``[N, D]`` or ``[N, D, F]``. If its ``forward`` has an argument ``length``, it also gets
+    the number of valid samples ``[N]``.
+
+    Args:
+        module: the module.
+        sample_rate: sample rate in Hz; None reads the attribute of the module.
+        segment_samples: samples per segment; None reads the attribute of the module. With
+            ``whole_clips``, the default is one second.
+        whole_clips: whether the module gets complete clips instead of segments; None reads the
+            attribute of the module, which is false by default. An attribute ``min_samples`` is the
+            length to which shorter clips are repeated.
+
+    Raises:
+        ConfigError: if one of these is missing, or the module does not return one vector per clip.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        sample_rate: int | None = None,
+        segment_samples: int | None = None,
+        whole_clips: bool | None = None,
+    ):
+        name = type(module).__name__
+        sample_rate = sample_rate or getattr(module, "sample_rate", None)
+        if whole_clips is None:
+            whole_clips = bool(getattr(module, "whole_clips", False))
+        segment_samples = segment_samples or getattr(module, "segment_samples", None)
+        min_samples = getattr(module, "min_samples", 1)
+        if segment_samples is None and whole_clips and sample_rate is not None:
+            segment_samples = max(sample_rate, min_samples)
+        if sample_rate is None or segment_samples is None:
+            raise ConfigError(
+                f"{name} has no attributes sample_rate and segment_samples; give them in a YAML "
+                "file (docs/probing.md)."
+            )
+        takes_length = "length" in inspect.signature(module.forward).parameters
+        channels, width = _try(module, name, segment_samples, takes_length)
+        super().__init__(
+            module,
+            width=width,
+            dims=width,
+            sample_rate=sample_rate,
+            segment_samples=segment_samples,
+            min_samples=min_samples,
+        )
+        self._channels, self._takes_length = channels, takes_length
+        self.whole_clips = whole_clips
+
+    def from_features(
+        self, features: Tensor, length: Tensor | None = None, task: str | None = None
+    ) -> Tensor:
+        self._names(task)
+        return _call(self.trunk, features, self._channels, self._takes_length, length)
+
+
+def _call(
+    module: nn.Module, x: Tensor, channels: bool, takes_length: bool, length: Tensor | None = None
+) -> Tensor:
+    """Vectors ``[N, D]`` of waveforms ``[N, 1, T]``; a sequence ``[N, D, F]`` is averaged over F."""
+    given = {}
+    if takes_length:
+        full = torch.full((len(x),), x.shape[-1], device=x.device)
+        given["length"] = full if length is None else length
+    answer = module(x if channels else x[:, 0], **given)
+    if not isinstance(answer, Tensor):
+        raise TypeError(f"it returns a {type(answer).__name__}")
+    return answer.mean(dim=2) if answer.dim() == 3 else answer
+
+
+def _try(module: nn.Module, name: str, samples: int, takes_length: bool) -> tuple[bool, int]:
+    """Whether the module takes a channel axis, and the width of its vectors."""
+    was = module.training
+    module.eval()
+    errors = []
+    try:
+        with torch.no_grad():
+            for channels in (True, False):
+                try:
+                    answer = _call(module, torch.zeros(2, 1, samples), channels, takes_length)
+                except ModuleNotFoundError as error:
+                    raise ConfigError(missing(name, error)) from error
+                except Exception as error:  # A module of the user may raise any type.
+                    errors.append(first_line(error, 100))
+                    continue
+                if answer.dim() == 2 and len(answer) == 2 and answer.is_floating_point():
+                    return channels, answer.shape[1]
+                errors.append(f"it returns {list(answer.shape)} of {answer.dtype}")
+    finally:
+        module.train(was)
+    raise ConfigError(
+        f"{name} does not map waveforms [N, 1, {samples}] to vectors [N, D]: {errors[0]}\nNor "
+        f"waveforms [N, {samples}]: {errors[1]}"
+    )
+
+
+def missing(name: str, error: ModuleNotFoundError) -> str:
+    """The sentence for a package that a module needs."""
+    package = (error.name or "a package").partition(".")[0]
+    return f"{name} needs {package}, which is not installed: pip install {package}."
