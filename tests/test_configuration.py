@@ -1,10 +1,13 @@
 """YAML files, and how several are layered."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from semisupcon.configuration import lay_over, layered, read_value, read_yaml, section
 from semisupcon.errors import ConfigError
+from semisupcon.recipes import recipes_folder
 
 BELOW = {"class_path": "SampleCNN", "init_args": {"widths": [1, 2], "sample_rate": 8000}}
 
@@ -201,3 +204,39 @@ def test_a_name_that_is_given_twice_is_refused(tmp_path, text):
 def test_merges_of_anchors_are_no_second_giving(tmp_path):
     (tmp_path / "c.yaml").write_text("a: &a {c: 1}\nx: {q: &b {<<: *a, c: 3}}\ny: {<<: *b, c: 4}\n")
     assert read_yaml(tmp_path / "c.yaml") == {"a": {"c": 1}, "x": {"q": {"c": 3}}, "y": {"c": 4}}
+
+
+def repeated(below, above, place=""):
+    """Options of ``above`` with the value that they have in ``below``."""
+    for name, value in above.items():
+        old = below.get(name)
+        if isinstance(old, dict) and isinstance(value, dict):
+            yield from repeated(old, value, f"{place}.{name}")
+        elif name in below and old == value:
+            yield f"{place}.{name}"[1:]
+
+
+def lower_files(file: Path) -> list[Path]:
+    """The files that ``builds_on`` names, relative to the file."""
+    return [file.parent / name for name in yaml.safe_load(file.read_text()).get("builds_on", [])]
+
+
+def test_no_configuration_repeats_the_files_that_it_builds_on():
+    wrong, checked = [], 0
+    for file in sorted(recipes_folder().rglob("*.yaml")):
+        own = {k: v for k, v in yaml.safe_load(file.read_text()).items() if k != "builds_on"}
+        if lower := lower_files(file):
+            checked += 1
+            wrong += [f"{file.name}: {name}" for name in repeated(layered(lower), own)]
+    assert checked > 40
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_recipes_are_equal():
+    """Files with the same content are fine as overlays of different recipes, not as recipes."""
+    recipes = sorted((recipes_folder() / "pretraining").rglob("*.yaml"))
+    seen = {}
+    for file in recipes:
+        content = yaml.safe_dump(layered([file]))
+        assert content not in seen, f"{file.name} equals {seen[content]}"
+        seen[content] = file.name

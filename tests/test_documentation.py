@@ -6,7 +6,9 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from semisupcon.__main__ import COMMANDS, main
@@ -14,6 +16,7 @@ from semisupcon.commands import parser as plain
 from semisupcon.commands import typed
 from semisupcon.commands.pretrain import configured
 from semisupcon.commands.pretrain_cli import PretrainCLI
+from semisupcon.datasets import MODULES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -165,3 +168,33 @@ def test_every_link_leads_to_a_file():
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|(?:src|href)=\"([^\"#]+)", text):
             path = next(filter(None, target))
             assert "://" in path or (page.parent / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_readme_counts_data_sets_and_tasks():
+    """Own tables and folders are named beside the counts, not counted."""
+    own = {"any_table", "class_folders"}
+    tasks = [task for module, names in MODULES.items() if module not in own for task in names]
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{len(tasks)} tasks on {len(MODULES.keys() - own)} data sets" in text
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    import semisupcon
+    from semisupcon.checkpoints import export_encoder
+    from semisupcon.encoders import SampleCNNSmall
+
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    export_encoder(SampleCNNSmall(widths=(4, 4, 8)), tmp_path / "runs" / "first")
+    noise = np.random.default_rng(0).standard_normal((2, 30000)) / 10
+    soundfile.write(tmp_path / "a.mp3", noise[0], 22050)
+    soundfile.write(tmp_path / "b.wav", noise[1], 22050)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102
+    dims = names["encoder"].embedding_dim
+    assert names["vectors"].shape == (2, dims)
+    assert [len(rows) for rows in names["by_second"]] == [2, 2]
+    np.testing.assert_allclose(names["similarity"].diagonal(), 1, rtol=1e-5)
+    assert names["embedding"].shape == (8, dims)
+    assert names["embedding"].requires_grad
+    assert semisupcon.load_encoder("runs/first").embedding_dim == dims
