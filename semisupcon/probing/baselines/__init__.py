@@ -6,6 +6,7 @@ Nothing is downloaded.
 """
 
 import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,15 @@ NAMES = {
 def is_named(text: str) -> bool:
     """Whether a text names an encoder of this folder."""
     return (text in NAMES and text != "hf") or text.startswith(FOLDER)
+
+
+def in_transformers_folder(text: str) -> bool:
+    """Whether a folder holds a model of transformers instead of an export of semisupcon."""
+    try:
+        content = json.loads((Path(text) / "config.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "model_type" in content and "encoder" not in content
 
 
 def extractor(

@@ -3,7 +3,6 @@
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,6 +33,7 @@ class Extractor(Encoder):
         source: "baseline" for features of a signal, "public" for a trained model.
         layer, pooling: the output that is used, and how its frames are pooled, for reports.
         package, licence: package with the weights or the code, and its licence; empty for none.
+        has_untrained: whether `untrained` builds an untrained model of the same shape.
     """
 
     source: ClassVar[str] = "public"
@@ -41,6 +41,7 @@ class Extractor(Encoder):
     pooling: str = "mean, standard deviation"
     package: str = ""
     licence: str = ""
+    has_untrained: ClassVar[bool] = False
 
     def __init__(self, dims: int, sample_rate: int, segment_samples: int, min_samples: int = 1):
         super().__init__(
@@ -74,8 +75,9 @@ class Extractor(Encoder):
         """
         raise ConfigError(f"{type(self).__name__} gives one vector per segment and no frames.")
 
-    # Builds an untrained model of the same shape from a seed; None if there is none.
-    untrained: Callable[[int], Encoder] | None = None
+    def untrained(self, seed: int) -> "Extractor":
+        """An untrained model of the same shape, if ``has_untrained``."""
+        raise ConfigError(f"{type(self).__name__} has no untrained copy.")
 
     def code(self) -> list[list[str]]:
         """Names and digests of the source files of the class, for fingerprints."""
@@ -123,7 +125,8 @@ def file_of(module: str, name: str, pip: str, *parts: str) -> Path:
     """
     need(module, name, pip)
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     file = Path(spec.origin).parent.joinpath(*parts)
     if not file.is_file():
         raise ConfigError(

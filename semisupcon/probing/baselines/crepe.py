@@ -3,6 +3,8 @@
 The network is rebuilt in torch and reads the weights of the package. Frames of 64 ms every 50 ms.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad, relu
@@ -61,7 +63,7 @@ class CrepeNet(nn.Module):
     def __init__(self, size: str):
         super().__init__()
         widths = WIDTHS[size]
-        for i, (inside, outside) in enumerate(zip(widths, widths[1:], strict=False), 1):
+        for i, (inside, outside) in enumerate(pairwise(widths), 1):
             kernel, stride = (64, 1) if i > 1 else (512, 4)
             self.add_module(f"conv{i}", nn.Conv2d(inside, outside, (kernel, 1), (stride, 1)))
             # Epsilon of TensorFlow, in which it was trained.

@@ -8,7 +8,7 @@ Therefore its running statistics are measured on the training clips of each task
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,7 +21,7 @@ from semisupcon.checkpoints import load_encoder, load_parts
 from semisupcon.encoders.base import WHOLE, Encoder, freeze
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import Normalization
-from semisupcon.probing.baselines import FOLDER, extractor, is_named
+from semisupcon.probing.baselines import FOLDER, extractor, in_transformers_folder, is_named
 from semisupcon.probing.baselines.base import Extractor
 from semisupcon.probing.embeddings.any_module import (
     class_of,
@@ -60,6 +60,9 @@ def load_subject(
         ConfigError: for an unknown representation, with a list of the known ones.
     """
     name, what = named(text)
+    if in_transformers_folder(what):
+        name = name if name != what else _short_name(Path(what))
+        what = f"{FOLDER}{what}"
     if is_named(what):
         name = name if name != what else _short_name(Path(what.removeprefix(FOLDER)))
         return _of_extractor(name, extractor(what), representation)
@@ -123,7 +126,7 @@ def _of_extractor(name: str, encoder: Extractor, representation: str) -> Subject
         freeze(encoder),
         encoder.source,
         _checked(encoder, representation, ()),
-        make=encoder.untrained,
+        make=encoder.untrained if encoder.has_untrained else None,
         described=text,
         shape=text,
     )
