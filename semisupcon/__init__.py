@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 accept_old_names()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":

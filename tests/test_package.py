@@ -1,16 +1,32 @@
 """The wheel: what is in it, and that its commands run in an empty folder without the clone."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from semisupcon.recipes import recipes_folder
 
 ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Imported name -> distribution, where they differ.
+DISTRIBUTIONS = {
+    "mir_eval": "mir-eval",
+    "pytorch_lightning": "pytorch-lightning",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+    "yaml": "pyyaml",
+}
+PART_OF_TORCH = {"triton"}
+# Lightning's TensorBoardLogger imports it.
+NOT_IMPORTED = {"tensorboard"}
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +101,63 @@ def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
     )
     command("embed", "runs/a", "--help")
     assert (tmp_path / "runs/a/last.ckpt").is_file()
+
+
+def requirements(lines):
+    """Requirements by normalized name."""
+    found = [Requirement(line) for line in lines]
+    return {re.sub(r"[-_.]+", "-", one.name).lower(): one for one in found}
+
+
+def imported():
+    """Distributions that the package imports, each with one file that does. The folder of public
+    baselines is left out: its packages are installed by hand, and each message names the command.
+    """
+    found = {}
+    for file in sorted((ROOT / "semisupcon").rglob("*.py")):
+        if "baselines" in file.parts:
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in {name.partition(".")[0] for name in names}:
+                if name not in {*sys.stdlib_module_names, *PART_OF_TORCH, "semisupcon"}:
+                    found[DISTRIBUTIONS.get(name, name)] = file.name
+    return found
+
+
+def test_the_dependencies_are_those_of_the_imports():
+    extras = PROJECT["optional-dependencies"]
+    needed = requirements([*PROJECT["dependencies"], *extras["train"]])
+    declared = needed | requirements(line for lines in extras.values() for line in lines)
+    found = imported()
+    missing = {name: file for name, file in found.items() if name not in declared}
+    assert not missing, f"imported, and not in pyproject.toml: {missing}"
+    assert needed.keys() - found.keys() == NOT_IMPORTED
+
+
+def test_the_tested_versions_satisfy_the_dependencies():
+    extras = PROJECT["optional-dependencies"]
+    lines = [
+        line
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    pinned = requirements(lines)
+    for name, one in requirements([*PROJECT["dependencies"], *extras["train"]]).items():
+        (version,) = (pin.version for pin in pinned[name].specifier)
+        assert one.specifier.contains(version), f"{one} and {pinned[name]}"
+
+
+def test_versions_agree():
+    import semisupcon
+
+    written = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {semisupcon.__version__}\n" in written
+    assert f"\n## {semisupcon.__version__} " in (ROOT / "CHANGELOG.md").read_text()
