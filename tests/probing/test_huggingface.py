@@ -192,7 +192,7 @@ def test_another_preprocessor_is_another_encoder(folders, tmp_path):
 
 
 def test_mistakes(folders, tmp_path):
-    with pytest.raises(CheckpointError, match="no config.json"):
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
         load_subject(f"hf:{tmp_path / 'absent'}")
     broken = shutil.copytree(folders / "hubert", tmp_path / "broken")
     config = json.loads((broken / "config.json").read_text())
@@ -207,7 +207,7 @@ def test_mistakes(folders, tmp_path):
     with pytest.raises(CheckpointError, match="cannot be read by transformers"):
         load_subject(f"hf:{broken}")
     (broken / "model.safetensors").rename(broken / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="no model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"no model\.safetensors"):
         load_subject(f"hf:{broken}")
     good = str(folders / "hubert")
     for wrong, said in (
