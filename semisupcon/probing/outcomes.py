@@ -66,6 +66,7 @@ def rows_of(
         intervals = {
             metric: (value, *drawn.interval(metric))
             for metric, value in main_first(task.metric, drawn.values).items()
+            if metric != "ece" or (method.probabilities and value == value)  # not NaN
         }
     if level is None:
         known = next(iter(intervals), None) == task.metric

@@ -128,7 +128,9 @@ def test_names_stay_text(page):
 def test_points_cells_and_lines_have_titles(page):
     titles = Elements(page).titles
     assert {f"{EVIL}/{i}.wav: {CLASSES[i % 3]}" for i in range(12)} <= set(titles)
-    assert any(re.fullmatch(rf"{re.escape(EVIL)} taken for .*: \d of 4", title) for title in titles)
+    assert any(
+        re.fullmatch(rf"{re.escape(EVIL)} predicted as .*: \d of 4", title) for title in titles
+    )
     assert {"mine, training", f"{EVIL}, training", f"{EVIL}, validation"} <= set(titles)
     assert "mine, validation" not in titles  # It has no validation loss.
 
@@ -181,7 +183,7 @@ def test_a_representation_without_curves(out, rows):
 
 
 def test_tables_scroll_and_the_page_does_not(page):
-    assert page.count("<table>") == page.count('<div class="scroll"><table>') == 2
+    assert page.count("<table>") == page.count('<div class="scroll"><table>') == 4
     assert table(("a", "b"), [(EVIL, ""), ("+0.1", "")]).count("<th>") == 1
     assert "<footer>" not in document("title", "")
     assert '"--w:115px"' in figure('<svg viewBox="0 0 100 50"></svg>', "caption")

@@ -189,6 +189,7 @@ class Method:
         one_seed: whether one seed is enough for a given encoder.
         rerun: whether the robustness study runs the method again on corrupted test clips. Not
             needed for methods with a head.
+        probabilities: whether scores are probabilities, so that their calibration is measured.
     """
 
     name: str = ""
@@ -196,6 +197,7 @@ class Method:
     kinds: tuple[str, ...] = tuple(KINDS)
     one_seed: bool = False
     rerun: bool = False
+    probabilities: bool = False
 
     def run(self, case: Case) -> list[Outcome]:
         """Probe one encoder.

@@ -27,6 +27,7 @@ class FineTune(Method):
     """
 
     name = "finetune"
+    probabilities = True
 
     def check(
         self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()

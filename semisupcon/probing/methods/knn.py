@@ -28,6 +28,7 @@ class KNN(Method):
     depends = ("distance", "neighbours")
     one_seed = True
     rerun = True
+    probabilities = True
 
     def run(self, case: Case) -> list[Outcome]:
         return [knn(case.features, case.settings, case.seed)]

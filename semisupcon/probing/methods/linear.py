@@ -27,6 +27,7 @@ class Linear(Method):
 
     name = "linear"
     depends = ("aggregation", "training")
+    probabilities = True
 
     def run(self, case: Case) -> list[Outcome]:
         return [probe(case.features, self.name, case.settings, case.seed)]

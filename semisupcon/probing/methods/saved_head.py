@@ -21,6 +21,7 @@ class SavedHead(Method):
 
     name = "saved head"
     depends = ("aggregation",)
+    probabilities = True
 
     def __init__(self, path: Path):
         self.path = path

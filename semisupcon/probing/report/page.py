@@ -11,6 +11,7 @@ from pathlib import Path
 from semisupcon.errors import first_line
 from semisupcon.files import plain_cell
 from semisupcon.plots import svg_text
+from semisupcon.probing.report.classes import all_metrics, class_tables
 from semisupcon.probing.report.html import document, figure, figures, table
 from semisupcon.probing.report.pictures import (
     Picture,
@@ -21,6 +22,7 @@ from semisupcon.probing.report.pictures import (
     robustness_rows,
 )
 from semisupcon.probing.report.table import HEADER, cells
+from semisupcon.probing.scores.by_class import CLASSES
 from semisupcon.probing.scores.results import Results, Row
 from semisupcon.probing.scores.summary import Comparison, Line
 
@@ -46,13 +48,13 @@ def page(
         out: folder with the files that rows name, the maps and the other tables.
         command, date, versions: shown at the bottom if given.
     """
-    parts = [_results(lines, comparisons), _pairs(comparisons), _encoders(out)]
+    parts = [_results(lines, comparisons), _pairs(comparisons), all_metrics(rows), _encoders(out)]
     for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
         found = [_shown(picture) for picture in pictures_of(task, of_task, out)]
         if found:
             parts.append(f"<h2>{escape(task)}</h2>{figures(found)}")
-    parts += [_robustness(out), _invariance(out)]
+    parts += [class_tables(read_rows(out / CLASSES)), _robustness(out), _invariance(out)]
     return document(title, "".join(parts), command, date, versions)
 
 

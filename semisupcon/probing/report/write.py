@@ -8,19 +8,20 @@ from semisupcon.files import write_text
 from semisupcon.probing.report.page import page
 from semisupcon.probing.report.table import markdown, table
 from semisupcon.probing.scores.bootstrap import RESAMPLES
+from semisupcon.probing.scores.by_class import CLASSES, class_lines
 from semisupcon.probing.scores.results import Row
 from semisupcon.probing.scores.summary import summarise, write_lines
 from semisupcon.versions import versions_of
 
-REPORTS = ("summary.csv", "comparisons.csv", "report.md", "report.html")
+REPORTS = ("summary.csv", "comparisons.csv", CLASSES, "report.md", "report.html")
 PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 
 
 def write_report(
     rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, command: str = "", date: str = ""
 ) -> str:
-    """Write ``summary.csv``, ``comparisons.csv``, ``report.md`` and ``report.html`` beside the
-    results.
+    """Write ``summary.csv``, ``comparisons.csv``, ``classes.csv``, ``report.md`` and
+    ``report.html`` beside the results.
 
     Args:
         rows: result rows.
@@ -35,6 +36,8 @@ def write_report(
     lines, comparisons = summarise(rows, out, resamples)
     write_lines(lines, out / "summary.csv")
     write_lines(comparisons, out / "comparisons.csv")
+    by_class = class_lines(rows, out, resamples)
+    write_lines(by_class, out / CLASSES)
     write_text(out / "report.md", markdown(lines, comparisons))
     title = "Evaluation of representations"
     write_text(

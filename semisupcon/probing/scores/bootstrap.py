@@ -6,11 +6,11 @@ the same resamples, so differences are paired clip by clip.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from semisupcon.probing.scores.metrics import evaluate, lower_is_better
+from semisupcon.probing.scores.metrics import ByClass, evaluate, lower_is_better
 
 RESAMPLES = 1000
 _BLOCK = 100
@@ -18,10 +18,14 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Drawn:
-    """Metrics of one encoder on n clips, and on every resample of them (arrays ``[count]``)."""
+    """Metrics of one encoder on n clips, and on every resample of them (arrays ``[count]``).
+
+    ``by_class``: by metric name, ``[C, 3]``: value of each class, and its 95 % interval.
+    """
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]
+    by_class: dict[str, np.ndarray] = field(default_factory=dict)
 
     def interval(self, metric: str) -> tuple[float, float]:
         """The 95 % interval of a metric: lower and upper bound."""
@@ -53,25 +57,43 @@ def bootstrap(
         count: number of resamples.
         seed: seed of the resamples; use the same seed for encoders that are compared.
     """
-    values = evaluate(kind, targets, scores, classes)
-    drawn = [
-        evaluate(kind, targets, scores, classes, weights)
-        for weights in resamples(len(targets), count, seed)
-    ]
+    each: ByClass = {}
+    values = evaluate(kind, targets, scores, classes, by_class=each)
+    drawn, drawn_each = [], []
+    for weights in resamples(len(targets), count, seed):
+        of_block: ByClass = {}
+        drawn.append(evaluate(kind, targets, scores, classes, weights, of_block))
+        drawn_each.append(of_block)
     return Drawn(
         {name: float(value[0]) for name, value in values.items()},
         {
             name: np.concatenate([d[name] for d in drawn]) if drawn else np.zeros(0)
             for name in values
         },
+        {
+            name: _class_intervals(value[0], [d[name] for d in drawn_each])
+            for name, value in each.items()
+        },
+    )
+
+
+def _class_intervals(values: np.ndarray, blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Values ``[C]`` and draws ``[B, C]`` to value, lower and upper bound of each class."""
+    draws = np.concatenate(blocks) if blocks else np.zeros((0, len(values)))
+    return np.array([(value, *percentiles(draws[:, c])) for c, value in enumerate(values)]).reshape(
+        len(values), 3
     )
 
 
 def average(each: Sequence[Drawn]) -> Drawn:
-    """The mean over seeds, resample by resample; all must have the same clips."""
+    """The mean over seeds, resample by resample; all must have the same clips.
+
+    Of classes, the values and the bounds of the intervals are averaged.
+    """
     return Drawn(
         {name: float(np.mean([d.values[name] for d in each])) for name in each[0].values},
         {name: np.mean([d.draws[name] for d in each], axis=0) for name in each[0].draws},
+        {name: np.mean([d.by_class[name] for d in each], axis=0) for name in each[0].by_class},
     )
 
 

@@ -38,6 +38,8 @@ def save_draws(drawn: Drawn, file: Path) -> None:
             names=np.array(names),
             values=list(drawn.values.values()),
             draws=[drawn.draws[name] for name in names],
+            class_metrics=np.array([*drawn.by_class], dtype=str),
+            by_class=np.array([*drawn.by_class.values()]),
         )
 
 
@@ -48,10 +50,13 @@ def load_draws(file: Path) -> Drawn | None:
     """
     try:
         with np.load(file, allow_pickle=False) as stored:
-            names, values, draws = ([*stored[key]] for key in ("names", "values", "draws"))
+            names, values, draws, class_metrics, by_class = (
+                [*stored[key]] for key in ("names", "values", "draws", "class_metrics", "by_class")
+            )
         return Drawn(
             {str(name): float(value) for name, value in zip(names, values, strict=True)},
             {str(name): of_name for name, of_name in zip(names, draws, strict=True)},
+            {str(name): rows for name, rows in zip(class_metrics, by_class, strict=True)},
         )
     except Exception:  # `zipfile` raises many types for a damaged archive.
         return None

@@ -2,9 +2,10 @@
 
 Weights of one give the score; the weights of resamples give a bootstrap.
 
-Every function takes ``weights [B, n]`` and returns ``[B]`` numbers. Rank metrics are as in
-scikit-learn (ties share a threshold). A class without positives or without negatives of non-zero
-weight is left out of the macro average. Key score: MIREX (fifth 0.5, relative 0.3, parallel 0.2).
+Every function takes ``weights [B, n]`` and returns ``[B]`` numbers. They are as in scikit-learn,
+which takes one weighting per call. A class without positives or without negatives of non-zero
+weight is left out of the macro average. Key score: MIREX (fifth 0.5, relative 0.3, parallel 0.2),
+from mir_eval.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,10 @@ import numpy as np
 
 from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.kinds import KINDS
+from semisupcon.probing.scores import calibration
+from semisupcon.probing.scores.ranks import average_precision, d_prime, lrap, roc_auc
+
+ByClass = dict[str, np.ndarray]
 
 
 def evaluate(
@@ -21,6 +26,7 @@ def evaluate(
     scores: np.ndarray,
     classes: tuple[str, ...],
     weights: np.ndarray | None = None,
+    by_class: ByClass | None = None,
 ) -> dict[str, np.ndarray]:
     """All metrics of a label kind.
 
@@ -30,6 +36,8 @@ def evaluate(
         scores: ``[n, C]``, higher is more likely; for regression, the predicted values.
         classes: C class names.
         weights: ``[B, n]``, non-negative; None for one row of ones.
+        by_class: gets the metrics of every class, ``[B, C]`` by metric name; NaN where a class has
+            none. Empty for regression, whose values have their own metrics.
 
     Returns:
         Arrays ``[B]`` by metric name, the main metric of the label kind first.
@@ -41,26 +49,34 @@ def evaluate(
     if kind == "regression":
         return _regression(targets, scores, classes, weights)
     if kind == "multiclass":
-        return _multiclass(targets, scores, classes, weights)
+        return _multiclass(targets, scores, classes, weights, by_class)
     scorable = np.logical_and((targets > 0.5).any(axis=0), (targets <= 0.5).any(axis=0))
     if not scorable.any():
         raise UserError(
             f"All test clips have the same labels: no class of {', '.join(classes[:5])} has both "
             "positives and negatives."
         )
-    result = {
-        "roc_auc": _macro(roc_auc, targets, scores, weights, scorable),
-        "mAP": _macro(average_precision, targets, scores, weights, scorable),
+    each: ByClass = {
+        name: _each(metric, targets, scores, weights, scorable)
+        for name, metric in (("roc_auc", roc_auc), ("average_precision", average_precision))
     }
+    if by_class is not None:
+        by_class |= each
+    auc = _macro(each["roc_auc"])
+    result = {"roc_auc": auc, "mAP": _macro(each["average_precision"])}
     if kind == "binary":
         correct = (scores[:, 0] > 0.5) == (targets[:, 0] > 0.5)
         result["accuracy"] = weights @ correct / weights.sum(axis=1)
+    else:
+        result["lrap"] = lrap(targets, scores, weights)
+    result["d_prime"] = d_prime(auc, len(targets))
+    result["ece"] = calibration.of_labels(targets, scores, weights)
     return result
 
 
 def lower_is_better(metric: str) -> bool:
     """Whether a metric is an error, so that lower is better."""
-    return metric.startswith("median_error")
+    return metric.startswith(("median_error", "ece"))
 
 
 def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
@@ -142,61 +158,35 @@ def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve ``[B]`` of one class; NaN without positives or without negatives."""
-    order, ends = _by_score(score)
-    w = weights[:, order]
-    positives, negatives = _up_to(w * positive[order], ends), _up_to(w * ~positive[order], ends)
-    height = (positives[:, 1:] + positives[:, :-1]) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (height * np.diff(negatives, axis=1)).sum(axis=1) / (
-            positives[:, -1] * negatives[:, -1]
-        )
-
-
-def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average precision ``[B]`` of one class: sum over thresholds of precision times recall step;
-    NaN without positives.
-    """
-    order, ends = _by_score(score)
-    w = weights[:, order]
-    positives, all_ = _up_to(w * positive[order], ends), _up_to(w, ends)
-    precision = np.divide(
-        positives[:, 1:], all_[:, 1:], out=np.zeros_like(positives[:, 1:]), where=all_[:, 1:] > 0
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (precision * np.diff(positives, axis=1)).sum(axis=1) / positives[:, -1]
-
-
-def _by_score(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order of decreasing scores, and the last index of each run of equal scores."""
-    order = np.argsort(-score, kind="stable")
-    return order, np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-
-
-def _up_to(w: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Cumulative sums up to each end ``[B, ends + 1]``, starting with 0."""
-    return np.concatenate([np.zeros((len(w), 1)), w.cumsum(axis=1)[:, ends]], axis=1)
-
-
-def _macro(
+def _each(
     metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     targets: np.ndarray,
     scores: np.ndarray,
     weights: np.ndarray,
     scorable: np.ndarray,
 ) -> np.ndarray:
-    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    """A metric of every class, ``[B, C]``; NaN without positives or without negatives."""
+    values = np.full((len(weights), targets.shape[1]), np.nan)
     for c in np.flatnonzero(scorable):
         positive = targets[:, c] > 0.5
         value = metric(positive, scores[:, c], weights)
         known = (weights @ positive > 0) & (weights @ ~positive > 0)
-        total, count = total + np.where(known, value, 0), count + known
-    return total / np.maximum(count, 1)
+        values[:, c] = np.where(known, value, np.nan)
+    return values
+
+
+def _macro(values: np.ndarray) -> np.ndarray:
+    """The mean ``[B]`` over the classes that have a value; 0 if none has."""
+    known = ~np.isnan(values)
+    return np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
 
 
 def _multiclass(
-    targets: np.ndarray, scores: np.ndarray, classes: tuple[str, ...], weights: np.ndarray
+    targets: np.ndarray,
+    scores: np.ndarray,
+    classes: tuple[str, ...],
+    weights: np.ndarray,
+    by_class: ByClass | None = None,
 ) -> dict[str, np.ndarray]:
     truth, guess, n = targets.argmax(axis=1), scores.argmax(axis=1), targets.shape[1]
     if len(set(truth.tolist())) < 2:
@@ -218,13 +208,14 @@ def _multiclass(
         np.divide(right, d, out=np.zeros_like(right), where=d > 0)
         for d in (guessed, true, (true + guessed) / 2)
     )
-    macro = {
-        name: (value * part).sum(axis=1) / part.sum(axis=1)
-        for name, value in (("precision", precision), ("recall", recall), ("f1", f1))
-    }
+    each = {"precision": precision, "recall": recall, "f1": f1}
+    if by_class is not None:
+        by_class |= {name: np.where(part, value, np.nan) for name, value in each.items()}
+    macro = {name: (value * part).sum(axis=1) / part.sum(axis=1) for name, value in each.items()}
     result = {"accuracy": weights @ hit / weights.sum(axis=1), **macro}
     if (table := key_scores(classes)) is not None:
         result["mirex_weighted"] = weights @ table[truth, guess] / weights.sum(axis=1)
+    result["ece"] = calibration.of_multiclass(targets, scores, weights)
     return result
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from semisupcon.kinds import KINDS
 from semisupcon.probing.scores.bootstrap import RESAMPLES, Drawn, average, difference, verdict
 from semisupcon.probing.scores.draws import stored_bootstrap
 from semisupcon.probing.scores.results import Row, read_predictions, short_values
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def summarise(
     """
     groups: dict[tuple[str, str], dict[str, list[Row]]] = {}
     for row in rows:
-        groups.setdefault((row.task, _how(row)), {}).setdefault(_who(row), []).append(row)
+        groups.setdefault((row.task, how_of(row)), {}).setdefault(who_of(row), []).append(row)
     lines, comparisons = [], []
     for (task, how), encoders in groups.items():
         pools = {who: _pool(of, out, count) for who, of in encoders.items()}
@@ -114,13 +118,14 @@ def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | Non
     return next((line.checkpoint for line in asked if line.untrained), asked[0].checkpoint)
 
 
-def write_lines(items: Sequence[Line] | Sequence[Comparison], file: Path) -> None:
-    """Write lines or comparisons as CSV."""
+def write_lines(items: "Sequence[DataclassInstance]", file: Path) -> None:
+    """Write dataclass instances of one class, such as lines or comparisons, as CSV."""
     if items:
         write_csv(file, [f.name for f in fields(items[0])], map(short_values, items))
 
 
-def _who(row: Row) -> str:
+def who_of(row: Row) -> str:
+    """Name of the encoder, with the representation if it is not the embedding."""
     return (
         row.checkpoint
         if row.representation == "embedding"
@@ -128,7 +133,8 @@ def _who(row: Row) -> str:
     )
 
 
-def _how(row: Row) -> str:
+def how_of(row: Row) -> str:
+    """Name of the method, with aggregation and share of the training clips if not the default."""
     more = [f"by {row.aggregation}"] * (row.aggregation != "embedding") + [
         f"{row.train_share:.3g} of training"
     ] * (row.train_share < 1)
@@ -138,11 +144,7 @@ def _how(row: Row) -> str:
 def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
     if not rows[0].predictions:
         return _Pool(rows, None, ())
-    by_seed: dict[int, list[str]] = {}
-    for row in sorted(rows, key=lambda row: row.fold):
-        files = by_seed.setdefault(row.seed, [])
-        if row.predictions not in files:
-            files.append(row.predictions)
+    by_seed = predictions_by_seed(rows)
     drawn = average(
         [stored_bootstrap(rows[0].kind, out, files, count) for files in by_seed.values()]
     )
@@ -155,6 +157,16 @@ def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
             for path in read_predictions(out / file)[0]
         ),
     )
+
+
+def predictions_by_seed(rows: Sequence[Row]) -> dict[int, list[str]]:
+    """Files of the predictions of one encoder, method and task by seed, in the order of the folds."""
+    by_seed: dict[int, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.fold):
+        files = by_seed.setdefault(row.seed, [])
+        if row.predictions not in files:
+            files.append(row.predictions)
+    return by_seed
 
 
 def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
