@@ -38,7 +38,7 @@ def digest_of(*parts: bytes | memoryview | Path) -> str:
 
 
 def digest_of_json(content: Any, *parts: bytes | memoryview | Path) -> str:
-    """`digest_of` plain values in canonical JSON, and of further parts."""
+    """`digest_of` of plain values, written as JSON with sorted keys, and of further parts."""
     return digest_of(json.dumps(content, sort_keys=True).encode(), *parts)
 
 

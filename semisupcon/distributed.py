@@ -117,7 +117,10 @@ def gathered(x: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather in the forward pass, reduce-scatter in the backward pass, with padded parts."""
+    """All-gather in the forward pass, reduce-scatter in the backward pass.
+
+    Ranks with fewer rows are padded.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, where: Share) -> Tensor:

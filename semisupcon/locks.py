@@ -2,8 +2,8 @@
 
 The lock is a POSIX record lock (``fcntl.lockf``) on a hidden file. The kernel releases it when the
 process ends for any reason; network file systems with locks (NFS with lockd, or version 4) hold it
-across hosts. Forked processes do not inherit it. The file has the holder (process, host, start) and
-is removed at the end. A file left by a killed process has no effect.
+across hosts. Forked processes do not inherit it. The file names its holder (process, host, start)
+and is removed at the end. A file left by a killed process has no effect.
 
 On file systems without locks, only the content of the file is used: if its process still runs on
 this host, the lock is refused; for a process on another host, a warning is logged.

@@ -121,7 +121,8 @@ class Kernel(Target):
                 f"the target Kernel compares regression values, but the labels are {facts.kind}."
             )
         values = facts.values
-        # no labels (supervised_data_p 0, or a checkpoint without its data); keep the shapes
+        # Without labels (supervised_data_p is 0, or only a checkpoint is loaded), use placeholders
+        # of the right shape.
         if len(values) < 2:
             values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
         mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)

@@ -28,7 +28,7 @@ from semisupcon.paths import system_path
 # Hz; other headers are damaged, and resampling from such rates would take minutes
 RATES, MOST_CHANNELS = (1_000, 768_000), 64
 SHORTEST = 0.001  # seconds; a shorter file is a header without audio
-_UNKNOWN = 1 << 62  # libsndfile reports an unknown length as its largest count
+_UNKNOWN = 1 << 62  # libsndfile reports an unknown length as this number or more
 
 
 @contextlib.contextmanager

@@ -38,8 +38,8 @@ class Chain(Recorded):
     Args:
         transforms: transforms in the order of application.
         p: probability that the chain is applied to a row.
-        shared_choices: draw this once for all views of a clip, as published: all or none are
-            augmented (SemiSupCon: at severity 2, 20 % of pairs are clean on both sides).
+        shared_choices: draw this decision once for all views of a clip, as published: all or none
+            are augmented (SemiSupCon: at severity 2, neither view of 20 % of the pairs is).
 
     Raises:
         ConfigError: if ``transforms`` is empty, or ``p`` does not lie in [0, 1].

@@ -153,7 +153,7 @@ class AudioDataModule(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Draw the clips and build the augmentations; raises as `gather`, `divide` and `Clips`."""
-        self._processes: WeakSet = WeakSet()  # one set a run
+        self._processes: WeakSet = WeakSet()  # one set per run
         if self.drawn is not None:
             return
         if self.sample_rate is None:

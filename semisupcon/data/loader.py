@@ -112,7 +112,7 @@ class ReadAhead:
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            # This may run in a garbage collection, in any thread: waiting could be a deadlock.
+            # Garbage collection may run this in any thread, so waiting could be a deadlock.
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -78,7 +78,8 @@ def located(clips: LabelledClips) -> pd.DataFrame:
 def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
     """Return those of ``paths`` under the root of a task that may not be used for training.
 
-    These are files that the task neither lists for training nor leaves free for self-supervision.
+    These are its validation and test clips, copies of them, and unlisted files beside them
+    (`semisupcon.datasets.parsing.finding.sort_unlisted`).
     """
     paths, table = set(paths), located(source)
     held_out = set(table.loc[table["split"] != "train", "path"]) & paths

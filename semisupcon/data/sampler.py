@@ -60,8 +60,8 @@ class Source:
         if number not in self._orders:
             order = self._raw(number)
             if number > 0 and len(self) >= self.share:
-                # With three shares or more, clips near the end of a pass are never moved, so the
-                # raw order gives its last clips.
+                # `_apart` changes an order only near its beginning. In a source of three shares or
+                # more, the last clips of a pass are therefore those of the raw order.
                 before = (
                     self._raw(number - 1)
                     if len(self) >= 3 * self.share
@@ -85,8 +85,11 @@ class Source:
         return order
 
     def _apart(self, order: np.ndarray, before: np.ndarray, number: int) -> np.ndarray:
-        """Move clips of ``order`` back that the shared batch already has from the previous pass."""
-        taken = number * len(self) % self.share  # slots of the shared batch from the previous pass
+        """Move clips back in ``order`` if the previous pass put them into the same batch.
+
+        This concerns the batch that contains the end of the previous pass.
+        """
+        taken = number * len(self) % self.share  # slots that the previous pass fills in this batch
         if not taken:
             return order
         taken_clips = before[-taken:]

@@ -68,7 +68,8 @@ class _Workers(_MultiProcessingDataLoaderIter):
         ).start()
 
     def __next__(self) -> Batch:
-        for workers in list(self._run):  # validation workers too, while a step can be saved
+        # Check the validation workers too: here, between two steps, the run can still be saved.
+        for workers in list(self._run):
             if workers is self or not workers._kill:
                 workers._check()
         self._asked = time.monotonic()
@@ -95,7 +96,7 @@ class _Workers(_MultiProcessingDataLoaderIter):
             return
         for status, worker in zip(self._workers_status, self._workers, strict=True):
             if (status or (of_all and worker.exitcode)) and not worker.is_alive():
-                self._kill = True  # it may hold a lock that other workers wait for
+                self._kill = True  # The dead worker may hold a lock that the others wait for.
                 raise WorkerError(self._hung or _ended(worker)) from None
 
     def _look(self, asked: float, warned: bool) -> bool:

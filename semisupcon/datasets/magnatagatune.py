@@ -77,7 +77,7 @@ def _split_by_folder(paths: pd.Series) -> pd.Series:
 
 
 def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Clips with split and song, and the mask ``[n]`` of ``paths`` that they are."""
+    """Table of the clips of a split with their song, and the mask ``[n]`` of their ``paths``."""
     songs = paths.map(lambda path: re.sub(r"-\d+-\d+$", "", stem(path)))
     table = pd.DataFrame({"path": paths, "split": _split_by_folder(paths), "group": songs})
     if split == "folders":

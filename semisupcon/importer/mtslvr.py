@@ -82,8 +82,8 @@ def mtslvr(reader: Reader) -> Imported:
     """Import a backbone or a single head.
 
     Spectrogram encoders get the front end for their number of channels. Waveforms are normalised
-    with the statistics of the data set that the file name begins with, or not normalised if it
-    begins with none.
+    with the statistics of their data set. The file name must begin with the name of the data set;
+    otherwise they are not normalised.
     """
     if not (reader.find("layer1.0.conv1.weight") or reader.find("layer1.0.conv1.conv.weight")):
         return Imported(heads=_head(reader))
@@ -177,7 +177,7 @@ def _head(reader: Reader) -> dict[str, Head]:
             SimCLRHead((reader.shape("layer2.weight") or (256,))[0], in_dim=first[1]),
             ("1.0", "2"),
         )
-    assert head.net is not None  # the head has both widths
+    assert head.net is not None  # set, since the head has both widths
     with_weights = [
         i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None
     ]

@@ -115,7 +115,7 @@ class Reader:
         )
 
     def count(self, pattern: str) -> int:
-        """Count the different numbers in the group of a pattern, over the encoder's names."""
+        """Count the values of a pattern's first group among the names of the encoder's tensors."""
         matches = (re.match(pattern, name.removeprefix(self.prefix)) for name in self.state)
         return len({m[1] for m in matches if m})
 

@@ -60,7 +60,7 @@ def draw_matrix(
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], title: str = "") -> "Figure":
     """Draw a confusion matrix ``[C, C]`` of counts; rows are true classes.
 
-    The opacity is the share of the row.
+    The opacity of a cell is its share of the row.
 
     Cells show counts. Above `NUMBERS_UP_TO` classes, cells have no numbers, and each row ends with
     the share on the diagonal. Every cell with a count has a hover text.

@@ -241,7 +241,7 @@ def _same_sound(
 
 
 def _pairs(same: list[int], splits: list[str]) -> Iterator[tuple[int, int]]:
-    """Pair each of several equal files with the first such file of each split.
+    """Pair each file of a group of equal files with the first file of the group in each split.
 
     The number of pairs grows linearly with the number of copies.
     """
@@ -255,7 +255,7 @@ def _leaking_groups(
     table: pd.DataFrame,
     classes: tuple[str, ...],
 ) -> dict[str, dict[str, list[str]]]:
-    """Groups in several splits, with these splits, by column.
+    """By column, the groups that occur in several splits, and these splits.
 
     Columns other than ``group`` are included if they look like groups.
     """

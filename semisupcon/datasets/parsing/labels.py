@@ -64,8 +64,9 @@ def label_sets(cells: pd.Series, separator: str, check: bool = True) -> pd.Serie
     Args:
         cells: text.
         separator: separator of the labels of a cell.
-        check: reject a label with another separator, if its parts are labels of other cells or if
-            no cell contains ``separator``: it would become a class of its own.
+        check: reject cells that seem to be written with another separator, which would become
+            classes of their own. Such a cell contains one, and its parts are labels of other
+            cells, or no cell contains ``separator``.
 
     Raises:
         ConfigError: for an empty separator.

@@ -103,7 +103,7 @@ def portable(paths: Sequence[str]) -> list[str]:
 
 
 class _Inside:
-    """The folder of a data set with all its names."""
+    """Converts paths to paths relative to a data set, whose folder may have several paths."""
 
     def __init__(self, root: str | Path):
         self.root = os.path.abspath(Path(root).expanduser())
