@@ -57,7 +57,7 @@ def data_figures(data: AudioDataModule) -> dict[str, Any]:
 def write_diff(folder: Path) -> bool:
     """Write the uncommitted changes of the code to ``code.diff``.
 
-    Returns whether there are any, of at most 1 MiB.
+    Returns True if the file was written: there are changes, and they are at most 1 MiB.
     """
     try:
         done = subprocess.run(

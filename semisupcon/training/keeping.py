@@ -223,6 +223,6 @@ class KeepCheckpoints(Checkpoint):
 
 
 def _averages(trainer: L.Trainer) -> bool:
-    """Whether a callback replaces the trained weights at the end and stores them nowhere."""
+    """Whether a callback averages weights: it replaces the trained ones at the end, unsaved."""
     callbacks = settings_of(trainer).callbacks
     return any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks)

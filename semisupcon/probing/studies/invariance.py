@@ -8,9 +8,9 @@ Here the covariance is that of the original clips' embeddings, with the shrinkag
 of two unrelated clips. The weights are from a probe on standardised embeddings, so that the scale
 of a dimension has no effect.
 
-A filter makes bands emptier than in any recording. An encoder with a logarithm with a low floor
-then gives a distance larger than between two clips. Faint noise added to both signals keeps the
-levels in the range of recordings.
+Filters leave less energy in some bands than any recording has. A log-mel front end with a low floor
+turns this into large negative values, and the distance would exceed that of two unrelated clips.
+Faint noise added to both signals therefore keeps the levels in the range of recordings.
 """
 
 from collections.abc import Sequence
