@@ -3,6 +3,8 @@
 import gc
 import threading
 
+import pytest
+
 from semisupcon.data.loader import ReadAhead
 
 
@@ -57,10 +59,7 @@ def test_an_error_of_a_batch_reaches_the_consumer_in_its_place():
                 raise ValueError("three")
             return item
 
-    got = []
-    try:
-        for item in ReadAhead(Broken(), range(100)):
-            got.append(item)
-    except ValueError as error:
-        assert str(error) == "three"
-    assert got == [0, 1, 2]
+    batches = iter(ReadAhead(Broken(), range(100)))
+    assert [next(batches) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(batches)
