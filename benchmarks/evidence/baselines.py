@@ -12,6 +12,7 @@ out and named. A second call does only what is missing.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -39,8 +40,8 @@ READERS = {"of": "librispeech_speaker", "options": {"subset": "test-other"}, "sh
 # Tasks by data set. Digits and speakers of FSDD have their official split, the others a seeded one.
 TASKS = {
     "fsdd": {"digit": QUESTIONS["digit"], "speaker": QUESTIONS["speaker"]},
-    "esc10": {"esc10": Question(RESPLIT, "esc10", 10, SPLIT)},
     "gm_notes": {"instrument": QUESTIONS["instrument"], "pitch": QUESTIONS["pitch"]},
+    "esc10": {"esc10": Question(RESPLIT, "esc10", 10, SPLIT)},
     "librispeech_mini": {"readers": Question(RESPLIT, "librispeech_mini", 10, READERS)},
 }
 TITLES = {
@@ -92,6 +93,9 @@ def probe(data_set: str, seed: int, runs: dict[str, Path], free: list[str], give
     from semisupcon.commands.probe import main as probe_main
 
     tasks = TASKS[data_set]
+    if given.tiny:
+        few = QUESTIONS["instrument"]
+        tasks = {"instrument": replace(few, options=few.options | {"most": 4})}
     checkpoints = [*(f"{name}={run / 'last.ckpt'}" for name, run in runs.items()), "random", *free]
     arguments = [
         *("--tasks", json.dumps([f"{name}={q.task}" for name, q in tasks.items()])),
@@ -172,12 +176,13 @@ def tables(results: pd.DataFrame) -> dict[str, str]:
         "Percent, with 95 % intervals over test clips; mean over seeds of encoders and heads. "
         "On FSDD, its own audio is FSDD."
     )
-    paired = results.set_index(["encoder", "task", "against"]).sort_index()
+    pair = ["encoder", "task", "against"]
+    paired = results.drop_duplicates(pair).set_index(pair).sort_index()
 
     def difference(ours: str, task: str, theirs: str) -> str:
         if (ours, task, theirs) not in paired.index:
             return ""
-        row = paired.loc[(ours, task, theirs)].iloc[0]
+        row = paired.loc[(ours, task, theirs)]
         low, high = 100 * row["difference_low"], 100 * row["difference_high"]
         return f"{100 * row['difference']:+.1f} ({low:+.0f} to {high:+.0f}), {row['verdict']}"
 

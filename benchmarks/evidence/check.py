@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import learning
+from benchmarks.evidence import baselines
 from benchmarks.evidence.study import Study
 from benchmarks.evidence.tables import first_difference, rebuilt, render
 from benchmarks.recipes import ROOT
@@ -57,7 +58,7 @@ def main(args: list[str] | None = None) -> int:
         for study in map(load_study, NAMES)
         for name, text in tables_of(study, given.figures).items()
     }
-    tables |= learning_table(given.figures)
+    tables |= learning_table(given.figures) | baselines.page_tables(given.figures)
     page = given.page.read_text()
     try:
         anew = rebuilt(page, tables)

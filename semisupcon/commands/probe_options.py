@@ -42,7 +42,8 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         "--checkpoint",
         type=Names,
         required=True,
-        help="Checkpoints, run folders, exported models, class paths, random.",
+        help="Checkpoints, run folders, exported models, class paths, random, mfcc, logmel, "
+        "opensmile, public models (docs/baselines.md).",
     )
     p.add_argument(
         "--methods",
@@ -184,7 +185,7 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         "--trust",
         type=Names,
         default=[],
-        help="Modules outside semisupcon whose classes a checkpoint may name.",
+        help="Modules outside semisupcon whose classes --checkpoints and their files may name.",
     )
     p.add_argument(
         "--log",

@@ -119,7 +119,10 @@ def test_ranks_are_averaged_over_columns_and_intervals_over_episodes_are_told():
     assert "the interval is ± 1.0 at most" in text
 
 
-LEARNING = "<!-- evidence: learning.all -->\n<!-- end of evidence -->\n"
+LEARNING = "".join(
+    f"<!-- evidence: {name} -->\n<!-- end of evidence -->\n"
+    for name in ("learning.all", "baselines.values", "baselines.differences")
+)
 
 
 @pytest.fixture
