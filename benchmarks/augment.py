@@ -194,7 +194,7 @@ def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
         },
     }
     print(
-        f"| {'transform':24} | {'ours, ms a view':>15} | {'torch-audiomentations':>21} | ratio "
+        f"| {'transform':24} | {'semisupcon, ms':>15} | {'torch-audiomentations':>21} | ratio "
         "|\n|---|---|---|---|"
     )
     for name, (ours, other) in pairs.items():

@@ -114,7 +114,7 @@ def interleaved(
 
 
 def chains(setting: Setting) -> dict[str, Any]:
-    """SemiSupCon's chain, ours, beside torch-audiomentations on the batch and the published way."""
+    """SemiSupCon's chain in semisupcon, in torch-audiomentations on the batch, and as published."""
     from benchmarks import augment
     from benchmarks import augment_published as published
     from semisupcon.augmentations import build_chain

@@ -45,10 +45,11 @@ def peers_table(part: dict[str, Any]) -> str:
     """Chains, then losses."""
     text, chains = "", part["chains"]
     if "ms" in chains:
-        rows = [["SemiSupCon's chain", f"ms for {chains['views']} views", "times ours"]]
+        rows = [["SemiSupCon's chain", f"ms for {chains['views']} views", "relative to semisupcon"]]
         for name, ms in chains["ms"].items():
             times = chains["times_ours"].get(name)
-            rows.append([name, f"{ms:.1f}", f"{times:.1f}" if times else ""])
+            shown = "semisupcon" if name == "ours" else name
+            rows.append([shown, f"{ms:.1f}", f"{times:.1f}" if times else ""])
         rows += [[name, error[:120], ""] for name, error in chains["errors"].items()]
         text += markdown(rows)
     if isinstance(part["losses"], list):

@@ -86,8 +86,8 @@ def lightly_ntxent(z, tags, classes, clips):
     return NTXentLoss(TEMPERATURE)(z[0::2], z[1::2])
 
 
-MINE, PUBLISHED = "ours, SemiSupCon", "published formula"
-OURS = {MINE: ours_semi, "ours, SimCLR": ours_simclr}
+MINE, PUBLISHED = "semisupcon, SemiSupCon", "published formula"
+OURS = {MINE: ours_semi, "semisupcon, SimCLR": ours_simclr}
 PEERS = {
     "pytorch-metric-learning SupCon": metric_learning_supcon,
     "lightly NT-Xent": lightly_ntxent,
