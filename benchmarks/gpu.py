@@ -193,8 +193,8 @@ def main(args: list[str] | None = None) -> int:
             only_recipes=tuple(given.recipes) if given.recipes else None,
         )
         # At tiny size what is compiled elsewhere runs as it is: compiling takes long.
-        torch.compiler.set_stance("force_eager" if given.tiny else "default")
-        measure([name for name in PARTS if name in given.only], report, setting)
+        with torch.compiler.set_stance("force_eager" if given.tiny else "default"):
+            measure([name for name in PARTS if name in given.only], report, setting)
     report.result["seconds"] = time.monotonic() - began
     report.write()
     print(f"\n{tables(report.result)}")

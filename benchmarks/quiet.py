@@ -21,8 +21,7 @@ def quiet(*names: str) -> Iterator[None]:
     """Raise the level of the loggers (all of :data:`NOISY` without names) to ERROR; also a
     decorator.
 
-    A benchmark may set torch's number of threads and the stance of its compiler; both are reset at
-    the end.
+    A benchmark may set torch's number of threads; it is reset at the end.
     """
     loggers = [logging.getLogger(name) for name in names or NOISY]
     levels, threads = [logger.level for logger in loggers], torch.get_num_threads()
@@ -36,4 +35,3 @@ def quiet(*names: str) -> Iterator[None]:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
             torch.set_num_threads(threads)
-            torch.compiler.set_stance("default")

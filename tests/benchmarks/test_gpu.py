@@ -32,7 +32,6 @@ def in_process(monkeypatch):
     monkeypatch.setattr(gpu_parts, "side_by_side", run)
     yield
     torch.use_deterministic_algorithms(False)
-    torch.compiler.set_stance("default")
 
 
 @pytest.mark.usefixtures("in_process")
