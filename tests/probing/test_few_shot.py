@@ -1,27 +1,34 @@
 """Episodes: drawn fairly, classified as scikit-learn and theory say, and averaged with their
 interval."""
 
+import csv
+import dataclasses
 import math
 import warnings
 
 import numpy as np
 import pytest
 from sklearn.linear_model import SGDClassifier
+from sklearn.neighbors import NearestCentroid
 
+from semisupcon.commands.probe import main
 from semisupcon.errors import ConfigError
+from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.methods.base import Settings
+from semisupcon.probing.methods.episodes import drawn_episodes, episodes, without_replacement
 from semisupcon.probing.methods.few_shot import (
+    few_shot,
+    over_episodes,
+    run_episodes,
+    score_episodes,
+)
+from semisupcon.probing.methods.few_shot_classifiers import (
     PASSES,
     PATIENCE,
     RATE,
     TOLERANCE,
-    episodes,
-    few_shot,
     logistic_regression,
     nearest_centroid,
-    over_episodes,
-    run_episodes,
-    without_replacement,
 )
 from tests.probing.conftest import gaussian_features
 
@@ -204,3 +211,115 @@ def test_episodes_are_standardised_by_the_training_clips_alone():
         ].mean(),
         abs=2e-3,
     )
+
+
+def segmented(seed=0):
+    """Ten clips of each of four classes, of one to six segments, and their labels."""
+    draw = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(4), 10)
+    counts = draw.integers(1, 7, 40)
+    centres = draw.standard_normal((4, 5))
+    values = 1.5 * draw.standard_normal((counts.sum(), 5)) + np.repeat(
+        centres[labels], counts, axis=0
+    )
+    return Chunks(values, np.concatenate([[0], np.cumsum(counts)])), labels
+
+
+def test_every_segment_of_a_query_votes():
+    """Against a loop over episodes with scikit-learn's nearest centroid, on the same draws."""
+    chunks, labels = segmented()
+    settings = Settings(way=3, shot=2, queries=2, episodes=80, aggregation="vote")
+    ours = score_episodes(chunks, labels, settings, seed=4)[0]["nearest centroid"]
+    generator = np.random.default_rng(4)
+    (clips,) = episodes(labels, settings, generator)
+    uniform = generator.random((80, 6))
+    theirs, ties = np.zeros(80), np.zeros(80)
+    for e, episode in enumerate(clips):
+        support = episode[:, :2].reshape(-1)
+        sizes = np.diff(chunks.offsets)[support]
+        rows = chunks.offsets[support] + (uniform[e] * sizes).astype(int)
+        model = NearestCentroid().fit(chunks.values[rows], np.repeat(np.arange(3), 2))
+        answers = model.predict(chunks.values)
+        for truth, clip in zip(np.repeat(np.arange(3), 2), episode[:, 2:].reshape(-1), strict=True):
+            of_clip = answers[chunks.offsets[clip] : chunks.offsets[clip + 1]]
+            votes = np.bincount(of_clip, minlength=3)
+            ties[e] += (votes == votes.max()).sum() > 1
+            theirs[e] += (votes.argmax() == truth) / 6
+    assert np.allclose(ours[ties == 0], theirs[ties == 0])
+    assert (ties == 0).sum() > 10
+    mean = score_episodes(
+        chunks, labels, dataclasses.replace(settings, aggregation="embedding"), seed=4
+    )[0]["nearest centroid"]
+    assert not np.allclose(ours, mean)
+
+
+@pytest.mark.parametrize("aggregation", ["logit", "probability", "vote"])
+def test_clips_of_one_segment_need_no_aggregation(aggregation):
+    _, labels = segmented()
+    values = np.random.default_rng(1).standard_normal((40, 5)) + labels[:, None]
+    single = Chunks(values, np.arange(41))
+    settings = Settings(way=3, episodes=200)
+    expected = run_episodes(values, labels, settings)
+    found, _ = score_episodes(
+        single, labels, dataclasses.replace(settings, aggregation=aggregation)
+    )
+    for name, accuracy in expected.items():
+        assert np.array_equal(accuracy, found[name])
+
+
+def test_episodes_of_any_size():
+    chunks, labels = segmented()
+    settings = Settings(way=2, way_to=4, shot=1, shot_to=3, episodes=600)
+    sizes = {}
+    for size, clips in drawn_episodes(labels, settings, np.random.default_rng(0)):
+        assert clips.shape[1:] == (size.way, size.shot + 1)
+        sizes[size.way, size.shot] = len(clips)
+    assert set(sizes) == {(way, shot) for way in (2, 3, 4) for shot in (1, 2, 3)}
+    assert sum(sizes.values()) == 600
+    assert all(30 < count < 110 for count in sizes.values())
+    accuracies, by_chance = score_episodes(chunks, labels, settings)
+    expected = sum(count / way for (way, _), count in sizes.items()) / 600
+    assert by_chance == pytest.approx(expected)
+    assert len(accuracies["nearest centroid"]) == 600
+    with pytest.raises(ConfigError, match="5 are needed"):
+        list(
+            drawn_episodes(
+                labels, dataclasses.replace(settings, way_to=5), np.random.default_rng(0)
+            )
+        )
+
+
+def test_easy_episodes_are_easier_and_hard_ones_harder():
+    chunks, labels = segmented()
+    accuracy = {}
+    for hardness in ("easy", "average", "hard"):
+        settings = Settings(way=3, queries=2, episodes=60, hardness=hardness)
+        accuracy[hardness] = score_episodes(chunks, labels, settings)[0]["nearest centroid"].mean()
+    assert accuracy["easy"] > accuracy["average"] + 0.1
+    assert accuracy["hard"] < accuracy["average"] - 0.1
+
+
+def test_every_encoder_gets_the_same_episodes():
+    labels = np.repeat(np.arange(6), 30)
+    settings = Settings(way=3, episodes=4500)
+    code = np.random.default_rng(0).standard_normal((180, 4))
+    accuracy = run_episodes(code, labels, settings)["nearest centroid"]
+    other = run_episodes(np.concatenate([code, 0 * code], axis=1), labels, settings)[
+        "nearest centroid"
+    ]
+    assert np.array_equal(accuracy, other)
+
+
+def test_the_command_votes(tones, exported, cache, tmp_path):
+    given = [f"--data_dirs.csv={tones}", f"--checkpoints={exported}", "--tasks=csv"]
+    where = [f"--out={tmp_path}", f"--cache_dir={cache}", "--projection=none"]
+    few = ["--methods=few_shot", "--way=2", "--way_to=3", "--episodes=400", "--resamples=10"]
+    assert main([*given, *where, *few]) == 0
+    assert main([*given, *where, *few, "--aggregation=vote"]) == 0
+    assert main([*given, *where, *few, "--hardness=easy", "--episodes=50"]) == 0
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = {(r["method"], r["aggregation"]): float(r["value"]) for r in csv.DictReader(file)}
+    name = "few_shot 2-to-3-way 1-shot, nearest centroid"
+    assert rows[name, "embedding"] != rows[name, "vote"]
+    easy = rows["few_shot 2-to-3-way 1-shot easy, nearest centroid", "embedding"]
+    assert easy > rows[name, "embedding"]

@@ -181,7 +181,7 @@ def test_the_metric_of_a_data_set_is_the_main_one(run):
     linear = [r for r in rows if r["method"] == "linear"]
     assert [r["metric"] for r in linear] == ["f1", "accuracy", "precision", "recall", "ece"]
     # Of the three classes, one is always answered: precision 1/3, recall 1.
-    assert [r["chance"] for r in linear] == [f"{1 / 6:.6g}", "nan", "nan", "nan"]
+    assert [r["chance"] for r in linear] == [f"{1 / 6:.6g}", "nan", "nan", "nan", "nan"]
     assert [line["metric"] for line in lines if line["method"] == "linear"] == ["f1", "accuracy"]
     assert {line["metric"] for line in lines if line["method"].startswith("few_shot")} == {
         "accuracy"

@@ -1,11 +1,12 @@
 """The base class of probe methods, with their input and output types."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semisupcon.errors import ConfigError
+from semisupcon.errors import ConfigError, nearest
 from semisupcon.kinds import AGGREGATIONS, KINDS
 
 if TYPE_CHECKING:
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
     from semisupcon.probing.embeddings.embedder import Embedder, Features
     from semisupcon.probing.embeddings.encoders import Subject
     from semisupcon.probing.methods.head import ProbeHead
+
+HARDNESS, LAYERS = ("average", "easy", "hard"), ("last", "all", "weighted")
+OPTIMIZERS, SCHEDULES = ("adam", "adamw"), ("constant", "cosine", "plateau")
+
+
+def check_choice(option: str, given: str, known: Sequence[str]) -> None:
+    """Raise ConfigError, with the most similar choice, if an option has an unknown value."""
+    if given not in known:
+        raise ConfigError(
+            f"{option} takes {', '.join(known)}, got '{given}'.{nearest(given, known)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,12 @@ class Training:
         patience: epochs without a better validation loss before training stops; the best epoch's
             head is kept.
         hidden: width of the MLP probe's hidden layer.
+        optimizer: "adam", which adds the weight decay to the gradient, or "adamw" (Loshchilov and
+            Hutter 2019).
+        schedule: of the learning rate: "constant", "cosine" (to 0 at ``max_epochs``, step by step),
+            or "plateau" (a tenth after 5 epochs without a better validation loss).
+        warmup_epochs: number of first epochs in which the learning rate rises linearly from 0.
+        standardise: whether embeddings are standardised with the training embeddings.
     """
 
     lr: float | None = None
@@ -35,6 +53,30 @@ class Training:
     max_epochs: int = 300
     patience: int = 20
     hidden: int = 512
+    # Not in the repr, which identifies results of earlier versions; see `Training.newer`.
+    optimizer: str = field(default="adam", repr=False)
+    schedule: str = field(default="constant", repr=False)
+    warmup_epochs: float = field(default=0.0, repr=False)
+    standardise: bool = field(default=True, repr=False)
+
+    def newer(self) -> list[object]:
+        """The values of the fields outside the repr; empty if all have their defaults."""
+        values = [self.optimizer, self.schedule, self.warmup_epochs, self.standardise]
+        return [] if values == ["adam", "constant", 0.0, True] else values
+
+    def check(self) -> None:
+        """Check the choices and the length of the warm-up.
+
+        Raises:
+            ConfigError: for an unknown optimizer or schedule, or a warm-up as long as the training.
+        """
+        check_choice("--training.optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("--training.schedule", self.schedule, SCHEDULES)
+        if not 0 <= self.warmup_epochs < self.max_epochs:
+            raise ConfigError(
+                "--training.warmup_epochs must be at least 0 and less than --training.max_epochs "
+                f"{self.max_epochs}, got {self.warmup_epochs:g}."
+            )
 
 
 @dataclass(frozen=True)
@@ -82,15 +124,23 @@ class Settings:
     Attributes:
         aggregation: average over the segments of a clip, one of `AGGREGATIONS`: of embeddings
             (heads then also train on averages), or of the logits, probabilities or votes of a head
-            trained on segments.
+            trained on segments. Few-shot episodes other than "embedding" train on one random
+            segment of each clip.
         training: settings for the training of heads.
         distance: distance of kNN and prototypes, "cosine" or "euclidean".
         neighbours: candidates for the k of kNN; cross-validation selects one.
         shares: shares of the training clips for prototypes.
         way: classes per few-shot episode.
+        way_to: if given, the number of classes of each episode is drawn from ``way`` to this.
         shot: training clips per class in an episode.
+        shot_to: if given, the number of training clips per class of each episode is drawn from
+            ``shot`` to this.
         queries: test clips per class in an episode.
         episodes: number of few-shot episodes.
+        hardness: "average" episodes, or "easy" or "hard" ones, whose training clips are chosen so
+            that the test clips are easiest or hardest to classify.
+        layers: what linear and MLP heads read: "last" is the embedding, "all" every block of the
+            encoder by itself, "weighted" a learned mixture of all blocks.
         standardise: whether to standardise few-shot embeddings with mean and standard deviation of
             the training clips; false as in MT-SLVR.
     """
@@ -105,6 +155,10 @@ class Settings:
     queries: int = 1
     episodes: int = 10_000
     standardise: bool = True
+    way_to: int | None = None
+    shot_to: int | None = None
+    hardness: str = "average"
+    layers: str = "last"
 
     def check(self, kind: str) -> None:
         """Check that the settings are valid for a label kind."""
@@ -120,6 +174,12 @@ class Settings:
             )
         if self.distance not in ("cosine", "euclidean"):
             raise ConfigError(f"--distance takes cosine or euclidean, got '{self.distance}'.")
+        check_choice("--hardness", self.hardness, HARDNESS)
+        check_choice("--layers", self.layers, LAYERS)
+        self.training.check()
+        for name, low, high in (("way", self.way, self.way_to), ("shot", self.shot, self.shot_to)):
+            if high is not None and high < low:
+                raise ConfigError(f"--{name}_to must be at least --{name} {low}, got {high}.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {
     "linear": "semisupcon.probing.methods.linear.Linear",
     "mlp": "semisupcon.probing.methods.linear.MLP",
+    "attentive": "semisupcon.probing.methods.attentive.Attentive",
     "finetune": "semisupcon.probing.methods.by_name.FineTune",
     "knn": "semisupcon.probing.methods.knn.KNN",
     "prototypes": "semisupcon.probing.methods.prototypes.Prototypes",

@@ -1,10 +1,9 @@
 """Few-shot episodes: n classes, k training clips and some test clips per class, as in MT-SLVR.
 
-All episodes of a block are drawn, fitted and scored at once. Both classifiers use inner products of
-embeddings only, so an episode needs few numbers. The classifiers are the nearest class centroid
-(Snell et al. 2017) and MT-SLVR's logistic regression: scikit-learn's ``SGDClassifier`` with log
-loss, one-against-rest, no penalty, adaptive rate 0.1 and at most 20 passes. Its weights are sums of
-support clips; their coefficients are stored here. Intervals: 1.96 standard errors over episodes.
+All episodes of a block are drawn, fitted and scored at once (`episodes`, `few_shot_classifiers`).
+Clips are compared by the mean over their segments, or as published for clips of several segments:
+one random segment of each support clip, every segment of each query, and a majority vote
+(``aggregation`` "vote"). Intervals: 1.96 standard errors over episodes.
 """
 
 from collections.abc import Iterator
@@ -12,18 +11,30 @@ from collections.abc import Iterator
 import numpy as np
 
 from semisupcon.errors import ConfigError
+from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.methods.base import Case, Method, Outcome, Settings
+from semisupcon.probing.methods.episodes import drawn_episodes, with_hardness
+from semisupcon.probing.methods.few_shot_classifiers import logistic_regression, nearest_centroid
 
-RATE, PASSES, TOLERANCE, PATIENCE = 0.1, 20, 1e-4, 2
-_BLOCK = 2000
+_VALUES = 1 << 25  # most numbers of the query segments of a block
 
 
 class FewShot(Method):
     """Few-shot episodes. One seed is enough, as it draws thousands of episodes."""
 
     name = "few_shot"
-    depends = ("way", "shot", "queries", "episodes", "standardise")
+    depends = (
+        "way",
+        "shot",
+        "queries",
+        "episodes",
+        "standardise",
+        "aggregation",
+        "way_to",
+        "shot_to",
+        "hardness",
+    )
     kinds = ("multiclass",)
     one_seed = True
 
@@ -32,13 +43,15 @@ class FewShot(Method):
 
 
 def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
-    """Mean accuracy of both classifiers over episodes of the test clips (mean embeddings).
+    """Mean accuracy of both classifiers over episodes of the test clips.
 
     Args:
         features: embeddings of all splits; episodes are drawn from the test clips and all their
             classes.
-        settings: ``way``, ``shot``, ``queries``, ``episodes``, ``standardise``.
-        seed: seed of the episodes; the same seed gives the same episodes for every encoder.
+        settings: ``way``, ``way_to``, ``shot``, ``shot_to``, ``queries``, ``episodes``,
+            ``hardness``, ``standardise``, and ``aggregation`` over the segments of a query.
+        seed: seed of the episodes; the same seed gives the same episodes for every encoder, unless
+            they are easy or hard.
 
     Raises:
         ConfigError: if the task is not multiclass, or too few classes have enough clips.
@@ -48,24 +61,30 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
             f"Task '{features.task.name}' is {features.task.kind}: few-shot episodes need one "
             "class per clip."
         )
-    embeddings, labels = features.test.chunks.mean(), features.test.targets.argmax(axis=1)
+    chunks, labels = features.test.chunks, features.test.targets.argmax(axis=1)
+    train = features.train.chunks
+    if settings.aggregation == "embedding":
+        chunks, train = _means(chunks), _means(train)
     if settings.standardise:
         # Gradient descent with a fixed rate and number of steps depends on the scale of the
         # embeddings.
-        train = features.train.chunks.mean()
-        scale = train.std(axis=0)
-        embeddings = (embeddings - train.mean(axis=0)) / np.where(
+        scale = train.values.std(axis=0)
+        values = (chunks.values - train.values.mean(axis=0)) / np.where(
             scale > 1e-6 * scale.max(), scale, np.inf
         )
-    accuracies = run_episodes(embeddings, labels, settings, seed)
-    name = f"few_shot {settings.way}-way {settings.shot}-shot"
+        chunks = Chunks(values, chunks.offsets)
+    accuracies, by_chance = score_episodes(chunks, labels, settings, seed)
+    name = (
+        f"few_shot {_span(settings.way, settings.way_to)}-way "
+        f"{_span(settings.shot, settings.shot_to)}-shot"
+    ) + f" {settings.hardness}" * (settings.hardness != "average")
     return [
         Outcome(
             intervals={"accuracy": over_episodes(a)},
             label=f"{name}, {what}",
             n_test=len(a),
             detail=f"{settings.queries} queries per class",
-            chance=1 / settings.way,
+            chance=by_chance,
         )
         for what, a in accuracies.items()
     ]
@@ -83,141 +102,104 @@ def over_episodes(accuracy: np.ndarray) -> tuple[float, float, float]:
 def run_episodes(
     embeddings: np.ndarray, labels: np.ndarray, settings: Settings, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Accuracy of every episode, ``[episodes]``, by classifier.
+    """Accuracy of every episode, ``[episodes]``, by classifier, for one embedding ``[n, D]`` per
+    clip. See `score_episodes`.
+    """
+    return score_episodes(_single(embeddings), labels, settings, seed)[0]
+
+
+def score_episodes(
+    chunks: Chunks, labels: np.ndarray, settings: Settings, seed: int = 0
+) -> tuple[dict[str, np.ndarray], float]:
+    """Accuracy of every episode, ``[episodes]``, by classifier, and the mean accuracy of guessing.
 
     Args:
-        embeddings: ``[n, D]``.
-        labels: class of each row, ``[n]``.
+        chunks: embeddings of the segments of n clips.
+        labels: class of each clip, ``[n]``.
         settings, seed: see `few_shot`.
     """
-    way, shot = settings.way, settings.shot
-    truth = np.repeat(np.arange(way), settings.queries)
+    if settings.aggregation == "embedding":
+        chunks = _means(chunks)
+    # The order of the clips in gradient descent has its own generator: its draws depend on the
+    # embeddings.
+    generator, of_order = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     result: dict[str, list[np.ndarray]] = {"logistic regression": [], "nearest centroid": []}
-    generator = np.random.default_rng(seed)
-    for clips in episodes(labels, settings, generator):
-        support = embeddings[clips[:, :, :shot].reshape(len(clips), -1)]
-        query = embeddings[clips[:, :, shot:].reshape(len(clips), -1)]
-        inner, outer = support @ support.transpose(0, 2, 1), query @ support.transpose(0, 2, 1)
-        weights, bias = logistic_regression(inner, way, generator)
-        result["logistic regression"].append(
-            (outer @ weights.transpose(0, 2, 1) + bias[:, None]).argmax(axis=2) == truth
-        )
-        result["nearest centroid"].append(
-            nearest_centroid(inner, outer, way).argmax(axis=2) == truth
-        )
-    return {name: np.concatenate(hits).mean(axis=1) for name, hits in result.items()}
+    by_chance: list[np.ndarray] = []
+    means = _means(chunks).values if settings.hardness != "average" else None
+    for size, drawn in drawn_episodes(labels, settings, generator):
+        clips = drawn
+        if means is not None:
+            clips = with_hardness(drawn, means, labels, size, generator)
+        counts = np.diff(chunks.offsets)
+        supports = clips[:, :, : size.shot].reshape(len(clips), -1)
+        segment = (generator.random(supports.shape) * counts[supports]).astype(np.int64)
+        rows = chunks.offsets[:-1][supports] + segment
+        truth = np.repeat(np.arange(size.way), size.queries)
+        for part in _parts(clips, chunks, size):
+            support = chunks.values[rows[part]]
+            queries, valid = _query_rows(clips[part, :, size.shot :], chunks)
+            query = chunks.values[queries.reshape(len(queries), -1)]
+            inner, outer = support @ support.transpose(0, 2, 1), query @ support.transpose(0, 2, 1)
+            weights, bias = logistic_regression(inner, size.way, of_order)
+            scores = {
+                "logistic regression": outer @ weights.transpose(0, 2, 1) + bias[:, None],
+                "nearest centroid": nearest_centroid(inner, outer, size.way),
+            }
+            for name, values in scores.items():
+                answer = _answers(values.reshape(*queries.shape, -1), valid, settings.aggregation)
+                result[name].append((answer == truth).mean(axis=1))
+        by_chance.append(np.full(len(clips), 1 / size.way))
+    return (
+        {name: np.concatenate(of) for name, of in result.items()},
+        float(np.concatenate(by_chance).mean()),
+    )
 
 
-def episodes(
-    labels: np.ndarray, settings: Settings, generator: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Yield blocks ``[E, way, shot + queries]`` of clip indices: classes, and clips within each
-    class, without replacement.
+def _parts(clips: np.ndarray, chunks: Chunks, size: Settings) -> Iterator[slice]:
+    """Slices of a block of episodes that fit into memory."""
+    longest = int(np.diff(chunks.offsets)[clips[:, :, size.shot :]].max())
+    numbers = size.way * size.queries * longest * chunks.values.shape[1]
+    step = max(1, _VALUES // max(numbers, 1))
+    yield from (slice(i, i + step) for i in range(0, len(clips), step))
 
-    Raises:
-        ConfigError: if fewer than ``way`` classes have ``shot + queries`` clips.
+
+def _query_rows(queries: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of all segments of queries ``[E, way, q]``: ``[E, Q, M]``, and which of them exist."""
+    queries = queries.reshape(len(queries), -1)
+    counts = np.diff(chunks.offsets)[queries]
+    position = np.arange(counts.max())
+    rows = chunks.offsets[:-1][queries][..., None] + np.minimum(position, counts[..., None] - 1)
+    return rows, position < counts[..., None]
+
+
+def _answers(scores: np.ndarray, valid: np.ndarray, aggregation: str) -> np.ndarray:
+    """Class ``[E, Q]`` from the scores of segments ``[E, Q, M, way]``; equal votes are decided by
+    the mean score (in the published code, by the lowest class).
     """
-    each = settings.shot + settings.queries
-    order = np.argsort(labels, kind="stable")
-    names, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    usable = np.flatnonzero(sizes >= each)
-    if len(usable) < settings.way:
-        raise ConfigError(
-            f"Only {len(usable)} of {len(names)} classes have the {each} test clips that a "
-            f"{settings.shot}-shot episode needs; "
-            f"{settings.way} are needed.\nLower --way, --shot or --queries."
-        )
-    for start in range(0, settings.episodes, _BLOCK):
-        block = min(_BLOCK, settings.episodes - start)
-        chosen = usable[
-            without_replacement(np.full((block,), len(usable)), settings.way, generator)
-        ]
-        clips = without_replacement(sizes[chosen], each, generator)
-        yield order[starts[chosen][..., None] + clips]
+    if scores.shape[2] == 1:
+        return scores[:, :, 0].argmax(axis=2)
+    mask = valid[..., None]
+    count = mask.sum(axis=2)
+    if aggregation == "vote":
+        votes = scores.argmax(axis=3)[..., None] == np.arange(scores.shape[3])
+        mean = (scores * mask).sum(axis=2) / count
+        low, high = mean.min(axis=2, keepdims=True), mean.max(axis=2, keepdims=True)
+        rank = (mean - low) / np.maximum(high - low, 1e-12)
+        return ((votes & mask).sum(axis=2) + 0.5 * rank).argmax(axis=2)
+    if aggregation == "probability":
+        from scipy.special import softmax
+
+        scores = softmax(scores, axis=3)
+    return ((scores * mask).sum(axis=2) / count).argmax(axis=2)
 
 
-def without_replacement(
-    sizes: np.ndarray, count: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Draw ``count`` different integers below each of ``sizes [...]``, in random order: ``[...,
-    count]``.
-
-    These are the first steps of a Fisher-Yates shuffle, without storing the list: an element
-    differs from its position only if an earlier step moved it there.
-    """
-    drawn = np.empty((*sizes.shape, count), dtype=np.int64)
-    moved_to, moved = np.empty_like(drawn), np.empty_like(drawn)
-
-    def at(position: np.ndarray, steps: int) -> np.ndarray:
-        value = position.copy()
-        for s in range(steps):
-            value = np.where(moved_to[..., s] == position, moved[..., s], value)
-        return value
-
-    for step in range(count):
-        position = step + (generator.random(sizes.shape) * (sizes - step)).astype(np.int64)
-        drawn[..., step] = at(position, step)
-        moved[..., step] = at(np.full_like(position, step), step)
-        moved_to[..., step] = position
-    return drawn
+def _means(chunks: Chunks) -> Chunks:
+    return chunks if len(chunks.values) == len(chunks) else _single(chunks.mean())
 
 
-def nearest_centroid(inner: np.ndarray, outer: np.ndarray, way: int) -> np.ndarray:
-    """Minus the squared distance ``[E, Q, way]`` to class centroids, without the squared norm of
-    the query.
-
-    Args:
-        inner: inner products of support clips ``[E, S, S]``, grouped by class, equally many per
-            class.
-        outer: inner products of queries with support clips ``[E, Q, S]``.
-        way: number of classes.
-    """
-    e, q, s = outer.shape
-    to_centroid = outer.reshape(e, q, way, s // way).mean(axis=3)
-    blocks = inner.reshape(e, way, s // way, way, s // way).mean(axis=(2, 4))
-    return 2 * to_centroid - np.diagonal(blocks, axis1=1, axis2=2)[:, None]
+def _single(values: np.ndarray) -> Chunks:
+    return Chunks(values, np.arange(len(values) + 1))
 
 
-def logistic_regression(
-    inner: np.ndarray, way: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Stochastic gradient descent on E x way one-against-rest problems in parallel.
-
-    Args:
-        inner: inner products of support clips ``[E, S, S]``, grouped by class, equally many per
-            class.
-        way: number of classes.
-        generator: draws a new order of the clips in each pass.
-
-    Returns:
-        Coefficients of the support clips ``[E, way, S]``, and biases ``[E, way]``.
-    """
-    e, s, _ = inner.shape
-    sign = np.where(
-        np.repeat(np.arange(way), s // way) == np.arange(way)[:, None], 1.0, -1.0
-    ).astype(inner.dtype)
-    weights, bias = np.zeros((e, way, s), inner.dtype), np.zeros((e, way), inner.dtype)
-    rate, best = np.full((e, way), RATE, inner.dtype), np.full((e, way), np.inf, inner.dtype)
-    waited, running = np.zeros((e, way), int), np.ones((e, way), bool)
-    episode, problem = np.arange(e)[:, None], np.arange(way)
-    for _ in range(PASSES):
-        order, total = (
-            np.argsort(generator.random((e, way, s), dtype=np.float32), axis=2),
-            np.zeros((e, way), inner.dtype),
-        )
-        for step in range(s):
-            clip = order[:, :, step]
-            y = sign[problem, clip]
-            margin = y * ((weights * inner[episode, clip]).sum(axis=2) + bias)
-            total += np.logaddexp(0, -margin)
-            update = np.where(running, rate * y * (1 - np.tanh(margin / 2)) / 2, 0)
-            weights[episode, problem, clip] += update
-            bias += update
-        waited = np.where(total > best - TOLERANCE * s, waited + 1, 0)
-        best = np.minimum(best, total)
-        slow = running & (waited >= PATIENCE)
-        running &= ~(slow & (rate <= 1e-6))
-        rate, waited = np.where(slow, rate / 5, rate), np.where(slow, 0, waited)
-        if not running.any():
-            break
-    return weights, bias
+def _span(low: int, high: int | None) -> str:
+    return str(low) if high in (None, low) else f"{low}-to-{high}"

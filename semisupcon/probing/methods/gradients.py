@@ -43,12 +43,15 @@ def loss_and_gradients(
 
 
 class Adam:
-    """Adam with weight decay added to the gradient. The parameter arrays are changed in place.
+    """Adam with weight decay added to the gradient, or AdamW (Loshchilov and Hutter 2019).
+
+    The parameter arrays are changed in place.
 
     Args:
         parameters: arrays to train.
         lr: learning rate.
         weight_decay: L2 penalty.
+        decoupled: whether the decay is applied to the weights instead of the gradient: AdamW.
     """
 
     def __init__(
@@ -57,7 +60,9 @@ class Adam:
         lr: float,
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
+        decoupled: bool = False,
     ):
+        self.decoupled = decoupled
         self.parameters, self.lr, self.weight_decay, self.betas, self.steps = (
             parameters,
             lr,
@@ -67,15 +72,19 @@ class Adam:
         )
         self.moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
 
-    def step(self, gradients: Sequence[np.ndarray]) -> None:
-        """Update the parameters once."""
+    def step(self, gradients: Sequence[np.ndarray], factor: float = 1.0) -> None:
+        """Update the parameters once, with ``factor`` times the learning rate."""
         self.steps += 1
         (b1, b2), t = self.betas, self.steps
-        rate, correction = self.lr / (1 - b1**t), (1 - b2**t) ** -0.5
+        lr = self.lr * factor
+        rate, correction = lr / (1 - b1**t), (1 - b2**t) ** -0.5
         for parameter, gradient, (mean, square) in zip(
             self.parameters, gradients, self.moments, strict=True
         ):
-            gradient = gradient + self.weight_decay * parameter
+            if self.decoupled:
+                parameter *= 1 - lr * self.weight_decay
+            else:
+                gradient = gradient + self.weight_decay * parameter
             mean += (1 - b1) * (gradient - mean)
             square += (1 - b2) * (gradient * gradient - square)
             parameter -= rate * mean / (np.sqrt(square) * correction + 1e-8)

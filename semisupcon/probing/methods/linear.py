@@ -14,9 +14,17 @@ from torch import Tensor
 
 from semisupcon.errors import ConfigError
 from semisupcon.probing.embeddings.embedder import Features, Part
-from semisupcon.probing.methods.base import Case, Method, Outcome, Settings, Training
+from semisupcon.probing.methods.base import (
+    Case,
+    FineTuning,
+    Method,
+    Outcome,
+    Settings,
+    Training,
+)
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import ProbeHead, new_head, predict
+from semisupcon.probing.methods.schedule import Plateau, rate_factor
 from semisupcon.random import permutation
 
 LEARNING_RATES = {1: 1e-2, 2: 1e-3}  # by number of layers
@@ -30,7 +38,16 @@ class Linear(Method):
     probabilities = True
 
     def run(self, case: Case) -> list[Outcome]:
+        if case.settings.layers != "last":
+            from semisupcon.probing.methods.layers import probe_layers
+
+            return probe_layers(case, self.name)
         return [probe(case.features, self.name, case.settings, case.seed)]
+
+    def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
+        layers = [] if settings.layers == "last" else [settings.layers]
+        known = [getattr(settings, name) for name in self.depends]
+        return [*known, *settings.training.newer(), *layers]
 
 
 class MLP(Linear):
@@ -49,7 +66,7 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
         seed: seed of initialisation and order.
     """
     (train, train_targets), (val, val_targets) = (
-        _rows(part, settings.aggregation) for part in (features.train, features.val)
+        rows_of_part(part, settings.aggregation) for part in (features.train, features.val)
     )
     kind, hidden = features.task.label_kind, settings.training.hidden
     head = new_head(method, train.shape[1], train_targets.shape[1], kind, hidden, seed)
@@ -81,13 +98,21 @@ def fit(
         ConfigError: if no validation loss is finite.
     """
     head.standardise(x, y)
+    if not training.standardise:
+        head.mean, head.scale = torch.zeros_like(head.mean), torch.ones_like(head.scale)
     inputs, answers = head.standardised(x, y)
     val_inputs, val_answers = head.standardised(x_val, y_val)
     # The arrays share memory with the head: updates in place change the head.
     parameters = [p.detach().numpy() for p in head.net.parameters()]
     adam = Adam(
-        parameters, training.lr or LEARNING_RATES[len(parameters) // 2], training.weight_decay
+        parameters,
+        training.lr or LEARNING_RATES[len(parameters) // 2],
+        training.weight_decay,
+        decoupled=training.optimizer == "adamw",
     )
+    steps = -(-len(x) // training.batch_size)
+    plan = training.schedule, steps, training.max_epochs, training.warmup_epochs
+    plateau = Plateau()
     best, since = float("inf"), 0
     kept: list[np.ndarray] | None = None
     curve: list[dict[str, float]] = []
@@ -96,13 +121,15 @@ def fit(
         order = permutation(len(x), "probe", seed, epoch).numpy()
         for rows in np.split(order, range(training.batch_size, len(x), training.batch_size)):
             loss, slopes = loss_and_gradients(parameters, inputs[rows], answers[rows], head.kind)
-            adam.step(slopes)
+            adam.step(slopes, _factor(adam.steps, plan) * plateau.factor)
             total += loss * len(rows)
         curve.append({"train_loss": total / len(x)})
         if len(x_val):
             judged = val_inputs, val_answers, head.kind
             value, _ = loss_and_gradients(parameters, *judged, gradients=False)
             curve[-1]["val_loss"] = value
+            if training.schedule == "plateau":
+                plateau.add(value)
             since += 1
             if value < best:
                 best, since, kept = value, 0, [p.copy() for p in parameters]
@@ -117,13 +144,18 @@ def fit(
     return curve
 
 
+def _factor(step: int, plan: tuple[str, int, int, float]) -> float:
+    schedule, steps, max_epochs, warmup_epochs = plan
+    return rate_factor(schedule, step, steps, max_epochs, warmup_epochs)
+
+
 def best_epoch(curve: list[dict[str, float]]) -> int:
     """The epoch (from 1) whose weights are kept."""
     losses = [epoch["val_loss"] for epoch in curve if "val_loss" in epoch]
     return int(np.argmin(losses)) + 1 if losses else len(curve)
 
 
-def _rows(part: Part, aggregation: str) -> tuple[Tensor, Tensor]:
+def rows_of_part(part: Part, aggregation: str) -> tuple[Tensor, Tensor]:
     """Inputs and targets of the head: clips, or segments with the targets of their clip."""
     if aggregation == "embedding":
         return torch.from_numpy(part.chunks.mean()), torch.from_numpy(part.targets)

@@ -10,23 +10,30 @@ from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.embeddings.encoders import Subject
 from semisupcon.probing.methods.base import Case, Method, Outcome
 from semisupcon.probing.methods.head import load_head, predict
+from semisupcon.probing.methods.imported_head import imported_folder, score_with_classifier
 
 
 class SavedHead(Method):
     """A method that scores with a saved head, without training.
 
     Args:
-        path: file of the head.
+        path: file of the head, or folder of an imported checkpoint.
+        classes: names of the outputs of an imported head.
     """
 
     name = "saved head"
     depends = ("aggregation",)
     probabilities = True
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, classes: Sequence[str] = ()):
+        self.path, self.classes = path, classes
 
     def run(self, case: Case) -> list[Outcome]:
+        if folder := imported_folder(self.path):
+            how = case.settings.aggregation, self.classes
+            return [score_with_classifier(case.subject, case.features, folder, *how)]
+        if self.classes:
+            raise ConfigError("--head_classes is for heads of imported checkpoints only.")
         return [score_with_head(case.subject, case.features, self.path)]
 
 

@@ -3,40 +3,29 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semisupcon.errors import first_line
 from semisupcon.plots import draw_confusion, draw_lines, draw_scatter
+from semisupcon.probing.report.layers import layer_pictures
+from semisupcon.probing.report.picture import Picture
 from semisupcon.probing.scores.metrics import confusion
 from semisupcon.probing.scores.results import Row, main_rows, read_predictions
 from semisupcon.probing.studies.maps import TITLES, load_map
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the report."""
-
-    task: str
-    caption: str
-    figure: "Figure"
-
-
 def pictures_of(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """Yield confusion matrices, learning curves and maps of a task, from its rows and their files
-    in ``out``.
+    """Yield confusion matrices, learning curves, results by layer and maps of a task, from its rows
+    and their files in ``out``.
     """
     yield from _confusions(task, rows, out)
     yield from _curves(task, rows, out)
+    yield from layer_pictures(task, rows)
     yield from _maps(task, out)
 
 
