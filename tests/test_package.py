@@ -9,6 +9,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
@@ -99,8 +100,12 @@ def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
         "a",
         *small,
     )
-    command("embed", "runs/a", "--help")
-    assert (tmp_path / "runs/a/last.ckpt").is_file()
+    (sound, *_) = (tmp_path / "cache").rglob("*.wav")
+    command("embed", str(sound), "--checkpoint", "runs/a", "--out", "a.npy")
+    assert np.load(tmp_path / "a.npy").shape[0] == 1
+    probe = ["--tasks", "[synthetic_instrument]", "--checkpoints", "[runs/a]", "--methods", "[knn]"]
+    command("probe", *probe, "--out", "report")
+    assert "accuracy" in (tmp_path / "report" / "results.csv").read_text()
 
 
 def requirements(lines):
