@@ -116,6 +116,21 @@ def gathered(x: Tensor) -> Tensor:
     return parts
 
 
+def gathered_in_turn(own: Tensor, rows: int) -> Tensor:
+    """Gather rows that were dealt to W ranks in turn, ``[rows, ...]``, in their order.
+
+    Every rank must call it.
+
+    Args:
+        own: rows r, r + W, r + 2 W, ... of rank r.
+        rows: total number of rows.
+    """
+    world = world_size()
+    order = torch.cat([torch.arange(rank, rows, world) for rank in range(world)])
+    parts = share(len(own), own.device).gather(own.detach())
+    return parts[order.argsort().to(own.device)]
+
+
 class _Gather(torch.autograd.Function):
     """All-gather in the forward pass, reduce-scatter in the backward pass.
 

@@ -73,3 +73,17 @@ def test_one_process_pays_nothing():
 def test_a_mean_over_nothing_is_zero():
     assert Share((0,)).mean(torch.zeros(0)) == 0
     assert Share((0, 4)).weight == 0
+
+
+def deal(rank, world, rows):
+    own = torch.arange(rows * 3.0).view(rows, 3)[rank::world]
+    return distributed.gathered_in_turn(own, rows).numpy()
+
+
+@pytest.mark.parametrize("rows", [1, 5, 6])
+def test_rows_that_were_dealt_in_turn_come_back_in_order(ranks, rows):
+    expected = np.arange(rows * 3.0).reshape(rows, 3)
+    for world in (2, 3):
+        for got in ranks(world, deal, rows):
+            np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(deal(0, 1, rows), expected)

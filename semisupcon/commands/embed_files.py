@@ -47,6 +47,7 @@ def embed_files(
     if done:
         print(f"continuing {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
     told = Progress(len(files), "embedding", done)
+
     def load(item: tuple[int, str]) -> Iterator[np.ndarray]:
         def silent(reason: str) -> None:
             raise unusable(item[1], reason)

@@ -44,7 +44,7 @@ def rows() -> list[dict[str, Any]]:
     for name, action in live_parser()._walk_options():
         section = name.rpartition(".")[0]
         if (
-            name in ("help", "print_config", "model", "data", "trainer")
+            name in ("help", "print_config", "model", "data", "trainer", "probe")
             or name.startswith(NOT_FIXED)
             or section not in ORDER
         ):

@@ -12,6 +12,7 @@ import pytorch_lightning as L
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from semisupcon.commands.typed import Typed, take_configs
+from semisupcon.training.probes import ProbeOptions
 from semisupcon.training.run_checkpoints import newest_checkpoint
 from semisupcon.training.runs import CONFIG
 from semisupcon.written import at_home
@@ -99,8 +100,9 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         "--draw_every",
         type=int,
         default=2000,
-        help="Steps between two figures of the target and similarity matrices; 0 for none.",
+        help="Steps between two figures of the target and similarity matrices; 0 for no figures.",
     )
+    parser.add_class_arguments(ProbeOptions, "probe")
 
 
 def small_overlay(configs: Any) -> str | None:

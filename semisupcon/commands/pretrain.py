@@ -16,6 +16,7 @@ from semisupcon.commands.failures import failure_in_options, option_of
 from semisupcon.commands.options import Parser, option_names, resumed_configuration
 from semisupcon.commands.parser import short
 from semisupcon.commands.pretrain_cli import PretrainCLI
+from semisupcon.commands.text_options import gather_task_options
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import UserError
 from semisupcon.training.objective import Objective
@@ -65,7 +66,10 @@ def main(args: ArgsType = None) -> int:
     end_with_parent()
     cli = None
     try:
-        cli = configured(resumed_configuration(sys.argv[1:] if args is None else args))
+        words = sys.argv[1:] if args is None else args
+        if isinstance(words, list):
+            words = gather_task_options(words, "--probe.task_kwargs")
+        cli = configured(resumed_configuration(words))
         cli.fit()
     except UserError as error:
         print(f"error: {short(str(error))}", file=sys.stderr)

@@ -29,9 +29,11 @@ from semisupcon.training.contents import configuration_of
 from semisupcon.training.estimate import Estimate
 from semisupcon.training.facts import DIFF, data_figures, package_versions, write_diff
 from semisupcon.training.finders import Finders
+from semisupcon.training.heard import record_audio
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.loggers import MetricsFile, make_logger, tell
 from semisupcon.training.monitoring import mode_of
+from semisupcon.training.probes import OnlineProbes
 from semisupcon.training.progress import RunProgress
 from semisupcon.training.ranks import WatchRanks
 from semisupcon.training.resuming import changes, flat
@@ -168,6 +170,13 @@ class PretrainCLI(LightningCLI):
                 Estimate(small_overlay(self.parser.files)),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.ranks,
+                # Before checkpoints are saved, so that the metrics of a probe are kept with them.
+                OnlineProbes(
+                    self.config_init["probe"],
+                    run.folder,
+                    config["monitor"],
+                    draws=bool(config["draw_every"]),
+                ),
                 self.end.checkpoints,
                 self.end,
             ],
@@ -221,6 +230,7 @@ class PretrainCLI(LightningCLI):
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)
+        record_audio(self.run.folder, self.datamodule, self.config["model"].get("init_from"))
         facts = {"data": data_figures(self.datamodule), "packages": package_versions()}
         told = f"```yaml\n{text}\n{yaml.safe_dump(facts)}```"
         if ids := tell(self.trainer.loggers, self.config.as_dict() | {"facts": facts}, told):

@@ -19,9 +19,10 @@ from semisupcon.recipes import find_config
 TABLE = Path(__file__).with_name("pretrain_options.json")
 HELP, HELP_ALL = ("-h", "--help"), "--help_all"
 # Sections whose options are the same for every configuration.
-FIXED = ("", "trainer", "data")
+FIXED = ("", "trainer", "data", "probe")
 TITLES = {
     "": "The run",
+    "probe": "Probes of the encoder while it trains",
     "data": "Data (other data modules: --data.help CLASS)",
     "model": "Model (options of a class: --model.encoder.help CLASS, --model.criterion.help CLASS)",
     "trainer": "Lightning's Trainer",

@@ -6,6 +6,7 @@ first. Task options are marked (`semisupcon.written`) and converted later by the
 task's function.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -209,3 +210,24 @@ def _kept(value: Any) -> Any:
     if isinstance(value, list):
         return list(map(_kept, value))
     return {name: _kept(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def gather_task_options(args: list[str], name: str = "--task_kwargs") -> list[str]:
+    """Join the options ``--task_kwargs.TASK.OPTION VALUE`` of each task into one dictionary
+    argument for the parser.
+    """
+    rest: list[str] = []
+    given: dict[str, dict[str, Any]] = {}
+    args = list(args)
+    while args:
+        option, equals, value = args.pop(0).partition("=")
+        path = option.removeprefix(f"{name}.").split(".", 1)
+        if not option.startswith(f"{name}.") or len(path) < 2:
+            rest.append(option + equals + value)
+            continue
+        if not equals and (not args or args[0].startswith("--")):
+            raise ConfigError(f"{option} needs a value.")
+        given.setdefault(path[0], {})[path[1]] = marked(
+            read_scalars(value if equals else args.pop(0))
+        )
+    return rest + [f"{name}.{task}={json.dumps(options)}" for task, options in given.items()]

@@ -13,9 +13,10 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 
 from semisupcon.data.trainer_settings import settings_of
-from semisupcon.errors import DiskError
+from semisupcon.training.figures import show_figure
 from semisupcon.training.finders import finders_of
 from semisupcon.training.keeping import KeepCheckpoints
+from semisupcon.training.measures import evaluated
 from semisupcon.training.pending import row_of_step, validation_follows, within_accumulation
 
 if TYPE_CHECKING:
@@ -193,26 +194,13 @@ class DrawMatrices(L.Callback):
     @torch.no_grad()
     def draw(self, trainer: L.Trainer, module: Any, batch: Any) -> None:
         """Draw and log the matrices of the criterion."""
-        from semisupcon.plots import draw_matrix, save_figure
+        from semisupcon.plots import draw_matrix
 
-        training = module.encoder.training
-        module.encoder.eval()  # Keep the running statistics.
-        matrices = module.criterion.matrices(batch, module.encode)
-        module.encoder.train(training)
+        with evaluated(module.encoder):  # Keep the running statistics.
+            matrices = module.criterion.matrices(batch, module.encode)
         for name, matrix in matrices.items():
             figure = draw_matrix(
                 matrix.float().cpu().numpy(), title=f"{name}, step {trainer.global_step}"
             )
-            for logger in trainer.loggers:
-                if hasattr(logger, "log_image"):
-                    logger.log_image(key=name, images=[figure], step=trainer.global_step)
-                    continue
-                experiment: Any = getattr(logger, "experiment", None)
-                if hasattr(experiment, "add_figure"):
-                    experiment.add_figure(name, figure, trainer.global_step, close=False)
-            try:
-                save_figure(
-                    figure, self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png"
-                )
-            except DiskError as error:
-                log.warning("%s The run continues without this figure.", error)
+            file = self.folder / "figures" / f"{name}-{trainer.global_step:07d}.png"
+            show_figure(trainer, figure, name, file)

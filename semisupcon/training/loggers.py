@@ -125,6 +125,11 @@ class MetricsFile(Logger):
             self._rows_to_write.append(row)
             self.save()
 
+    def read(self) -> list[dict[str, str]]:
+        """All rows so far, in the first process."""
+        self.save()
+        return self._rows()
+
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()

@@ -4,16 +4,33 @@ label-free measures, metrics.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, cast
 
 import pytorch_lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from semisupcon.batch import Batch, Scored
 from semisupcon.data.packed.on_device import waveforms
+
+
+@contextmanager
+def evaluated(module: nn.Module) -> Iterator[None]:
+    """Run a module in eval mode without gradients, then restore the mode of every submodule.
+
+    Not in inference mode, whose tensors a module that is trained afterwards must not keep.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def first_views(batch: Batch, views: int) -> Batch:
@@ -38,6 +55,25 @@ def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
     values = torch.linalg.svdvals(x - x.mean(dim=0))
     shares = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
     return torch.special.entr(shares).sum().exp()
+
+
+def alignment(first: Tensor, second: Tensor) -> Tensor:
+    """Mean squared distance of two views ``[N, D]`` of each clip on the unit sphere (Wang and Isola
+    2020, alpha 2): 0 to 4, lower is better.
+    """
+    return (normalize(first, dim=-1) - normalize(second, dim=-1)).square().sum(dim=-1).mean()
+
+
+def uniformity(embeddings: Tensor, most: int = 2048) -> Tensor:
+    """Logarithm of the mean Gaussian potential ``exp(-2 d^2)`` of all pairs of embeddings ``[N,
+    D]`` on the unit sphere (Wang and Isola 2020, t 2): -8 to 0, lower is more uniform.
+
+    Only the first ``most`` rows are used. NaN for fewer than two rows.
+    """
+    x = normalize(embeddings[:most].float(), dim=-1)
+    if len(x) < 2:
+        return x.new_tensor(math.nan)
+    return (-2 * torch.pdist(x).square()).logsumexp(dim=0) - math.log(len(x) * (len(x) - 1) / 2)
 
 
 def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:

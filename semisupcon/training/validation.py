@@ -39,10 +39,12 @@ class Validation:
         self.embedded.append((batch["clip"], embeddings.unflatten(0, two["key"].shape).float()))
 
     def end(self, module: Any) -> None:
-        """Log two label-free measures of the embedding, and the metrics of the criterion.
+        """Log label-free measures of the embedding, and the metrics of the criterion.
 
         ``val_top1``: share of clips whose first view is nearest (cosine) to their second view.
         ``val_rank``: `effective_rank` of the first views; low values hint at dimensional collapse.
+        ``val_alignment``, ``val_uniformity``: `alignment` of the two views and `uniformity` of the
+        first ones; lower is better.
         """
         clips = measures.of_all_ranks(module, (c for c, _ in self.embedded)).flatten()
         # Several ranks may have the same clip; count each clip once.
@@ -52,6 +54,8 @@ class Validation:
         self.embedded.clear()
         module.log("val_top1", measures.retrieval_accuracy(views[:, 0], views[:, 1]), prog_bar=True)
         module.log("val_rank", measures.effective_rank(views[:, 0]))
+        module.log("val_alignment", measures.alignment(views[:, 0], views[:, 1]))
+        module.log("val_uniformity", measures.uniformity(views[:, 0]))
         # Metrics over all clips differ from means over batches.
         for parts in zip(*self.scored, strict=True):
             found = measures.metrics_of_all(module, parts, len(clips), once)
