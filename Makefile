@@ -1,4 +1,5 @@
-# make install | demo | gpu | lint | test-fast | test | test-slow | docs | evidence | evidence-check | evidence-quick
+# make install | demo | gpu | lint | test-fast | test | test-slow | docs | mutants | evidence
+#      evidence-check | evidence-quick
 # Everything happens in .venv, which a second call leaves as it is.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,9 +26,9 @@ gpu: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The tests of inner functions.
+# The tests of inner functions; SLOWER are files of tests of commands, which `make test` runs.
 FAST := frontends losses objectives
-SLOWER := tests/test_benchmarks.py tests/test_package.py tests/test_version_0_1.py tests/test_defaults.py tests/test_documentation.py tests/test_locks.py
+SLOWER := tests/test_benchmarks.py tests/test_package.py tests/test_version_0_1.py tests/test_defaults.py tests/test_documentation.py tests/test_locks.py tests/test_extending.py tests/test_messages.py
 test-fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(filter-out $(SLOWER),$(wildcard tests/test_*.py))
 
