@@ -1,11 +1,12 @@
 """``semisupcon export RUN --out FOLDER``: write the encoder of a run as ``model.safetensors`` and
-``config.json``.
+``config.json``, with the description of its training audio if the run has one.
 """
 
 from pathlib import Path
 
 from semisupcon.checkpoints import CONFIG, WEIGHTS, export_encoder, find_checkpoint, load_encoder
 from semisupcon.commands.parser import Parser
+from semisupcon.data.heard import RECORD, find_record, write_record
 from semisupcon.outputs import check_folder, refuse_existing
 
 
@@ -24,7 +25,7 @@ def main(args: list[str] | None = None) -> int:
         help="module outside semisupcon whose classes the file may name",
     )
     given = parser.parse_args(args)
-    outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG)]
+    outputs = [Path(given.out) / name for name in (WEIGHTS, CONFIG, RECORD)]
     refuse_existing(outputs, given.overwrite)
     check_folder(given.out)
     source = find_checkpoint(given.run)
@@ -32,6 +33,8 @@ def main(args: list[str] | None = None) -> int:
     folder = export_encoder(
         encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name}
     )
+    if (heard := find_record(source)) is not None:
+        write_record(heard, folder / RECORD)
     print(
         f"Wrote {folder}: {type(encoder).__name__}, "
         f"{sum(p.numel() for p in encoder.parameters()):,} parameters."

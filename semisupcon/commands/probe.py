@@ -2,7 +2,6 @@
 --help`` lists the options.
 """
 
-import json
 import logging
 import shlex
 import sys
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semisupcon.commands.probe_options import parser
-from semisupcon.configuration import read_scalars
+from semisupcon.commands.text_options import gather_task_options
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.locks import folder_lock
 from semisupcon.memory import keep_freed_memory
 from semisupcon.outputs import check_folder, refuse_existing
 from semisupcon.probing.methods.base import Settings
-from semisupcon.written import at_home, marked
+from semisupcon.written import at_home
 
 if TYPE_CHECKING:
     from semisupcon.probing.suite import Suite
@@ -83,27 +82,6 @@ def check_output(out: Path, overwrite: bool) -> None:
         refuse_existing([out / name for name in REPORTS], overwrite)
 
 
-def gather_task_options(args: list[str]) -> list[str]:
-    """Join the options ``--task_kwargs.TASK.OPTION VALUE`` of each task into one dictionary
-    argument for the parser.
-    """
-    rest: list[str] = []
-    given: dict[str, dict[str, Any]] = {}
-    args = list(args)
-    while args:
-        option, equals, value = args.pop(0).partition("=")
-        _, *path = option.split(".", 2)
-        if not option.startswith("--task_kwargs.") or len(path) < 2:
-            rest.append(option + equals + value)
-            continue
-        if not equals and (not args or args[0].startswith("--")):
-            raise ConfigError(f"{option} needs a value.")
-        given.setdefault(path[0], {})[path[1]] = marked(
-            read_scalars(value if equals else args.pop(0))
-        )
-    return rest + [f"--task_kwargs.{task}={json.dumps(options)}" for task, options in given.items()]
-
-
 def make_suite(options: Any, built: Any) -> "Suite":
     """Build the suite from the parsed options; ``built`` holds the objects that the parser
     instantiated.
@@ -114,6 +92,7 @@ def make_suite(options: Any, built: Any) -> "Suite":
     from semisupcon.outputs import check_writable_folder
     from semisupcon.paths import cache_folder
     from semisupcon.probing.embeddings.embedder import Embedder
+    from semisupcon.probing.studies.budgets import LabelBudget
     from semisupcon.probing.studies.run import Studies
     from semisupcon.probing.suite import Suite
 
@@ -136,6 +115,8 @@ def make_suite(options: Any, built: Any) -> "Suite":
             raise ConfigError(f"--{name} is empty.")
     if options.test_only != (options.head is not None):
         raise ConfigError("--test_only and --head PATH must be given together.")
+    if listed(options.head_classes) and not options.test_only:
+        raise ConfigError("--head_classes needs --test_only and --head.")
     check_writable_folder(cache, "Give a writable folder for embeddings with --cache_dir.")
     return Suite(
         tasks=listed(options.tasks),
@@ -160,7 +141,9 @@ def make_suite(options: Any, built: Any) -> "Suite":
             tuple(listed(options.invariance)),
             invariance_noise=options.invariance_noise,
         ),
+        budget=LabelBudget.of(listed(options.label_budget), options.budget_draws),
         head=Path(options.head) if options.test_only else None,
+        head_classes=tuple(listed(options.head_classes)),
         resamples=options.resamples,
         trust=tuple(listed(options.trust)),
     )

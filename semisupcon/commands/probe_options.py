@@ -107,6 +107,18 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         help="Share of the training clips, in (0, 1]; smaller shares are subsets of larger ones, with clips of every class.",
     )
     p.add_argument(
+        "--label_budget",
+        type=list[int | str] | int | str,
+        default=[],
+        help="Numbers of labels for further probes on few clips: [10,20,50,all]; the report has a curve of each encoder.",
+    )
+    p.add_argument(
+        "--budget_draws",
+        type=int,
+        default=5,
+        help="Draws of the labelled clips for each number of --label_budget.",
+    )
+    p.add_argument(
         "--calibrate_random",
         type=bool,
         default=True,
@@ -157,7 +169,15 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         "--head",
         type=str | None,
         default=None,
-        help="Saved head (heads/*.safetensors of an earlier run).",
+        help="Saved head (heads/*.safetensors of an earlier run), or folder of an imported "
+        "checkpoint with a classifier.",
+    )
+    p.add_argument(
+        "--head_classes",
+        type=Names,
+        default=[],
+        help="Names of the outputs of an imported head, in their order: [a,b], or a text file "
+        "with one per line; default: the order of the task.",
     )
     p.add_argument(
         "--resamples", type=int, default=1000, help="Bootstrap resamples of the test clips."

@@ -11,18 +11,24 @@ from functools import cache
 from pathlib import Path
 
 from semisupcon.datasets.base import LabelledClips
-from semisupcon.errors import ConfigError
+from semisupcon.datasets.events import NAME as EVENTS
+from semisupcon.digests import digest_of
+from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.importer import HEADS
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features
-from semisupcon.probing.embeddings.encoders import Subject
+from semisupcon.probing.embeddings.encoders import RANDOM, Subject
 from semisupcon.probing.embeddings.tasks import named
 from semisupcon.probing.inputs import load_subjects, rounds
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Settings
 from semisupcon.probing.methods.by_name import find_method, key_of
+from semisupcon.probing.methods.imported_head import checked_classifier, imported_folder
 from semisupcon.probing.methods.saved_head import SavedHead
 from semisupcon.probing.outcomes import file_name, rows_of, write_facts
 from semisupcon.probing.scores.bootstrap import RESAMPLES
 from semisupcon.probing.scores.results import RESULTS, Results, Row, identity_of, main_rows
+from semisupcon.probing.studies.budgets import LabelBudget, study_budgets
+from semisupcon.probing.studies.overlap import records_of, study_overlap
 from semisupcon.probing.studies.run import Studies, study_invariance, study_map, study_robustness
 
 log = logging.getLogger(__name__)
@@ -51,7 +57,10 @@ class Suite:
             chance level.
         settings, fine_tuning: settings of the methods.
         studies: settings of further studies.
-        head: file of a saved head that scores the test clips; nothing is trained.
+        budget: numbers of labels for further probes.
+        head: saved head that scores the test clips (nothing is trained): a file, or the folder of
+            an imported checkpoint.
+        head_classes: names of the outputs of an imported head, in their order.
         resamples: number of bootstrap resamples.
         trust: modules outside this package whose classes checkpoints may name.
     """
@@ -72,7 +81,9 @@ class Suite:
     settings: Settings = field(default_factory=Settings)
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     studies: Studies = field(default_factory=Studies)
+    budget: LabelBudget = field(default_factory=LabelBudget)
     head: Path | None = None
+    head_classes: tuple[str, ...] = ()
     resamples: int = RESAMPLES
     trust: tuple[str, ...] = ()
 
@@ -93,6 +104,7 @@ def run(suite: Suite) -> Results:
     for method in suite.probes():
         if by_name.setdefault(method.name, key_of(method)) != key_of(method):
             raise ConfigError(f"Two methods are called '{method.name}'. Rename one of them.")
+    suite.budget.methods(suite.probes())
     subjects = _subjects(suite)
     tasks = [task for text in suite.tasks for task in _rounds(suite, text)]
     for method in suite.probes():
@@ -108,6 +120,8 @@ def run(suite: Suite) -> Results:
     for method in suite.probes():
         for subject in subjects:
             method.check(subject, suite.fine_tuning, suite.trust)
+    texts = [text for text in suite.checkpoints if named(text)[1] != RANDOM]
+    records = records_of(texts, subjects, len(suite.representations))
     results = Results(suite.out / RESULTS)
     write_facts(subjects, suite.out)
     total = sum(len(_units(suite, task, subject)) for task in tasks for subject in subjects)
@@ -119,9 +133,12 @@ def run(suite: Suite) -> Results:
             task.split.tolist(),
             task.targets.tolist(),
             task.classes,
+            *([task.table[EVENTS].tolist()] if EVENTS in task.table else []),
         )
         usual = task.metric == KINDS[task.label_kind].main
         content = identity_of(*asked, *([] if usual else [task.metric]))
+        if task.fold <= 1:
+            study_overlap(task, records, suite.out, content)
         for subject in subjects:
             _probe(suite, task, subject, content, results, (done, total))
             done += len(_units(suite, task, subject))
@@ -204,6 +221,12 @@ def _probe(
             suite.studies, suite.out, probed, case, identity_of(*told), suite.resamples, again
         )
         study_invariance(suite.studies, suite.out, name, probed, case, identity_of(*told))
+        methods = [
+            (method, method.options(suite.settings, suite.fine_tuning))
+            for method in suite.budget.methods(suite.probes())
+        ]
+        about = suite.budget, methods, suite.out
+        study_budgets(*about, case, identity_of(*told), suite.resamples)
 
 
 def _run(case: Case, suite: Suite, method: Method, identity: str) -> list[Row]:
@@ -231,6 +254,8 @@ def score_saved_head(suite: Suite) -> Results:
     for text in suite.tasks:
         task = next(_rounds(suite, text))
         task = task.select(task.rows("test"))
+        if folder := imported_folder(suite.head):  # before anything is embedded
+            checked_classifier(subjects[0], task, folder, suite.head_classes)
         features = suite.embedder.features(subjects[0], task)
         case = Case(
             subjects[0], replace(features, train=features.test), suite.embedder, suite.settings
@@ -239,10 +264,22 @@ def score_saved_head(suite: Suite) -> Results:
             suite.embedder.digests(task),
             task.targets.tolist(),
             subjects[0].fingerprint(),
-            suite.head.read_bytes().hex(),
+            *_content_of_head(suite),
         )
-        results.put(_run(case, suite, SavedHead(suite.head), identity))
+        results.put(_run(case, suite, SavedHead(suite.head, suite.head_classes), identity))
     return results
+
+
+def _content_of_head(suite: Suite) -> list[object]:
+    """What identifies the head: its bytes; of an imported one also the classes and aggregation."""
+    assert suite.head is not None
+    if folder := imported_folder(suite.head):
+        digest = digest_of(folder / HEADS)
+        return [digest, suite.head_classes, suite.settings.aggregation]
+    try:
+        return [suite.head.read_bytes().hex()]
+    except OSError as error:
+        raise CheckpointError(f"{suite.head} is not a saved probe head.") from error
 
 
 def _features(suite: Suite, task: LabelledClips, subject: Subject) -> tuple[Subject, Features]:

@@ -38,6 +38,7 @@ def page(
     command: str = "",
     date: str = "",
     versions: Mapping[str, str] | None = None,
+    more: str = "",
 ) -> str:
     """The HTML page of a report.
 
@@ -47,8 +48,15 @@ def page(
         rows: result rows.
         out: folder with the files that rows name, the maps and the other tables.
         command, date, versions: shown at the bottom if given.
+        more: further sections, after the tables.
     """
-    parts = [_results(lines, comparisons), _pairs(comparisons), all_metrics(rows), _encoders(out)]
+    parts = [
+        _results(lines, comparisons),
+        _pairs(comparisons),
+        all_metrics(rows),
+        _encoders(out),
+        more,
+    ]
     for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
         found = [_shown(picture) for picture in pictures_of(task, of_task, out)]

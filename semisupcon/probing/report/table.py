@@ -18,6 +18,7 @@ HEADER = (
     "verdict",
     "tracks",
     "seeds",
+    "in pretraining",
 )
 
 
@@ -56,6 +57,7 @@ def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tupl
                     *said,
                     str(line.tracks),
                     str(line.seeds),
+                    line.in_pretraining,
                 )
             )
     return rows
@@ -97,5 +99,10 @@ def _notes(lines: Sequence[Line]) -> list[str]:
         notes.append(
             "value ± standard deviation over seeds; intervals over test clips (few-shot: over "
             "episodes)"
+        )
+    if any(line.in_pretraining for line in lines):
+        notes.append(
+            "in pretraining: test clips that were in the training audio of the encoder, as far as "
+            "its run describes it"
         )
     return notes

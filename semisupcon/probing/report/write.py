@@ -2,15 +2,19 @@
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from semisupcon.files import write_text
+from semisupcon.probing.report.across import across_section
+from semisupcon.probing.report.budgets import budget_section
 from semisupcon.probing.report.page import page
 from semisupcon.probing.report.table import markdown, table
 from semisupcon.probing.scores.bootstrap import RESAMPLES
 from semisupcon.probing.scores.by_class import CLASSES, class_lines
 from semisupcon.probing.scores.results import Row
-from semisupcon.probing.scores.summary import summarise, write_lines
+from semisupcon.probing.scores.summary import Line, summarise, write_lines
+from semisupcon.probing.studies.overlap import Overlap, read_overlap
 from semisupcon.versions import versions_of
 
 REPORTS = ("summary.csv", "comparisons.csv", CLASSES, "report.md", "report.html")
@@ -34,16 +38,34 @@ def write_report(
         The table for the terminal.
     """
     lines, comparisons = summarise(rows, out, resamples)
+    lines = with_overlap(lines, read_overlap(out))
     write_lines(lines, out / "summary.csv")
     write_lines(comparisons, out / "comparisons.csv")
     by_class = class_lines(rows, out, resamples)
     write_lines(by_class, out / CLASSES)
-    write_text(out / "report.md", markdown(lines, comparisons))
+    sections = [across_section(lines, comparisons)]
+    if (labels := budget_section(rows, out, resamples)) is not None:
+        sections.append(labels)
+    told = "\n".join([markdown(lines, comparisons), *(s.markdown() for s in sections)])
+    write_text(out / "report.md", told)
+    more = "".join(section.page() for section in sections)
     title = "Evaluation of representations"
-    write_text(
-        out / "report.html", page(title, lines, comparisons, rows, out, command, date, versions())
-    )
-    return table(lines, comparisons)
+    about = command, date, versions()
+    write_text(out / "report.html", page(title, lines, comparisons, rows, out, *about, more))
+    return "\n\n".join([table(lines, comparisons), *(s.terminal() for s in sections if s.told)])
+
+
+def with_overlap(lines: Sequence[Line], overlaps: Sequence[Overlap]) -> list[Line]:
+    """Lines with the overlap of their task and encoder."""
+    told = {(overlap.task, overlap.checkpoint): overlap.told for overlap in overlaps}
+    return [
+        replace(
+            line,
+            in_pretraining=told.get((line.task, line.checkpoint))
+            or told.get((line.task, line.checkpoint.rpartition(" (")[0]), ""),
+        )
+        for line in lines
+    ]
 
 
 def versions() -> dict[str, str]:

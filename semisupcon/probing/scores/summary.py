@@ -32,6 +32,8 @@ class Line:
         spread: standard deviation over seeds; NaN for one seed.
         chance: value of the best prediction without audio; NaN if unknown.
         tracks, seeds: number of test clips (few-shot: episodes) and of seeds.
+        in_pretraining: test clips that were in the training audio of the encoder ("12 of 80"),
+            "unknown", or empty for encoders without training.
     """
 
     task: str
@@ -46,6 +48,7 @@ class Line:
     chance: float
     tracks: int
     seeds: int
+    in_pretraining: str = ""
 
     @property
     def question(self) -> tuple[str, str, str]:
