@@ -25,13 +25,13 @@ from semisupcon.datasets import LabelledClips
 from semisupcon.encoders import SampleCNNSmall, freeze
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import Subject
-from semisupcon.probing.methods.base import Settings, Training
 from semisupcon.probing.methods.episodes import episodes
 from semisupcon.probing.methods.few_shot import over_episodes, run_episodes
 from semisupcon.probing.methods.few_shot_classifiers import PASSES, PATIENCE, RATE, TOLERANCE
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import new_head, predict
 from semisupcon.probing.methods.linear import LEARNING_RATES, probe
+from semisupcon.probing.methods.settings import Settings, Training
 from semisupcon.random import permutation
 
 EPOCHS = 100

@@ -16,7 +16,7 @@ import pytest
 from semisupcon import augmentations, public
 from semisupcon.augmentations.transform import Transform
 from semisupcon.data.datamodule import AudioDataModule
-from semisupcon.probing.methods.base import FineTuning, Settings, Training
+from semisupcon.probing.methods.settings import FineTuning, Settings, Training
 from semisupcon.probing.studies.run import Studies
 from semisupcon.training.callbacks import DrawMatrices, EndWell
 from semisupcon.training.keeping import KeepCheckpoints

@@ -25,6 +25,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "crema_d": ("crema_d",),
     "emomusic": ("emomusic",),
     "esc": ("esc10", "esc50"),
+    "events": ("events",),
     "fma": ("fma",),
     "fsd50k": ("fsd50k",),
     "fsdd": ("fsdd_digit", "fsdd_speaker"),

@@ -84,7 +84,7 @@ def csv(
     if kind not in KINDS:
         raise ConfigError(f"kind is one of {', '.join(KINDS)}; got '{kind}'.")
     columns = [label] if isinstance(label, str) else list(label)
-    source = _only_table(root) if file is None else Path(root, file)
+    source = only_table(root) if file is None else Path(root, file)
     separator = separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
     rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator)
     rows = rows.assign(
@@ -96,7 +96,7 @@ def csv(
     if len(set(columns)) < len(columns):
         raise ConfigError(f"label names a column twice: {', '.join(columns)}.")
     written = [p if not prefix or is_absolute(p) else f"{prefix}/{p}" for p in rows[path]]
-    _refuse_empty(rows[path])
+    refuse_empty(rows[path])
     table = pd.DataFrame({"path": pd.Series(below(root, written), index=rows.index, dtype=object)})
     _refuse_repetitions(table["path"])
     targets, names, strata = _read_labels(rows, columns, kind, label_separator, classes)
@@ -110,13 +110,18 @@ def csv(
         table["group"] = rows[group].map(lambda value: value or None)
     split = split or ("split" if "split" in rows else None)
     if split is not None:
-        table["split"] = _read_splits(column(rows, split))
+        table["split"] = read_splits(column(rows, split))
     else:
         table["split"] = seeded_split(drawn_from, strata, groups, folds, fold, fractions, seed)
     return LabelledClips(table, targets, names, kind=kind, metric=KINDS[kind].main)
 
 
-def _only_table(root: Path) -> Path:
+def only_table(root: Path) -> Path:
+    """The only .csv or .tsv in a folder.
+
+    Raises:
+        DatasetNotFoundError: if there is not exactly one.
+    """
     found = sorted(p for p in root.glob("*.[ct]sv")) if root.is_dir() else []
     if len(found) != 1:
         what = f"The one table ({len(found)} are there)" if found else "A table"
@@ -134,7 +139,8 @@ def _refuse_repetitions(paths: pd.Series) -> None:
         )
 
 
-def _refuse_empty(paths: pd.Series) -> None:
+def refuse_empty(paths: pd.Series) -> None:
+    """Raise AnnotationError, with file and line, for an empty path."""
     if len(empty := np.flatnonzero(paths == "")):
         raise AnnotationError(
             *place(paths, empty[0]),
@@ -143,7 +149,12 @@ def _refuse_empty(paths: pd.Series) -> None:
         )
 
 
-def _read_splits(values: pd.Series) -> list[str]:
+def read_splits(values: pd.Series) -> list[str]:
+    """The splits train, val and test of a column with their usual synonyms.
+
+    Raises:
+        AnnotationError: for other words, with file and line.
+    """
     for row, value in enumerate(values):
         if value.lower() not in WORDS:
             problem = f"'{value}' is not a split." if value else f"Column '{values.name}' is empty."

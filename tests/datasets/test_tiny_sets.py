@@ -98,7 +98,7 @@ def test_an_empty_folder_says_what_is_looked_for_and_where_it_can_be_had(task, t
         load_annotations(task, tmp_path)
     assert str(tmp_path) in str(error.value)
     assert len(str(error.value).splitlines()) <= 3
-    assert task in ("csv", "class_folders") or "://" in str(error.value)
+    assert task in ("csv", "events", "class_folders") or "://" in str(error.value)
 
 
 def labels(annotations, path):

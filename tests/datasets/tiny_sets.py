@@ -339,6 +339,18 @@ def csv(root):
     touch(root, *(f"clips/{i}.flac" for i in range(40)))
 
 
+def events(root):
+    rows = [
+        "path,start,end,label",
+        *(
+            f"clips/{i // 2}.wav,{i % 2}.5,{i % 2}.75,{'dog' if i % 3 else 'car'}"
+            for i in range(40)
+        ),
+    ]
+    write(root, "events.csv", "\n".join(rows) + "\n")
+    touch(root, *(f"clips/{i}.flac" for i in range(20)))
+
+
 def class_folders(root):
     touch(
         root,
@@ -349,7 +361,7 @@ def class_folders(root):
 
 BUILDERS = {
     "audiomnist_digit": audiomnist, "audiomnist_speaker": audiomnist, "audioset_balanced": audioset, "class_folders": class_folders,
-    "crema_d": crema_d, "csv": csv, "emomusic": emomusic, "esc10": esc50, "esc50": esc50, "fma": fma, "fsd50k": fsd50k, "fsdd_digit": fsdd,
+    "crema_d": crema_d, "csv": csv, "emomusic": emomusic, "esc10": esc50, "esc50": esc50, "events": events, "fma": fma, "fsd50k": fsd50k, "fsdd_digit": fsdd,
     "fsdd_speaker": fsdd, "fsdkaggle2018": fsdkaggle2018, "giantsteps": giantsteps, "gtzan": gtzan, "librispeech_speaker": librispeech,
     "medleydb": medleydb, "medleydb_raw": medleydb, "msd_top50": msd_top50, "mtat_all": mtat, "mtat_top50": mtat,
     "mtg_genre": mtg("genre", ("genre---rock", "genre---pop")), "mtg_instr": mtg("instrument", ("instrument---bass", "instrument---piano")),

@@ -8,10 +8,10 @@ from torch.nn import functional as F
 from semisupcon.errors import CheckpointError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.cache import Chunks
-from semisupcon.probing.methods.base import AGGREGATIONS, Settings, Training
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import load_head, new_head, predict, save_head
 from semisupcon.probing.methods.linear import best_epoch, fit, probe
+from semisupcon.probing.methods.settings import AGGREGATIONS, Settings, Training
 from semisupcon.probing.scores.metrics import evaluate
 from tests.probing.conftest import gaussian_features
 

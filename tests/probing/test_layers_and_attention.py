@@ -13,9 +13,9 @@ from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.layers import blocks, framed, layered
 from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.methods.attentive import QueryPerClass, attend
-from semisupcon.probing.methods.base import Settings, Training
 from semisupcon.probing.methods.layers import Mixture, MixtureHead
 from semisupcon.probing.methods.linear import probe
+from semisupcon.probing.methods.settings import Settings, Training
 from tests.probing.conftest import gaussian_features, tiny_encoder
 
 

@@ -14,9 +14,10 @@ from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Embedder
 from semisupcon.probing.embeddings.encoders import load_subject
 from semisupcon.probing.embeddings.tasks import load_task, shuffled_labels
-from semisupcon.probing.methods.base import Settings, Training
 from semisupcon.probing.methods.head import load_head, new_head, predict, save_head
-from semisupcon.probing.methods.linear import Linear, probe
+from semisupcon.probing.methods.linear import probe
+from semisupcon.probing.methods.settings import Settings, Training
+from semisupcon.probing.methods.trained_heads import Linear
 from semisupcon.probing.scores.metrics import evaluate
 from semisupcon.probing.scores.results import read_predictions
 from tests.probing.conftest import gaussian_features

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from semisupcon.commands.probe import main
-from semisupcon.probing.methods.base import Training
 from semisupcon.probing.methods.gradients import Adam
 from semisupcon.probing.methods.head import new_head
 from semisupcon.probing.methods.linear import fit
 from semisupcon.probing.methods.schedule import Plateau, rate_factor
+from semisupcon.probing.methods.settings import Training
 from tests.probing.conftest import gaussian_features
 
 

@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from semisupcon.probing.embeddings.encoders import Subject
 
 METHODS: dict[str, str] = {
-    "linear": "semisupcon.probing.methods.linear.Linear",
-    "mlp": "semisupcon.probing.methods.linear.MLP",
+    "linear": "semisupcon.probing.methods.trained_heads.Linear",
+    "mlp": "semisupcon.probing.methods.trained_heads.MLP",
     "attentive": "semisupcon.probing.methods.attentive.Attentive",
     "finetune": "semisupcon.probing.methods.by_name.FineTune",
     "knn": "semisupcon.probing.methods.knn.KNN",
     "prototypes": "semisupcon.probing.methods.prototypes.Prototypes",
     "few_shot": "semisupcon.probing.methods.few_shot.FewShot",
+    "onsets": "semisupcon.probing.methods.frame_tasks.Onsets",
+    "beats": "semisupcon.probing.methods.frame_tasks.Beats",
+    "sound_events": "semisupcon.probing.methods.frame_tasks.SoundEvents",
+    "pitch_track": "semisupcon.probing.methods.frame_tasks.PitchTrack",
 }
 
 
@@ -43,12 +47,13 @@ class FineTune(Method):
         check_start(subject, fine_tuning, trust)
 
     def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
-        new = [
+        new: list[object] = [
             fine_tuning.init_parts,
             fine_tuning.init_strict,
             fine_tuning.freeze,
             fine_tuning.head_epochs,
         ]
+        new += fine_tuning.newer()
         if fine_tuning.init_from is None and new == [None, True, None, 0]:
             return fine_tuning
         from semisupcon.importer.starting import digest

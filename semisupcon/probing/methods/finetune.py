@@ -19,6 +19,7 @@ import pytorch_lightning as L
 import torch
 from torch import Tensor, nn
 
+from semisupcon.augmentations.base import Chain
 from semisupcon.batch_norm import mean_and_scale, standardiser
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import ConfigError
@@ -28,7 +29,15 @@ from semisupcon.probing.embeddings.encoders import RANDOM, Subject
 from semisupcon.probing.methods.base import FineTuning, Outcome
 from semisupcon.probing.methods.clip_loaders import tracks, training_loader
 from semisupcon.probing.methods.head import ProbeHead, new_head
-from semisupcon.probing.methods.starting import check_start, frozen_parts, parameter_groups, started
+from semisupcon.probing.methods.mixing import class_weights, mixed, weighted_loss
+from semisupcon.probing.methods.schedule import rate_factor
+from semisupcon.probing.methods.starting import (
+    chain_of,
+    check_start,
+    frozen_parts,
+    parameter_groups,
+    started,
+)
 
 
 class FineTuner(L.LightningModule):
@@ -41,7 +50,12 @@ class FineTuner(L.LightningModule):
         options: settings of fine-tuning.
         discriminative: whether blocks of the encoder have different learning rates.
         frozen: parts of the encoder that stay in eval mode.
+        chain: augmentations of the training segments.
+        weights: weights of the classes ``[C]`` in the loss; None for none.
+        steps_per_epoch: number of training batches, for the schedule.
     """
+
+    weights: Tensor | None
 
     def __init__(
         self,
@@ -50,8 +64,13 @@ class FineTuner(L.LightningModule):
         options: FineTuning,
         discriminative: bool = True,
         frozen: Sequence[nn.Module] = (),
+        chain: Chain | None = None,
+        weights: Tensor | None = None,
+        steps_per_epoch: int = 1,
     ):
         super().__init__()
+        self.chain, self.steps_per_epoch = chain, steps_per_epoch
+        self.register_buffer("weights", weights, persistent=False)
         self._frozen = tuple(frozen)
         self.encoder, self.head = encoder, head
         self.options, self.discriminative = options, discriminative
@@ -61,10 +80,17 @@ class FineTuner(L.LightningModule):
         self.kept: dict[str, Any] | None = None
         self._outputs: list[tuple[Tensor, Tensor]] = []
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         groups = parameter_groups(self.encoder, self.options, self.discriminative)
         groups.append({"params": list(self.head.parameters()), "lr": self.options.lr})
-        return torch.optim.Adam(groups, lr=self.options.lr, weight_decay=self.options.weight_decay)
+        options = self.options
+        make = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+        optimizer = make(groups, lr=options.lr, weight_decay=options.weight_decay)
+        plan = self.steps_per_epoch, options.max_epochs, options.warmup_epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(options.schedule, step, *plan)
+        )
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     @property
     def head_only(self) -> bool:
@@ -79,10 +105,16 @@ class FineTuner(L.LightningModule):
         return self
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        audio, length, targets = batch["audio"][:, 0], batch["length"][:, 0], batch["targets"]
+        key = batch["key"][:, 0]
+        if self.chain is not None:
+            audio = self.chain.to(audio.device)(audio, key)[0]
+        if self.options.mixup:
+            audio, length, targets = mixed(audio, length, targets, self.options.mixup, int(key[0]))
         with torch.set_grad_enabled(not self.head_only):
-            embeddings = self.encoder(batch["audio"][:, 0], length=batch["length"][:, 0])
+            embeddings = self.encoder(audio, length=length)
         outputs = self.answer(embeddings)
-        loss = loss_of(self.head, outputs, batch["targets"])
+        loss = loss_of(self.head, outputs, targets, self.weights)
         self._training.append((loss.detach(), len(outputs)))
         return loss
 
@@ -96,7 +128,7 @@ class FineTuner(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         outputs, targets = (torch.cat(x) for x in zip(*self._outputs, strict=True))
         self._outputs.clear()
-        value = float(loss_of(self.head, outputs, targets))
+        value = float(loss_of(self.head, outputs, targets, self.weights))
         self.log("val_loss", value)
         mean = sum(float(loss) * n for loss, n in self._training) / max(
             sum(n for _, n in self._training), 1
@@ -150,6 +182,7 @@ def finetune(
     """
     task = features.task
     check_start(subject, options, trust)
+    options.check(task.label_kind)
     if not len(features.val):
         raise ConfigError(
             f"Task '{task.name}' has no validation clips, which fine-tuning needs for early "
@@ -166,8 +199,16 @@ def finetune(
     targets = torch.from_numpy(features.train.targets)
     head = new_head("linear", embeddings.shape[1], targets.shape[1], task.label_kind, seed=seed)
     head.standardise(embeddings, targets)
+    loader = training_loader(task, encoder, options, seed)
     tuner = FineTuner(
-        encoder, head, options, discriminative=subject.source != RANDOM, frozen=frozen
+        encoder,
+        head,
+        options,
+        discriminative=subject.source != RANDOM,
+        frozen=frozen,
+        chain=chain_of(options, encoder),
+        weights=class_weights(targets, task.label_kind) if options.class_weights else None,
+        steps_per_epoch=len(loader),
     )
     with (
         quiet_lightning(),
@@ -175,9 +216,7 @@ def finetune(
     ):
         torch.manual_seed(seed)  # for dropout
         trainer = make_trainer(embedder, options)
-        trainer.fit(
-            tuner, training_loader(task, encoder, options, seed), tracks(task, "val", subject)
-        )
+        trainer.fit(tuner, loader, tracks(task, "val", subject))
         if tuner.kept is None:
             raise ConfigError(
                 "Fine-tuning diverged: no validation loss was finite. Lower --finetune.lr "
@@ -238,6 +277,12 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def loss_of(head: ProbeHead, outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean loss of the label kind, on the scale of standardised targets."""
+def loss_of(
+    head: ProbeHead, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """The mean loss of the label kind, on the scale of standardised targets; ``weights [C]`` are
+    those of `mixing.class_weights`.
+    """
+    if weights is not None:
+        return weighted_loss(outputs, targets, head.kind, weights)
     return KINDS[head.kind].loss(outputs / head.target_scale, targets / head.target_scale)

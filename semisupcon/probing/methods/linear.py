@@ -14,46 +14,14 @@ from torch import Tensor
 
 from semisupcon.errors import ConfigError
 from semisupcon.probing.embeddings.embedder import Features, Part
-from semisupcon.probing.methods.base import (
-    Case,
-    FineTuning,
-    Method,
-    Outcome,
-    Settings,
-    Training,
-)
+from semisupcon.probing.methods.base import Outcome
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
 from semisupcon.probing.methods.head import ProbeHead, new_head, predict
 from semisupcon.probing.methods.schedule import Plateau, rate_factor
+from semisupcon.probing.methods.settings import Settings, Training
 from semisupcon.random import permutation
 
 LEARNING_RATES = {1: 1e-2, 2: 1e-3}  # by number of layers
-
-
-class Linear(Method):
-    """A linear head on frozen embeddings."""
-
-    name = "linear"
-    depends = ("aggregation", "training")
-    probabilities = True
-
-    def run(self, case: Case) -> list[Outcome]:
-        if case.settings.layers != "last":
-            from semisupcon.probing.methods.layers import probe_layers
-
-            return probe_layers(case, self.name)
-        return [probe(case.features, self.name, case.settings, case.seed)]
-
-    def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
-        layers = [] if settings.layers == "last" else [settings.layers]
-        known = [getattr(settings, name) for name in self.depends]
-        return [*known, *settings.training.newer(), *layers]
-
-
-class MLP(Linear):
-    """A head with one hidden layer on frozen embeddings."""
-
-    name = "mlp"
 
 
 def probe(features: Features, method: str, settings: Settings, seed: int = 0) -> Outcome:

@@ -7,10 +7,13 @@ from typing import Any
 
 from torch import nn
 
+from semisupcon.augmentations.base import Chain
+from semisupcon.augmentations.chains import build_chain
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.errors import ConfigError
 from semisupcon.importer.starting import freeze_parts, read_weights, start_from
 from semisupcon.probing.embeddings.encoders import RANDOM, Subject
+from semisupcon.probing.embeddings.layers import blocks as blocks_of
 from semisupcon.probing.methods.base import FineTuning
 
 OPTION = "--finetune"
@@ -29,6 +32,7 @@ def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()
             "finetune trains the whole encoder; it cannot be limited to its representation "
             f"'{subject.representation}'."
         )
+    options.check("")
     if not 0 <= options.head_epochs < options.max_epochs:
         raise ConfigError(
             f"{OPTION}.head_epochs must be at least 0 and less than {OPTION}.max_epochs "
@@ -38,6 +42,7 @@ def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()
         raise ConfigError(f"{OPTION}.init_parts and {OPTION}.init_strict need {OPTION}.init_from.")
     started(subject, options, trust)
     frozen_parts(copy.deepcopy(subject.encoder), options)
+    chain_of(options, subject.encoder)
 
 
 def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> Subject:
@@ -60,6 +65,16 @@ def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) ->
     return replace(subject, encoder=freeze(encoder))
 
 
+def chain_of(options: FineTuning, encoder: Encoder) -> Chain | None:
+    """The augmentations of the training segments; None without ``options.augment``.
+
+    Raises:
+        ConfigError: for an unknown augmentation, or a severity out of range.
+    """
+    names: list[Any] = list(options.augment or [])
+    return build_chain(names, options.severity, encoder.sample_rate) if names else None
+
+
 def frozen_parts(encoder: Encoder, options: FineTuning) -> list[nn.Module]:
     """Freeze the parts of ``options.freeze`` and return them."""
     return freeze_parts(nn.ModuleDict({"encoder": encoder}), options.freeze or (), OPTION)
@@ -72,14 +87,15 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Parameter groups of the encoder with learning rates.
 
-    Layers after the trunk are in the last block, layers before in the first.
+    A block is a child of the trunk; of a trunk with one child, such as a timm model, a block of
+    `semisupcon.probing.embeddings.layers.blocks`. Layers after the trunk are in the last block,
+    layers before in the first.
     """
     groups: list[dict[str, Any]]
     if not discriminative:
         groups = [{"params": list(encoder.parameters()), "lr": options.lr}]
     else:
-        blocks = [list(block.parameters()) for block in encoder.trunk.children()]
-        blocks = [block for block in blocks if block] or [list(encoder.trunk.parameters())]
+        blocks = trunk_parameters(encoder.trunk)
         inside = {id(p) for block in blocks for p in block}
         before = [p for part in (encoder.normalize, encoder.frontend) for p in part.parameters()]
         outside = {id(p) for p in before} | inside
@@ -94,3 +110,19 @@ def parameter_groups(
         group | {"params": [p for p in group["params"] if p.requires_grad]} for group in groups
     ]
     return [group for group in groups if group["params"]]
+
+
+def trunk_parameters(trunk: nn.Module) -> list[list[nn.Parameter]]:
+    """The parameters of a trunk by block, each once, in order."""
+    children = [list(child.parameters()) for child in trunk.children()]
+    children = [child for child in children if child]
+    if len(children) > 1:
+        return children
+    within = {id(p): i for i, (_, block) in enumerate(blocks_of(trunk)) for p in block.parameters()}
+    result: list[list[nn.Parameter]] = [[] for _ in range(max(within.values(), default=0) + 1)]
+    latest = 0
+    for parameter in trunk.parameters():
+        # A layer between two blocks belongs to the one before.
+        latest = within.get(id(parameter), latest)
+        result[latest].append(parameter)
+    return [block for block in result if block]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
-from semisupcon.probing.methods.base import Training
 from semisupcon.probing.methods.head import ProbeHead
 from semisupcon.probing.methods.schedule import Plateau, rate_factor
+from semisupcon.probing.methods.settings import Training
 from semisupcon.random import permutation
 
 

@@ -1,0 +1,220 @@
+"""Settings of the probe methods: training of heads, fine-tuning, and everything else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from semisupcon.errors import ConfigError, nearest
+from semisupcon.kinds import AGGREGATIONS
+
+HARDNESS, LAYERS = ("average", "easy", "hard"), ("last", "all", "weighted")
+OPTIMIZERS, SCHEDULES = ("adam", "adamw"), ("constant", "cosine", "plateau")
+
+
+def check_choice(option: str, given: str, known: Sequence[str]) -> None:
+    """Raise ConfigError, with the most similar choice, if an option has an unknown value."""
+    if given not in known:
+        raise ConfigError(
+            f"{option} takes {', '.join(known)}, got '{given}'.{nearest(given, known)}"
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings for the training of heads.
+
+    Attributes:
+        lr: Adam's learning rate; None for 0.01 (linear head, which is convex) or 0.001 (MLP).
+        weight_decay: Adam's weight decay, as in SemiSupCon and CLMR.
+        batch_size: clips per step (segments, unless embeddings are averaged first).
+        max_epochs: maximum number of epochs.
+        patience: epochs without a better validation loss before training stops; the best epoch's
+            head is kept.
+        hidden: width of the MLP probe's hidden layer.
+        optimizer: "adam", which adds the weight decay to the gradient, or "adamw" (Loshchilov and
+            Hutter 2019).
+        schedule: of the learning rate: "constant", "cosine" (to 0 at ``max_epochs``, step by step),
+            or "plateau" (a tenth after 5 epochs without a better validation loss).
+        warmup_epochs: number of first epochs in which the learning rate rises linearly from 0.
+        standardise: whether embeddings are standardised with the training embeddings.
+    """
+
+    lr: float | None = None
+    weight_decay: float = 1e-6
+    batch_size: int = 128
+    max_epochs: int = 300
+    patience: int = 20
+    hidden: int = 512
+    # Not in the repr, which identifies results of earlier versions; see `Training.newer`.
+    optimizer: str = field(default="adam", repr=False)
+    schedule: str = field(default="constant", repr=False)
+    warmup_epochs: float = field(default=0.0, repr=False)
+    standardise: bool = field(default=True, repr=False)
+
+    def newer(self) -> list[object]:
+        """The values of the fields outside the repr; empty if all have their defaults."""
+        values = [self.optimizer, self.schedule, self.warmup_epochs, self.standardise]
+        return [] if values == ["adam", "constant", 0.0, True] else values
+
+    def check(self) -> None:
+        """Check the choices and the length of the warm-up.
+
+        Raises:
+            ConfigError: for an unknown optimizer or schedule, or a warm-up as long as the training.
+        """
+        check_choice("--training.optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("--training.schedule", self.schedule, SCHEDULES)
+        if not 0 <= self.warmup_epochs < self.max_epochs:
+            raise ConfigError(
+                "--training.warmup_epochs must be at least 0 and less than --training.max_epochs "
+                f"{self.max_epochs}, got {self.warmup_epochs:g}."
+            )
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Settings of fine-tuning.
+
+    Attributes:
+        lr: Adam's learning rate of the head.
+        encoder_rate: learning rate of the encoder's last block, as a factor of ``lr``.
+        decay: factor of the learning rate from each block to the previous one.
+        weight_decay: Adam's weight decay.
+        batch_size: clips per step.
+        max_epochs: maximum number of epochs.
+        patience: epochs without a better validation loss before training stops; the best epoch's
+            weights are kept.
+        init_from: initial weights of the encoder, as for ``pretrain --model.init_from``: a run,
+            checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or
+            ``timm``. None, and untrained encoders: their own weights.
+        init_parts: submodules that get these weights; None for ``[encoder]``.
+        init_strict: whether all tensors must be found with the same shapes; false loads those that
+            match.
+        freeze: submodules that are not trained and stay in eval mode, such as ``encoder.trunk.0``.
+        head_epochs: number of first epochs in which only the head is trained.
+        optimizer: "adam" or "adamw".
+        schedule: of all learning rates: "constant", or "cosine" (to 0 at ``max_epochs``).
+        warmup_epochs: number of first epochs in which the learning rates rise linearly from 0.
+        augment: augmentations of the training segments, by name as in ``--data.aug_list``.
+        severity: strength of named augmentations, as ``--data.severity_modifier``.
+        mixup: parameter of the Beta distribution of mixing shares (Zhang et al. 2018): segments and
+            targets are mixed with those of another clip; 0 mixes nothing.
+        class_weights: whether classes weigh the same in the loss: multiclass by inverse frequency,
+            tags by the ratio of negatives to positives.
+    """
+
+    lr: float = 1e-3
+    encoder_rate: float = 0.1
+    decay: float = 0.8
+    weight_decay: float = 1e-6
+    batch_size: int = 32
+    max_epochs: int = 50
+    patience: int = 10
+    # Not in the repr, which identifies results of earlier versions.
+    init_from: str | None = field(default=None, repr=False)
+    init_parts: list[str] | None = field(default=None, repr=False)
+    init_strict: bool = field(default=True, repr=False)
+    freeze: list[str] | None = field(default=None, repr=False)
+    head_epochs: int = field(default=0, repr=False)
+    optimizer: str = field(default="adam", repr=False)
+    schedule: str = field(default="constant", repr=False)
+    warmup_epochs: float = field(default=0.0, repr=False)
+    augment: list[str] | None = field(default=None, repr=False)
+    severity: float = field(default=2.0, repr=False)
+    mixup: float = field(default=0.0, repr=False)
+    class_weights: bool = field(default=False, repr=False)
+
+    def newer(self) -> list[object]:
+        """The values of the training fields outside the repr; empty if all have their defaults."""
+        names = [
+            "optimizer",
+            "schedule",
+            "warmup_epochs",
+            "augment",
+            "severity",
+            "mixup",
+            "class_weights",
+        ]
+        values = [getattr(self, name) for name in names]
+        return [] if values == [getattr(FineTuning(), name) for name in names] else values
+
+    def check(self, kind: str) -> None:
+        """Check the choices for a label kind.
+
+        Raises:
+            ConfigError: for an unknown optimizer or schedule, a warm-up as long as the training, or
+                class weights of a regression.
+        """
+        check_choice("--finetune.optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("--finetune.schedule", self.schedule, SCHEDULES[:2])
+        if not 0 <= self.warmup_epochs < self.max_epochs:
+            raise ConfigError(
+                "--finetune.warmup_epochs must be at least 0 and less than --finetune.max_epochs "
+                f"{self.max_epochs}, got {self.warmup_epochs:g}."
+            )
+        if self.class_weights and kind == "regression":
+            raise ConfigError("--finetune.class_weights needs classes; a regression has none.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of all methods.
+
+    Attributes:
+        aggregation: average over the segments of a clip, one of `AGGREGATIONS`: of embeddings
+            (heads then also train on averages), or of the logits, probabilities or votes of a head
+            trained on segments. Few-shot episodes other than "embedding" train on one random
+            segment of each clip.
+        training: settings for the training of heads.
+        distance: distance of kNN and prototypes, "cosine" or "euclidean".
+        neighbours: candidates for the k of kNN; cross-validation selects one.
+        shares: shares of the training clips for prototypes.
+        way: classes per few-shot episode.
+        way_to: if given, the number of classes of each episode is drawn from ``way`` to this.
+        shot: training clips per class in an episode.
+        shot_to: if given, the number of training clips per class of each episode is drawn from
+            ``shot`` to this.
+        queries: test clips per class in an episode.
+        episodes: number of few-shot episodes.
+        hardness: "average" episodes, or "easy" or "hard" ones, whose training clips are chosen so
+            that the test clips are easiest or hardest to classify.
+        layers: what linear and MLP heads read: "last" is the embedding, "all" every block of the
+            encoder by itself, "weighted" a learned mixture of all blocks.
+        standardise: whether to standardise few-shot embeddings with mean and standard deviation of
+            the training clips; false as in MT-SLVR.
+    """
+
+    aggregation: str = "embedding"
+    training: Training = field(default_factory=Training)
+    distance: str = "cosine"
+    neighbours: tuple[int, ...] = (1, 3, 5, 10, 20, 50)
+    shares: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    way: int = 5
+    shot: int = 1
+    queries: int = 1
+    episodes: int = 10_000
+    standardise: bool = True
+    way_to: int | None = None
+    shot_to: int | None = None
+    hardness: str = "average"
+    layers: str = "last"
+
+    def check(self, kind: str) -> None:
+        """Check that the settings are valid for a label kind."""
+        if self.aggregation not in AGGREGATIONS:
+            raise ConfigError(
+                f"Unknown aggregation '{self.aggregation}'. Known aggregations: "
+                f"{', '.join(AGGREGATIONS)}."
+            )
+        if self.aggregation in ("probability", "vote") and kind == "regression":
+            raise ConfigError(
+                f"A regression has no {self.aggregation} to average; give --aggregation embedding, "
+                "or logit to average predicted values."
+            )
+        if self.distance not in ("cosine", "euclidean"):
+            raise ConfigError(f"--distance takes cosine or euclidean, got '{self.distance}'.")
+        check_choice("--hardness", self.hardness, HARDNESS)
+        check_choice("--layers", self.layers, LAYERS)
+        self.training.check()
+        for name, low, high in (("way", self.way, self.way_to), ("shot", self.shot, self.shot_to)):
+            if high is not None and high < low:
+                raise ConfigError(f"--{name}_to must be at least --{name} {low}, got {high}.")
