@@ -194,7 +194,10 @@ def test_the_table_holds_what_checkpoints_hold_and_nothing_else():
     public = {
         cls.__name__
         for cls in everything_recorded()
-        if issubclass(cls, kinds) and not cls.__name__.startswith("_")
+        if issubclass(cls, kinds)
+        and not cls.__name__.startswith("_")
+        # No checkpoint holds a baseline; a path to its class is refused.
+        and not cls.__module__.startswith("semisupcon.probing.")
     }
     assert set(CLASSES) == (public - abstract - {"ForeignEncoder"}) | parts
     assert all(public_class(name).__module__ == module for name, module in CLASSES.items())
