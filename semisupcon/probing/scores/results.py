@@ -15,7 +15,8 @@ from typing import Any, cast
 import numpy as np
 
 from semisupcon.errors import UserError, first_line
-from semisupcon.files import inside, plain_cell, write_csv
+from semisupcon.files import plain_cell, write_csv
+from semisupcon.paths import inside
 
 RESULTS, ROBUSTNESS = "results.csv", "robustness.csv"
 log = logging.getLogger(__name__)
