@@ -63,9 +63,10 @@ def bucket(stream, monkeypatch):
 
 
 def batches(data, start=0, count=4, rank=(0, 1)):
-    data._rank = lambda: rank
     data.setup()
-    loader = data.train_dataloader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("semisupcon.data.datamodule.rank_of", lambda trainer: rank)
+        loader = data.train_dataloader()
     loader.batches_done = lambda: start
     return list(itertools.islice(loader, count))
 
