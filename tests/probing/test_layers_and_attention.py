@@ -150,6 +150,9 @@ def test_the_command_probes_layers_and_attention(tones, exported, cache, tmp_pat
     page = (tmp_path / "report.html").read_text()
     assert "linear: accuracy by layer" in page
     assert "weight of each layer" in page
+    # Single layers have no figures of their own.
+    assert "linear: loss by epoch" in page
+    assert "layer 1 of 2: " not in page.partition("<h2>Classes")[0]
 
 
 def test_mistakes_about_layers(tones, exported, cache, tmp_path, capsys):

@@ -14,6 +14,11 @@ _LAYER = re.compile(r"(?P<method>.*), layer (?P<layer>\d+) of (?P<count>\d+)")
 _WEIGHTS = re.compile(r"layer weights (?P<weights>[\d. ]+)")
 
 
+def is_one_layer(method: str) -> bool:
+    """Whether a method is that of one layer of ``--layers all``."""
+    return _LAYER.fullmatch(method) is not None
+
+
 def layer_pictures(task: str, rows: Sequence[Row]) -> Iterator[Picture]:
     """Yield a figure per method of ``--layers all``, and one of the weights of ``--layers
     weighted``. Values are means over seeds and folds.

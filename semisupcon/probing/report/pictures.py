@@ -10,7 +10,7 @@ import numpy as np
 
 from semisupcon.errors import first_line
 from semisupcon.plots import draw_confusion, draw_lines, draw_scatter
-from semisupcon.probing.report.layers import layer_pictures
+from semisupcon.probing.report.layers import is_one_layer, layer_pictures
 from semisupcon.probing.report.picture import Picture
 from semisupcon.probing.scores.metrics import confusion
 from semisupcon.probing.scores.results import Row, main_rows, read_predictions
@@ -39,6 +39,7 @@ def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
         mine = [
             row for row in rows if (row.checkpoint, row.representation) == who and row.predictions
         ]
+        mine = [row for row in mine if not is_one_layer(row.method)] or mine
         if not mine:
             continue
         files = dict.fromkeys(
@@ -54,13 +55,16 @@ def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
 
 
 def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """One figure per method: training and validation loss of the first fold and seed."""
+    """One figure per method, without those of single layers: training and validation loss of the
+    first fold and seed.
+    """
     curves: dict[str, dict[str, list[float]]] = {}
     for row in main_rows(rows):
         file = out / "curves" / (Path(row.predictions).stem + ".json")
         if (
             row.fold > 1
             or row.representation != "embedding"
+            or is_one_layer(row.method)
             or not row.predictions
             or not file.exists()
         ):
