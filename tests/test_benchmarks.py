@@ -70,6 +70,7 @@ CASES = [
     Case("kills", ("--kills", "1", "--only", "export"), "RESULT seconds_until_other_ranks_.*"),
     Case("learning", ("--folder", "{out}", "--only", "COLA", "--seeds", "6", *STEP), slow=True),
     Case("loss", ("--tiny",), "RESULT peak_mib_128 .*"),
+    Case("online_probes", ("--tiny",), "RESULT online_probes_cpu_percent .*"),
     Case("probe", ("--tiny", "--repeats", "1"), "RESULT same_accuracy .*"),
     Case("probe_suite", ("--folder", "{out}", "--root", "{out}", *SUITE, *STEP), ".*", slow=True),
     Case("similarities", ("--folder", "{out}", "--seeds", "0", *STEP), ROW, slow=True),

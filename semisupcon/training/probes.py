@@ -131,8 +131,6 @@ class OnlineProbes(L.Callback):
         self._begin = time.perf_counter()
         if trainer.ckpt_path is None and not settings_of(trainer).fast_dev_run:
             self._log_now(trainer, module)  # the untrained encoder, or the initial weights
-            for file in metrics_of(trainer):
-                file.save()  # a row of its own: the first step has the same number
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, *_: Any) -> None:
         every = self.options.every
@@ -146,7 +144,11 @@ class OnlineProbes(L.Callback):
             module.log_dict(self.measure(trainer, module))
 
     def _log_now(self, trainer: L.Trainer, module: Any) -> None:
-        """Log between two steps that Lightning logs, in the row of the last batch."""
+        """Log between two steps that Lightning logs, with the number of the last batch.
+
+        In metrics.csv it is a row of its own, whether a checkpoint follows or not, so that resumed
+        runs have the same rows.
+        """
         if not self.probed or module.searching:
             return
         values, epoch = self.measure(trainer, module), trainer.fit_loop.epoch_loop
@@ -154,6 +156,8 @@ class OnlineProbes(L.Callback):
             logger.log_metrics(
                 values | {"epoch": trainer.current_epoch}, step=epoch._batches_that_stepped
             )
+        for file in metrics_of(trainer):
+            file.save()
 
     def measure(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
         """All values, equal on all processes; the mode of the encoder is kept."""

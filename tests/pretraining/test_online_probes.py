@@ -3,6 +3,7 @@ change nothing else."""
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import soundfile
 
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.training import probe_clips, probes
-from tests.pretraining.runs import ROOT, assert_same, pretrain, rows
+from tests.pretraining.runs import ROOT, assert_same, pretrain, rows, stopping
 
 SHORT = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2", "--run_name", "r")
 
@@ -73,6 +74,17 @@ def test_they_change_nothing_of_the_training(tones, tmp_path):
     assert not any("val_knn" in row for row in theirs)
     losses = [[row["loss"] for row in of if row.get("loss")] for of in (ours, theirs)]
     assert losses[0] == losses[1]
+
+
+def test_a_stopped_and_resumed_run_logs_the_same(tones, tmp_path):
+    """Stopped after a step whose probe is logged between two rows of Lightning."""
+    options = ("--probe.every", "1", "--trainer.max_steps", "5")
+    assert train(tones, tmp_path, *options, "--run_name", "whole") == 0
+    stop = stopping(3, signal.SIGTERM)
+    assert train(tones, tmp_path, *options, "--run_name", "part", *stop) == 143
+    again = ("--resume_from_checkpoint", str(tmp_path / "part"))
+    assert train(tones, tmp_path, *options, "--run_name", "part", *again) == 0
+    assert rows(tmp_path / "part") == rows(tmp_path / "whole")
 
 
 def test_the_scored_clips_are_never_trained_on(tones, tmp_path, monkeypatch):
