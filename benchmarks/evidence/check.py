@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import learning
-from benchmarks.evidence import baselines
+from benchmarks.evidence import baselines, few_shot
 from benchmarks.evidence.study import Study
 from benchmarks.evidence.tables import first_difference, rebuilt, render
 from benchmarks.recipes import ROOT
@@ -59,6 +59,7 @@ def main(args: list[str] | None = None) -> int:
         for name, text in tables_of(study, given.figures).items()
     }
     tables |= learning_table(given.figures) | baselines.page_tables(given.figures)
+    tables |= few_shot.page_tables(given.figures)
     page = given.page.read_text()
     try:
         anew = rebuilt(page, tables)

@@ -121,7 +121,7 @@ def test_ranks_are_averaged_over_columns_and_intervals_over_episodes_are_told():
 
 LEARNING = "".join(
     f"<!-- evidence: {name} -->\n<!-- end of evidence -->\n"
-    for name in ("learning.all", "baselines.values", "baselines.differences")
+    for name in ("learning.all", "baselines.values", "baselines.differences", "few_shot.all")
 )
 
 

@@ -1,0 +1,155 @@
+"""Few-shot episodes as MT-SLVR publishes them and as ours, on the same clips and encoders.
+
+``python -m benchmarks.evidence.few_shot --data DIR`` pretrains the narrow ResNet-18 of the study of
+baselines on the own audio of ESC-10, GM notes and FSDD, and draws 10,000 5-way 1-shot episodes for
+it, an untrained one and MFCC. Published (``config/probing/mtslvr.yaml``): a random segment of each
+support clip, a majority vote over the segments of a query, embeddings as they are. Ours: the mean
+over the segments, standardised. The two changes are also made one at a time. It writes
+``docs/evidence/few_shot.csv`` and the table of the page. A second call does only what is missing.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks.evidence import baselines
+from benchmarks.evidence.baselines import OWN, UNTRAINED, run_of
+from benchmarks.evidence.questions import Question
+from benchmarks.recipes import ROOT, markdown
+
+FIGURES, NAME = ROOT / "docs" / "evidence", "few_shot"
+# The splits of the study of baselines: no test clip is in the pretraining of an encoder.
+TASKS: dict[str, tuple[str, Question]] = {
+    "esc10": ("ESC-10", baselines.TASKS["esc10"]["esc10"]),
+    "instrument": ("instruments", baselines.TASKS["gm_notes"]["instrument"]),
+    "speaker": ("speakers (FSDD)", baselines.TASKS["fsdd"]["speaker"]),
+}
+PROTOCOLS = {
+    "published": ("vote", False),
+    "published, standardised": ("vote", True),
+    "ours, not standardised": ("embedding", False),
+    "ours": ("embedding", True),
+}
+COLUMNS = ["task", "protocol", "encoder", "classifier", "value", "low", "high", "episodes", "seeds"]
+CLASSIFIERS = ("logistic regression", "nearest centroid")
+
+
+def probe(task: str, protocol: str, seed: int, run: Path, given: argparse.Namespace) -> None:
+    """Draw the episodes of one task by one protocol."""
+    from semisupcon.commands.probe import main as probe_main
+
+    question = TASKS[task][1]
+    if given.tiny:
+        question = replace(question, options=question.options | {"most": 5})
+    aggregation, standardise = PROTOCOLS[protocol]
+    checkpoints = [f"{OWN}={run / 'last.ckpt'}", "random", "mfcc"]
+    arguments = [
+        *("--config", "mtslvr", "--tasks", json.dumps([f"{task}={question.task}"])),
+        *("--checkpoints", json.dumps(checkpoints), "--seeds", str(seed)),
+        *("--out", str(out_of(task, protocol, given.folder)), "--projection", "none"),
+        *("--cache_dir", str(given.folder / "cache"), "--episodes", str(given.episodes)),
+        f"--aggregation={aggregation}",
+        f"--standardise={json.dumps(standardise)}",
+        f"--data_dirs.{task}={given.data / question.folder}",
+    ]
+    arguments += [
+        f"--task_kwargs.{task}.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in question.options.items()
+    ]
+    if status := probe_main(arguments):
+        raise SystemExit(status)
+
+
+def out_of(task: str, protocol: str, folder: Path) -> Path:
+    """The folder of the results of one task by one protocol."""
+    return folder / f"{task} {protocol}".replace(" ", "-").replace(",", "")
+
+
+def collect(folder: Path) -> pd.DataFrame:
+    """Accuracies of all tasks, protocols and encoders: means over seeds, with 95 % intervals."""
+    parts = []
+    for task in TASKS:
+        for protocol in PROTOCOLS:
+            file = out_of(task, protocol, folder) / "summary.csv"
+            if not file.exists():
+                continue
+            lines = pd.read_csv(file).rename(
+                columns={"checkpoint": "encoder", "tracks": "episodes"}
+            )
+            names = lines["method"].str.extract(f"({'|'.join(CLASSIFIERS)})")[0]
+            lines = lines.assign(task=task, protocol=protocol, classifier=names)
+            parts.append(lines.replace({"encoder": {"random": UNTRAINED}}))
+    return pd.concat(parts)[COLUMNS]
+
+
+def tables(results: pd.DataFrame) -> dict[str, str]:
+    """The table of the page: protocols by encoders, for both classifiers."""
+    tasks = [task for task in TASKS if task in set(results["task"])]
+    encoders = [name for name in (OWN, UNTRAINED, "mfcc") if name in set(results["encoder"])]
+    values = results.set_index(["task", "protocol", "encoder", "classifier"])
+    rows = [["task", "encoder", "classifier", *PROTOCOLS]]
+    for task in tasks:
+        for encoder in encoders:
+            for classifier in CLASSIFIERS:
+                cells = []
+                for protocol in PROTOCOLS:
+                    row = values.loc[(task, protocol, encoder, classifier)]
+                    half = 50 * (row["high"] - row["low"])
+                    cells.append(f"{100 * row['value']:.1f} ± {half:.1f}")
+                rows.append([TASKS[task][0], encoder, classifier, *cells])
+    episodes, seeds = int(results["episodes"].max()), int(results["seeds"].max())
+    note = (
+        f"Percent ± half of the 95 % interval over {episodes:,} episodes; mean over {seeds} "
+        f"{'seed' if seeds == 1 else 'seeds'} of encoders and episodes. Chance is 20 %."
+    )
+    return {f"{NAME}.all": f"{markdown(rows)}\n{note}\n"}
+
+
+def page_tables(figures: Path = FIGURES) -> dict[str, str]:
+    """The table from the CSV; a sentence in its place where nothing has been measured."""
+    file = figures / f"{NAME}.csv"
+    if file.exists():
+        return tables(pd.read_csv(file))
+    return {
+        f"{NAME}.all": f"Not measured yet: `python -m benchmarks.evidence.{NAME} --data DIR`.\n"
+    }
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--folder", type=Path, default=Path("runs/evidence/few_shot"))
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="folder of the CSV")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--tiny", action="store_true", help="does it run? GM notes alone, two steps"
+    )
+    given = parser.parse_args(args)
+    given.data, given.episodes, steps, tasks = given.data.resolve(), 10_000, 250, list(TASKS)
+    if given.tiny:
+        given.episodes, given.seeds, steps, tasks = 50, [0], 2, ["instrument"]
+    torch.set_num_threads(1)
+    for seed in given.seeds:
+        for task in tasks:
+            folder = TASKS[task][1].folder
+            run = run_of("self-supervised", folder, seed, given.folder, given.data, steps)
+            for protocol in PROTOCOLS:
+                probe(task, protocol, seed, run, given)
+    results = collect(given.folder)
+    given.figures.mkdir(parents=True, exist_ok=True)
+    results.to_csv(given.figures / f"{NAME}.csv", index=False, float_format="%.6g")
+    print("\n".join(tables(results).values()))
+    print(f"RESULT protocols {results['protocol'].nunique()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
