@@ -361,9 +361,9 @@ def class_folders(root):
 
 BUILDERS = {
     "audiomnist_digit": audiomnist, "audiomnist_speaker": audiomnist, "audioset_balanced": audioset, "class_folders": class_folders,
-    "crema_d": crema_d, "csv": csv, "emomusic": emomusic, "esc10": esc50, "esc50": esc50, "events": events, "fma": fma, "fsd50k": fsd50k, "fsdd_digit": fsdd,
-    "fsdd_speaker": fsdd, "fsdkaggle2018": fsdkaggle2018, "giantsteps": giantsteps, "gtzan": gtzan, "librispeech_speaker": librispeech,
-    "medleydb": medleydb, "medleydb_raw": medleydb, "msd_top50": msd_top50, "mtat_all": mtat, "mtat_top50": mtat,
+    "crema_d": crema_d, "csv": csv, "emomusic": emomusic, "esc10": esc50, "esc50": esc50, "events": events, "fma": fma, "fsd50k": fsd50k,
+    "fsdd_digit": fsdd, "fsdd_speaker": fsdd, "fsdkaggle2018": fsdkaggle2018, "giantsteps": giantsteps, "gtzan": gtzan,
+    "librispeech_speaker": librispeech, "medleydb": medleydb, "medleydb_raw": medleydb, "msd_top50": msd_top50, "mtat_all": mtat, "mtat_top50": mtat,
     "mtg_genre": mtg("genre", ("genre---rock", "genre---pop")), "mtg_instr": mtg("instrument", ("instrument---bass", "instrument---piano")),
     "mtg_mood": mtg("moodtheme", ("mood/theme---calm", "mood/theme---dark")), "mtg_top50": mtg("top50tags", ("genre---rock", "instrument---bass")),
     "nsynth_instr": nsynth, "nsynth_instr_family": nsynth, "nsynth_pitch": nsynth, "nsynth_qualities": nsynth, "speech_commands": speech_commands,
