@@ -32,8 +32,10 @@ SLOWER := tests/test_benchmarks.py tests/test_package.py tests/test_version_0_1.
 test-fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(filter-out $(SLOWER),$(wildcard tests/test_*.py))
 
-test-slow: $(STAMP) .venv/.docs
+# Also the tests of models of transformers, which other tests do without.
+test-slow: $(STAMP) .venv/.docs .venv/.slow
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest tests/probing/test_huggingface.py
 
 # The documentation site, in build/site; fails on a broken link or reference.
 docs: $(STAMP) .venv/.docs
@@ -42,6 +44,10 @@ docs: $(STAMP) .venv/.docs
 .venv/.docs: requirements-docs.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	touch .venv/.docs
+
+.venv/.slow: requirements-slow.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-slow.txt
+	touch .venv/.slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights of stochastic weight averaging at the end of training
 REQUEUED = "hpc_ckpt_*.ckpt"  # saved by Lightning before it requeues a SLURM job
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+RECORD = "pretraining_audio.npz"  # beside a checkpoint or an export: the audio of the run
 _ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # attributes of encoders
 
 

@@ -126,7 +126,7 @@ def gathered_in_turn(own: Tensor, rows: int) -> Tensor:
         rows: total number of rows.
     """
     world = world_size()
-    order = torch.cat([torch.arange(rank, rows, world) for rank in range(world)])
+    order = torch.cat([torch.arange(min(rank, rows), rows, world) for rank in range(world)])
     parts = share(len(own), own.device).gather(own.detach())
     return parts[order.argsort().to(own.device)]
 

@@ -85,7 +85,9 @@ FEW = {name: REAL[name] for name in ("fsdd_digit", "fsdd_speaker", "esc10")}
 # Benchmarks whose files of tests have more to say: each calls ``main``.
 ELSEWHERE = {
     "embed_memory": "test_embed_memory.py",
+    "evidence.baselines": "test_baselines_study.py",
     "evidence.check": "test_evidence.py",
+    "evidence.few_shot": "test_few_shot_study.py",
     "fuzz": "test_fuzz.py",
     "gpu": "test_gpu.py",
     "mutants.__main__": "test_mutants.py",

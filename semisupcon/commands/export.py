@@ -4,9 +4,15 @@
 
 from pathlib import Path
 
-from semisupcon.checkpoints import CONFIG, WEIGHTS, export_encoder, find_checkpoint, load_encoder
+from semisupcon.checkpoints import (
+    CONFIG,
+    RECORD,
+    WEIGHTS,
+    export_encoder,
+    find_checkpoint,
+    load_encoder,
+)
 from semisupcon.commands.parser import Parser
-from semisupcon.data.heard import RECORD, find_record, write_record
 from semisupcon.outputs import check_folder, refuse_existing
 
 
@@ -33,8 +39,12 @@ def main(args: list[str] | None = None) -> int:
     folder = export_encoder(
         encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name}
     )
-    if (heard := find_record(source)) is not None:
-        write_record(heard, folder / RECORD)
+    if source.with_name(RECORD).is_file():
+        # Lazy: only the record needs pandas.
+        from semisupcon.data.heard import find_record, write_record
+
+        if (heard := find_record(source)) is not None:
+            write_record(heard, folder / RECORD)
     print(
         f"Wrote {folder}: {type(encoder).__name__}, "
         f"{sum(p.numel() for p in encoder.parameters()):,} parameters."

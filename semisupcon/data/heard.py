@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 
 from semisupcon.audio.fingerprints import BANDS, fingerprint
+from semisupcon.checkpoints import RECORD
 from semisupcon.data.clips import FileAudio, Samples
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.digests import digest_of_arrays
@@ -30,7 +31,6 @@ from semisupcon.files import atomic_open
 from semisupcon.paths import system_path
 from semisupcon.random import derive
 
-RECORD = "pretraining_audio.npz"
 MOST = 5000  # clips with an acoustic fingerprint
 SECONDS = 4
 _BLOCK = 1 << 16

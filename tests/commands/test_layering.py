@@ -9,12 +9,10 @@ from jsonargparse import ArgumentParser
 
 from semisupcon.commands.pretrain import configured
 from semisupcon.commands.pretrain_cli import PretrainCLI
-from tests.pretraining.runs import RECIPES, ROOT
+from tests.pretraining.runs import ROOT, SOME_RECIPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 CONFIGS = Path(ROOT) / "config"
-# The other recipes are tried in `make test-slow`.
-FEW = ("pretrain_smsl", "mtslvr/split_simclr", "mtslvr/predictive", "mfcl", "cola_convnext", "byol")
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +51,7 @@ def equal(parser, files, *words, folder):
     return ours
 
 
-@pytest.mark.parametrize(
-    "recipe", [r if r in FEW else pytest.param(r, marks=pytest.mark.slow) for r in RECIPES]
-)
+@pytest.mark.parametrize("recipe", SOME_RECIPES)
 def test_every_recipe_and_its_overlay_give_what_jsonargparse_gives(parser, recipe, tmp_path):
     files = [
         CONFIGS / "pretraining" / f"{recipe}.yaml",

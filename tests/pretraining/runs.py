@@ -5,6 +5,7 @@ import csv
 import os
 from pathlib import Path
 
+import pytest
 import pytorch_lightning as L
 import torch
 from torch import nn
@@ -61,6 +62,11 @@ EACH_OBJECTIVE = [name for name in RECIPES if "/" not in name] + [
     "mtslvr/predictive",
     "mtslvr/split_simclr",
     "mtslvr/bn_simsiam",
+]
+# The other recipes, which combine the same parts, are tried in `make test-slow`.
+SOME_RECIPES = [
+    name if name in EACH_OBJECTIVE else pytest.param(name, marks=pytest.mark.slow)
+    for name in RECIPES
 ]
 QUICK = {
     "data.batch_size": 4,

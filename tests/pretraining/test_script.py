@@ -113,7 +113,14 @@ def test_two_ranks_are_stopped_resumed_and_equal_one_process(digits, tmp_path):
         )
 
 
-def test_every_objective_trains_on_two_ranks_of_torchrun(clips, tmp_path):
+@pytest.mark.parametrize(
+    "recipes",
+    [
+        pytest.param(["pretrain_smsl", "moco", "mtslvr/split_simclr"], id="three"),
+        pytest.param(EACH_OBJECTIVE, id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_every_objective_trains_on_two_ranks_of_torchrun(clips, tmp_path, recipes):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     status, said = ended(
         start(
@@ -122,17 +129,16 @@ def test_every_objective_trains_on_two_ranks_of_torchrun(clips, tmp_path):
             "tests.pretraining.on_ranks",
             str(clips),
             str(tmp_path),
-            *EACH_OBJECTIVE,
+            *recipes,
         )
     )
     assert status == 0, said[-3000:]
-    assert {p.name for p in tmp_path.iterdir()} == {
-        name.replace("/", "-") for name in EACH_OBJECTIVE
-    }
+    assert {p.name for p in tmp_path.iterdir()} == {name.replace("/", "-") for name in recipes}
     for run in tmp_path.iterdir():
         assert_trained(run, 2)
 
 
+@pytest.mark.slow
 def test_the_script_for_slurm_trains_on_two_tasks(clips, tmp_path):
     """`srun` is played by a shell that starts two tasks on this machine."""
     tools, runs = tmp_path / "tools", tmp_path / "runs"

@@ -258,6 +258,7 @@ def test_whole_chains_by_full_path_get_the_rate_too(digits, tmp_path, monkeypatc
 # Processes that know nothing of each other.
 
 
+@pytest.mark.slow
 def test_torchrun_with_one_device_is_refused(digits, tmp_path):
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]

@@ -14,7 +14,9 @@ from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.probing.baselines import extractor
 from semisupcon.probing.embeddings.encoders import load_subject, random_twin
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+transformers = pytest.importorskip(
+    "transformers", reason="transformers is not installed; make test-slow"
+)
 
 SIZE = {
     "hidden_size": 16,
