@@ -86,7 +86,10 @@ def test_hear_names_what_it_draws_with(tmp_path):
     assert "pip install matplotlib" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["pretrain", "probe", "pack", "data", "stream"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("pack", "data", "stream")]
+
+
+@pytest.mark.parametrize("command", ["pretrain", "probe", *SLOW])
 def test_nothing_else_is_missing_once_they_are_installed(tmp_path, command):
     present = {
         *NEEDS[command],
