@@ -9,8 +9,6 @@ log-mel, openSMILE and the public models whose weights are in a package, and wri
 out and named. A second call does only what is missing.
 """
 
-import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +16,22 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks.evidence.questions import NOTES, QUESTIONS, RESPLIT, Question
+from benchmarks.evidence import alone
+from benchmarks.evidence.alone import FIGURES
+from benchmarks.evidence.questions import (
+    NOTES,
+    QUESTIONS,
+    RESPLIT,
+    Question,
+    as_arguments,
+    of_questions,
+)
 from benchmarks.evidence.study import COMMON
-from benchmarks.recipes import ROOT, markdown, pretrain
+from benchmarks.recipes import markdown, pretrain
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.errors import ConfigError
 from semisupcon.probing.baselines import extractor
 
-FIGURES = ROOT / "docs" / "evidence"
 NAME, UNTRAINED = "baselines", "untrained"
 KINDS = ("self-supervised", "semi-supervised", "supervised")
 # Where an encoder is pretrained on the training clips of the task's own data set.
@@ -82,38 +88,27 @@ def run_of(kind: str, data_set: str, seed: int, folder: Path, data: Path, steps:
     options |= {f"data.{role}_kwargs": question.options} if question.options else {}
     # Two crops of half a second would show the same digit nearly whole.
     options |= SHORT if (kind, data_set) == ("self-supervised", "fsdd") else {}
-    arguments = [
-        f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in options.items()
-    ]
-    return pretrain(RECIPES[kind], folder, run.name, seed, arguments)
+    return pretrain(RECIPES[kind], folder, run.name, seed, as_arguments(options))
 
 
 def probe(data_set: str, seed: int, runs: dict[str, Path], free: list[str], given) -> None:
     """Probe the encoders on the tasks of a data set with one seed of the heads."""
-    from semisupcon.commands.probe import main as probe_main
-
     tasks = TASKS[data_set]
     if given.tiny:
         few = QUESTIONS["instrument"]
         tasks = {"instrument": replace(few, options=few.options | {"most": 4})}
     checkpoints = [*(f"{name}={run / 'last.ckpt'}" for name, run in runs.items()), "random", *free]
-    arguments = [
-        *("--tasks", json.dumps([f"{name}={q.task}" for name, q in tasks.items()])),
-        *("--checkpoints", json.dumps(checkpoints), "--seeds", str(seed)),
-        *("--out", str(given.folder / data_set), "--projection", "none"),
-        *("--cache_dir", str(given.folder / "cache"), "--resamples", str(given.resamples)),
-        *("--train_share", str(SHARE.get(data_set, 1.0))),
-        *(f"--training.max_epochs={given.epochs}" for _ in range(given.epochs is not None)),
-    ]
-    for name, question in tasks.items():
-        arguments.append(f"--data_dirs.{name}={given.data / question.folder}")
-        arguments += [
-            f"--task_kwargs.{name}.{key}={json.dumps(value) if not isinstance(value, str) else value}"
-            for key, value in question.options.items()
-        ]
-    if status := probe_main(arguments):
-        raise SystemExit(status)
+    options = {
+        "checkpoints": checkpoints,
+        "seeds": [seed],
+        "out": str(given.folder / data_set),
+        "projection": "none",
+        "cache_dir": str(given.folder / "cache"),
+        "resamples": given.resamples,
+        "train_share": SHARE.get(data_set, 1.0),
+        **({} if given.epochs is None else {"training.max_epochs": given.epochs}),
+    }
+    alone.probe(of_questions(tasks, given.data) | options)
 
 
 def installed(names: tuple[str, ...] = FREE) -> list[str]:
@@ -215,26 +210,13 @@ def tables(results: pd.DataFrame) -> dict[str, str]:
 
 
 def page_tables(figures: Path = FIGURES) -> dict[str, str]:
-    """The tables from the CSV; a word in their place where nothing has been measured."""
-    file = figures / f"{NAME}.csv"
-    if file.exists():
-        return tables(pd.read_csv(file))
-    absent = f"Not measured yet: `python -m benchmarks.evidence.{NAME} --data DIR`.\n"
-    return {f"{NAME}.{name}": absent for name in ("values", "differences")}
+    """The tables from the CSV."""
+    return alone.from_csv(NAME, figures, tables, ("values", "differences"))
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--folder", type=Path, default=Path("runs/evidence/baselines"))
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="folder of the CSV")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument(
-        "--tiny", action="store_true", help="does it run? GM notes alone, two steps"
-    )
+    parser = alone.parser(__doc__, NAME)
     parser.add_argument("--sets", nargs="+", choices=list(TASKS), default=list(TASKS))
     given = parser.parse_args(args)
     given.data, given.resamples, given.epochs = given.data.resolve(), 1000, None
@@ -256,12 +238,7 @@ def main(args: list[str] | None = None) -> int:
             }
             asked = [name for name in free if data_set == "gm_notes" or name not in NOTES_ONLY]
             probe(data_set, seed, runs, asked, given)
-    results = collect(given.folder)
-    given.figures.mkdir(parents=True, exist_ok=True)
-    results.to_csv(given.figures / f"{NAME}.csv", index=False, float_format="%.6g")
-    print("\n".join(tables(results).values()))
-    print(f"RESULT encoders {results['encoder'].nunique()}")
-    return 0
+    return alone.finish(collect(given.folder), NAME, given.figures, tables, "encoder")
 
 
 if __name__ == "__main__":

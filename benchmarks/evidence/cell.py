@@ -1,18 +1,17 @@
 """One cell of a study: pretrain a setting with a seed, probe it, and say in rows of a CSV what came
 out."""
 
-import json
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from benchmarks.evidence.questions import QUESTIONS
+from benchmarks.evidence.questions import QUESTIONS, as_arguments, of_questions
 from benchmarks.evidence.study import Cell, Probe
 from benchmarks.recipes import pretrain
 from semisupcon.checkpoints import read_checkpoint
@@ -69,14 +68,6 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
     return [row | about | (untrained if row["setting"] == "random" else trained) for row in rows]
 
 
-def as_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Options as they are typed: text as it is, everything else as JSON."""
-    return [
-        f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in options.items()
-    ]
-
-
 def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]:
     """The command line of ``probe.py``. Tables know tasks by the names of `QUESTIONS`, the encoder
     as "trained", its untrained twin as "random"."""
@@ -84,7 +75,6 @@ def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]
     asked = {names[name]: QUESTIONS[name] for name in probe.questions}
     checkpoints = [f"trained={run / 'last.ckpt'}", *(["random"] if cell.setting.untrained else [])]
     options = {
-        "tasks": [f"{name}={question.task}" for name, question in asked.items()],
         "checkpoints": checkpoints,
         "methods": list(probe.methods),
         "representations": list(probe.representations),
@@ -92,17 +82,8 @@ def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]
         "out": str(out),
         "cache_dir": str(run / "cache"),
         "projection": "none",
-        **{
-            f"data_dirs.{name}": str(cell.data / question.folder)
-            for name, question in asked.items()
-        },
-        **{
-            f"task_kwargs.{name}.{k}": v
-            for name, question in asked.items()
-            for k, v in question.options.items()
-        },
     }
-    return as_arguments(options | dict(probe.options))
+    return as_arguments(of_questions(asked, cell.data) | options | dict(probe.options))
 
 
 def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:

@@ -9,7 +9,6 @@ over the segments, standardised. The two changes are also made one at a time. It
 """
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks.evidence import baselines
+from benchmarks.evidence import alone, baselines
+from benchmarks.evidence.alone import FIGURES
 from benchmarks.evidence.baselines import OWN, UNTRAINED, run_of
-from benchmarks.evidence.questions import Question
-from benchmarks.recipes import ROOT, markdown
+from benchmarks.evidence.questions import Question, of_questions
+from benchmarks.recipes import markdown
 
-FIGURES, NAME = ROOT / "docs" / "evidence", "few_shot"
+NAME = "few_shot"
 # The splits of the study of baselines: no test clip is in the pretraining of an encoder.
 TASKS: dict[str, tuple[str, Question]] = {
     "esc10": ("ESC-10", baselines.TASKS["esc10"]["esc10"]),
@@ -41,28 +41,23 @@ CLASSIFIERS = ("logistic regression", "nearest centroid")
 
 def probe(task: str, protocol: str, seed: int, run: Path, given: argparse.Namespace) -> None:
     """Draw the episodes of one task by one protocol."""
-    from semisupcon.commands.probe import main as probe_main
-
     question = TASKS[task][1]
     if given.tiny:
         question = replace(question, options=question.options | {"most": 5})
     aggregation, standardise = PROTOCOLS[protocol]
     checkpoints = [f"{OWN}={run / 'last.ckpt'}", "random", "mfcc"]
-    arguments = [
-        *("--config", "mtslvr", "--tasks", json.dumps([f"{task}={question.task}"])),
-        *("--checkpoints", json.dumps(checkpoints), "--seeds", str(seed)),
-        *("--out", str(out_of(task, protocol, given.folder)), "--projection", "none"),
-        *("--cache_dir", str(given.folder / "cache"), "--episodes", str(given.episodes)),
-        f"--aggregation={aggregation}",
-        f"--standardise={json.dumps(standardise)}",
-        f"--data_dirs.{task}={given.data / question.folder}",
-    ]
-    arguments += [
-        f"--task_kwargs.{task}.{key}={value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in question.options.items()
-    ]
-    if status := probe_main(arguments):
-        raise SystemExit(status)
+    options = {
+        "config": "mtslvr",
+        "checkpoints": checkpoints,
+        "seeds": [seed],
+        "out": str(out_of(task, protocol, given.folder)),
+        "projection": "none",
+        "cache_dir": str(given.folder / "cache"),
+        "episodes": given.episodes,
+        "aggregation": aggregation,
+        "standardise": standardise,
+    }
+    alone.probe(options | of_questions({task: question}, given.data))
 
 
 def out_of(task: str, protocol: str, folder: Path) -> Path:
@@ -111,28 +106,13 @@ def tables(results: pd.DataFrame) -> dict[str, str]:
 
 
 def page_tables(figures: Path = FIGURES) -> dict[str, str]:
-    """The table from the CSV; a sentence in its place where nothing has been measured."""
-    file = figures / f"{NAME}.csv"
-    if file.exists():
-        return tables(pd.read_csv(file))
-    return {
-        f"{NAME}.all": f"Not measured yet: `python -m benchmarks.evidence.{NAME} --data DIR`.\n"
-    }
+    """The table from the CSV."""
+    return alone.from_csv(NAME, figures, tables, ("all",))
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--folder", type=Path, default=Path("runs/evidence/few_shot"))
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="folder of the CSV")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument(
-        "--tiny", action="store_true", help="does it run? GM notes alone, two steps"
-    )
-    given = parser.parse_args(args)
+    given = alone.parser(__doc__, NAME).parse_args(args)
     given.data, given.episodes, steps, tasks = given.data.resolve(), 10_000, 250, list(TASKS)
     if given.tiny:
         given.episodes, given.seeds, steps, tasks = 50, [0], 2, ["instrument"]
@@ -143,12 +123,7 @@ def main(args: list[str] | None = None) -> int:
             run = run_of("self-supervised", folder, seed, given.folder, given.data, steps)
             for protocol in PROTOCOLS:
                 probe(task, protocol, seed, run, given)
-    results = collect(given.folder)
-    given.figures.mkdir(parents=True, exist_ok=True)
-    results.to_csv(given.figures / f"{NAME}.csv", index=False, float_format="%.6g")
-    print("\n".join(tables(results).values()))
-    print(f"RESULT protocols {results['protocol'].nunique()}")
-    return 0
+    return alone.finish(collect(given.folder), NAME, given.figures, tables, "protocol")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What the encoders are asked: data sets with their folders and numbers of classes, and the splits
 of them that only the studies need."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,3 +123,20 @@ WITHOUT = "benchmarks.evidence.questions.fsdd_without"
 QUESTIONS |= {
     f"digit of {name}": Question(WITHOUT, "fsdd", 10, {"speaker": name}) for name in SPEAKERS
 }
+
+
+def as_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Options as they are typed: text as it is, everything else as JSON."""
+    return [
+        f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in options.items()
+    ]
+
+
+def of_questions(asked: Mapping[str, Question], data: Path) -> dict[str, Any]:
+    """Tasks of ``probe.py``, with their names, folders and options."""
+    options: dict[str, Any] = {"tasks": [f"{name}={q.task}" for name, q in asked.items()]}
+    for name, question in asked.items():
+        options[f"data_dirs.{name}"] = str(data / question.folder)
+        options |= {f"task_kwargs.{name}.{k}": v for k, v in question.options.items()}
+    return options
