@@ -108,14 +108,12 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
         ),
         "probe": _same(
             lambda out: [
-                *(
-                    "probe",
-                    *digits,
-                    f"--checkpoints=m={model}",
-                    "--methods=linear,knn",
-                    "--seeds=[0,1]",
-                    "--resamples=50",
-                ),
+                "probe",
+                *digits,
+                f"--checkpoints=m={model}",
+                "--methods=linear,knn",
+                "--seeds=[0,1]",
+                "--resamples=50",
                 *("--projection=none", f"--out={out / 'p'}", f"--cache_dir={out / 'cache'}"),
             ],
             lambda out: _tried(Results, out / "p" / "results.csv"),

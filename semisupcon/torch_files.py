@@ -17,25 +17,21 @@ from semisupcon.files import atomic_open
 _BLOCK = 1 << 20
 # Exceptions that torch raises for unreadable files.
 UNREADABLE = (
-    *(
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ),
-    *(
-        MemoryError,
-        RecursionError,
-        AssertionError,
-        ImportError,
-        OverflowError,
-        NotImplementedError,
-        struct.error,
-    ),
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+    AssertionError,
+    ImportError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
 )
 
 

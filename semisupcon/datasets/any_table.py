@@ -84,8 +84,7 @@ def csv(
     if kind not in KINDS:
         raise ConfigError(f"kind is one of {', '.join(KINDS)}; got '{kind}'.")
     columns = [label] if isinstance(label, str) else list(label)
-    source = only_table(root) if file is None else Path(root, file)
-    separator = separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
+    source, separator = table_of(root, file, separator)
     rows = read_table(source, [path, *columns, *filter(None, (split, group))], separator)
     rows = rows.assign(
         **{
@@ -116,12 +115,17 @@ def csv(
     return LabelledClips(table, targets, names, kind=kind, metric=KINDS[kind].main)
 
 
-def only_table(root: Path) -> Path:
-    """The only .csv or .tsv in a folder.
+def table_of(root: Path, file: str | None, separator: str | None) -> tuple[Path, str]:
+    """The table that a user means, and its separator: None means tabs in a .tsv, else commas.
 
     Raises:
-        DatasetNotFoundError: if there is not exactly one.
+        DatasetNotFoundError: if ``file`` is None and the folder does not hold exactly one table.
     """
+    source = _only_table(root) if file is None else Path(root, file)
+    return source, separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
+
+
+def _only_table(root: Path) -> Path:
     found = sorted(p for p in root.glob("*.[ct]sv")) if root.is_dir() else []
     if len(found) != 1:
         what = f"The one table ({len(found)} are there)" if found else "A table"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semisupcon.datasets.any_table import only_table, read_splits, refuse_empty
+from semisupcon.datasets.any_table import read_splits, refuse_empty, table_of
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.datasets.card import card
 from semisupcon.datasets.parsing.labels import multi_hot, numbers
@@ -70,8 +70,7 @@ def events(
         DatasetNotFoundError: if there is no table.
         AnnotationError: for content that cannot be read, with file and line.
     """
-    source = only_table(root) if file is None else Path(root, file)
-    separator = separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
+    source, separator = table_of(root, file, separator)
     rows = read_table(source, [path, start], separator)
     refuse_empty(rows[path])
     starts = numbers(rows[start], 0, None)

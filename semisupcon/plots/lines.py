@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semisupcon.plots.style import (
-    COLOURS,
     GRID,
-    MARKERS,
+    curve_style,
     draws,
     hover,
+    legend_below,
+    marker,
     new_figure,
     printable,
     short,
-    tell_names,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKED_UP_TO = 12  # positions; longer lines have no markers
-DASHES = ("-", "--", ":", "-.")
 
 
 @draws
@@ -59,21 +58,14 @@ def draw_lines(
         values = np.asarray(given, dtype=float)
         middle = values[:, 0] if values.ndim == 2 else values
         at = positions[: len(values)]
-        colour, dashes = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+        style = curve_style(i)
         # A single value between gaps is visible only by its marker.
-        marker = MARKERS[i % len(MARKERS)] if few else "." if _has_lone_value(middle) else None
-        (line,) = axes.plot(
-            at,
-            middle,
-            marker=marker,
-            markersize=5,
-            color=colour,
-            linestyle=dashes,
-            linewidth=1.6,
-        )
+        shape = marker(i) if few else "." if _has_lone_value(middle) else None
+        (line,) = axes.plot(at, middle, marker=shape, markersize=5, **style)
         line.set_url(hover(name))
         if values.ndim == 2:
-            axes.fill_between(at, values[:, 1], values[:, 2], color=colour, alpha=0.15, linewidth=0)
+            band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+            axes.fill_between(at, values[:, 1], values[:, 2], **band)
     if numbered:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     else:
@@ -87,16 +79,7 @@ def draw_lines(
     axes.grid(**GRID)
     axes.spines[["top", "right"]].set_visible(False)
     if rows:
-        names = list(lines)
-        legend = figure.legend(
-            axes.lines,
-            [short(name, 40) for name in names],
-            loc="outside lower center",
-            ncols=2,
-            fontsize=9,
-            frameon=False,
-        )
-        tell_names(legend.get_texts(), names)
+        legend_below(figure, axes.lines, list(lines))
     return figure
 
 

@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semisupcon.plots.style import COLOURS, GRID, MARKERS, draws, hover, printable, short
+from semisupcon.plots.style import (
+    GRID,
+    curve_style,
+    draw_level,
+    draws,
+    hover,
+    marker,
+    printable,
+    short,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-DASHES = ("-", "--", ":", "-.")
 
 
 @dataclass(frozen=True)
@@ -55,20 +62,14 @@ def draw_panels(panels: Sequence[Panel], x: str = "optimizer step", title: str =
             (line,) = axes.plot(
                 np.asarray(steps)[known],
                 np.asarray(values, dtype=float)[known],
-                color=COLOURS[i % len(COLOURS)],
-                linestyle=DASHES[i // len(COLOURS) % len(DASHES)],
-                marker=MARKERS[i % len(MARKERS)] if known.sum() <= 24 else None,
+                marker=marker(i) if known.sum() <= 24 else None,
                 markersize=4,
-                linewidth=1.6,
                 label=short(name, 40),
+                **curve_style(i),
             )
             line.set_url(hover(name))
         for name, level in panel.levels.items():
-            axes.axhline(level, color="black", alpha=0.55, linewidth=1, linestyle=(0, (1, 2)))
-            axes.annotate(
-                short(name, 40), (1.0, level), xycoords=("axes fraction", "data"), fontsize=8,
-                xytext=(-2, 2), textcoords="offset points", ha="right", alpha=0.7,
-            )  # fmt: skip
+            draw_level(axes, level, name)
         axes.set_ylabel("\n".join(map(printable, panel.title.split("\n"))))
         axes.grid(**GRID)
         axes.spines[["top", "right"]].set_visible(False)

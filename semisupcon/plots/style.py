@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008): distinguishable with every kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = "os^Dv<>PX*"
+DASHES = ("-", "--", ":", "-.")
 GRID: dict[str, Any] = {"color": "black", "alpha": 0.12, "linewidth": 0.6}
 _HOVER = "hover:"
 
@@ -61,6 +62,39 @@ def class_style(index: int, classes: int) -> tuple[str, str]:
     if classes <= len(COLOURS):
         return COLOURS[index], "o"
     return COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) % len(MARKERS)]
+
+
+def curve_style(index: int) -> dict[str, Any]:
+    """Colour, dashes and width of a line; unique for 32 lines."""
+    dashes = DASHES[index // len(COLOURS) % len(DASHES)]
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": dashes, "linewidth": 1.6}
+
+
+def marker(index: int) -> str:
+    """Marker of a line."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def draw_level(axes: "Axes", level: float, name: str) -> None:
+    """Draw a thin horizontal line with its name at the right, such as the chance level."""
+    axes.axhline(level, color="black", alpha=0.55, linewidth=1, linestyle=(0, (1, 2)))
+    axes.annotate(
+        short(name, 40), (1.0, level), xycoords=("axes fraction", "data"), fontsize=8,
+        xytext=(-2, 2), textcoords="offset points", ha="right", alpha=0.7,
+    )  # fmt: skip
+
+
+def legend_below(figure: "Figure", lines: Sequence[Any], names: Sequence[str]) -> None:
+    """Add a legend of lines below the axes, in two columns."""
+    legend = figure.legend(
+        lines,
+        [short(name, 40) for name in names],
+        loc="outside lower center",
+        ncols=2,
+        fontsize=9,
+        frameon=False,
+    )
+    tell_names(legend.get_texts(), names)
 
 
 def short(name: object, most: int = 24) -> str:

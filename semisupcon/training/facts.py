@@ -9,25 +9,21 @@ from semisupcon.files import write_text
 from semisupcon.versions import versions_of
 
 PACKAGES = (
-    *(
-        "torch",
-        "torchaudio",
-        "pytorch-lightning",
-        "jsonargparse",
-        "numpy",
-        "pandas",
-        "soundfile",
-        "soxr",
-        "timm",
-    ),
-    *(
-        "torchmetrics",
-        "torchaudio-augmentations",
-        "wandb",
-        "tensorboard",
-        "safetensors",
-        "scikit-learn",
-    ),
+    "torch",
+    "torchaudio",
+    "pytorch-lightning",
+    "jsonargparse",
+    "numpy",
+    "pandas",
+    "soundfile",
+    "soxr",
+    "timm",
+    "torchmetrics",
+    "torchaudio-augmentations",
+    "wandb",
+    "tensorboard",
+    "safetensors",
+    "scikit-learn",
 )
 DIFF, MOST_DIFF = "code.diff", 1 << 20  # bytes
 

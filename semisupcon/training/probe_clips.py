@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semisupcon.audio.pcm import to_float
 from semisupcon.audio.scan import scan, usable
 from semisupcon.batch import Batch
 from semisupcon.data.clips import Clips, Samples
@@ -245,8 +246,7 @@ def _decoded(
     for start in range(0, len(mine), 32):
         part = slice(start, start + 32)
         batch: Batch = cut.__getitems__(np.stack([rows[mine[part]], keys[part]], axis=1))
-        heard = batch["audio"][:, 0, 0]
-        heard = heard.float() / 32768 if heard.dtype == torch.int16 else heard
+        heard = to_float(batch["audio"][:, 0, 0])
         peaks[part] = heard.abs().amax(dim=1).clamp(min=1.0)
         kept[part] = (heard / peaks[part, None] * 32767).round().to(torch.int16)
     return Probed(name, kind, metric, clips.classes, targets, fold, level, mine, kept, peaks)

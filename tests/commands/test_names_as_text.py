@@ -192,24 +192,20 @@ def test_probe_reads_names_as_text(tmp_path):
     for given in (
         ["--config", str(tmp_path / "c.yaml")],
         [
-            *(
-                "--tasks",
-                "[on=class_folders,007]",
-                "--colour_by",
-                "no",
-                "--data_dirs.on",
-                "/x",
-                "--data_dirs.007=/y",
-            ),
+            "--tasks",
+            "[on=class_folders,007]",
+            "--colour_by",
+            "no",
+            "--data_dirs.on",
+            "/x",
+            "--data_dirs.007=/y",
             *("--task_kwargs.on.ignore", "[yes, 1e3]", "--task_kwargs.on.test=off"),
         ],
         [
-            *(
-                "--tasks=[on=class_folders,007]",
-                "--colour_by=no",
-                "--data_dirs",
-                "{on: /x, 007: /y}",
-            ),
+            "--tasks=[on=class_folders,007]",
+            "--colour_by=no",
+            "--data_dirs",
+            "{on: /x, 007: /y}",
             *("--task_kwargs", "{on: {ignore: [yes, 1e3], test: off}}"),
         ],
     ):

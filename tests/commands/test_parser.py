@@ -14,22 +14,18 @@ from semisupcon.errors import closest
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [
-    *(
-        "config",
-        "seed_everything",
-        "log",
-        "ckpt_path",
-        "resume_from_checkpoint",
-        "data",
-        "data.batch_size",
-        "data.seed",
-    ),
-    *(
-        "model.encoder",
-        "model.encoder.sample_rate",
-        "model.encoder.widths",
-        "model.criterion.temperature",
-    ),
+    "config",
+    "seed_everything",
+    "log",
+    "ckpt_path",
+    "resume_from_checkpoint",
+    "data",
+    "data.batch_size",
+    "data.seed",
+    "model.encoder",
+    "model.encoder.sample_rate",
+    "model.encoder.widths",
+    "model.criterion.temperature",
     *("model.optimizer", "model.optimizer.lr", "model.optimizer.weight_decay"),
     *("trainer.max_steps", "trainer.max_epochs", "trainer.min_epochs", "trainer.devices"),
 ]

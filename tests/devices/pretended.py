@@ -47,15 +47,13 @@ DEVICE = torch.device("cuda", 0)
 # Operators whose result, or the shape of it, the host must know.
 WAITING = {
     *("_local_scalar_dense", "equal", "nonzero", "masked_select", "bincount", "histc"),
-    *(
-        "_unique",
-        "_unique2",
-        "unique_dim",
-        "unique_consecutive",
-        "_linalg_svd",
-        "_linalg_eigh",
-        "linalg_lstsq",
-    ),
+    "_unique",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "_linalg_svd",
+    "_linalg_eigh",
+    "linalg_lstsq",
 }
 INDEXING = {
     "index",
@@ -68,16 +66,14 @@ INDEXING = {
 COPYING = {"_to_copy", "copy_", "copy"}
 # Operators that only make room for, or another name of, a tensor.
 NO_KERNEL = {
-    *(
-        "empty",
-        "empty_like",
-        "empty_strided",
-        "new_empty",
-        "new_empty_strided",
-        "detach",
-        "alias",
-        "lift_fresh",
-    ),
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "new_empty",
+    "new_empty_strided",
+    "detach",
+    "alias",
+    "lift_fresh",
     *("view", "_unsafe_view", "_reshape_alias", "unfold", "resize_", "set_"),
 }
 

@@ -141,14 +141,12 @@ def by_another_user(root, tmp_path):
 
 
 WAYS = (
-    *(
-        moved,
-        linked,
-        linked_with_paths_through_the_link,
-        with_relative_paths,
-        with_paths_of_windows,
-        with_paths_from_home,
-    ),
+    moved,
+    linked,
+    linked_with_paths_through_the_link,
+    with_relative_paths,
+    with_paths_of_windows,
+    with_paths_from_home,
     *(with_real_paths_of_linked_folders, by_another_user, renamed_in_case, with_decomposed_accents),
 )
 

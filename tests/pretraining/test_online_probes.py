@@ -123,18 +123,14 @@ def test_the_scored_clips_are_never_trained_on(tones, tmp_path, monkeypatch):
 def test_multilabel_and_regression(tones, tmp_path):
     kinds = (
         *("--probe.tasks", "[pitch=csv,tags=csv]"),
-        *(
-            "--probe.task_kwargs.pitch.root",
-            str(tones),
-            "--probe.task_kwargs.tags.root",
-            str(tones),
-        ),
-        *(
-            "--probe.task_kwargs.pitch.label",
-            "pitch",
-            "--probe.task_kwargs.pitch.kind",
-            "regression",
-        ),
+        "--probe.task_kwargs.pitch.root",
+        str(tones),
+        "--probe.task_kwargs.tags.root",
+        str(tones),
+        "--probe.task_kwargs.pitch.label",
+        "pitch",
+        "--probe.task_kwargs.pitch.kind",
+        "regression",
         *("--probe.task_kwargs.tags.label", "tags", "--probe.task_kwargs.tags.kind", "multilabel"),
     )
     apart = ("--data.ssl_task", "csv", "--data.ssl_kwargs.label", "register")

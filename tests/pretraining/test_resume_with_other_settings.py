@@ -307,12 +307,10 @@ class StopAfterBatch(L.Callback):
 AVERAGES = {
     "EMA": ("--trainer.callbacks+", "EMAWeightAveraging", "--trainer.callbacks.decay", "0.8"),
     "SWA": (
-        *(
-            "--trainer.callbacks+",
-            "StochasticWeightAveraging",
-            "--trainer.callbacks.swa_lrs",
-            "0.02",
-        ),
+        "--trainer.callbacks+",
+        "StochasticWeightAveraging",
+        "--trainer.callbacks.swa_lrs",
+        "0.02",
         *("--trainer.callbacks.swa_epoch_start", "1"),
     ),
 }

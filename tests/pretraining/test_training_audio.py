@@ -67,11 +67,9 @@ def probed(task, out, cache, *checkpoints):
     """By encoder, the row of overlap.csv, and the cell in summary.csv."""
     status = probe(
         [
-            *(
-                "--tasks=[t=csv]",
-                f"--data_dirs.t={task}",
-                f"--checkpoints=[{','.join(checkpoints)}]",
-            ),
+            "--tasks=[t=csv]",
+            f"--data_dirs.t={task}",
+            f"--checkpoints=[{','.join(checkpoints)}]",
             *("--methods=knn", f"--out={out}", f"--cache_dir={cache}", "--resamples=50"),
             "--projection=none",
         ]

@@ -160,10 +160,8 @@ def test_probe_takes_a_folder_and_its_untrained_twin(folders, tones, tmp_path):
     status = main(
         [
             *("--tasks", "pitch=csv", f"--data_dirs.pitch={tones}", "--methods", "knn"),
-            *(
-                "--checkpoints",
-                f"[{folders}/hubert,a=hf:{folders}/wavlm,{tmp_path}/first.yaml,random]",
-            ),
+            "--checkpoints",
+            f"[{folders}/hubert,a=hf:{folders}/wavlm,{tmp_path}/first.yaml,random]",
             *("--out", str(tmp_path / "out"), "--cache_dir", str(tmp_path / "cache")),
             *("--projection", "none", "--resamples", "20"),
         ]

@@ -29,10 +29,8 @@ def command(tones, exported, tmp_path_factory):
         return main(
             [
                 *(f"--data_dirs.pitch={tones}", f"--out={folder / out}", f"--tasks={tasks}"),
-                *(
-                    f"--cache_dir={folder / 'cache'}",
-                    f"--checkpoints=[tiny={exported},random,mfcc]",
-                ),
+                f"--cache_dir={folder / 'cache'}",
+                f"--checkpoints=[tiny={exported},random,mfcc]",
                 *("--resamples=100", "--projection=none", *more),
             ]
         )

@@ -15,7 +15,9 @@ from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Features, Part
 from semisupcon.probing.embeddings.layers import framed
+from semisupcon.probing.embeddings.untrained import seeded
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Outcome, Settings
+from semisupcon.probing.methods.head import without_constant
 from semisupcon.probing.methods.linear import LEARNING_RATES, best_epoch
 from semisupcon.probing.methods.torch_fit import train_module
 
@@ -85,8 +87,7 @@ def attend(features: Features, width: int, settings: Settings, seed: int = 0) ->
         _Clips(part, width) for part in (features.train, features.val, features.test)
     )
     frames = train.chunks.values.reshape(-1, width)
-    mean, scale = frames.mean(axis=0), frames.std(axis=0)
-    scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, np.inf)
+    mean, scale = frames.mean(axis=0), without_constant(frames.std(axis=0))
     if not training.standardise:
         mean, scale = np.zeros_like(mean), np.ones_like(scale)
     constants = torch.from_numpy(mean), torch.from_numpy(scale.astype(np.float32))
@@ -94,8 +95,7 @@ def attend(features: Features, width: int, settings: Settings, seed: int = 0) ->
     centre, spread = np.zeros(1, np.float32), np.ones(1, np.float32)
     if kind == "regression":
         centre, spread = targets.mean(axis=0), np.maximum(targets.std(axis=0), 1e-12)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net = QueryPerClass(width, targets.shape[1])
     loss = KINDS[kind].loss
 

@@ -16,6 +16,7 @@ from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.methods.base import Case, Method, Outcome, Settings
 from semisupcon.probing.methods.episodes import drawn_episodes, with_hardness
 from semisupcon.probing.methods.few_shot_classifiers import logistic_regression, nearest_centroid
+from semisupcon.probing.methods.head import without_constant
 
 _VALUES = 1 << 25  # most numbers of the query segments of a block
 
@@ -68,10 +69,8 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
     if settings.standardise:
         # Gradient descent with a fixed rate and number of steps depends on the scale of the
         # embeddings.
-        scale = train.values.std(axis=0)
-        values = (chunks.values - train.values.mean(axis=0)) / np.where(
-            scale > 1e-6 * scale.max(), scale, np.inf
-        )
+        scale = without_constant(train.values.std(axis=0))
+        values = (chunks.values - train.values.mean(axis=0)) / scale
         chunks = Chunks(values, chunks.offsets)
     accuracies, by_chance = score_episodes(chunks, labels, settings, seed)
     name = (

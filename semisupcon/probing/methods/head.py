@@ -14,6 +14,7 @@ from semisupcon.files import atomic_open
 from semisupcon.heads import Head, LinearHead, MLPHead
 from semisupcon.kinds import AGGREGATIONS, KINDS
 from semisupcon.probing.embeddings.cache import Chunks
+from semisupcon.probing.embeddings.untrained import seeded
 
 
 class ProbeHead(nn.Module):
@@ -73,12 +74,16 @@ class ProbeHead(nn.Module):
         return KINDS[self.kind].activation(outputs).clamp(self.target_low, self.target_high)
 
 
+def without_constant(scale: np.ndarray) -> np.ndarray:
+    """Standard deviations of dimensions, infinite for constant ones, which have no information."""
+    return np.where(scale < 1e-6 * max(scale.max(), 1e-12), np.inf, scale)
+
+
 def new_head(
     method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0
 ) -> ProbeHead:
     """An untrained head, "linear" or "mlp", initialised with ``seed``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net = (
             LinearHead(classes, in_dim=width)
             if method == "linear"

@@ -16,6 +16,7 @@ from semisupcon.heads import Head, mlp
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Features, Part
 from semisupcon.probing.embeddings.layers import layered
+from semisupcon.probing.embeddings.untrained import seeded
 from semisupcon.probing.methods.base import Case, Outcome
 from semisupcon.probing.methods.head import ProbeHead, predict
 from semisupcon.probing.methods.linear import LEARNING_RATES, best_epoch, probe, rows_of_part
@@ -101,8 +102,7 @@ def probe_layers(case: Case, method: str) -> list[Outcome]:
 def _weighted(case: Case, features: Features, widths: list[int], method: str) -> Outcome:
     settings, kind = case.settings, features.task.label_kind
     hidden = settings.training.hidden if method == "mlp" else 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(case.seed)
+    with seeded(case.seed):
         net = MixtureHead(widths, features.train.targets.shape[1], hidden)
     head = ProbeHead(net, kind)
     train, val = (

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from semisupcon.probing.methods.head import without_constant
 from semisupcon.probing.methods.knn import predict
 from semisupcon.probing.scores.metrics import evaluate
 from semisupcon.random import stable_hash
@@ -67,9 +68,7 @@ def read_out(
     for number in np.unique(fold):
         inside = fold == number
         near[inside] = predict(x[inside], x[~inside], targets[~inside], [NEIGHBOURS])[0]
-    scale = x.std(axis=0)
-    # A constant dimension has no information: it is set to zero.
-    scale[scale < 1e-6 * max(scale.max(), 1e-12)] = np.inf
+    scale = without_constant(x.std(axis=0))
     return {"knn": near, "linear": left_out_ridge((x - x.mean(axis=0)) / scale, targets, fold)}
 
 

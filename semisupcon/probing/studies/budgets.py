@@ -115,7 +115,7 @@ def labelling_order(targets: np.ndarray, kind: str, names: Sequence[str], draw: 
             having = order[targets[order, label] > 0.5]
             if len(having) and not (targets[first, label] > 0.5).any():
                 first.append(int(having[0]))
-        return np.array([*first, *(i for i in order if i not in set(first))], dtype=int)
+        return np.array([*first, *order[~np.isin(order, first)]], dtype=int)
     classes = targets.argmax(axis=1) if kind == "multiclass" else targets[:, 0] > 0.5
     place = np.empty(len(order))
     for label in np.unique(classes):
