@@ -12,8 +12,8 @@ import soundfile
 import yaml
 
 from semisupcon.__main__ import COMMANDS, main
-from semisupcon.commands import parser as plain
-from semisupcon.commands import typed
+from semisupcon.commands.parsing import parser as plain
+from semisupcon.commands.parsing import typed
 from semisupcon.commands.pretrain import configured
 from semisupcon.commands.pretrain_cli import PretrainCLI
 from semisupcon.datasets import MODULES

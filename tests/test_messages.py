@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from semisupcon.__main__ import COMMANDS, main
-from semisupcon.commands import probe_options
+from semisupcon.commands.parsing import probe_options
 
 PACKAGE = Path(__file__).resolve().parents[1] / "semisupcon"
 # Options of other programs (srun, git, pip), variables of CSS, and options of classes.
@@ -77,7 +77,7 @@ def test_a_command_in_a_message_exists(words, capsys):
 
 def known_options() -> set[str]:
     """Names of the options of all commands, without dashes."""
-    table = json.loads((PACKAGE / "commands" / "pretrain_options.json").read_text())
+    table = json.loads((PACKAGE / "commands" / "parsing" / "pretrain_options.json").read_text())
     names: set[str] = set()
 
     def collect(value):

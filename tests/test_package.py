@@ -54,7 +54,9 @@ def test_contents(wheel):
     }
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "semisupcon").rglob("*.py")}
     assert (
-        recipes | modules | {"semisupcon/py.typed", "semisupcon/commands/pretrain_options.json"}
+        recipes
+        | modules
+        | {"semisupcon/py.typed", "semisupcon/commands/parsing/pretrain_options.json"}
         <= names
     )
     entry = next(name for name in names if name.endswith("entry_points.txt"))

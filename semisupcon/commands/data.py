@@ -6,8 +6,8 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from semisupcon.commands.parser import Parser, nearest_option
-from semisupcon.commands.ranges import SHARE, check_numbers
+from semisupcon.commands.parsing.parser import Parser, nearest_option
+from semisupcon.commands.parsing.ranges import SHARE, check_numbers
 from semisupcon.configuration import read_scalars
 from semisupcon.errors import ConfigError
 from semisupcon.written import resolved

@@ -17,7 +17,7 @@ import numpy as np
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.embed_files import digest_of_files, embed_files, fingerprint
-from semisupcon.commands.parser import Parser
+from semisupcon.commands.parsing.parser import Parser
 from semisupcon.embedding import batch_of
 from semisupcon.embedding.parts import Parts, being_written
 from semisupcon.errors import UserError

@@ -12,7 +12,7 @@ from semisupcon.checkpoints import (
     find_checkpoint,
     load_encoder,
 )
-from semisupcon.commands.parser import Parser
+from semisupcon.commands.parsing.parser import Parser
 from semisupcon.outputs import check_folder, refuse_existing
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from semisupcon.augmentations.base import Chain
 from semisupcon.augmentations.chains import build_chain
-from semisupcon.commands.parser import Parser
-from semisupcon.commands.ranges import (
+from semisupcon.commands.parsing.parser import Parser
+from semisupcon.commands.parsing.ranges import (
     ABOVE_ZERO,
     GREAT,
     NOT_NEGATIVE,

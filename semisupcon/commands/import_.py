@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from semisupcon.checkpoints import CONFIG, WEIGHTS
-from semisupcon.commands.parser import Parser
+from semisupcon.commands.parsing.parser import Parser
 from semisupcon.importer import (
     DROPPED,
     HEADS,

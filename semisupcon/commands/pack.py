@@ -7,8 +7,8 @@ in the same way.
 
 import logging
 
-from semisupcon.commands import types  # noqa: F401, for aug_list
-from semisupcon.commands.ranges import (
+from semisupcon.commands.parsing import types  # noqa: F401, for aug_list
+from semisupcon.commands.parsing.ranges import (
     ABOVE_ZERO,
     COUNT,
     NOT_NEGATIVE,
@@ -18,7 +18,7 @@ from semisupcon.commands.ranges import (
     Range,
     check_numbers,
 )
-from semisupcon.commands.typed import TypedParser, take_configs
+from semisupcon.commands.parsing.typed import TypedParser, take_configs
 from semisupcon.configuration import section
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.data.packed.reading import Packed

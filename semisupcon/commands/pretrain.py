@@ -13,10 +13,10 @@ from pytorch_lightning.cli import ArgsType
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from semisupcon.commands.failures import failure_in_options, option_of
-from semisupcon.commands.options import Parser, option_names, resumed_configuration
-from semisupcon.commands.parser import short
+from semisupcon.commands.parsing.options import Parser, option_names, resumed_configuration
+from semisupcon.commands.parsing.parser import short
+from semisupcon.commands.parsing.text_options import gather_task_options
 from semisupcon.commands.pretrain_cli import PretrainCLI
-from semisupcon.commands.text_options import gather_task_options
 from semisupcon.data.datamodule import AudioDataModule
 from semisupcon.errors import UserError
 from semisupcon.training.objective import Objective

@@ -14,10 +14,14 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 # Importing these modules makes their classes known by name, without a path.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.commands.failures import sentence_within, smallest
-from semisupcon.commands.options import Parser, add_run_options, small_overlay
-from semisupcon.commands.parser import plain_name
-from semisupcon.commands.trainer_options import check_negatives, check_options, check_trainer
-from semisupcon.commands.types import numbers_as_written
+from semisupcon.commands.parsing.options import Parser, add_run_options, small_overlay
+from semisupcon.commands.parsing.parser import plain_name
+from semisupcon.commands.parsing.trainer_options import (
+    check_negatives,
+    check_options,
+    check_trainer,
+)
+from semisupcon.commands.parsing.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
 from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import ConfigError

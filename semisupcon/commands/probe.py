@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semisupcon.commands.probe_options import parser
-from semisupcon.commands.text_options import gather_task_options
+from semisupcon.commands.parsing.probe_options import parser
+from semisupcon.commands.parsing.text_options import gather_task_options
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.locks import folder_lock
 from semisupcon.memory import keep_freed_memory
@@ -87,8 +87,8 @@ def make_suite(options: Any, built: Any) -> "Suite":
     instantiated.
     """
     from semisupcon.commands.device import device_of
-    from semisupcon.commands.probe_numbers import check_probe_numbers
-    from semisupcon.commands.ranges import GREAT
+    from semisupcon.commands.parsing.probe_numbers import check_probe_numbers
+    from semisupcon.commands.parsing.ranges import GREAT
     from semisupcon.outputs import check_writable_folder
     from semisupcon.paths import cache_folder
     from semisupcon.probing.embeddings.embedder import Embedder

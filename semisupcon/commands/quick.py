@@ -1,7 +1,7 @@
 """Print the help and report misspelt options of `pretrain` before torch and Lightning are imported.
 
 The options are read from ``pretrain_options.json``, which ``python -m
-semisupcon.commands.option_table`` writes; a test compares it with the live parser. The parser
+semisupcon.commands.parsing.option_table`` writes; a test compares it with the live parser. The parser
 handles everything that is not in the table (options of a class, other data modules).
 """
 
@@ -12,11 +12,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from semisupcon.commands.parser import nearest_option, plain_name
+from semisupcon.commands.parsing.parser import nearest_option, plain_name
 from semisupcon.errors import ConfigError
 from semisupcon.recipes import find_config
 
-TABLE = Path(__file__).with_name("pretrain_options.json")
+TABLE = Path(__file__).parent / "parsing" / "pretrain_options.json"
 HELP, HELP_ALL = ("-h", "--help"), "--help_all"
 # Sections whose options are the same for every configuration.
 FIXED = ("", "trainer", "data", "probe")

@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from semisupcon.commands.parser import Parser
-from semisupcon.commands.ranges import GREAT, Range, check_numbers
+from semisupcon.commands.parsing.parser import Parser
+from semisupcon.commands.parsing.ranges import GREAT, Range, check_numbers
 from semisupcon.data.streamed import CHUNK_BYTES, write_stream
 from semisupcon.outputs import check_folder
 

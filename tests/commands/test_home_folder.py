@@ -7,8 +7,8 @@ import soundfile
 import yaml
 
 from semisupcon.__main__ import main
-from semisupcon.commands.options import resumed_configuration
-from semisupcon.commands.parser import Parser
+from semisupcon.commands.parsing.options import resumed_configuration
+from semisupcon.commands.parsing.parser import Parser
 from semisupcon.written import at_home
 from tests.pretraining.runs import TINY
 from tests.probing.conftest import cache, exported, tones  # noqa: F401

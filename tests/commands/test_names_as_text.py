@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from semisupcon.__main__ import main
 from semisupcon.commands.data import task_options
+from semisupcon.commands.parsing.probe_options import parser as probe_parser
 from semisupcon.commands.pretrain import configured
 from semisupcon.commands.pretrain_cli import PretrainCLI
 from semisupcon.commands.probe import gather_task_options
-from semisupcon.commands.probe_options import parser as probe_parser
 from semisupcon.configuration import read_scalars, read_value
 from semisupcon.data.packed.checks import HEADER
 from semisupcon.datasets.any_table import csv

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from semisupcon.commands import embed, hear, probe_options
-from semisupcon.commands.parser import nearest_option, short
+from semisupcon.commands import embed, hear
+from semisupcon.commands.parsing import probe_options
+from semisupcon.commands.parsing.parser import nearest_option, short
+from semisupcon.commands.parsing.typed import take_configs
 from semisupcon.commands.pretrain import configured
 from semisupcon.commands.pretrain_cli import PretrainCLI
-from semisupcon.commands.typed import take_configs
 from semisupcon.errors import closest
 
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")

@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from semisupcon.__main__ import main
-from semisupcon.commands.option_table import live_parser, rows
+from semisupcon.commands.parsing.option_table import live_parser, rows
 from semisupcon.commands.quick import misspelt, quick, read_table
 
 TABLE = {row["name"]: row for row in read_table()}
 
 
 def test_the_table_is_that_of_the_live_parser():
-    """After a change of options: python -m semisupcon.commands.option_table"""
+    """After a change of options: python -m semisupcon.commands.parsing.option_table"""
     assert read_table() == json.loads(json.dumps(rows()))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from semisupcon.batch import DataFacts
-from semisupcon.commands.options import small_overlay
+from semisupcon.commands.parsing.options import small_overlay
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.objectives import COLA, MTSLVR, MoCo, SemiSupCon, Supervised
 from semisupcon.training import estimate as module

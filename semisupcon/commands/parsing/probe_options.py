@@ -6,8 +6,8 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile
 
-from semisupcon.commands import types  # noqa: F401, for the options of tasks
-from semisupcon.commands.typed import TypedParser, take_configs
+from semisupcon.commands.parsing import types  # noqa: F401, for the options of tasks
+from semisupcon.commands.parsing.typed import TypedParser, take_configs
 from semisupcon.probing.methods.base import FineTuning, Settings
 from semisupcon.probing.methods.by_name import METHODS
 from semisupcon.recipes import PROBING

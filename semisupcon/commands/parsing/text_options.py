@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from jsonargparse import Namespace
 
-from semisupcon.commands.parser import plain_name
+from semisupcon.commands.parsing.parser import plain_name
 from semisupcon.configuration import read_scalars, read_value
 from semisupcon.datasets import find_task
 from semisupcon.datasets.parsing.options import read_options

@@ -12,8 +12,8 @@ from jsonargparse._common import parser_context
 from jsonargparse._typehints import ActionTypeHint, get_all_subclass_paths, get_class_types
 from torch import nn
 
-from semisupcon.commands.parser import Answers, long_options, plain_name
-from semisupcon.commands.text_options import lone_nulls, quoted_config
+from semisupcon.commands.parsing.parser import Answers, long_options, plain_name
+from semisupcon.commands.parsing.text_options import lone_nulls, quoted_config
 from semisupcon.configuration import lay_over, layered, read_yaml
 from semisupcon.public import CLASSES, public_class
 from semisupcon.recipes import PRETRAINING, find_config

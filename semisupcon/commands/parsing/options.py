@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytorch_lightning as L
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
-from semisupcon.commands.typed import Typed, take_configs
+from semisupcon.commands.parsing.typed import Typed, take_configs
 from semisupcon.training.probes import ProbeOptions
 from semisupcon.training.run_checkpoints import newest_checkpoint
 from semisupcon.training.runs import CONFIG

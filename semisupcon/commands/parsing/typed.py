@@ -1,4 +1,4 @@
-"""jsonargparse with the error messages of `semisupcon.commands.parser`: typed options, classes by
+"""jsonargparse with the error messages of `semisupcon.commands.parsing.parser`: typed options, classes by
 name, layered ``--config`` files.
 """
 
@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 from jsonargparse import ActionConfigFile, ArgumentParser
 from jsonargparse._typehints import ActionTypeHint, get_all_subclass_paths, get_class_types
 
-from semisupcon.commands.given_options import GivenOptions
-from semisupcon.commands.parser import listing, plain_name
-from semisupcon.commands.text_options import (
+from semisupcon.commands.parsing.given_options import GivenOptions
+from semisupcon.commands.parsing.parser import listing, plain_name
+from semisupcon.commands.parsing.text_options import (
     at_home_everywhere,
     quoted_words,
     read_task_options,

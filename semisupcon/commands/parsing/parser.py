@@ -2,7 +2,7 @@
 
 A user error prints ``error: ...`` (at most three lines, stderr) and exits with status 2.
 
-`Answers` builds the error messages. `Parser` adds them to argparse, `semisupcon.commands.typed` to
+`Answers` builds the error messages. `Parser` adds them to argparse, `semisupcon.commands.parsing.typed` to
 jsonargparse.
 """
 

@@ -1,5 +1,5 @@
 """Write the option table of `pretrain` for `semisupcon.commands.quick`: ``python -m
-semisupcon.commands.option_table``.
+semisupcon.commands.parsing.option_table``.
 """
 
 import json

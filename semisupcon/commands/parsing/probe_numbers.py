@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from semisupcon.commands.ranges import (
+from semisupcon.commands.parsing.ranges import (
     ABOVE_ZERO,
     COUNT,
     FINITE,
