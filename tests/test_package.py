@@ -1,6 +1,7 @@
 """The wheel: what is in it, and that its commands run in an empty folder without the clone."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from packaging.requirements import Requirement
 
 from semisupcon.recipes import recipes_folder
@@ -65,16 +67,19 @@ def test_contents(wheel):
 
 
 def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
-    start = "import sys, semisupcon.__main__ as m; print(m.__file__); sys.exit(m.main())"
+    start = (
+        "import json, sys, semisupcon.__main__ as m; print(m.__file__); "
+        "sys.exit(any([m.main(words) for words in json.loads(sys.argv[1])]))"
+    )
 
-    def command(*words):
+    def commands(*lines):
         environment = os.environ | {
             "PYTHONPATH": str(wheel[1]),
             "OMP_NUM_THREADS": "1",
             "XDG_CACHE_HOME": str(tmp_path / "cache"),
         }
         done = subprocess.run(
-            [sys.executable, "-c", start, *words],
+            [sys.executable, "-c", start, json.dumps(lines)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -92,7 +97,7 @@ def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
         "--data.batch_size",
         "4",
     ]
-    command(
+    train = [
         "pretrain",
         "--config",
         "pretrain_ssl",
@@ -100,13 +105,19 @@ def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
         "small/pretrain_ssl",
         "--run_name",
         "a",
+        "--data.data_dir",
+        "clips",
         *small,
-    )
-    (sound, *_) = (tmp_path / "cache").rglob("*.wav")
-    command("embed", str(sound), "--checkpoint", "runs/a", "--out", "a.npy")
+    ]
+    for label in ("low", "high"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        for number in range(12):
+            noise = 0.1 * np.random.default_rng(number).standard_normal(22050)
+            soundfile.write(tmp_path / "clips" / label / f"{number}.wav", noise, 22050)
+    embed = ["embed", "clips/low/0.wav", "--checkpoint", "runs/a", "--out", "a.npy"]
+    probe = ["--tasks", "[class_folders]", "--data_dirs.class_folders=clips", "--methods", "[knn]"]
+    commands(train, embed, ["probe", *probe, "--checkpoints", "[runs/a]", "--out", "report"])
     assert np.load(tmp_path / "a.npy").shape[0] == 1
-    probe = ["--tasks", "[synthetic_instrument]", "--checkpoints", "[runs/a]", "--methods", "[knn]"]
-    command("probe", *probe, "--out", "report")
     assert "accuracy" in (tmp_path / "report" / "results.csv").read_text()
 
 

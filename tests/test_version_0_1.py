@@ -11,6 +11,7 @@ import torch
 from semisupcon import load_encoder
 from semisupcon.commands.pretrain import main as pretrain
 from semisupcon.commands.probe import main as probe
+from tests.marks import mostly_slow
 
 RUNS = ("pretrain_smsl", "moco", "parallel_simclr", "mfcl")
 # A time, and the mean over batches that a metric of all validation clips has replaced.
@@ -57,7 +58,7 @@ def test_an_encoder_embeds_as_it_did(shared, name):
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", mostly_slow(RUNS, ("pretrain_smsl", "moco")))
 def test_a_run_goes_on_along_its_curve(shared, tmp_path, name):
     source = shared(f"version_0_1/{name}")
     shutil.copytree(

@@ -91,7 +91,7 @@ class PretrainCLI(LightningCLI):
             if (meant := sentence_within(error)) is None:
                 raise
             raise ConfigError(meant) from error
-        plain = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        plain = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
         if (problem := smallest(flat(plain))) is not None:
             raise ConfigError(problem)
         self.model, self.datamodule = self.config_init["model"], self.config_init["data"]
@@ -229,7 +229,7 @@ class PretrainCLI(LightningCLI):
         """Write configuration and facts of the run; called when training starts."""
         sweep_run(self.run.folder)
         self.finders.record()
-        text = self.parser.dump(self.config, skip_none=False)
+        text = self.parser.dump(self.config, skip_none=False, skip_validation=True)
         # A resumed run keeps its first configuration; the new one is written to a second file.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG

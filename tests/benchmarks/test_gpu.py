@@ -10,6 +10,7 @@ from benchmarks import gpu, gpu_parts
 from benchmarks.bars import all_met
 from benchmarks.gpu_tables import bars, tables
 from semisupcon.commands.pretrain import main as pretrain
+from tests.marks import mostly_slow
 
 
 @pytest.fixture
@@ -34,24 +35,29 @@ def in_process(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
+QUICK = ["steps", "end_to_end", "tests"]
+
+
 @pytest.mark.usefixtures("in_process")
-def test_every_part_runs(tmp_path, capsys):
+@pytest.mark.parametrize("names", mostly_slow([QUICK, list(gpu.PARTS)], [QUICK]), ids=str)
+def test_parts_run(tmp_path, capsys, names):
     file = tmp_path / "folder" / "gpu.json"
-    small = ["--device", "cpu", "--tiny", "--recipes", "pretrain_smsl"]
+    small = ["--device", "cpu", "--tiny", "--recipes", "pretrain_smsl", "--only", *names]
     status = gpu.main([*small, "--out", str(file)])
     lines = capsys.readouterr().out.splitlines()
     print("\n".join(lines))
     result = json.loads(file.read_text())
     assert {name: part.get("error") for name, part in result["parts"].items()} == dict.fromkeys(
-        gpu.PARTS
+        names
     )
     assert status == 0
     assert lines[-1].endswith(f"s, {file}")
     assert result["parts"]["tests"]["passed"] == 3
-    assert result["parts"]["resume"]["largest_difference"] == {"pretrain_smsl": 0}
-    assert result["parts"]["train"]["steps"] > 0
+    if "resume" in names:
+        assert result["parts"]["resume"]["largest_difference"] == {"pretrain_smsl": 0}
+        assert result["parts"]["train"]["steps"] > 0
     assert result["machine"]["torch"] == torch.__version__
-    assert all(f"### {name}" in tables(result) for name in gpu.PARTS)
+    assert all(f"### {name}" in tables(result) for name in names)
     assert "No figures" not in tables(result)
     assert gpu.main(["--table", str(file)]) == 0
     assert "| pretrain_smsl | SampleCNNSmall | 4 x 2 x 1.00 |" in capsys.readouterr().out

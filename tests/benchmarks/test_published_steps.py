@@ -6,19 +6,21 @@ from benchmarks import published_steps
 
 
 def test_a_row_a_recipe(capsys):
-    recipes = ["pretrain_smsl", "mfcl", "cpc"]
+    recipes = ["pretrain_smsl", "cpc"]
     few = ["--repeats", "1", "--batch_size", "4"]
     assert published_steps.main(["--device", "cpu", "--small", *few, "--only", *recipes]) == 0
     lines = [
         line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")
     ][2:]
     assert [line[0].removeprefix("| ") for line in lines] == recipes
-    plan, augmentation, step, share = range(3, 7)
+    plan, augmentation, step, training, share = range(3, 8)
     assert all(float(line[step]) > 0 for line in lines)
     assert float(lines[0][plan]) > 0
     assert float(lines[0][augmentation]) > 0
     assert lines[1][plan] == lines[1][augmentation] == "", "no augmentation, no time"
-    assert 0 < float(lines[0][share].rstrip("%")) < 100
+    assert all(float(line[training]) > 0 for line in lines)
+    assert 0 <= float(lines[0][share].rstrip("%")) < 100
+    assert lines[1][share] == "0%"
 
 
 def test_a_batch_is_labelled_as_the_recipe_has_it(tmp_path):

@@ -5,13 +5,13 @@ import csv
 import os
 from pathlib import Path
 
-import pytest
 import pytorch_lightning as L
 import torch
 from torch import nn
 
 from semisupcon.commands.pretrain import main
 from semisupcon.encoders import SampleCNNSmall
+from tests.marks import mostly_slow
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {
@@ -65,10 +65,10 @@ EACH_OBJECTIVE = [name for name in RECIPES if "/" not in name and name != "cola_
     "mtslvr/bn_simsiam",
 ]
 # The other recipes, which combine the same parts, are tried in `make test-slow`.
-SOME_RECIPES = [
-    name if name in EACH_OBJECTIVE else pytest.param(name, marks=pytest.mark.slow)
-    for name in RECIPES
-]
+SOME_RECIPES = mostly_slow(RECIPES, EACH_OBJECTIVE)
+# One of every kind of step: of a contrastive, a momentum, a bilinear, a two-format, a predictive and
+# a multi-task objective.
+EACH_KIND = ("pretrain_smsl", "moco", "cola", "mfcl", "cpc", "mtslvr/split_simclr")
 QUICK = {
     "data.batch_size": 4,
     "data.num_workers": 0,

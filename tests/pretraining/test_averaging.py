@@ -9,6 +9,7 @@ import torch
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.pretrain import main
+from tests.marks import mostly_slow
 from tests.pretraining.runs import ROOT, assert_same, small, stopping
 
 EMA = (
@@ -36,7 +37,9 @@ def train(clips, runs, recipe, name, steps, *more):
     return read_checkpoint(runs / name / "last.ckpt")
 
 
-@pytest.mark.parametrize("recipe", ["supervised", "mtslvr/bn_simclr", "moco"])
+@pytest.mark.parametrize(
+    "recipe", mostly_slow(["supervised", "mtslvr/bn_simclr", "moco"], ("moco",))
+)
 def test_a_checkpoint_holds_the_average_and_resumes_from_the_weights(clips, tmp_path, recipe):
     args = small(recipe, clips, tmp_path, *EMA, "--trainer.max_steps", "3")
     assert main([*args, "--run_name", "stopped", *stopping(2, signal.SIGTERM)]) == 143

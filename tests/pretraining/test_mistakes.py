@@ -3,12 +3,11 @@ nothing left behind."""
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import pytorch_lightning as L
 
+from benchmarks.forked import ended, start
 from semisupcon.commands.failures import failure_in_options
 from tests.pretraining.runs import ROOT, TINY, pretrain
 
@@ -235,33 +234,12 @@ class SecondInterrupt(L.Callback):
 def test_a_second_ctrl_c_ends_with_130(digits, tmp_path):
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]
-    command = [
-        sys.executable,
-        str(ROOT / "pretrain.py"),
-        "--config",
-        config,
-        *tiny,
-        "--data.data_dir",
-        str(digits),
-        "--ckpt_path",
-        str(tmp_path),
-    ]
-    done = subprocess.run(
-        [
-            *command,
-            "--trainer.max_steps",
-            "4",
-            "--trainer.callbacks+",
-            f"{__name__}.SecondInterrupt",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        check=False,
-    )
-    assert done.returncode == 130
-    assert "Traceback" not in done.stderr
+    run = ["--data.data_dir", str(digits), "--ckpt_path", str(tmp_path), "--trainer.max_steps", "4"]
+    twice = ["--trainer.callbacks+", f"{__name__}.SecondInterrupt"]
+    said = tmp_path / "said"
+    process = start(["pretrain", "--config", config, *tiny, *run, *twice], said)
+    assert ended(process, 60) == 130
+    assert "Traceback" not in said.read_text()
 
 
 def test_a_resume_from_the_folder_alone(digits, tmp_path, caplog):

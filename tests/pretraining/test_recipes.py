@@ -9,10 +9,11 @@ import torch
 from semisupcon import load_encoder
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.pretrain import main
+from tests.marks import mostly_slow
 from tests.pretraining.runs import (
+    EACH_KIND,
     RECIPES,
     ROOT,
-    SOME_RECIPES,
     assert_same,
     rows,
     small,
@@ -20,7 +21,7 @@ from tests.pretraining.runs import (
 )
 
 
-@pytest.mark.parametrize("recipe", SOME_RECIPES)
+@pytest.mark.parametrize("recipe", mostly_slow(RECIPES, EACH_KIND))
 def test_a_recipe_trains_stops_resumes_and_embeds(clips, tmp_path, recipe):
     args = small(recipe, clips, tmp_path, "--trainer.max_steps", "3")
     assert main([*args, "--run_name", "stopped", *stopping(2, signal.SIGTERM)]) == 143

@@ -11,6 +11,7 @@ import pytorch_lightning as L
 import torch
 
 from semisupcon.checkpoints import read_checkpoint
+from tests.marks import mostly_slow
 from tests.pretraining.runs import assert_same, pretrain, rows, stopping
 
 ADAMW = ("--model.optimizer", "torch.optim.AdamW", "--model.optimizer.lr", "0.01")
@@ -254,7 +255,7 @@ CRITERIA = {
 }
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", mostly_slow(CRITERIA, ("MoCo", "MT-SLVR")))
 def test_a_stop_within_accumulation_is_bit_for_bit(digits, tmp_path, criterion):
     options = (*ACCUMULATE, *CRITERIA[criterion])
     whole = start(digits, tmp_path / "whole", *options, steps=5)
@@ -317,7 +318,11 @@ AVERAGES = {
 
 
 @pytest.mark.parametrize(
-    ("name", "criterion"), [*(("EMA", c) for c in CRITERIA), ("SWA", "SemiSupCon"), ("SWA", "MoCo")]
+    ("name", "criterion"),
+    mostly_slow(
+        [*(("EMA", c) for c in CRITERIA), ("SWA", "SemiSupCon"), ("SWA", "MoCo")],
+        [("EMA", "MoCo"), ("EMA", "SemiSupCon"), ("SWA", "SemiSupCon")],
+    ),
 )
 def test_averaging_resumes_bit_for_bit_under_accumulation(digits, tmp_path, name, criterion):
     options = (*ACCUMULATE, *AVERAGES[name], *CRITERIA[criterion])

@@ -14,7 +14,16 @@ import torch
 
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.pretrain import main
-from tests.pretraining.runs import EACH_OBJECTIVE, ROOT, TINY, WithoutBatchNorm, rows, small
+from tests.marks import mostly_slow
+from tests.pretraining.runs import (
+    EACH_KIND,
+    EACH_OBJECTIVE,
+    ROOT,
+    TINY,
+    WithoutBatchNorm,
+    rows,
+    small,
+)
 
 
 def arguments(digits, runs, *more):
@@ -116,7 +125,6 @@ def test_two_ranks_are_stopped_resumed_and_equal_one_process(digits, tmp_path):
 @pytest.mark.parametrize(
     "recipes",
     [
-        pytest.param(["pretrain_smsl", "moco", "mtslvr/split_simclr"], id="three"),
         pytest.param(EACH_OBJECTIVE, id="all", marks=pytest.mark.slow),
     ],
 )
@@ -181,7 +189,7 @@ def test_the_script_for_slurm_trains_on_two_tasks(clips, tmp_path):
     assert_trained(run, 2)
 
 
-@pytest.mark.parametrize("recipe", EACH_OBJECTIVE)
+@pytest.mark.parametrize("recipe", mostly_slow(EACH_OBJECTIVE, EACH_KIND))
 def test_every_objective_trains_in_mixed_precision(clips, tmp_path, recipe):
     more = ("--trainer.max_steps", "2", "--trainer.precision", "bf16-mixed", "--run_name", "a")
     assert main(small(recipe, clips, tmp_path, *more)) == 0

@@ -22,6 +22,7 @@ from semisupcon.errors import CheckpointError, UserError
 from semisupcon.public import CLASSES, FUNCTIONS, public_class
 from semisupcon.spec import Recorded, build, spec_of
 from semisupcon.targets import ClassSimilarity
+from tests.marks import mostly_slow
 
 ROOT = Path(__file__).resolve().parents[2]
 # What version 0.1 could be made to call: its own command line, with an annotation function of the
@@ -217,7 +218,10 @@ def once_per_arguments(function):
     return call
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES))
+HEAVY = {"ConvNeXtLarge", "EfficientNetB0"}  # as ConvNeXtTiny and TimmEncoder, and slow to build
+
+
+@pytest.mark.parametrize("name", mostly_slow(sorted(CLASSES), set(CLASSES) - HEAVY))
 def test_no_argument_of_a_public_class_reaches_beyond_it(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for part in ("create", "smallest_input", "never_called"):

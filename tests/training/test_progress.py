@@ -3,11 +3,11 @@
 import os
 import pty
 import re
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from benchmarks.forked import ended, start
 from semisupcon.training import progress
 from semisupcon.training.progress import duration
 from tests.pretraining.runs import ROOT, TINY, pretrain
@@ -44,20 +44,9 @@ def test_lines_come_every_so_often(digits, tmp_path, capfd):
 def test_on_a_terminal_one_line_is_rewritten(digits, tmp_path):
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]
-    command = [
-        sys.executable,
-        str(ROOT / "pretrain.py"),
-        "--config",
-        config,
-        *tiny,
-        "--data.data_dir",
-        str(digits),
-        *SHOWN,
-    ]
+    command = ["pretrain", "--config", config, *tiny, "--data.data_dir", str(digits), *SHOWN]
     terminal, child = pty.openpty()
-    process = subprocess.Popen(
-        [*command, "--ckpt_path", str(tmp_path)], stderr=child, stdout=child, cwd=ROOT
-    )
+    process = start([*command, "--ckpt_path", str(tmp_path)], Path(os.ttyname(child)))
     os.close(child)
     said = b""
     while True:
@@ -69,7 +58,7 @@ def test_on_a_terminal_one_line_is_rewritten(digits, tmp_path):
             break
         said += part
     os.close(terminal)
-    assert process.wait() == 0
+    assert ended(process, 60) == 0
     assert re.search(rf"\r{LINE}", said.decode())
     assert b"FLOPs" not in said
 
