@@ -57,7 +57,7 @@ def check_folder(folder: str | Path, option: str = "--out") -> None:
 
 
 def _why_not(path: Path) -> str | None:
-    """The reason why a file cannot be written, found by writing one beside it; None if it can."""
+    """Try to write a temporary file beside ``path``; return the reason if this fails, else None."""
     missing = [place for place in path.parents if not place.exists()]
     for place in path.parents:
         if place.exists() and not place.is_dir():

@@ -122,8 +122,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def damaged_record(path: str | Path) -> str | None:
-    """What is wrong with a zip file of ``torch.save``, by the checksum of each record; None if it
-    is valid.
+    """Check the checksums of a file of ``torch.save``; return the problem, or None if it is valid.
 
     Torch does not compare the checksums. A file whose checksums are all 0 was written without them
     and is not checked.

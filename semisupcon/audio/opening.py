@@ -113,7 +113,7 @@ def _as_it_is(place: bytes, known: int) -> Sound | None:
 
 
 def _first(sound: Sound, place: bytes) -> Callable[[], Sound]:
-    """Return a function that gives the open file first, and opens it again on later calls."""
+    """Return a function: its first call returns the open file, later calls open the file again."""
     held = [sound]
     return lambda: held.pop() if held else _sound(place)
 

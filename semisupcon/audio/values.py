@@ -12,8 +12,8 @@ import numpy as np
 from semisupcon.errors import AudioError
 
 LIMIT = 100.0
-# share of the channels' power; two unrelated channels keep half of it, an inverted copy after lossy
-# coding about 1e-5
+# Least ratio of the power of the channel mean to the mean power of the channels. It is 0.5 for two
+# unrelated channels, and about 1e-5 for a channel and its inverted copy after lossy coding.
 CANCELLED = 1e-4
 SILENT, OPPOSITE = (
     "silence only",

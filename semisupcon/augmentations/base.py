@@ -178,7 +178,7 @@ class OneOf(Transform):
 
     @staticmethod
     def _together(choice: Tensor, seen: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
-        """Mask of changed rows and parameters of all candidates, from those of each."""
+        """Merge the masks of changed rows and the parameters of all candidates."""
         applied = torch.stack([touched for touched, _ in seen]).any(0)
         which = torch.where(applied, choice.float(), torch.nan)[:, None]
         return applied, torch.cat([which, *(values for _, values in seen)], 1)

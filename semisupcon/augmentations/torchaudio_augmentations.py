@@ -78,7 +78,7 @@ class Reverb(nn.Module):
 
 
 def load() -> ModuleType:
-    """Import the package with replaced `PitchShift` and `Reverb`.
+    """Import torchaudio_augmentations, with `PitchShift` and `Reverb` of this module in it.
 
     Raises:
         ConfigError: if the package is not installed.

@@ -124,7 +124,12 @@ class Transform(Recorded):
         return {"parameters": parameters, "key": key, **accepted(self.apply, prepared)}
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
-        """Change rows of ``audio [N, C, T]`` in place, on its device; ``work`` of a `Decision`."""
+        """Change rows of ``audio [N, C, T]`` in place, on its device.
+
+        Args:
+            audio: waveforms.
+            work: the ``work`` of a `Decision`; None changes nothing.
+        """
         if work is None:
             return audio
         return change_rows(audio, work["rows"], lambda x: self.apply(x, **work["arguments"]))

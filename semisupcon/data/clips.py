@@ -65,7 +65,7 @@ class FileAudio:
         self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return mono float32 of ``(start, frames)`` at the file's own rate; raises as `read`."""
+        """Return mono float32 samples at the file's own rate; raises the errors of `read`."""
         path, length = self.name(row), None if self.frames is None else int(self.frames[row])
         try:
             return read_spans(path, spans, length)[0]

@@ -152,7 +152,10 @@ class AudioDataModule(L.LightningDataModule):
         return gather(*self.sources, max_bad=self.max_bad)
 
     def setup(self, stage: str | None = None) -> None:
-        """Draw the clips and build the augmentations; raises as `gather`, `divide` and `Clips`."""
+        """Draw the clips and build the augmentations.
+
+        Raises the errors of `gather`, `divide` and `Clips`.
+        """
         self._processes: WeakSet = WeakSet()  # one set per run
         if self.drawn is not None:
             return

@@ -24,7 +24,7 @@ def check_loading(
 
 
 def rate_for(encoder: Any, rate: int | None) -> int:
-    """The sample rate: that of the encoder, which may be given.
+    """Return the sample rate of the encoder; ``rate`` must be equal to it, or None.
 
     Raises:
         ConfigError: if another rate is given.

@@ -149,7 +149,10 @@ class StreamedAudio:
         return asyncio.run(self._fetch(wanted))
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return int16 samples of spans ``(start, frames)`` of one clip; raises as `fetch`."""
+        """Return int16 samples of spans ``(start, frames)`` of one clip.
+
+        Raises the errors of `fetch`.
+        """
         wanted = [(row, start, frames) for start, frames in spans]
         found = self.fetch(wanted)
         return [found[stretch] for stretch in wanted]

@@ -182,7 +182,10 @@ def share_out(
     has_labelled: bool,
     has_unlabelled: bool,
 ) -> tuple[int, int]:
-    """Return the numbers of labelled and unlabelled clips; raises as `MixedBatchSampler`."""
+    """Return the numbers of labelled and unlabelled clips per batch.
+
+    Raises the errors of `MixedBatchSampler`.
+    """
     p = intrabatch_supervised_p
     if not 0 <= p <= 1:
         raise ConfigError(f"data.intrabatch_supervised_p must lie between 0 and 1, got {p:g}.")

@@ -1,4 +1,4 @@
-"""What is read from Lightning's Trainer: settings that connectors set, rank, device, progress."""
+"""Read values of Lightning's Trainer: settings that connectors set, rank, device, progress."""
 
 from typing import Any, Protocol, cast
 

@@ -116,7 +116,7 @@ def csv(
 
 
 def table_of(root: Path, file: str | None, separator: str | None) -> tuple[Path, str]:
-    """The table that a user means, and its separator: None means tabs in a .tsv, else commas.
+    """Return the path of a table and its separator; the default is a tab for .tsv, else a comma.
 
     Raises:
         DatasetNotFoundError: if ``file`` is None and the folder does not hold exactly one table.

@@ -46,7 +46,7 @@ def parse_key(text: str) -> tuple[int, str]:
 def canonical_key(text: str) -> str:
     """Return the name of a key in `KEYS`, with sharps as flats (``A# major`` is ``Bb major``).
 
-    Raises as `parse_key`.
+    Raises the errors of `parse_key`.
     """
     tonic, mode = parse_key(text)
     return f"{PITCH_CLASSES[tonic]} {mode}"

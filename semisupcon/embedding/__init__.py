@@ -147,7 +147,7 @@ def load_pieces(
     per: str = "file",
     silent: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[np.ndarray]:
-    """Read one clip and cut it for the encoder, in pieces ``[k, segment]``; raises as `embed`.
+    """Yield the segments of one clip in pieces ``[k, segment]``; raises the errors of `embed`.
 
     An encoder of whole clips gets one piece ``[1, T]``, unless ``per`` is "second" or "segment".
 
@@ -182,10 +182,13 @@ def load_segments(
     encoder: Form,
     per: str = "segment",
 ) -> np.ndarray:
-    """Return one clip cut for the encoder, ``[n, segment]``; raises as `embed`."""
+    """Return the segments ``[n, segment]`` of one clip; raises the errors of `embed`."""
     return np.concatenate(list(load_pieces(position, clip, encoder, per)))
 
 
 def first_segment(clip: str | Path, encoder: Form) -> np.ndarray:
-    """Return the first segment of a clip, ``[1, segment]``; decodes no more. Raises as `embed`."""
+    """Return the first segment ``[1, segment]`` of a clip; decoding stops when it is complete.
+
+    Raises the errors of `embed`.
+    """
     return next(load_pieces(0, clip, encoder, "segment"))[:1]

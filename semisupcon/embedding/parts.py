@@ -35,7 +35,10 @@ def being_written(out: Path) -> bool:
 
 
 def with_breaks(pieces: Iterable[Piece], segments: int) -> Iterator[Piece]:
-    """End the batch and the part after the item that reaches ``segments`` segments."""
+    """Yield the pieces, and a `BREAK` after every group of items.
+
+    A group ends with the item that completes ``segments`` segments. A `BREAK` ends batch and part.
+    """
     count = 0
     for piece in pieces:
         yield piece
@@ -95,7 +98,7 @@ class Parts:
         return found
 
     def rows(self, most: int) -> Iterator[np.ndarray]:
-        """Yield all embeddings ``[n, D]`` in order, ``most`` rows at a time, across parts."""
+        """Yield all embeddings in order, in arrays ``[most, D]``; the last may have fewer rows."""
         waiting, count = [], 0
         for file, content in self.finished:
             rows = sum(content["sizes"])

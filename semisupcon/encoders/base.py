@@ -226,9 +226,9 @@ def needs_spectrogram(name: str, frontend: Frontend) -> None:
 
 
 def freeze(encoder: Encoder) -> Encoder:
-    """Freeze an encoder: no gradients, and evaluation mode also after ``train()`` of a parent.
+    """Freeze an encoder: it gets no gradients, and ``train()`` of a parent leaves it in eval mode.
 
-    Parameters and buffers stay bit-identical with batch norm and dropout.
+    Its parameters and buffers do not change, not even the running statistics of batch norm.
     """
     encoder.frozen = True
     return encoder.requires_grad_(False).eval()

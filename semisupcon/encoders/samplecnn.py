@@ -78,7 +78,7 @@ class SampleCNN(Encoder):
 class SampleCNNXL(SampleCNN):
     """SampleCNN with widths up to 2048: 25,190,400 parameters, 2048-d embedding.
 
-    From SemiSupCon, where it cannot be imported.
+    The code of SemiSupCon defines this network but cannot import it.
     """
 
     widths = (128, 128, 128, 256, 256, 512, 512, 1024, 1024, 2048, 2048)

@@ -132,7 +132,7 @@ class Reader:
             module: a module of this package.
             rules: from our names to the published ones.
             parts: beginnings of our names that the file contains.
-            prefix: prefix of the published names; None is that of the encoder.
+            prefix: prefix of the published names; None uses the prefix of the encoder.
         """
         prefix, weights = self.prefix if prefix is None else prefix, module.state_dict()
         for ours, value in weights.items():

@@ -7,7 +7,7 @@ from torch import nn
 
 
 def follower(module: nn.Module) -> nn.Module:
-    """Copy a module without gradients, with separate batch-norm statistics."""
+    """Return a copy of a module, without gradients and with its own batch-norm statistics."""
     return copy.deepcopy(module).requires_grad_(False)
 
 

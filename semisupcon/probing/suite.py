@@ -271,7 +271,7 @@ def score_saved_head(suite: Suite) -> Results:
 
 
 def _content_of_head(suite: Suite) -> list[object]:
-    """What identifies the head: its bytes; of an imported one also the classes and aggregation."""
+    """Identity of the head: its bytes, or digest, classes and aggregation of an imported head."""
     assert suite.head is not None
     if folder := imported_folder(suite.head):
         digest = digest_of(folder / HEADS)

@@ -120,10 +120,10 @@ class KeepCheckpoints(Checkpoint):
             self.save_last_step(trainer)
 
     def save_last_step(self, trainer: L.Trainer) -> None:
-        """After a failure, save the end of the last step, without waiting for other processes.
+        """After a failure, save the state after the last step, without waiting for other processes.
 
-        Does nothing amid accumulated batches, a validation or an optimizer step. The weights
-        and buffers must be those of the end of the last step.
+        Does nothing if the failure occurred between accumulated batches, during a validation, or
+        during an optimizer step: weights and buffers must not have changed since the last step.
         """
         if (
             self._position is None

@@ -86,7 +86,7 @@ def _run_length(trainer: L.Trainer) -> int:
 
 
 def stepped(scheduler: Any) -> dict[str, Any]:
-    """Lightning's description of when a schedule is stepped."""
+    """Return Lightning's ``lr_scheduler`` dictionary: the schedule, and when it is stepped."""
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}
     return {"scheduler": scheduler, "interval": "step"}

@@ -5,8 +5,8 @@ For the default, these are the labelled validation clips of ``data.sl_task``. Fo
 ``--probe.tasks`` names:
 
 1. its official validation clips, if it has any;
-2. else those of its clips that are validation clips of the run, if it shares audio with the run;
-3. else a tenth of its training clips, as `semisupcon probe` draws them.
+2. otherwise, if it shares audio with the run: its clips that are validation clips of the run;
+3. otherwise: a tenth of its training clips, drawn as in `semisupcon probe`.
 
 Test clips and training clips of the run are never among them.
 """

@@ -146,7 +146,7 @@ class OnlineProbes(L.Callback):
     def _log_now(self, trainer: L.Trainer, module: Any) -> None:
         """Log between two steps that Lightning logs, with the number of the last batch.
 
-        In metrics.csv it is a row of its own, whether a checkpoint follows or not, so that resumed
+        The values get a separate row in metrics.csv, even if a checkpoint follows, so that resumed
         runs have the same rows.
         """
         if not self.probed or module.searching:

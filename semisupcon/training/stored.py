@@ -1,4 +1,4 @@
-"""What an `Objective` stores in a checkpoint, and how training continues from it."""
+"""Store the state of an `Objective` in a checkpoint, and continue training from it."""
 
 from typing import Any
 

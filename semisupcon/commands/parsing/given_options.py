@@ -1,5 +1,5 @@
-"""What a command line and its ``--config`` files give to a jsonargparse parser: the merged files,
-the chosen classes and their options.
+"""Options given to a jsonargparse parser by the command line and its ``--config`` files: the merged
+files, the chosen classes and their options.
 """
 
 import importlib

@@ -1,7 +1,8 @@
 """Normalise the paths of clips in tables across folders and operating systems.
 
-A path below the root is made relative, with forward slashes, directly after reading. Draws from
-names are then the same for a data set that was moved, linked, or listed with absolute paths.
+A path below the root is made relative, with forward slashes, directly after reading. Random draws
+that depend on the path of a clip are therefore unchanged if the data set is moved, linked, or
+listed with absolute paths.
 """
 
 import os

@@ -13,7 +13,10 @@ MAX_HARMONICS = 200
 
 
 def harmonics_below(pitch: float) -> np.ndarray:
-    """Return the harmonic numbers ``[H]`` of a pitch in Hz below half the sample rate."""
+    """Return the numbers ``[H]`` of the harmonics of a pitch (Hz) up to 0.45 times the sample rate.
+
+    There are at most `MAX_HARMONICS`, and at least one.
+    """
     return np.arange(
         1,
         min(MAX_HARMONICS, max(1, int(0.45 * SAMPLE_RATE / pitch))) + 1,

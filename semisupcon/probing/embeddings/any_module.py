@@ -4,8 +4,8 @@ file.
 class_path: my.module.Net         # needs --trust my.module; or a name such as musicnn
 init_args: {width: 64}
 weights: net.safetensors          # optional; or a state dict for torch.load(weights_only=True)
-sample_rate: 16000                # unless the module has this attribute and the next
-segment_samples: 32000
+sample_rate: 16000                # not needed if the module has the attribute sample_rate
+segment_samples: 32000            # not needed if the module has the attribute segment_samples
 whole_clips: true                 # optional; clips are not cut, segment_samples is not needed
 """
 

@@ -1,4 +1,4 @@
-"""Identity of modules from other packages: what their embeddings depend on beside the weights.
+"""Identity of modules from other packages: a digest of code, arguments and files, without weights.
 
 The cache of embeddings must notice an edited source file, another argument, and another weight
 file. The digest covers the source file of a class, the files of its own package or folder that it

@@ -27,7 +27,7 @@ class LayeredSubject(Subject):
         return torch.cat([mean for _, mean in self.layers(x)], dim=1)
 
     def layers(self, x: Tensor) -> list[tuple[str, Tensor]]:
-        """Name and mean output ``[N, width]`` of every block of waveforms ``[N, 1, T]``."""
+        """Map waveforms ``[N, 1, T]`` to the name and mean output ``[N, width]`` of every block."""
         found: dict[str, list[Tensor]] = {}
 
         def keep(name: str) -> Any:

@@ -64,8 +64,8 @@ class Subject:
         return any(True for _ in self.encoder.parameters())
 
     def facts(self) -> dict[str, str]:
-        """What is embedded, for tables: class, source, sample rate, input, layer, pooling, package
-        and licence.
+        """Description of the encoder for tables: class, source, sample rate, input, layer, pooling,
+        package and licence.
         """
         encoder = self.encoder
         seconds = encoder.segment_samples / encoder.sample_rate

@@ -136,7 +136,7 @@ class _Clips:
         self.chunks, self.targets = Chunks(frames, part.chunks.offsets * each), part.targets
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Frames ``[N, T, D]`` and the mask ``[N, T]`` of clips."""
+        """Padded frames ``[N, T, D]`` of clips, and the mask ``[N, T]`` of real frames."""
         starts, ends = self.chunks.offsets[:-1][rows], self.chunks.offsets[1:][rows]
         lengths = ends - starts
         x = np.zeros((len(rows), lengths.max(), self.chunks.values.shape[1]), np.float32)

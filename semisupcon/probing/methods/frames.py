@@ -94,7 +94,7 @@ def _split_frames(
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained head: probabilities of clips, and what the result says about the training."""
+    """A trained head: a function from clips to probabilities, and details of the training."""
 
     probabilities: Callable[[Frames], np.ndarray]
     detail: str

@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def imported_folder(path: Path) -> Path | None:
-    """The folder of an imported checkpoint with heads that a ``--head`` names: the folder itself or
-    its ``heads.safetensors``; None for other files.
+    """Return the folder of an imported checkpoint that has heads; None for any other path.
+
+    Args:
+        path: value of ``--head``: the folder, or the ``heads.safetensors`` in it.
     """
     folder = path.parent if path.name == HEADS else path
     return folder if folder.is_dir() and (folder / HEADS_CONFIG).is_file() else None
@@ -44,8 +46,8 @@ def score_with_classifier(
         subject: the encoder of the same checkpoint.
         features: its embeddings of the test clips.
         folder: folder that ``semisupcon import`` wrote.
-        aggregation: what is averaged over the segments of a clip: "probability" in CLMR,
-            "embedding" in SemiSupCon.
+        aggregation: quantity that is averaged over the segments of a clip: "probability" in
+            CLMR, "embedding" in SemiSupCon.
         classes: names of the outputs in their order, or a text file with one per line; empty for
             the order of the task.
 

@@ -177,8 +177,8 @@ class Settings:
         episodes: number of few-shot episodes.
         hardness: "average" episodes, or "easy" or "hard" ones, whose training clips are chosen so
             that the test clips are easiest or hardest to classify.
-        layers: what linear and MLP heads read: "last" is the embedding, "all" every block of the
-            encoder by itself, "weighted" a learned mixture of all blocks.
+        layers: input of linear and MLP heads: "last" is the embedding, "all" each block of the
+            encoder separately, "weighted" a learned weighted mean of all blocks.
         standardise: whether to standardise few-shot embeddings with mean and standard deviation of
             the training clips; false as in MT-SLVR.
     """

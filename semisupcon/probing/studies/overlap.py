@@ -129,7 +129,7 @@ def _counted(
 
 
 def _fingerprints(files: Sequence[str]) -> list[np.ndarray]:
-    """Acoustic fingerprint of the middle of each file; of at most 5000, and empty for others."""
+    """Acoustic fingerprints of the middles of the first 5000 files; empty for all other files."""
     facts = scan(files)
 
     def one(row: int) -> np.ndarray:
