@@ -12,7 +12,8 @@ from semisupcon.files import plain_cell, write_csv, write_text
 from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.methods.base import Case, Method, Outcome
 from semisupcon.probing.methods.head import save_head
-from semisupcon.probing.scores.bootstrap import bootstrap
+from semisupcon.probing.scores.bootstrap import bootstrap, calibration_interval
+from semisupcon.probing.scores.calibration import SCALED, TEMPERATURE
 from semisupcon.probing.scores.draws import draws_file, save_draws
 from semisupcon.probing.scores.metrics import chance, main_first
 from semisupcon.probing.scores.results import Row, write_predictions
@@ -56,9 +57,9 @@ def rows_of(
     if outcome.scores is not None and outcome.scores.shape != test.targets.shape:
         shapes = f"{outcome.scores.shape}; task '{task.name}' needs {test.targets.shape} (test clips, classes)"
         raise ConfigError(f"Method '{method.name}' returned scores of shape {shapes}.")
-    predictions, head = _write_files(
-        outcome, case, out, f"{name}-{outcome.share:g}" if outcome.share < 1 else name, identity
-    )
+    aggregation = case.settings.aggregation if "aggregation" in method.depends else "embedding"
+    label = f"{name}-{outcome.share:g}" if outcome.share < 1 else name
+    predictions, head = _write_files(outcome, case, out, label, identity, aggregation)
     intervals, level = outcome.intervals, outcome.chance
     if outcome.scores is not None:
         drawn = bootstrap(task.label_kind, test.targets, outcome.scores, task.classes, resamples)
@@ -68,18 +69,24 @@ def rows_of(
             for metric, value in main_first(task.metric, drawn.values).items()
             if metric != "ece" or (method.probabilities and value == value)  # not NaN
         }
+    detail = outcome.detail
+    found, scores = outcome.calibration, outcome.calibrated
+    if found is not None and scores is not None and "ece" in intervals:
+        answers = task.label_kind, test.targets, scores
+        intervals[SCALED] = calibration_interval(*answers, resamples)
+        detail += f", {TEMPERATURE} {found.temperature:.3f}"
     if level is None:
         known = next(iter(intervals), None) == task.metric
         level = float("nan")
         if known:
-            answers = train.targets, test.targets
-            level = chance(task.label_kind, task.metric, *answers, task.classes)
+            truths = train.targets, test.targets
+            level = chance(task.label_kind, task.metric, *truths, task.classes)
     return [
         Row(
             task=task.name, kind=task.label_kind, fold=task.fold, checkpoint=subject.name, source=subject.source,
             representation=subject.representation, method=name,
-            aggregation=case.settings.aggregation if "aggregation" in method.depends else "embedding",
-            train_share=train_share * outcome.share, detail=outcome.detail, seed=case.seed, metric=metric, value=value, low=low, high=high,
+            aggregation=aggregation,
+            train_share=train_share * outcome.share, detail=detail, seed=case.seed, metric=metric, value=value, low=low, high=high,
             chance=float("nan") if i else level, n_train=round(outcome.share * len(train)),
             n_test=outcome.n_test or len(test), seconds=seconds, identity=identity, predictions=predictions, head=head,
         )
@@ -88,7 +95,7 @@ def rows_of(
 
 
 def _write_files(
-    outcome: Outcome, case: Case, out: Path, name: str, identity: str
+    outcome: Outcome, case: Case, out: Path, name: str, identity: str, aggregation: str
 ) -> tuple[str, str]:
     """Write predictions, curve, head and fine-tuned encoder.
 
@@ -117,10 +124,11 @@ def _write_files(
         written = {
             "task": task.name,
             "classes": list(task.classes),
-            "aggregation": case.settings.aggregation,
+            "aggregation": aggregation,
             "encoder": subject.fingerprint(),
+            "representation": subject.representation,
         }
-        save_head(outcome.head, out / head, written)
+        save_head(outcome.head, out / head, written, outcome.calibration)
     return predictions, head
 
 

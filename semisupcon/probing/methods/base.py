@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
     from semisupcon.probing.embeddings.embedder import Embedder, Features
     from semisupcon.probing.embeddings.encoders import Subject
+    from semisupcon.probing.methods.calibrating import Calibration
     from semisupcon.probing.methods.head import ProbeHead
 
 
@@ -25,6 +26,8 @@ class Outcome:
         label: name in tables, if it is not the method's name.
         detail: values chosen by the method (``k=5``).
         head: the trained head, if any.
+        calibration: temperature and thresholds of the head, from validation clips.
+        calibrated: ``scores`` after the temperature; None without a calibration.
         encoder: the fine-tuned encoder, if any.
         curve: for each epoch, training and validation loss.
         intervals: metric name -> (value, low, high), for methods without scores.
@@ -38,6 +41,8 @@ class Outcome:
     label: str = ""
     detail: str = ""
     head: "ProbeHead | None" = None
+    calibration: "Calibration | None" = None
+    calibrated: np.ndarray | None = None
     encoder: "Encoder | None" = None
     curve: list[dict[str, float]] = field(default_factory=list)
     intervals: dict[str, tuple[float, float, float]] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.embedder import Embedder, Features
 from semisupcon.probing.embeddings.encoders import RANDOM, Subject
 from semisupcon.probing.methods.base import FineTuning, Outcome
+from semisupcon.probing.methods.calibrating import calibration_of
 from semisupcon.probing.methods.clip_loaders import tracks, training_loader
 from semisupcon.probing.methods.head import ProbeHead, new_head
 from semisupcon.probing.methods.mixing import class_weights, mixed, weighted_loss
@@ -136,9 +137,10 @@ class FineTuner(L.LightningModule):
         self.curve.append({"train_loss": mean, "val_loss": value})
         if value < self.best:
             self.best, self.kept = value, copy.deepcopy(self.state_dict())
+            self.answers = outputs.cpu(), targets.cpu()
 
     def predict_step(self, track: tuple[Tensor, Tensor], index: int) -> Tensor:
-        return self.head.probabilities(self.track(track[0])[None])
+        return self.track(track[0])[None].cpu()
 
     def track(self, segments: Tensor) -> Tensor:
         """Logits or values ``[C]`` of a clip, from its segments ``[n, segment]``."""
@@ -223,13 +225,18 @@ def finetune(
                 f"({options.lr:g})."
             )
         tuner.load_state_dict(tuner.kept)
-        scores = cast("list[Tensor]", trainer.predict(tuner, tracks(task, "test", subject)))
+        logits = cast("list[Tensor]", trainer.predict(tuner, tracks(task, "test", subject)))
     tuner.cpu()
+    kind, scores_at = task.label_kind, tuner.finished_head().probabilities
+    outputs, answers = (x.numpy() for x in tuner.answers)
+    found = None if kind == "regression" else calibration_of(kind, outputs, answers, votes=False)
     detail = f"epoch {int(np.argmin([e['val_loss'] for e in tuner.curve])) + 1}"
     return Outcome(
-        torch.cat(scores).cpu().numpy(),
+        torch.cat([scores_at(row) for row in logits]).numpy(),
         detail=detail,
         head=tuner.finished_head(),
+        calibration=found,
+        calibrated=scores_at(torch.cat(logits) / found.temperature).numpy() if found else None,
         curve=tuner.curve,
         encoder=freeze(encoder),
     )

@@ -12,9 +12,11 @@ from semisupcon.digests import DIGEST, digest_of_arrays
 from semisupcon.errors import CheckpointError, first_line
 from semisupcon.files import atomic_open
 from semisupcon.heads import Head, LinearHead, MLPHead
-from semisupcon.kinds import AGGREGATIONS, KINDS
+from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.untrained import seeded
+from semisupcon.probing.methods.calibrating import Calibration, calibration_of
+from semisupcon.probing.methods.head_header import check_header
 
 
 class ProbeHead(nn.Module):
@@ -93,26 +95,104 @@ def new_head(
 
 
 @torch.no_grad()
-def predict(head: ProbeHead, chunks: Chunks, aggregation: str = "embedding") -> np.ndarray:
+def predict(
+    head: ProbeHead,
+    chunks: Chunks,
+    aggregation: str = "embedding",
+    temperature: float = 1.0,
+) -> np.ndarray:
     """Scores of whole clips ``[n, C]``: probabilities, vote shares, or values; ``aggregation`` as
-    in `Settings`.
+    in `Settings`, ``temperature`` as in `scores_of`.
+    """
+    return scores_of(head, averages(head, chunks, aggregation), aggregation, temperature)
+
+
+def averages(head: ProbeHead, chunks: Chunks, aggregation: str) -> np.ndarray:
+    """What is averaged over the segments of each clip, ``[n, D]`` or ``[n, C]``."""
+    if aggregation == "embedding":
+        return chunks.mean()
+    rows = of_segments(head, torch.as_tensor(chunks.values), aggregation)
+    return Chunks(rows.numpy(), chunks.offsets).mean()
+
+
+@torch.no_grad()
+def of_segments(head: ProbeHead, embeddings: Tensor, aggregation: str) -> Tensor:
+    """What is averaged over the segments of a clip, from the embeddings ``[N, D]`` of segments: the
+    same, or logits, probabilities or votes ``[N, C]``.
     """
     if aggregation == "embedding":
-        return head.probabilities(head(torch.from_numpy(chunks.mean()))).numpy()
-    outputs = head(torch.as_tensor(chunks.values))
+        return embeddings
+    outputs = head(embeddings)
     if aggregation == "probability":
-        outputs = head.probabilities(outputs)
-    elif aggregation == "vote":
-        decisions = KINDS[head.kind].decisions
-        assert decisions is not None  # see `Settings.check`
-        outputs = decisions(outputs).float()
-    mean = torch.from_numpy(Chunks(outputs.numpy(), chunks.offsets).mean())
-    return (head.probabilities(mean) if aggregation == "logit" else mean).numpy()
+        return head.probabilities(outputs)
+    if aggregation == "logit":
+        return outputs
+    decisions = KINDS[head.kind].decisions
+    assert decisions is not None  # see `Settings.check` and `load_head`
+    return decisions(outputs).float()
 
 
-def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
-    """Write a head as safetensors; the header has its configuration and ``about`` (task, classes,
-    encoder, aggregation).
+@torch.no_grad()
+def logits_of(head: ProbeHead, means: np.ndarray, aggregation: str) -> np.ndarray:
+    """Logits or values of clips ``[n, C]`` from `averages`; those of averaged probabilities are
+    their logarithms or log-odds; vote shares stay.
+    """
+    means = np.ascontiguousarray(means, np.float32)
+    if aggregation == "embedding":
+        return head(torch.from_numpy(means)).numpy()
+    if aggregation != "probability":
+        return means
+    low = np.finfo(np.float32).tiny
+    logarithm = np.log(np.maximum(means, low))
+    if head.kind == "multiclass":
+        return logarithm
+    return logarithm - np.log(np.maximum(1 - means, np.finfo(np.float32).epsneg / 2))
+
+
+@torch.no_grad()
+def scores_of(
+    head: ProbeHead, means: np.ndarray, aggregation: str, temperature: float = 1.0
+) -> np.ndarray:
+    """Scores of clips ``[n, C]`` from `averages`.
+
+    Args:
+        head: the head.
+        means: ``[n, D]``, or ``[n, C]`` for logits, probabilities and votes.
+        aggregation: what was averaged.
+        temperature: divides the logits of clips; vote shares and values have none.
+    """
+    if aggregation == "vote" or (aggregation == "probability" and temperature == 1):
+        return np.ascontiguousarray(means, np.float32)
+    logits = torch.from_numpy(logits_of(head, means, aggregation))
+    return head.probabilities(logits if temperature == 1 else logits / temperature).numpy()
+
+
+def calibrated(
+    head: ProbeHead, chunks: Chunks, targets: np.ndarray, aggregation: str
+) -> Calibration | None:
+    """Temperature and thresholds of a head from validation clips; None without clips, and for
+    values.
+
+    Args:
+        head: the trained head.
+        chunks: embeddings of the segments of n clips.
+        targets: ``[n, C]``.
+        aggregation: what is averaged over the segments of a clip.
+    """
+    if head.kind == "regression" or not len(targets):
+        return None
+    outputs = logits_of(head, averages(head, chunks, aggregation), aggregation)
+    return calibration_of(head.kind, outputs, targets, votes=aggregation == "vote")
+
+
+def save_head(
+    head: ProbeHead,
+    path: str | Path,
+    about: dict[str, Any],
+    calibration: Calibration | None = None,
+) -> None:
+    """Write a head as safetensors; the header has its configuration, its calibration, and ``about``
+    (task, classes, encoder, representation, aggregation).
     """
     from safetensors.torch import save
 
@@ -124,6 +204,9 @@ def save_head(head: ProbeHead, path: str | Path, about: dict[str, Any]) -> None:
         "out_dim": head.net.out_dim,
         "hidden": getattr(head.net, "hidden", 0),
     }
+    if calibration is not None:
+        form |= {"temperature": calibration.temperature}
+        form |= {"thresholds": list(calibration.thresholds)} if calibration.thresholds else {}
     state, written = (
         {k: v.contiguous() for k, v in head.state_dict().items()},
         json.dumps(form | about),
@@ -146,7 +229,7 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         about, state = json.loads(metadata["head"]), load_file(path)
-        _check(about)
+        check_header(about)
         if DIGEST in metadata and metadata[DIGEST] != _digest(about, state):
             raise ValueError("it is damaged: its values were changed")
         head = new_head(
@@ -174,18 +257,3 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
 
 def _digest(about: Any, state: dict[str, Tensor]) -> str:
     return digest_of_arrays(about, {name: value.numpy() for name, value in state.items()})
-
-
-def _check(about: Any) -> None:
-    """Refuse a header that `save_head` cannot have written; the file is untrusted."""
-    if (
-        not isinstance(about, dict)
-        or about["method"] not in ("linear", "mlp")
-        or about["kind"] not in KINDS
-    ):
-        raise ValueError("it does not name a known head")
-    classes = about.get("classes", [])
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError("its classes are not a list of names")
-    if about.get("aggregation", AGGREGATIONS[0]) not in AGGREGATIONS:
-        raise ValueError(f"its aggregation is {about['aggregation']!r}")

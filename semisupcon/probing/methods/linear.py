@@ -16,7 +16,7 @@ from semisupcon.errors import ConfigError
 from semisupcon.probing.embeddings.embedder import Features, Part
 from semisupcon.probing.methods.base import Outcome
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
-from semisupcon.probing.methods.head import ProbeHead, new_head, predict
+from semisupcon.probing.methods.head import ProbeHead, calibrated, new_head, predict
 from semisupcon.probing.methods.schedule import Plateau, rate_factor
 from semisupcon.probing.methods.settings import Settings, Training
 from semisupcon.random import permutation
@@ -39,10 +39,15 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
     kind, hidden = features.task.label_kind, settings.training.hidden
     head = new_head(method, train.shape[1], train_targets.shape[1], kind, hidden, seed)
     curve = fit(head, train, train_targets, val, val_targets, settings.training, seed)
+    how = settings.aggregation
+    found = calibrated(head, features.val.chunks, features.val.targets, how)
+    test = features.test.chunks
     return Outcome(
-        predict(head, features.test.chunks, settings.aggregation),
+        predict(head, test, how),
         detail=f"epoch {best_epoch(curve)}",
         head=head,
+        calibration=found,
+        calibrated=None if found is None else predict(head, test, how, found.temperature),
         curve=curve,
     )
 

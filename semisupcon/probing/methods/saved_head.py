@@ -10,6 +10,7 @@ from semisupcon.probing.embeddings.embedder import Features
 from semisupcon.probing.embeddings.encoders import Subject
 from semisupcon.probing.methods.base import Case, Method, Outcome
 from semisupcon.probing.methods.head import load_head, predict
+from semisupcon.probing.methods.head_header import calibration_in
 from semisupcon.probing.methods.imported_head import imported_folder, score_with_classifier
 
 
@@ -59,13 +60,20 @@ def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome
             f"{task.kind} labels of {_few(task.classes)}.\n"
             f"Give a head with the same classes, or train one without --test_only.\nHead: {path}"
         )
-    scores = predict(head, features.test.chunks, about.get("aggregation", "embedding"))
     # The order of the classes may differ.
     order = [known.index(name) for name in task.classes]
+    how, found = about.get("aggregation", "embedding"), calibration_in(about)
+
+    def scores(temperature: float) -> np.ndarray:
+        values = predict(head, features.test.chunks, how, temperature)
+        return np.ascontiguousarray(values[:, order])
+
     return Outcome(
-        np.ascontiguousarray(scores[:, order]),
+        scores(1.0),
         label=f"{about['method']}, saved head",
         detail=f"trained on {about.get('task', '?')}",
+        calibration=found,
+        calibrated=None if found is None else scores(found.temperature),
     )
 
 

@@ -16,7 +16,7 @@ HEADER = (
     "chance",
     "against",
     "verdict",
-    "tracks",
+    "clips",
     "seeds",
     "in pretraining",
 )

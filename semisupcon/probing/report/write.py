@@ -8,6 +8,7 @@ from pathlib import Path
 from semisupcon.files import write_text
 from semisupcon.probing.report.across import across_section
 from semisupcon.probing.report.budgets import budget_section
+from semisupcon.probing.report.calibration import calibration_section
 from semisupcon.probing.report.page import page
 from semisupcon.probing.report.table import markdown, table
 from semisupcon.probing.scores.bootstrap import RESAMPLES
@@ -44,6 +45,8 @@ def write_report(
     by_class = class_lines(rows, out, resamples)
     write_lines(by_class, out / CLASSES)
     sections = [across_section(lines, comparisons)]
+    if (calibration := calibration_section(rows)) is not None:
+        sections.append(calibration)
     if (labels := budget_section(rows, out, resamples)) is not None:
         sections.append(labels)
     told = "\n".join([markdown(lines, comparisons), *(s.markdown() for s in sections)])

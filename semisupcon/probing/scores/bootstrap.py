@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from semisupcon.probing.scores.calibration import of_labels, of_multiclass
 from semisupcon.probing.scores.metrics import ByClass, evaluate, lower_is_better
 
 RESAMPLES = 1000
@@ -75,6 +76,23 @@ def bootstrap(
             for name, value in each.items()
         },
     )
+
+
+def calibration_interval(
+    kind: str, targets: np.ndarray, scores: np.ndarray, count: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float, float]:
+    """The expected calibration error of probabilities, and its 95 % interval, over the same
+    resamples as `bootstrap`.
+
+    Args:
+        kind: label kind, not regression.
+        targets, scores: ``[n, C]``.
+        count, seed: of the resamples.
+    """
+    error = of_multiclass if kind == "multiclass" else of_labels
+    value = float(error(targets, scores, np.ones((1, len(targets))))[0])
+    draws = [error(targets, scores, w) for w in resamples(len(targets), count, seed)]
+    return value, *percentiles(np.concatenate([np.zeros(0), *draws]))
 
 
 def _class_intervals(values: np.ndarray, blocks: Sequence[np.ndarray]) -> np.ndarray:

@@ -9,6 +9,8 @@ many weightings at once.
 import numpy as np
 
 BINS = 15
+# Metric of the probabilities after the temperature of the head, and its name in ``detail``.
+SCALED, TEMPERATURE = "ece_scaled", "temperature"
 
 
 def are_probabilities(scores: np.ndarray, one: bool) -> bool:
