@@ -1,4 +1,4 @@
-"""Results over the number of labels, on a logarithmic axis."""
+"""Plot a metric against the number of labels, on a logarithmic axis."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,12 +28,13 @@ def draw_budgets(
     chance: float | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draw one curve with its band per encoder.
+    """Draw one curve per encoder, with a band from ``low`` to ``high``.
 
     Args:
-        curves: for each encoder, (number of labels, value, low, high), ascending.
+        curves: for each encoder, points (number of labels, value, low, high), sorted by the number
+            of labels.
         y, title: titles of the vertical axis and of the figure.
-        chance: horizontal line, if known.
+        chance: value of a prediction without audio, drawn as a horizontal line; None for no line.
 
     Raises:
         ValueError: if there is no point.

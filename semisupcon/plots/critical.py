@@ -1,5 +1,7 @@
-"""The critical-difference diagram of Demsar (2006, figure 1): mean ranks on a line, and bars over
-encoders that are not different.
+"""The critical-difference diagram of Demsar (2006, figure 1).
+
+The mean ranks of encoders are marked on a line. Bars join encoders that do not differ
+significantly.
 """
 
 from collections.abc import Sequence
@@ -19,13 +21,14 @@ def draw_critical(
     groups: Sequence[tuple[int, int]] = (),
     title: str = "",
 ) -> "Figure":
-    """Draw the diagram; rank 1, the best, is on the left.
+    """Draw a critical-difference diagram. Rank 1 is the best and is on the left.
 
     Args:
         names: k encoders in ascending order of ``ranks``, k at least 2.
         ranks: mean ranks, 1 to k.
         critical: critical difference, drawn above the line.
-        groups: first and last position of encoders that are not different.
+        groups: groups of encoders that do not differ significantly, each as the indices of its
+            first and last encoder in ``names``.
         title: title of the figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,4 +1,6 @@
-"""Line plots over named positions: learning curves, a metric over increasing corruption."""
+"""Line plots with a named position per value, such as a metric at each epoch or each strength of a
+corruption.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from semisupcon.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKED_UP_TO = 12  # positions; longer lines have no markers
+MARKED_UP_TO = 12  # maximum number of positions at which lines have markers
 
 
 @draws
@@ -59,7 +61,7 @@ def draw_lines(
         middle = values[:, 0] if values.ndim == 2 else values
         at = positions[: len(values)]
         style = curve_style(i)
-        # A single value between gaps is visible only by its marker.
+        # A single value between two gaps has no line segment, so a marker is necessary to see it.
         shape = marker(i) if few else "." if _has_lone_value(middle) else None
         (line,) = axes.plot(at, middle, marker=shape, markersize=5, **style)
         line.set_url(hover(name))

@@ -10,10 +10,10 @@ from semisupcon.plots.style import GRID, draws, hover, new_figure, printable, sh
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The opacity is proportional to the share, for light and dark pages.
+# The colour has an opacity that grows with the share, for light and dark pages alike.
 SHARE_COLOUR = (0.10, 0.42, 0.71)
-FAINTEST = 0.1  # opacity of the smallest share
-NUMBERS_UP_TO = 20  # maximum number of classes with numbers in the cells
+FAINTEST = 0.1  # opacity for the smallest share
+NUMBERS_UP_TO = 20  # maximum number of classes for which the cells show their counts
 
 
 @draws
@@ -27,10 +27,10 @@ def draw_matrix(
     """Draw a heat map of a target or similarity matrix ``[M, N]``.
 
     Args:
-        matrix: real values; NaN is white.
+        matrix: real values. NaN cells are white.
         title, rows, columns: titles of the figure and of the axes.
-        limits: range of the colours; default: 0 to 1 for values in [0, 1], -1 to 1 for cosines,
-            else the range of the values.
+        limits: values of the first and the last colour. Default: (0, 1) if all values are in
+            [0, 1]; (-1, 1) if all are in [-1, 1], such as cosines; else their range.
     """
     matrix = np.asarray(matrix, dtype=float)
     finite = matrix[np.isfinite(matrix)]
@@ -60,10 +60,9 @@ def draw_matrix(
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], title: str = "") -> "Figure":
     """Draw a confusion matrix ``[C, C]`` of counts; rows are true classes.
 
-    The opacity of a cell is its share of the row.
-
-    Cells show counts. Above `NUMBERS_UP_TO` classes, cells have no numbers, and each row ends with
-    the share on the diagonal. Every cell with a count has a hover text.
+    The opacity of a cell grows with its share of the row. Cells show their counts. With more than
+    `NUMBERS_UP_TO` classes, the cells have no numbers, and the recall of each class is at the end
+    of its row. Every cell above zero has a hover text.
     """
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle

@@ -1,4 +1,4 @@
-"""Curves over the steps of a run, in panels one above the other."""
+"""Plot curves against the steps of a run, in panels one above the other."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves with a common axis.
+    """Curves that share a vertical axis.
 
     Attributes:
-        title: title of the vertical axis; may have several lines.
-        curves: steps and values by name; NaN leaves a gap.
-        levels: horizontal lines by name, such as the chance level.
+        title: title of the vertical axis, of one or several lines.
+        curves: for each name, the steps and the values. NaN values are left out.
+        levels: for each name, the value of a horizontal line, such as the chance level.
     """
 
     title: str

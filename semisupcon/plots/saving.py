@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 _LINK = "{http://www.w3.org/1999/xlink}href"
-# Inherited by all elements. Text and shapes without a colour get the colour of the page.
+# Attributes of the <svg> element, which its children inherit. Text and shapes without a colour get
+# the text colour of the page.
 _ROOT = {
     "xmlns": "http://www.w3.org/2000/svg",
     "fill": "currentColor",
@@ -27,9 +28,13 @@ _ROOT = {
 
 
 def save_figure(figure: "Figure", path: str | Path, dpi: int = 120) -> Path:
-    """Write a figure in the format of its suffix (png, svg, pdf), atomically. Folders are created.
+    """Write a figure to a file atomically and return the path.
 
-    ``dpi`` is the resolution in dots per inch. An SVG file is the text of `svg_text`.
+    Args:
+        figure: a matplotlib figure.
+        path: path that ends with .png, .svg or .pdf. Missing folders are created. SVG files are
+            written by `svg_text`.
+        dpi: resolution of PNG files in dots per inch.
     """
     path = Path(path)
     if path.suffix == ".svg":
@@ -44,15 +49,16 @@ def save_figure(figure: "Figure", path: str | Path, dpi: int = 120) -> Path:
 
 
 def svg_text(figure: "Figure", salt: str = "") -> str:
-    """Convert a figure to an ``<svg>`` element for an HTML page; equal figures give equal text.
+    """Convert a figure to the text of an ``<svg>`` element for an HTML page.
 
-    The element has a viewBox and no width or height, so it fills the width of its parent. The
-    background is transparent, and black is ``currentColor``. If the url of an artist is a `hover`
-    text, it becomes a ``<title>``.
+    Equal figures give equal text. The element has a viewBox and no width or height, so it fills the
+    width of its parent. The background is transparent. Black becomes ``currentColor``, the text
+    colour of the page. URLs made by `hover` become ``<title>`` elements.
 
     Args:
         figure: a matplotlib figure.
-        salt: part of the ids in the text. Equal figures on one page need different salts.
+        salt: text that changes the ids of the elements. Equal figures on one page need different
+            salts, because ids must be unique.
     """
     require_matplotlib()
     from matplotlib import rc_context
@@ -64,7 +70,7 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
         "text.parse_math": False,
     }
     with rc_context(settings), warnings.catch_warnings():
-        # The browser has other fonts.
+        # The browser chooses the font, so glyphs that are missing from matplotlib's do not matter.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(
             buffer, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
@@ -82,15 +88,15 @@ def svg_text(figure: "Figure", salt: str = "") -> str:
 
 
 def width_of(svg: str) -> float:
-    """Natural width of a text of `svg_text` in CSS pixels, at which 10 pt are 11.5 pixels."""
+    """Return the width of an `svg_text` in CSS pixels at which 10 pt text is 11.5 pixels high."""
     found = re.search(r'viewBox="([^"]*)"', svg)
-    assert found is not None  # svg_text keeps the viewBox
+    assert found is not None  # the output of svg_text always has a viewBox
     _, _, width, _ = found.group(1).split()
     return float(width) * 1.15
 
 
 def _drop_globals(root: ElementTree.Element) -> None:
-    """Remove metadata and the style sheet, which would apply to the whole page."""
+    """Remove the metadata, and the style sheet, which would apply to the whole HTML page."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.endswith(("}metadata", "}style")):
@@ -98,7 +104,11 @@ def _drop_globals(root: ElementTree.Element) -> None:
 
 
 def _tidy(element: ElementTree.Element) -> None:
-    """Simplify an element: no namespaces, two decimals, colours and fonts of the page, titles."""
+    """Simplify an element in place.
+
+    Namespaces are removed, numbers are rounded to two decimals, black and the font become those of
+    the page, and links made by `hover` become titles.
+    """
     element.tag = element.tag.rpartition("}")[2]
     if _LINK in element.attrib:
         element.set("href", element.attrib.pop(_LINK))
@@ -109,7 +119,7 @@ def _tidy(element: ElementTree.Element) -> None:
                 lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."),
                 value,
             )
-            value = re.sub(r"rotate\(-?0 [^)]*\)", "", value)  # present in every horizontal text
+            value = re.sub(r"rotate\(-?0 [^)]*\)", "", value)  # rotation of 0 degrees
             element.set(name, " ".join(value.split()))
         elif name == "style":
             declared = [part.partition(":") for part in value.split(";") if part.strip()]
@@ -136,7 +146,7 @@ def _tidy(element: ElementTree.Element) -> None:
 
 
 def _rename_ids(root: ElementTree.Element, digest: str) -> None:
-    """Keep only the used ids, short and unique on a page."""
+    """Remove ids without a reference, and shorten the others with a page-wide unique prefix."""
     used: dict[str, str] = {}
 
     def new(found: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND_ROWS = 22
-LEGEND_UP_TO = 80  # styles repeat after this
+LEGEND_UP_TO = 80  # maximum number of classes in the legend; more would repeat styles
 
 
 @draws
@@ -40,7 +40,7 @@ def draw_scatter(
         labels: n class names (one colour and marker per class, natural order in the legend), or n
             numbers (with a colour bar).
         title, label_title: titles of the figure and of the legend.
-        names: n clip names for the hover texts; None for no hover texts.
+        names: n clip names, shown as hover texts; None for no hover texts.
         x, y: titles of the axes.
     """
     points, labels = np.asarray(points, dtype=float), np.asarray(labels)
@@ -81,7 +81,7 @@ def draw_scatter(
         heading = printable(label_title) + (
             f" ({shown} of {len(classes)})" if shown < len(classes) else ""
         )
-        # Explicit labels also show names that begin with "_".
+        # Labels are passed explicitly, because matplotlib hides automatic ones that begin with "_".
         legend = axes.legend(
             drawn[:shown],
             [short(c) for c in classes[:shown]],
@@ -99,6 +99,6 @@ def draw_scatter(
 
 
 def _natural(name: object) -> tuple:
-    """Sort key that orders 2 before 10."""
+    """Return a sort key that orders "2" before "10"."""
     text = str(name)
     return (0, float(text), text) if text.replace(".", "", 1).isdigit() else (1, 0.0, text)

@@ -20,8 +20,8 @@ def draw_spectrograms(
     """Draw spectrograms in ``columns`` columns, filled row by row.
 
     Args:
-        spectrograms: by title, levels ``[bins, frames]`` in dB relative to full scale (0 Hz to half
-            the sample rate), and the length in seconds.
+        spectrograms: for each title, the levels ``[bins, frames]`` in dB relative to full scale and
+            the length in seconds. The bins go from 0 Hz to half the sample rate.
         sample_rate: sample rate of the clips in Hz.
         columns: number of columns.
     """

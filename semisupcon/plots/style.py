@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-# Okabe and Ito (2008): distinguishable with every kind of colour vision.
+# Palette of Okabe and Ito (2008). Its colours differ for people with any colour vision deficiency.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKERS = "os^Dv<>PX*"
 DASHES = ("-", "--", ":", "-.")
@@ -32,8 +32,10 @@ def require_matplotlib() -> None:
 
 
 def draws(function: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
-    """Decorator of functions that return a figure: checks for matplotlib and treats ``$`` in names
-    as text.
+    """Decorate a function that returns a figure.
+
+    The decorated function raises a `ConfigError` if matplotlib is not installed, and draws ``$`` as
+    text, not as the start of a formula.
     """
 
     @wraps(function)
@@ -48,7 +50,7 @@ def draws(function: Callable[P, "Figure"]) -> Callable[P, "Figure"]:
 
 
 def new_figure(width: float, height: float, **kwargs: Any) -> tuple["Figure", "Axes"]:
-    """Create a figure of ``width`` by ``height`` inches with one pair of axes."""
+    """Create a figure of ``width`` by ``height`` inches with one Axes object."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,25 +60,25 @@ def new_figure(width: float, height: float, **kwargs: Any) -> tuple["Figure", "A
 
 
 def class_style(index: int, classes: int) -> tuple[str, str]:
-    """Colour and marker of a class; unique for up to 80 classes."""
+    """Return the colour and marker of a class. They are unique for up to 80 classes."""
     if classes <= len(COLOURS):
         return COLOURS[index], "o"
     return COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) % len(MARKERS)]
 
 
 def curve_style(index: int) -> dict[str, Any]:
-    """Colour, dashes and width of a line; unique for 32 lines."""
+    """Return the colour, dashes and width of a line. They are unique for up to 32 lines."""
     dashes = DASHES[index // len(COLOURS) % len(DASHES)]
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": dashes, "linewidth": 1.6}
 
 
 def marker(index: int) -> str:
-    """Marker of a line."""
+    """Return the marker of the line with this index."""
     return MARKERS[index % len(MARKERS)]
 
 
 def draw_level(axes: "Axes", level: float, name: str) -> None:
-    """Draw a thin horizontal line with its name at the right, such as the chance level."""
+    """Draw a thin horizontal line, such as the chance level, with its name at the right end."""
     axes.axhline(level, color="black", alpha=0.55, linewidth=1, linestyle=(0, (1, 2)))
     axes.annotate(
         short(name, 40), (1.0, level), xycoords=("axes fraction", "data"), fontsize=8,
@@ -85,7 +87,7 @@ def draw_level(axes: "Axes", level: float, name: str) -> None:
 
 
 def legend_below(figure: "Figure", lines: Sequence[Any], names: Sequence[str]) -> None:
-    """Add a legend of lines below the axes, in two columns."""
+    """Add a legend of the lines below the axes, in two columns."""
     legend = figure.legend(
         lines,
         [short(name, 40) for name in names],
@@ -109,17 +111,20 @@ def printable(name: object) -> str:
 
 
 def hover(text: str) -> str:
-    """URL for an artist that shows ``text`` on hover in `svg_text`. PNG ignores URLs."""
+    """Return a URL for a matplotlib artist that `svg_text` converts to the hover text ``text``.
+
+    PNG files ignore URLs.
+    """
     return _HOVER + printable(text)
 
 
 def hover_text(url: str) -> str | None:
-    """The text given to `hover`; None for any other URL."""
+    """Return the text of a URL made by `hover`; None for any other URL."""
     return url.removeprefix(_HOVER) if url.startswith(_HOVER) else None
 
 
 def tell_names(texts: Iterable["Text"], names: Sequence[object]) -> None:
-    """Add the full name as hover text to texts that `short` has shortened."""
+    """Add the full name as a hover text to each text that `short` has shortened."""
     for text, name in zip(texts, names, strict=True):
         if text.get_text() != printable(name):
             text.set_url(hover(str(name)))
