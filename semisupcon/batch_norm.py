@@ -1,6 +1,4 @@
-"""Running statistics of batch norm (Ioffe and Szegedy 2015): keep them, update only them, or
-measure them again.
-"""
+"""Keep, update or recompute the running statistics of batch norm (Ioffe and Szegedy 2015)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,22 +8,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(*modules: nn.Module) -> list[_BatchNorm]:
-    """All batch-norm layers, including synchronised and lazy ones, in order."""
+    """Return all batch-norm layers of the modules in order, including synchronised and lazy ones."""
     return [
         layer for module in modules for layer in module.modules() if isinstance(layer, _BatchNorm)
     ]
 
 
 def tracking(*modules: nn.Module) -> list[_BatchNorm]:
-    """The batch-norm layers with running statistics."""
+    """Return the batch-norm layers of the modules that have running statistics."""
     return [layer for layer in batch_norms(*modules) if layer.track_running_stats]
 
 
 @contextmanager
 def statistics_kept(module: nn.Module) -> Iterator[None]:
-    """In the block, training mode uses batch statistics and does not change the running statistics.
+    """Keep the running statistics of batch norm unchanged while a ``with`` block runs.
 
-    For a forward pass that is computed twice and must count once.
+    Layers in training mode still normalise with batch statistics. Use it if the same forward pass
+    is computed twice and must be counted once.
     """
     layers = tracking(module)
     before = [(layer.momentum, _count(layer).clone()) for layer in layers]
@@ -41,8 +40,9 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def statistics_learned(*modules: nn.Module) -> Iterator[None]:
-    """Set batch norm to training mode in the block and to eval mode afterwards; other layers keep
-    their mode.
+    """Set batch norm to training mode in a ``with`` block and to eval mode after it.
+
+    Other layers keep their mode.
     """
     layers = batch_norms(*modules)
     for layer in layers:
@@ -56,8 +56,10 @@ def statistics_learned(*modules: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def statistics_measured(module: nn.Module) -> Iterator[None]:
-    """Set running statistics to the averages over the batches of the block; batch norm is in eval
-    mode afterwards.
+    """Recompute the running statistics of batch norm as averages over the batches of a ``with``
+    block.
+
+    Batch norm is in eval mode after the block.
     """
     layers = tracking(module)
     momenta = [layer.momentum for layer in layers]
@@ -73,8 +75,9 @@ def statistics_measured(module: nn.Module) -> Iterator[None]:
 
 
 def standardiser(mean: Tensor, scale: Tensor) -> nn.BatchNorm1d:
-    """A batch norm ``[N, D]`` without weights, with initial mean ``[D]`` and standard deviation
-    ``[D]``; infinity becomes 1e6.
+    """Return a batch norm for ``[N, D]`` with given mean ``[D]`` and standard deviation ``[D]``.
+
+    The layer has no weights. Standard deviations are limited to 1e6.
     """
     layer = nn.BatchNorm1d(len(mean), affine=False)
     running_mean, running_var = _moments(layer)
@@ -84,13 +87,13 @@ def standardiser(mean: Tensor, scale: Tensor) -> nn.BatchNorm1d:
 
 
 def mean_and_scale(layer: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Mean ``[D]`` and standard deviation ``[D]`` that a batch norm uses in eval mode."""
+    """Return the mean ``[D]`` and standard deviation ``[D]`` that a batch norm uses in eval mode."""
     running_mean, running_var = _moments(layer)
     return running_mean.clone(), (running_var + layer.eps).sqrt()
 
 
 def _count(layer: _BatchNorm) -> Tensor:
-    assert layer.num_batches_tracked is not None  # tracking layers have it
+    assert layer.num_batches_tracked is not None  # layers with running statistics have a count
     return layer.num_batches_tracked
 
 

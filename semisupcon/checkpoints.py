@@ -1,8 +1,8 @@
-"""Save and load checkpoints safely: no content of a file is executed.
+"""Save and load checkpoints safely: loading a file never executes code from it.
 
-A training checkpoint (``.ckpt``) is a Lightning checkpoint with the specs of encoder and criterion.
-An exported model is a folder with ``model.safetensors`` and ``config.json``. Files are written
-atomically and compared with their checksums when they are read.
+A training checkpoint (``.ckpt``) is a Lightning checkpoint that also stores the specs (class and
+arguments) of encoder and criterion. An exported model is a folder with ``model.safetensors`` and
+``config.json``. Files are written atomically, and their checksums are verified when they are read.
 """
 
 import json
@@ -25,22 +25,25 @@ from semisupcon.torch_files import UNREADABLE, read_checkpoint, save_atomically
 __all__ = ["read_checkpoint", "save_atomically"]  # re-exported
 
 Model = TypeVar("Model", bound=nn.Module)
-# format of checkpoints and exports. 1 (version 0.1): classes by import path; 2: by public name
+# Format of checkpoints and exports. Format 1 (version 0.1) stores classes by import path, format 2
+# by public name.
 FORMAT = 2
 BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights of stochastic weight averaging at the end of training
-REQUEUED = "hpc_ckpt_*.ckpt"  # saved by Lightning before it requeues a SLURM job
+REQUEUED = "hpc_ckpt_*.ckpt"  # written by Lightning before it requeues a SLURM job
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-RECORD = "pretraining_audio.npz"  # beside a checkpoint or an export: the audio of the run
+RECORD = "pretraining_audio.npz"  # record of the pretraining audio, next to a checkpoint or export
 _ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # attributes of encoders
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The file or exported folder for a path: the path itself, or the best (else the last)
-    checkpoint of a run folder.
+    """Return the checkpoint file or exported folder that a path refers to.
+
+    For a run folder, this is the best checkpoint, else the last one. Other paths are returned
+    unchanged.
 
     Raises:
-        CheckpointError: if there is none, with the path.
+        CheckpointError: if no checkpoint is found. The message contains the path.
     """
     path = Path(path)
     if path.is_file() or (path / CONFIG).is_file():
@@ -62,8 +65,8 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
         trust: modules outside this package whose classes the file may name.
 
     Raises:
-        CheckpointError: if it is missing, damaged or unsafe, or its weights do not match the
-            encoder or are not finite.
+        CheckpointError: if the file is missing, damaged or unsafe, or if its weights do not match
+            the encoder or are not finite.
     """
     path = find_checkpoint(path)
     if path.is_dir():
@@ -89,8 +92,8 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
     """Load encoder and criterion (with heads) of a training checkpoint, both in eval mode.
 
     Raises:
-        CheckpointError: as in `load_encoder`; also for an exported folder, which has only the
-            encoder.
+        CheckpointError: for the reasons given in `load_encoder`, and for an exported folder, which
+            contains only the encoder.
     """
     path = find_checkpoint(path)
     if path.is_dir():
@@ -112,7 +115,7 @@ def load_parts(path: str | Path, trust: Sequence[str] = ()) -> tuple[nn.Module, 
         described.prepare(facts_from(written["facts"]))
     except UserError:
         raise
-    except Exception as error:  # Values in the file may have any type and size.
+    except Exception as error:  # Values in an untrusted file may have any type and size.
         raise CheckpointError(
             f"{path} does not describe its heads: {first_line(error, 200)}"
         ) from error
@@ -127,8 +130,9 @@ def _short(value: Any) -> str:
 
 
 def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The specs and facts that semisupcon wrote into a checkpoint; empty for files of other
-    programs.
+    """Return the specs and data properties that semisupcon stored in a checkpoint.
+
+    The dictionary is empty for files of other programs.
     """
     written = content.get("semisupcon", {})
     if not isinstance(written, dict):
@@ -140,10 +144,10 @@ def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def check_format(version: Any, path: str | Path) -> None:
-    """Refuse files of later versions of this package.
+    """Refuse a file that a later version of this package has written.
 
     Raises:
-        CheckpointError: for a newer or invalid format.
+        CheckpointError: if the format number is newer than this version, or invalid.
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise CheckpointError(
@@ -166,7 +170,10 @@ def _state(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
 
 
 def plain_facts(facts: DataFacts) -> dict[str, Any]:
-    """Facts of the data for a checkpoint: enough to build the heads again, without labels."""
+    """Convert the properties of the data to plain types for a checkpoint.
+
+    They suffice to build the heads again. Labels of clips are not included.
+    """
     return {
         "classes": list(facts.classes),
         "kind": facts.kind,
@@ -176,17 +183,18 @@ def plain_facts(facts: DataFacts) -> dict[str, Any]:
 
 
 def facts_from(plain: dict[str, Any]) -> DataFacts:
-    """The `DataFacts` from the output of `plain_facts`."""
+    """Convert the output of `plain_facts` back to a `DataFacts`."""
     classes = tuple(plain["classes"])
     names = tuple(tuple(names) for names in plain["parameter_names"])
     return DataFacts(classes, plain["kind"], tuple(plain["operators"]), names)
 
 
 def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | Path) -> Model:
-    """Load weights strictly and return the module.
+    """Load weights into a module and return it. Names and shapes must match exactly.
 
     Raises:
-        CheckpointError: with the first tensors that are missing, unknown or of another shape.
+        CheckpointError: if tensors are missing, unknown or of another shape. The message names the
+            first of them.
     """
     problem = ""
     try:
@@ -208,8 +216,9 @@ def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | 
 
 
 def _check_finite(module: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
-    """Refuse weights and statistics that are not finite, if those of the untrained module are
-    finite.
+    """Refuse weights and statistics with NaN or infinite values.
+
+    A tensor passes if it is not finite in the untrained module either.
     """
     spoilt = [name for name, value in weights.items() if not value.isfinite().all()]
     fresh = module.state_dict() if spoilt else {}
@@ -226,7 +235,7 @@ def make_folder(path: str | Path) -> Path:
     """Create a folder and its parents.
 
     Raises:
-        UserError: if it cannot be created, for example because a file has its name.
+        UserError: if the folder cannot be created, for example because a file has the same name.
     """
     folder = Path(path)
     try:
@@ -246,12 +255,12 @@ def export_encoder(
     Args:
         encoder: a `Recorded` encoder.
         folder: folder to write; created if needed.
-        about: plain facts to store in ``config.json`` (source, licence, results).
+        about: further values of plain types for ``config.json`` (source, licence, results).
     """
     from safetensors.torch import save
 
     folder = make_folder(folder)
-    # safetensors refuses tensors that share memory, such as tied weights.
+    # safetensors cannot write tensors that share memory, such as tied weights.
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in encoder.state_dict().items()}
     written = save(weights)
     config = {"format": FORMAT, "encoder": spec_of(encoder)}
@@ -260,9 +269,9 @@ def export_encoder(
         DIGEST: digest_of_json(json.loads(json.dumps(config)), written),
         "about": about or {},
     }
-    # Both files must belong to the same encoder.
+    # The lock ensures that both files are from the same encoder.
     with folder_lock(folder, "export", "give another folder", wait=60):
-        # safetensors' save_file uses another temporary name.
+        # `save_file` of safetensors is not used, because its temporary files have other names.
         with atomic_open(folder / WEIGHTS, "wb", needed=len(written)) as file:
             file.write(written)
         write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")

@@ -2,12 +2,12 @@
 
 All commands with ``--config`` use `layered`. A later file overrides an earlier one. Mappings are
 merged, lists are replaced, null clears a value, and ``name+`` appends to the list ``name``. A file
-may list base files, relative to itself: ``builds_on: [../base/small.yaml]``. They are merged first,
-in order.
+may list base files with paths relative to its folder: ``builds_on: [../base/small.yaml]``. Base
+files are merged first, in order.
 
-A class is written as ``{class_path: NAME, init_args: {...}}``, as NAME, or as the ``init_args`` for
-the class of an earlier file. If a file names another class, options of the earlier class that the
-new class also has are kept.
+A class is written in one of three ways: as ``{class_path: NAME, init_args: {...}}``, as NAME, or as
+the ``init_args`` alone if an earlier file names the class. If a later file names another class, the
+options that both classes have keep their values.
 """
 
 import functools
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Accepts = Callable[[str, str, Any], bool]
 BUILDS_ON = "builds_on"
 _SPEC = {"class_path", "init_args", "dict_kwargs"}
-# YAML 1.1 reads 1e-3 as text. As in jsonargparse, which parses the command line, this pattern reads
-# it as a number, and dates are text.
+# YAML 1.1 reads 1e-3 as text. This pattern reads it as a number. Dates are read as text. Both are
+# as in jsonargparse, which parses the command line.
 _FLOAT = re.compile(
     r"""^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9_]+(?:[eE][-+][0-9]+)?
     |[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$""",
@@ -35,13 +35,14 @@ _FLOAT = re.compile(
 
 
 def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
-    """Read the mapping in a YAML file; ``{}`` for an empty file.
+    """Read a YAML file that contains a mapping; return ``{}`` for an empty file.
 
     A leading ``~/`` in the path and in values is expanded.
 
     Args:
         path: the file.
-        scalars: return plain scalars other than text as `Scalar`, with their text.
+        scalars: return plain scalars that are not text (numbers, booleans, null) as `Scalar`
+            objects, which keep the original text.
 
     Raises:
         ConfigError: if the file cannot be read, is not valid YAML, or does not hold a mapping.
@@ -77,8 +78,10 @@ def read_yaml(path: str | Path, scalars: bool = False) -> dict[str, Any]:
 
 
 def read_scalars(text: str) -> Any:
-    """Parse a command-line value as YAML, with a `Scalar` for every plain scalar that is not text;
-    text stays as typed.
+    """Parse a command-line value as YAML.
+
+    Numbers, booleans and null become `Scalar` objects, which keep the original text. Text is
+    returned as the user typed it.
     """
     import yaml
 
@@ -88,7 +91,7 @@ def read_scalars(text: str) -> Any:
         return text
     if isinstance(content, list | dict) or text.lstrip()[:1] in ("'", '"'):
         return content
-    # YAML would remove a comment, as in "take #2".
+    # YAML would drop a part that looks like a comment, such as "#2" in "take #2".
     value = content.value if isinstance(content, Scalar) else content
     return (
         Scalar(text, value)
@@ -98,7 +101,7 @@ def read_scalars(text: str) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """Parse a command-line value as YAML; return the text itself if it is not valid YAML."""
+    """Parse a command-line value as YAML; return it unchanged if it is not valid YAML."""
     import yaml
 
     try:
@@ -112,17 +115,17 @@ def layered(
     accepts: Accepts | None = None,
     read: Callable[[str | Path], dict[str, Any]] = read_yaml,
 ) -> dict[str, Any]:
-    """Merge YAML files into one mapping, each over the previous ones; ``{}`` for none.
+    """Merge YAML files into one mapping; later files override earlier ones. No files give ``{}``.
 
     Args:
         paths: YAML files, in order.
-        accepts: function (class path, option, value) -> whether the class has an option that
-            accepts the value. None accepts all.
+        accepts: function (class path, option name, value) -> bool. It returns whether the class has
+            this option and the option accepts the value. None accepts all.
         read: function that reads one file.
 
     Raises:
         ConfigError: for a file that cannot be read, is not valid YAML, does not hold a mapping, or
-            builds on itself.
+            names itself as a base file.
     """
     merged: dict[str, Any] = {}
     for path in paths:
@@ -136,7 +139,10 @@ def _built(
     read: Callable[[str | Path], dict[str, Any]],
     above: tuple[Path, ...],
 ) -> dict[str, Any]:
-    """One file merged over its base files. ``above``: the files that build on this one."""
+    """Return one file merged over its base files.
+
+    ``above`` has the files that use this file as a base; it serves to detect cycles.
+    """
     if path.resolve() in above:
         raise ConfigError(f"{BUILDS_ON}: a configuration builds on itself.\nIn: {above[-1]}")
     content = dict(read(path))
@@ -153,7 +159,9 @@ def _built(
 
 
 def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:
-    """Merge one configuration over another, by the rules of this module."""
+    """Merge the configuration ``above`` over ``below``, by the rules in the docstring of this
+    module.
+    """
     below, above = _alike(below, above), _alike(above, below)
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
@@ -177,8 +185,9 @@ def lay_over(below: Any, above: Any, accepts: Accepts | None = None) -> Any:
 
 
 def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The options of a section such as ``data``, given with or without ``class_path`` and
-    ``init_args``.
+    """Return the options of a section such as ``data``.
+
+    The section may be written with or without ``class_path`` and ``init_args``.
 
     Raises:
         ConfigError: if the section is not a mapping.
@@ -193,7 +202,7 @@ def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _alike(value: Any, other: Any) -> Any:
-    """Convert a class in short form to the long form if ``other`` has the long form."""
+    """Convert a class in short form to ``class_path`` and ``init_args`` if ``other`` has that form."""
     if not isinstance(other, Mapping) or not _SPEC & other.keys():
         return value
     if isinstance(value, str):
@@ -218,7 +227,7 @@ def _loader() -> "type[SafeLoader]":
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Parses numbers as on the command line; a duplicate name is an error."""
+        """YAML loader that parses numbers like the command line and rejects duplicate names."""
 
         def compose_mapping_node(self, anchor: Any) -> Any:
             node = super().compose_mapping_node(anchor)
@@ -250,7 +259,7 @@ def _scalar_loader() -> "type[SafeLoader]":
     base: Any = _loader()
 
     class Loader(base):
-        """Returns plain scalars with their text."""
+        """YAML loader that returns plain scalars as `Scalar` objects, which keep the original text."""
 
     def construct(loader: Any, node: Any) -> Any:
         value = base.yaml_constructors[node.tag](loader, node)

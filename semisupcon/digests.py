@@ -1,8 +1,9 @@
-"""Digests of files that semisupcon writes, checked when they are read, to detect changed or
-truncated files.
+"""Digests that detect changed or truncated files.
 
-JSON files store the digest of their content under ``digest``. Files without it (version 0.1) are
-read without a check.
+semisupcon stores a digest in the files that it writes, and verifies it when it reads them.
+
+JSON files store the digest of their content under ``digest``. Files without this entry (version
+0.1) are read without a check.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ _BLOCK = 1 << 20
 
 
 def digest_of(*parts: bytes | memoryview | Path) -> str:
-    """BLAKE2b digest of the concatenation of bytes and file contents: 32 hexadecimal digits.
+    """Return the BLAKE2b digest of concatenated bytes and file contents, as 32 hexadecimal digits.
 
     Raises:
         OSError: if a file cannot be read.
@@ -38,12 +39,12 @@ def digest_of(*parts: bytes | memoryview | Path) -> str:
 
 
 def digest_of_json(content: Any, *parts: bytes | memoryview | Path) -> str:
-    """`digest_of` of plain values, written as JSON with sorted keys, and of further parts."""
+    """Return the digest of plain values (as JSON with sorted keys), followed by bytes or files."""
     return digest_of(json.dumps(content, sort_keys=True).encode(), *parts)
 
 
 def digest_of_arrays(content: Any, arrays: Mapping[str, np.ndarray]) -> str:
-    """`digest_of_json` of plain values, and of names, types, shapes and values of arrays."""
+    """Return the digest of plain values and of the names, types, shapes and values of arrays."""
     about = [[name, str(array.dtype), list(array.shape)] for name, array in sorted(arrays.items())]
     values = [
         np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
@@ -57,12 +58,12 @@ class Hash(Protocol):
     """Any hash object of `hashlib`."""
 
     def update(self, data: bytes | memoryview, /) -> None:
-        """Add bytes."""
+        """Add bytes to the hash."""
 
 
 def add_weights(digest: Hash, module: "nn.Module") -> None:
-    """Add the parameters and persistent buffers of a module to a hash: names, types, shapes and
-    bytes.
+    """Add the names, types, shapes and values of a module's parameters and persistent buffers to a
+    hash.
     """
     import torch
 
@@ -76,7 +77,7 @@ def add_weights(digest: Hash, module: "nn.Module") -> None:
 
 
 def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a JSON file with its digest."""
+    """Return the content of a JSON file with an added ``digest`` entry."""
     plain = {
         name: value for name, value in json.loads(json.dumps(content)).items() if name != DIGEST
     }
@@ -84,11 +85,11 @@ def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file that holds a dictionary; the digest is checked and removed.
+    """Read a JSON file that contains a dictionary; verify its digest and remove it from the result.
 
     Raises:
-        ValueError: if it is not valid JSON, not a dictionary, or does not match its digest; the
-            text names the reason.
+        ValueError: if the file is not valid JSON, not a dictionary, or does not match its digest.
+            The message gives the reason.
         OSError: if the file cannot be read.
     """
     try:
@@ -104,5 +105,5 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def has_digest(path: str | Path) -> bool:
-    """Whether a JSON file that `read_json` accepts has a digest; files of version 0.1 have none."""
+    """Return whether a valid JSON file has a digest; files of version 0.1 have none."""
     return DIGEST in json.loads(Path(path).read_text(encoding="utf-8"))

@@ -3,8 +3,9 @@
 This is the only module that uses ``torch.distributed``. Each rank compares its rows with the
 columns of all ranks, so the matrix of logits is M x N, not N x N. The gradient of a gathered column
 is the sum of the gradients on all ranks (a reduce-scatter in the backward pass). Distributed data
-parallel then averages the gradients of the parameters. If the loss is a `Share.mean`, this average
-equals the gradient of one process on the whole batch, for any distribution of rows.
+parallel then averages the gradients of the parameters. If the loss is computed with `Share.mean`,
+this average equals the gradient that a single process would compute on the whole batch, for any
+distribution of the rows over the ranks.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 
 def world_size() -> int:
-    """Number of ranks; 1 without distributed training."""
+    """Return the number of ranks; 1 without distributed training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -45,7 +46,7 @@ class Share:
 
     @property
     def weight(self) -> float:
-        """Weight of a mean over the rows of this rank.
+        """Weight of this rank in a mean over all ranks.
 
         1 if all ranks have the same number of rows, 0 for a rank without rows.
         """
@@ -60,26 +61,30 @@ class Share:
         return _Gather.apply(x, self)
 
     def select(self, chosen: Tensor) -> "Share":
-        """Share of a subset of rows; ``chosen [total]`` (bool) is a mask over the gathered rows."""
+        """Return the share of a subset of rows; ``chosen [total]`` (bool) is a mask over the
+        gathered rows.
+        """
         return Share(tuple(int(part.sum()) for part in chosen.split(self.sizes)), self.rank)
 
     def columns(self, device: torch.device) -> Tensor:
-        """Indices ``[n]`` (int64) of this rank's rows among the gathered rows."""
+        """Return the indices ``[n]`` (int64) of this rank's rows among the gathered rows."""
         return torch.arange(self.offset, self.offset + self.sizes[self.rank], device=device)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean of ``values [n]``, weighted for distributed data parallel.
+        """Return the mean of ``values [n]``, weighted for distributed data parallel.
 
-        Its average over ranks, and the average gradient, equal the mean over the whole batch.
+        The average of the results of all ranks equals the mean over the whole batch. The same holds
+        for the gradients.
         """
         return values.sum() / max(len(values), 1) * self.weight
 
     def mean_of(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """`mean` over elements of ``values`` (any shape) in mask ``chosen``; 0 if there are none.
+        """Mean of the elements of ``values`` (any shape) that a mask chooses; 0 if it chooses none.
 
-        ``chosen`` is bool of the same shape. Unlike indexing by a mask, this does not wait for the
-        device. Other elements get no gradient and must be finite. With several ranks, every rank
-        must call it.
+        The mean is weighted for distributed data parallel, as in `mean`. ``chosen`` is bool and has
+        the shape of ``values``. The other elements must be finite; they get no gradient. Unlike
+        indexing with a mask, this method does not synchronise with the device. Every rank must call
+        it.
         """
         total, count = torch.where(chosen, values, 0.0).sum(), chosen.sum()
         if len(self.sizes) == 1:
@@ -89,13 +94,13 @@ class Share:
 
 
 def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
-    """Exchange the number of rows with the other ranks; every rank must call it.
+    """Exchange the number of rows with the other ranks. Every rank must call this function.
 
     Args:
-        rows: number of rows on this rank; ranks may differ (last batch of an epoch, labelled
-            clips).
+        rows: number of rows on this rank. Ranks may have different numbers, for example in the last
+            batch of an epoch, or of labelled clips.
         device: a device that the process group supports.
-        over_ranks: False for negatives and means of this rank only.
+        over_ranks: False to use only the rows of this rank as negatives and in means.
     """
     if not over_ranks or world_size() == 1:
         return Share((rows,))

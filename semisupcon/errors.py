@@ -1,4 +1,4 @@
-"""Errors for users: what was wrong, where, and what to do, in at most three lines.
+"""Errors for users. A message has at most three lines: the mistake, its place, and the remedy.
 
 The commands print them without a traceback and exit with status 2. Other exceptions are defects of
 semisupcon and keep their traceback.
@@ -49,8 +49,8 @@ class AudioError(UserError):
     """An audio file cannot be read, or is too short.
 
     Args:
-        message: the whole message.
-        problem: only the reason, for lists of files.
+        message: complete error message.
+        problem: the reason alone, for lists of files; by default the first line of the message.
     """
 
     def __init__(self, message: str, problem: str = ""):
@@ -63,18 +63,18 @@ class DiskError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint is missing, damaged, unsafe, or of another model."""
+    """A checkpoint is missing, damaged or unsafe, or belongs to another model."""
 
 
 def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The option most similar to ``name``, or None.
+    """Return the option most similar to ``name``, or None.
 
     Case, hyphens and underscores are ignored. Options that begin with the name, or are its
     initials, come before options with a similar spelling.
 
     Args:
         name: the given name.
-        options: valid options; the first of equally similar ones is returned.
+        options: valid options. If several are equally similar, the first one is returned.
         cutoff: minimum similarity, 0 to 1, by `difflib.SequenceMatcher.ratio`.
     """
     plain: dict[str, str] = {}
@@ -95,23 +95,27 @@ def closest(name: str, options: Iterable[str], cutoff: float = 0.5) -> str | Non
 
 
 def first_line(error: BaseException, most: int) -> str:
-    """First line of an exception's text, at most ``most`` characters; the type name if there is no
-    text.
+    """Return the first line of an exception's message, cut to ``most`` characters.
+
+    If the message is empty, return the name of the exception type.
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
 
 
 def nearest(name: str, options: Iterable[str]) -> str:
-    """The sentence " Did you mean 'x'?" with the option most similar to ``name``; empty if none is
-    similar.
+    """Return the sentence " Did you mean 'x'?" with the option most similar to ``name``.
+
+    The result is empty if no option is similar.
     """
     found = closest(name, options)
     return f" Did you mean '{found}'?" if found is not None else ""
 
 
 def import_failure(error: BaseException) -> str:
-    """Why an import path of the user cannot be imported, and the remedy for a module that Python
-    does not find."""
+    """Describe why an import path of the user cannot be imported.
+
+    For a module that Python does not find, the text also gives the remedy.
+    """
     said = first_line(error, 200)
     if isinstance(error, ModuleNotFoundError):
         said += ".\nSet PYTHONPATH to the folder that holds the module, or run `python -m semisupcon` in that folder"

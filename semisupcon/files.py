@@ -1,12 +1,13 @@
-"""Files are written atomically, and CSV cells are safe in spreadsheets.
+"""Write files atomically, and write CSV cells that are safe in spreadsheets.
 
-A file appears under its name only when it is complete and on disk (`atomic_path`, `atomic_open`).
-Until then it is ``.NAME.PID-TOKEN.partial`` in the same folder. A killed process leaves this file,
-and `sweep` removes it. Commands check for existing output with `semisupcon.outputs`.
+A file gets its final name when it is complete and on disk (`atomic_path`, `atomic_open`). Until
+then, its name is ``.NAME.PID-TOKEN.partial`` in the same folder. A killed process leaves this
+partial file behind; `sweep` removes it. Commands check for existing output with
+`semisupcon.outputs`.
 
-Spreadsheets run a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a
-formula. Names of files, classes and checkpoints are untrusted, so an apostrophe is written before
-such a cell; `plain_cell` removes it.
+Spreadsheet programs evaluate a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a
+carriage return as a formula. Names of files, classes and checkpoints are untrusted, so `cell` puts
+an apostrophe before such text; `plain_cell` removes the apostrophe.
 """
 
 import contextlib
@@ -25,35 +26,38 @@ from semisupcon.errors import DiskError, UserError
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LEFTOVER = re.compile(
     r"\..+\.\d+(-[0-9a-f]{6})?\.partial"
-    # Names of version 0.1: checkpoints and weights, figures, metrics and shards, index of a packed
-    # set.
+    # Partial files of version 0.1: of checkpoints and weights, of figures, of metrics and shards,
+    # and of the index of a packed data set.
     r"|\..+\.(ckpt|safetensors|json|csv|npy|npz|parquet|pcm|png|yaml)\.partial"
     r"|\.partial-.+\.png|(metrics|audio-\d{5,})\.partial"
     r"|(packed\.json|plan\.json|clips\.parquet|targets\.npy|audio-\d{5,}\.pcm\.json)\.\d+\.tmp"
 )
-# Distinguishes processes with the same number on several hosts or containers that share a disk.
+# Distinguishes processes that have the same process id on different hosts or containers with a
+# shared disk.
 _TOKEN = uuid.uuid4().hex[:6]
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Errors of file systems on which folders cannot be synced, or not by this user.
+# Errors of file systems that cannot sync folders, or do not allow it to this user.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
-    """Write a file atomically through a library that takes a path: ``with atomic_path(path) as
-    partial`` writes to ``partial``.
+    """Give a temporary path for writing a file atomically, for libraries that take a path.
+
+    Use: ``with atomic_path(path) as partial``, and write the file to ``partial``.
 
     At the end of the block, the partial file is synced and renamed to ``path``, and the folder is
-    synced. After an exception, a crash or a full disk, an older file is unchanged. Folders are
-    created. The partial file has another suffix, so give the format to libraries that derive it
-    from the suffix.
+    synced. After an exception, a crash or a full disk, an existing file at ``path`` is unchanged.
+    Missing folders are created. The partial file does not have the suffix of ``path``: if a library
+    derives the format from the suffix, pass the format to it explicitly.
 
     Args:
         path: path of the file.
-        needed: final size in bytes, for the message of a full disk; 0 if unknown.
+        needed: final size in bytes, shown in the error message if the disk is full; 0 if unknown.
 
     Raises:
-        DiskError: if the disk is full, read-only or broken, with path, reason and bytes needed.
+        DiskError: if the disk is full, read-only or broken. The message has the path, the reason
+            and the number of bytes needed.
     """
     path, partial = Path(path), partial_of(path)
     try:
@@ -72,22 +76,21 @@ def atomic_path(path: str | Path, needed: int = 0) -> Iterator[Path]:
 def atomic_open(
     path: str | Path, mode: str = "w", newline: str | None = None, needed: int = 0
 ) -> Iterator[IO[Any]]:
-    """An open file ("w" or "wb") that is written atomically, as with `atomic_path`; raises the same
-    errors.
-    """
+    """Open a file for atomic writing in mode "w" or "wb". Raises the errors of `atomic_path`."""
     with atomic_path(path, needed) as partial, partial.open(mode, newline=newline) as file:
         yield file
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file atomically, as with `atomic_path`; raises the same errors."""
+    """Write a text file atomically. Raises the errors of `atomic_path`."""
     with atomic_open(path, needed=len(text)) as file:
         file.write(text)
 
 
 def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table with header as CSV (text by `cell`) atomically, as with `atomic_path`; raises
-    the same errors.
+    """Write a table with a header as CSV, atomically. Raises the errors of `atomic_path`.
+
+    `cell` makes text safe in spreadsheets.
     """
     with atomic_open(path, newline="") as file:
         writer = csv.writer(file)
@@ -96,7 +99,7 @@ def write_csv(path: str | Path, columns: Iterable[str], rows: Iterable[Iterable[
 
 
 def make_folders(folder: Path) -> None:
-    """Create a folder and its parents, and sync them."""
+    """Create a folder and its parents, and write them to disk (fsync)."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
@@ -121,7 +124,7 @@ def sync(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: str | Path, needed: int = 0) -> Iterator[None]:
-    """Convert disk errors in the block to a DiskError with path, reason and ``needed`` bytes."""
+    """Convert disk errors in a ``with`` block to a DiskError with path, reason and bytes needed."""
     try:
         yield
     except UserError:
@@ -142,13 +145,14 @@ def _size(path: Path) -> int:
 
 
 def amount_of(count: int) -> str:
-    """A number of bytes as text: ``3.1 MB``, ``0.4 kB``."""
+    """Format a number of bytes as text, such as ``3.1 MB`` or ``0.4 kB``."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def _room(path: Path, needed: int, begun: int) -> str:
-    """`` It needs 3.1 MB, 0.2 MB are free.``; an unknown size is estimated from the older file or
-    the part written.
+    """Return a sentence such as `` It needs 3.1 MB, 0.2 MB are free.``
+
+    An unknown size is estimated from the existing file or from the part already written.
     """
     amount = amount_of(needed) if needed >= begun else f"at least {amount_of(begun)}"
     try:
@@ -161,8 +165,9 @@ def _room(path: Path, needed: int, begun: int) -> str:
 
 
 def _reason(error: Exception, path: Path) -> int | None:
-    """The operating system's error number if ``path`` cannot be written; None if the error has
-    another cause.
+    """Return the operating system's error number if ``path`` cannot be written.
+
+    Return None if the error has another cause.
     """
     named, partial = getattr(error, "filename", None), partial_of(path)
     if (
@@ -171,8 +176,8 @@ def _reason(error: Exception, path: Path) -> int | None:
         and (named is None or Path(os.fsdecode(named)) in (path, partial, *path.parents))
     ):
         return error.errno
-    # Torch, numpy and libsndfile hide the reason of a failed write, so write a little more to get
-    # it.
+    # Torch, NumPy and libsndfile do not report the reason of a failed write, so try to write 64 KiB
+    # and read the reason from that error.
     try:
         with partial.open("ab") as file:
             file.write(bytes(1 << 16))
@@ -187,14 +192,15 @@ def _reason(error: Exception, path: Path) -> int | None:
 
 
 def partial_of(path: str | Path) -> Path:
-    """Path of a file while it is written."""
+    """Return the path of the partial file that becomes ``path`` when it is complete."""
     path = Path(path)
     return path.with_name(f".{path.name}.{os.getpid()}-{_TOKEN}.partial")
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Partial files in a folder, of this version and of 0.1, sorted; empty if the folder does not
-    exist.
+    """Return the partial files in a folder, sorted, including those of version 0.1.
+
+    The list is empty if the folder does not exist.
     """
     return (
         sorted(path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name))
@@ -206,15 +212,17 @@ def leftovers(folder: Path) -> list[Path]:
 def sweep(folder: Path) -> None:
     """Remove the partial files of killed processes from a folder.
 
-    Call it only if no other process writes there.
+    Call this function only if no other process writes to the folder.
     """
     for partial in leftovers(folder):
         partial.unlink(missing_ok=True)
 
 
 def cell(value: Any) -> Any:
-    """A value for a CSV file: an apostrophe is added to text that a spreadsheet would run; other
-    values are unchanged.
+    """Convert a value for a CSV file.
+
+    Text that a spreadsheet would evaluate as a formula gets an apostrophe in front. Other values
+    are unchanged.
     """
     return (
         f"'{value}"
@@ -224,12 +232,12 @@ def cell(value: Any) -> Any:
 
 
 def plain_cell(text: str) -> str:
-    """The original text of a `cell`."""
+    """Return the original text of a CSV cell, without the apostrophe that `cell` added."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
 def cells(row: Iterable[Any]) -> list[Any]:
-    """`cell` of each value of a row."""
+    """Apply `cell` to each value of a row."""
     return [cell(value) for value in row]
 
 

@@ -1,7 +1,9 @@
-"""Heads on embeddings: projectors, predictors, probes, with the published widths as defaults.
+"""Heads on embeddings: projectors, predictors and probes. The default widths are the published
+ones.
 
-The input width of a head is given, or set by `Head.connect` from the encoder. Heads that predict
-classes or operators also get their output width there. For other heads, `Head.complete` needs it.
+The input width of a head is given by the user, or set from the encoder by `Head.connect`.
+`Head.connect` also sets the output width of heads that predict classes or operators. For other
+heads, `Head.complete` requires that the output width is known.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from semisupcon.spec import Recorded
 
 
 class Head(Recorded):
-    """Base class of heads, ``[N, in_dim]`` to ``[N, out_dim]``.
+    """Base class of heads: modules that map ``[N, in_dim]`` to ``[N, out_dim]``.
 
     Subclasses define ``make(in_dim, out_dim)``.
 
@@ -47,10 +49,11 @@ class Head(Recorded):
     def connect(self, in_dim: int | None = None, out_dim: int | None = None) -> None:
         """Set or check the widths.
 
-        The layers are built once both are known; the widths are stored in the spec.
+        The layers are built once both widths are known. The widths are stored in the spec of the
+        head.
 
         Raises:
-            ConfigError: if the head has other widths.
+            ConfigError: if the widths of the head differ from the given ones.
         """
         for side, given in (("in_dim", in_dim), ("out_dim", out_dim)):
             have = getattr(self, side)
@@ -73,7 +76,8 @@ class Head(Recorded):
             The width of its output.
 
         Raises:
-            ConfigError: if the head has other widths, or its output width is unknown.
+            ConfigError: if the widths of the head differ from the given ones, or its output width
+                is unknown.
         """
         self.connect(in_dim, out_dim)
         if self.net is None or self.out_dim is None:
@@ -95,8 +99,9 @@ class Head(Recorded):
 def mlp(
     widths: Sequence[int], bias: bool = True, norm: bool = False, norm_last: bool = False
 ) -> nn.Sequential:
-    """Linear layers of these widths (input first) with ReLU between them; batch norm before each
-    ReLU (``norm``) and at the end (``norm_last``).
+    """Build linear layers of the given widths (input first) with ReLU between them.
+
+    ``norm`` adds batch norm before each ReLU, ``norm_last`` adds batch norm after the last layer.
     """
     layers: list[nn.Module] = []
     for i in range(1, len(widths)):
@@ -112,8 +117,8 @@ def mlp(
 class ProjectionHead(Head):
     """An MLP with ReLU between its layers. Contrastive losses compare its outputs.
 
-    SemiSupCon: widths 512, 128 without biases (327,680 parameters for 512-d embeddings); CLMR: 512,
-    64 (294,912).
+    SemiSupCon uses the widths 512 and 128 without biases (327,680 parameters for embeddings of
+    width 512). CLMR uses 512 and 64 (294,912 parameters).
 
     Args:
         widths: widths of the layers; the last one is the output.
@@ -136,8 +141,10 @@ class ProjectionHead(Head):
 
 
 class SimCLRHead(Head):
-    """MT-SLVR's SimCLR projector: a hidden layer as wide as the embedding, ReLU, ``out_dim``
-    (1,257,256 parameters for 1000-d).
+    """SimCLR projector of MT-SLVR: a hidden layer as wide as the embedding, ReLU, and an output
+    layer.
+
+    It has 1,257,256 parameters for embeddings of width 1000.
 
     Args:
         out_dim: width of the output; 256 in MT-SLVR.
@@ -152,12 +159,13 @@ class SimCLRHead(Head):
 
 
 class SimSiamProjector(Head):
-    """Three linear layers with batch norm, ReLU after the first two (Chen and He 2021; 10,455,040
-    parameters for 1000-d).
+    """Projector of SimSiam (Chen and He 2021): three linear layers with batch norm.
+
+    ReLU follows the first two layers. It has 10,455,040 parameters for embeddings of width 1000.
 
     Args:
         out_dim: width of all layers; 2048 in the paper and in MT-SLVR.
-        layers: number of layers; 3 in the paper, 2 for small images.
+        layers: number of layers; 3 in the paper, which uses 2 for small images.
         in_dim: width of the embedding; None until connected.
     """
 
@@ -172,8 +180,9 @@ class SimSiamProjector(Head):
 
 
 class Predictor(Head):
-    """Predictor of SimSiam and BYOL: bottleneck with batch norm and ReLU, output as wide as the
-    input (2,100,736 parameters at 2048).
+    """Predictor of SimSiam and BYOL: a bottleneck with batch norm and ReLU.
+
+    The output is as wide as the input. It has 2,100,736 parameters for projections of width 2048.
 
     Args:
         hidden: width of the bottleneck; 512 in SimSiam.
@@ -194,14 +203,15 @@ class Predictor(Head):
 
 
 class COLAHead(Head):
-    """COLA's projection for the bilinear similarity: Linear, LayerNorm, tanh (Saeed et al. 2021;
-    656,896 parameters for 1280-d).
+    """Projection of COLA for the bilinear similarity: Linear, LayerNorm, tanh (Saeed et al. 2021).
 
-    COLA's cosine similarity uses only the linear layer: `LinearHead`.
+    It has 656,896 parameters for embeddings of width 1280.
+
+    For the cosine similarity, COLA uses the linear layer alone (`LinearHead`).
 
     Args:
         out_dim: width of the output; 512 in COLA.
-        bias: whether the linear layer has biases; the JAX port has none.
+        bias: whether the linear layer has biases; the JAX port of COLA has none.
         epsilon: epsilon of the LayerNorm: 1e-3 in the TensorFlow original, 1e-6 in the JAX port.
         in_dim: width of the embedding; None until connected.
     """
@@ -225,8 +235,9 @@ class COLAHead(Head):
 
 
 class AugmentationPredictor(Head):
-    """MT-SLVR's prediction head: batch norm and ReLU after each hidden layer (274,535 parameters
-    for 1000-d, 7 operators).
+    """Prediction head of MT-SLVR: an MLP with batch norm and ReLU after each hidden layer.
+
+    It has 274,535 parameters for embeddings of width 1000 and 7 operators.
 
     Args:
         widths: widths of the hidden layers.

@@ -1,5 +1,6 @@
-"""Label kinds with loss, activation, decisions, metrics and chance level; ways to aggregate over
-segments.
+"""Loss, activation, decisions, metrics and chance level of each label kind.
+
+Also the names of the ways to aggregate the segments of a clip.
 
 Metrics are computed in `semisupcon.probing.scores.metrics`. Regression losses compare standardised
 values.
@@ -14,25 +15,27 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-# What a probe averages over the segments of a clip.
+# Quantities that a probe can average over the segments of a clip.
 AGGREGATIONS = ("embedding", "logit", "probability", "vote")
 
 
 @dataclass(frozen=True)
 class LabelKind:
-    """Properties of a label kind. N rows, C classes or values.
+    """Properties of a label kind. N is the number of rows, C the number of classes or values.
 
     Attributes:
-        loss: PyTorch loss: outputs ``[N, C]`` (logits or standardised values), targets ``[N, C]``
-            -> mean loss.
-        loss_and_gradient: the same on NumPy arrays, with the gradient for the outputs ``[N, C]``.
-        activation: outputs -> probabilities; values are unchanged.
-        decisions: logits ``[N, C]`` -> decisions 0 or 1 ``[N, C]``; None for values.
+        loss: PyTorch function that computes the mean loss from outputs ``[N, C]`` (logits or
+            standardised values) and targets ``[N, C]``.
+        loss_and_gradient: NumPy function that computes this loss and its gradient with respect to
+            the outputs, ``[N, C]``.
+        activation: function that converts logits to probabilities; regression values are unchanged.
+        decisions: function that converts logits ``[N, C]`` to decisions 0 or 1 ``[N, C]``; None for
+            regression.
         metrics: names of the metrics, the main one first. ``mirex_weighted`` needs musical keys as
             classes.
-        shown: prefixes of the metric names that tables of results show.
-        chance: main metric of the best prediction without audio; None if it depends on the class
-            frequencies.
+        shown: prefixes of the names of metrics that appear in tables of results.
+        chance: value of the main metric for the best prediction that does not use the audio; None
+            if this value depends on the class frequencies.
     """
 
     loss: Callable[..., "Tensor"]
@@ -45,11 +48,11 @@ class LabelKind:
 
     @property
     def main(self) -> str:
-        """The main metric, unless the data set gives another one."""
+        """Name of the main metric. A data set may define another main metric."""
         return self.metrics[0]
 
     def losses(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """The loss of each row, ``[N]``."""
+        """Return the loss of each row, ``[N]``."""
         each = self.loss(outputs, targets, reduction="none")
         return each.mean(dim=1) if each.ndim > 1 else each
 

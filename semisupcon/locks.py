@@ -1,12 +1,14 @@
-"""Locks on files and folders: only one process writes to a place at a time.
+"""Locks on files and folders, so that only one process at a time writes to them.
 
-The lock is a POSIX record lock (``fcntl.lockf``) on a hidden file. The kernel releases it when the
-process ends for any reason; network file systems with locks (NFS with lockd, or version 4) hold it
-across hosts. Forked processes do not inherit it. The file names its holder (process, host, start)
-and is removed at the end. A file left by a killed process has no effect.
+The lock is a POSIX record lock (``fcntl.lockf``) on a hidden file. The kernel releases the lock
+when the process ends for any reason. On network file systems with locks (NFS with lockd, or NFS
+version 4), the lock also holds for other hosts. Forked processes do not inherit the lock. The lock
+file contains the process id, host and start time of the process that holds the lock, and is removed
+at the end. A lock file of a killed process has no effect.
 
-On file systems without locks, only the content of the file is used: if its process still runs on
-this host, the lock is refused; for a process on another host, a warning is logged.
+On file systems without locks, only the content of the lock file is used. If it names a process that
+still runs on this host, the lock is refused. If it names a process on another host, a warning is
+logged.
 """
 
 import contextlib
@@ -26,14 +28,15 @@ from semisupcon.files import make_folders
 
 try:
     import fcntl
-except ImportError:  # on Windows, only the content of the file is used
+except ImportError:  # on Windows, only the content of the lock file is used
     fcntl = None  # type: ignore[assignment]
 
-LOCK = ".lock"  # in a folder; `.NAME.lock` beside a file
+LOCK = ".lock"  # name in a locked folder; the lock of a file is `.NAME.lock` in its folder
 _BUSY = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _EVERY = 0.05  # seconds between two attempts
-# (device, inode) of the locks of this process -> thread: record locks do not work between threads.
+# (device, inode) of each lock file of this process -> thread that holds it. Record locks do not
+# exclude other threads of the same process.
 _held: dict[tuple[int, int], int] = {}
 _one_thread = threading.Lock()
 log = logging.getLogger(__name__)
@@ -41,17 +44,20 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def folder_lock(folder: str | Path, what: str, remedy: str, wait: float = 0.0) -> Iterator[None]:
-    """Lock a folder for writing. It is created, and removed if it is empty at the end.
+    """Lock a folder for writing.
+
+    The folder is created if needed. A folder created by this function is removed at the end if it
+    is still empty.
 
     Args:
         folder: folder to lock.
-        what: kind of work for the message, such as "run" or "pack".
-        remedy: alternative to waiting for the message, such as "give another --out".
-        wait: seconds to wait for another process.
+        what: kind of work, for the error message, such as "run" or "pack".
+        remedy: alternative to waiting, for the error message, such as "give another --out".
+        wait: seconds to wait until the lock is free.
 
     Raises:
-        UserError: if another process (or thread) holds the lock, with its number; or if the folder
-            is not writable.
+        UserError: if another process or thread holds the lock (the message has the process id), or
+            if the folder is not writable.
     """
     folder = Path(folder)
     with _lock(folder, folder / LOCK, what, remedy, wait):
@@ -60,7 +66,7 @@ def folder_lock(folder: str | Path, what: str, remedy: str, wait: float = 0.0) -
 
 @contextlib.contextmanager
 def file_lock(path: str | Path, what: str, remedy: str, wait: float = 0.0) -> Iterator[None]:
-    """Lock one file for writing; arguments and errors as in `folder_lock`."""
+    """Lock one file for writing. The other arguments and the errors are those of `folder_lock`."""
     path = Path(path)
     with _lock(path, path.with_name(f".{path.name}.lock"), what, remedy, wait):
         yield
@@ -102,14 +108,18 @@ def _lock(place: Path, file: Path, what: str, remedy: str, wait: float) -> Itera
         if descriptor is not None:
             os.close(descriptor)
         for folder in made:
-            with contextlib.suppress(OSError):  # Not empty, or now used by another process.
+            with contextlib.suppress(OSError):  # The folder is not empty or is in use.
                 folder.rmdir()
 
 
 def _take(file: Path) -> tuple[int | None, dict]:
-    """The descriptor of the locked file; or None with the file's information on the holder."""
-    # Closing any descriptor of a file releases all record locks of this process on it, so do not
-    # open it again.
+    """Try to lock a file; return its descriptor and an empty dictionary.
+
+    If another process or thread holds the lock, return None and the file's information on that
+    process.
+    """
+    # Do not open the file a second time: closing any descriptor of a file releases all record locks
+    # that this process has on the file.
     if _key_of(file) in _held:
         return None, _me()
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
@@ -119,11 +129,12 @@ def _take(file: Path) -> tuple[int | None, dict]:
             os.close(descriptor)
             return None, holder
         key = _key(os.fstat(descriptor))
-        # The previous holder may have removed the file; a lock on a removed file has no effect.
+        # The process that held the lock before may have removed the file. A lock on a removed file
+        # has no effect, so try again.
         if _key_of(file) != key:
             os.close(descriptor)
             return _take(file)
-        with contextlib.suppress(OSError):  # Disk full: the lock works without content.
+        with contextlib.suppress(OSError):  # If the disk is full, the lock works without content.
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(_me()).encode(), 0)
     except OSError:
@@ -184,7 +195,7 @@ def _read(descriptor: int) -> dict:
 
 
 def _told(holder: dict) -> str:
-    """``: process 12 on HOST, since TIME``; unknown parts are omitted."""
+    """Return ``: process 12 on HOST, since TIME``; unknown parts are omitted."""
     parts = [
         f"process {holder['pid']}" if holder.get("pid") else "",
         f"on {holder['host']}" if holder.get("host") else "",
@@ -196,7 +207,7 @@ def _told(holder: dict) -> str:
 
 
 def _key_of(file: Path) -> tuple[int, int] | None:
-    """Device and inode of the current file with this name; None if there is none."""
+    """Return the device and inode of a file; None if it does not exist."""
     try:
         return _key(file.stat())
     except OSError:

@@ -1,12 +1,12 @@
 """Module names of version 0.1, which still work in this release.
 
-Version 0.2 moved many modules. Importing an old name gives the module of the new name, with a
-DeprecationWarning. Both names refer to the same module object, so classes, pickles and patches
-agree. The next release removes the old names.
+Version 0.2 moved many modules. Importing an old name gives the module with the new name and issues
+a DeprecationWarning. Both names refer to the same module object, so classes and patches are the
+same under both names, and pickles can be loaded. The next release removes the old names.
 
-Three old modules are packages now and have no entry: ``semisupcon.data.packed``,
-``semisupcon.probing.report`` and ``semisupcon.probing.studies`` export the names that the modules
-had. ``semisupcon.probing.methods`` is also a package; its table of methods is in
+Three old modules are now packages of the same name and have no entry: ``semisupcon.data.packed``,
+``semisupcon.probing.report`` and ``semisupcon.probing.studies`` export the names that the old
+modules had. ``semisupcon.probing.methods`` is also a package; its table of methods is in
 ``semisupcon.probing.methods.by_name``. ``semisupcon.probing.svg`` gives ``semisupcon.plots``, with
 other function names: ``draw_*`` and ``svg_text``.
 """
@@ -111,7 +111,7 @@ OLD_MODULES: dict[str, str] = {
 
 
 class _Alias(Loader):
-    """Loads the module of the new name instead of the old one."""
+    """Import loader that returns the module with the new name in place of the old one."""
 
     def __init__(self, new: str):
         self.new = new
@@ -122,16 +122,16 @@ class _Alias(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.spec  # Undo the import system's change to the spec of the old name.
+        module.__spec__ = self.spec  # Restore the spec that the import system replaced.
 
 
 class OldNames(MetaPathFinder):
-    """Finds the modules of `OLD_MODULES`."""
+    """Import finder for the old names in `OLD_MODULES`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of an old name; None for other names."""
+        """Return the module spec of an old name; None for other names."""
         new = OLD_MODULES.get(fullname)
         if new is None:
             return None
@@ -146,5 +146,6 @@ class OldNames(MetaPathFinder):
 def accept_old_names() -> None:
     """Enable imports of old names. A second call has no effect."""
     if not any(isinstance(finder, OldNames) for finder in sys.meta_path):
-        # First in the list: the usual finder would load the submodules of an old package again.
+        # Insert the finder first in the list: the usual finder would load the submodules of an old
+        # package a second time.
         sys.meta_path.insert(0, OldNames())

@@ -1,5 +1,6 @@
-"""Checks of command outputs: refuse to overwrite files, and detect unwritable places before the
-work begins.
+"""Checks of output paths before a command begins its work.
+
+They refuse to overwrite existing files, and detect paths that cannot be written.
 """
 
 import contextlib
@@ -20,7 +21,8 @@ def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = 
         option: name of the output option, for the message.
 
     Raises:
-        UserError: with the first existing file and the number of others.
+        UserError: if a file exists. The message has the first existing file and the number of
+            others.
     """
     existing = [] if overwrite else [path for path in map(Path, paths) if os.path.lexists(path)]
     if existing:
@@ -32,11 +34,11 @@ def refuse_existing(paths: Iterable[str | Path], overwrite: bool, option: str = 
 
 
 def check_writable(path: str | Path, option: str = "--out") -> None:
-    """Check that a file can be written, by writing a temporary file beside it.
+    """Check that a file can be written, by writing a temporary file in the same folder.
 
     Raises:
-        UserError: if ``path`` is a folder, or its folder cannot be created or written, with the
-            reason.
+        UserError: if ``path`` is a folder, or if its folder cannot be created or written. The
+            message has the reason.
     """
     if os.path.isdir(path):
         raise UserError(f"{option} must be a file, but {path} is a folder.")
@@ -45,10 +47,10 @@ def check_writable(path: str | Path, option: str = "--out") -> None:
 
 
 def check_folder(folder: str | Path, option: str = "--out") -> None:
-    """Check that a folder can be created and written; nothing is left behind.
+    """Check that a folder can be created and written to. The check leaves no files or folders.
 
     Raises:
-        UserError: if not, with the reason.
+        UserError: if the folder cannot be created or written to. The message has the reason.
     """
     if problem := _why_not(Path(folder) / "file"):
         raise UserError(
@@ -57,7 +59,9 @@ def check_folder(folder: str | Path, option: str = "--out") -> None:
 
 
 def _why_not(path: Path) -> str | None:
-    """Try to write a temporary file beside ``path``; return the reason if this fails, else None."""
+    """Try to write a temporary file in the folder of ``path``; return the reason of a failure, or
+    None.
+    """
     missing = [place for place in path.parents if not place.exists()]
     for place in path.parents:
         if place.exists() and not place.is_dir():
@@ -81,10 +85,11 @@ def _why_not(path: Path) -> str | None:
 
 
 def check_writable_folder(folder: Path, remedy: str) -> None:
-    """Check that a folder can be created and files written into it; nothing is left behind.
+    """Check that a folder can be created and written to. The check leaves no files or folders.
 
     Raises:
-        UserError: if not, with the reason and the remedy.
+        UserError: if the folder cannot be created or written to. The message has the reason and the
+            remedy.
     """
     missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
     try:

@@ -1,4 +1,4 @@
-"""Paths: audio suffixes, names that are not UTF-8, names in untrusted files, cache folder."""
+"""Helpers for paths: audio suffixes, names that are not UTF-8, untrusted names, the cache folder."""
 
 import os
 import re
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from semisupcon.errors import UserError
 
-# Formats that libsndfile decodes, in order of preference for clips with files in several formats.
-# Suffixes of other kinds of files (.mat, .htk, .mpc, .iff, .raw, .sf) are left out; such files can
-# be given one by one.
+# Suffixes of formats that libsndfile decodes. If a clip has files in several formats, the first
+# format in this list is used. Suffixes that other kinds of files also have (.mat, .htk, .mpc, .iff,
+# .raw, .sf) are left out; users can give such files one by one.
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".oga", ".aifc", ".au"),
     *(".snd", ".caf", ".w64", ".rf64", ".bwf", ".wave", ".mp2", ".mp1", ".mpga", ".sph"),
     *(".nist", ".voc", ".avr", ".ircam", ".8svx", ".svx", ".paf", ".pvf", ".wve", ".xi"),
     ".sds",
 )
-# Audio, and video that may hold audio, that libsndfile does not decode.
+# Suffixes of audio and video formats that libsndfile does not decode.
 OTHER_AUDIO_SUFFIXES = (
     *(".m4a", ".m4b", ".aac", ".mp4", ".wma", ".asf", ".webm", ".mka", ".mkv", ".3gp"),
     *(".amr", ".ac3", ".eac3", ".dts", ".ape", ".wv", ".tta", ".spx", ".dsf", ".dff"),
@@ -25,10 +25,10 @@ _FOREIGN = re.compile("[\uef80-\uefff]")
 
 
 def cache_folder() -> Path:
-    """Folder for files that can be computed again.
+    """Return the folder for cached files, which can be computed again.
 
-    ``$SEMISUPCON_CACHE``, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else ``~/.cache/semisupcon``.
-    A leading ``~`` is expanded.
+    It is ``$SEMISUPCON_CACHE`` if set, else ``semisupcon`` in ``$XDG_CACHE_HOME``, else
+    ``~/.cache/semisupcon``. A leading ``~`` is expanded.
     """
     if own := os.environ.get("SEMISUPCON_CACHE"):
         return Path(os.path.expanduser(own))
@@ -39,10 +39,10 @@ def cache_folder() -> Path:
 
 
 def text_of(path: str | bytes | Path) -> str:
-    """Convert a path to valid text for tables, hashes and terminals; bytes that are not UTF-8
-    become private-use characters.
+    """Convert a path to valid Unicode text for tables, hashes and terminals.
 
-    Bytes 0x80 to 0xFF become U+EF80 to U+EFFF. `system_path` converts back.
+    Bytes that are not UTF-8 (0x80 to 0xFF) become the private-use characters U+EF80 to U+EFFF.
+    `system_path` converts back.
     """
     return "".join(
         chr(ord(c) - 0xDC00 + 0xEF00) if "\udc80" <= c <= "\udcff" else c for c in os.fsdecode(path)
@@ -50,7 +50,7 @@ def text_of(path: str | bytes | Path) -> str:
 
 
 def system_path(path: str | bytes | Path) -> bytes:
-    """The operating system's name of a file, from the output of `text_of` or from any path."""
+    """Return the file name of the operating system for any path or for the output of `text_of`."""
     text = os.fsdecode(path)
     if _FOREIGN.search(text) and not os.path.lexists(text):
         text = _FOREIGN.sub(lambda m: chr(ord(m[0]) - 0xEF00 + 0xDC00), text)
@@ -58,10 +58,10 @@ def system_path(path: str | bytes | Path) -> bytes:
 
 
 def inside(folder: Path, name: str, what: str) -> Path:
-    """The path of a file that another file names, in the same folder or below.
+    """Return the path of a file in ``folder``, or in a subfolder, that an untrusted file names.
 
     Raises:
-        UserError: if the name leads out of the folder.
+        UserError: if the named file is outside the folder.
     """
     path = Path(name)
     if not name or path.is_absolute() or ".." in path.parts or "\0" in name:

@@ -1,8 +1,8 @@
-"""The classes and functions of this package that a file may name, by public name.
+"""Table of the classes and functions of this package that a file may name, by public name.
 
-Checkpoints, exports and heads are untrusted data. Names in them are looked up only here, so no
-string in a file can reach another class, function or module. The table has module names as text, so
-only the needed module is imported.
+Checkpoints, exports and heads are untrusted data. Names in these files are looked up only in this
+table, so no string in a file can reach another class, function or module. The table contains module
+names as text, so that only the needed module is imported.
 """
 
 import importlib
@@ -65,7 +65,8 @@ _MODULES = {
 }
 CLASSES: dict[str, str] = {name: module for module, names in _MODULES.items() for name in names}
 
-# Functions named in checkpoints of version 0.1. Now a target stores the values of its function.
+# Functions that checkpoints of version 0.1 name. Since version 0.2, a target stores the values of
+# its function instead.
 FUNCTIONS = {
     "semisupcon.data.annotations.keys.key_similarity": "semisupcon.datasets.keys.key_similarity",
     "semisupcon.data.annotations.keys.pitch_class_similarity": "semisupcon.datasets.keys.pitch_class_similarity",
@@ -73,7 +74,7 @@ FUNCTIONS = {
 
 
 def public_name(cls: type) -> str | None:
-    """Public name of a class of this package; None for any other class."""
+    """Return the public name of a class of this package; None for any other class."""
     return (
         cls.__name__
         if CLASSES.get(cls.__name__) == cls.__module__ and "." not in cls.__qualname__
@@ -82,16 +83,17 @@ def public_name(cls: type) -> str | None:
 
 
 def is_ours(path: str) -> bool:
-    """Whether a name in a file refers to this package: a name without dots, or an import path in
-    the package.
+    """Return whether a name in a file refers to this package.
+
+    This is a name without dots, or an import path that begins with the name of the package.
     """
     return "." not in path or path.partition(".")[0] == PACKAGE
 
 
 def public_class(path: str) -> type:
-    """The class with a public name.
+    """Return the class with a public name.
 
-    Import paths (stored by version 0.1) are looked up by their last part.
+    For an import path, as version 0.1 stores, its last part is looked up.
 
     Raises:
         CheckpointError: if the name is not in the table; nothing is imported.
@@ -109,8 +111,8 @@ def trusted_roots(trust: Any) -> tuple[str, ...]:
     """Check and return the modules given with ``--trust``, whose classes a file may name.
 
     Raises:
-        CheckpointError: for an invalid module name, or for this package: its public classes need no
-            trust, and other objects cannot be trusted.
+        CheckpointError: for an invalid module name, and for a module of this package. Public
+            classes of this package are always allowed, its other objects never.
     """
     roots = (trust,) if isinstance(trust, str) else tuple(trust)
     for root in roots:
@@ -128,15 +130,15 @@ def trusted_roots(trust: Any) -> tuple[str, ...]:
 
 
 def lies_in(path: str, roots: tuple[str, ...]) -> bool:
-    """Whether an import path is inside one of these modules."""
+    """Return whether an import path is inside one of the modules ``roots``."""
     return any(path.startswith(f"{root}.") for root in roots)
 
 
 def trusted_object(path: str, trust: Any, where: str = "The file names") -> Any:
-    """The class or function at an import path outside this package.
+    """Import and return the class or function at an import path outside this package.
 
     The object must also be *defined* in a trusted module: objects that a trusted module imports are
-    not trusted. Modules in the current folder can be imported, after all others.
+    not trusted. The current folder is searched last.
 
     Args:
         path: the import path.
@@ -144,8 +146,8 @@ def trusted_object(path: str, trust: Any, where: str = "The file names") -> Any:
         where: beginning of the error messages.
 
     Raises:
-        CheckpointError: for a path outside ``trust`` (before any import), or one that cannot be
-            imported or is defined elsewhere.
+        CheckpointError: if the path is outside ``trust`` (checked before any import), cannot be
+            imported, or refers to an object that is defined in another module.
     """
     roots = trusted_roots(trust)
     if (

@@ -1,10 +1,10 @@
 """Stateless randomness: every draw is a function of (seed, pass, clip, view, operator).
 
 A *key* is an int64 that identifies one view of one clip in one pass over its source. Its low 8 bits
-hold the view index; draws shared by all views of a clip use `clip_key(key)`. This module does not
+are the view index. Draws that all views of a clip share use `clip_key(key)`. This module does not
 read or change global generators. A key gives the same numbers on CPU and GPU, for any batch size,
-number of workers or rank, and after a resume. The hash is the finaliser of SplitMix64 (Steele, Lea
-and Flood 2014).
+any number of workers and any rank, and after a run is resumed. The hash is the finaliser of
+SplitMix64 (Steele, Lea and Flood 2014).
 """
 
 import hashlib
@@ -22,7 +22,9 @@ _GOLDEN, _MIX_1, _MIX_2 = (c - (1 << 64) for c in _CONSTANTS)
 
 @lru_cache(maxsize=4096)
 def stable_hash(text: str) -> int:
-    """Hash a string to a 63-bit non-negative integer, equal on all machines and in all sessions."""
+    """Hash a string to a non-negative 63-bit integer that is equal on all machines and in all
+    sessions.
+    """
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
@@ -51,7 +53,9 @@ def _mix_on_cpu(x: Tensor) -> Tensor:
 
 
 def derive(key: Tensor, *parts: int | str | Tensor) -> Tensor:
-    """Derive a key of the same shape; ``parts`` are names, positions, seeds or int64 tensors."""
+    """Derive a key of the same shape from a key and ``parts``: names, positions, seeds or int64
+    tensors.
+    """
     for part in parts:
         value = stable_hash(part) if isinstance(part, str) else part
         key = mix((key ^ value) + _GOLDEN)
@@ -71,12 +75,12 @@ def make_keys(seed: int, passes: Tensor, clips: Tensor, views: int) -> Tensor:
 
 
 def clip_key(key: Tensor) -> Tensor:
-    """Part of a key that is equal for all views of a clip."""
+    """Return the part of a key that all views of a clip share."""
     return key & ~(MAX_VIEWS - 1)
 
 
 def view_of(key: Tensor) -> Tensor:
-    """View index of a key."""
+    """Return the view index of a key."""
     return key & (MAX_VIEWS - 1)
 
 
@@ -86,30 +90,32 @@ def _stream(key: Tensor, name: int | str, n: int) -> Tensor:
 
 
 def uniform(key: Tensor, name: int | str, n: int = 1) -> Tensor:
-    """Uniform float32 draws in [0, 1), 24 bits each, shape ``[*key.shape, n]``, stream ``name``."""
+    """Draw n uniform float32 numbers in [0, 1) per key, ``[*key.shape, n]``, from the stream
+    ``name``.
+    """
     return _shift_right(_stream(key, name, n), 40).float() / (1 << 24)
 
 
 def uniform_between(key: Tensor, name: int | str, low: float, high: float) -> Tensor:
-    """One uniform draw in [low, high) per key, of the shape of ``key``."""
+    """Draw one uniform number in [low, high) per key; the result has the shape of ``key``."""
     return low + (high - low) * uniform(key, name)[..., 0]
 
 
 def integers(key: Tensor, name: int | str, low: int | Tensor, high: int | Tensor) -> Tensor:
-    """One int64 draw in low..high (inclusive) per key, of the shape of ``key``.
+    """Draw one int64 in low..high (inclusive) per key; the result has the shape of ``key``.
 
-    Bounds are numbers, or tensors of the same shape. The bias of the modulo is below 2^-30 for
-    ranges under 2^32.
+    The bounds are numbers or tensors of the same shape. For ranges under 2^32, the modulo biases
+    probabilities by less than 2^-30.
     """
     return low + _shift_right(_stream(key, name, 1)[..., 0], 1) % (high - low + 1)
 
 
 def normal(key: Tensor, name: int | str, n: int = 1) -> Tensor:
-    """Standard normal float32 draws ``[*key.shape, n]`` (Box and Muller)."""
+    """Draw n standard normal float32 numbers per key, ``[*key.shape, n]`` (Box and Muller)."""
     u = uniform(key, name, 2 * n)
     return (-2 * torch.log1p(-u[..., :n])).sqrt() * torch.cos(2 * math.pi * u[..., n:])
 
 
 def permutation(n: int, *parts: int | str) -> Tensor:
-    """Permutation of 0..n-1, int64, determined by ``parts``."""
+    """Return a permutation of 0..n-1 (int64) that is determined by ``parts``."""
     return derive(torch.arange(n), *parts).argsort(stable=True)

@@ -1,7 +1,8 @@
-"""The YAML files of the project, found by name: ``--config pretrain_ssl --config
-small/pretrain_ssl``.
+"""Find the YAML configurations (recipes) of the project by name.
 
-They are in ``config/`` of a clone; an installed package has a copy in ``semisupcon/config``.
+An example is ``--config pretrain_ssl --config small/pretrain_ssl``.
+
+The files are in ``config/`` of a clone. An installed package has a copy in ``semisupcon/config``.
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,15 @@ PROBING = ("probing",)
 
 
 def recipes_folder() -> Path:
-    """The folder of recipes, of the installed package or of the clone."""
+    """Return the folder of recipes of the installed package, or of the clone."""
     installed = _PACKAGE / "config"
     return installed if installed.is_dir() else _PACKAGE.parent / "config"
 
 
 def recipe_names(folders: Sequence[str]) -> list[str]:
-    """Names of all recipes in some folders of ``config/``, such as ``mtslvr/bn_simclr``."""
+    """Return the names of all recipes in the given folders of ``config/``, such as
+    ``mtslvr/bn_simclr``.
+    """
     root = recipes_folder()
     files = [
         (root / folder, path) for folder in folders for path in (root / folder).rglob("*.yaml")
@@ -31,16 +34,17 @@ def recipe_names(folders: Sequence[str]) -> list[str]:
 
 
 def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path:
-    """The file for a ``--config``: a path, or the name of a recipe.
+    """Return the file for a value of ``--config``, which is a path or the name of a recipe.
 
-    An existing file comes first. ``config/...`` is also found from other working directories.
+    An existing file takes precedence over a recipe. A path ``config/...`` is also found from other
+    working directories.
 
     Args:
         given: value of the option.
         folders: folders of ``config/`` whose recipes may be given by name.
 
     Raises:
-        ConfigError: if there is neither a file nor a recipe.
+        ConfigError: if the value is neither a file nor the name of a recipe.
     """
     path = Path(given).expanduser()
     if path.is_absolute() or (path.exists() and not path.is_dir()):
@@ -52,7 +56,7 @@ def find_config(given: str | Path, folders: Sequence[str] = PRETRAINING) -> Path
             if candidate.is_file() and candidate.suffix in SUFFIXES:
                 return candidate
     if path.suffix in SUFFIXES:
-        return path  # Reading it will report that it does not exist.
+        return path  # The error is reported when the file is read.
     raise ConfigError(
         f"--config {given} is neither a file nor the name of a recipe."
         f"{nearest(str(given), recipe_names(folders))}\nRecipes: "

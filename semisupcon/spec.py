@@ -1,9 +1,10 @@
-"""Specs: a module as its public name and arguments (plain types), and back.
+"""Convert a module to a spec (its public name and constructor arguments) and build it again.
 
-A subclass of `Recorded` stores its constructor arguments. `spec_of` converts it, and the modules
-among its arguments, to a nested dictionary ``{"class_path": ..., "init_args": {...}}`` for
-checkpoints and JSON. `build` builds the module again: classes of this package are looked up by
-public name (`semisupcon.public`), other classes need trust, and functions cannot be named.
+A subclass of `Recorded` stores its constructor arguments. `spec_of` converts such a module, and the
+modules among its arguments, to a nested dictionary of plain types,
+``{"class_path": ..., "init_args": {...}}`` for checkpoints and JSON. `build` builds the module
+again. Classes of this package are looked up by public name (`semisupcon.public`). Classes of other
+modules must be trusted by the user. A spec cannot name functions, except in trusted modules.
 """
 
 import functools
@@ -26,12 +27,13 @@ from semisupcon.public import (
     trusted_roots,
 )
 
-OPTIONAL = ("timm",)  # imported where they are used; not installed by `pip install .`
+OPTIONAL = ("timm",)  # packages that `pip install .` does not install
 
 
 class Recorded(nn.Module):
-    """A module that stores its constructor arguments: base class of encoders, front ends, heads,
-    transforms, targets, criteria.
+    """A module that stores its constructor arguments.
+
+    It is the base class of encoders, front ends, heads, transforms, targets and criteria.
     """
 
     _init_args: dict[str, Any]
@@ -39,7 +41,7 @@ class Recorded(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            # Replaced by a wrapper with the same signature.
+            # The wrapper has the same signature.
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
 
@@ -48,8 +50,8 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def wrapper(self: Recorded, *args: Any, **kwargs: Any) -> None:
-        # Only the outermost constructor is recorded; those of base classes run inside it. bind()
-        # raises an error for wrong arguments.
+        # Record only the arguments of the outermost constructor, which calls the constructors of
+        # base classes. `bind` raises an error for wrong arguments.
         if "_init_args" not in self.__dict__:
             bound = signature.bind(self, *args, **kwargs).arguments
             variadic = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
@@ -63,7 +65,10 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def class_path(cls: type) -> str:
-    """Name of a class in files: public name for classes of this package, else import path."""
+    """Return the name of a class in files.
+
+    This is the public name for classes of this package, and the import path for other classes.
+    """
     return public_name(cls) or f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -71,7 +76,7 @@ def spec_of(value: Any) -> Any:
     """Convert a module or argument to plain types.
 
     Raises:
-        TypeError: if the object is neither a `Recorded` module nor of plain types.
+        TypeError: if a value is neither a `Recorded` module nor of a plain type.
     """
     if isinstance(value, Recorded):
         return {
@@ -92,8 +97,9 @@ def spec_of(value: Any) -> Any:
 
 
 def with_modules(spec: Any) -> Any:
-    """The spec with import paths instead of public names, as in version 0.1; used for encoder
-    fingerprints.
+    """Return a spec with import paths instead of public names, the format of version 0.1.
+
+    Fingerprints of encoders are computed from this format.
     """
     if isinstance(spec, Mapping):
         spec = {k: with_modules(v) for k, v in spec.items()}
@@ -107,9 +113,9 @@ def with_modules(spec: Any) -> Any:
 
 
 def remake(value: Any) -> Any:
-    """Build a module again from the arguments of an instance, with new weights.
+    """Build a new module from the constructor arguments of an instance, with new weights.
 
-    No name is looked up.
+    No class is looked up by name.
     """
     if isinstance(value, Recorded):
         return type(value)(**{k: remake(v) for k, v in getattr(value, "_init_args", {}).items()})
@@ -126,8 +132,8 @@ def build(spec: Any, trust: Sequence[str] = ()) -> Any:
         trust: modules outside this package whose classes (and functions) may be imported.
 
     Raises:
-        CheckpointError: for a class that is neither public nor trusted (before any import), is not
-            a `Recorded` class, or does not accept the arguments.
+        CheckpointError: for a class that is neither public nor trusted (checked before any import),
+            is not a subclass of `Recorded`, or does not accept the arguments.
         ConfigError: if a module needs a package that is not installed.
     """
     if isinstance(spec, Mapping):
@@ -147,7 +153,7 @@ def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
             f"{type(init_args).__name__}."
         )
     arguments = {k: build(v, trust) for k, v in init_args.items()}
-    # Arguments that may be the import path of a function.
+    # `import_paths` lists the arguments whose value may be the import path of a function.
     for name in getattr(cls, "import_paths", ()):
         if isinstance(arguments.get(name), str):
             arguments[name] = _function(arguments[name], trust)
@@ -169,7 +175,7 @@ def _build(path: Any, init_args: Any, trust: Sequence[str]) -> Recorded:
 
 
 def _class(path: Any, trust: Sequence[str]) -> type[Recorded]:
-    trusted_roots(trust)  # Report a mistake in --trust even if it is not used.
+    trusted_roots(trust)  # Report a mistake in --trust even if no module of it is needed.
     found = (
         public_class(path)
         if isinstance(path, str) and is_ours(path)
@@ -184,7 +190,9 @@ def _class(path: Any, trust: Sequence[str]) -> type[Recorded]:
 
 
 def _function(path: str, trust: Sequence[str]) -> str:
-    """Check the import path of a function in a file: it must be in `FUNCTIONS` or trusted."""
+    """Check and return the import path of a function: it must be in `FUNCTIONS` or in a trusted
+    module.
+    """
     if path not in FUNCTIONS:
         if is_ours(path):
             raise CheckpointError(

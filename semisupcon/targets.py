@@ -1,4 +1,4 @@
-"""Target matrices for contrastive learning, with the functions of `semisupcon.losses.pairs`."""
+"""Target matrices for contrastive learning, computed by functions of `semisupcon.losses.pairs`."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ MEDIAN_ROWS = 2048
 
 
 class Target(Recorded):
-    """Base class of target matrices. Subclasses define ``forward``, called tile by tile."""
+    """Base class of target matrices. Subclasses define ``forward``, which is called for each tile."""
 
     def prepare(self, facts: DataFacts) -> None:
-        """Compute constants from the labelled training clips.
+        """Compute the constants of the target from the labelled training clips.
 
-        Called at set-up; repeated calls give the same result.
+        This method is called before training. Repeated calls give the same result.
 
         Raises:
             ConfigError: if the target does not support the label kind.
@@ -31,7 +31,9 @@ class Target(Recorded):
     def forward(
         self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
-        """``[M, N]`` from labels ``[M, C]``, ``[N, C]`` and clip ids ``[M]``, ``[N]``."""
+        """Return targets ``[M, N]`` from labels ``[M, C]``, ``[N, C]`` and clip ids ``[M]``,
+        ``[N]``.
+        """
         raise TypeError(
             f"{type(self).__name__} defines no forward(labels_rows, clips_rows, labels_columns, "
             "clips_columns)"
@@ -51,8 +53,8 @@ class SharedLabels(Target):
     """Items that share enough labels are positives (Guinot et al. 2024).
 
     Args:
-        threshold: minimum number of shared labels, at least 1; above 1, one-hot targets have no
-            supervised positives.
+        threshold: minimum number of shared labels, at least 1. With a threshold above 1, one-hot
+            labels give no supervised positives.
     """
 
     def __init__(self, threshold: int = 1):
@@ -74,7 +76,7 @@ class SharedLabels(Target):
 
 
 class Dice(Target):
-    """The target is the overlap of the label sets (``weighted`` in SemiSupCon)."""
+    """The target is the Dice overlap of the label sets (``weighted`` in SemiSupCon)."""
 
     def prepare(self, facts: DataFacts) -> None:
         _refuse_regression(self, facts)
@@ -86,7 +88,7 @@ class Dice(Target):
 
 
 class SameLabels(Target):
-    """Items with equal labels are positives: the same class or value of a binary label."""
+    """Items with equal labels are positives: the same class, or the same value of a binary label."""
 
     def forward(
         self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
@@ -111,7 +113,7 @@ class Kernel(Target):
         if bandwidth is not None and bandwidth <= 0:
             raise ConfigError(f"bandwidth must be positive, got {bandwidth}")
         self.given = bandwidth
-        # Buffers, so that checkpoints store them. Their shape depends on the data.
+        # These are buffers so that checkpoints store them. Their shapes depend on the data.
         for name in ("mean", "scale", "bandwidth"):
             self.register_buffer(name, None)
 
@@ -121,8 +123,8 @@ class Kernel(Target):
                 f"the target Kernel compares regression values, but the labels are {facts.kind}."
             )
         values = facts.values
-        # Without labels (supervised_data_p is 0, or only a checkpoint is loaded), use placeholders
-        # of the right shape.
+        # Without labels (supervised_data_p is 0, or a checkpoint is loaded without its data), use
+        # placeholder values of the right shape.
         if len(values) < 2:
             values = torch.tensor([[-1.0], [1.0]]).expand(2, len(facts.classes))
         mean, scale = values.mean(dim=0), values.std(dim=0, correction=0).clamp(min=1e-12)
@@ -147,13 +149,14 @@ class Kernel(Target):
 
 
 class ClassSimilarity(Target):
-    """The target is a given similarity of classes, such as keys or instrument families.
+    """The target is a given similarity of classes, for example of musical keys or instrument
+    families.
 
     Args:
         matrix: C rows of C numbers in [0, 1], in the order of the classes; or the import path of
             ``f(classes) -> [C, C]``, such as ``semisupcon.datasets.keys.key_similarity``. For items
-            with several labels, the mean over all pairs is taken. A checkpoint stores the numbers,
-            not the path.
+            with several labels, the target is the mean over all pairs of labels. A checkpoint
+            stores the numbers, not the path.
     """
 
     import_paths = ("matrix",)
@@ -162,7 +165,7 @@ class ClassSimilarity(Target):
     def __init__(self, matrix: Sequence[Sequence[float]] | str):
         super().__init__()
         self.matrix = matrix
-        # Not persistent: the matrix is in the spec.
+        # The buffer is not persistent, because the spec stores the matrix.
         self.register_buffer(
             "similarity", None if isinstance(matrix, str) else _square(matrix), persistent=False
         )
@@ -191,12 +194,12 @@ class ClassSimilarity(Target):
 
 
 class Similarity(Target):
-    """The target is given by a user function.
+    """The target is computed by a function of the user.
 
     Args:
         function: import path of ``f(labels_rows [M, C], labels_columns [N, C]) -> [M, N]`` in [0,
-            1]; rows with NaN are masked. A checkpoint stores the path; loading its heads needs
-            ``--trust`` for the module.
+            1]. The target of rows with NaN is 0. A checkpoint stores the import path, so loading
+            its heads requires ``--trust`` for the module.
     """
 
     import_paths = ("function",)

@@ -1,5 +1,7 @@
-"""Files of ``torch.save``: written atomically, read without executing code, and checked by the
-checksums of their records.
+"""Read and write files of ``torch.save`` safely.
+
+Files are written atomically, read without executing code, and verified by the checksums of their
+records.
 """
 
 import pickle
@@ -36,7 +38,9 @@ UNREADABLE = (
 
 
 def save_atomically(content: Any, path: str | Path) -> None:
-    """``torch.save`` that keeps an older file if the process crashes or the disk is full.
+    """Write a file with ``torch.save`` atomically.
+
+    If the process crashes or the disk is full, an existing file with this name is unchanged.
 
     Raises:
         DiskError: if the disk is full or read-only.
@@ -46,7 +50,7 @@ def save_atomically(content: Any, path: str | Path) -> None:
 
 
 def _bytes_of(content: Any) -> int:
-    """Bytes of all tensors of a checkpoint."""
+    """Return the size in bytes of all tensors of a checkpoint."""
     if isinstance(content, torch.Tensor):
         return content.nbytes
     parts = (
@@ -60,14 +64,15 @@ def _bytes_of(content: Any) -> int:
 
 
 def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read the content of a ``.ckpt`` file: tensors and plain types only.
+    """Read the content of a ``.ckpt`` file, which may contain only tensors and plain types.
 
     Args:
         path: path of the file.
         map_location: device of the tensors, as in `torch.load`.
 
     Raises:
-        CheckpointError: if the file is missing, truncated or damaged, or needs code to be executed.
+        CheckpointError: if the file is missing, truncated or damaged, or contains objects that only
+            code could build.
     """
     path = Path(path)
     if not path.is_file():
@@ -83,8 +88,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         content = torch.load(path, map_location=map_location, weights_only=True)
     except UNREADABLE as error:
         said = str(error).lower()
-        # Torch says "unsupported" for classes and calls. With "operand", it may also mean an
-        # invalid byte.
+        # Torch reports classes and calls as "unsupported". If the message also has "operand", the
+        # cause may be an invalid byte instead.
         if "unsupported" in said and ("operand" not in said or _is_pickled(path)):
             raise CheckpointError(
                 f"{path} has other objects than tensors and plain values; it was refused and no "
@@ -100,16 +105,16 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether it is a zip file that ``torch.save`` did not write."""
+    """Return whether a zip file was not written by ``torch.save``."""
     try:
         with zipfile.ZipFile(path) as archive:
             return not any(name.endswith("/data.pkl") for name in archive.namelist())
-    except Exception:  # `zipfile` raises many types for a damaged directory.
+    except Exception:  # `zipfile` raises many types of errors for a damaged archive.
         return False
 
 
 def _is_pickled(path: Path) -> bool:
-    """Whether the file begins like files of ``torch.save`` or ``pickle``."""
+    """Return whether the first bytes of a file are those of ``torch.save`` or ``pickle``."""
     with path.open("rb") as file:
         return file.read(1) == b"\x80" or _is_zip(path)
 
@@ -117,22 +122,23 @@ def _is_pickled(path: Path) -> bool:
 def _is_zip(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # The end of the file refers to further parts.
+    except zipfile.BadZipFile:  # The file refers to further parts of a multi-part archive.
         return True
 
 
 def damaged_record(path: str | Path) -> str | None:
-    """Check the checksums of a file of ``torch.save``; return the problem, or None if it is valid.
+    """Verify the checksums of a file of ``torch.save``; return the problem, or None for a valid
+    file.
 
-    Torch does not compare the checksums. A file whose checksums are all 0 was written without them
-    and is not checked.
+    Torch itself does not verify the checksums. A file whose checksums are all 0 was written without
+    checksums and is not checked.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             records = [record for record in archive.infolist() if record.file_size]
             names = archive.namelist()
             wrong = [record.filename for record in records if not _is_sound(archive, record)]
-    except Exception as error:  # `zipfile` raises many types for a damaged directory.
+    except Exception as error:  # `zipfile` raises many types of errors for a damaged archive.
         return str(error) or type(error).__name__
     if len(set(names)) < len(names):
         return "two records have the same name"

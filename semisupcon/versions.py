@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of the installed packages among ``packages``, in order; missing packages are left
+    """Return the versions of the given packages, in order; packages that are not installed are left
     out.
     """
     found = {}

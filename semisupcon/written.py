@@ -1,8 +1,8 @@
-"""YAML scalars with their original text: ``yes``, ``007`` and ``1e3`` may be names.
+"""YAML scalars that keep their original text, because ``yes``, ``007`` and ``1e3`` may be names.
 
-YAML reads ``[yes, on, 007]`` as true, true and 7. Whether a value or a name is meant depends on the
-type of the option, which is known later. Until then, a scalar is a `Scalar`, or marked text
-(`marked`) if it passes through a parser that reads text as YAML again.
+YAML reads ``[yes, on, 007]`` as true, true and 7. The type of the option decides between value and
+name, but it is known only later. Until then, the scalar is stored as a `Scalar`. If it passes
+through a parser that reads text as YAML again, it is stored as marked text (`marked`).
 """
 
 import os
@@ -13,30 +13,34 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-# Marks before percent-encoded text, which has no characters with a meaning in YAML.
+# Prefixes of marked text. The text after them is percent-encoded and thus has no special characters
+# of YAML.
 QUOTED, PLAIN = "<text>", "<plain>"
 _HOME = re.compile(r"(?P<name>[^/=~]+=)?(?P<path>~[^/]*/.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """A plain scalar that YAML reads as another type than text."""
+    """A plain YAML scalar that is a number, boolean or null, with its original text."""
 
     text: str
     value: Any
 
 
 class Text(str):
-    """Text that YAML would read as another type, and that must not be parsed as YAML again."""
+    """Text that must not be parsed as YAML again, because YAML would read a number, boolean or
+    null.
+    """
 
     __slots__ = ()
 
 
 def resolved(given: Any, scalar: Callable[[Scalar], Any] = lambda scalar: scalar.value) -> Any:
-    """Replace each `Scalar` in nested mappings and lists by ``scalar(it)``, by default its YAML
+    """Replace each `Scalar` in nested mappings and lists by ``scalar(s)``, by default its YAML
     value.
 
-    Keys are names: keys that YAML reads as true, false or null become text. Numbers stay numbers.
+    Keys of mappings are names, so keys that YAML reads as true, false or null become text. Keys
+    that are numbers remain numbers.
     """
     if isinstance(given, Scalar):
         return scalar(given)
@@ -50,7 +54,7 @@ def resolved(given: Any, scalar: Callable[[Scalar], Any] = lambda scalar: scalar
 
 
 def as_text(given: Any) -> Any:
-    """Replace each `Scalar` by its text, also in keys; null stays null unless it is in a list."""
+    """Replace each `Scalar` by its text, also in keys. Null remains null, except in lists."""
     if isinstance(given, Scalar):
         return None if given.value is None else given.text
     if isinstance(given, list):
@@ -63,8 +67,9 @@ def as_text(given: Any) -> Any:
 
 
 def marked(given: Any) -> Any:
-    """Replace every scalar by marked text, which no parser reads as a number; marked text is
-    unchanged.
+    """Replace every scalar by marked text, which YAML parsers do not read as a number.
+
+    Text that is already marked is unchanged.
     """
     if isinstance(given, Scalar):
         return PLAIN + quote(given.text, safe="")
@@ -81,9 +86,9 @@ def marked(given: Any) -> Any:
 
 
 def unmarked(given: Any, read: Callable[[str], Any]) -> Any:
-    """Convert marked text to `Scalar` (plain scalars) or text; ``read`` returns the YAML value.
+    """Convert marked text to a `Scalar` (for plain scalars) or to text.
 
-    Keys become text.
+    ``read`` parses text as YAML. Keys of mappings become text.
     """
     if isinstance(given, str) and given.startswith((QUOTED, PLAIN)):
         text = _text(given)
@@ -99,7 +104,7 @@ def unmarked(given: Any, read: Callable[[str], Any]) -> Any:
 
 
 def unmarked_text(text: str) -> str:
-    """Remove marks from a text, for messages."""
+    """Replace marked text in a message by the original text."""
     return re.sub(f"(?:{QUOTED}|{PLAIN})[\\w.~%-]*", lambda found: _text(found[0]), text)
 
 

@@ -1,10 +1,10 @@
 """Contrastive loss with any target matrix, in O(N D) memory.
 
-Supervised contrastive learning (Khosla et al. 2020, eq. 2, positives outside the logarithm).
-NT-Xent (Chen et al. 2020) is a special case; semi-supervised targets (Guinot et al. 2024)
-generalise it to weights in [0, 1]. Rows are processed in tiles: a tile of logits and targets gives
-its part of the loss and of the exact gradient, and is freed. The full matrices of logits and
-targets never exist.
+The loss is that of supervised contrastive learning (Khosla et al. 2020, eq. 2, with the sum over
+positives outside the logarithm). NT-Xent (Chen et al. 2020) is a special case. Semi-supervised
+targets (Guinot et al. 2024) generalise it to weights in [0, 1]. Rows are processed in tiles: each
+tile of logits and targets contributes to the loss and to the exact gradient, and is then freed. The
+full matrices of logits and targets are never stored.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ from semisupcon.losses.precision import at_least_float32
 
 TargetRows = Tensor | Callable[[slice], Tensor]
 
-# Elements of one tile. 4 MB of float32 fit the cache of a core and are large enough for efficient
-# matrix products. On a GPU, larger tiles need fewer kernel launches.
+# Number of elements of one tile. On a CPU, 4 MB of float32 fit the cache of a core and are large
+# enough for efficient matrix products. On a GPU, larger tiles need fewer kernel launches.
 TILE_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 25}
 
 
@@ -29,9 +29,10 @@ class Contrast(NamedTuple):
 
     Attributes:
         loss: scalar, the mean over anchors.
-        mass: ``[M]``, sum of the target weights of each anchor, without itself.
+        mass: ``[M]``, sum of the target weights of each anchor, without the pair of the anchor with
+            itself.
         nearest: ``[M]``, target weight of the candidate nearest to each anchor. For targets of 0
-            and 1, its mean is the top-1 retrieval accuracy.
+            and 1, the mean of these weights is the top-1 retrieval accuracy.
     """
 
     loss: Tensor
@@ -46,15 +47,16 @@ def contrastive_loss(
     self_column: Tensor | None,
     temperature: float = 0.1,
 ) -> Contrast:
-    """Mean over anchors of the target-weighted cross-entropy of cosine similarities.
+    """Compute the mean over anchors of the target-weighted cross-entropy of cosine similarities.
 
     Args:
         anchors: projections ``[M, D]`` of any norm.
-        candidates: projections ``[N, D]`` compared with every anchor, including the anchors.
-        targets: ``[M, N]`` in [0, 1], or bool: 1 is a positive, 0 a negative. Or a function that
-            returns the rows of a slice.
-        self_column: ``[M]`` int64, column of each anchor itself, neither positive nor negative;
-            None if anchors are not candidates.
+        candidates: projections ``[N, D]`` that are compared with every anchor. They may include the
+            anchors.
+        targets: ``[M, N]`` in [0, 1], or bool; 1 is a positive, 0 a negative. A function that maps
+            a slice of rows to these rows of the matrix is also accepted.
+        self_column: ``[M]`` int64, the column of each anchor among the candidates. It counts
+            neither as a positive nor as a negative. None if the anchors are not candidates.
         temperature: positive; 0.1 in SemiSupCon, 0.5 in CLMR, 0.07 in MT-SLVR.
 
     Returns:
@@ -76,11 +78,12 @@ def contrastive_loss(
 def cross_entropy_of_products(
     queries: Tensor, keys: Tensor, targets: TargetRows, self_column: Tensor | None = None
 ) -> Contrast:
-    """`contrastive_loss` with inner products of ``queries [M, D]`` and ``keys [N, D]`` as logits.
+    """Compute `contrastive_loss` with the inner products of ``queries [M, D]`` and ``keys [N, D]``
+    as logits.
 
-    Used for the bilinear similarity of COLA. If each query has one positive, of weight 1, and is
-    not a candidate itself, ``targets`` may be the column of the positive, ``[M]`` int64. No weight
-    matrix is made then, which halves memory traffic; loss and gradients are the same.
+    COLA uses it for its bilinear similarity. If each query has exactly one positive of weight 1 and
+    is not itself a key, ``targets`` may be the column of the positive, ``[M]`` int64. This avoids
+    the weight matrix and halves the memory traffic. Loss and gradients are the same.
     """
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys = at_least_float32(queries), at_least_float32(keys)
@@ -93,13 +96,16 @@ def cross_entropy_of_products(
 
 
 def _tiles(queries: Tensor, columns: int) -> Iterator[slice]:
-    """Row slices of queries ``[M, D]``; logits of a slice with ``columns`` columns are one tile."""
+    """Return row slices of queries ``[M, D]``, such that the logits of a slice form one tile.
+
+    ``columns`` is the number of columns of the logits.
+    """
     rows = max(1, TILE_ELEMENTS.get(queries.device.type, 1 << 25) // max(columns, 1))
     return (slice(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows))
 
 
 def _gradients(ctx: Any, queries: Tensor, keys: Tensor, differentiate: bool) -> list[Tensor | None]:
-    """Zeros for the gradients of queries and keys; None where none is needed."""
+    """Return zero tensors for the gradients of queries and keys; None if a gradient is not needed."""
     return [
         torch.zeros_like(x) if flag and differentiate else None
         for x, flag in zip((queries, keys), ctx.needs_input_grad[:2], strict=True)
@@ -109,7 +115,9 @@ def _gradients(ctx: Any, queries: Tensor, keys: Tensor, differentiate: bool) -> 
 def _add(
     gradients: list[Tensor | None], slope: Tensor, queries: Tensor, keys: Tensor, tile: slice
 ) -> None:
-    """Add the gradients of a tile with ``slope``, the derivative of the loss by its logits."""
+    """Add the gradients of a tile. ``slope`` is the derivative of the loss with respect to its
+    logits.
+    """
     of_queries, of_keys = gradients
     if of_queries is not None:
         torch.mm(slope, keys, out=of_queries[tile])
@@ -118,9 +126,9 @@ def _add(
 
 
 class _TiledCrossEntropy(torch.autograd.Function):
-    """Cross-entropy of softmax(QK') with weights, by row tiles.
+    """Weighted cross-entropy of softmax(QK'), computed in tiles of rows.
 
-    The gradient is computed in the forward pass, where each tile of probabilities exists anyway.
+    The gradient is computed in the forward pass, while each tile of probabilities is in memory.
     """
 
     @staticmethod
@@ -141,7 +149,8 @@ class _TiledCrossEntropy(torch.autograd.Function):
             weights = given.to(logits.dtype)
             if self_column is not None:
                 own = self_column[tile, None]
-                # In place only on a converted copy: the targets of the caller are not modified.
+                # Write in place only into a converted copy, so that the targets of the caller are
+                # not modified.
                 weights = (
                     weights.scatter(1, own, 0.0)
                     if weights is given
@@ -151,7 +160,8 @@ class _TiledCrossEntropy(torch.autograd.Function):
             inverse_mass = mass.clamp(min=torch.finfo(mass.dtype).tiny).reciprocal() * (mass > 0)
             attraction = torch.bmm(weights[:, None], logits[:, :, None])[:, 0, 0] * inverse_mass
             if self_column is not None:
-                # Masked after the weighted sum, by a finite value: an anchor may be alone.
+                # Mask the anchor itself after the weighted sum. The mask value is finite, because
+                # an anchor may have no other candidate.
                 logits.scatter_(1, own, torch.finfo(logits.dtype).min)
             top, where = logits.max(dim=1)
             nearest[tile] = weights.gather(1, where[:, None])[:, 0]
@@ -185,7 +195,7 @@ class _TiledCrossEntropy(torch.autograd.Function):
 
 
 class _TiledSoftmax(torch.autograd.Function):
-    """`_TiledCrossEntropy` for one positive per row: same results, fewer passes over each tile."""
+    """`_TiledCrossEntropy` for exactly one positive per row, with fewer passes over each tile."""
 
     @staticmethod
     def forward(
@@ -196,7 +206,8 @@ class _TiledSoftmax(torch.autograd.Function):
         attraction, top, total = (queries.new_empty(m) for _ in range(3))
         found, once = torch.empty_like(answers), queries.new_full((m, 1), -1 / max(m, 1))
         for tile in _tiles(queries, len(keys)):
-            # Write values per row in place: a tile needs only a dozen kernel launches.
+            # Writing results in place keeps the number of kernel launches per tile at about a
+            # dozen.
             logits, answer = queries[tile] @ keys.T, answers[tile, None]
             torch.gather(logits, 1, answer, out=attraction[tile, None])
             torch.max(logits, dim=1, out=(top[tile], found[tile]))

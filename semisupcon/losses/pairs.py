@@ -1,9 +1,9 @@
-"""Weights of pairs of items as positives, from two blocks of labels and clip ids (Guinot et al.
-2024, section 3).
+"""Functions that compute how much a pair of items is a positive, from labels and clip ids.
 
-The functions take rows and columns separately, so that a loss can build the matrix tile by tile.
-Labels are ``[M, C]`` and ``[N, C]``; a row with NaN is unlabelled, and positive only with its own
-clip. All functions return ``[M, N]`` float32 in [0, 1].
+The definitions follow Guinot et al. 2024, section 3. The functions take rows and columns
+separately, so that a loss can build the matrix tile by tile. Labels are ``[M, C]`` and ``[N, C]``.
+A row with NaN is unlabelled; its only positives are items of the same clip. All functions return
+``[M, N]`` float32, in [0, 1] except for the counts of `common_labels`.
 """
 
 import torch
@@ -11,22 +11,25 @@ from torch import Tensor
 
 
 def same_clip(clips_rows: Tensor, clips_columns: Tensor) -> Tensor:
-    """1 if two items are from the same clip; ``clips_*`` are ``[M]`` and ``[N]`` int64."""
+    """Return 1 for pairs from the same clip, else 0; ``clips_*`` are ``[M]`` and ``[N]`` int64."""
     return (clips_rows[:, None] == clips_columns).float()
 
 
 def common_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """Number of labels that two items share. Only an exact 1 counts; zeros and NaN do not."""
+    """Count the labels that two items share. A label counts if its value is exactly 1."""
     return (labels_rows == 1).float() @ (labels_columns == 1).float().T
 
 
 def shared_labels(labels_rows: Tensor, labels_columns: Tensor, threshold: int = 1) -> Tensor:
-    """1 if two items share ``threshold`` labels or more; binary, multiclass, multilabel targets."""
+    """Return 1 for pairs that share at least ``threshold`` labels, else 0.
+
+    For binary, multiclass and multilabel targets.
+    """
     return common_labels(labels_rows, labels_columns).ge_(threshold)
 
 
 def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """Overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945); 0 for disjoint sets."""
+    """Return the overlap of two label sets, 2 |A and B| / (|A| + |B|) (Dice 1945)."""
     sizes_rows, sizes_columns = (
         (labels == 1).float().sum(dim=1) for labels in (labels_rows, labels_columns)
     )
@@ -38,9 +41,10 @@ def dice(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
 
 
 def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
-    """1 if two labelled items are equal in every column.
+    """Return 1 for pairs of labelled items that are equal in every column, else 0.
 
-    For one-hot rows: the same class. For a single binary column: both zero or both one.
+    For one-hot rows this means the same class. For a single binary column, both are zero or both
+    are one.
     """
     absent = (labels_rows == 0).float() @ (labels_columns == 0).float().T
     return (common_labels(labels_rows, labels_columns) + absent == labels_rows.shape[1]).float() * (
@@ -51,9 +55,12 @@ def same_labels(labels_rows: Tensor, labels_columns: Tensor) -> Tensor:
 def gaussian_kernel(
     values_rows: Tensor, values_columns: Tensor, bandwidth: float | Tensor
 ) -> Tensor:
-    """exp(-d^2 / (2 bandwidth^2)), d the Euclidean distance (Rosenblatt 1956); 0 if one is NaN."""
+    """Return exp(-d^2 / (2 bandwidth^2)) for the Euclidean distance d (Rosenblatt 1956).
+
+    The result is 0 for pairs with NaN.
+    """
     known = (~values_rows.isnan().any(dim=1))[:, None] & ~values_columns.isnan().any(dim=1)
-    # The matrix product would lose precision for small distances.
+    # Computing distances by a matrix product would lose precision for small distances.
     distance = torch.cdist(
         values_rows.nan_to_num(),
         values_columns.nan_to_num(),

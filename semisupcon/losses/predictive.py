@@ -1,4 +1,4 @@
-"""Losses of a prediction and its target, without negatives."""
+"""Losses between a prediction and its target, without negatives."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from semisupcon.losses.precision import at_least_float32
 
 
 def negative_cosine(predictions: Tensor, projections: Tensor) -> Tensor:
-    """Negative cosine of rows of ``predictions [N, D]`` and ``projections [N, D]``: ``[N]``.
+    """Return the negative cosine similarity ``[N]`` of the rows of two tensors ``[N, D]``.
 
-    Chen and He 2021, eq. 1; values in [-1, 1], in float32 under any autocast (float64 for float64
-    input). The caller stops the gradient.
+    See Chen and He 2021, eq. 1. Values are in [-1, 1], in float32 under any autocast (float64 for
+    float64 input). The caller must stop the gradient of ``projections``.
     """
     with torch.autocast(predictions.device.type, enabled=False):
         return -cosine_similarity(
