@@ -57,7 +57,10 @@ class Scored(NamedTuple):
 
 
 def labelled(targets: Tensor) -> Tensor:
-    """Return a mask ``[B]`` (bool) of the labelled rows of ``targets [B, C]``; all False if C is 0."""
+    """Return a mask ``[B]`` (bool) of the labelled rows of ``targets [B, C]``.
+
+    The mask is all False if C is 0.
+    """
     if targets.shape[1] == 0:
         return targets.new_zeros(len(targets), dtype=torch.bool)
     return ~targets.isnan().any(dim=1)

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(*modules: nn.Module) -> list[_BatchNorm]:
-    """Return all batch-norm layers of the modules in order, including synchronised and lazy ones."""
+    """Return all batch-norm layers of the modules, including synchronised and lazy layers."""
     return [
         layer for module in modules for layer in module.modules() if isinstance(layer, _BatchNorm)
     ]
@@ -87,7 +87,7 @@ def standardiser(mean: Tensor, scale: Tensor) -> nn.BatchNorm1d:
 
 
 def mean_and_scale(layer: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Return the mean ``[D]`` and standard deviation ``[D]`` that a batch norm uses in eval mode."""
+    """Return the mean ``[D]`` and standard deviation ``[D]`` of a batch norm in eval mode."""
     running_mean, running_var = _moments(layer)
     return running_mean.clone(), (running_var + layer.eps).sqrt()
 

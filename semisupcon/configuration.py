@@ -202,7 +202,10 @@ def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _alike(value: Any, other: Any) -> Any:
-    """Convert a class in short form to ``class_path`` and ``init_args`` if ``other`` has that form."""
+    """Convert a class from short form to ``class_path`` and ``init_args``.
+
+    Only done if ``other`` has the long form.
+    """
     if not isinstance(other, Mapping) or not _SPEC & other.keys():
         return value
     if isinstance(value, str):
@@ -259,7 +262,7 @@ def _scalar_loader() -> "type[SafeLoader]":
     base: Any = _loader()
 
     class Loader(base):
-        """YAML loader that returns plain scalars as `Scalar` objects, which keep the original text."""
+        """YAML loader that returns plain scalars as `Scalar` objects with the original text."""
 
     def construct(loader: Any, node: Any) -> Any:
         value = base.yaml_constructors[node.tag](loader, node)

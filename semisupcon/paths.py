@@ -1,4 +1,4 @@
-"""Helpers for paths: audio suffixes, names that are not UTF-8, untrusted names, the cache folder."""
+"""Helpers for paths: audio suffixes, names that are not UTF-8, untrusted names, cache folder."""
 
 import os
 import re

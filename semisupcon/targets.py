@@ -17,7 +17,7 @@ MEDIAN_ROWS = 2048
 
 
 class Target(Recorded):
-    """Base class of target matrices. Subclasses define ``forward``, which is called for each tile."""
+    """Base class of target matrices. Subclasses define ``forward``, which computes one tile."""
 
     def prepare(self, facts: DataFacts) -> None:
         """Compute the constants of the target from the labelled training clips.
@@ -88,7 +88,7 @@ class Dice(Target):
 
 
 class SameLabels(Target):
-    """Items with equal labels are positives: the same class, or the same value of a binary label."""
+    """Items with equal labels (the same class, or the same binary value) are positives."""
 
     def forward(
         self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor

@@ -78,12 +78,12 @@ def contrastive_loss(
 def cross_entropy_of_products(
     queries: Tensor, keys: Tensor, targets: TargetRows, self_column: Tensor | None = None
 ) -> Contrast:
-    """Compute `contrastive_loss` with the inner products of ``queries [M, D]`` and ``keys [N, D]``
-    as logits.
+    """Compute `contrastive_loss` from inner products instead of cosine similarities.
 
-    COLA uses it for its bilinear similarity. If each query has exactly one positive of weight 1 and
-    is not itself a key, ``targets`` may be the column of the positive, ``[M]`` int64. This avoids
-    the weight matrix and halves the memory traffic. Loss and gradients are the same.
+    The logits are the inner products of ``queries [M, D]`` and ``keys [N, D]``, as in the bilinear
+    similarity of COLA. If each query has exactly one positive of weight 1 and is not itself a key,
+    ``targets`` may be the column of the positive, ``[M]`` int64. This avoids the weight matrix and
+    halves the memory traffic. Loss and gradients are the same.
     """
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys = at_least_float32(queries), at_least_float32(keys)
@@ -105,7 +105,9 @@ def _tiles(queries: Tensor, columns: int) -> Iterator[slice]:
 
 
 def _gradients(ctx: Any, queries: Tensor, keys: Tensor, differentiate: bool) -> list[Tensor | None]:
-    """Return zero tensors for the gradients of queries and keys; None if a gradient is not needed."""
+    """Return zero tensors for the gradients of queries and keys; None if a gradient is not
+    needed.
+    """
     return [
         torch.zeros_like(x) if flag and differentiate else None
         for x, flag in zip((queries, keys), ctx.needs_input_grad[:2], strict=True)
