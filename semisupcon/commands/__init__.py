@@ -1,1 +1,1 @@
-"""The console commands, one module each."""
+"""The console commands: one module per command."""

@@ -14,9 +14,9 @@ from semisupcon.written import resolved
 
 
 def main(args: list[str]) -> int:
-    """Run ``list``, ``check`` or ``download``.
+    """Run ``semisupcon data list``, ``check`` or ``download``.
 
-    Returns the exit status: 0, or 1 if a checked data set is unfit for training.
+    Returns the exit status: 0 for success, 1 if ``check`` finds the data set unfit for training.
     """
     parser = Parser(prog="semisupcon data", description="List, check and download data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -74,16 +74,22 @@ def main(args: list[str]) -> int:
 
 
 def task_options(rest: list[str]) -> dict:
-    """Parse ``["--fold", "2", "--classes=[a, b]"]`` into a dictionary; values are parsed as YAML.
+    """Convert the options of a task on the command line to a dictionary.
+
+    ``["--fold", "2", "--classes=[a, b]"]`` gives ``{"fold": 2, "classes": ["a", "b"]}``: values are
+    parsed as YAML.
 
     Raises:
-        ConfigError: if a name has no value, or a value has no name.
+        ConfigError: if an option has no value, or a value has no option.
     """
     return resolved(_task_options(rest))
 
 
 def _task_options(rest: list[str]) -> dict:
-    """As `task_options`, with a `Scalar` for every value that YAML does not read as text."""
+    """Parse the options of a task; values that YAML does not read as text become `Scalar` objects.
+
+    The caller decides later whether such a value is used as text or as a number.
+    """
     options, words = {}, list(rest)
     while words:
         name = words.pop(0)
@@ -121,7 +127,7 @@ def _check(known: Namespace, options: dict, of_command: list[str]) -> int:
             f"--data_dir is {what}: {known.data_dir}\nGive the folder of the data set "
             f"'{known.task}'."
         )
-    # Shows which word was read as which split.
+    # The data sets log which word of a table they read as which split.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     findings = check(known.task, known.data_dir, known.max_missing, known.max_unreadable, **options)
     print(report(known.task, findings))

@@ -1,8 +1,8 @@
 """``semisupcon embed``: write embeddings of audio files as a table or an array.
 
-``.parquet`` and ``.csv`` files have one row per embedding: file, second, and the values e0, e1, ...
-``.npy`` files have the array; a ``.csv`` file beside it has the names.
-Only ``.parquet`` needs an extra package (pyarrow).
+``.parquet`` and ``.csv`` files have one row per embedding, with the columns ``file``, ``second``,
+``e0``, ``e1``, ... A ``.npy`` file contains the array of embeddings; a ``.csv`` file of the same
+name lists the file and the second of each row. Writing ``.parquet`` needs the package pyarrow.
 """
 
 import importlib.util
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-GROUP_BYTES = 16 << 20  # size of a row group in parquet
+GROUP_BYTES = 16 << 20  # maximum size of a row group in .parquet files
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon embed``."""
     p = Parser(
         prog="semisupcon embed",
         description="Embed audio files: one embedding per file or per second.",
@@ -94,9 +94,9 @@ def parser() -> Parser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command and return the exit status.
+    """Run ``semisupcon embed`` and return the exit status.
 
-    Unreadable files are reported; it is an error only if no file is readable.
+    Unreadable files are reported and left out. The command fails only if no file is readable.
     """
     given = parser().parse_args(args)
     if given.out.suffix not in (".parquet", ".npy", ".csv"):
@@ -120,7 +120,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def embed(given: Namespace) -> int:
-    """Embed the files given by the parsed options and return the exit status."""
+    """Embed the files that the parsed options name, and return the exit status."""
     from semisupcon.checkpoints import load_encoder
     from semisupcon.probing.baselines import extractor, is_named
 
@@ -190,8 +190,10 @@ def embed(given: Namespace) -> int:
 
 
 def write(out: Path, files: list[str], parts: Parts) -> None:
-    """Write all parts to ``out``: ``.parquet``, ``.csv``, or ``.npy`` with the names in a ``.csv``
-    beside it.
+    """Write the embeddings of all parts to ``out``, in the format of its suffix.
+
+    ``.parquet`` and ``.csv`` files also have the names of the audio files. For ``.npy``, the names
+    go into a ``.csv`` file of the same name.
     """
     names = (
         (file, second)
@@ -214,7 +216,7 @@ def write(out: Path, files: list[str], parts: Parts) -> None:
         lines = (
             (*next(names), *(f"{v:.9g}" for v in row)) for rows in parts.rows(most) for row in rows
         )
-        write_csv(out, columns, lines)  # 9 digits represent float32 exactly
+        write_csv(out, columns, lines)  # 9 significant digits represent float32 exactly
         return
     import pyarrow as pa
     from pyarrow import parquet

@@ -1,5 +1,7 @@
-"""Embed audio files into parts that a later `embed` command continues, if encoder and files are
-the same.
+"""Embed audio files and store the embeddings in parts on disk.
+
+After an interruption, a repeated ``semisupcon embed`` with the same encoder and files keeps the
+finished parts.
 """
 
 import hashlib
@@ -39,9 +41,9 @@ def embed_files(
     workers: int,
     precision: str = "float32",
 ) -> None:
-    """Embed the files that are in no finished part.
+    """Embed the files without a finished part, and write their embeddings as parts.
 
-    Errors of single files are stored with the parts.
+    An unreadable file does not end the run: its error is stored in place of its embedding.
     """
     done = parts.done
     if done:
@@ -88,7 +90,7 @@ def embed_files(
 def in_precision(
     encoder: "Encoder", task: str | None, precision: str
 ) -> "Callable[[Tensor], Tensor]":
-    """Return the forward pass of an encoder; under autocast if the precision is not float32."""
+    """Return the forward pass of an encoder, under autocast unless the precision is float32."""
     import torch
 
     def encode(x: "Tensor") -> "Tensor":
@@ -102,9 +104,9 @@ def in_precision(
 
 
 def fingerprint(encoder: "Encoder") -> str:
-    """Hash of an encoder's spec and weights.
+    """Return a hash of the weights and the spec of an encoder.
 
-    Modules with equal weights may differ in their arguments.
+    The spec is included because encoders with equal weights may have different arguments.
     """
     form = [spec_of(encoder), encoder.sample_rate, encoder.segment_samples]
     if isinstance(encoder, Extractor):
@@ -115,7 +117,7 @@ def fingerprint(encoder: "Encoder") -> str:
 
 
 def digest_of_files(files: list[str]) -> str:
-    """Hash of the names, sizes and modification times of files."""
+    """Return a hash of the names, sizes and modification times of files."""
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         try:

@@ -1,8 +1,9 @@
-"""The end of a command after a signal or a closed pipe: no traceback, and the usual exit status.
+"""End a command after a signal or a closed pipe without a traceback.
 
-``semisupcon data list | head`` closes the pipe while the command still writes. The exit status is
-then 141 (128 + SIGPIPE), as for ``cat``. SIGTERM and SIGHUP raise SystemExit, so that partial files
-and locks are removed. The exit status is 143 or 129; after Ctrl-C it is 130.
+In ``semisupcon data list | head``, ``head`` closes the pipe while the command still writes. The
+exit status is then 141 (128 + SIGPIPE), as for ``cat``. It is 130 after Ctrl-C, 143 after SIGTERM
+and 129 after SIGHUP. SIGTERM and SIGHUP raise SystemExit, so that partial files and locks are
+removed.
 """
 
 import contextlib
@@ -19,11 +20,15 @@ _ENDING = ("SIGTERM", "SIGHUP")
 
 
 def ended_well(command: Callable[[], int]) -> int:
-    """Run a command and return its exit status, or the status of the signal or closed pipe that
-    ended it.
+    """Run a command and return its exit status.
+
+    If Ctrl-C or a closed pipe ends the command, the status is 130 or 141.
 
     Args:
-        command: returns an exit status. A ``SystemExit`` that it raises is raised again.
+        command: function that returns an exit status.
+
+    Raises:
+        SystemExit: if the command raises it, or after SIGTERM (status 143) or SIGHUP (129).
     """
     before = _listen()
     try:
@@ -33,7 +38,7 @@ def ended_well(command: Callable[[], int]) -> int:
             raise SystemExit(_flushed(end.code)) from None
     except BrokenPipeError:
         if not any(map(_reader_gone, (sys.stdout, sys.stderr))):
-            raise  # Not the pipe of stdout or stderr.
+            raise  # The broken pipe is neither stdout nor stderr.
         _discard_output()
         return PIPE
     except OSError as error:
@@ -52,7 +57,7 @@ def ended_well(command: Callable[[], int]) -> int:
 def _flushed(status: Any) -> int:
     """Flush stdout and return the exit status.
 
-    A message instead of a status is printed to stderr, as Python does.
+    A message instead of a status is printed to stderr and gives exit status 1, as in ``sys.exit``.
     """
     if status is not None and not isinstance(status, int):
         print(status, file=sys.stderr)
@@ -64,7 +69,7 @@ def _flushed(status: Any) -> int:
     except OSError as error:
         if error.errno != errno.EIO:
             return _unwritten(error)
-        _discard_output()  # The terminal is closed.
+        _discard_output()  # EIO means that the terminal is closed.
     except ValueError:  # stdout is closed.
         pass
     return status or 0
@@ -77,7 +82,7 @@ def _unwritten(error: OSError) -> int:
 
 
 def _refuses(stream: Any, number: int | None) -> bool:
-    """Whether a write to a stream fails with this error number, as on a full disk."""
+    """Return whether a write to a stream fails with the given error number (disk full, ...)."""
     try:
         os.write(stream.fileno(), b"\n")
     except OSError as error:
@@ -88,7 +93,7 @@ def _refuses(stream: Any, number: int | None) -> bool:
 
 
 def _reader_gone(stream: Any) -> bool:
-    """Whether a stream is a pipe or socket whose other end is closed."""
+    """Return whether a stream is a pipe or socket whose other end is closed."""
     try:
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
@@ -98,8 +103,9 @@ def _reader_gone(stream: Any) -> bool:
 
 
 def _discard_output() -> None:
-    """Redirect buffered output to the null device: else Python reports an error when it flushes at
-    exit.
+    """Redirect stdout and stderr to the null device if they cannot be flushed.
+
+    Otherwise Python would flush them at exit and report an error.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -114,14 +120,15 @@ def _discard_output() -> None:
 def _listen() -> dict[int, Any]:
     """Make SIGTERM and SIGHUP raise SystemExit.
 
-    Ignored signals (nohup) stay ignored. Returns the previous handlers.
+    Signals that are ignored, as under ``nohup``, stay ignored. Returns the previous handlers by
+    signal number.
     """
     before: dict[int, Any] = {}
 
     def end(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
-    with contextlib.suppress(ValueError):  # Signals can be set in the main thread only.
+    with contextlib.suppress(ValueError):  # Only the main thread can set handlers.
         for name in _ENDING:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:

@@ -40,7 +40,7 @@ def main(args: list[str] | None = None) -> int:
         encoder, Path(given.out), {"exported_from": source.name, "run": source.parent.name}
     )
     if source.with_name(RECORD).is_file():
-        # Lazy: only the record needs pandas.
+        # Imported here, because only this line needs pandas.
         from semisupcon.data.heard import find_record, write_record
 
         if (heard := find_record(source)) is not None:

@@ -48,7 +48,7 @@ DEFAULTS: dict[str, Any] = {"aug_list": None, "severity_modifier": 2.0, "target_
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon hear``."""
     p = Parser(prog="semisupcon hear", description=__doc__.split(": ", 1)[1])
     p.add_argument("file", type=Path, help="audio file")
     p.add_argument(
@@ -87,7 +87,10 @@ def parser() -> Parser:
 
 
 def main(args: list[str]) -> int:
-    """Write the files and print which augmentations each view got. Returns the exit status."""
+    """Write the wav files and the picture, and print the augmentations of each view.
+
+    Returns the exit status.
+    """
     options = parser().parse_args(args)
     configured = section(layered(map(find_config, options.config)), "data")
     settings = DEFAULTS | {
@@ -137,7 +140,13 @@ def main(args: list[str]) -> int:
 
 
 def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Tensor:
-    """Read ``seconds`` of a file from ``start``, resampled to ``sample_rate`` (Hz): ``[T]``, mono.
+    """Read a section of an audio file as mono audio ``[T]``.
+
+    Args:
+        path: audio file.
+        start: start of the section in seconds.
+        seconds: length of the section; it is shorter at the end of the file.
+        sample_rate: sample rate of the result in Hz.
 
     Raises:
         AudioError: if the file is missing, is not audio, or ends before ``start``.
@@ -161,8 +170,17 @@ def read_span(path: Path, start: float, seconds: float, sample_rate: int) -> Ten
 def augmented_views(
     audio: Tensor, chain: Chain, views: int, name: str, seed: int = 0, number: int = 0
 ) -> tuple[Tensor, list[str]]:
-    """Return views ``[V, T]`` of audio ``[T]``, drawn as in training for a clip called ``name``,
-    and one description per view.
+    """Return V augmented views ``[V, T]`` of audio ``[T]``, and one description per view.
+
+    The augmentations are drawn as in training.
+
+    Args:
+        audio: audio of one clip.
+        chain: augmentations.
+        views: number of views V.
+        name: name of the clip; it determines the draws together with ``seed`` and ``number``.
+        seed: seed of the run.
+        number: number of the pass over the data.
     """
     key = make_keys(
         seed, torch.tensor([number]), torch.tensor([stable_hash(name)]), views
@@ -184,7 +202,10 @@ def augmented_views(
 
 
 def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
-    """Write one float wav file per clip (no clipping) and one picture of all clips."""
+    """Write a wav file per clip and a picture of the spectrograms of all clips.
+
+    Samples are stored as floats, so that values beyond full scale are not clipped.
+    """
     import soundfile
 
     from semisupcon.plots import save_figure
@@ -198,7 +219,7 @@ def write(folder: Path, clips: Mapping[str, Tensor], sample_rate: int) -> None:
 
 
 def written_before(folder: Path) -> set[str]:
-    """Names of the files in a folder that the last call wrote and that have not changed since."""
+    """Return the names of the files that the last call wrote and nobody has changed since."""
     try:
         known = dict(json.loads((folder / RECORD).read_text()))
     except (OSError, ValueError, TypeError):
@@ -211,13 +232,13 @@ def written_before(folder: Path) -> set[str]:
 
 
 def stamp(file: Path) -> list[int]:
-    """Size (bytes) and modification time (ns) of a file."""
+    """Return the size (bytes) and the modification time (ns) of a file."""
     status = file.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
-    """Spectrogram ``[bins, frames]`` in dB relative to a full-scale sine."""
+    """Return the spectrogram ``[bins, frames]`` of a clip in dB relative to a full-scale sine."""
     window = torch.hann_window(n_fft)
     magnitude = torch.stft(
         clip.float(), n_fft, n_fft // 4, window=window, return_complex=True, pad_mode="constant"
@@ -228,7 +249,7 @@ def spectrogram_db(clip: Tensor, n_fft: int = 1024) -> np.ndarray:
 
 
 def draw_clips(clips: Mapping[str, Tensor], sample_rate: int, columns: int = 1) -> "Figure":
-    """Spectrograms of clips ``[T]``, given by title, in ``columns`` columns filled row by row."""
+    """Draw the spectrograms of clips ``[T]``, given by title, in a grid of ``columns`` columns."""
     from semisupcon.plots import draw_spectrograms
 
     levels = {

@@ -21,7 +21,7 @@ from semisupcon.outputs import check_folder, refuse_existing
 
 
 def main(args: list[str] | None = None) -> int:
-    """Import the checkpoint and return the exit status."""
+    """Convert the checkpoint and return the exit status."""
     parser = Parser(
         prog="semisupcon import",
         description="Convert a published checkpoint to the format of semisupcon.",

@@ -1,8 +1,8 @@
 """``semisupcon pack --config ... --out DIR``: pack the training data of a pretraining
 configuration.
 
-Accepts the configurations of `semisupcon pretrain` and uses their data section; options override it
-in the same way.
+The command takes the same configurations as ``semisupcon pretrain`` and uses their ``data``
+section. Options on the command line override the configuration.
 """
 
 import logging
@@ -28,7 +28,8 @@ from semisupcon.errors import ConfigError
 from semisupcon.outputs import check_folder
 from semisupcon.random import MAX_VIEWS
 
-# Includes options that packing does not use: training uses the same configuration.
+# Ranges of all numeric data options. Packing does not use all of them, but the training that
+# follows uses the same configuration.
 DATA = {
     "target_sample_rate": SAMPLE_RATE,
     "target_length": ABOVE_ZERO,

@@ -1,5 +1,7 @@
-"""The LightningCLI of `semisupcon pretrain`: run folder, loggers, callbacks and checkpoints around
-model, data and trainer.
+"""The LightningCLI of ``semisupcon pretrain``.
+
+It builds the model, the data module and the trainer, and adds the run folder, loggers, callbacks
+and checkpoints.
 """
 
 import logging
@@ -11,7 +13,7 @@ import yaml
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-# Importing these modules makes their classes known by name, without a path.
+# These imports make classes available by name: jsonargparse finds only imported subclasses.
 from semisupcon import augmentations, encoders, frontends, heads, objectives, targets  # noqa: F401
 from semisupcon.commands.failures import sentence_within, smallest
 from semisupcon.commands.parsing.options import Parser, add_run_options, small_overlay
@@ -45,27 +47,27 @@ from semisupcon.training.resuming import check as check_resume
 from semisupcon.training.runs import CONFIG, Run, describe_code, only_process, open_run, sweep_run
 from semisupcon.training.writing import AtomicCheckpointIO
 
-# Options that set the place of a run, not its content.
+# Options that set the folder of a run and do not affect training.
 UNCOMPARED = ("config", "ckpt_path", "run_name", "resume_from_checkpoint", "resume_id")
 
 log = logging.getLogger("semisupcon")
 
 
 class PretrainCLI(LightningCLI):
-    """LightningCLI without subcommands; adds run folder, loggers, checkpoints and messages."""
+    """LightningCLI without subcommands, with run folder, loggers, checkpoints and messages."""
 
     run: Run
     parser: Parser
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add Lightning's options; counts and shares keep their types."""
+        """Add the options of Lightning; integers (counts) and floats (shares) keep their types."""
         super().add_core_arguments_to_parser(parser)
         numbers_as_written(parser)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the run."""
         add_run_options(parser)
-        # `RunProgress` logs the summary of model and data.
+        # Lightning's model summary is off, because `RunProgress` logs one of model and data.
         parser.set_defaults(
             {
                 "data": {"class_path": "semisupcon.data.datamodule.AudioDataModule"},
@@ -75,7 +77,7 @@ class PretrainCLI(LightningCLI):
         parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def before_instantiate_classes(self) -> None:
-        """Set missing seeds to ``seed_everything``; ignore ``init_from`` on resume."""
+        """Set missing seeds to ``seed_everything``, and ignore ``init_from`` in a resumed run."""
         if self.config["resume_from_checkpoint"] is not None:
             self.config["model"]["init_from"] = None
         seed = self.config["seed_everything"]
@@ -84,7 +86,7 @@ class PretrainCLI(LightningCLI):
                 part["seed"] = 123 if isinstance(seed, bool) or seed is None else seed
 
     def instantiate_classes(self) -> None:
-        """Build model and data, then the run folder, then the trainer that writes into it."""
+        """Build the model and the data module, then the run folder, then the trainer."""
         try:
             self.config_init = self.parser.instantiate_classes(self.config)
         except ValueError as error:
@@ -99,7 +101,7 @@ class PretrainCLI(LightningCLI):
             self.model.encoder, self.model.criterion.views, self.model.criterion.most_views
         )
         if (seconds := self.datamodule.target_length) is not None:
-            # Probes and `embed` use segments of the length that the encoder was trained on.
+            # Probes and `embed` cut audio into segments of the length used in training.
             self.model.encoder.segment_samples = round(seconds * self.model.encoder.sample_rate)
             self.model.criterion.check(self.model.encoder)
         config = self.config
@@ -116,7 +118,7 @@ class PretrainCLI(LightningCLI):
         self.trainer = self.instantiate_trainer(resumed_step=step)
 
     def _resume(self, checkpoint: Path) -> int:
-        """Check a checkpoint against the options and log all differences; return its step."""
+        """Check a checkpoint against the options, log all differences, and return its step."""
         content = self.run.content
         check_resume(content, self.model, checkpoint)
         before = configuration_of(content, self.run.folder / CONFIG)
@@ -174,7 +176,7 @@ class PretrainCLI(LightningCLI):
                 Estimate(small_overlay(self.parser.files)),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.ranks,
-                # Before checkpoints are saved, so that the metrics of a probe are kept with them.
+                # Before the checkpoint callback, so that checkpoints contain the probe metrics.
                 OnlineProbes(
                     self.config_init["probe"],
                     run.folder,
@@ -190,7 +192,7 @@ class PretrainCLI(LightningCLI):
             ],
             "max_time": None,  # replaced by `JobTimer`
             "default_root_dir": str(run.folder),
-            # The sampler of the data module shares the clips among ranks.
+            # The sampler of the data module already distributes the clips over ranks.
             "use_distributed_sampler": False,
         }
         trainer = super().instantiate_trainer(**kwargs)
@@ -200,12 +202,12 @@ class PretrainCLI(LightningCLI):
 
     @staticmethod
     def _progress(given: Any) -> list[L.Callback]:
-        """The progress callback, unless progress is disabled or the user gives a progress bar."""
+        """Return the progress callback, or none if progress is disabled or the user gives a bar."""
         own = any(isinstance(callback, ProgressBar) for callback in several(given.get("callbacks")))
         return [] if own or given.get("enable_progress_bar") is False else [RunProgress()]
 
     def fit(self) -> None:
-        """Train the model; at most one process writes into the run folder."""
+        """Train the model while a lock keeps other commands from writing into the run folder."""
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         with only_process(self.run, writes=not settings_of(self.trainer).fast_dev_run):
@@ -226,11 +228,11 @@ class PretrainCLI(LightningCLI):
             )
 
     def _write_down(self) -> None:
-        """Write configuration and facts of the run; called when training starts."""
+        """Write the configuration and the facts of the run when training starts."""
         sweep_run(self.run.folder)
         self.finders.record()
         text = self.parser.dump(self.config, skip_none=False, skip_validation=True)
-        # A resumed run keeps its first configuration; the new one is written to a second file.
+        # Each resumption writes its configuration to a file of its own and keeps the first.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)
@@ -250,7 +252,7 @@ class PretrainCLI(LightningCLI):
 
 
 def several(given: Any) -> list[Any]:
-    """A trainer option (None, bool, object or list of objects) as a list of objects."""
+    """Convert a trainer option (None, bool, object or list of objects) to a list of objects."""
     if given is None or isinstance(given, bool):
         return []
     return list(given) if isinstance(given, list | tuple) else [given]

@@ -1,8 +1,8 @@
 """Send results of `probe` to wandb, TensorBoard and other Lightning loggers: scores, the result
 table and the figures.
 
-The name of a score is ``task/method/encoder/metric``. ``wandb.json`` beside the results stores the
-ID of the wandb run, so that a repeated command continues the run.
+The name of a score is ``task/method/encoder/metric``. The file ``wandb.json`` in the output folder
+stores the ID of the wandb run, so that a repeated command continues this run.
 """
 
 import json
@@ -25,13 +25,13 @@ class ProbeLoggers:
     """The loggers of a `probe` command.
 
     Args:
-        options: options of the command; ``log``, ``project``, ``group``, ``tags`` and ``out`` are
-            read.
-        loggers: further loggers, given by class path.
+        options: parsed options. ``log``, ``project``, ``group`` and ``tags`` configure the logger;
+            ``out`` is the output folder.
+        loggers: further Lightning loggers.
 
     Raises:
-        ConfigError: for an unknown kind of logger, or wandb without a login. Nothing has been
-            written or sent.
+        ConfigError: for an unknown kind of logger, or for wandb without a login. Nothing is written
+            or sent before this check.
     """
 
     def __init__(self, options: Any, loggers: Sequence[Any] = ()):
@@ -50,7 +50,11 @@ class ProbeLoggers:
             self.loggers.insert(0, logger)
 
     def log(self, rows: Sequence[Row], resamples: int) -> None:
-        """Send everything; the results on disk are complete.
+        """Send scores, table and figures to all loggers.
+
+        Args:
+            rows: results of all probes. The result files in ``out`` must be complete.
+            resamples: number of bootstrap resamples for the confidence intervals.
 
         Raises:
             UserError: if a logger fails for any reason.
@@ -108,10 +112,10 @@ class ProbeLoggers:
 
 
 def of_task(rows: Sequence[Row], task: str) -> list[Row]:
-    """The rows of one task."""
+    """Return the rows of one task."""
     return [row for row in rows if row.task == task]
 
 
 def name_of(line: Line) -> str:
-    """The name of a score: ``task/method/encoder/metric``."""
+    """Return the name of a score: ``task/method/encoder/metric``."""
     return "/".join((line.task, line.method, line.checkpoint, line.metric))

@@ -1,8 +1,9 @@
 """Print the help and report misspelt options of `pretrain` before torch and Lightning are imported.
 
-The options are read from ``pretrain_options.json``, which ``python -m
-semisupcon.commands.parsing.option_table`` writes; a test compares it with the live parser. The parser
-handles everything that is not in the table (options of a class, other data modules).
+The options are read from ``pretrain_options.json``. ``python -m
+semisupcon.commands.parsing.option_table`` writes this table, and a test compares it with the full
+parser. Options of a chosen class and of other data modules are not in the table; the full parser
+handles them.
 """
 
 import json
@@ -18,7 +19,7 @@ from semisupcon.recipes import find_config
 
 TABLE = Path(__file__).parent / "parsing" / "pretrain_options.json"
 HELP, HELP_ALL = ("-h", "--help"), "--help_all"
-# Sections whose options are the same for every configuration.
+# Sections whose options do not depend on the configuration.
 FIXED = ("", "trainer", "data", "probe")
 TITLES = {
     "": "The run",
@@ -30,9 +31,9 @@ TITLES = {
 
 
 def quick(args: list[str]) -> int | None:
-    """Handle ``--help`` and misspelt options.
+    """Print the help or report a misspelt option, if the arguments of `pretrain` have either.
 
-    Returns the exit status, or None if the parser must handle the arguments.
+    Returns the exit status, or None if the full parser must handle the arguments.
     """
     if any(word in HELP or word == HELP_ALL for word in args):
         print(help_text(read_table(), everything=HELP_ALL in args))
@@ -49,12 +50,15 @@ def quick(args: list[str]) -> int | None:
 
 
 def read_table() -> list[dict[str, Any]]:
-    """Read the options, in the order of the help."""
+    """Read the table of options, in the order of the help."""
     return json.loads(TABLE.read_text())
 
 
 def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
-    """The option that was probably meant; None if it exists or only the parser can decide."""
+    """Return the option that was probably meant by a misspelt word.
+
+    Returns None if the option exists, or if only the full parser can decide.
+    """
     name = plain_name(word)
     section = name.rpartition(".")[0]
     if (
@@ -66,13 +70,13 @@ def misspelt(word: str, table: dict[str, Any], args: list[str]) -> str | None:
         return None
     if section == "data" and _other_data(args):
         return None
-    # Lightning options that take a class have further options, unknown here.
+    # The options of a class, such as a Lightning strategy, are missing in the table.
     meant = nearest_option(name, list(table))
     return meant if meant and meant.rpartition(".")[0] in FIXED else None
 
 
-# The parser has a special message for these: names of the original system, and options that do not
-# exist.
+# Names for which the full parser has special messages: options of the published SemiSupCon code,
+# and options that are refused.
 READ_ELSEWHERE = frozenset(
     """
     resume_from_ckpt aug_severity target_sr target_len n_augmentations data.aug_severity data.target_sr data.target_len
@@ -82,7 +86,7 @@ READ_ELSEWHERE = frozenset(
 
 
 def _other_data(args: list[str]) -> bool:
-    """Whether the arguments, or the files given there, may select another data module."""
+    """Return whether the arguments or their configuration files may select another data module."""
     texts = []
     for word, following in zip(args, [*args[1:], ""], strict=True):
         if plain_name(word) == "data":
@@ -97,11 +101,14 @@ def _other_data(args: list[str]) -> bool:
 
 
 def _texts(given: str) -> list[str]:
-    """Text of a configuration file and of all its base files; empty if it does not exist."""
+    """Return the texts of a configuration file and of all its base files.
+
+    The list is empty if the file does not exist.
+    """
     try:
         paths, texts = [find_config(given)], []
     except ConfigError:
-        return []  # The parser reports it.
+        return []  # The full parser reports the missing file.
     for path in paths:
         if path.is_file():
             texts.append(path.read_text(errors="replace"))
@@ -114,8 +121,9 @@ def _texts(given: str) -> list[str]:
 
 
 def help_text(table: list[dict[str, Any]], everything: bool = False) -> str:
-    """The options of the run, the data and the model; with ``everything``, also those of
-    Lightning's Trainer.
+    """Return the help text with the options of the run, the data and the model.
+
+    ``everything`` adds the options of Lightning's Trainer.
     """
     parts = ["usage: semisupcon pretrain --config FILE [--config FILE ...] [--OPTION VALUE ...]"]
     for section, title in TITLES.items():

@@ -8,7 +8,7 @@ from semisupcon.commands.parsing.ranges import GREAT, Range, check_numbers
 from semisupcon.data.streamed import CHUNK_BYTES, write_stream
 from semisupcon.outputs import check_folder
 
-LEAST_CHUNK = 1 << 10  # bytes; each chunk is one file and one request
+LEAST_CHUNK = 1 << 10  # bytes; each chunk is one file, and reading it is one request
 log = logging.getLogger(__name__)
 
 

@@ -1,1 +1,1 @@
-"""Parsers of the commands: options, their types and ranges, and the messages about mistakes."""
+"""Argument parsers of the commands: options, their types and ranges, and error messages."""

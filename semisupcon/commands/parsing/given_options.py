@@ -1,5 +1,7 @@
-"""Options given to a jsonargparse parser by the command line and its ``--config`` files: the merged
-files, the chosen classes and their options.
+"""Find the options of a command that uses jsonargparse.
+
+The options depend on the classes that the command line and the ``--config`` files choose. This
+module merges the files, finds the chosen classes, and lists the options of each class.
 """
 
 import importlib
@@ -28,12 +30,12 @@ else:
 
 
 class GivenOptions(_Mixed):
-    """Mixin of a jsonargparse parser that merges files and finds the options of chosen classes.
+    """Mixin that lets a jsonargparse parser merge files and list the options of chosen classes.
 
     Attributes:
-        config: content of all ``--config`` files.
-        files: all files that were read, including base files.
-        recipes: folders of the recipes that ``--config`` can name.
+        config: merged content of all ``--config`` files.
+        files: all files that were read, including the base files that a file builds on.
+        recipes: folders in which ``--config NAME`` searches for a recipe.
     """
 
     config: Mapping[str, Any] = {}
@@ -41,9 +43,13 @@ class GivenOptions(_Mixed):
     recipes: tuple[str, ...] = PRETRAINING
 
     def read_files(self, given: list[str]) -> dict[str, Any]:
-        """Merge the files given as ``--config`` (paths or recipe names) into one mapping.
+        """Merge the files given as ``--config`` into one mapping.
 
-        Values of text options are text; task options are marked (`semisupcon.written`).
+        Values of text options become text, also if YAML reads them as numbers. Options of tasks
+        become marked text (`semisupcon.written.marked`), because their types are known later.
+
+        Args:
+            given: paths of files or names of recipes. Later files override earlier ones.
         """
 
         def accepts(class_path: str, option: str, value: Any) -> bool:
@@ -56,14 +62,14 @@ class GivenOptions(_Mixed):
                 content, layered([find_config(name, self.recipes)], accepts, self._read), accepts
             )
             self.files = (*already, *reversed(self.files))
-        self.config = resolved(content)  # The chosen classes decide which options exist.
+        self.config = resolved(content)  # `_types` needs it to find the chosen classes.
         return quoted_config(content, self._types().get)
 
     def _read(self, path: str | Path) -> dict[str, Any]:
-        """Read a file.
+        """Read a configuration file.
 
-        Values that name YAML files of classes are replaced by the content; their paths are relative
-        to the file.
+        If an option takes a class and its value is the path of a YAML file, the content of that
+        file replaces the path. Such paths are relative to the folder of the configuration file.
         """
         content = lone_nulls(read_yaml(path, scalars=True))
         self.files = (*self.files, str(path))
@@ -82,11 +88,14 @@ class GivenOptions(_Mixed):
         return content
 
     def options(self) -> list[str]:
-        """Names of all options, including those of the chosen classes."""
+        """Return the names of all options, including the options of the chosen classes."""
         return list(dict.fromkeys(name for name, _ in self._walk(self, "")))
 
     def accepts(self, class_path: str, option: str, value: Any) -> bool:
-        """Whether a class has an option that accepts a value; True for an unknown class."""
+        """Return whether a class has an option that accepts a value.
+
+        Returns True if the class is unknown.
+        """
         if (cls := self._class(class_path)) is None:
             return True
         inner = self._class_parser(cls)
@@ -96,12 +105,12 @@ class GivenOptions(_Mixed):
         try:
             with parser_context(lenient_check=False, load_value_mode=inner.parser_mode):
                 inner._check_value_key(action, value, option, Namespace())
-        except Exception:  # jsonargparse raises several types, and drops such a value too.
+        except Exception:  # jsonargparse raises exceptions of several types.
             return False
         return True
 
     def _walk_options(self) -> Iterator[tuple[str, Any]]:
-        """Yield name and action of every option, including those of the chosen classes."""
+        """Yield the name and the action of all options, including options of chosen classes."""
         return self._walk(self, "")
 
     def _walk(self, parser: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -121,7 +130,7 @@ class GivenOptions(_Mixed):
         return next((action for name, action in self._walk(self, "") if name == option), None)
 
     def _types(self) -> dict[str, Any]:
-        """Type hint of every option that has one."""
+        """Return the type hint of each option that has one, by name."""
         return {
             name: action._typehint
             for name, action in self._walk(self, "")
@@ -129,7 +138,10 @@ class GivenOptions(_Mixed):
         }
 
     def _chosen_class(self, name: str, action: Any) -> type | None:
-        """The class of an option: from the command line, else from the files, else the default."""
+        """Return the class that is chosen for an option.
+
+        The command line has precedence over the files, and the files over the default.
+        """
         types = get_class_types(action._typehint)
         if not types:
             return None
@@ -161,8 +173,10 @@ class GivenOptions(_Mixed):
         return value
 
     def _class(self, name: str, types: tuple[type, ...] = ()) -> type | None:
-        """A class by import path, or by name if it is a public class or fits one of the parser's
-        options; else None.
+        """Find a class by its import path or its name.
+
+        A name without a module must be that of a public class, or of a subclass of ``types``
+        (default: of the types of all options). Returns None if there is no such class.
         """
         module, _, last = name.rpartition(".")
         if not module and name in CLASSES:
@@ -171,7 +185,7 @@ class GivenOptions(_Mixed):
             if module:
                 found = getattr(importlib.import_module(module), last, None)
                 return found if isinstance(found, type) else None
-        except Exception:  # The parser reports the error.
+        except Exception:  # The parser reports the error of the import.
             return None
         roots = types or (
             nn.Module,

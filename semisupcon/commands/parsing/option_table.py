@@ -1,5 +1,7 @@
-"""Write the option table of `pretrain` for `semisupcon.commands.quick`: ``python -m
-semisupcon.commands.parsing.option_table``.
+"""Write ``pretrain_options.json``, the table of the options of `pretrain`.
+
+`semisupcon.commands.quick` reads the table to print the help without importing torch. Command:
+``python -m semisupcon.commands.parsing.option_table``.
 """
 
 import json
@@ -12,13 +14,13 @@ from semisupcon.commands.pretrain_cli import PretrainCLI
 from semisupcon.commands.quick import TABLE, TITLES
 from semisupcon.files import write_text
 
-# These options depend on the class of the optimizer and of the scheduler.
+# Prefixes of options that depend on the chosen optimizer or scheduler.
 NOT_FIXED = ("model.optimizer.", "model.scheduler.")
 ORDER = tuple(TITLES)
 
 
 class _Parsed(Exception):
-    """Carries the parser out of the command."""
+    """Exception that passes the parser from the command to `live_parser`."""
 
 
 class _ParserOnly(PretrainCLI):
@@ -27,7 +29,7 @@ class _ParserOnly(PretrainCLI):
 
 
 def live_parser() -> Any:
-    """Build the parser of `pretrain` without reading any argument."""
+    """Build the full parser of `pretrain` without parsing any argument."""
     try:
         configured([], _ParserOnly)
     except _Parsed as found:
@@ -37,8 +39,9 @@ def live_parser() -> Any:
 
 
 def rows() -> list[dict[str, Any]]:
-    """Name, section, type, default and help of every option that is independent of the
-    configuration.
+    """Return one row per option that does not depend on the configuration.
+
+    A row has the name, section, type, default and help of the option.
     """
     found = []
     for name, action in live_parser()._walk_options():
@@ -86,14 +89,17 @@ def _default(action: Any) -> Any:
 
 
 def _help(action: Any) -> str:
-    """The help as one paragraph, without markup and without the default that Lightning repeats."""
+    """Return the help of an option as one paragraph without markup.
+
+    The default in Lightning's help texts is removed, because the table has a field for it.
+    """
     text = re.sub(r"Default: ``.*", "", " ".join((action.help or "").split()))
     text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "").replace("`", "")
     return text.strip()
 
 
 def main() -> int:
-    """Write the table and return the exit status."""
+    """Write the option table and return the exit status."""
     write_text(TABLE, json.dumps(rows(), indent=1) + "\n")
     return 0
 

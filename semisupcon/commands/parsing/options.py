@@ -1,5 +1,6 @@
-"""Options of `semisupcon pretrain` other than model, data and trainer; old option names; arguments
-of a resumed run.
+"""Options of ``semisupcon pretrain`` that concern the run: logging, folders, checkpoints, resuming.
+
+The options of model, data and trainer come from the signatures of their classes.
 """
 
 import inspect
@@ -17,7 +18,7 @@ from semisupcon.training.run_checkpoints import newest_checkpoint
 from semisupcon.training.runs import CONFIG
 from semisupcon.written import at_home
 
-# Name in the README of SemiSupCon -> name in use.
+# Name of an option in the README of the published SemiSupCon code -> name here.
 OLD_NAMES = {
     "resume_from_ckpt": "resume_from_checkpoint",
     "data.aug_severity": "data.severity_modifier",
@@ -36,14 +37,14 @@ log = logging.getLogger("semisupcon")
 
 
 class Parser(Typed, LightningArgumentParser):
-    """Lightning's parser with the error messages of all commands."""
+    """Lightning's parser with the common error messages of our commands."""
 
     old_names = OLD_NAMES
     refused = {"data.use_test_set": "test clips are never used for training."}
 
 
 def add_run_options(parser: LightningArgumentParser) -> None:
-    """Add the options of the run."""
+    """Add the options that concern the run: logging, folders, checkpoints, resuming, probes."""
     add = parser.add_argument
     add(
         "--log",
@@ -106,8 +107,13 @@ def add_run_options(parser: LightningArgumentParser) -> None:
 
 
 def small_overlay(configs: Any) -> str | None:
-    """Path of the small overlay of the first recipe among the configurations; None if there is none
-    or it is already given.
+    """Find the configuration that overlays a recipe with smaller settings.
+
+    Args:
+        configs: paths of the ``--config`` files.
+
+    Returns the path of the small overlay of the first recipe that has one, or None if there is no
+    overlay or it is already among ``configs``.
     """
     paths = [Path(str(path)) for path in configs or ()]
     for path in paths:
@@ -123,13 +129,14 @@ def small_overlay(configs: Any) -> str | None:
 
 
 def option_names() -> list[str]:
-    """Full names of all trainer options."""
+    """Return the full names of all trainer options, such as ``trainer.max_steps``."""
     return [f"trainer.{name}" for name in inspect.signature(L.Trainer).parameters]
 
 
 def resumed_configuration(args: ArgsType) -> ArgsType:
-    """Prepend the stored configuration to the arguments if they resume a run and contain no
-    ``--config``.
+    """Add the stored configuration of a resumed run to the arguments of the command.
+
+    Arguments that do not resume a run, or that contain ``--config``, are returned unchanged.
     """
     if not isinstance(args, list) or take_configs(args, ("--config", "-c"))[0]:
         return args

@@ -1,4 +1,4 @@
-"""Allowed ranges of the numeric options of `probe`."""
+"""Allowed ranges of the numeric options of ``semisupcon probe``."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from semisupcon.commands.parsing.ranges import (
 )
 from semisupcon.errors import ConfigError
 
-_MANY = Range(1, 10_000_000)  # resamples, episodes: more would take days and not change the result
+_MANY = Range(1, 10_000_000)  # for numbers of resamples and episodes; more would take days
 RANGES = {
     "batch_size": COUNT,
     "resamples": _MANY,
@@ -46,10 +46,10 @@ RANGES = {
 
 
 def check_probe_numbers(options: Any) -> None:
-    """Check all numeric options before anything is embedded.
+    """Check all numeric options before any clip is embedded.
 
     Args:
-        options: the parsed options, nested like their names.
+        options: the parsed options; an option ``a.b`` is the attribute ``b`` of ``options.a``.
 
     Raises:
         ConfigError: for the first number outside its range, with the full option name.

@@ -1,4 +1,4 @@
-"""Options of `semisupcon probe`."""
+"""Options of ``semisupcon probe``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,11 @@ Numbers = list[int] | int | str
 
 
 def parser(words: Sequence[str] = ()) -> TypedParser:
-    """Return the parser of the command.
+    """Return the argument parser of ``semisupcon probe``.
 
-    ``--logger`` is typed only if the command line or a file given there contains "logger".
+    Args:
+        words: the command line. If neither it nor one of its files contains the word "logger", the
+            option ``--logger`` has no type, because its type requires the import of Lightning.
     """
     p = TypedParser(
         prog="semisupcon probe", description="Evaluate representations on labelled data sets."

@@ -1,4 +1,4 @@
-"""Range checks of numeric options, before any work begins; errors give the option name."""
+"""Check the ranges of numeric options before any work begins."""
 
 import math
 from collections.abc import Mapping
@@ -6,20 +6,26 @@ from typing import Any, NamedTuple
 
 from semisupcon.errors import ConfigError
 
-GREAT = 2**53  # every whole number up to 2^53 is exact in float64
+GREAT = 2**53  # float64 represents every whole number up to 2^53 exactly
 
-MANY = 1_000_000  # messages do not print bounds from here on
+MANY = 1_000_000  # bounds of at least this value are not printed in messages
 
 
 class Range(NamedTuple):
-    """An interval from ``least`` to ``most``; None means no bound; ``open`` excludes the bounds."""
+    """An interval of numbers.
+
+    Attributes:
+        least: lower bound; None for no bound.
+        most: upper bound; None for no bound.
+        open: whether the lower and the upper bound are excluded.
+    """
 
     least: float | None = None
     most: float | None = None
     open: tuple[bool, bool] = (False, False)
 
     def holds(self, value: float) -> bool:
-        """Whether a number is inside the interval; False for NaN and infinity."""
+        """Return whether a number is inside the interval; False for NaN and infinity."""
         if not math.isfinite(value):
             return False
         above = (
@@ -52,13 +58,12 @@ FINITE = Range()
 
 
 def check_numbers(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> None:
-    """Check that numbers are inside their ranges.
-
-    None is skipped; in a list, every number is checked.
+    """Check that the values of numeric options are inside their ranges.
 
     Args:
-        values: value by full option name.
-        ranges: allowed range by full option name.
+        values: value of each option by full name. Every number of a list is checked; other values,
+            such as None, are not.
+        ranges: allowed range of each option by full name.
 
     Raises:
         ConfigError: for the first number outside its range, with option, range and value.

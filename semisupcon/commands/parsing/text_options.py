@@ -1,9 +1,10 @@
-"""Keep the values of text options as typed: ``[yes, on]`` is two words, and ``007`` is not 7.
+"""Keep the values of text options exactly as the user wrote them.
 
-jsonargparse parses every value as YAML before it checks the type of the option, and parses text
-within ``dict[str, Any]`` repeatedly. Therefore values of options that take only text are quoted
-first. Task options are marked (`semisupcon.written`) and converted later by the annotations of the
-task's function.
+jsonargparse parses every value as YAML before it checks the type of the option, so ``007`` would
+become 7 and ``[yes, on]`` two booleans. Therefore the values of options that take only text are
+quoted before they are parsed. Options of tasks are replaced by marked text
+(`semisupcon.written.marked`) and converted later to the types in the signature of the task's
+function.
 """
 
 import json
@@ -22,12 +23,12 @@ from semisupcon.errors import ConfigError
 from semisupcon.written import Scalar, Text, as_text, at_home, marked, resolved, unmarked
 
 _HOLDERS = (list, tuple, set, dict, Sequence, Mapping)
-# Option that holds the options of a task -> option that names the task.
+# Option with the options of a task -> option with the name of the task.
 OF_TASKS = {"sl_kwargs": "sl_task", "ssl_kwargs": "ssl_task", "task_kwargs": "tasks"}
 
 
 def takes_text(hint: Any) -> bool:
-    """Whether an option takes only text (or null), alone, in a list or in a mapping."""
+    """Return whether a type hint accepts only text, lists or mappings of text, or null."""
     union = get_origin(hint) in (Union, UnionType)
     members = [m for m in (get_args(hint) if union else (hint,)) if m is not NoneType]
     return bool(members) and all(
@@ -37,7 +38,14 @@ def takes_text(hint: Any) -> bool:
 
 
 def quoted_words(words: Iterable[str], type_of: Callable[[str], Any]) -> list[str]:
-    """A command line with quoted values of text options and of task options."""
+    """Quote the values of text options and of task options on a command line.
+
+    Args:
+        words: the command line.
+        type_of: function that returns the type hint of an option by name, or None.
+
+    Returns the command line for jsonargparse.
+    """
     result, words = [], list(words)
     while words:
         word = words.pop(0)
@@ -67,7 +75,7 @@ def quoted_words(words: Iterable[str], type_of: Callable[[str], Any]) -> list[st
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that jsonargparse would read as a number: PyYAML leaves 1e3 unquoted."""
+    """YAML dumper that also quotes text such as 1e3, which jsonargparse reads as a number."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -80,7 +88,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def to_yaml(content: Any, flow: bool = False) -> str:
-    """YAML that jsonargparse reads back unchanged; on one line with ``flow``."""
+    """Write YAML that jsonargparse reads back unchanged; ``flow`` puts it on one line."""
     return yaml.dump(
         content,
         Dumper=_Dumper,
@@ -94,8 +102,16 @@ def to_yaml(content: Any, flow: bool = False) -> str:
 def quoted_config(
     content: Any, type_of: Callable[[str], Any], prefix: str = "", of_task: bool = False
 ) -> Any:
-    """A configuration with scalars converted by option type: values of text options become text,
-    task options are marked.
+    """Replace each `Scalar` of a configuration according to the type of its option.
+
+    Values of text options become text, task options become marked text, and other values become
+    what YAML reads.
+
+    Args:
+        content: configuration, or a part of one.
+        type_of: function that returns the type hint of an option by full name, or None.
+        prefix: full name of the part with a final dot; empty for a whole configuration.
+        of_task: whether the part has the options of a task.
     """
     if of_task:
         return marked(content)
@@ -124,7 +140,7 @@ def _has_scalar(content: Any) -> bool:
 
 
 def lone_nulls(content: Any) -> Any:
-    """Replace null scalars by None, except in task options and in lists."""
+    """Replace each `Scalar` of the value null by None, except in task options and in lists."""
     if not isinstance(content, dict):
         return content
     return {
@@ -142,11 +158,12 @@ def _is_null(value: Any) -> bool:
 
 
 def read_task_options(parsed: Any) -> None:
-    """Convert task options in a parsed configuration, in place, to the types that the functions of
-    the tasks declare.
+    """Convert the task options of a parsed configuration, in place.
+
+    Each value gets the type in the signature of the function of its task.
 
     Raises:
-        ConfigError: if a value has another type.
+        ConfigError: if a value cannot have this type.
     """
     for name, value in list(_items(parsed)):
         if name not in OF_TASKS:
@@ -164,7 +181,7 @@ def read_task_options(parsed: Any) -> None:
 
 
 def at_home_everywhere(parsed: Any) -> Any:
-    """Expand a leading ``~/`` in every option, in place, and return the configuration."""
+    """Replace a leading ``~/`` by the home directory in all options, in place; return them."""
     for name, value in list(_items(parsed)):
         if isinstance(value, Namespace):
             at_home_everywhere(value)
@@ -198,13 +215,13 @@ def _of_tasks(tasks: Any, options: dict) -> dict:
 def _of_task(task: str | None, options: dict) -> dict:
     try:
         function = find_task(task) if isinstance(task, str) and task else None
-    except (ConfigError, ImportError):  # Reported where the task is loaded.
+    except (ConfigError, ImportError):  # The error is reported when the task is loaded.
         function = None
     return _kept(read_options(str(task), function, options))
 
 
 def _kept(value: Any) -> Any:
-    """Mark text that a parser would read as another YAML type."""
+    """Convert text to `Text` if a parser would read it as another YAML type, such as a number."""
     if isinstance(value, str):
         return value if read_value(value) == value else Text(value)
     if isinstance(value, list):
@@ -213,8 +230,13 @@ def _kept(value: Any) -> Any:
 
 
 def gather_task_options(args: list[str], name: str = "--task_kwargs") -> list[str]:
-    """Join the options ``--task_kwargs.TASK.OPTION VALUE`` of each task into one dictionary
-    argument for the parser.
+    """Join the options of each task on a command line into one argument.
+
+    All options ``--task_kwargs.TASK.OPTION VALUE`` become ``--task_kwargs.TASK={...}`` with a JSON
+    dictionary.
+
+    Raises:
+        ConfigError: if an option has no value.
     """
     rest: list[str] = []
     given: dict[str, dict[str, Any]] = {}

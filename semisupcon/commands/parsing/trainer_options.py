@@ -1,6 +1,4 @@
-"""Refuse options of Lightning's Trainer that `pretrain` cannot support, before and after the
-trainer is built.
-"""
+"""Refuse options of Lightning's Trainer that ``semisupcon pretrain`` does not support."""
 
 import logging
 from collections.abc import Mapping
@@ -17,10 +15,11 @@ log = logging.getLogger("semisupcon")
 
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Refuse options that the run sets itself, and launchers that Lightning does not support.
+    """Check the trainer options before the trainer is built.
 
     Raises:
-        ConfigError: with the option name.
+        ConfigError: for an option that `pretrain` sets itself, or a launcher of processes that
+            Lightning does not support.
     """
     if given.get("default_root_dir") is not None:
         raise ConfigError(
@@ -37,7 +36,7 @@ def check_options(given: Mapping[str, Any]) -> None:
             "--monitor null keeps no best.ckpt, --save_every 0 saves at validations and at the end "
             "only."
         )
-    if given.get("use_distributed_sampler"):  # Every run_config.yaml of version 0.1 has it.
+    if given.get("use_distributed_sampler"):  # Every run_config.yaml of version 0.1 sets it.
         log.info(
             "trainer.use_distributed_sampler has no effect: the sampler of the data module shares "
             "the clips among processes."
@@ -46,12 +45,13 @@ def check_options(given: Mapping[str, Any]) -> None:
 
 
 def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
-    """Refuse options that can only be checked once devices and processes are known.
+    """Check the trainer options that depend on devices and processes, after the trainer is built.
 
     Raises:
-        ConfigError: for processes that are not connected, or synchronised batch norm on CPUs.
+        ConfigError: if processes were started that do not communicate with each other, or for
+            synchronised batch norm on CPUs.
     """
-    # Under SLURM, trainer.world_size is the number of SLURM tasks, whatever the options are.
+    # Not trainer.world_size: under SLURM it is the number of SLURM tasks, whatever the options are.
     check_processes(trainer.num_nodes * trainer.num_devices)
     if (
         given.get("sync_batchnorm")
@@ -65,10 +65,10 @@ def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
 
 
 def check_negatives(criterion: Criterion, batch_size: int, trainer: L.Trainer) -> None:
-    """Refuse batches of one clip if negatives come from the batch.
+    """Check that a batch over all processes contains negatives, if the criterion needs them.
 
     Raises:
-        ConfigError: for such a batch.
+        ConfigError: if negatives come from the batch, and the batch has only one clip.
     """
     clips = batch_size * trainer.world_size
     if not criterion.in_batch_negatives:

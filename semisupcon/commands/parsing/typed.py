@@ -1,6 +1,4 @@
-"""jsonargparse with the error messages of `semisupcon.commands.parsing.parser`: typed options, classes by
-name, layered ``--config`` files.
-"""
+"""jsonargparse parser with our error messages, classes by name, and several ``--config`` files."""
 
 import importlib
 import re
@@ -41,7 +39,12 @@ _TYPES = {
 def take_configs(
     words: list[str], names: tuple[str, ...] = ("--config",)
 ) -> tuple[list[str], list[str]]:
-    """Split a command line into the files given as ``--config`` and the remaining words."""
+    """Split a command line into the values of ``--config`` and the remaining words.
+
+    Args:
+        words: the command line.
+        names: spellings of the option, such as ``("--config", "-c")``.
+    """
     paths, rest, words = [], [], list(words)
     while words:
         name, equals, value = words.pop(0).partition("=")
@@ -53,9 +56,10 @@ def take_configs(
 
 
 class Typed(GivenOptions):
-    """Mixin of a jsonargparse parser.
+    """Mixin that adds ``--config`` files and our error messages to a jsonargparse parser.
 
-    All ``--config`` files are merged first; the command line overrides them.
+    All ``--config`` files are merged before the command line is parsed; the command line overrides
+    them.
     """
 
     def parse_args(self, args: Any = None, namespace: Any = None, *more: Any, **kwargs: Any) -> Any:
@@ -76,7 +80,7 @@ class Typed(GivenOptions):
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
         groups = self.groups or {}
-        # A section set to null keeps its defaults.
+        # A section that a file sets to null keeps its defaults.
         given = {
             name: value
             for name, value in self.config.items()
@@ -90,7 +94,7 @@ class Typed(GivenOptions):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error message and exit with status 2.
 
-        The parser of a class reports to the parser of the command.
+        The parser of a class raises the error instead, and the parser of the command prints it.
         """
         if not self.exit_on_error:
             ArgumentParser.error(self, message, ex)
@@ -99,7 +103,7 @@ class Typed(GivenOptions):
     def answer(self, message: str) -> str:
         """Rephrase a jsonargparse message and suggest the most similar option, class or value."""
         message = self._of_chosen_class(unmarked_text(message))
-        # Also for a class in a Union.
+        # Only this part of the message remains, also if the class is one of the types of a Union.
         if missing := re.search(
             r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
         ):
@@ -146,7 +150,11 @@ class Typed(GivenOptions):
         return super().answer(message)
 
     def _of_chosen_class(self, message: str) -> str:
-        """The part of a Union error report that concerns the chosen class, or the whole message."""
+        """Return the part of an error message that concerns the chosen class.
+
+        jsonargparse reports an error for each type of a Union. Other messages are returned
+        unchanged.
+        """
         found = re.search(
             r"^    - Problem with given class_path.*\n((?: {8}.*\n?)+)", message, re.MULTILINE
         )
@@ -156,7 +164,7 @@ class Typed(GivenOptions):
         return f"{key[0]}:\n{found[1]}" if key else message
 
     def unknown(self, word: str) -> str:
-        """Error message for an unknown option, with the file that contains it."""
+        """Return the error message for an unknown option, with the file that contains it."""
         name = plain_name(word)
         section = name.rpartition(".")[0]
         of_a_class = any(option.startswith(f"{section}.") for option in self.options())
@@ -169,7 +177,13 @@ class Typed(GivenOptions):
         return super().unknown(word) + self._source(name)
 
     def _no_class(self, option: str, wrong: str, base: str | None) -> str:
-        """Error message for a class that does not exist or does not fit the option."""
+        """Return the error message for a class that does not exist or does not fit its option.
+
+        Args:
+            option: full name of the option.
+            wrong: name or import path of the class.
+            base: required base class, if the class exists.
+        """
         action = self._action(option)
         paths = (
             get_all_subclass_paths(action._typehint) if isinstance(action, ActionTypeHint) else []
@@ -190,7 +204,7 @@ class Typed(GivenOptions):
         return said + nearest(wrong.rpartition(".")[2], names) + self._source(option)
 
     def _source(self, name: str) -> str:
-        """A line with the file that sets an option; empty if the command line sets it."""
+        """Return a line with the file that sets an option; empty if the command line sets it."""
         if any(plain_name(word) == name for word in self.words):
             return ""
         return "".join(
@@ -198,7 +212,10 @@ class Typed(GivenOptions):
         )
 
     def _expected(self, message: str) -> list[str]:
-        """The value types that an option accepts, in words, without classes and null."""
+        """Return the types and choices that an option accepts, in words, from a parser's message.
+
+        Classes and null are left out.
+        """
         said: list[str] = []
         for expected in re.findall(
             r"Expected a (<class '[\w.]+'>|typing\.Literal\[.*?\])", message
@@ -214,11 +231,11 @@ class Typed(GivenOptions):
 
 
 class TypedParser(Typed, ArgumentParser):
-    """jsonargparse with the error messages of this module."""
+    """jsonargparse's parser with our error messages."""
 
 
 def _names(config: Any, prefix: str = "") -> Iterator[str]:
-    """Yield all names in a configuration, with sections and without ``init_args``."""
+    """Yield the full names of all options in a configuration, such as ``data.batch_size``."""
     for name, value in config.items() if isinstance(config, Mapping) else ():
         yield plain_name(f"{prefix}{name}")
         yield from _names(value, prefix if name == "init_args" else f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""Option types with special parsing on the command line and in YAML."""
+"""Types of options that need their own parsing on the command line and in YAML."""
 
 from enum import Enum
 from functools import reduce
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 
 
 def read_augmentations(given: Any) -> AugmentationList:
-    """Parse a list of augmentations from YAML or text; a single entry becomes a list of one."""
+    """Parse the value of ``aug_list``: a list of augmentations, or its YAML text.
+
+    A single augmentation becomes a list of one.
+    """
     value = read_value(given) if isinstance(given, str) else given
     return AugmentationList(value if isinstance(value, list | tuple) else [value])
 
 
 def register_types() -> None:
-    """Pass entries of ``aug_list`` to `build_chain` unchanged; else the parser would instantiate
-    class paths first.
+    """Register the types `AugmentationList` and `Text` with jsonargparse.
 
-    Names that YAML would read as numbers or booleans stay text.
+    `AugmentationList` keeps the entries of ``aug_list`` unchanged for `build_chain`; otherwise
+    jsonargparse would instantiate entries with a class path. `Text` keeps names that YAML would
+    read as numbers or booleans.
     """
     yaml.SafeDumper.add_representer(
         Text,
@@ -48,21 +52,21 @@ def register_types() -> None:
         type_check=lambda value, _: isinstance(value, AugmentationList),
         fail_already_registered=False,
     )
-    # For enum defaults, as in Lightning's Timer.
+    # Lightning's Timer has an enum as a default, which YAML could not write otherwise.
     yaml.SafeDumper.add_multi_representer(
         Enum, lambda dumper, member: dumper.represent_data(member.value)
     )
 
 
 def numbers_as_written(parser: ArgumentParser) -> None:
-    """Distinguish 1 from 1.0 in options that take a count or a share, such as
-    ``trainer.limit_train_batches``.
+    """Make options that take an int (count) or a float (share) distinguish 1 from 1.0.
 
-    ``typing`` caches unions, so Union[int, float] may become Union[float, int]. The parser takes
-    the first type that fits, and would turn 1 batch into 100 %.
+    An example is ``trainer.limit_train_batches``: 1 means one batch, 1.0 all batches. The parser
+    takes the first type of a Union that fits. ``typing`` caches unions, so Union[int, float] may be
+    Union[float, int] at run time. Therefore int is moved to the front.
     """
     for action in parser._actions:
-        hint = getattr(action, "_typehint", None)  # set in `ActionTypeHint` only
+        hint = getattr(action, "_typehint", None)  # an attribute of `ActionTypeHint` only
         if get_origin(hint) in (Union, UnionType) and {int, float} <= set(get_args(hint)):
             first = [int, float]
             rest = [kind for kind in get_args(hint) if kind not in (*first, NoneType)]
