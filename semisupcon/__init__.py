@@ -2,13 +2,17 @@
 their evaluation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from semisupcon.old_names import accept_old_names
 
 if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+
     from semisupcon.encoders.base import Encoder
 
 accept_old_names()
@@ -25,4 +29,33 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":
     return cast("Encoder", load_encoder(path, trust))
 
 
-__all__ = ["load_encoder"]
+def pretrain(
+    recipe: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]",
+    data_dir: "str | os.PathLike[str] | None" = None,
+    labels: "str | os.PathLike[str] | Mapping[str, Any] | None" = None,
+    overrides: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Path:
+    """Pretrain an encoder and return the folder of the run; see `semisupcon.commands.python.pretrain`."""
+    from semisupcon.commands import python
+
+    return python.pretrain(recipe, data_dir, labels, overrides, **more)
+
+
+def probe(
+    checkpoints: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]",
+    tasks: str | Sequence[str],
+    data_root: "str | os.PathLike[str] | None" = None,
+    methods: str | Sequence[str] = ("linear",),
+    overrides: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> "pd.DataFrame":
+    """Evaluate encoders on labelled tasks and return the results; see
+    `semisupcon.commands.python.probe`.
+    """
+    from semisupcon.commands import python
+
+    return python.probe(checkpoints, tasks, data_root, methods, overrides, **more)
+
+
+__all__ = ["load_encoder", "pretrain", "probe"]

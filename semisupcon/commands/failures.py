@@ -1,8 +1,8 @@
 """Recognise exceptions that are caused by option values, and turn them into error messages.
 
-An option value can reach Lightning, torch, wandb or timm before it causes an error. The message
-then gives the full name of the option. Such an exception is recognised by its place: raised in a
-library that was called from a place in this package that passes option values on. All other
+A wrong option value may be noticed only by Lightning, torch, wandb or timm. An exception is
+attributed to an option if a library raised it and the last function of this package in the
+traceback passes option values to that library. The error message then names the option. All other
 exceptions are defects of this package or of user code, and keep their traceback.
 """
 
@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 
-import semisupcon
 from semisupcon.errors import UserError
 
-HERE = Path(semisupcon.__file__).parent
-# Files that pass option values to a library: all functions of a file (None), or those listed.
+HERE = Path(__file__).resolve().parents[1]  # the folder of the package
+# File that passes option values to a library -> the functions that do so (None: all functions).
 HANDED_OVER: dict[str, tuple[str, ...] | None] = {
     "commands/pretrain.py": None,
     "commands/pretrain_cli.py": None,
@@ -29,7 +28,7 @@ HANDED_OVER: dict[str, tuple[str, ...] | None] = {
     "data/loader.py": ("batches",),
     "encoders/vision.py": ("create",),
 }
-# Part of a library path -> the option whose value is passed there.
+# Part of the path of a library file -> option whose value reaches this file.
 BY_PLACE = {
     "torch/optim/lr_scheduler": "model.scheduler",
     "torch/optim": "model.optimizer",
@@ -51,7 +50,7 @@ BY_PLACE = {
     "lightning_fabric/utilities/seed": "seed_everything",
     "wandb/": "log",
 }
-# Words in messages -> names of hyperparameters.
+# Words in messages of optimizers and schedulers -> name of the hyperparameter.
 BY_WORD = {
     "learning rate": "lr",
     "beta parameter": "betas",
@@ -63,7 +62,7 @@ BY_WORD = {
 
 
 def failure_in_options(error: BaseException, options: Iterable[str]) -> str | None:
-    """Error message for an exception that an option value caused; None for any other exception.
+    """Return the error message for an exception caused by an option value; None for others.
 
     Args:
         error: the exception.
@@ -83,7 +82,7 @@ def failure_in_options(error: BaseException, options: Iterable[str]) -> str | No
     if last_here < 0 or last_here == len(frames) - 1 or not _hands_over(*frames[last_here]):
         return None
     if any(not _in_library(place) for place, _ in frames[last_here + 1 :]):
-        return None  # Raised in user code.
+        return None  # User code raised the exception.
     option = option_of(error, options)
     return (
         f"--{option}: {_first(error)}"
@@ -93,7 +92,10 @@ def failure_in_options(error: BaseException, options: Iterable[str]) -> str | No
 
 
 def sentence_within(error: ValueError) -> str | None:
-    """The ConfigError text inside jsonargparse's Union report, or None."""
+    """Return the text of a `UserError`, also if jsonargparse has wrapped it in a report on a Union.
+
+    Returns None for other errors.
+    """
     if isinstance(error, UserError):
         return str(error)
     said = (
@@ -101,7 +103,7 @@ def sentence_within(error: ValueError) -> str | None:
         if "Does not validate against any of the Union" in str(error)
         else []
     )
-    # Skip the messages about the other types of the Union.
+    # Keep the text of the ConfigError: skip the lines that jsonargparse adds for each type.
     said = [
         sentence
         for sentence in said
@@ -111,8 +113,10 @@ def sentence_within(error: ValueError) -> str | None:
 
 
 def option_of(error: BaseException, options: Iterable[str]) -> str | None:
-    """The option that caused a library's exception, found by its message or by the place where it
-    was raised; else None.
+    """Return the option that caused an exception of a library, or None if it is unknown.
+
+    The option is found by its name in the message, else by the library file that raised the
+    exception.
     """
     places = [place for place, _ in _frames(error.__traceback__)]
     last_here = max(
@@ -122,8 +126,9 @@ def option_of(error: BaseException, options: Iterable[str]) -> str | None:
 
 
 def _frames(traceback: TracebackType | None) -> Iterable[tuple[str, str]]:
-    """File (relative to the package or to the library folder) and function of each frame, outermost
-    first.
+    """Yield the file and the function of each frame of a traceback, outermost frame first.
+
+    File names begin with ``semisupcon/``, ``library/`` or ``user/``.
     """
     while traceback is not None:
         code = traceback.tb_frame.f_code
@@ -139,7 +144,7 @@ def _place(filename: str) -> str:
     for folder in ("site-packages", "dist-packages"):
         if folder in parts:
             return "/".join(["library", *parts[parts.index(folder) + 1 :]])
-    # The standard library, and frozen modules.
+    # Files of the standard library and frozen modules also count as library files.
     return (
         f"library/{path.name}"
         if filename.startswith("<") or re.search(r"/lib/python\d", filename)
@@ -148,7 +153,7 @@ def _place(filename: str) -> str:
 
 
 def _restores(place: str, function: str) -> bool:
-    """Whether a frame is in the part of Lightning that restores a checkpoint."""
+    """Return whether a frame is in the part of Lightning that restores a checkpoint."""
     return place.endswith("trainer/connectors/checkpoint_connector.py") and function.startswith(
         ("restore", "_restore", "resume")
     )
@@ -165,7 +170,7 @@ def _hands_over(place: str, function: str) -> bool:
 
 
 def _named_in(message: str, options: Iterable[str]) -> str | None:
-    """The trainer option that is named in a message, or None."""
+    """Return the trainer option whose name occurs in a message, or None."""
     last = {
         option.rpartition(".")[2]: option for option in options if option.startswith("trainer.")
     }
@@ -216,8 +221,12 @@ NOTHING = ("trainer.max_steps", "trainer.max_epochs", "trainer.limit_train_batch
 
 
 def smallest(config: Mapping[str, Any]) -> str | None:
-    """Error message for the first number that makes training impossible or empty; None if all are
-    valid.
+    """Check the numbers that would make training impossible or without any step.
+
+    Args:
+        config: value by full option name, such as ``trainer.max_steps``.
+
+    Returns the error message for the first such number, or None if all numbers are valid.
     """
     for name, value in config.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

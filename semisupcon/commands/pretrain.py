@@ -64,28 +64,41 @@ def main(args: ArgsType = None) -> int:
     """Pretrain an encoder; return 0, 2 (user error), 143, 130 or 138 (SIGTERM, SIGINT, requeue)."""
     speak_plainly()
     end_with_parent()
+    try:
+        cli = trained(sys.argv[1:] if args is None else args)
+    except UserError as error:
+        print(f"error: {short(str(error))}", file=sys.stderr)
+        return 2
+    if cli.end.received is not None:
+        return cli.end.exit_status(cli.trainer)
+    log.info("All files of this run are in %s", Path(cli.run.folder))
+    return 0
+
+
+def trained(words: ArgsType) -> PretrainCLI:
+    """Run the command line of `pretrain`; the run may have been ended by a signal (``cli.end``).
+
+    Raises:
+        UserError: for a mistake of the user, also where torch or Lightning raised it.
+    """
     cli = None
     try:
-        words = sys.argv[1:] if args is None else args
         if isinstance(words, list):
             words = gather_task_options(words, "--probe.task_kwargs")
         cli = configured(resumed_configuration(words))
         cli.fit()
-    except UserError as error:
-        print(f"error: {short(str(error))}", file=sys.stderr)
-        return 2
+    except UserError:
+        raise
     except MisconfigurationException as error:
         option = option_of(error, option_names())
-        print(f"error: {short(f'--{option}: {error}' if option else str(error))}", file=sys.stderr)
-        return 2
+        raise UserError(f"--{option}: {error}" if option else str(error)) from error
     except SystemExit:
         # After a second Ctrl-C, Lightning exits at once with status 1.
         if cli is None or cli.end.received is None:
             raise
     except Exception as error:
         if cli is not None and cli.trainer.world_size > 1 and lost_connection(error):
-            print(f"error: {cli.ranks.sentence()}", file=sys.stderr)
-            return 2
+            raise UserError(cli.ranks.sentence()) from error
         if (
             os.environ.get("SEMISUPCON_TRACEBACK")
             or (sentence := failure_in_options(error, option_names())) is None
@@ -95,14 +108,10 @@ def main(args: ArgsType = None) -> int:
                 "lines above."
             )
             raise
-        print(
-            f"error: {sentence}\n(SEMISUPCON_TRACEBACK=1 shows where it was raised.)",
-            file=sys.stderr,
-        )
-        return 2
+        raise UserError(
+            f"{sentence}\n(SEMISUPCON_TRACEBACK=1 shows where it was raised.)"
+        ) from error
     finally:
         forget_name()
-    if cli.end.received is not None:
-        return cli.end.exit_status(cli.trainer)
-    log.info("All files of this run are in %s", Path(cli.run.folder))
-    return 0
+    assert cli is not None  # else the exception has passed
+    return cli

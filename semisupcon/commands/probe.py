@@ -20,42 +20,52 @@ from semisupcon.probing.methods.base import Settings
 from semisupcon.written import at_home
 
 if TYPE_CHECKING:
+    from semisupcon.probing.scores.results import Row
     from semisupcon.probing.suite import Suite
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the probes. Returns the exit status: 0, or 2 after a user error."""
-    args = sys.argv[1:] if args is None else args
     try:
-        read = parser(args)
-        options = read.parse_args(gather_task_options(args))
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
-        from semisupcon.commands.probe_logging import ProbeLoggers
-        from semisupcon.plots import require_matplotlib
-        from semisupcon.probing.report.write import write_report
-        from semisupcon.probing.suite import run, score_saved_head
-
-        # Check before hours of probing.
-        require_matplotlib()
-        check_output(Path(options.out), options.overwrite)
-        built = read.instantiate(options)
-        given = built.logger if isinstance(built.logger, list) else [built.logger]
-        loggers = ProbeLoggers(options, [logger for logger in given if logger])
-        suite = make_suite(options, built)
-        # One suite at a time writes results, predictions, heads and report; embeddings are shared.
-        with folder_lock(suite.out, "probe suite", "give another --out"):
-            results = score_saved_head(suite) if suite.head else run(suite)
-            command, date = (
-                shlex.join(["probe.py", *args]),
-                datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
-            )
-            print(write_report(results.rows, suite.out, suite.resamples, command, date))
-        loggers.log(results.rows, suite.resamples)
-        print(f"\nAll numbers, tables and figures: {suite.out}")
+        probed(sys.argv[1:] if args is None else args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def probed(args: list[str]) -> "list[Row]":
+    """Run the command line of `probe` and return all rows of its results.
+
+    Raises:
+        UserError: for a mistake of the user.
+    """
+    read = parser(args)
+    options = read.parse_args(gather_task_options(args))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from semisupcon.commands.probe_logging import ProbeLoggers
+    from semisupcon.plots import require_matplotlib
+    from semisupcon.probing.report.write import write_report
+    from semisupcon.probing.suite import run, score_saved_head
+
+    # Check before hours of probing.
+    require_matplotlib()
+    check_output(Path(options.out), options.overwrite)
+    built = read.instantiate(options)
+    given = built.logger if isinstance(built.logger, list) else [built.logger]
+    loggers = ProbeLoggers(options, [logger for logger in given if logger])
+    suite = make_suite(options, built)
+    # One suite at a time writes results, predictions, heads and report; embeddings are shared.
+    with folder_lock(suite.out, "probe suite", "give another --out"):
+        results = score_saved_head(suite) if suite.head else run(suite)
+        command, date = (
+            shlex.join(["probe.py", *args]),
+            datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
+        )
+        print(write_report(results.rows, suite.out, suite.resamples, command, date))
+    loggers.log(results.rows, suite.resamples)
+    print(f"\nAll numbers, tables and figures: {suite.out}")
+    return list(results.rows)
 
 
 def check_output(out: Path, overwrite: bool) -> None:

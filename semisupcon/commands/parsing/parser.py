@@ -10,9 +10,11 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from semisupcon.errors import closest, nearest
+from semisupcon.errors import UserError, closest, nearest
 from semisupcon.written import at_home
 
 # Base class of `Answers` for the type checker; jsonargparse's parser is a subclass of it.
@@ -37,6 +39,17 @@ PATHS = (
     "resume_from_checkpoint",
 )
 TYPES = {"int": "a whole number", "float": "a number"}
+_RAISING: ContextVar[bool] = ContextVar("raising", default=False)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Within this context parsers raise `UserError` for an error, instead of exiting."""
+    before = _RAISING.set(True)
+    try:
+        yield
+    finally:
+        _RAISING.reset(before)
 
 
 def nearest_option(name: str, options: list[str]) -> str | None:
@@ -100,8 +113,11 @@ class Answers(_Mixed):
     words: list[str] = []
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the error message and exit with status 2."""
-        sys.stderr.write(f"error: {short(self.answer(str(message)))}\n")
+        """Print the error message and exit with status 2; or raise it, see `raising`."""
+        text = short(self.answer(str(message)))
+        if _RAISING.get():
+            raise UserError(text) from ex
+        sys.stderr.write(f"error: {text}\n")
         raise SystemExit(2)
 
     def refuse_empty(self) -> None:
