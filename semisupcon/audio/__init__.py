@@ -1,1 +1,1 @@
-"""Audio files: decoding, container formats, and a scan of all files before training."""
+"""Decode audio files, handle their container formats, and check all files before training."""

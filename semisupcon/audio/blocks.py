@@ -1,7 +1,8 @@
-"""Read audio in mono blocks at a given sample rate: decoded, averaged and resampled block by block.
+"""Read an audio file in mono blocks at a given sample rate.
 
-Memory use does not depend on the length of the file. The concatenated blocks are bit-identical to
-the result of `semisupcon.audio.reading.read`.
+Each block is decoded, averaged over channels and resampled separately, so memory use does not
+depend on the length of the file. The concatenated blocks are bit-identical to the result of
+`semisupcon.audio.reading.read`.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,20 +29,20 @@ def read_blocks(
         path: any file that `open_audio` opens.
         sample_rate: Hz of the blocks; None keeps the sample rate of the file.
         frames: number of samples to read, at the sample rate of the file; None reads to the end.
-        silent: called at the end of a silent file, with the reason from
-            `semisupcon.audio.values.silence`.
+        silent: function that is called at the end of a silent file with the text that
+            `semisupcon.audio.values.silence` returns.
 
     Yields:
-        ``[n]`` float32 with n at most about `BLOCK`; never empty.
+        ``[n]`` float32; n is at least 1 and at most about `BLOCK`.
 
     Raises:
-        AudioError: if the file cannot be used, or has fewer than ``frames`` samples.
+        AudioError: if the file cannot be decoded, or has fewer than ``frames`` samples.
     """
     with open_audio(path, frames) as file:
         own_rate, stream = file.samplerate, None
         if sample_rate not in (None, own_rate):
             stream = soxr.ResampleStream(own_rate, sample_rate, 1, dtype="float32")
-        # Resampling can make a block longer.
+        # Resampling to a higher rate makes a block longer.
         most = max(1, BLOCK * own_rate // (sample_rate or own_rate))
         for mono in mono_blocks(file, frames):
             for i in range(0, len(mono), most):

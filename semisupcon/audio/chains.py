@@ -1,26 +1,27 @@
-"""Chained Ogg streams in one file (RFC 3533, section 4), as in recordings of internet radio.
+"""Find the chained streams of an Ogg file (RFC 3533, section 4), as in recordings of web radio.
 
-libsndfile (1.2.2) decodes only the first stream.
+libsndfile (1.2.2) decodes only the first stream of such a file.
 """
 
 import os
 from pathlib import Path
 
-_BEGINS = 2  # flag of the first page of a stream
+_BEGINS = 2  # flag in the header of the first page of a stream
 
 
 def links(path: str | bytes | Path) -> list[tuple[int, int]]:
-    """Return the byte ranges ``(start, stop)`` of the chained streams."""
+    """Return the byte ranges ``(start, stop)`` of the chained streams of an Ogg file."""
     size = os.path.getsize(path)
     starts, at, in_headers = [], 0, False
     with open(path, "rb") as file:
         while at + 27 <= size:
             file.seek(at)
-            head = file.read(27 + 255)  # the file buffer makes this one read per page
+            head = file.read(27 + 255)  # one read per page, because the file is buffered
             if head[:4] != b"OggS":
                 break
             begins = bool(head[5] & _BEGINS)
-            # Streams that begin together are multiplexed: they form one link.
+            # Streams whose first pages follow each other are multiplexed and form one link of the
+            # chain.
             if begins and not in_headers:
                 starts.append(at)
             in_headers = begins

@@ -1,6 +1,6 @@
-"""Facts about wav, aiff and ogg files that libsndfile does not report.
+"""Detect properties of wav, aiff and ogg files that libsndfile does not report.
 
-These are: whether a file is cut off, and where the last page of an ogg file begins.
+These are truncation, and the sample at which the last page of an ogg file begins.
 """
 
 import os
@@ -8,13 +8,16 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-_STREAMED = 0x7FFF0000  # writers that cannot seek back leave a length of about 2 or 4 GiB, or 0
-_SLACK = 1024  # bytes; some writers include the header in the data length
+_STREAMED = 0x7FFF0000  # a writer that cannot seek back states about 2 or 4 GiB, or 0
+_SLACK = 1024  # bytes; some writers count the header as data
 _OGG_PAGE = 27 + 255 + 255 * 255
 
 
 def claims_more_than_it_holds(path: str | bytes | Path) -> bool:
-    """Whether the data of a wav or aiff file, or the last page of an ogg file, exceed the file."""
+    """Return whether a wav, aiff or ogg file is shorter than its headers state.
+
+    For ogg, only the last page is checked.
+    """
     with open(path, "rb") as file:
         kind = file.read(12)
         if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
@@ -54,7 +57,7 @@ def last_ogg_page(path: str | bytes | Path) -> int:
     before = end.rfind(b"OggS", 0, max(last, 0))
     if before < 0 or len(end) < before + 27 or before + _page_length(end, before) != last:
         return 0
-    # A page on which no packet ends has position -1.
+    # The position of a page is -1 if no packet ends on it.
     return max(0, struct.unpack_from("<q", end, before + 6)[0])
 
 

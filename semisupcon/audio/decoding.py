@@ -1,8 +1,9 @@
-"""An open audio file: chained streams read as one, exact seeking, checked sample values.
+"""An open audio file with exact seeking and checks of sample values.
 
-Seeking starts decoding before the target sample and drops the extra samples. An mp3 frame uses bits
-of earlier frames and overlaps with them. Opus predictors need time to settle. For Vorbis,
-libsndfile (1.2.2) seeks to a wrong block inside the last page of a file. Formats without seeking
+Chained streams of a file are read as one stream. To seek exactly, decoding begins before the target
+sample, and the extra samples are dropped. There are three reasons. An mp3 frame uses bits of
+earlier frames and overlaps with them. The predictors of Opus converge only after some samples. In
+the last page of a Vorbis file, libsndfile (1.2.2) seeks to a wrong block. Formats that cannot seek
 (GSM 6.10, G.721) are decoded from the beginning.
 """
 
@@ -18,30 +19,31 @@ from semisupcon.audio.containers import last_ogg_page
 from semisupcon.errors import AudioError
 from semisupcon.paths import system_path
 
-MP3_PREROLL = 18_432  # 16 frames of 1,152 samples: the span of the bit reservoir at low bit rates
-OPUS_PREROLL = 2  # seconds; the 80 ms of the Opus specification leave errors of 1e-3
+MP3_PREROLL = 18_432  # 16 frames of 1,152 samples; bit reservoir at low bit rates
+OPUS_PREROLL = 2  # seconds; the specified 80 ms leave errors of 1e-3
 _VORBIS_BLOCK = 8192
-_DECODED = 1 << 19  # samples decoded at once, over all channels
+_DECODED = 1 << 19  # number of samples decoded at once, all channels together
 
 
 class Sound(sf.SoundFile):
     """A sound file that is read sequentially.
 
-    soundfile seeks after each read, and mp3 decoders are not exact after a seek.
+    `soundfile` seeks after each read if a file is seekable, and mp3 decoders are not exact after a
+    seek.
     """
 
     def seekable(self) -> bool:
-        """Return False, so that soundfile does not seek; see ``can_seek``."""
+        """Return False, so that `soundfile` does not seek; see ``can_seek``."""
         return False
 
     @property
     def can_seek(self) -> bool:
-        """Whether the format can be decoded from the middle."""
+        """Whether decoding can begin in the middle of the file."""
         return super().seekable()
 
 
 class Part(NamedTuple):
-    """One stream of a file: a function that opens it, and its length in samples."""
+    """One stream of a file: a function that opens it, and its length in samples per channel."""
 
     open: Callable[[], Sound]
     frames: int
@@ -52,12 +54,12 @@ class AudioFile:
 
     Attributes:
         path: the file.
-        frames: samples per channel that can be decoded.
+        frames: number of samples per channel that can be decoded.
         samplerate: Hz, 1,000 to 768,000.
         channels: 1 to 64.
-        format: name in libsndfile: WAV, FLAC, MP3, ...
-        subtype: name in libsndfile: PCM_16, FLOAT, VORBIS, ...
-        block: samples per channel of a block of 2 MiB of float32.
+        format: libsndfile's name, such as WAV, FLAC, MP3, ...
+        subtype: libsndfile's name, such as PCM_16, FLOAT, VORBIS, ...
+        block: number of samples per channel in a block of 2 MiB of float32.
     """
 
     def __init__(self, path: str | Path, parts: list[Part], slack: int = 0):
@@ -90,11 +92,11 @@ class AudioFile:
 
     @property
     def silence(self) -> str:
-        """Result of `values.silence` for all samples read so far: "" if any sound was found."""
+        """Result of `values.silence` for the samples read so far; "" if they are not silent."""
         return "" if self._heard else values.silence(*self._power)
 
     def seek(self, frame: int) -> int:
-        """Move exactly to sample ``frame`` and return it."""
+        """Move to sample ``frame`` exactly and return this number."""
         begin = 0
         for number, part in enumerate(self._parts):
             if frame < begin + part.frames or number == len(self._parts) - 1:
@@ -107,12 +109,13 @@ class AudioFile:
         return frame
 
     def read(self, frames: int = -1, dtype: str = "float32", always_2d: bool = True) -> np.ndarray:
-        """Read the next samples ``[n, channels]``, or ``[n]`` for mono without ``always_2d``.
+        """Read the next ``frames`` samples; -1 reads to the end of the file.
 
-        Returns fewer samples only at the end of the file.
+        Returns ``[n, channels]``, or ``[n]`` for a mono file if ``always_2d`` is False. n is
+        smaller than ``frames`` only at the end of the file.
 
         Raises:
-            AudioError: if the file ends before its length, or has impossible sample values.
+            AudioError: if decoding ends before the stated length, or sample values are impossible.
         """
         left = max(0, self.frames - self._at)
         wanted = left if frames < 0 else min(frames, left)
@@ -149,7 +152,7 @@ class AudioFile:
 
     @property
     def _present(self) -> Sound:
-        assert self._file is not None  # close() was not called before
+        assert self._file is not None  # the file is open
         return self._file
 
     def _open(self, number: int) -> None:
@@ -186,7 +189,7 @@ class AudioFile:
         return unusable(self.path, "truncated or damaged: it cannot be decoded to its end")
 
     def _preroll(self, frame: int) -> int:
-        """Number of samples to decode before ``frame`` for exact samples from there on."""
+        """Return the number of samples to decode before ``frame``, so that ``frame`` is exact."""
         if self.subtype.startswith("MPEG"):
             return min(frame, MP3_PREROLL)
         if self.subtype == "OPUS":
@@ -205,6 +208,6 @@ def unusable(path: str | Path, problem: str) -> AudioError:
 
 
 def reason(error: Exception) -> str:
-    """Return the message of libsndfile or the system, in lower case and without a full stop."""
+    """Return the error message of libsndfile or the system, in lower case without a full stop."""
     text = getattr(error, "error_string", str(error))
     return text.strip().rstrip(".").lower() or "its data are damaged"

@@ -1,13 +1,15 @@
-"""Acoustic fingerprints: find recordings of the same audio in other formats or versions.
+"""Compute and compare acoustic fingerprints, to find several recordings of the same audio.
 
-Matches may differ in format, bit depth, sample rate, gain and start.
+The recordings may differ in format, bit depth, sample rate, gain and start.
 
-A fingerprint is a small spectrogram: 32 bands of a fifth of an octave, 31 frames per second, levels
-in steps of half a decibel below the loudest. Time is counted from the loudest moment, so a leading
-offset does not change the frames. Two recordings are the same audio if their levels, aligned in
-time and gain, hardly differ. Candidate pairs come from a k-d tree of spectral envelopes of
-four-second stretches. Matching n recordings therefore needs far fewer than n * n comparisons, and
-an excerpt is found inside a longer recording.
+A fingerprint is a small spectrogram with 32 bands, each a fifth of an octave wide, and 31 frames
+per second. Levels are in steps of half a decibel below the loudest level. The frames are aligned to
+the loudest moment, so that silence at the beginning does not change them. Two recordings match if
+their levels hardly differ after alignment in time and gain.
+
+Candidate pairs are found in a k-d tree of spectral envelopes. An envelope is computed every second
+from a segment of four seconds. Matching n recordings therefore needs far fewer than n * n
+comparisons, and an excerpt is found inside a longer recording.
 """
 
 from collections.abc import Sequence
@@ -21,23 +23,24 @@ from semisupcon.audio.reading import resample
 RATE = 8000  # Hz
 WINDOW, HOP = 1024, 256
 BANDS, LOWEST, HIGHEST = 32, 60.0, 3600.0  # Hz
-STEP, RANGE = 0.5, 50.0  # dB: resolution of the levels, and range below the loudest level
-# dB per octave added to the levels, because most sounds have most energy in a few low bands
+STEP, RANGE = 0.5, 50.0  # dB; resolution of the levels, and their range below the loudest level
+# Emphasis of high bands in dB per octave, because most sounds have most of their energy in a few
+# low bands.
 TILT = 4.0
 MAX_DIFFERENCE = 1.4  # dB, root mean square over the audible levels
-MIN_CORRELATION = 0.9  # of the changes of the levels over time; not required for a steady sound
+MIN_CORRELATION = 0.9  # of the level changes over time of two recordings; not for steady sounds
 STEADY = 1.0  # dB; a sound whose levels change by less is steady
-STRETCH, EVERY = 125, 31  # frames: four seconds, every second
-# coefficients of an envelope; search radius in dB, root mean square
+STRETCH, EVERY = 125, 31  # frames; the length of four seconds and the hop of one second
+# Number of coefficients of an envelope, and search radius in dB (root mean square).
 _COEFFICIENTS, _RADIUS = 12, 2.0
-_AUDIBLE = 16.0  # dB above the softest level; lossy encoders drop masked sound below it
+_AUDIBLE = 16.0  # dB above the softest level; lossy encoders drop softer masked sound
 _MIN_CELLS = 64
-_MIN_OVERLAP = 0.5  # share of the shorter recording
+_MIN_OVERLAP = 0.5  # minimum overlap, as a share of the shorter recording
 _QUERIES = 4096
 
 
 class Match(NamedTuple):
-    """Positions of the recordings ``a`` and ``b``, and the difference of their levels in dB."""
+    """A matching pair: indices of the recordings in ``a`` and ``b``, and their difference in dB."""
 
     a: int
     b: int
@@ -48,13 +51,13 @@ def fingerprint(audio: np.ndarray, rate: int) -> np.ndarray:
     """Compute the fingerprint of a recording.
 
     Args:
-        audio: ``[n]`` float, any scale.
+        audio: ``[n]`` float, of any scale.
         rate: sample rate in Hz.
 
     Returns:
-        ``[F, 32]`` int8 with about 31 frames per second: half decibels below the loudest level, 0
-            to -100. F is 0 for silence, audio shorter than 20 ms, and audio with values that are
-            not finite.
+        ``[F, 32]`` int8, F about 31 frames per second. Values are from 0 (the loudest level) to
+            -100, in half decibels. F is 0 for silence, audio shorter than 20 ms, and audio with NaN
+            or infinity.
     """
     audio = resample(np.asarray(audio, np.float32), rate, RATE)
     if len(audio) < RATE // 50 or not np.isfinite(audio).all() or not audio.any():
@@ -73,17 +76,18 @@ def fingerprint(audio: np.ndarray, rate: int) -> np.ndarray:
 
 
 def match(a: Sequence[np.ndarray], b: Sequence[np.ndarray] | None = None) -> list[Match]:
-    """Find pairs of recordings with the same audio, or where one holds at least half of the other.
+    """Find pairs of recordings that contain the same audio.
 
-    Recordings shorter than four seconds are matched as a whole, not inside longer ones.
+    The common part must be at least half of the shorter recording. A recording shorter than four
+    seconds is not found inside a longer one.
 
     Args:
         a: fingerprints ``[F, 32]`` of n recordings.
-        b: fingerprints of m other recordings; None compares the recordings of ``a`` with each
-            other, each pair once.
+        b: fingerprints of m other recordings; None compares each pair of recordings in ``a`` once.
 
     Returns:
-        Pairs sorted by their positions; ``a < b`` in each pair if ``b`` is None.
+        Pairs sorted by their indices. If ``b`` is None, the first index of a pair is the smaller
+        one.
     """
     pairs = sorted(_candidates(a, a if b is None else b, within=b is None))
     others = a if b is None else b
@@ -92,16 +96,16 @@ def match(a: Sequence[np.ndarray], b: Sequence[np.ndarray] | None = None) -> lis
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the root mean square difference of two fingerprints in dB at the best alignment.
+    """Return the root mean square difference of two fingerprints in dB after alignment in time.
 
-    It is infinite if no alignment fits.
+    The difference is infinite if no alignment is found.
     """
     if len(a) and np.array_equal(a, b):
         return 0.0
     best = np.inf
     x, y = (STEP * each.astype(np.float32) for each in (a, b))
-    # Shift the second recording by parts of a frame too: an excerpt may begin anywhere. The shift
-    # changes little for a copy or for another recording.
+    # An excerpt may begin between two frames, so the second recording is also shifted by parts of a
+    # frame. Clear matches and clear differences need no shift.
     for part in (0, 0.5, 0.25, 0.75):
         shifted = y if part == 0 else (1 - part) * y[:-1] + part * y[1:]
         if len(x) and len(shifted):
@@ -117,9 +121,9 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 
 @cache
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """Window ``[1024]`` and triangular filters ``[513, 32]`` on a logarithmic frequency scale.
+    """Return the window ``[1024]`` and triangular filters ``[513, 32]`` on a logarithmic scale.
 
-    The lowest filters cover at least one line of the spectrum.
+    Each filter covers at least one line of the spectrum.
     """
     edges = LOWEST * (HIGHEST / LOWEST) ** (np.arange(BANDS + 2) / (BANDS + 1))
     lines = np.fft.rfftfreq(WINDOW, 1 / RATE)[:, None]
@@ -135,9 +139,9 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _aligned(x: np.ndarray, y: np.ndarray) -> tuple[int, int, int]:
-    """Starts ``(i, j)`` and frames of the most similar stretch of ``x [n, B]`` and ``y [m, B]``.
+    """Return ``(i, j, k)`` such that ``x[i : i + k]`` and ``y[j : j + k]`` are most similar.
 
-    Most similar means the smallest difference up to a constant.
+    ``x [n, B]`` and ``y [m, B]`` are levels. A constant difference (gain) is ignored.
     """
     n, m = len(x), len(y)
     x, y = x + RANGE, y + RANGE
@@ -163,9 +167,9 @@ def _aligned(x: np.ndarray, y: np.ndarray) -> tuple[int, int, int]:
 
 
 def _apart(x: np.ndarray, y: np.ndarray) -> float:
-    """Root mean square difference of levels ``[k, B]`` in dB after removing one gain.
+    """Return the root mean square difference of levels ``[k, B]`` in dB, after removing the gain.
 
-    It is infinite if the changes of the levels over time do not correlate.
+    The difference is infinite if the changes of the levels over time do not correlate.
     """
     gain = 0.0
     for _ in range(2):
@@ -173,7 +177,7 @@ def _apart(x: np.ndarray, y: np.ndarray) -> float:
         if audible.sum() < _MIN_CELLS:
             return np.inf
         gain = float(np.median((x - y)[audible]))
-    floor = abs(gain) - RANGE  # below it, one of the two is out of range
+    floor = abs(gain) - RANGE  # below this level, one recording has no values
     x, y = np.maximum(x, floor), np.maximum(y + gain, floor)
     audible = np.maximum(x, y) > floor + _AUDIBLE
     if audible.sum() < _MIN_CELLS:
@@ -193,7 +197,7 @@ def _candidates(
     b: Sequence[np.ndarray],
     within: bool,
 ) -> set[tuple[int, int]]:
-    """Pairs of recordings that have a stretch with nearly the same envelope."""
+    """Return the pairs of recordings that have a segment with nearly the same envelope."""
     from scipy.spatial import cKDTree
 
     envelopes, owners = _envelopes(b)
@@ -212,7 +216,12 @@ def _candidates(
 
 
 def _envelopes(fingerprints: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Envelope ``[k, 2 * 12]`` of every stretch of every recording, and its recording ``[k]``."""
+    """Return the envelopes ``[k, 24]`` of the segments of all recordings.
+
+    The second result is the index ``[k]`` of the recording of each segment. An envelope is the
+    cosine transform of the mean and standard deviation of the levels over time, 12 coefficients
+    each.
+    """
     order = np.arange(1, _COEFFICIENTS + 1)
     cosines = np.cos(np.pi * (np.arange(BANDS)[:, None] + 0.5) * order / BANDS) * np.sqrt(2) / BANDS
     rows, owners = [], []

@@ -1,7 +1,7 @@
-"""Repair the length of containers whose writer died or wrote into a pipe.
+"""Insert the missing length into files whose writer was killed or wrote into a pipe.
 
-libsndfile (1.2.2) reads a length of 0 in wav, rf64 and au as no audio, rejects caf of unknown
-length, and cannot seek in FLAC of unknown length.
+libsndfile (1.2.2) finds no audio in wav, rf64 and au files with a stated length of 0. It rejects
+caf files of unknown length, and cannot seek in FLAC files of unknown length.
 """
 
 import os
@@ -10,21 +10,23 @@ from pathlib import Path
 
 from semisupcon.audio.streams import Piece
 
-# fixed block size, frames are numbered; variable block size, samples are numbered
+# The first code is for a fixed block size (frames are numbered), the second for a variable block
+# size (samples are numbered).
 _FLAC_SYNC = (b"\xff\xf8", b"\xff\xf9")
 _FLAC_BLOCKS = {
     1: 192,
     **{i: 576 << (i - 2) for i in range(2, 6)},
     **{i: 256 << (i - 8) for i in range(8, 16)},
 }
-_FLAC_LOOK = 1 << 18  # bytes at the end of a file that are first searched for the last frames
-_UNKNOWN = (0, 0xFFFFFFFF)  # length left by a writer into a pipe
+_FLAC_LOOK = 1 << 18  # bytes at the end of a file in which the last frame is first searched
+_UNKNOWN = (0, 0xFFFFFFFF)  # lengths that a writer into a pipe leaves
 
 
 def with_length(path: str | bytes | Path) -> list[Piece] | None:
-    """Return the pieces of a file with the length inserted.
+    """Return a file with a missing length as pieces, with the true length inserted.
 
-    Returns None if the file states its length, or has another format.
+    The result is None if the file states its length, or has another format than wav, rf64, au, caf
+    or FLAC.
     """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
@@ -53,7 +55,7 @@ def with_length(path: str | bytes | Path) -> list[Piece] | None:
 
 
 def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
-    """Position and value of the length to insert, if the stated length is 0 or unknown."""
+    """Return position and bytes of the length to insert, if the stated length is 0 or unknown."""
     at, sizes = 12, 0
     while at + 8 <= len(head):
         name, length = struct.unpack_from("<4sI", head, at)
@@ -67,7 +69,7 @@ def _wav(head: bytes, size: int) -> tuple[int, bytes] | None:
             left = size - at - 8
             if sizes and left > 0:
                 return sizes, struct.pack("<Q", left)
-            # If a chunk follows, the data chunk is really empty.
+            # If the name of a chunk follows, the data chunk is really empty.
             ends = length == 0 and left > 0 and not head[at + 8 : at + 12].isalpha()
             return (
                 (at + 4, struct.pack("<I", min(left, 0xFFFFFFFE)))
@@ -92,7 +94,7 @@ def _caf(head: bytes, size: int) -> tuple[int, bytes] | None:
 
 
 def data_of_wav(path: str | bytes | Path) -> tuple[int, int] | None:
-    """Return the byte range ``(start, stop)`` of the data chunk of a wav file, or None."""
+    """Return the byte range ``(start, stop)`` of the data chunk of a wav file; None without one."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         file.seek(12)
@@ -106,10 +108,10 @@ def data_of_wav(path: str | bytes | Path) -> tuple[int, int] | None:
 
 
 def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
-    """Return the samples per channel of a FLAC file, from the number in its last complete frame.
+    """Return the number of samples per channel of a FLAC file, from its last complete frame.
 
-    Returns 0 if no frame is found. Frames are found by the checksum of their header (CRC-8) and
-    confirmed by the checksum of all their bytes (CRC-16).
+    The result is 0 if no frame is found. A frame header is recognised by its checksum (CRC-8), and
+    confirmed by the checksum of the whole frame (CRC-16).
     """
     fixed = int.from_bytes(head[8:10], "big")
     look = _FLAC_LOOK
@@ -127,7 +129,7 @@ def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
         starts.sort()
         ends = [at for at, _ in starts[1:]] + [len(end)]
         for number, (at, samples) in reversed(list(enumerate(starts))):
-            # Bytes inside a frame can look like a header.
+            # Bytes inside a frame can look like a header, so try several ends of the frame.
             if any(_crc(end[at:stop], 0x8005, 16) == 0 for stop in ends[number : number + 3]):
                 return samples
         if look >= min(size, 1 << 24):
@@ -136,11 +138,11 @@ def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:
 
 
 def _flac_frame(data: bytes, at: int, fixed: int) -> int:
-    """Number of the sample after the frame that begins at ``at``; 0 if no frame begins there."""
+    """Return the index of the sample after the frame at byte ``at``; 0 without a frame there."""
     if len(data) < at + 16:
         return 0
     lead, code = data[at + 4], data[at + 2] >> 4
-    # further bytes of the number, coded as in UTF-8
+    # Number of further bytes of the frame number, which is coded as in UTF-8.
     extra = 0 if lead < 0x80 else 8 - (lead ^ 0xFF).bit_length() - 1
     if code == 0 or extra < 0 or (lead >= 0x80 and not 1 <= extra <= 6):
         return 0
@@ -158,7 +160,7 @@ def _flac_frame(data: bytes, at: int, fixed: int) -> int:
 
 
 def _crc(data: bytes, polynomial: int, bits: int) -> int:
-    """Checksum of bytes, most significant bit first, with initial value 0."""
+    """Return the CRC of bytes, most significant bit first, with initial value 0."""
     top, mask, value = 1 << (bits - 1), (1 << bits) - 1, 0
     table = _tables.get(polynomial)
     if table is None:

@@ -1,8 +1,8 @@
-"""List the audio files of a folder, in the same way for all commands.
+"""List the audio files of a folder. All commands use these functions.
 
-A folder that can be reached by several paths is listed once, by its path without links if it has
-one below the root. Hidden files (also the ``._`` files of macOS) and hidden folders are left out.
-Names that are not UTF-8 are returned as `semisupcon.paths.text_of` writes them.
+A folder that several links lead to is listed once. If it is below the root, its path without links
+is used. Hidden files (also the ``._`` files of macOS) and hidden folders are left out. Names that
+are not UTF-8 are converted by `semisupcon.paths.text_of`.
 """
 
 import logging
@@ -23,17 +23,17 @@ _NAMED = 3
 
 @dataclass
 class Listing:
-    """Result of `list_audio` for ``root``; all paths are relative to it, with forward slashes.
+    """Result of `list_audio`. All paths are relative to ``root``, with forward slashes.
 
     Attributes:
-        root: the folder.
+        root: the listed folder.
         files: audio files, sorted.
         hidden: number of hidden audio files and folders.
-        undecodable: audio, or video that may contain audio, in formats that libsndfile does not
-            decode, without a decodable file of the same name beside it.
+        undecodable: audio and video files in formats that libsndfile does not decode. A file is
+            left out if a decodable file of the same name is in its folder.
         closed: folders without read permission.
-        repeated: links to folders that are already listed, or that lie above the root.
-        special: pipes, sockets and devices with the name of an audio file.
+        repeated: links to folders that are already listed or that contain the root.
+        special: pipes, sockets and devices whose names have the suffix of an audio file.
     """
 
     root: str
@@ -45,7 +45,7 @@ class Listing:
     special: list[str] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """One sentence for each reason to leave out files that a user may miss."""
+        """Return a sentence for each kind of left-out file that the user may have wanted to use."""
         found = []
         if self.undecodable:
             counts = Counter(os.path.splitext(path)[1].lower() for path in self.undecodable)
@@ -66,7 +66,7 @@ class Listing:
         return [f"In {self.root}: {sentence}" for sentence in found]
 
     def notes(self) -> list[str]:
-        """One sentence for each kind of file that is left out on purpose."""
+        """Return a sentence for each kind of file that is always left out."""
         found = []
         if self.hidden:
             found.append(
@@ -92,7 +92,7 @@ def list_audio(root: str | Path) -> Listing:
     folders: list[str] = [""]
     links: list[str] = []
     while folders or links:
-        # Links last, because their target may also lie under the root.
+        # Follow links last, because the target of a link may also be below the root.
         at = folders.pop() if folders else links.pop(0)
         if (identity := _identity(os.path.join(root, at))) in seen:
             listing.repeated.append(at)
@@ -116,7 +116,7 @@ def list_audio(root: str | Path) -> Listing:
             elif _is(entry.is_dir):
                 (links if entry.is_symlink() else folders).append(path)
             elif suffix in AUDIO_SUFFIXES:
-                # A broken link is listed as a missing file; reading it raises the error.
+                # A broken link is listed like a file. The error is raised when it is read.
                 taken = _is(entry.is_file) or (
                     entry.is_symlink() and not os.path.exists(entry.path)
                 )
@@ -131,7 +131,7 @@ def list_audio(root: str | Path) -> Listing:
 
 
 def tell(listing: Listing) -> None:
-    """Log the files that a listing leaves out, each sentence once per process."""
+    """Log which files a listing leaves out. Each sentence is logged once per process."""
     for level, sentences in (
         (logging.WARNING, listing.warnings()),
         (logging.INFO, listing.notes()),
@@ -148,10 +148,10 @@ def audio_files(inputs: Iterable[str | Path]) -> tuple[list[str], list[Listing]]
     A file given by name may have any suffix. Folders are listed by `list_audio`.
 
     Returns:
-        Every file once, and the listings of the folders.
+        The files, each once, and the listings of the folders.
 
     Raises:
-        UserError: for a path that does not exist, or if there is no audio.
+        UserError: for a path that does not exist, or if no audio files are found.
     """
     found: dict[str, None] = {}
     listings = []
@@ -170,7 +170,7 @@ def audio_files(inputs: Iterable[str | Path]) -> tuple[list[str], list[Listing]]
 
 
 def no_audio(listings: list[Listing]) -> str:
-    """Return the message for folders without audio, with the reason if it is known."""
+    """Return the error message for folders without audio files, with the reason if it is known."""
     told = [
         sentence for listing in listings for sentence in (*listing.warnings(), *listing.notes())
     ]
@@ -183,7 +183,7 @@ def no_audio(listings: list[Listing]) -> str:
 
 
 def _above(root: str) -> set[tuple[int, int]]:
-    """Identities of all parent folders of a folder."""
+    """Return device and inode of all parent folders of a folder."""
     path = os.path.realpath(system_path(root))
     found = set()
     while (parent := os.path.dirname(path)) != path:
@@ -203,7 +203,7 @@ def _identity(path: str | bytes) -> tuple[int, int]:
 def _is(question: Callable[[], bool]) -> bool:
     try:
         return question()
-    except OSError:  # a link to itself
+    except OSError:  # for example a link to itself
         return False
 
 

@@ -1,9 +1,9 @@
-"""MPEG audio (mp1, mp2, mp3): count all frames of a file, in about 1 ms for 20 s of audio.
+"""Count all frames of an MPEG audio file (mp1, mp2, mp3), in about 1 ms for 20 s of audio.
 
-libsndfile (1.2.2) trusts the frame count of a Xing or VBRI tag. Without a tag it guesses the count
-from the size of the first frames. It stops there even if more audio follows: in files of variable
-bit rate written into a pipe, files with a wrong tag, and joined files. Headers follow ISO/IEC
-11172-3, 2.4.1.3, and 13818-3.
+libsndfile (1.2.2) takes the frame count from a Xing or VBRI tag. Without a tag it estimates the
+count from the size of the first frames. It stops at this count even if more audio follows. This
+happens in files of variable bit rate that were written into a pipe, in files with a wrong tag, and
+in files joined from several files. Headers follow ISO/IEC 11172-3, 2.4.1.3, and 13818-3.
 """
 
 import mmap
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from semisupcon.audio.streams import Piece
 
-TRIMMED = 4095 + 4095 + 529 + 1152  # maximum samples that a tag can remove at both ends
-_KBPS = {  # (MPEG-1, layer), and (MPEG-2 and 2.5, layer)
+TRIMMED = 4095 + 4095 + 529 + 1152  # most samples that a tag can remove from both ends together
+_KBPS = {  # key: (is MPEG-1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -23,14 +23,15 @@ _KBPS = {  # (MPEG-1, layer), and (MPEG-2 and 2.5, layer)
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_IN_A_ROW = 3  # consecutive headers that mark the beginning of a run
+_IN_A_ROW = 3  # consecutive headers required at the beginning of a run
 
 
 class Header(NamedTuple):
-    """A frame header.
+    """Header of an MPEG frame.
 
-    ``kind`` (version and layer, rate index, mono) is equal in all frames of a run. ``size`` is in
-    bytes, ``samples`` per frame, ``sample_rate`` in Hz.
+    ``kind`` (version and layer, rate index, mono) is equal in all frames of a run. ``size`` is the
+    length of the frame in bytes, ``samples`` its number of samples per channel. ``sample_rate`` is
+    in Hz.
     """
 
     kind: tuple[int, int, bool]
@@ -40,7 +41,11 @@ class Header(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """The frame with counts before the audio: byte range, and numbers of frames and bytes or 0."""
+    """A Xing, Info or VBRI tag: a frame before the audio that states the length of the audio.
+
+    ``start`` and ``stop`` are its byte range. ``frames`` and ``bytes`` are the stated numbers of
+    frames and bytes, 0 if not stated.
+    """
 
     start: int
     stop: int
@@ -49,9 +54,11 @@ class Tag(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """Contents of an MPEG file.
+    """Frames and tag of an MPEG file.
 
-    ``frames`` frames of ``samples`` samples each, their byte runs ``(start, stop)``, and the tag.
+    ``frames`` is the number of frames, ``samples`` the number of samples per channel of a frame.
+    ``runs`` are the byte ranges ``(start, stop)`` of consecutive frames. ``mixed`` is True if
+    frames of another kind follow. ``end`` is the byte at which the count ended.
     """
 
     frames: int
@@ -64,27 +71,29 @@ class Walk(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Samples per channel, including encoder delay and padding."""
+        """Number of samples per channel, including encoder delay and padding."""
         return self.frames * self.samples
 
     @property
     def cut(self) -> bool:
-        """Whether the tag counts frames that are missing from the file.
+        """Whether the file has fewer frames than its tag states, so that it is truncated.
 
-        If the byte count of a tag is right, its frame count is wrong instead.
+        If the number of bytes in the tag is right, the file is complete and the number of frames in
+        the tag is wrong.
         """
         if self.tag is None or self.tag.frames <= self.frames:
             return False
         return not 0 < self.tag.bytes <= self.end - self.tag.start
 
     def pieces(self, data: bytes) -> list[Piece]:
-        """Return pieces that libsndfile decodes completely: a tag with the right count, all frames.
+        """Return pieces that libsndfile decodes completely: a tag with the right counts, and all
+        frames.
 
-        Without a tag libsndfile guesses the length from the size. Zeros at the end make the guess
-        large enough; they are not decoded.
+        Without a tag, libsndfile estimates the length from the file size. Zeros at the end make
+        this estimate large enough. They are not decoded.
 
         Args:
-            data: the tag, or the first frame header if there is no tag.
+            data: bytes of the tag, or of the first frame header if the file has no tag.
         """
         at = (
             max(data.find(b"Xing", 0, 64), data.find(b"Info", 0, 64))
@@ -93,7 +102,7 @@ class Walk(NamedTuple):
         )
         if at < 0 or not data[at + 7] & 1:
             first = header(data[:4])
-            assert first is not None  # `walk` found a frame here
+            assert first is not None  # `walk` found a frame header
             return [*self.runs, 2 * self.frames * first.size]
         new = bytearray(data)
         new[at + 8 : at + 12] = self.frames.to_bytes(4, "big")
@@ -107,7 +116,7 @@ class Walk(NamedTuple):
 def header(four: bytes) -> Header | None:
     """Parse the four bytes of a frame header.
 
-    Returns None for other bytes and for the free format.
+    Returns None if the bytes are not a frame header, or have the free format.
     """
     if len(four) < 4 or four[0] != 0xFF or four[1] & 0xE0 != 0xE0:
         return None
@@ -131,7 +140,7 @@ def header(four: bytes) -> Header | None:
 
 
 def tag_offset(four: bytes) -> int:
-    """Offset of a Xing or Info tag in its frame: after the side information."""
+    """Return the offset in bytes of a Xing or Info tag in its frame, after the side information."""
     mono = four[3] >> 6 == 3
     return 4 + ((17 if mono else 32) if four[1] >> 3 & 3 == 3 else (9 if mono else 17))
 
@@ -139,7 +148,7 @@ def tag_offset(four: bytes) -> int:
 def walk(path: str | bytes, start: int = 0, stop: int | None = None) -> Walk | None:
     """Count the frames between two bytes of a file.
 
-    Returns None if there are none, or if they are in the free format.
+    Returns None if no frames are found, or if they have the free format.
     """
     size = os.path.getsize(path)
     stop = size if stop is None else min(stop, size)
@@ -169,7 +178,8 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
                 and (data[at + offset] in b"IX" or data[at + 36] == 86)
                 and (found := _tag(data, at, size, offset))
             ):
-                # The tag of a joined file is not audio; decoders stop at it.
+                # Exclude the tag of a file that was appended: it is not audio, and decoders stop at
+                # it.
                 tag = found if at == first else tag
                 runs.append((begin, at))
                 begin = at + size
@@ -197,7 +207,7 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
 
 
 def _sizes(first: int, kind: tuple[int, int, bool]) -> Iterator[tuple[int, int]]:
-    """Frame size by the second and third header byte, for all headers of a kind."""
+    """Yield ``(second << 8 | third header byte, frame size)`` for all headers of a kind."""
     for protection in (0, 1):
         for third in range(256):
             second = kind[0] | protection
@@ -207,9 +217,9 @@ def _sizes(first: int, kind: tuple[int, int, bool]) -> Iterator[tuple[int, int]]
 
 
 def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | None) -> int:
-    """Position of the next frames of a kind (None: of any kind); -1 if there are none.
+    """Return the position of the next frames of a kind (None: of any kind); -1 if none follow.
 
-    Tags with a length are skipped.
+    ID3 and APE tags are skipped.
     """
     while 0 <= at < stop - 4:
         if data[at : at + 3] == b"ID3":
@@ -229,12 +239,17 @@ def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | Non
 
 
 def _next(data: mmap.mmap, at: int, stop: int) -> int:
-    """Next byte with which a frame can begin; tags inside other data are ignored."""
+    """Return the position of the next byte 0xFF, the first byte of all frames; -1 if none
+    follows.
+    """
     return data.find(b"\xff", at, stop)
 
 
 def _row(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | None) -> bool:
-    """Whether consecutive frames of one kind begin here, or reach the end of the data."""
+    """Return whether consecutive frames of one kind begin at ``at``.
+
+    Fewer frames suffice at the end of the data.
+    """
     for number in range(_IN_A_ROW):
         found = header(data[at : at + 4])
         if found is None or (kind is not None and found.kind != kind) or at + found.size > stop:

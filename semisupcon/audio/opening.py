@@ -1,9 +1,9 @@
-"""Open audio with a correct length, checked samples and exact seeking.
+"""Open audio files with a correct length, checked samples and exact seeking.
 
-All code reads audio through `open_audio`. Lengths that libsndfile (1.2.2) guesses or does not know
-are determined: of mp3 by counting frame headers (`semisupcon.audio.mpeg`), of FLAC, wav, au and caf
-whose writer died or wrote into a pipe (`semisupcon.audio.lengths`), and of chained Ogg streams
-(`semisupcon.audio.chains`).
+The whole package reads audio through `open_audio`. It determines lengths that libsndfile (1.2.2)
+estimates or does not know. For mp3, frame headers are counted (`semisupcon.audio.mpeg`).
+`semisupcon.audio.lengths` handles FLAC, wav, au and caf files whose writer was killed or wrote into
+a pipe, and `semisupcon.audio.chains` handles chained Ogg streams.
 
 The result is an `AudioFile`, which checks samples as they are read (`semisupcon.audio.values`).
 """
@@ -25,26 +25,27 @@ from semisupcon.audio.sniffing import CONVERTIBLE, content_of, why_no_file
 from semisupcon.audio.streams import Piece, stream_of
 from semisupcon.paths import system_path
 
-# Hz; other headers are damaged, and resampling from such rates would take minutes
+# Hz. A header with a rate outside this range is damaged, and resampling from such a rate would take
+# minutes.
 RATES, MOST_CHANNELS = (1_000, 768_000), 64
-SHORTEST = 0.001  # seconds; a shorter file is a header without audio
+SHORTEST = 0.001  # seconds; a shorter file has a header but no audio
 _UNKNOWN = 1 << 62  # libsndfile reports an unknown length as this number or more
 
 
 @contextlib.contextmanager
 def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFile]:
-    """Open a file with the correct ``frames``.
+    """Open an audio file; the result has the correct length in ``frames``.
 
     Args:
         path: any file that libsndfile decodes; the format is detected from the content, not the
             name.
-        frames: length from an earlier scan, if the file has not changed since; skips the search for
-            the length.
+        frames: length in samples from an earlier scan of the unchanged file. If given, the length
+            is not determined again.
 
     Raises:
-        AudioError: names the file, if it is missing, not audio, cut off, or has an impossible
-            sample rate or number of channels; also for errors of libsndfile while the file is in
-            use. Its ``problem`` is the reason alone.
+        AudioError: if the file is missing, not audio, truncated, or has an impossible sample rate
+            or number of channels. Errors of libsndfile inside the ``with`` block are also
+            converted. The message names the file; the attribute ``problem`` is the reason alone.
     """
     try:
         with _open(path, frames) as file:
@@ -61,15 +62,15 @@ def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFil
 class _Plan(NamedTuple):
     """How to open a file.
 
-    ``streams`` are pieces (None for the file itself) with lengths. ``slack`` is the number of
-    samples that may be missing at the end.
+    ``streams`` lists, for each stream, its pieces (None for the unchanged file) and its length in
+    samples per channel. ``slack`` is the number of samples that may be missing at the end.
     """
 
     streams: list[tuple[list[Piece] | None, int]]
     slack: int = 0
 
 
-# Training opens a file for every crop, so plans are cached while the file is unchanged.
+# Training opens a file for every crop, so the plans of unchanged files are cached.
 _plans: dict[tuple[bytes, int, int], _Plan] = {}
 _MOST_PLANS = 4096
 
@@ -101,7 +102,7 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
 
 
 def _as_it_is(place: bytes, known: int) -> Sound | None:
-    """The file as libsndfile opens it, if it reaches its known length; None otherwise."""
+    """Open a file with libsndfile; return None if libsndfile finds fewer than ``known`` samples."""
     try:
         sound = _sound(place)
     except sf.SoundFileError:
@@ -113,7 +114,7 @@ def _as_it_is(place: bytes, known: int) -> Sound | None:
 
 
 def _first(sound: Sound, place: bytes) -> Callable[[], Sound]:
-    """Return a function: its first call returns the open file, later calls open the file again."""
+    """Return a function whose first call returns the open file; later calls open it again."""
     held = [sound]
     return lambda: held.pop() if held else _sound(place)
 

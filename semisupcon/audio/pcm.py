@@ -13,7 +13,7 @@ def to_float(audio: Tensor) -> Tensor:
 
 
 def to_int16(audio: np.ndarray) -> tuple[np.ndarray, int]:
-    """Convert float32 in [-1, 1) to int16, rounded to nearest, and count the clipped samples."""
+    """Convert float32 in [-1, 1) to the nearest int16, and count the clipped samples."""
     scaled = np.rint(audio * float(FULL_SCALE))
     clipped = int(np.count_nonzero((scaled > FULL_SCALE - 1) | (scaled < -FULL_SCALE)))
     return scaled.clip(-FULL_SCALE, FULL_SCALE - 1).astype("<i2"), clipped

@@ -1,8 +1,8 @@
-"""Silence the messages of the mp3 decoder.
+"""Suppress the messages of the mp3 decoder.
 
-libmpg123 writes to standard error that a frame lacks bits whenever decoding begins in the middle of
-a file. This is expected (those samples are dropped, see `semisupcon.audio.reading`), and libsndfile
-has no option to turn the message off.
+Whenever decoding begins in the middle of a file, libmpg123 writes to standard error that a frame
+lacks bits. This is harmless, because `semisupcon.audio.decoding` drops the affected samples.
+libsndfile has no option to turn the message off.
 """
 
 import contextlib
@@ -19,7 +19,10 @@ _NOTES = re.compile(
 
 @contextlib.contextmanager
 def without_decoder_notes() -> Iterator[int]:
-    """Forward standard error without libmpg123's messages; yields a descriptor of the real one."""
+    """Remove the messages of libmpg123 from standard error in a ``with`` block.
+
+    Yields a file descriptor of the original standard error.
+    """
     real, (source, sink) = os.dup(2), os.pipe()
     os.dup2(sink, 2)
     os.close(sink)
@@ -34,7 +37,7 @@ def without_decoder_notes() -> Iterator[int]:
     try:
         yield real
     finally:
-        os.dup2(real, 2)  # closes the last writer, which ends the thread
+        os.dup2(real, 2)  # closes the pipe for writing, which ends the thread
         thread.join()
         os.close(source)
         os.close(real)

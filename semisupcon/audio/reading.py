@@ -1,6 +1,6 @@
 """Read any span of an audio file as mono float32 at a given sample rate.
 
-A span is read by seeking, without decoding the audio before it, and equals the same samples of the
+A span is read by seeking, without decoding all audio before it. Its samples equal those of the
 fully decoded file.
 """
 
@@ -17,7 +17,7 @@ from semisupcon.errors import AudioError
 
 
 class AudioInfo(NamedTuple):
-    """Frames (samples per channel), sample rate in Hz, and channels of a file."""
+    """Length in frames (samples per channel), sample rate in Hz, and channels of a file."""
 
     frames: int
     sample_rate: int
@@ -40,21 +40,21 @@ def read(
     frames: int | None = None,
     sample_rate: int | None = None,
 ) -> np.ndarray:
-    """Read a span of a file: mean over channels, float32, in about [-1, 1].
+    """Read a span of a file as mono float32, in about [-1, 1]. Channels are averaged.
 
     Args:
-        path: wav, flac, ogg, mp3 or another format of libsndfile; detected from the content, not
-            the name.
+        path: wav, flac, ogg, mp3 or another format of libsndfile. The format is detected from the
+            content, not from the name.
         start: first sample, at the sample rate of the file.
         frames: number of samples at the sample rate of the file; None reads to the end.
         sample_rate: resample to this rate; None keeps the sample rate of the file.
 
     Returns:
-        ``[frames]``, or about ``frames * sample_rate / own rate`` samples after resampling.
+        ``[frames]`` without resampling, else about ``[frames * sample_rate / rate of the file]``.
 
     Raises:
         AudioError: if the file is missing, not audio or damaged, has impossible sample values, or
-            ends before the span does.
+            ends before the end of the span.
     """
     (audio,), own_rate = read_spans(path, [(start, frames)])
     return resample(audio, own_rate, sample_rate or own_rate)
@@ -65,16 +65,17 @@ def read_spans(
     spans: Sequence[tuple[int, int | None]],
     length: int | None = None,
 ) -> tuple[list[np.ndarray], int]:
-    """Read several spans ``(start, frames)`` of one file, which is opened once.
+    """Read several spans ``(start, frames)`` of a file while opening it once.
 
     Args:
-        length: samples of the file from a scan; skips the search for the length.
+        length: length of the file in samples from an earlier scan. If given, the length is not
+            determined again.
 
     Returns:
-        Mono arrays at the sample rate of the file, and that rate in Hz.
+        Mono arrays ``[frames]`` at the sample rate of the file, and this rate in Hz.
 
     Raises:
-        AudioError: as `read`.
+        AudioError: for the reasons given in `read`.
     """
     with open_audio(path, length) as file:
         return [_read_span(file, start, frames) for start, frames in spans], file.samplerate
@@ -95,7 +96,7 @@ def mono_blocks(file: AudioFile, frames: int | None = None) -> Iterator[np.ndarr
     Channels are averaged.
 
     Raises:
-        AudioError: if there are fewer samples, or impossible sample values.
+        AudioError: if the file has fewer samples, or impossible sample values.
     """
     start, found = file.tell(), 0
     for block in file.blocks(frames):
@@ -115,11 +116,11 @@ def resample(
     sample_rate: int,
     samples: int | None = None,
 ) -> np.ndarray:
-    """Resample ``[n]`` float32 at ``own_rate`` Hz with a band-limited filter (soxr, HQ).
+    """Resample ``[n]`` float32 from ``own_rate`` to ``sample_rate`` Hz (soxr, quality HQ).
 
     Args:
-        samples: exact length of the result; a difference of one or two samples from rounding is cut
-            or padded with zeros. None keeps the length.
+        samples: exact length of the result. A result that differs by rounding is cut or padded with
+            zeros. None keeps the length.
     """
     if own_rate != sample_rate and len(audio):
         audio = soxr.resample(audio, own_rate, sample_rate)

@@ -1,9 +1,9 @@
 """Check all files of a table before training, and cache the results.
 
-An unreadable file must not stop a run on its third day. Each file is therefore checked when the
-table is made: its header, its last samples (missing in a truncated file), its first audible samples
-(missing in a silent file) and, in float files, the values of all samples. The results are cached by
-path, size and modification time.
+An unreadable file could otherwise stop a run after days of training. The scan decodes the header,
+the last samples (missing in a truncated file) and the beginning up to the first audible samples
+(missing in a silent file). In float files it checks the values of all samples. The results are
+cached by path, size and modification time.
 """
 
 import logging
@@ -30,11 +30,15 @@ log = logging.getLogger(__name__)
 COLUMNS = ["frames", "sample_rate", "channels", "problem"]
 _TAIL = 4096
 _ANY_VALUE = ("FLOAT", "DOUBLE")
-_MANY = 2000  # number of files from which a progress bar is shown
+_MANY = 2000  # a progress bar is shown for more files
 
 
 class FileFacts(NamedTuple):
-    """Decodable frames, sample rate in Hz, channels, and the problem of the file ("" if usable)."""
+    """Result of checking one file.
+
+    ``frames`` is the number of decodable samples per channel, ``sample_rate`` is in Hz. ``problem``
+    is the reason why the file cannot be used, "" for a usable file.
+    """
 
     frames: int
     sample_rate: int
@@ -43,7 +47,7 @@ class FileFacts(NamedTuple):
 
 
 def examine(path: str) -> FileFacts:
-    """Check one file. Problems of the file are returned, never raised."""
+    """Check one file. Problems of the file are returned and do not raise errors."""
     frames = rate = channels = 0
     try:
         with open_audio(path) as file:
@@ -60,14 +64,17 @@ def examine(path: str) -> FileFacts:
 
 
 def _decodable(file: AudioFile) -> int:
-    """Number of decodable samples, within the last few of an mp3; raises if more are missing."""
+    """Return the number of decodable samples per channel.
+
+    A few missing samples at the end are tolerated. More raise an AudioError.
+    """
     tail = min(file.frames, _TAIL)
     file.seek(file.frames - tail)
     return file.frames - tail + len(file.read(tail))
 
 
 def scan(paths: Sequence[str]) -> pd.DataFrame:
-    """Return the facts of files, from the cache if they have not changed.
+    """Check files and return a table of the results; unchanged files are looked up in the cache.
 
     Args:
         paths: absolute paths.
@@ -125,7 +132,7 @@ def _load(store: Path) -> pd.DataFrame:
     columns = ["path", "stamp", *COLUMNS]
     try:
         return pd.read_parquet(store)[columns]
-    except Exception as error:  # a damaged cache is computed again
+    except Exception as error:  # if the cache is damaged, the files are checked again
         if os.path.exists(store):
             log.warning("The scan cache %s cannot be read (%s); scanning again.", store, error)
         return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
@@ -146,16 +153,16 @@ def _save(table: pd.DataFrame, store: Path) -> None:
 
 
 def usable(names: Sequence[str], facts: pd.DataFrame, max_bad: float, where: str) -> np.ndarray:
-    """Return which files can be used as ``[n]`` bool, and log the others.
+    """Return a mask ``[n]`` (bool) of the usable files, and log the other files.
 
     Args:
-        names: names of the files for messages.
+        names: names of the n files, for messages.
         facts: the result of `scan`.
-        max_bad: maximum share of bad files, 0 to 1; one bad file is always allowed.
-        where: the folder, for the message.
+        max_bad: maximum share of unusable files, 0 to 1. One unusable file is always allowed.
+        where: folder of the files, for messages.
 
     Raises:
-        UserError: if more files are bad, with their number and the first five.
+        UserError: if more files are unusable. The message has their number and the first five.
     """
     bad = (facts["problem"] != "").to_numpy()
     if not bad.any():

@@ -1,4 +1,4 @@
-"""Identify a file that cannot be decoded as audio by its first bytes."""
+"""Identify the content of a file that is not decodable audio, by its first bytes."""
 
 import os
 import stat
@@ -37,10 +37,10 @@ CONVERTIBLE = (
 
 
 def content_of(path: str | bytes | Path) -> str:
-    """Return what the file seems to be, such as "a web page (HTML)"; "" if unknown.
+    """Return a description of the content of a file, such as "a web page (HTML)"; "" if unknown.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     with open(path, "rb") as file:
         head = file.read(1024)
@@ -95,10 +95,11 @@ def _after_id3(path: str | bytes | Path, head: bytes) -> str:
 
 
 def why_no_file(path: str | bytes | Path) -> str:
-    """Return why a path is not a readable file: "not there", "a folder", ...; "" for a file.
+    """Return the reason why a path is not a regular file, such as "a folder"; "" for a regular
+    file.
 
     Raises:
-        OSError: if its folder cannot be searched.
+        OSError: if the folder of the path may not be searched.
     """
     try:
         mode = os.stat(path).st_mode

@@ -1,4 +1,4 @@
-"""A read-only stream made of parts of a file and of other bytes, as input for a decoder."""
+"""A read-only stream that joins parts of a file and other bytes, as input for a decoder."""
 
 import io
 import os
@@ -14,11 +14,12 @@ Piece = bytes | int | tuple[int, int]
 
 
 class Pieces(io.RawIOBase):
-    """A read-only stream of bytes, ranges ``(start, stop)`` of a file, and numbers of zero bytes.
+    """A read-only stream that concatenates pieces of a file and other bytes.
 
     Args:
         path: the file.
-        pieces: contents of the stream, in order.
+        pieces: contents of the stream, in order. A piece is bytes, a byte range ``(start, stop)``
+            of the file, or a number of zero bytes.
 
     Raises:
         OSError: if the file cannot be opened.
@@ -33,25 +34,29 @@ class Pieces(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position in bytes."""
+        """Return the position in bytes."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a byte and return the position."""
+        """Move to a byte position and return it."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._begins[-1]}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill a buffer up to the end of the current piece; returns 0 at the end of the stream."""
+        """Fill a buffer, at most up to the end of the current piece, and return the number of bytes
+        read.
+
+        The result is 0 at the end of the stream.
+        """
         if self._at >= self._begins[-1]:
             return 0
         target = memoryview(buffer).cast("B")
@@ -86,5 +91,5 @@ def _size(piece: Piece) -> int:
 
 
 def stream_of(path: str | bytes | Path, pieces: Sequence[Piece]) -> io.BufferedReader:
-    """Return buffered `Pieces`: libsndfile reads a few bytes at a time."""
+    """Return a stream of pieces with a buffer, because libsndfile reads few bytes at once."""
     return io.BufferedReader(Pieces(path, pieces), 1 << 16)

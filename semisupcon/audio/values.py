@@ -1,10 +1,10 @@
-"""Check whether decoded samples can be audio, and whether they are silent after averaging channels.
+"""Check decoded samples: impossible values, and silence after averaging the channels.
 
-Full scale is 1. A float file can exceed it: field recorders keep some 24 dB of headroom, and a sum
-of a hundred tracks at full scale reaches 40 dB. Values beyond `LIMIT` (40 dB, a magnitude of 100)
-have another scale (8-bit samples reach 128, 16-bit samples 32,768) or are damaged (1e29). One such
-sample leaves the loss finite, but makes the running variance of batch norm infinite and all
-embeddings equal.
+Full scale is 1. Samples of float files can be larger: field recorders keep about 24 dB of headroom,
+and a sum of a hundred tracks at full scale reaches 40 dB. Samples with a magnitude above `LIMIT`
+(100, or 40 dB) have another scale (8-bit samples reach 128, 16-bit samples 32,768) or are damaged
+(1e29). A single such sample leaves the loss finite, but makes the running variance of batch norm
+infinite, so that all embeddings become equal.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from semisupcon.errors import AudioError
 
 LIMIT = 100.0
-# Least ratio of the power of the channel mean to the mean power of the channels. It is 0.5 for two
-# unrelated channels, and about 1e-5 for a channel and its inverted copy after lossy coding.
+# Minimum ratio of the power of the channel mean to the mean power of the channels. The ratio is 0.5
+# for two unrelated channels, and about 1e-5 for a channel and its inverted copy after lossy coding.
 CANCELLED = 1e-4
 SILENT, OPPOSITE = (
     "silence only",
@@ -28,7 +28,10 @@ _SCALES = {
 
 
 def problem_of(samples: np.ndarray) -> str:
-    """Return why samples of any shape (full scale 1) cannot be audio; "" if they can."""
+    """Return the reason why samples cannot be audio; "" if they can.
+
+    Samples have any shape and full scale 1.
+    """
     if not samples.size:
         return ""
     peak = max(float(samples.max()), -float(samples.min()))
@@ -41,7 +44,11 @@ def problem_of(samples: np.ndarray) -> str:
 
 
 def power(samples: np.ndarray) -> tuple[float, float]:
-    """Return the sum of squares of the channel mean of ``[n, channels]``, and of a mean channel."""
+    """Return two sums of squares of samples ``[n, channels]``.
+
+    The first is that of the mean over channels, the second is the average over the channels of
+    their sums of squares.
+    """
     if samples.shape[1] == 1:
         flat = samples[:, 0]
         return (both := float(np.dot(flat, flat))), both
@@ -50,22 +57,22 @@ def power(samples: np.ndarray) -> tuple[float, float]:
 
 
 def silence(of_mean: float, of_channels: float) -> str:
-    """Return `SILENT`, `OPPOSITE`, or "" for audible sound, from the sums of `power`."""
+    """Return `SILENT`, `OPPOSITE`, or "" for audible sound, from the results of `power`."""
     if of_channels == 0:
         return SILENT
     return OPPOSITE if of_mean < CANCELLED * of_channels else ""
 
 
 def waveform(samples: np.ndarray, name: str) -> np.ndarray:
-    """Convert a waveform ``[T]`` to float32: integers are scaled to [-1, 1), floats are kept.
+    """Convert a waveform ``[T]`` to float32. Integers are scaled to [-1, 1), floats are not scaled.
 
     Args:
-        samples: int8, int16, int32, uint8 (128 is zero, as in wav), or floating point with full
-            scale 1.
-        name: name for messages.
+        samples: int8, int16, int32, uint8 (where 128 means zero, as in wav), or floating point with
+            full scale 1.
+        name: name of the waveform, for messages.
 
     Raises:
-        AudioError: for another shape or type, no samples, or impossible values.
+        AudioError: if the shape or type is wrong, or if there are no samples or impossible values.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1:
