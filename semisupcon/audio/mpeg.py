@@ -239,9 +239,7 @@ def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | Non
 
 
 def _next(data: mmap.mmap, at: int, stop: int) -> int:
-    """Return the position of the next byte 0xFF, the first byte of all frames; -1 if none
-    follows.
-    """
+    """Return the position of the next byte 0xFF, which begins all frames; -1 if none follows."""
     return data.find(b"\xff", at, stop)
 
 

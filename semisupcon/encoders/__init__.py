@@ -1,4 +1,4 @@
-"""Encoders: waveform to embedding."""
+"""Encoders: networks that map a waveform to an embedding."""
 
 from semisupcon.encoders.base import Encoder, freeze
 from semisupcon.encoders.dilated import DilatedCNN

@@ -1,6 +1,7 @@
-"""ResNet trunk with shared convolutions, and adapters and norms per task.
+"""ResNet trunk with shared convolutions, and with adapters and norms for each task.
 
-The adapters of MT-SLVR (Heggan et al. 2023), like the residual adapters of Rebuffi et al. (2018).
+The adapters are those of MT-SLVR (Heggan et al. 2023). They resemble the residual adapters of
+Rebuffi et al. (2018).
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ Kind = Literal["bn", "series", "parallel"]
 
 
 class SeriesAdapter(nn.Module):
-    """y + W norm(y), W a 1x1 convolution."""
+    """Adapter after a convolution with output y: y + W norm(y), where W is a 1x1 convolution."""
 
     def __init__(self, dims: Dimensions, channels: int):
         super().__init__()
@@ -27,11 +28,11 @@ class SeriesAdapter(nn.Module):
 
 
 class TaskConv(nn.Module):
-    """A shared convolution, followed by an adapter and a norm per task.
+    """A shared convolution, followed by an adapter and a norm for each task.
 
-    With input x and output y of the shared convolution, ``bn`` is norm(y), ``series`` is
-    norm(y + W norm'(y)), and ``parallel`` is norm(y + V x), with V a 1x1 convolution of the same
-    stride.
+    Let x be the input and y the output of the shared convolution. The output of the module is
+    norm(y) for the kind ``bn``, norm(y + W norm'(y)) for ``series``, and norm(y + V x) for
+    ``parallel``. W and V are 1x1 convolutions; V has the stride of the shared convolution.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class TaskConv(nn.Module):
         self.norms = nn.ModuleList(dims.norm(channels) for _ in range(sets))
 
     def forward(self, streams: list[Tensor], sets: list[int]) -> list[Tensor]:
-        """Apply to the input of each task, ``streams``, with the parameter sets ``sets``.
+        """Apply the module to one input per task, with the parameter set of each task.
 
-        If all inputs are the same tensor, the shared convolution runs once.
+        ``streams`` are the inputs, ``sets`` the indices of the parameter sets. If all inputs are
+        the same tensor, the shared convolution runs once.
         """
         once = (
             [self.conv(streams[0])] * len(streams)
@@ -69,7 +71,10 @@ class TaskConv(nn.Module):
 
 
 class AdapterBlock(nn.Module):
-    """Two task convolutions and a shortcut without parameters: average pooling, zero channels."""
+    """Residual block of two `TaskConv` and a shortcut without parameters.
+
+    If the output is smaller or has more channels, the shortcut averages and adds zero channels.
+    """
 
     def __init__(
         self, kind: Kind, dims: Dimensions, channels_in: int, channels: int, stride: int, sets: int
@@ -94,9 +99,9 @@ class AdapterBlock(nn.Module):
 
 
 class AdapterTrunk(nn.Module):
-    """Stem, four stages, and a norm with ReLU per task.
+    """Trunk of an adapter ResNet: stem, four stages, and a norm with ReLU for each task.
 
-    Stages outside ``task_stages`` share one set of adapters.
+    In stages outside ``task_stages``, all tasks share one set of adapters.
     """
 
     def __init__(
@@ -132,7 +137,10 @@ class AdapterTrunk(nn.Module):
         initialise(self)
 
     def forward(self, features: Tensor, tasks: list[int]) -> list[Tensor]:
-        """Maps for each of ``tasks`` (indices); shared up to the first task-specific stage."""
+        """Return a feature map for each of ``tasks`` (indices).
+
+        Layers before the first task-specific stage run once for all tasks.
+        """
         streams = [self.stem(features)]
         for blocks, specific in zip(self.stages, self.specific, strict=True):
             if specific and len(streams) < len(tasks):

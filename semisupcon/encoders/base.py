@@ -1,6 +1,6 @@
-"""Base class of encoders: waveform ``[N, 1, T]`` to embedding ``[N, D]``.
+"""Base class of encoders, which map a waveform ``[N, 1, T]`` to an embedding ``[N, D]``.
 
-Composed of normalize, frontend, trunk and pool.
+An encoder is composed of the modules normalize, frontend, trunk, pool and output.
 """
 
 import inspect
@@ -17,30 +17,33 @@ from semisupcon.errors import AudioError, ConfigError
 from semisupcon.frontends import Frontend, NoNormalization, Normalization, Waveform
 from semisupcon.spec import Recorded
 
-WHOLE = ("embedding", "all", "both")  # names of the output without a task
+WHOLE = ("embedding", "all", "both")  # names of the embedding of all tasks together
 
 
 class Encoder(Recorded):
     """Base class of encoders; subclasses pass their parts to ``super().__init__``.
 
     Args:
-        trunk: output of the front end to frames ``[N, width, F]`` or maps ``[N, width, bands, F]``.
-        width: channels of the trunk output.
+        trunk: network that maps the output of the front end to frames ``[N, width, F]`` or maps
+            ``[N, width, bands, F]``.
+        width: number of channels of the trunk output.
         dims: width of the embedding, or one width per task, in the order of the tasks.
-        sample_rate: Hz of input waveforms; None takes the value of the front end.
-        segment_samples: segment length in pretraining and probing.
-        min_samples: length of the shortest waveform that the trunk accepts.
-        frontend: None is the waveform itself.
-        normalize: None does not normalise waveforms.
-        pool: None is the mean over frames.
+        sample_rate: sample rate of input waveforms in Hz; None takes the value of the front end.
+        segment_samples: length of a segment in samples, in pretraining and probing.
+        min_samples: length in samples of the shortest waveform that the trunk accepts.
+        frontend: front end; None uses the waveform itself.
+        normalize: normalisation of waveforms; None omits it.
+        pool: pooling over frames; None is the mean.
         output: layer after the pooling, shared or one per task in a ``ModuleDict``; None omits it.
 
     Attributes:
-        tasks: names of task-specific parameter sets (or of formats); empty for most.
+        tasks: names of the tasks with their own parameters (or of formats); empty for most
+            encoders.
         task_dims: width of each task's embedding, in the order of ``tasks``.
-        embedding_dim: width of the embedding, of all tasks together.
+        embedding_dim: width of the embedding; with tasks, of their concatenated embeddings.
         frozen: whether `freeze` was applied.
-        whole_clips: whether complete clips are embedded, one by one, instead of segments.
+        whole_clips: whether complete clips are embedded one by one. By default, clips are cut into
+            segments.
     """
 
     frozen = False
@@ -76,7 +79,7 @@ class Encoder(Recorded):
 
     @property
     def segment_samples(self) -> int:
-        """Segment length in samples, in pretraining and probing; saved in the spec when set."""
+        """Segment length in samples, in pretraining and probing. Setting it changes the spec."""
         return self._segment_samples
 
     @segment_samples.setter
@@ -88,17 +91,18 @@ class Encoder(Recorded):
             self._init_args["segment_samples"] = samples
 
     def features(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
-        """Normalise and apply the front end: the input of the trunk.
+        """Normalise waveforms and apply the front end. The result is the input of the trunk.
 
-        ``[N, 1, T]`` for waveform encoders, ``[N, C, bands, frames]`` for spectrogram encoders.
+        The result is ``[N, 1, T]`` for waveform encoders and ``[N, C, bands, frames]`` for
+        spectrogram encoders.
 
         Args:
             x: waveforms ``[N, 1, T]``, floating point, in about [-1, 1].
             length: ``[N]`` number of valid samples; padding is excluded from the normalisation.
-            task: used only by encoders with a front end per task.
+            task: name of the task; used only by encoders with a front end for each task.
 
         Raises:
-            ValueError: for another shape or type, or if waveforms are too short.
+            ValueError: if the shape or type is wrong, or if waveforms are too short.
         """
         if x.dim() != 3 or x.shape[1] != 1 or not x.is_floating_point():
             raise AudioError(
@@ -112,13 +116,13 @@ class Encoder(Recorded):
     def from_features(
         self, features: Tensor, length: Tensor | None = None, task: str | None = None
     ) -> Tensor:
-        """Embedding of the output of the front end; all tasks concatenated if ``task`` is None.
+        """Compute embeddings from the output of the front end.
 
         Args:
             features: output of `features`.
-            length: ``[N]`` number of valid samples. The first frame and all frames with their
-                centre in the audio are pooled.
-            task: one of ``tasks``.
+            length: ``[N]`` number of valid samples. Only the first frame and frames whose centre is
+                inside the valid samples are pooled.
+            task: one of ``tasks``; None concatenates the embeddings of all tasks.
 
         Returns:
             ``[N, D]``.
@@ -135,11 +139,17 @@ class Encoder(Recorded):
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, dim=1)
 
     def forward(self, x: Tensor, length: Tensor | None = None, task: str | None = None) -> Tensor:
-        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``; see `features` and `from_features`."""
+        """Compute embeddings ``[N, D]`` of waveforms ``[N, 1, T]``.
+
+        For the arguments see `features` and `from_features`.
+        """
         return self.from_features(self.features(x, length, task), length, task)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
-        """Frames ``[N, D, F]`` before pooling; bands averaged, output layer applied per frame."""
+        """Return an embedding of each frame, ``[N, D, F]``, before pooling over time.
+
+        Bands are averaged, and the output layer is applied to each frame.
+        """
         names = self._names(task)
         maps = self._maps(self.features(x, task=task), names)
         frames = [
@@ -155,26 +165,26 @@ class Encoder(Recorded):
         task: str | None = None,
         batch_size: int = 32,
     ) -> np.ndarray | list[np.ndarray]:
-        """Embeddings ``[n, D]`` of whole audio files or waveforms of any length.
+        """Compute embeddings ``[n, D]`` of whole audio files or waveforms of any length.
 
-        See `semisupcon.embedding.embed`.
+        For arguments and results see `semisupcon.embedding.embed`.
         """
         from semisupcon.embedding import embed
 
         return embed(self, clips, per, task, batch_size)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; a frozen encoder (`freeze`) stays in evaluation mode."""
+        """Set training or evaluation mode. A frozen encoder remains in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def _maps(self, features: Tensor, names: tuple[str | None, ...]) -> list[Tensor]:
-        """Output of the trunk for each name; shared parts run once."""
+        """Return the output of the trunk for each task name; shared layers run once."""
         return [self.trunk(features)] * len(names)
 
     def _output(self, x: Tensor, name: str | None) -> Tensor:
         if not isinstance(self.output, nn.ModuleDict):
             return self.output(x)
-        assert name is not None  # output layers per task require tasks
+        assert name is not None  # an encoder with output layers per task has tasks
         return self.output[name](x)
 
     def _names(self, task: str | None) -> tuple[str | None, ...]:
@@ -196,7 +206,10 @@ class Encoder(Recorded):
 
 
 def agreed_rate(name: str, sample_rate: int | None, frontend: Frontend) -> int:
-    """Common sample rate of an encoder and its front end."""
+    """Return the common sample rate of an encoder and its front end.
+
+    Raises a ConfigError if the rates differ.
+    """
     if sample_rate is None:
         sample_rate = frontend.sample_rate
     if sample_rate is None or frontend.sample_rate not in (None, sample_rate):
@@ -208,7 +221,7 @@ def agreed_rate(name: str, sample_rate: int | None, frontend: Frontend) -> int:
 
 
 def needs_waveform(name: str, frontend: Frontend | None) -> None:
-    """Check that the front end of a one-dimensional encoder gives waveforms."""
+    """Check that the front end of a 1-D encoder outputs waveforms."""
     if frontend is not None and frontend.bands is not None:
         raise ConfigError(
             f"{name} reads waveforms and cannot follow {type(frontend).__name__}, which gives "
@@ -217,7 +230,7 @@ def needs_waveform(name: str, frontend: Frontend | None) -> None:
 
 
 def needs_spectrogram(name: str, frontend: Frontend) -> None:
-    """Check that the front end of a two-dimensional encoder gives spectrograms."""
+    """Check that the front end of a 2-D encoder outputs spectrograms."""
     if frontend.bands is None:
         raise ConfigError(
             f"{name} reads spectrograms and needs a front end such as LogMel, not "
@@ -226,9 +239,10 @@ def needs_spectrogram(name: str, frontend: Frontend) -> None:
 
 
 def freeze(encoder: Encoder) -> Encoder:
-    """Freeze an encoder: it gets no gradients, and ``train()`` of a parent leaves it in eval mode.
+    """Freeze an encoder: it gets no gradients and remains in evaluation mode.
 
-    Its parameters and buffers do not change, not even the running statistics of batch norm.
+    Calling ``train()`` on a parent module has no effect on it. Thus its parameters and buffers do
+    not change, including the running statistics of batch norm.
     """
     encoder.frozen = True
     return encoder.requires_grad_(False).eval()

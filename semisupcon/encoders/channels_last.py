@@ -1,10 +1,10 @@
-"""One-dimensional layers that compute in channels-last format on a GPU.
+"""1-D layers that compute in channels-last memory format on a GPU.
 
-Convolutions of cuDNN on Hopper and Ampere GPUs are fastest in channels-last format, which PyTorch
-has for images only. With ``[N, C, T]``, a waveform network transposes around every convolution, and
-batch norm and pooling are slow. The layers of this module also take ``[N, C, 1, T]``, which
-`ChannelsLast` uses on a GPU. Parameters, state and results equal the layers of `torch.nn` up to
-rounding; on a CPU the computation is the same.
+Convolutions of cuDNN on Ampere and Hopper GPUs are fastest in channels-last format, which PyTorch
+has for images only. With inputs ``[N, C, T]``, cuDNN transposes before and after every convolution,
+and batch norm and pooling are slow. The layers of this module also accept ``[N, C, 1, T]``, which
+`ChannelsLast` uses on a GPU. Parameters and state are those of the layers of `torch.nn`. Results
+are equal up to rounding on a GPU, and identical on a CPU.
 """
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 class Conv1d(nn.Conv1d):
-    """`torch.nn.Conv1d` of ``[N, C, T]`` or ``[N, C, 1, T]``; padding with zeros."""
+    """`torch.nn.Conv1d` with zero padding for inputs ``[N, C, T]`` or ``[N, C, 1, T]``."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim == 3:
@@ -23,7 +23,8 @@ class Conv1d(nn.Conv1d):
         output = F.conv2d(
             input, self.weight.unsqueeze(2), self.bias, stride, (0, padding), dilation, self.groups
         )
-        # With one input channel, the memory format is ambiguous: set the format of the output.
+        # With one input channel, the memory format is ambiguous, so set the format of the output
+        # explicitly.
         return (
             output.contiguous(memory_format=torch.channels_last)
             if self.in_channels == 1
@@ -32,7 +33,7 @@ class Conv1d(nn.Conv1d):
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d` of ``[N, C]``, ``[N, C, T]`` or ``[N, C, 1, T]``."""
+    """`torch.nn.BatchNorm1d` for inputs ``[N, C]``, ``[N, C, T]`` or ``[N, C, 1, T]``."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim != 4:
@@ -40,7 +41,7 @@ class BatchNorm1d(nn.BatchNorm1d):
 
 
 class MaxPool1d(nn.MaxPool1d):
-    """`torch.nn.MaxPool1d` of ``[N, C, T]`` or ``[N, C, 1, T]``, without padding and dilation."""
+    """`torch.nn.MaxPool1d` without padding and dilation, for ``[N, C, T]`` or ``[N, C, 1, T]``."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim == 3:
@@ -49,7 +50,10 @@ class MaxPool1d(nn.MaxPool1d):
 
 
 class ChannelsLast(nn.Sequential):
-    """Sequence of these layers, ``[N, C, T]`` to ``[N, C', T']``; channels last on a GPU."""
+    """Sequence of the layers of this module, from ``[N, C, T]`` to ``[N, C', T']``.
+
+    On a GPU, the layers compute in channels-last format.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         if input.device.type != "cuda":

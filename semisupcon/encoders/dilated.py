@@ -1,6 +1,6 @@
-"""Small dilated 1-D CNN for waveforms, from the AudioMNIST exercise of MFCL.
+"""Small dilated 1-D CNN for waveforms, from an exercise on AudioMNIST about MFCL.
 
-The exercise calls it Res1dNet, but it differs from the Res1dNet of PANNs.
+The exercise calls the network Res1dNet, but it differs from the Res1dNet of PANNs.
 """
 
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from semisupcon.frontends import Frontend, Normalization
 
 
 class Block(nn.Module):
-    """Residual block: two convolutions of kernel 3 with group norm and GELU, max-pooling by 2.
+    """Residual block: two convolutions of kernel 3 with group norm and GELU, then max-pooling by 2.
 
     The second convolution is dilated by 2. The input is added before the pooling.
     """
@@ -34,16 +34,17 @@ class Block(nn.Module):
 
 
 class DilatedCNN(Encoder):
-    """Convolution of kernel 11 and stride 5, three residual blocks, mean over time.
+    """Encoder with a convolution of kernel 11 and stride 5, three residual blocks, and a mean over
+    time.
 
-    4,730,368 parameters, 512-d embedding.
+    It has 4,730,368 parameters and an embedding of width 512.
 
     Args:
-        width: channels of all layers.
-        groups: number of groups of the group norms.
-        sample_rate: Hz.
-        segment_samples: None is 1 s.
-        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+        width: number of channels of all layers.
+        groups: number of groups of each group norm.
+        sample_rate: sample rate in Hz.
+        segment_samples: segment length in samples; None is 1 s.
+        normalize, frontend, pool: see `Encoder`; the front end must output waveforms.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Waveform and spectrogram encoders of the same audio (MFCL, Wang and van den Oord 2021)."""
+"""Pair of a waveform encoder and a spectrogram encoder (MFCL, Wang and van den Oord 2021)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,17 +8,19 @@ from semisupcon.errors import ConfigError
 
 
 class MultiFormat(Encoder):
-    """Encoder with two formats as tasks, ``waveform`` and ``spectrogram``.
+    """Pair of encoders for two formats of the same audio: waveform and spectrogram.
 
-    Without a task, the output is the concatenation of both embeddings.
+    The formats are the tasks ``waveform`` and ``spectrogram``. Without a task, the output is the
+    concatenation of both embeddings.
 
     Args:
         waveform: waveform encoder; `DilatedCNN` in the AudioMNIST exercise.
         spectrogram: spectrogram encoder; `ResNet2d` in the exercise.
-        segment_samples: None is the longer of the two.
+        segment_samples: segment length in samples; None takes the longer segment of the two
+            encoders.
 
     Raises:
-        ConfigError: if an encoder reads the other format or has tasks, or if sample rates differ.
+        ConfigError: if an encoder has the wrong format or has tasks, or if the sample rates differ.
     """
 
     trunk: nn.ModuleDict
@@ -56,16 +58,17 @@ class MultiFormat(Encoder):
         )
 
     def _format(self, name: str | None) -> Encoder:
-        assert name is not None  # names are the two formats
+        assert name is not None  # the names are those of the two formats
         encoder = self.trunk[name]
         assert isinstance(encoder, Encoder)
         return encoder
 
-    # Without a task, the result is two tensors of different shapes, for `from_features` only.
+    # Without a task, the result is a tuple of two tensors of different shapes, which only
+    # `from_features` accepts.
     def features(  # type: ignore[override]
         self, x: Tensor, length: Tensor | None = None, task: str | None = None
     ) -> Tensor | tuple[Tensor, ...]:
-        """Output of the front end of a format; without a task, a tuple of both outputs."""
+        """Return the front-end output of one format; without a task, a tuple of both outputs."""
         if task is None:
             return tuple(self._format(name).features(x, length) for name in self.tasks)
         return self._format(self._names(task)[0]).features(x, length)
@@ -82,10 +85,11 @@ class MultiFormat(Encoder):
         return torch.cat([encoder.from_features(f, length) for encoder, f in pairs], dim=1)
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
-        """Frames of one format; the two formats have different numbers of frames.
+        """Return the frames ``[N, D, F]`` of one format. The formats have different numbers of
+        frames.
 
         Raises:
-            ConfigError: without a task.
+            ConfigError: if no task is given.
         """
         if task is None:
             raise ConfigError(

@@ -1,9 +1,10 @@
 """Multi-task ResNets with shared and task-specific parameters.
 
-MT-SLVR (Heggan et al. 2023, section 2). `SplitResNet` shares all layers except the last linear
-layer. `AdapterResNet` has batch norms and small convolutions per task in addition to shared
-convolutions, like the residual adapters of Rebuffi et al. (2018). Shared layers run once for all
-tasks, so shared batch norms process each view once.
+The encoders are those of MT-SLVR (Heggan et al. 2023, section 2). In `SplitResNet1d` and
+`SplitResNet2d`, the tasks share all layers except the last linear layer. `AdapterResNet1d` and
+`AdapterResNet2d` add batch norms and small convolutions per task to shared convolutions, like the
+residual adapters of Rebuffi et al. (2018). Shared layers run once for all tasks, so shared batch
+norms process each view once.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ TASKS = ("contrastive", "predictive")
 def task_outputs(
     channels: int, tasks: Sequence[str], out_dim: int | None, num_splits: int
 ) -> tuple[nn.Module | None, dict[str, int]]:
-    """Last linear layer, shared or per task, and the width of the embedding of each task."""
+    """Return the last linear layer, shared or one per task, and the embedding width per task."""
     if num_splits not in (1, len(tasks)):
         raise ConfigError(
             f"num_splits must be 1 (one output layer for all tasks) or {len(tasks)} (one each), "
@@ -94,11 +95,11 @@ class _SplitResNet(Encoder):
 class SplitResNet1d(_SplitResNet):
     """ResNet on waveforms with one linear layer per task (MT-Split).
 
-    11,683,240 parameters at depth 18.
+    It has 11,683,240 parameters at depth 18.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        out_dim: width of the embedding, divided among the tasks.
+        out_dim: width of the whole embedding, divided equally among the tasks.
         tasks: names of the tasks.
         width, sample_rate, segment_samples, normalize, frontend, pool: see `ResNet1d`.
     """
@@ -109,7 +110,7 @@ class SplitResNet1d(_SplitResNet):
 class SplitResNet2d(_SplitResNet):
     """ResNet on spectrograms with one linear layer per task (MT-Split).
 
-    11,689,512 parameters at depth 18 with three channels.
+    It has 11,689,512 parameters at depth 18 with three input channels.
 
     Args:
         depth, out_dim, tasks: see `SplitResNet1d`.
@@ -179,9 +180,9 @@ class _AdapterResNet(Encoder):
 
 
 class AdapterResNet1d(_AdapterResNet):
-    """Adapter ResNet on waveforms; not possible in the original.
+    """Adapter ResNet on waveforms. The code of MT-SLVR supports only spectrograms.
 
-    Arguments as in `AdapterResNet2d` and `ResNet1d`.
+    The arguments are described in `AdapterResNet2d` and `ResNet1d`.
     """
 
     dims = ONE
@@ -190,18 +191,18 @@ class AdapterResNet1d(_AdapterResNet):
 class AdapterResNet2d(_AdapterResNet):
     """Adapter ResNet on spectrograms (MT-Bn, MT-Series, MT-Parallel).
 
-    Parameters at depth 18 with three channels: 11,524,904 (bn), 14,308,648 (series), 13,949,736
-    (parallel).
+    Numbers of parameters at depth 18 with three input channels: 11,524,904 (bn), 14,308,648
+    (series), 13,949,736 (parallel).
 
     Args:
         kind: ``bn``, ``series`` or ``parallel``; see `semisupcon.encoders.adapters.TaskConv`.
         depth: 18 or 34.
-        out_dim: total width of the last linear layers; None omits them.
-        num_splits: 2 gives each task a linear layer of half that width, 1 gives both tasks the same
-            layer of full width.
+        out_dim: width of all last linear layers together; None omits these layers.
+        num_splits: number of last linear layers. With 2, each task has a layer of half the width.
+            With 1, both tasks share a layer of the full width.
         tasks: names of the tasks, in the order of the concatenated embedding.
-        task_stages: stages with adapters per task; the stem and other stages are shared. A shared
-            stage after a task-specific stage runs once per task.
+        task_stages: stages with adapters for each task; the stem and the other stages are shared. A
+            shared stage after a task-specific stage runs once per task.
         width, sample_rate, segment_samples, normalize, frontend, pool: see `ResNet2d`.
     """
 

@@ -1,6 +1,6 @@
 """Res1dNet31 and Res1dNet51, waveform encoders of PANNs (Kong et al. 2020).
 
-1-D ResNets with pooling by 4 between stages.
+Both are 1-D ResNets with pooling by 4 between stages.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,10 @@ MULTIPLES = (1, 2, 4, 8, 16, 16, 32)
 
 
 class Block(nn.Module):
-    """Max-pooling by the stride, two convolutions of kernel 3, and a shortcut with average pooling.
+    """Residual block: max-pooling by the stride, two convolutions, and a shortcut.
 
-    The second convolution is dilated by 2.
+    The convolutions have kernel 3, and the second one is dilated by 2. The shortcut has average
+    pooling by the stride.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int):
@@ -46,17 +47,18 @@ class Block(nn.Module):
 
 
 class Res1dNet31(Encoder):
-    """Seven stages of two blocks each, maximum plus mean over time, and a linear layer with ReLU.
+    """Encoder with seven stages of two blocks, maximum plus mean over time, and a linear layer.
 
-    79,384,640 parameters; the published checkpoint has 1,079,823 more in its classifier of 527
-    classes. Takes 20,476 samples or more.
+    It has 79,384,640 parameters. The published checkpoint has 1,079,823 more in a classifier of 527
+    classes. The input needs at least 20,476 samples. ReLU follows the linear layer.
 
     Args:
-        sample_rate: Hz; the published weights are for 32 kHz.
-        segment_samples: None is 10 s.
-        width: channels of the first stage; 64 in the paper, the last stage has 32 times as many.
+        sample_rate: sample rate in Hz; the published weights are for 32 kHz.
+        segment_samples: segment length in samples; None is 10 s.
+        width: number of channels of the first stage, 64 in the paper. The last stage has 32 times
+            as many.
         dropout: dropout rate before and after the linear layer.
-        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+        normalize, frontend, pool: see `Encoder`; the front end must output waveforms.
     """
 
     blocks: Sequence[int] = (2, 2, 2, 2, 2, 2, 2)
@@ -105,16 +107,16 @@ class Res1dNet31(Encoder):
 
 
 class Res1dNet51(Res1dNet31):
-    """Deeper variant with 2, 3, 4, 6, 4, 3 and 2 blocks.
+    """Deeper variant of `Res1dNet31`, with 2, 3, 4, 6, 4, 3 and 2 blocks in its stages.
 
-    106,538,063 parameters with the classifier of 527 classes.
+    It has 106,538,063 parameters, including the classifier of 527 classes.
     """
 
     blocks = (2, 3, 4, 6, 4, 3, 2)
 
 
 def initialise(module: nn.Module) -> None:
-    """Initialise weights: Xavier uniform, last norm of each block zero."""
+    """Initialise weights: Xavier uniform, and zero for the last norm of each block."""
     for m in module.modules():
         if isinstance(m, nn.Conv1d | nn.Linear):
             nn.init.xavier_uniform_(m.weight)

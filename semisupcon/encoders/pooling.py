@@ -1,4 +1,4 @@
-"""Pooling of a sequence of frames to one vector, without padding."""
+"""Pooling of a sequence of frames to one vector. Frames of padding are excluded by a mask."""
 
 import torch
 from torch import Tensor, nn
@@ -7,21 +7,21 @@ from semisupcon.spec import Recorded
 
 
 class Pool(Recorded):
-    """Frames ``[N, D, F]`` (or maps ``[N, D, bands, F]``) to ``[N, D]``.
+    """Base class of pooling: frames ``[N, D, F]`` or maps ``[N, D, bands, F]`` to ``[N, D]``.
 
     Subclasses define ``forward(maps, mask)``; ``mask`` is ``[N, F]`` bool, True for valid frames,
     or None if all are valid.
     """
 
     def connect(self, width: int) -> None:
-        """Build layers that depend on the width of the trunk; called once by the encoder."""
+        """Build layers for a trunk of ``width`` channels. The encoder calls this method once."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         raise TypeError(f"{type(self).__name__} defines no forward(maps, mask)")
 
 
 def mean_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of ``[N, D, F]`` over the frames of ``mask [N, F]``."""
+    """Average ``[N, D, F]`` over the frames of ``mask [N, F]``; None means all frames."""
     if mask is None:
         return frames.mean(dim=-1)
     mask = mask[:, None].to(frames.dtype)
@@ -29,7 +29,7 @@ def mean_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def max_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
-    """Maximum of ``[N, D, F]`` over the frames of ``mask [N, F]``."""
+    """Take the maximum of ``[N, D, F]`` over frames of ``mask [N, F]``; None means all frames."""
     return (
         frames.amax(dim=-1)
         if mask is None
@@ -38,26 +38,26 @@ def max_over_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def without_bands(maps: Tensor) -> Tensor:
-    """Mean of ``[N, D, bands, F]`` over bands; ``[N, D, F]`` is unchanged."""
+    """Average ``[N, D, bands, F]`` over bands; ``[N, D, F]`` is returned unchanged."""
     return maps.mean(dim=2) if maps.dim() == 4 else maps
 
 
 class AveragePool(Pool):
-    """Mean over frames (and bands)."""
+    """Mean over frames, and over bands if the input has them."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         return mean_over_frames(without_bands(maps), mask)
 
 
 class MaxPool(Pool):
-    """Maximum over frames (and bands), as in COLA."""
+    """Maximum over frames, and over bands if the input has them, as in COLA."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         return max_over_frames(maps.amax(dim=2) if maps.dim() == 4 else maps, mask)
 
 
 class MaxPlusMeanPool(Pool):
-    """Maximum plus mean over frames, bands averaged first (PANNs, Kong et al. 2020)."""
+    """Maximum plus mean over frames, after averaging over bands (PANNs, Kong et al. 2020)."""
 
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         frames = without_bands(maps)
@@ -67,7 +67,8 @@ class MaxPlusMeanPool(Pool):
 class AttentionPool(Pool):
     """Weighted mean over frames with learned weights, after averaging over bands.
 
-    The weights are the softmax of a two-layer score of each frame.
+    A network of two layers computes a score for each frame. The weights are the softmax of the
+    scores over frames.
 
     Args:
         hidden: width of the scoring layer.

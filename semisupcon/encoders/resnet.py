@@ -1,9 +1,9 @@
 """ResNets 18 to 152 for waveforms (1-D) and spectrograms (2-D), as in MT-SLVR.
 
-He et al. (2016), Heggan et al. (2023). Blocks equal torchvision's (bottlenecks have their stride in
-the 3x3 convolution). The 1-D kernels, 49 in the stem and 9 in the blocks, give the same parameter
-count as the 2-D network with one channel. MT-SLVR includes the last linear layer in the
-representation; it is present if ``out_dim`` is given.
+See He et al. (2016) and Heggan et al. (2023). Blocks are those of torchvision: bottlenecks have
+their stride in the 3x3 convolution. The 1-D kernels have length 49 in the stem and 9 in the blocks,
+so that a 1-D network has as many parameters as the 2-D network with one channel. MT-SLVR includes
+the last linear layer in the representation. The layer is present if ``out_dim`` is given.
 """
 
 from collections import OrderedDict
@@ -38,7 +38,7 @@ class Dimensions:
     kernel: int
     stem_kernel: int
     stem_pool: int
-    min_samples: int  # minimum input length of stem and pooling
+    min_samples: int  # minimum input length of the stem
 
 
 ONE = Dimensions(
@@ -66,22 +66,26 @@ TWO = Dimensions(
 def convolution(
     dims: Dimensions, channels_in: int, channels_out: int, stride: int = 1
 ) -> nn.Module:
-    """Convolution of the blocks, without bias; padding keeps the length, apart from the stride."""
+    """Build a convolution without bias for a residual block.
+
+    With stride 1, its padding keeps the length.
+    """
     return dims.conv(channels_in, channels_out, dims.kernel, stride, dims.kernel // 2, bias=False)
 
 
 def halved(x: Tensor, avg_pool: Callable[..., Tensor]) -> Tensor:
-    """Average ``[N, C, ...]`` to half of each length, rounded up, like a convolution of stride 2.
+    """Halve each length of ``[N, C, ...]`` by averaging. Lengths are rounded up.
 
-    Equal to adaptive average pooling, which has no deterministic backward pass on CUDA: windows of
-    two, or overlapping windows of three for odd lengths.
+    The lengths are those after a convolution of stride 2. Windows have two elements; for odd
+    lengths they have three and overlap. The result equals that of adaptive average pooling, which
+    has no deterministic backward pass on CUDA.
     """
     odd = [length % 2 for length in x.shape[2:]]
     return avg_pool(x, [2 + o for o in odd], 2, odd, count_include_pad=False)
 
 
 def stem(dims: Dimensions, channels_in: int, width: int) -> nn.Sequential:
-    """Convolution of stride 2, batch norm, ReLU, max-pooling by 2."""
+    """Build the stem: a convolution of stride 2, batch norm, ReLU, and max-pooling by 2."""
     return nn.Sequential(
         dims.conv(channels_in, width, dims.stem_kernel, 2, 3, bias=False),
         dims.norm(width),
@@ -91,7 +95,7 @@ def stem(dims: Dimensions, channels_in: int, width: int) -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """Residual block: ``convs``, each with a norm, plus a shortcut, followed by ReLU."""
+    """Residual block of two convolutions with norms, and a shortcut. ReLU follows the sum."""
 
     expansion = 1
 
@@ -122,7 +126,7 @@ class Block(nn.Module):
 
 
 class Bottleneck(Block):
-    """Bottleneck block: 1x1, 3x3, 1x1 convolutions, the last four times as wide."""
+    """Bottleneck block: 1x1, 3x3 and 1x1 convolutions; the last one is four times as wide."""
 
     expansion = 4
 
@@ -137,9 +141,10 @@ class Bottleneck(Block):
 
 
 def initialise(module: nn.Module, zero_last_norm: bool = False) -> None:
-    """Initialise convolutions by Kaiming normal (fan out).
+    """Initialise convolutions with Kaiming normal weights (fan out).
 
-    With ``zero_last_norm``, blocks start as identity (shortcut only).
+    With ``zero_last_norm``, the last norm of each block is zero, so that blocks begin as their
+    shortcut.
     """
     for m in module.modules():
         if isinstance(m, nn.Conv1d | nn.Conv2d):
@@ -151,7 +156,7 @@ def initialise(module: nn.Module, zero_last_norm: bool = False) -> None:
 def resnet_trunk(
     dims: Dimensions, depth: int, channels_in: int, width: int, zero_last_norm: bool
 ) -> tuple[nn.Sequential, int]:
-    """Stem and four stages, and the number of output channels."""
+    """Return a trunk (stem and four stages) and its number of output channels."""
     if depth not in BLOCKS or width < 1:
         raise ConfigError(
             f"ResNets have a depth of {', '.join(map(str, BLOCKS))} and a positive width, got "
@@ -174,7 +179,7 @@ def resnet_trunk(
 
 
 def fitting_frontend(name: str, dims: Dimensions, frontend: Frontend | None) -> Frontend | None:
-    """Front end of a network; log-mel is the default for spectrogram networks.
+    """Check and return the front end of a network; the default for 2-D networks is log-mel.
 
     Raises:
         ConfigError: for a spectrogram front end with a 1-D network, or a waveform front end with a
@@ -189,7 +194,7 @@ def fitting_frontend(name: str, dims: Dimensions, frontend: Frontend | None) -> 
 
 
 def resolved_rate(sample_rate: int | None, frontend: Frontend | None) -> int:
-    """The given sample rate, else the rate of the front end, else 16 kHz."""
+    """Return the given sample rate, else the rate of the front end, else 16 kHz."""
     return sample_rate or (frontend.sample_rate if frontend else None) or 16000
 
 
@@ -234,18 +239,19 @@ class _ResNet(Encoder):
 class ResNet1d(_ResNet):
     """ResNet on waveforms.
 
-    Parameters with ``out_dim`` 1000: 11,683,240 (18), 21,791,400 (34), 25,550,760 (50), 44,542,888
-    (101), 60,186,536 (152).
+    Numbers of parameters with ``out_dim`` 1000, by depth: 11,683,240 (18), 21,791,400 (34),
+    25,550,760 (50), 44,542,888 (101), 60,186,536 (152).
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        out_dim: width of a linear layer after the pooling, part of the encoder; 1000 in MT-SLVR.
-            None uses the pooled channels, 512 or 2048.
-        width: channels of the first stage, doubled in each following stage.
-        sample_rate: Hz; None takes the rate of the front end, else 16 kHz.
-        segment_samples: None is 5 s.
-        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
-        zero_last_norm: initialise the last norm of each block with zero.
+        out_dim: width of a linear layer after the pooling, whose output is the embedding; 1000 in
+            MT-SLVR. None omits the layer: the embedding is then the pooled trunk output, of width
+            512 or 2048.
+        width: number of channels of the first stage; it doubles in each following stage.
+        sample_rate: sample rate in Hz; None takes the rate of the front end, else 16 kHz.
+        segment_samples: segment length in samples; None is 5 s.
+        normalize, frontend, pool: see `Encoder`; the front end must output waveforms.
+        zero_last_norm: whether to initialise the last norm of each block with zero.
     """
 
     dims = ONE
@@ -254,13 +260,14 @@ class ResNet1d(_ResNet):
 class ResNet2d(_ResNet):
     """ResNet on spectrograms.
 
-    Parameters with ``out_dim`` 1000 and one channel: as in `ResNet1d`; 6,272 more with three
-    channels. MFCL and the JAX port use ``out_dim`` None, 11,170,240 parameters.
+    With ``out_dim`` 1000 and one input channel it has as many parameters as `ResNet1d`, with three
+    channels 6,272 more. MFCL and the JAX port of COLA use depth 18 and ``out_dim`` None (11,170,240
+    parameters).
 
     Args:
         depth, out_dim, width, sample_rate, segment_samples, normalize, pool, zero_last_norm: see
             `ResNet1d`.
-        frontend: None is the log-mel of COLA; `ThreeChannelMel` in MT-SLVR.
+        frontend: None is the log-mel spectrogram of COLA; MT-SLVR uses `ThreeChannelMel`.
     """
 
     dims = TWO

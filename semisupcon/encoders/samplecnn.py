@@ -1,9 +1,9 @@
 """SampleCNN (Lee et al. 2017), the raw-waveform encoder of SemiSupCon and CLMR.
 
-Also an XL variant, and a small variant for short clips and CPUs. The originals flatten the output
-of the last pooling, which requires 59,049 to 118,097 samples. This version averages it: results are
-the same in that range, and longer clips work. The last linear layer of the originals, stored but
-unused, is removed.
+This module also has an XL variant, and a small variant for short clips and CPUs. The original code
+flattens the output of the last pooling, so it needs 59,049 to 118,097 samples. This version
+averages over time instead. In that range the results are the same, and longer clips are also
+accepted. The unused last linear layer of the original checkpoints is removed.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def conv_block(
     padding: int = 1,
     pool: int | None = None,
 ) -> nn.Sequential:
-    """Convolution with bias, batch norm, ReLU and, if given, max-pooling over ``pool`` frames."""
+    """Build a convolution, batch norm, ReLU and optional max-pooling over ``pool`` frames."""
     layers = [
         Conv1d(channels_in, channels_out, kernel, stride, padding),
         BatchNorm1d(channels_out),
@@ -36,14 +36,15 @@ def conv_block(
 
 
 class SampleCNN(Encoder):
-    """Eleven convolutions of kernel 3: one of stride 3, nine with max-pooling by 3, and a last one.
+    """SampleCNN: one convolution of stride 3, nine with max-pooling by 3, and a last one.
 
-    2,368,512 parameters; 59,049 samples (3^10) give one 512-d embedding.
+    All kernels have length 3. It has 2,368,512 parameters and an embedding of width 512. An input
+    of 59,049 samples (3^10) gives one frame.
 
     Args:
-        sample_rate: Hz; 22,050 in both systems.
-        segment_samples: 59,049 in CLMR; 59,535 (2.7 s) in SemiSupCon.
-        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+        sample_rate: sample rate in Hz; 22,050 in SemiSupCon and CLMR.
+        segment_samples: segment length in samples; 59,049 in CLMR, 59,535 (2.7 s) in SemiSupCon.
+        normalize, frontend, pool: see `Encoder`; the front end must output waveforms.
     """
 
     widths: tuple[int, ...] = (128, 128, 128, 256, 256, 256, 256, 256, 256, 512, 512)
@@ -76,27 +77,28 @@ class SampleCNN(Encoder):
 
 
 class SampleCNNXL(SampleCNN):
-    """SampleCNN with widths up to 2048: 25,190,400 parameters, 2048-d embedding.
+    """SampleCNN with widths up to 2048: 25,190,400 parameters and an embedding of width 2048.
 
-    The code of SemiSupCon defines this network but cannot import it.
+    The code of SemiSupCon defines this network, but its import fails.
     """
 
     widths = (128, 128, 128, 256, 256, 512, 512, 1024, 1024, 2048, 2048)
 
 
 class SampleCNNSmall(Encoder):
-    """Smaller SampleCNN that trains on two CPU cores.
+    """Smaller SampleCNN that can be trained on two CPU cores.
 
-    Fewer and narrower blocks after a first convolution with long overlapping windows. 136,224
-    parameters and a 256-d embedding by default; any length from 729 samples.
+    The first convolution has long overlapping windows; fewer and narrower blocks follow. By
+    default, it has 136,224 parameters and an embedding of width 256, and accepts 729 samples or
+    more.
 
     Args:
-        widths: channels of the first convolution and of each block; the last is the width of the
-            embedding.
-        stem: stride of the first convolution in samples; its kernel is three times as long.
-        sample_rate: Hz.
-        segment_samples: 33,075 is 1.5 s at 22,050 Hz.
-        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+        widths: numbers of channels of the first convolution and of each block. The last one is the
+            width of the embedding.
+        stem: stride of the first convolution in samples. Its kernel is three times as long.
+        sample_rate: sample rate in Hz.
+        segment_samples: segment length in samples; 33,075 is 1.5 s at 22,050 Hz.
+        normalize, frontend, pool: see `Encoder`; the front end must output waveforms.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Allowed arguments of timm models.
+"""Check the arguments of timm models against a list of allowed names.
 
-A checkpoint stores these options and may be untrusted. Some arguments of timm read files or the
-network (``checkpoint_path``, which timm before 1.0.31 unpickles, ``pretrained_cfg``,
-``cache_dir``). The list is therefore closed: it holds only arguments that define the architecture.
-Values are numbers, lists of numbers, or short words that timm looks up (``act_layer: gelu_tanh``).
+A checkpoint stores these arguments, and checkpoints may be untrusted. Some arguments make timm read
+files or the network: ``checkpoint_path`` (which timm before 1.0.31 unpickles), ``pretrained_cfg``
+and ``cache_dir``. Therefore only arguments that define the architecture are allowed. Values are
+numbers, lists of numbers, or short words that timm looks up (``act_layer: gelu_tanh``).
 """
 
 import re
@@ -31,11 +31,11 @@ _MODEL = re.compile(r"[A-Za-z0-9_]+")
 
 
 def checked_options(model: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the options if all are allowed.
+    """Return the options of a timm model if all of them are allowed.
 
     Raises:
-        ConfigError: for a model name that is not a plain word, an option outside the list, or a
-            value that could be a path or an address.
+        ConfigError: if the model name is not a plain word, an option is not allowed, or a value
+            could be a path or an address.
     """
     if not isinstance(model, str) or not _MODEL.fullmatch(model):
         raise ConfigError(

@@ -1,6 +1,6 @@
 """TUNe+ (Vasquez et al. 2022), an encoder of SemiSupCon.
 
-A waveform U-Net followed by a second downsampling path ("tail"). All strides are 3.
+The network is a waveform U-Net followed by a second downsampling path ("tail"). All strides are 3.
 """
 
 import torch
@@ -17,21 +17,21 @@ TAIL = (2, 4, 8, 16, 32, 32, 32, 32)
 
 
 def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Convolution of kernel 3, batch norm, ReLU; Kaiming uniform weights."""
+    """Build a convolution of kernel 3 with Kaiming uniform weights, batch norm and ReLU."""
     conv = nn.Conv1d(channels_in, channels_out, 3, padding=1)
     nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu")
     return nn.Sequential(conv, nn.BatchNorm1d(channels_out), nn.ReLU())
 
 
 class TailedUNet(nn.Module):
-    """U-Net with a tail, ``[N, 1, T]`` to ``[N, out, T / 3^9]``.
+    """U-Net with a tail. It maps ``[N, 1, T]`` to ``[N, out, T / 3^9]``.
 
-    T is cut to a multiple of 81, as skip connections require.
+    The input is cut to a multiple of 81 samples, because of the skip connections.
     """
 
     def __init__(self, width: int, out: int):
         super().__init__()
-        # Channels of the five levels of the U: 1, 2, 4, 8, 16 times the width.
+        # Numbers of channels of the five levels of the U-Net: 1, 2, 4, 8, 16 times the width.
         levels = [width * 2**i for i in range(LEVELS + 1)]
         self.down = nn.ModuleList(
             conv_block(a, b) for a, b in zip([1, *levels], levels, strict=False)
@@ -50,7 +50,8 @@ class TailedUNet(nn.Module):
         for i, block in enumerate(self.down):
             x = block(max_pool1d(x, 3) if i else x)
             skips.append(x)
-        # Skip connections of the tail: outputs of the decoder, then the bottom of the U.
+        # The tail has skip connections from the decoder outputs and from the lowest level of the
+        # U-Net.
         beside = [skips.pop()]
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([up(x), skips.pop()], dim=1))
@@ -63,18 +64,18 @@ class TailedUNet(nn.Module):
 
 
 class TUNePlus(Encoder):
-    """TUNe+ encoder; 2,220,390 parameters by default, 59,049 samples give one 512-d embedding.
+    """TUNe+ encoder, with 2,220,390 parameters and an embedding of width 512 by default.
 
-    The original averages three frames and flattens: lengths that are not multiples of 81 fail, and
-    longer input gives a wider embedding. This version drops up to 80 samples at the end and
-    averages all frames.
+    The original code averages groups of three frames and flattens the result. It fails for lengths
+    that are not multiples of 81, and longer inputs give wider embeddings. This version drops up to
+    80 samples at the end and averages over all frames.
 
     Args:
-        width: channels at the top of the U; 11 in the paper.
+        width: number of channels at the highest level of the U-Net; 11 in the paper.
         out_dim: width of the embedding.
-        sample_rate: Hz.
-        segment_samples: 59,049 as in SampleCNN.
-        normalize, frontend, pool: see `Encoder`; the front end must give waveforms.
+        sample_rate: sample rate in Hz.
+        segment_samples: segment length in samples; 59,049 as in SampleCNN.
+        normalize, frontend, pool: see `Encoder`; the front end must output waveforms.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Image encoders of timm on spectrograms: EfficientNet-B0 and ConvNeXt (COLA and its JAX port).
+"""Image networks of timm as encoders of spectrograms: EfficientNet-B0 and ConvNeXt.
 
-Any other timm model with a feature map works too.
+COLA and its JAX port use these networks. Other timm models with a feature map also work.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +19,9 @@ MOST_FRAMES = 1024
 
 
 class FeatureMap(nn.Module):
-    """A timm model up to its feature map ``[N, C, bands, frames]``.
+    """A timm model that returns its feature map ``[N, C, bands, frames]``.
 
-    `never_called` finds the unused modules after the feature map.
+    The modules after the feature map are not used; `never_called` finds them.
     """
 
     def __init__(self, model: nn.Module):
@@ -35,21 +35,21 @@ class FeatureMap(nn.Module):
 class TimmEncoder(Encoder):
     """Any timm model with a two-dimensional feature map, pooled over bands and frames.
 
-    Weights are initialised randomly.
+    The weights are initialised randomly.
 
     Args:
-        model: name in timm.
-        drop_path: stochastic depth rate of the last block, increasing linearly from the first
-            block; 0 for models without it.
-        options: further arguments of the model, such as ``act_layer: gelu_tanh``; `timm_options`
-            lists the allowed ones.
-        frontend: None is the log-mel of COLA.
-        segment_samples: None is 1 s.
+        model: name of the model in timm.
+        drop_path: stochastic depth rate of the last block; the rate increases linearly from the
+            first block. Use 0 for models without stochastic depth.
+        options: further arguments of the model, such as ``act_layer: gelu_tanh``. The module
+            `timm_options` lists the allowed ones.
+        frontend: None is the log-mel spectrogram of COLA.
+        segment_samples: segment length in samples; None is 1 s.
         normalize, pool: see `Encoder`.
 
     Raises:
-        ConfigError: if timm does not have the model, the model does not accept the input or gives
-            tokens instead of maps, or an option is not allowed.
+        ConfigError: if timm does not have the model, if the model does not accept the input or
+            outputs tokens instead of maps, or if an option is not allowed.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TimmEncoder(Encoder):
             frames, width = smallest_input(sketch, frontend)
             unused = never_called(sketch, frontend, frames)
         trunk = create(model, arguments)
-        for name in unused:  # dead parameters break distributed training
+        for name in unused:  # unused parameters break distributed training
             trunk.set_submodule(name, nn.Identity())
         rate = agreed_rate(type(self).__name__, None, frontend)
         super().__init__(
@@ -91,7 +91,7 @@ class TimmEncoder(Encoder):
 
 
 def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
-    """Make the model ``name`` with random weights."""
+    """Build the timm model ``name`` with random weights."""
     import timm  # lazy: other encoders do not need timm
 
     if not timm.is_model(name):
@@ -105,12 +105,12 @@ def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
 
 
 def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, ...] | None:
-    """Output shape for ``frames`` frames; None if the model does not accept the input.
+    """Return the output shape for an input of ``frames`` frames; None if the model rejects it.
 
     Raises:
-        ConfigError: if the output is not one tensor.
+        ConfigError: if the output is not a single tensor.
     """
-    assert frontend.bands is not None  # see needs_spectrogram
+    assert frontend.bands is not None  # `needs_spectrogram` has checked this
     try:
         maps = model(torch.empty(1, frontend.channels, frontend.bands, frames))
     except (RuntimeError, AssertionError):
@@ -124,12 +124,15 @@ def map_shape(model: FeatureMap, frontend: Frontend, frames: int) -> tuple[int, 
 
 
 def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
-    """Minimum number of frames of a model on the meta device, and its output channels."""
+    """Return the minimum number of input frames of a model and its number of output channels.
+
+    The model must be on the meta device.
+    """
     name, info = type(model.model).__name__, getattr(model.model, "feature_info", None)
     model.eval()
     low, high, shape = 0, 1, map_shape(model, frontend, 1)
     if shape is None and info:
-        # Nearly all models accept one frame, or as many as their stride.
+        # The minimum of nearly all models is one frame, or as many frames as their stride.
         low, high = 1, info[-1]["reduction"]
         low = high - 1 if map_shape(model, frontend, high - 1) is None else low
         shape = map_shape(model, frontend, high)
@@ -153,9 +156,9 @@ def smallest_input(model: FeatureMap, frontend: Frontend) -> tuple[int, int]:
 
 
 def never_called(model: FeatureMap, frontend: Frontend, frames: int) -> list[str]:
-    """Names of the outermost modules with parameters that the feature map does not use.
+    """Return the names of modules that have parameters but are not needed for the feature map.
 
-    For example the classifier, final norm, and convolutions before them.
+    Examples are the classifier and the final norm. Of nested modules, only the outermost is listed.
     """
     called: set[nn.Module] = set()
     for module in model.modules():
@@ -173,14 +176,15 @@ def never_called(model: FeatureMap, frontend: Frontend, frames: int) -> list[str
 
 
 class EfficientNetB0(TimmEncoder):
-    """Encoder of COLA: EfficientNet-B0 with the maximum over a 1280-channel map.
+    """Encoder of COLA: EfficientNet-B0 with max-pooling of a feature map of 1280 channels.
 
-    4,006,972 parameters with one channel.
+    It has 4,006,972 parameters with one input channel.
 
     Args:
-        drop_path: 0.2 gives rates of 0, 0.0125, ..., 0.1875 along the blocks.
+        drop_path: stochastic depth rate; 0.2 gives rates of 0, 0.0125, ..., 0.1875 for the
+            successive blocks.
         frontend, segment_samples, normalize: see `TimmEncoder`.
-        pool: None is the maximum, as in the paper; the JAX port uses the mean.
+        pool: None is max-pooling, as in the paper; the JAX port uses the mean.
     """
 
     def __init__(
@@ -198,12 +202,13 @@ class EfficientNetB0(TimmEncoder):
 
 
 class ConvNeXtTiny(TimmEncoder):
-    """ConvNeXt-Tiny with the mean over a 768-channel map, as in the JAX port of COLA.
+    """ConvNeXt-Tiny with the mean over a feature map of 768 channels, as in the JAX port of COLA.
 
-    27,815,520 parameters with one channel; no final norm; tanh approximation of GELU.
+    It has 27,815,520 parameters with one input channel, no final norm, and the tanh approximation
+    of GELU.
 
     Args:
-        drop_path: stochastic depth rate; the port declares 0.1 but does not apply it.
+        drop_path: stochastic depth rate; the JAX port declares 0.1 but does not apply it.
         frontend, segment_samples, normalize, pool: see `TimmEncoder`.
     """
 
@@ -229,9 +234,9 @@ class ConvNeXtTiny(TimmEncoder):
 
 
 class ConvNeXtLarge(ConvNeXtTiny):
-    """ConvNeXt-Large, 196,221,120 parameters with one channel, 1536-d.
+    """ConvNeXt-Large: 196,221,120 parameters with one input channel, an embedding of width 1536.
 
-    Arguments as in `ConvNeXtTiny`.
+    The arguments are those of `ConvNeXtTiny`.
     """
 
     name = "convnext_large"
