@@ -1,11 +1,11 @@
-"""Optional packages, and the error message of a command that needs a missing one."""
+"""The optional packages of each command, and the error message if they are missing."""
 
 from importlib.util import find_spec
 
 from semisupcon.errors import UserError
 
-# Module -> pip requirement. Other missing modules keep their traceback: the cause may be a typo in
-# an import.
+# Module -> pip requirement. A missing module that is not listed keeps its traceback, because the
+# cause may be a typo in an import.
 PIP = {
     "jsonargparse": "'jsonargparse[signatures]'",
     "litdata": "'litdata>=0.2.76'",
@@ -26,7 +26,7 @@ PIP = {
     "wandb": "wandb",
     "yaml": "pyyaml",
 }
-# All packages that a command needs, so that one pip command installs them.
+# Command -> all optional packages that it needs, so that one pip command installs them.
 NEEDS = {
     "data": ("pandas", "scipy", "tqdm", "yaml"),
     "hear": ("matplotlib", "yaml"),
@@ -39,6 +39,7 @@ NEEDS = {
         "tqdm",
         "yaml",
     ),
+    "predict": ("pandas", "scipy", "yaml"),
     "pretrain": (
         "jsonargparse",
         "matplotlib",
@@ -55,8 +56,13 @@ NEEDS = {
 
 
 def missing_package(command: str, error: ModuleNotFoundError) -> UserError | None:
-    """Error that names the missing packages and the pip command; None if pip installs no package
-    for the failed import.
+    """Return the error for a failed import, with all missing packages and the pip command.
+
+    Args:
+        command: name of the command.
+        error: exception of the failed import.
+
+    Returns None if the module is not one of the optional packages.
     """
     package = (error.name or "").partition(".")[0]
     if package not in PIP:

@@ -88,6 +88,13 @@ class Parts:
         for _, content in self.finished:
             yield from content["sizes"]
 
+    def lengths(self) -> Iterator[int]:
+        """Yield the number of samples of each finished file, if it was given to `write`; 0 for a
+        left-out file.
+        """
+        for _, content in self.finished:
+            yield from content.get("lengths", [0] * len(content["sizes"]))
+
     def problems(self) -> dict[int, str]:
         """Return the reasons why files were left out, by position."""
         found: dict[int, str] = {}
@@ -114,12 +121,15 @@ class Parts:
         if waiting:
             yield np.concatenate(waiting)
 
-    def write(self, pieces: Iterable[Piece], mean: bool) -> Iterator[Piece]:
+    def write(
+        self, pieces: Iterable[Piece], mean: bool, lengths: dict[int, int] | None = None
+    ) -> Iterator[Piece]:
         """Write embeddings as they arrive, and yield the last pieces of files.
 
         Args:
             pieces: pieces of embeddings, starting with file number ``done``; breaks end a part.
             mean: keep only the mean over the embeddings of a file.
+            lengths: number of samples of each item, known when its last piece arrives.
         """
         if not self.folder.exists():
             make_folders(self.folder)
@@ -132,8 +142,11 @@ class Parts:
                 for piece in _until_break(first, pieces):
                     part.add(piece, file)
                     if piece.last:
+                        part.lengths.append((lengths or {}).pop(piece.item, 0))
                         yield piece
             index = {"width": part.width, "sizes": part.sizes, "problems": part.problems}
+            if lengths is not None:
+                index["lengths"] = part.lengths
             write_text(path.with_suffix(".json"), json.dumps(index))
             self.finished.append((path, index))
 
@@ -187,6 +200,7 @@ class _Part:
     def __init__(self, mean: bool):
         self.width = 0
         self.sizes: list[int] = []
+        self.lengths: list[int] = []
         self.problems: dict[int, str] = {}
         self._mean, self._count, self._start = mean, 0, 0
         self._sum: np.ndarray | None = None

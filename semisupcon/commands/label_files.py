@@ -1,0 +1,84 @@
+"""What `predict` and `tag` do alike: list files, embed them into parts, report what is left out."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from semisupcon.audio.listing import Listing
+from semisupcon.embedding import Progress
+from semisupcon.embedding.parts import Parts
+from semisupcon.errors import UserError
+from semisupcon.labelling.stream import Reading
+from semisupcon.labelling.tagger import ROWS, by_file
+
+
+def tell(listings: Iterable[Listing]) -> None:
+    """Print what folders hold that is left out."""
+    for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
+        print(sentence, file=sys.stderr)
+
+
+def workers_of(given: Namespace, device: str) -> int:
+    """Number of threads that decode audio."""
+    on_cpu = device.partition(":")[0] == "cpu"
+    return given.workers or (2 if on_cpu else min(16, os.cpu_count() or 1))
+
+
+def embedded(
+    given: Namespace, reading: Reading, files: list[str], plan: dict[str, Any], label: str
+) -> Parts | None:
+    """Embed the files into parts beside ``given.out``, and report those that cannot be read.
+
+    Args:
+        given: the options.
+        reading: how files are read and embedded.
+        files: the files, in the order of the parts.
+        plan: what determines the parts.
+        label: name of the work, for the progress.
+
+    Returns:
+        The parts; None after an interruption, which is reported.
+
+    Raises:
+        UserError: if no file can be read, or unfinished parts are those of another command.
+    """
+    kind = reading.device.partition(":")[0]
+    plan = plan | {"--batch_size": reading.batch(), "--device": kind}
+    parts = Parts(given.out, plan, given.overwrite)
+    if parts.done:
+        told = f"continuing {parts.folder}: {parts.done} of {len(files)} files are done"
+        print(told, file=sys.stderr)
+    progress = Progress(len(files), label, parts.done)
+    pieces = reading.averages(files[parts.done :], progress)
+    try:
+        for _ in parts.write(pieces, mean=False, lengths=reading.lengths):
+            pass
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; the same command continues after {parts.done} of {len(files)} files",
+            file=sys.stderr,
+        )
+        return None
+    except UserError:
+        if not parts.finished:
+            parts.remove()
+        raise
+    problems = parts.problems()
+    for position, problem in problems.items():
+        print(f"left out {files[position]}: {problem}", file=sys.stderr)
+    if len(problems) == len(files):
+        parts.remove()
+        raise UserError(f"None of the {len(files)} files can be read as audio.")
+    return parts
+
+
+def rows_by_file(parts: Parts, files: list[str]) -> Iterator[tuple[int, str, np.ndarray, int]]:
+    """Yield position, name, rows ``[k, W]`` and length in samples of every readable file."""
+    rows = by_file(parts.rows(ROWS), parts.sizes(), parts.width)
+    for position, (file, mine, length) in enumerate(zip(files, rows, parts.lengths(), strict=True)):
+        if length:
+            yield position, file, mine, length

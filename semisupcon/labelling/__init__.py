@@ -1,0 +1,1 @@
+"""Label new audio with a frozen encoder and a trained head: `predict`, `tag`, and the Python API."""
