@@ -1,3 +1,1 @@
-"""The training loop: the LightningModule, callbacks, loggers, run folders, optimizers and
-schedules.
-"""
+"""Training with Lightning: `Objective`, callbacks, loggers, run folders, optimizers, schedules."""

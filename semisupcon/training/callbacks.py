@@ -1,4 +1,4 @@
-"""Callbacks of every run: start, clean end after signals, time limit, throughput, figures."""
+"""Callbacks of every run: first steps, clean end after signals, time limit, throughput, figures."""
 
 import logging
 import signal
@@ -26,9 +26,14 @@ log = logging.getLogger(__name__)
 
 
 class BeforeOthers(L.Callback):
-    """Runs before user callbacks.
+    """Callback that runs before the callbacks of the user.
 
-    Weight averaging copies the model in setup() and overwrites it in on_train_end().
+    The order matters for weight averaging, which copies the model in ``setup`` and overwrites its
+    weights in ``on_train_end``.
+
+    Args:
+        checkpoints: callback that saves checkpoints.
+        write_down: function that writes the configuration of the run; called when training starts.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints, write_down: Callable[[], None]):
@@ -36,7 +41,7 @@ class BeforeOthers(L.Callback):
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         module.setup(stage)
-        # Lightning calls finders before all other callbacks.
+        # Set before training, because Lightning runs the finders before all other callbacks.
         settings = settings_of(trainer)
         finding = bool(finders_of(settings.callbacks))
         cast("Objective", module).searching = finding and not settings.fast_dev_run
@@ -50,16 +55,19 @@ class BeforeOthers(L.Callback):
 
 
 class EndWell(L.Callback):
-    """SIGTERM, SIGHUP and SIGINT finish the current step, save, and end the run; ``received`` holds
-    the signal for the exit status.
+    """Callback that ends a run cleanly after SIGTERM, SIGHUP or SIGINT.
 
-    The same holds for SLURM's signal before the end of the job time (SIGUSR1). Lightning then
-    requeues the job after the step, when the checkpoint is complete.
+    The current step is finished, a checkpoint is saved, and the run ends. The same happens after
+    the signal that SLURM sends before the end of the job time (SIGUSR1); Lightning then requeues
+    the job when the checkpoint is complete.
 
     Args:
         checkpoints: callback that saves checkpoints.
-        check_every: steps between two checks with several processes, which must stop together; one
-            process checks every step.
+        check_every: steps between two checks for a signal in runs with several processes, which
+            must stop at the same step. A single process checks at every step.
+
+    Attributes:
+        received: number of the signal that ends the run, or None.
     """
 
     def __init__(self, checkpoints: KeepCheckpoints, check_every: int = 10):
@@ -69,12 +77,12 @@ class EndWell(L.Callback):
         self._requeue_signal: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        # Lightning has already set its handlers.
+        # Lightning has set its signal handlers before; this callback replaces them.
         environment = trainer._accelerator_connector.cluster_environment
         if getattr(environment, "auto_requeue", False):
             self._requeue_signal = cast("SLURMEnvironment", environment).requeue_signal
         try:
-            # Sent when the terminal closes; nohup ignores it.
+            # SIGHUP is sent when the terminal closes. Under nohup it stays ignored.
             hangup = getattr(signal, "SIGHUP", None)
             if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN:
                 hangup = None
@@ -82,12 +90,12 @@ class EndWell(L.Callback):
                 None, (signal.SIGTERM, signal.SIGINT, hangup, self._requeue_signal)
             ):
                 self._previous[number] = signal.signal(number, self._handle)
-        except ValueError:  # Signals can be set in the main thread only.
+        except ValueError:  # Only the main thread can set signal handlers.
             self._previous.clear()
 
     def _handle(self, number: int, _: Any) -> None:
         if self.received == signal.SIGINT == number:
-            raise KeyboardInterrupt  # The second Ctrl-C ends at once.
+            raise KeyboardInterrupt  # A second Ctrl-C ends the run at once.
         self.received = number
         log.warning(
             "Received %s: finishing the step, saving, and ending.", signal.Signals(number).name
@@ -99,15 +107,15 @@ class EndWell(L.Callback):
                 return
             told = torch.tensor(self.received or 0, device=trainer.strategy.root_device)
             self.received = int(trainer.strategy.reduce(told, reduce_op="max")) or None
-        # Finish accumulated batches first: at an optimizer step, no gradients need to be saved.
+        # Finish accumulated batches first: after an optimizer step, no gradients must be saved.
         if self.received is None or within_accumulation(trainer):
             return
         self.checkpoints.save(trainer, final=True, row=row_of_step(trainer))
         if self.received == self._requeue_signal:
             self._previous[self.received](self.received, None)
         loop = trainer.fit_loop
-        # Stopping makes the trainer validate. Allow that only if validation is due, so that a
-        # resumed run has the same metrics.
+        # A trainer that stops also validates. Allow the validation only if it is due at this step,
+        # so that a resumed run logs the same metrics.
         due = validation_follows(trainer)
         trainer.should_stop = True
         # The signal overrides min_epochs and min_steps.
@@ -121,31 +129,34 @@ class EndWell(L.Callback):
         self._previous.clear()
 
     def exit_status(self, trainer: L.Trainer) -> int:
-        """128 plus the signal number, as in shells; 0 without a signal."""
+        """Return 128 plus the number of the received signal, as shells do; 0 without a signal."""
         launched = (
             isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment)
             and trainer.local_rank > 0
         )
-        # If a launched process ends with another status than 0, Lightning kills the main process,
-        # maybe while it saves.
+        # Processes that Lightning launched end with status 0: after another status, Lightning would
+        # kill the main process, possibly while it saves.
         return 128 + self.received if self.received and not launched else 0
 
 
 class JobTimer(Timer):
-    """Ends a run after a given job time.
+    """Callback that ends a run after a given time.
 
-    In contrast to Lightning's timer, a resumed run starts at zero.
+    Lightning's `Timer` continues its time in a resumed run. This callback starts again at zero.
     """
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Do nothing: every job has its own time limit."""
+        """Do nothing: each job has the full time."""
 
 
 class Throughput(L.Callback):
-    """Logs clips per second over all processes, between two logged steps and without validation."""
+    """Callback that logs ``clips_per_second`` over all processes.
+
+    The value is the mean since the last logged step, without the time of validations.
+    """
 
     def __init__(self) -> None:
         self._clips = 0
@@ -170,7 +181,9 @@ class Throughput(L.Callback):
 
 
 class DrawMatrices(L.Callback):
-    """Draws target and similarity matrices of a training batch, for the run folder and the logger.
+    """Callback that draws the target and similarity matrices of a training batch.
+
+    The figures are written to the run folder and sent to the loggers.
 
     Args:
         folder: run folder; figures are written to ``figures/``.
@@ -183,7 +196,7 @@ class DrawMatrices(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        # Also draw at the first step, to show a mistake in the targets early.
+        # The figure of the first step shows a mistake in the targets early.
         due = self.every_n_steps and (
             trainer.global_step == 1 or trainer.global_step % self.every_n_steps == 0
         )
@@ -193,10 +206,10 @@ class DrawMatrices(L.Callback):
 
     @torch.no_grad()
     def draw(self, trainer: L.Trainer, module: Any, batch: Any) -> None:
-        """Draw and log the matrices of the criterion."""
+        """Draw the matrices of the criterion for a batch, and log them."""
         from semisupcon.plots import draw_matrix
 
-        with evaluated(module.encoder):  # Keep the running statistics.
+        with evaluated(module.encoder):  # Eval mode keeps the running statistics.
             matrices = module.criterion.matrices(batch, module.encode)
         for name, matrix in matrices.items():
             figure = draw_matrix(

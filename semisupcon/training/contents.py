@@ -1,4 +1,4 @@
-"""Checks the content of an untrusted checkpoint before a run resumes from it."""
+"""Check the content of an untrusted checkpoint before a run resumes from it."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ from semisupcon.errors import CheckpointError, UserError, first_line
 
 
 def check_run(content: dict[str, Any], path: Path) -> None:
-    """Refuse a checkpoint with missing parts or parts of a wrong type.
+    """Check that a checkpoint has all parts, with the right types.
 
     Raises:
-        CheckpointError: with the first such part.
+        CheckpointError: for the first part that is missing or has a wrong type.
     """
     written = content.get("semisupcon", {})
     sound = {
@@ -47,9 +47,9 @@ def check_run(content: dict[str, Any], path: Path) -> None:
 
 
 def configuration_of(content: dict[str, Any], file: Path) -> dict[str, Any] | None:
-    """The configuration that a checkpoint was trained with.
+    """Return the configuration that a checkpoint was trained with, or None if it is unknown.
 
-    For version 0.1, it is read from ``file``, if it exists; else None.
+    Checkpoints of version 0.1 do not contain it. For them it is read from ``file``, if this exists.
 
     Raises:
         ConfigError: if the file is not valid YAML.
@@ -60,11 +60,13 @@ def configuration_of(content: dict[str, Any], file: Path) -> dict[str, Any] | No
 
 @contextmanager
 def parts_of(path: Path) -> Iterator[None]:
-    """Convert errors in the block to a CheckpointError: values in a file may have any type and
-    size.
+    """Context manager that converts all errors in its block to a `CheckpointError`.
+
+    The values in an untrusted file may have any type and size, so code that uses them may fail with
+    any exception.
 
     Raises:
-        CheckpointError: with the file.
+        CheckpointError: for any exception in the block that is not a `UserError`.
     """
     try:
         yield
@@ -78,15 +80,15 @@ def parts_of(path: Path) -> Iterator[None]:
 
 
 def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> None:
-    """Refuse an optimizer state with which the optimizer cannot make a step.
+    """Check that an optimizer can make a step with the state of a checkpoint.
 
     Args:
         state: optimizer state from the checkpoint.
-        optimizer: optimizer of a copy of the model; it makes a step.
+        optimizer: optimizer of a copy of the model, whose weights may change.
         path: path of the checkpoint.
 
     Raises:
-        CheckpointError: if the state is damaged.
+        CheckpointError: if the optimizer fails with this state.
     """
 
     def step() -> None:
@@ -97,10 +99,10 @@ def check_optimizer(state: dict[str, Any], optimizer: Optimizer, path: Path) -> 
 
     try:
         step()
-    except Exception:  # This optimizer cannot step in this way, so its state cannot be checked.
+    except Exception:  # The optimizer cannot step without real gradients: nothing to check.
         return
     try:
-        # Use a copy: the optimizer changes the tensors of the state, which the run needs.
+        # Load a copy: a step changes the tensors of the state, which the run needs.
         optimizer.load_state_dict(copy.deepcopy(state))
         step()
     except Exception as error:

@@ -1,6 +1,4 @@
-"""Estimates time and memory of a run on a machine without a GPU, from steps with few clips before
-training.
-"""
+"""Estimate the time and memory of a run on a CPU before it starts, from steps with few clips."""
 
 import copy
 import logging
@@ -14,15 +12,16 @@ import torch
 from semisupcon.batch import Batch
 from semisupcon.objectives.base import Encode
 
-# Samples per step above which to estimate: small overlays are far below, published recipes above.
+# Minimum number of audio samples per step for an estimate. The small overlays of recipes are far
+# below, the published recipes above.
 LARGE_STEP = 5_000_000
-TRIALS = (2, 4)  # clips
-SLOW, SHARE = 2.0, 0.5  # seconds per step, share of the memory
+TRIALS = (2, 4)  # clips per step of the two trials
+SLOW, SHARE = 2.0, 0.5  # limits for a warning: seconds per step, share of the memory
 log = logging.getLogger("semisupcon")
 
 
 class Estimate(L.Callback):
-    """Logs, before the first step, the time and memory of a step if they are large.
+    """Callback that warns before the first step if a step on the CPU takes much time or memory.
 
     Args:
         overlay: path of the small overlay of the recipe; None if there is none.
@@ -65,7 +64,7 @@ class Estimate(L.Callback):
 
 
 def _in_words(seconds: float) -> str:
-    """A duration as text: ``40 s``, ``12 minutes``, ``7 hours`` or ``65 days``."""
+    """Format a duration as ``40 s``, ``12 minutes``, ``7 hours`` or ``65 days``."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -73,8 +72,9 @@ def _in_words(seconds: float) -> str:
 
 
 def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[float, float]:
-    """Estimate seconds and bytes of a training step, from steps with few clips on a copy of the
-    model.
+    """Estimate the seconds and bytes of a training step.
+
+    A copy of the model makes two steps with few clips, and their time and memory are extrapolated.
 
     Args:
         module: an `Objective` after ``setup``.
@@ -100,14 +100,14 @@ def estimate(module: Any, batch_size: int, views: int, samples: int) -> tuple[fl
             found.append((time.perf_counter() - begin, kept.size))
     (first_seconds, first_size), (seconds, size) = found
     more = (batch_size - TRIALS[1]) / (TRIALS[1] - TRIALS[0])
-    # 4 * weights: weights, gradients and two moments of Adam.
+    # Weights, gradients and the two moments of Adam take four times the size of the weights.
     return max(seconds + more * (seconds - first_seconds), seconds), size + more * (
         size - first_size
     ) + 4 * weights
 
 
 class _Kept:
-    """Counts the bytes saved for the backward pass, each storage once."""
+    """Counter of the bytes that autograd saves for the backward pass, each storage once."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -122,7 +122,7 @@ class _Kept:
 
 
 def _batch(module: Any, clips: int, views: int, samples: int) -> Batch:
-    """A batch of noise with the shapes of the data."""
+    """Return a batch of noise with the shapes of a training batch."""
     facts = module.facts
     targets = torch.zeros(clips, len(facts.classes))
     if facts.classes:

@@ -1,4 +1,4 @@
-"""Facts of data, packages and code that a run stores in run.json and sends to the loggers."""
+"""Collect the facts of data, packages and code that a run stores and sends to its loggers."""
 
 import subprocess
 from pathlib import Path
@@ -29,13 +29,15 @@ DIFF, MOST_DIFF = "code.diff", 1 << 20  # bytes
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the installed packages among `PACKAGES`."""
+    """Return the versions of the installed packages among `PACKAGES`."""
     return versions_of(PACKAGES)
 
 
 def data_figures(data: AudioDataModule) -> dict[str, Any]:
-    """Clips and hours by split and source, number of classes and label kind of a data module after
-    ``setup``.
+    """Return the size of the data: clips and hours by split and source, classes, label kind.
+
+    Args:
+        data: data module after ``setup``.
     """
     drawn = data.drawn
     if drawn is None:
@@ -51,9 +53,10 @@ def data_figures(data: AudioDataModule) -> dict[str, Any]:
 
 
 def write_diff(folder: Path) -> bool:
-    """Write the uncommitted changes of the code to ``code.diff``.
+    """Write the uncommitted changes of the code to ``code.diff`` in a run folder.
 
-    Returns True if the file was written: there are changes, and they are at most 1 MiB.
+    Returns whether the file was written. It is not written without changes, or if they are larger
+    than 1 MiB.
     """
     try:
         done = subprocess.run(

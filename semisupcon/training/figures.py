@@ -1,4 +1,4 @@
-"""Figures of a run: in its folder, and in the loggers that show images."""
+"""Write the figures of a run to its folder, and send them to the loggers that show images."""
 
 import logging
 from pathlib import Path
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def show_figure(trainer: L.Trainer, figure: "Figure", name: str, file: Path) -> None:
-    """Send a figure to the loggers and write it; a full disk gives a warning.
+    """Send a figure to the loggers and write it to a file. A disk error causes a warning.
 
     Args:
-        trainer: its loggers get the figure at the current step.
+        trainer: trainer with the loggers; the figure is logged at its current step.
         figure: a matplotlib figure.
-        name: name in the loggers.
+        name: name of the figure in the loggers.
         file: path of the image.
     """
     for logger in trainer.loggers:

@@ -1,8 +1,8 @@
-"""Support for Lightning's finders of learning rate and batch size: the value found is used,
-recorded, and kept in a resumed run.
+"""Support for Lightning's `LearningRateFinder` and `BatchSizeFinder`.
 
-A finder searches before training starts and then restores the weights. `Objective` builds optimizer
-and schedule again afterwards, so that the run equals a run configured with the value found.
+A finder searches before training starts and then restores the weights. The value that it finds is
+recorded in the configuration, and kept in a resumed run. `Objective` builds optimizer and schedule
+again after the search, so that the run equals a run that is configured with this value.
 """
 
 import logging
@@ -16,13 +16,13 @@ from semisupcon.errors import ConfigError
 
 RATE, SIZE = "model.optimizer.lr", "data.batch_size"
 KINDS = {LearningRateFinder: RATE, BatchSizeFinder: SIZE}
-# Schedules with their own options for the learning rate.
+# Schedules that set the learning rate by their own options and ignore that of the optimizer.
 OWN_RATES = ("OneCycleLR", "CyclicLR")
 log = logging.getLogger("semisupcon")
 
 
 def finders_of(callbacks: Iterable[L.Callback]) -> dict[str, L.Callback]:
-    """The finders among the callbacks, by the option that they search."""
+    """Return the finders among callbacks, by the name of the option that they search."""
     return {option: c for c in callbacks for kind, option in KINDS.items() if isinstance(c, kind)}
 
 
@@ -32,10 +32,11 @@ class Finders:
     Args:
         callbacks: callbacks given by the user.
         model, data: an `Objective` and its data module.
-        configs: nested configurations of the run, in which values found are recorded.
+        configs: configurations of the run, in which the values found are recorded.
 
     Raises:
-        ConfigError: for a finder whose value would not be used.
+        ConfigError: for two finders of the same option, or a learning-rate finder with a schedule
+            that ignores its value.
     """
 
     def __init__(
@@ -58,11 +59,12 @@ class Finders:
             )
 
     def resume(self, before: Any, given: Sequence[str]) -> None:
-        """Disable the search: a resumed run keeps the value found at its start, unless the command
-        line gives another one.
+        """Set the values that were found in the first run, and remove the finders.
+
+        A resumed run does not search again. An option on the command line has precedence.
 
         Args:
-            before: configuration in the checkpoint.
+            before: configuration stored in the checkpoint.
             given: names of the options on the command line.
         """
         for option, finder in self.found.items():
@@ -79,7 +81,7 @@ class Finders:
         self.found = {}
 
     def record(self) -> None:
-        """Write the values found into the configurations and log them."""
+        """Write the values that the finders found into the configurations, and log them."""
         for option, finder in self.found.items():
             value = self.model.found_rate if option == RATE else self.data.batch_size
             if value is None:
@@ -106,14 +108,14 @@ class Finders:
 
 
 def value_of(config: Any, option: str) -> Any:
-    """The value of an option in a nested configuration; None if it is missing."""
+    """Return the value of an option in a nested configuration, or None if it is missing."""
     *sections, name = option.split(".")
     part = _below(config, sections)
     return None if part is None else part.get(name)
 
 
 def _below(config: Any, sections: Sequence[str]) -> Any:
-    """The options of a section, or of its class if it has one."""
+    """Return the options of a section; if it chooses a class, the options of the class."""
     for section in sections:
         config = config.get(section) if hasattr(config, "get") else None
     return config.get("init_args", config) if hasattr(config, "get") else None

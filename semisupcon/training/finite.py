@@ -1,8 +1,8 @@
-"""Stops a run when the loss is not finite, before the weights are damaged, or skips the batch.
+"""Stop a run when its loss is not finite, or skip the batch.
 
-On a CPU every loss is checked. On other devices and with several ranks, a check waits for the
-device. Therefore losses are collected and checked every ``log_every_n_steps`` steps and before each
-save, so that no checkpoint has weights updated with such a loss.
+On a CPU, every loss is checked at once. On a GPU or with several ranks, a check synchronises the
+devices. Therefore losses are collected there and checked every ``log_every_n_steps`` steps and
+before each save. No checkpoint contains weights that were updated with a loss that is not finite.
 """
 
 import logging
@@ -13,20 +13,21 @@ from torch import Tensor, nn
 
 from semisupcon.errors import UserError
 
-NAMED = 5  # clips in a message
+NAMED = 5  # maximum number of clips in a message
 log = logging.getLogger(__name__)
 
 
 class NotFiniteError(UserError):
-    """The loss or the weights have NaN or infinite values."""
+    """Error: the loss or the weights have NaN or infinite values."""
 
 
 class Finite:
-    """Checks the losses of an `Objective`.
+    """Check that the losses of an `Objective` are finite.
 
     Args:
-        mode: "stop" or "skip". "skip" checks every loss, which waits for the device at every step,
-            and keeps a copy of the buffers.
+        mode: "stop" ends the run at a loss that is not finite. "skip" skips the optimizer step; it
+            checks every loss, which synchronises the devices at each step, and keeps a copy of the
+            buffers.
     """
 
     def __init__(self, mode: str = "stop"):
@@ -36,18 +37,21 @@ class Finite:
 
     @property
     def skips(self) -> bool:
-        """Whether batches with such a loss are skipped."""
+        """Whether batches with a loss that is not finite are skipped."""
         return self.mode == "skip"
 
     def before(self, module: Any) -> None:
-        """Call before a forward pass: store the buffers (batch-norm statistics, queues) of the last
-        optimizer step.
+        """Copy the buffers of a module (batch-norm statistics, queues) in mode "skip".
+
+        Call it before each forward pass. The copy is made once per optimizer step.
         """
         if self.skips and self._before is None:
             self._before = {name: buffer.clone() for name, buffer in module.named_buffers()}
 
     def after(self, module: Any, loss: Tensor, batch: Any) -> None:
-        """Call with the loss of a batch.
+        """Record whether the loss of a batch is finite, and check it if a check is due.
+
+        Call it after each forward pass.
 
         Raises:
             NotFiniteError: in mode "stop", with step, batch and clips.
@@ -64,10 +68,10 @@ class Finite:
             self.check(module)
 
     def check(self, module: Any) -> None:
-        """Check the losses since the last check; every rank must call it.
+        """Check the losses since the last check. Every rank must call this method.
 
         Raises:
-            NotFiniteError: as in `after`.
+            NotFiniteError: for the first loss that is not finite, with step, batch and clips.
         """
         recent, self._recent = self._recent, []
         if not recent:
@@ -85,8 +89,9 @@ class Finite:
         )
 
     def take_back(self, module: Any) -> bool:
-        """In mode "skip", whether to skip the optimizer step; if so, the buffers are restored to
-        before its batches.
+        """Return whether the optimizer step must be skipped, in mode "skip".
+
+        If so, the buffers are restored to their values before the batches of this step.
         """
         recent, self._recent = self._recent, []
         before, self._before = self._before, None
@@ -94,7 +99,7 @@ class Finite:
             flags := _over_ranks(module, torch.stack([flag for *_, flag in recent])).tolist()
         ):
             return False
-        assert before is not None  # set in this mode before each forward pass
+        assert before is not None  # `before` sets it in this mode
         for name, buffer in module.named_buffers():
             buffer.copy_(before[name])
         module.criterion.restore_pending({})
@@ -110,10 +115,10 @@ class Finite:
 
 
 def check_weights(module: nn.Module) -> None:
-    """Check that weights and batch-norm statistics are finite before they are saved.
+    """Check that weights and batch-norm statistics are finite, before they are saved.
 
     Raises:
-        NotFiniteError: with the first tensor that is not finite.
+        NotFiniteError: for the first tensor that is not finite.
     """
     tensors = [
         *module.named_parameters(),
@@ -137,7 +142,7 @@ def _over_ranks(module: Any, flags: Tensor) -> Tensor:
 
 
 def _names(module: Any, clips: Tensor) -> str:
-    """Names of the first clips of a batch, from the table of the data module."""
+    """Return the names of the first clips of a batch, from the table of the data module."""
     drawn = getattr(getattr(module.trainer, "datamodule", None), "drawn", None)
     names = (
         dict(zip(drawn.table["clip"], drawn.table["name"], strict=True))

@@ -1,4 +1,4 @@
-"""Write down which audio a run is trained on (`semisupcon.data.heard`), when training starts."""
+"""Record which audio a run is trained on, when training starts (`semisupcon.data.heard`)."""
 
 import logging
 import time
@@ -24,14 +24,15 @@ log = logging.getLogger("semisupcon")
 
 
 def record_audio(folder: Path, data: Any, init_from: str | None) -> None:
-    """Write ``pretraining_audio.npz`` unless it describes the same clips.
+    """Write ``pretraining_audio.npz``, unless it already describes the training clips.
 
-    A resumed run with other clips adds them. Initial weights from a run add the audio of that run;
-    other initial weights are noted. A full disk gives a warning.
+    A resumed run with other clips adds them. If the initial weights come from a run, the audio of
+    that run is added. If they come from elsewhere, the record says that earlier audio is unknown. A
+    disk error causes a warning.
 
     Args:
         folder: run folder.
-        data: an `AudioDataModule` after ``setup``; others are not recorded.
+        data: an `AudioDataModule` after ``setup``. For other data modules, nothing is recorded.
         init_from: origin of the initial weights; None for random ones.
     """
     drawn = getattr(data, "drawn", None)
@@ -71,7 +72,7 @@ def _write(heard: Heard, file: Path) -> None:
 
 
 class _Rows:
-    """Samples of some rows of a source."""
+    """The audio of some rows of an audio source, numbered from 0."""
 
     def __init__(self, audio: Any, rows: np.ndarray):
         self.audio, self.rows, self.dtype = audio, rows, audio.dtype

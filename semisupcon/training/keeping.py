@@ -1,4 +1,4 @@
-"""Checkpoints of a run: when they are saved, and which one is the best."""
+"""Decide when a run saves its checkpoints, and which checkpoint is the best."""
 
 import copy
 import logging
@@ -30,14 +30,16 @@ log = logging.getLogger(__name__)
 
 
 class KeepCheckpoints(Checkpoint):
-    """Saves ``last.ckpt`` regularly, after validation and at the end; ``best.ckpt`` on improvement.
+    """Callback that saves ``last.ckpt`` and ``best.ckpt``.
 
-    After a disk error, the next save tries again; a second error ends the run.
+    ``last.ckpt`` is saved every ``every_n_steps`` steps, after each validation and at the end.
+    ``best.ckpt`` is saved when the monitored metric improves. A disk error is logged, and the next
+    save tries again; a second disk error ends the run.
 
     Args:
         folder: run folder.
-        monitor: name of a logged value; None keeps no ``best.ckpt``.
-        mode: ``max`` or ``min``, whichever is better.
+        monitor: name of the monitored metric; None for no ``best.ckpt``.
+        mode: ``max`` if higher values of the metric are better, else ``min``.
         every_n_steps: optimizer steps between two saves; 0 for saves at validations and the end.
     """
 
@@ -50,7 +52,7 @@ class KeepCheckpoints(Checkpoint):
         self._saved_step = -1
         self._failed_step: int | None = None
         self._position: tuple[int, dict[str, Any], int, dict[str, Any]] | None = None
-        self._row: dict[str, Any] = {}  # metrics row that follows the checkpoint
+        self._row: dict[str, Any] = {}  # row of metrics.csv that is written after the checkpoint
         self._trained: dict[str, torch.Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class KeepCheckpoints(Checkpoint):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._row = state.get("row") or {}
-        # Ignore the best value of another metric or direction. Version 0.1 stored no direction.
+        # Ignore the best value of another metric or mode. Version 0.1 stored no mode.
         same = state["monitor"] == self.monitor and state.get("mode", self.mode) == self.mode
         self.best = (
             state["best"]
@@ -73,7 +75,7 @@ class KeepCheckpoints(Checkpoint):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         self._position = None
-        # The validation saves; a run resumed before it would miss the validation.
+        # Save after the validation, not before it: a run resumed before it would skip it.
         if within_accumulation(trainer) or validation_follows(trainer):
             return
         self._mark(trainer, row := row_of_step(trainer))
@@ -87,7 +89,8 @@ class KeepCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        # Amid accumulated batches, the row has the next step, which a resumed run drops.
+        # Between accumulated batches, the row has the number of the next step. A resumed run drops
+        # this row, so the checkpoint stores it.
         row = row_of_validation(trainer) if within_accumulation(trainer) else {}
         value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if self.monitor and value is None:
@@ -104,26 +107,27 @@ class KeepCheckpoints(Checkpoint):
         self.save(trainer, again=True, row=row)
 
     def _mark(self, trainer: L.Trainer, row: dict[str, Any]) -> None:
-        """Store the state of the loops, for a save after a failure in the next step."""
+        """Store the state of the loops, so that `save_last_step` can save this step later."""
         loops = copy.deepcopy(trainer._checkpoint_connector._get_loops_state_dict())
         self._position = (trainer.global_step, row, trainer.current_epoch, loops)
 
     def improves(self, value: float) -> bool:
-        """Whether a value is the best so far; False for NaN and infinity."""
+        """Return whether a value is better than the best so far; False for NaN and infinity."""
         return improves(value, self.best, self.mode)
 
     def on_exception(
         self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
     ) -> None:
-        # The loader failed between two steps, so the last step is complete.
+        # The data loader fails between two steps, when the last step is complete.
         if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1:
             self.save_last_step(trainer)
 
     def save_last_step(self, trainer: L.Trainer) -> None:
-        """After a failure, save the state after the last step, without waiting for other processes.
+        """Save ``last.ckpt`` after a failure, without waiting for other processes.
 
-        Does nothing if the failure occurred between accumulated batches, during a validation, or
-        during an optimizer step: weights and buffers must not have changed since the last step.
+        The checkpoint has the state after the last step. Nothing is saved if weights or buffers may
+        have changed since: after a failure between accumulated batches, during a validation, or
+        during an optimizer step.
         """
         if (
             self._position is None
@@ -155,7 +159,7 @@ class KeepCheckpoints(Checkpoint):
         self._trained = None
 
     def save_trained(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Save before user callbacks replace the trained weights by averaged ones."""
+        """Save ``last.ckpt`` before a user callback replaces the weights by averaged weights."""
         self.save(trainer)
         self._trained = (
             {n: p.detach().clone() for n, p in module.named_parameters()}
@@ -177,16 +181,16 @@ class KeepCheckpoints(Checkpoint):
         final: bool = False,
         row: dict[str, Any] | None = None,
     ) -> None:
-        """Write ``last.ckpt`` if this step is not saved yet.
+        """Write ``last.ckpt`` unless this step is already saved.
 
         Args:
             trainer: trainer of the run.
-            again: whether to write even if the step is saved.
-            final: whether this is the last save; a disk error is then raised at once.
+            again: whether to write the file also if this step is already saved.
+            final: whether this is the last save of the run; then the first disk error is raised.
             row: row of metrics.csv that will be written after the checkpoint.
 
         Raises:
-            DiskError: at the second disk error.
+            DiskError: at the second disk error, or at the first one if ``final``.
         """
         if settings_of(trainer).fast_dev_run:
             return
@@ -201,7 +205,7 @@ class KeepCheckpoints(Checkpoint):
                     superseded.unlink(missing_ok=True)
 
     def _write(self, trainer: L.Trainer, name: str, final: bool = False, **options: Any) -> bool:
-        """Write a checkpoint and return whether it succeeded, equal on all processes."""
+        """Write a checkpoint and return whether the write succeeded on all processes."""
         error = write_together(trainer, self.folder / name, **options)
         if error is None:
             return True
@@ -223,6 +227,9 @@ class KeepCheckpoints(Checkpoint):
 
 
 def _averages(trainer: L.Trainer) -> bool:
-    """Whether a callback averages weights: it replaces the trained ones at the end, unsaved."""
+    """Return whether a callback averages weights.
+
+    Such a callback replaces the trained weights at the end of training.
+    """
     callbacks = settings_of(trainer).callbacks
     return any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks)

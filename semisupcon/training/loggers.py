@@ -24,13 +24,13 @@ LOGGERS = ("wandb", "tensorboard", "csv", "false")
 
 
 class MetricsFile(Logger):
-    """``metrics.csv``: one row per logged step, one column per metric.
+    """Logger that writes ``metrics.csv``, with one row per logged step and one column per metric.
 
-    A resumed run continues the file and drops later rows.
+    A resumed run continues the file and drops the rows after its checkpoint.
 
     Args:
         folder: run folder.
-        resumed_step: optimizer step of the checkpoint; later rows are dropped. None for a new run.
+        resumed_step: optimizer step of the checkpoint that the run continues; None for a new run.
     """
 
     def __init__(self, folder: Path, resumed_step: int | None = None):
@@ -52,11 +52,11 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the configuration has its own file."""
+        """Do nothing: the hyperparameters are in the stored configuration of the run."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Write one row; calls with the same step share a row."""
+        """Add metrics to the row of a step; it is written when metrics of another step come."""
         empty = [
             what
             for name, what in (("negatives", "negative"), ("loss", "positive"))
@@ -76,7 +76,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Append the pending rows; if the disk is full, they wait for the next call."""
+        """Append the pending rows to the file; after a disk error, the next call tries again."""
         if self._pending:
             self._rows_to_write.append(self._pending)
             self._pending = {}
@@ -102,12 +102,12 @@ class MetricsFile(Logger):
                 writer = csv.DictWriter(file, columns, lineterminator="\n")
                 writer.writerows(self._rows_to_write)
         except DiskError:
-            os.truncate(self.path, before)  # Remove an incomplete row.
+            os.truncate(self.path, before)  # Remove rows that were written in part.
             raise
 
     @rank_zero_only
     def settle(self) -> None:
-        """Write all rows to disk (fsync) before a checkpoint is saved."""
+        """Write all rows to disk with fsync; called before a checkpoint is saved."""
         self.save()
         if self.path.exists() and not self._full:
             with disk_errors(self.path):
@@ -115,8 +115,10 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def restore(self, row: dict[str, Any]) -> None:
-        """Write the row of the checkpoint's step if the run was killed after the checkpoint and
-        before the row.
+        """Write the row that a checkpoint stores, if it is missing in the file.
+
+        It is missing if the run was killed after it saved the checkpoint and before it wrote the
+        row.
         """
         self._open()
         if row and not any(
@@ -126,7 +128,7 @@ class MetricsFile(Logger):
             self.save()
 
     def read(self) -> list[dict[str, str]]:
-        """All rows so far, in the first process."""
+        """Return all rows so far. Only the first process has them."""
         self.save()
         return self._rows()
 
@@ -144,13 +146,13 @@ class MetricsFile(Logger):
         return self._rewrite(list(rows[0]) if rows else ["step", "epoch"], kept)
 
     def _rows(self) -> list[dict[str, str]]:
-        """The valid rows. Incomplete or damaged rows are dropped with a warning."""
+        """Return the valid rows of the file; incomplete or damaged rows cause a warning."""
         if not self.path.exists():
             return []
         text = self.path.read_text(encoding="utf-8", errors="replace")
         header, *lines = (line + "\n" for line in text.split("\n"))
         names = [plain_cell(name) for name in next(csv.reader([header]), [])]
-        # The last row is incomplete.
+        # A last line without a line break was written in part.
         rows, spoilt = [], [len(lines)] if lines and lines.pop() != "\n" else []
         if "step" not in names or len(set(names)) < len(names) or "\0" in header:
             log.warning(
@@ -187,10 +189,10 @@ class MetricsFile(Logger):
 
 
 def tell(loggers: Iterable[Logger], config: dict[str, Any], text: str) -> dict[str, Any]:
-    """Send the configuration to wandb and its text to TensorBoard.
+    """Send the configuration of the run to wandb, and as text to TensorBoard.
 
     Returns:
-        Facts to store with the run: ``wandb_id``, or none.
+        ``{"wandb_id": ID}`` to store with the run, or ``{}`` without wandb.
     """
     remembered: dict[str, Any] = {}
     for logger in loggers:
@@ -203,10 +205,10 @@ def tell(loggers: Iterable[Logger], config: dict[str, Any], text: str) -> dict[s
 
 
 def _may_log_in() -> bool:
-    """Whether wandb needs no login or has one: offline mode, or a key in the environment, a
-    settings file or netrc.
+    """Return whether wandb is offline or finds a login.
 
-    wandb checks this later, after files are written, and keeps the result for the whole process.
+    A login is a key in the environment, a settings file or netrc. wandb itself checks for a login
+    only after the run has written files, and keeps the result for the whole process.
     """
     named = ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_IDENTITY_TOKEN_FILE")
     if os.environ.get("WANDB_MODE", "online") in ("offline", "disabled", "dryrun") or any(
@@ -235,12 +237,11 @@ def make_logger(
     group: str | None = None,
     tags: Sequence[str] = (),
 ) -> Logger | None:
-    """The logger for ``--log``, in addition to the metrics file; None if there is none.
+    """Create the logger that ``--log`` selects, in addition to the metrics file.
 
     Args:
-        kind: wandb (or true), tensorboard, csv or false. With csv and false, there is only the
-            metrics file.
-        run: gives the folder and the stored wandb ID to continue.
+        kind: wandb (or true), tensorboard, csv or false. For csv and false, the result is None.
+        run: run with the folder for the files, and the ID of the wandb run to continue, if any.
         project: wandb project.
         resume_id: ID of the wandb run to continue instead of the stored one.
         group, tags: group and tags of the wandb run.
@@ -265,7 +266,7 @@ def make_logger(
                 "WANDB_MODE=offline logs to the run folder; `wandb sync` uploads it later."
             )
         identity = resume_id or run.state.get("wandb_id")
-        # wandb uses the ID in folder names, and run.json may be untrusted.
+        # Check the ID: run.json may be untrusted, and wandb uses the ID in folder names.
         if identity is not None and not re.fullmatch(r"[\w-]{1,128}", str(identity)):
             raise ConfigError(
                 f"The ID of a wandb run has letters, digits, - and _ only, got {identity!r}.\nGive "

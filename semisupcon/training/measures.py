@@ -1,5 +1,5 @@
-"""Functions of batches and embeddings for training: waveforms for statistics, first views,
-label-free measures, metrics.
+"""Measures of embeddings and predictions during training, and the functions that prepare their
+input.
 """
 
 import math
@@ -19,9 +19,10 @@ from semisupcon.data.packed.on_device import waveforms
 
 @contextmanager
 def evaluated(module: nn.Module) -> Iterator[None]:
-    """Run a module in eval mode without gradients, then restore the mode of every submodule.
+    """Put a module into eval mode without gradients, then restore the mode of every submodule.
 
-    Not in inference mode, whose tensors a module that is trained afterwards must not keep.
+    ``torch.inference_mode`` is not used: a module could keep tensors made in it, which cannot be
+    used in training.
     """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -34,20 +35,22 @@ def evaluated(module: nn.Module) -> Iterator[None]:
 
 
 def first_views(batch: Batch, views: int) -> Batch:
-    """The batch with its first ``views`` views only; validation always loads two."""
+    """Return a batch with the first ``views`` views of each clip only.
+
+    Validation batches always have two views, also for objectives that use one.
+    """
     of_views = ("audio", "length", "key", "applied", "parameters")
     tensors = cast("dict[str, Tensor]", batch)
     return cast("Batch", {k: v[:, :views] if k in of_views else v for k, v in tensors.items()})
 
 
 def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
-    """Effective rank of embeddings ``[N, D]`` minus their mean (Roy and Vetterli 2007, definition
-    1).
+    """Return the effective rank of centred embeddings ``[N, D]`` (Roy and Vetterli 2007, def. 1).
 
     This is the exponential of the entropy of the normalised singular values: 1 to min(N - 1, D),
-    and 1 if all rows are equal. RankMe (Garrido et al. 2023) selects runs by it, without
-    subtracting the mean, which is large for embeddings after a ReLU. Only the first ``most`` rows
-    are used. NaN if they are not finite.
+    and 1 if all rows are equal. RankMe (Garrido et al. 2023) uses the same measure to select runs,
+    but does not subtract the mean, which is large for embeddings after a ReLU. Only the first
+    ``most`` rows are used. The result is NaN if they are not finite.
     """
     x = embeddings[:most].float()
     if not x.isfinite().all():  # svdvals would raise an error
@@ -58,17 +61,20 @@ def effective_rank(embeddings: Tensor, most: int = 4096) -> Tensor:
 
 
 def alignment(first: Tensor, second: Tensor) -> Tensor:
-    """Mean squared distance of two views ``[N, D]`` of each clip on the unit sphere (Wang and Isola
-    2020, alpha 2): 0 to 4, lower is better.
+    """Return the alignment of two views ``[N, D]`` of each clip (Wang and Isola 2020, alpha = 2).
+
+    This is the mean squared distance of the two embeddings on the unit sphere: 0 to 4, lower is
+    better.
     """
     return (normalize(first, dim=-1) - normalize(second, dim=-1)).square().sum(dim=-1).mean()
 
 
 def uniformity(embeddings: Tensor, most: int = 2048) -> Tensor:
-    """Logarithm of the mean Gaussian potential ``exp(-2 d^2)`` of all pairs of embeddings ``[N,
-    D]`` on the unit sphere (Wang and Isola 2020, t 2): -8 to 0, lower is more uniform.
+    """Return the uniformity of embeddings ``[N, D]`` (Wang and Isola 2020, t = 2).
 
-    Only the first ``most`` rows are used. NaN for fewer than two rows.
+    This is the logarithm of the mean Gaussian potential ``exp(-2 d^2)``, where d is the distance of
+    two embeddings on the unit sphere: -8 to 0, lower is more uniform. Only the first ``most`` rows
+    are used. The result is NaN for fewer than two rows.
     """
     x = normalize(embeddings[:most].float(), dim=-1)
     if len(x) < 2:
@@ -77,8 +83,15 @@ def uniformity(embeddings: Tensor, most: int = 2048) -> Tensor:
 
 
 def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Tensor:
-    """Share of queries ``[N, D]`` whose nearest gallery row ``[N, D]`` (cosine) has the same index;
-    chance is 1/N.
+    """Return the share of queries whose nearest gallery row has the same index.
+
+    Args:
+        queries: ``[N, D]``.
+        gallery: ``[N, D]``, compared with the queries by cosine similarity.
+        rows: number of queries that are compared at the same time, to limit memory.
+
+    Returns:
+        Share in [0, 1]. The chance level is 1/N.
     """
     gallery, hits = normalize(gallery, dim=-1), []
     for start in range(0, len(queries), rows):
@@ -90,11 +103,12 @@ def retrieval_accuracy(queries: Tensor, gallery: Tensor, rows: int = 1024) -> Te
 
 
 def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterator[Tensor]:
-    """Yield the samples of the first training batches, without augmentation and padding, for
-    statistics of the data.
+    """Yield the audio samples of the first training batches, from which statistics are computed.
+
+    The samples of a batch are one tensor ``[n]``, without augmentation and padding.
     """
     for batch in islice(data.train_dataloader(), batches):
-        # Other data modules have no resident samples.
+        # Data modules of users may lack the attributes ``clips`` and ``resident``.
         audio = waveforms(batch, getattr(data, "clips", None), getattr(data, "resident", None))[
             "audio"
         ]
@@ -104,11 +118,12 @@ def training_waveforms(data: L.LightningDataModule, batches: int = 64) -> Iterat
 
 
 def of_all_ranks(module: L.LightningModule, parts: Iterable[Tensor]) -> Tensor:
-    """Concatenate parts ``[n_i, ...]`` and gather them from all W ranks: ``[W, N, ...]``, or ``[N,
-    ...]`` on one device.
+    """Concatenate tensors ``[n_i, ...]`` and gather the result from all W ranks.
+
+    Returns ``[W, N, ...]`` with N the sum of n_i, or ``[N, ...]`` on one device.
     """
     gathered = module.all_gather(torch.cat(list(parts)))
-    assert isinstance(gathered, Tensor)  # same type as the input
+    assert isinstance(gathered, Tensor)  # all_gather returns the type of its input
     return gathered
 
 
@@ -123,7 +138,14 @@ def metrics_of_all(
     clips: int,
     once: list[int],
 ) -> dict[str, Tensor]:
-    """`metrics` over the batches of all ranks; ``once`` has one index per clip."""
+    """Compute `metrics` over the batches of all ranks.
+
+    Args:
+        module: module that gathers the values.
+        parts: scores and targets of each batch of this rank.
+        clips: number of clips of all ranks, counting repeated clips.
+        once: indices of these clips that include each clip once.
+    """
     scores = of_all_ranks(module, (part.scores for part in parts))
     targets = of_all_ranks(module, (part.targets for part in parts))
     scores, targets = (x.reshape(clips, *x.shape[-2:])[once] for x in (scores, targets))
@@ -131,12 +153,12 @@ def metrics_of_all(
 
 
 def metrics(scored: Scored) -> dict[str, Tensor]:
-    """Metrics (torchmetrics) over all views with known targets; empty if there are none or scores
-    are not finite.
+    """Compute the metrics of a label kind over all views with known targets.
 
     Returns:
         ``accuracy`` (multiclass, binary), ``roc_auc`` and ``map`` (binary, multilabel; means over
-        the columns with positives and negatives) or ``r2`` (regression; mean over the columns).
+        the classes with positives and negatives) or ``r2`` (regression; mean over the targets).
+        Empty if no target is known or a score is not finite.
     """
     from torchmetrics.functional import r2_score
     from torchmetrics.functional.classification import (

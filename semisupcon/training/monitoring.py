@@ -1,20 +1,20 @@
-"""The monitored value of a run: the better direction, and whether a value is the best so far."""
+"""Decide whether a new value of the monitored metric is better than the best so far."""
 
 import math
 import re
 
 from semisupcon.errors import ConfigError, UserError
 
-# Words in metric names -> known direction.
+# Words in the names of metrics for which lower, or higher, is better.
 _LOWER = ("loss", "error", "eer", "uniformity", "alignment", "distance")
 _HIGHER = ("top1", "accuracy", "acc", "auc", "ap", "map", "f1", "knn", "r2", "rank", "linear")
 
 
 def mode_of(monitor: str | None, mode: str | None) -> str:
-    """Whether a lower ("min") or higher ("max") monitored value is better.
+    """Return "min" if lower values of the monitored metric are better, else "max".
 
     Args:
-        monitor: name of a logged value; None without monitoring.
+        monitor: name of the monitored metric; None without monitoring.
         mode: "min", "max", or None to derive it from the name ("max" for unknown names).
 
     Raises:
@@ -32,14 +32,17 @@ def mode_of(monitor: str | None, mode: str | None) -> str:
 
 
 def improves(value: float, best: float | None, mode: str) -> bool:
-    """Whether a value is better than the best so far (None: any is); False for NaN and infinity."""
+    """Return whether a value is better than the best so far; False for NaN and infinity.
+
+    Every finite value is better than a ``best`` of None.
+    """
     if not math.isfinite(value):
         return False
     return best is None or (value > best if mode == "max" else value < best)
 
 
 class MonitorMissing(UserError):
-    """The monitored value is not logged."""
+    """Error: the monitored metric is not logged in validation."""
 
     def __init__(self, monitor: str, available: list[str]):
         super().__init__(

@@ -1,6 +1,7 @@
-"""Parameter groups and learning-rate schedules.
+"""Parameter groups of optimizers, and learning-rate schedules.
 
-Schedules are functions of the step, so that a resumed run continues exactly.
+The learning rate of `WarmupCosine` and `OscillatingCosine` depends on the step only, so that a
+resumed run continues exactly.
 """
 
 import math
@@ -24,11 +25,15 @@ def parameter_groups(
     trainable: Iterable[tuple[str, nn.Parameter]],
     decay_norm_and_bias: bool = True,
 ) -> list[dict]:
-    """Groups for an optimizer: one, or two, the second without weight decay (biases and parameters
-    of normalisation layers).
+    """Divide parameters into groups for an optimizer.
 
-    LARS in timm does not adapt a group without weight decay, as in its paper (You et al. 2017) and
-    in SimCLR.
+    Args:
+        model: model with the normalisation layers.
+        trainable: names and parameters to optimize.
+        decay_norm_and_bias: whether all parameters form one group. If False, biases and the
+            parameters of normalisation layers form a second group without weight decay. timm's LARS
+            does not adapt the learning rate of such a group, as in the paper (You et al. 2017) and
+            in SimCLR.
     """
     trainable = list(trainable)
     if decay_norm_and_bias:
@@ -36,7 +41,7 @@ def parameter_groups(
     in_norms = {
         id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)
     }
-    # Recurrent layers have names such as bias_ih_l0.
+    # Compare the start of the name, because recurrent layers have names such as bias_ih_l0.
     spared = {
         n for n, p in trainable if id(p) in in_norms or n.rpartition(".")[2].startswith("bias")
     }
@@ -48,18 +53,18 @@ def parameter_groups(
 
 
 def optimizer_of(module: Any) -> Optimizer:
-    """The configured optimizer for the trainable parameters of an `Objective`."""
+    """Build the configured optimizer for the trainable parameters of an `Objective`."""
     trainable = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
     return module.make_optimizer(parameter_groups(module, trainable, module.decay_norm_and_bias))
 
 
 def schedule_of(make: Callable[..., Any], optimizer: Optimizer, trainer: L.Trainer) -> Any:
-    """The configured schedule, with the length of the run if it needs it.
+    """Build the configured schedule. A missing ``total_steps`` becomes the length of the run.
 
     Args:
         make: function that builds the schedule for an optimizer.
-        optimizer: optimizer of the schedule.
-        trainer: gives the length of the run.
+        optimizer: optimizer whose learning rate the schedule sets.
+        trainer: trainer that knows the length of the run.
 
     Raises:
         ConfigError: if the schedule needs the length of the run, and the run has none.
@@ -86,17 +91,17 @@ def _run_length(trainer: L.Trainer) -> int:
 
 
 def stepped(scheduler: Any) -> dict[str, Any]:
-    """Return Lightning's ``lr_scheduler`` dictionary: the schedule, and when it is stepped."""
+    """Return Lightning's ``lr_scheduler`` dictionary: the schedule, and how often it is stepped."""
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}
     return {"scheduler": scheduler, "interval": "step"}
 
 
 class _Closed(LRScheduler):
-    """A schedule that is a function of the step only.
+    """Schedule whose learning rate depends on the step only.
 
-    Its ``settings`` are not part of its state, so a resumed run uses the configured ones (for
-    example another length).
+    The attributes named in ``settings`` are not stored in checkpoints, so a resumed run uses the
+    configured values, for example another length.
     """
 
     settings: tuple[str, ...] = ()
@@ -122,7 +127,7 @@ class WarmupCosine(_Closed):
     """Linear warm-up from zero, then half a cosine down to ``final_factor`` at the end of the run.
 
     Args:
-        optimizer: its learning rates are the peak.
+        optimizer: optimizer; its learning rate is the peak.
         warmup_steps: steps of the warm-up.
         total_steps: steps of the run; None for the length given by the trainer.
         final_factor: final learning rate divided by the peak.
@@ -155,9 +160,9 @@ class WarmupCosine(_Closed):
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
-        """Factor of the peak at a step, from 0.
+        """Return the learning rate at a step (from 0), divided by the peak.
 
-        The first warm-up step has 1/warmup_steps instead of 0.
+        It is 1/warmup_steps at the first warm-up step, not 0.
         """
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
@@ -170,15 +175,15 @@ class WarmupCosine(_Closed):
 
 
 class OscillatingCosine(_Closed):
-    """MT-SLVR's actual schedule: a cosine with ``T_max`` in epochs, stepped per batch, so that it
-    falls and rises repeatedly.
+    """Cosine that falls and rises repeatedly, as in the published code of MT-SLVR.
 
-    The learning rate is the peak at step 0, zero at ``half_period`` and the peak again at twice
-    that (MT-SLVR: 1000, so 25 cycles in a run). Use it to repeat published runs; `WarmupCosine` is
-    the better choice.
+    MT-SLVR gives the length of its cosine in epochs but steps it per batch. The learning rate is
+    the peak at step 0, zero at ``half_period`` and the peak again at ``2 * half_period``. MT-SLVR
+    has a half period of 1000 steps and thus 25 cycles in a run. Use this schedule to reproduce
+    published runs only; for new runs, `WarmupCosine` is the better choice.
 
     Args:
-        optimizer: its learning rates are the peak.
+        optimizer: optimizer; its learning rate is the peak.
         half_period: steps from the peak to zero.
         last_epoch: last finished step.
 
@@ -197,5 +202,5 @@ class OscillatingCosine(_Closed):
         super().__init__(optimizer, last_epoch)
 
     def factor(self, step: int) -> float:
-        """Factor of the peak at a step, from 0."""
+        """Return the learning rate at a step (from 0), divided by the peak."""
         return (1 + math.cos(math.pi * step / self.half_period)) / 2

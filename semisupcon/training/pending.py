@@ -1,8 +1,8 @@
-"""Pending work when a checkpoint is saved: an optimizer step, a validation, a row of metrics.
+"""Work of a run that is not complete when a checkpoint is saved.
 
 With ``accumulate_grad_batches``, a validation can occur between two optimizer steps. A checkpoint
-saved there has the accumulated gradients and the pending state of the criterion
-(`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
+that is saved in this validation stores the accumulated gradients and the pending state of the
+criterion (`Criterion.pending`), so that a resumed run makes the same next step, bit for bit.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -16,26 +16,30 @@ if TYPE_CHECKING:
 
 
 def within_accumulation(trainer: Any) -> bool:
-    """Whether accumulated gradients wait for the next optimizer step."""
+    """Return whether the trainer has accumulated gradients without an optimizer step yet."""
     return trainer.accumulate_grad_batches > 1 and trainer.fit_loop.epoch_loop._should_accumulate()
 
 
 def validation_follows(trainer: Any) -> bool:
-    """At the end of a batch: whether Lightning validates before the next batch."""
+    """Return whether Lightning validates before the next batch.
+
+    Call it at the end of a batch.
+    """
     loop = trainer.fit_loop
     return bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
 
 
 def row_of_step(trainer: Any) -> dict[str, Any]:
-    """At the end of a batch: the metrics row that Lightning logs next (step, epoch, values); empty
-    if it logs nothing.
+    """Return the row of metrics (step, epoch, values) that Lightning logs at the end of a batch.
+
+    The row is empty if Lightning logs nothing after this batch.
     """
     connector = trainer._logger_connector
     return _row(trainer) if connector.should_update_logs else {}
 
 
 def row_of_validation(trainer: Any) -> dict[str, Any]:
-    """At the end of a validation: its metrics row (step, epoch, values)."""
+    """Return the row of metrics (step, epoch, values) at the end of a validation."""
     return _row(trainer)
 
 
@@ -48,8 +52,13 @@ def _row(trainer: Any) -> dict[str, Any]:
 
 
 def pending_of(module: Any) -> dict[str, Any] | None:
-    """Gradients ``[W, ...]`` of all W ranks by parameter name, and the criterion's pending state;
-    None at an optimizer step. Every rank must call it.
+    """Return the accumulated gradients of all ranks and the pending state of the criterion.
+
+    Every rank must call this function.
+
+    Returns:
+        ``{"gradients": ..., "criterion": ...}``, where the gradients are ``[W, ...]`` for W ranks,
+        by parameter name. None directly after an optimizer step.
     """
     if not within_accumulation(module.trainer):
         return None
@@ -58,8 +67,14 @@ def pending_of(module: Any) -> dict[str, Any] | None:
 
 
 def restore_pending(module: nn.Module, state: dict[str, Any] | None, rank: int) -> None:
-    """Restore the gradients: each rank its own, or the mean over ranks if the number of ranks has
-    changed.
+    """Restore accumulated gradients and the pending state of the criterion from a checkpoint.
+
+    Each rank gets its gradients, or their mean over ranks if the number of ranks has changed.
+
+    Args:
+        module: `Objective` of the run.
+        state: result of `pending_of`; None changes nothing.
+        rank: rank of this process.
     """
     if not state:
         return

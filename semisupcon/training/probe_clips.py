@@ -1,14 +1,14 @@
-"""The clips that a run is probed on while it trains, decoded once: labelled clips that it does not
-train on.
+"""Select and decode the labelled clips on which a run is probed while it trains.
 
-For the default, these are the labelled validation clips of ``data.sl_task``. For a task that
-``--probe.tasks`` names:
+By default, these are the labelled validation clips of ``data.sl_task``. For a task that
+``--probe.tasks`` names, they are:
 
-1. its official validation clips, if it has any;
-2. otherwise, if it shares audio with the run: its clips that are validation clips of the run;
-3. otherwise: a tenth of its training clips, drawn as in `semisupcon probe`.
+1. the official validation clips of the task, if it has any;
+2. otherwise, if the task shares audio with the run: the validation clips of the run that the task
+   labels;
+3. otherwise: a tenth of the training clips of the task, drawn as in ``semisupcon probe``.
 
-Test clips and training clips of the run are never among them.
+Test clips of the task and training clips of the run are never used.
 """
 
 import logging
@@ -36,9 +36,9 @@ from semisupcon.probing.methods.readout import FOLDS, by_guessing, cross_validat
 from semisupcon.probing.scores.metrics import main_metric
 from semisupcon.random import derive
 
-LEAST = 2 * FOLDS  # clips
-MOST_BYTES = 256 << 20  # of decoded audio, over all tasks and processes
-# Class of the views, and source of their samples (None: the files).
+LEAST = 2 * FOLDS  # minimum number of clips of a task
+MOST_BYTES = 256 << 20  # maximum size of the decoded audio of all tasks and processes
+# Class that cuts segments out of clips, and source of the samples (None: the audio files).
 Source = tuple[type[Clips], Samples | None]
 
 log = logging.getLogger(__name__)
@@ -46,17 +46,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Probed:
-    """A task with its decoded clips.
+    """A task with n clips, of which this process has decoded m.
 
     Attributes:
         name: name of the task.
         kind, metric, classes: label kind, main metric and class names.
-        targets: ``[n, C]`` of all clips.
+        targets: ``[n, C]``, targets of all clips.
         fold: ``[n]``, cross-validation fold of each clip.
-        chance: the metric without audio.
-        rows: ``[m]``, positions of the clips of this process among the n.
-        audio: ``[m, T]`` int16, one segment of each of these clips.
-        peaks: ``[m]`` float32, value of a sample of full scale.
+        chance: value of the metric for predictions without audio.
+        rows: ``[m]``, indices of the decoded clips.
+        audio: ``[m, T]`` int16, one segment of each decoded clip.
+        peaks: ``[m]`` float32, factor of each segment: the int16 value 32767 is a sample of this
+            value.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Probed:
     peaks: Tensor
 
     def waveforms(self, start: int, end: int, device: torch.device) -> Tensor:
-        """Clips ``[start, end)`` of this process as float32 ``[N, 1, T]`` in [-1, 1]."""
+        """Return the decoded clips from ``start`` to ``end`` as float32 waveforms ``[N, 1, T]``."""
         audio = self.audio[start:end].to(device).float() / 32767
         return (audio * self.peaks[start:end, None].to(device))[:, None]
 
@@ -88,11 +89,11 @@ def probed_tasks(
 
     Args:
         data: an `AudioDataModule` after ``setup``.
-        encoder: gives sample rate and length of a segment.
-        tasks: names or import paths, or ``name=task``; None for ``data.sl_task``.
-        options: ``root`` and options of the data sets, by name.
-        most: maximum number of clips of a task.
-        place: rank of this process, and number of processes. Each process decodes its share.
+        encoder: encoder with the sample rate and the length of the segments.
+        tasks: names or import paths of tasks, or ``name=task``; None for ``data.sl_task``.
+        options: for each task, ``root`` and the options of its data set.
+        most: maximum number of clips per task.
+        place: rank of this process, and number of processes. Each process decodes a part.
 
     Raises:
         ConfigError: for a named task that is unknown, has no folder, or has too few clips.
@@ -123,7 +124,7 @@ def probed_tasks(
 
 
 def _of_run(data: Any, drawn: LabelledClips) -> tuple[LabelledClips, np.ndarray, Source]:
-    """The labelled validation clips of the run, read as the run reads them."""
+    """Return the labelled validation clips of the run, with the audio source of the run."""
     rows = drawn.rows("val", source="labelled")
     source = data.clips_type, data.validation_clips.audio
     return drawn, rows[drawn.labelled[rows]], source
@@ -132,7 +133,7 @@ def _of_run(data: Any, drawn: LabelledClips) -> tuple[LabelledClips, np.ndarray,
 def _of_task(
     data: Any, text: str, options: dict[str, dict[str, Any]]
 ) -> tuple[LabelledClips, np.ndarray, Source]:
-    """The labelled clips of a named task that the run does not train on."""
+    """Return the labelled clips of a named task that the run does not train on."""
     name, what = named(text)
     find_task(what)
     given = dict(options.get(name, {}))
@@ -179,13 +180,17 @@ def _of_task(
 
 
 def _has_validation(text: str, root: Path, options: dict[str, Any]) -> bool:
-    """Whether the data set itself lists validation clips."""
+    """Return whether the data set has official validation clips."""
     listed = load_annotations(named(text)[1], root.resolve(), **options)
     return bool((listed.split[listed.labelled] == "val").any())
 
 
 def _paths(data: Any, split: str) -> tuple[set[str], set[int]]:
-    """Paths of the clips of a split of the run; their hashes if the files may lie elsewhere."""
+    """Return the paths and the hashes of the clips of a split of the run.
+
+    The set of hashes is empty unless the audio is packed or streamed. Then the paths may differ
+    from those of the same clips in a data set.
+    """
     drawn = getattr(data, "drawn", None)
     if drawn is None:
         return set(), set()
@@ -195,7 +200,7 @@ def _paths(data: Any, split: str) -> tuple[set[str], set[int]]:
 
 
 def _drawn(clips: LabelledClips, rows: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` of the rows, drawn by their names; sorted."""
+    """Draw at most ``most`` rows by the hashes of their clips, and return them sorted."""
     if len(rows) <= most:
         return rows
     number = torch.from_numpy(clips.table["clip"].to_numpy(np.int64)[rows])
@@ -210,10 +215,18 @@ def _decoded(
     encoder: Any,
     place: tuple[int, int],
 ) -> Probed:
-    """Decode this process's share of the clips.
+    """Decode the clips of this process.
+
+    Args:
+        name: name of the task.
+        clips: labelled clips of the task.
+        rows: rows of the clips to probe on.
+        source: class that cuts segments, and source of the samples.
+        encoder: encoder with the sample rate and the length of the segments.
+        place: rank of this process, and number of processes.
 
     Raises:
-        UserError: for fewer than 10 clips or groups of clips, or equal labels.
+        UserError: if the clips are too few or too alike for a cross-validation.
     """
     kind, targets = clips.label_kind, clips.targets[rows]
     if len(rows) < LEAST:

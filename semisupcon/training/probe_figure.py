@@ -1,4 +1,4 @@
-"""The figure of the probes of a run, from its metrics.csv: read-outs, and label-free measures."""
+"""Draw the probe scores and the label-free measures of a run from its metrics.csv."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ from semisupcon.training.writing import metrics_of
 
 log = logging.getLogger(__name__)
 FIGURE = "probes"
-# Title of a panel, and the column of metrics.csv.
+# Column of metrics.csv -> title of its panel.
 _MEASURES = {
     "val_rank": "effective rank",
     "val_alignment": "alignment (lower is better)",
@@ -24,11 +24,12 @@ _TITLES = {"knn": "k nearest neighbours", "linear": "linear"}
 
 
 def draw_probes(trainer: L.Trainer, folder: Path, tasks: dict[str, Probed]) -> None:
-    """Draw all probes of a run, also those before it was resumed.
+    """Draw the scores of all probes of a run, also of the time before it was resumed.
 
     Args:
-        trainer: its metrics file is read; its loggers get the figure.
-        folder: run folder.
+        trainer: trainer of the run. The scores are read from its metrics file, and the figure is
+            sent to its loggers.
+        folder: run folder; the figure is written to ``figures/``.
         tasks: probed tasks by their name in the metrics.
     """
     try:

@@ -1,9 +1,9 @@
-"""Probes of the encoder while it trains: k nearest neighbours and a linear read-out on labelled
-clips that the run does not train on.
+"""Evaluate the encoder while it trains, on labelled clips that the run does not train on.
 
-Both are cross-validated within these clips (`semisupcon.probing.methods.readout`). The alternative,
-training clips as gallery, would cost the decoding and embedding of further clips. And it would
-compare clips whose labels a supervised objective has fitted with clips that it has not seen.
+The methods are k nearest neighbours and a linear classifier. Both are cross-validated within these
+clips (`semisupcon.probing.methods.readout`), and not fitted to training clips, for two reasons:
+Training clips would have to be decoded and embedded in addition, and a supervised objective has
+fitted their labels.
 """
 
 import logging
@@ -36,16 +36,16 @@ _VALUES = re.compile(rf"val_({'|'.join(NAMES)})(_.*)?")
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """Probes while the encoder trains.
+    """Options of the probes of the encoder while it trains.
 
     Attributes:
-        tasks: data sets whose labelled validation clips are probed: [a,b], or [name=a] to rename
-            one; null: those of data.sl_task; []: none.
-        task_kwargs: --probe.task_kwargs.TASK.OPTION VALUE: root (by default data.data_dir) and
-            options of one data set.
-        every: optimizer steps between two probes, in addition to the one at each validation; 0:
-            none in addition.
-        clips: maximum number of clips of a task; one segment of each is kept in memory.
+        tasks: data sets on whose labelled validation clips the encoder is evaluated: [a,b], or
+            [name=a] to rename one; null: data.sl_task; []: none.
+        task_kwargs: --probe.task_kwargs.TASK.OPTION VALUE sets an option of one data set; root is
+            its folder (default: data.data_dir).
+        every: optimizer steps between two probes, in addition to one probe at each validation; 0:
+            at validations only.
+        clips: maximum number of clips per task; one segment of each clip is kept in memory.
     """
 
     tasks: list[str] | str | None = None
@@ -60,7 +60,7 @@ class ProbeOptions:
             raise ConfigError(f"--probe.clips must be at least 10, got {self.clips}.")
 
     def names(self) -> list[str] | None:
-        """The tasks as a list; None for the default."""
+        """Return the tasks as a list; None for the default."""
         if self.tasks is None:
             return None
         given = self.tasks.split(",") if isinstance(self.tasks, str) else self.tasks
@@ -68,16 +68,21 @@ class ProbeOptions:
 
 
 class OnlineProbes(L.Callback):
-    """Logs ``val_knn`` and ``val_linear`` before training, at each validation and every n steps.
+    """Callback that logs ``val_knn`` and ``val_linear`` of probes of the encoder.
 
-    The values are those of the task's main metric, with one task; of several tasks, the means of
-    ``val_knn_TASK`` and ``val_linear_TASK``, which are logged too.
+    The encoder is probed before training, at each validation and every ``options.every`` steps.
+    With one task, the values are its main metric. With several tasks, they are means over the
+    tasks, and ``val_knn_TASK`` and ``val_linear_TASK`` are logged in addition.
 
     Args:
-        options: see `ProbeOptions`.
-        folder: run folder; one figure is written to ``figures/`` at the end.
-        monitor: name of the monitored value, which must be among those logged.
+        options: options of the probes.
+        folder: run folder; a figure is written to ``figures/`` at the end.
+        monitor: name of the monitored metric. If it is a score of a probe, a probe must log it.
         draws: whether to draw the figure.
+
+    Raises:
+        ConfigError: in ``setup``, if no probe logs the monitored score, or two tasks have the same
+            name.
     """
 
     def __init__(
@@ -89,7 +94,7 @@ class OnlineProbes(L.Callback):
         self._begin: float | None = None
 
     def setup(self, trainer: L.Trainer, module: Any, stage: str) -> None:
-        """Find and decode the clips, each process its share."""
+        """Find the clips of all tasks; each process decodes a part of them."""
         if stage != "fit" or self.probed:
             return
         self.probed = probed_tasks(
@@ -130,13 +135,13 @@ class OnlineProbes(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         self._begin = time.perf_counter()
         if trainer.ckpt_path is None and not settings_of(trainer).fast_dev_run:
-            self._log_now(trainer, module)  # the untrained encoder, or the initial weights
+            self._log_now(trainer, module)  # the encoder with its initial weights
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, *_: Any) -> None:
         every = self.options.every
         if not every or trainer.global_step % every or within_accumulation(trainer):
             return
-        if not validation_follows(trainer):  # which probes
+        if not validation_follows(trainer):  # A validation probes the encoder too.
             self._log_now(trainer, module)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
@@ -144,10 +149,10 @@ class OnlineProbes(L.Callback):
             module.log_dict(self.measure(trainer, module))
 
     def _log_now(self, trainer: L.Trainer, module: Any) -> None:
-        """Log between two steps that Lightning logs, with the number of the last batch.
+        """Probe the encoder, and log the scores outside the logging interval of Lightning.
 
-        The values get a separate row in metrics.csv, even if a checkpoint follows, so that resumed
-        runs have the same rows.
+        The scores get a separate row in metrics.csv. The row is written at once, even if a
+        checkpoint follows, so that a resumed run has the same rows.
         """
         if not self.probed or module.searching:
             return
@@ -160,7 +165,10 @@ class OnlineProbes(L.Callback):
             file.save()
 
     def measure(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
-        """All values, equal on all processes; the mode of the encoder is kept."""
+        """Probe the encoder and return all scores by name, equal on all processes.
+
+        The training or eval mode of the encoder does not change.
+        """
         begin = time.perf_counter()
         found: dict[str, float] = {}
         for name, task in self._by_task():
@@ -195,7 +203,7 @@ class OnlineProbes(L.Callback):
 
 
 def _embeddings(trainer: L.Trainer, module: Any, task: Probed) -> np.ndarray:
-    """Embeddings ``[n, D]`` of the clips of all processes, in order."""
+    """Return the embeddings ``[n, D]`` of the clips of a task from all processes, in order."""
     device, encoder = module.device, module.encoder
     size = batch_of(encoder, device)
     parts: list[Tensor] = []

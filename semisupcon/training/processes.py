@@ -1,23 +1,24 @@
-"""Process ranks and job facts from the environment variables of torchrun and SLURM."""
+"""Read facts of the job and its processes from the variables of torchrun and SLURM."""
 
 import os
 
 from semisupcon.errors import ConfigError
 
-# job names of interactive SLURM sessions, in which one step may start many runs
+# Job names of interactive SLURM sessions. One step of such a job may start many runs.
 INTERACTIVE = ("bash", "interactive")
 
 
 def restarted() -> bool:
-    """Whether this is a repeated attempt of a job: requeued by SLURM or restarted by torchrun."""
+    """Return whether SLURM has requeued the job, or torchrun has restarted its processes."""
     return any(
         _number(name, 0) > 0 for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
     )
 
 
 def job() -> str | None:
-    """Name of the SLURM or torchrun job, the same in all its processes and attempts; None without
-    one.
+    """Return the name of the SLURM or torchrun job, or None outside of a job.
+
+    All processes and all attempts of a job have the same name.
     """
     if (launch := os.environ.get("TORCHELASTIC_RUN_ID", "none")) != "none":
         return launch
@@ -35,10 +36,10 @@ def check_processes(world_size: int) -> None:
     """Check that the launcher started as many processes as the trainer is configured for.
 
     Raises:
-        ConfigError: if the numbers differ. Processes would train separately, or wait for others
-            that do not exist.
+        ConfigError: if the numbers differ. Each process would then train alone, or wait for
+            processes that do not exist.
     """
-    # Same rule as in Lightning.
+    # Lightning uses the same rule to detect SLURM.
     slurm = "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in INTERACTIVE
     launched = {
         "torchrun": "WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else None,
@@ -59,8 +60,9 @@ def check_processes(world_size: int) -> None:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes files: rank 0, by the variables of torchrun, SLURM or Lightning's
-    launcher.
+    """Return whether this process has rank 0 and thus writes the files of the run.
+
+    The rank is read from the variables of torchrun, SLURM or Lightning's launcher.
     """
     return all(
         os.environ.get(name, "0") == "0"
@@ -69,8 +71,9 @@ def is_first_process() -> bool:
 
 
 def check_slurm() -> None:
-    """Refuse a SLURM job with a number of tasks, but not of tasks per node, which Lightning needs
-    to count processes.
+    """Check that a SLURM job with several tasks has ``--ntasks-per-node``.
+
+    Lightning needs this number to count the processes.
 
     Raises:
         ConfigError: for ``--ntasks`` without ``--ntasks-per-node``.
@@ -87,6 +90,6 @@ def check_slurm() -> None:
 
 
 def _number(name: str, default: int) -> int:
-    """A whole number from an environment variable; the default if it is missing or invalid."""
+    """Read a whole number from an environment variable; missing or invalid: ``default``."""
     text = os.environ.get(name, "")
     return int(text) if text.isdecimal() else default

@@ -1,5 +1,6 @@
-"""Progress of a run: one line that is rewritten on a terminal, separate lines at intervals in a log
-file.
+"""Print the progress of a run.
+
+On a terminal, one line is rewritten. In a log file, separate lines are written at intervals.
 """
 
 import logging
@@ -19,9 +20,9 @@ log = logging.getLogger("semisupcon")
 
 
 class RunProgress(ProgressBar):
-    """Prints step, loss, learning rate, throughput and remaining time.
+    """Progress bar that prints step, loss, learning rate, throughput and remaining time.
 
-    The loss is read only when a line is printed, because reading it waits for the device.
+    The loss is read only when a line is printed, because reading it synchronises with the GPU.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class RunProgress(ProgressBar):
 
     @property
     def on_terminal(self) -> bool:
-        """Whether stderr is a terminal, so that the line is rewritten in place."""
+        """Whether stderr is a terminal, on which the progress line is rewritten."""
         return sys.stderr.isatty()
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -47,7 +48,7 @@ class RunProgress(ProgressBar):
             self._print(about(trainer, module), True)
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        # The schedule changes the rate before the end of the step.
+        # Read the rate now: the schedule changes it before `on_train_batch_end`.
         self._rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else None
 
     def on_train_batch_end(
@@ -82,7 +83,7 @@ class RunProgress(ProgressBar):
             self._print(f"validation at step {trainer.global_step}  {told}", True)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print text from callbacks on a separate line."""
+        """Print a text of other callbacks on a separate line."""
         self._print(" ".join(map(str, args)), True)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -110,17 +111,17 @@ class RunProgress(ProgressBar):
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except BrokenPipeError:  # The reader (such as `head`) has ended: save and end the run.
+        except BrokenPipeError:  # The reader, such as `head`, has ended: save and end the run.
             self._enabled = False
             for callback in settings_of(self.trainer).callbacks:
                 if isinstance(callback, EndWell) and callback.received is None:
                     callback.received = signal.SIGPIPE
-        except OSError:  # Terminal closed or disk full: continue without progress output.
+        except OSError:  # The terminal is closed or the disk is full: stop the output.
             self._enabled = False
 
 
 def about(trainer: L.Trainer, module: Any) -> str:
-    """One line about model and step: criterion, encoder, parameters, clips and views per step."""
+    """Describe model and step on one line: criterion, encoder, parameters, clips, views."""
     parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
     model = f"{type(module.criterion).__name__} of {type(module.encoder).__name__}, {parameters:,} parameters"
     data = getattr(trainer, "datamodule", None)
@@ -134,8 +135,16 @@ def about(trainer: L.Trainer, module: Any) -> str:
 def line_of(
     trainer: L.Trainer, outputs: Any, rate: float | None, seconds: float, steps: int
 ) -> str:
-    """The progress line, ``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``; unknown
-    parts are omitted.
+    """Return the progress line, ``step 120/500  loss 2.31  lr 0.001  312 clips/s  1:12 left``.
+
+    Unknown parts are omitted.
+
+    Args:
+        trainer: trainer of the run.
+        outputs: output of the training step, with the loss.
+        rate: learning rate.
+        seconds: time since the start of training.
+        steps: optimizer steps since the start of training.
     """
     last = _last_step(trainer)
     parts = [f"step {trainer.global_step}/{last}" if last else f"step {trainer.global_step}"]
@@ -152,7 +161,7 @@ def line_of(
 
 
 def _last_step(trainer: L.Trainer) -> int | None:
-    """The last step of the run; None if unknown without reading the data length again."""
+    """Return the number of the last step of the run, or None if it is unknown."""
     epochs, batches = trainer.max_epochs, trainer.num_training_batches
     by_epochs = None
     if epochs not in (None, -1) and batches != float("inf"):
@@ -166,7 +175,7 @@ def _last_step(trainer: L.Trainer) -> int | None:
 
 
 def duration(seconds: float) -> str:
-    """A duration as ``0:07``, ``12:40`` or ``3:05:00``."""
+    """Format a duration as ``0:07``, ``12:40`` or ``3:05:00``."""
     minutes, seconds = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

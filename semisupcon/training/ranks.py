@@ -1,10 +1,12 @@
-"""Handling of a process (rank) that dies: the main process saves the last step and reports it, and
-all processes end.
+"""End a run in which one process (rank) has died.
 
-Lightning's observer kills all processes, including the main one, some seconds after one has died.
-The observer here gives the main process time to save. A step that is interrupted in the forward or
-backward pass has changed only buffers (batch-norm statistics, queues), which are restored from a
-copy. A step that is interrupted in the optimizer step is not saved; the last checkpoint stays.
+The main process saves the last step and prints an error, and all processes end. Lightning has an
+observer that kills all processes, including the main one, some seconds after one has died. This
+module replaces it by an observer that gives the main process time to save.
+
+A death during the forward or backward pass has changed only buffers (batch-norm statistics,
+queues); they are restored from a copy before the state is saved. After a death during the optimizer
+step, nothing is saved, and the last checkpoint remains.
 """
 
 import os
@@ -21,7 +23,7 @@ import torch
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.processes import job
 
-LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds: between checks, for saving, for ending
+LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds between checks, to save, to end
 _LOST = re.compile(
     r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer",
     re.IGNORECASE,
@@ -29,8 +31,10 @@ _LOST = re.compile(
 
 
 def end_with_parent() -> None:
-    """In a process that Lightning launched: end when the main process has ended, even while waiting
-    for it.
+    """Let a process that Lightning launched end soon after the main process has ended.
+
+    Otherwise a process that waits for the main process would wait forever. In other processes, this
+    function does nothing.
     """
     if (
         int(os.environ.get("LOCAL_RANK") or 0) == 0
@@ -43,15 +47,16 @@ def end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(LOOK)
-        time.sleep(PATIENCE)  # A broken connection may end the process earlier, with a message.
+        time.sleep(PATIENCE)  # Until then, a lost connection may end the process with a message.
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watch-parent").start()
 
 
 class WatchRanks(L.Callback):
-    """Watches the processes that Lightning launched for further devices; torchrun and SLURM watch
-    theirs.
+    """Callback that watches the processes that Lightning launched for further devices.
+
+    Processes of torchrun and SLURM are watched by torchrun and SLURM.
 
     Args:
         checkpoints: callback that saves checkpoints.
@@ -69,7 +74,7 @@ class WatchRanks(L.Callback):
             return
         for thread in threading.enumerate():
             if thread.name == "child-process-observer":
-                observer: Any = thread  # a private class
+                observer: Any = thread  # instance of a private class of Lightning
                 observer._run = lambda: True
         threading.Thread(
             target=self._watch, args=(processes,), daemon=True, name="watch-ranks"
@@ -87,11 +92,11 @@ class WatchRanks(L.Callback):
     def _end(self, processes: list[Any]) -> None:
         for process in processes:
             if process.poll() is None:
-                process.kill()  # It may wait forever for the dead process.
+                process.kill()  # It may be waiting for the dead process.
         until = time.monotonic() + GRACE
         while time.monotonic() < until:
             time.sleep(LOOK)
-        # The main thread hangs in a collective operation, which Python cannot interrupt.
+        # The main thread did not end: it waits in a collective operation, which Python cannot stop.
         print(f"error: {self.sentence()}", file=sys.stderr, flush=True)
         os._exit(1)
 
@@ -125,8 +130,9 @@ class WatchRanks(L.Callback):
         self._ended = True
 
     def sentence(self, wait: float = 5.0) -> str:
-        """Error message after the loss of a process; waits at most ``wait`` seconds for its exit
-        status.
+        """Return the error message after the death of a process.
+
+        Waits at most ``wait`` seconds for the exit status of the process.
         """
         until = time.monotonic() + wait
         while self.died is None and time.monotonic() < until:
@@ -136,7 +142,7 @@ class WatchRanks(L.Callback):
 
 
 def lost_connection(error: BaseException) -> bool:
-    """Whether a torch exception means that another process has ended."""
+    """Return whether an exception of torch means that another process has ended."""
     return isinstance(error, RuntimeError) and _LOST.search(str(error)) is not None
 
 

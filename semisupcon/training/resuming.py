@@ -1,7 +1,7 @@
-"""Checks that the options of a resumed run match its checkpoint, and lists the options that differ.
+"""Check that the options of a resumed run match its checkpoint, and list the changed options.
 
-A change that does not match the stored state (another optimizer, other parameters) is refused
-before anything is written: `check`. Other changes take effect (`semisupcon.training.settling`).
+`check` refuses changes that do not match the stored state, such as another optimizer or other
+parameters. Other changes take effect (`semisupcon.training.settling`).
 """
 
 import copy
@@ -22,11 +22,16 @@ from semisupcon.training.settling import optimizer_settings, recorded_settings
 
 
 def check(content: dict[str, Any], model: Any, path: Path) -> None:
-    """Refuse to resume a checkpoint that does not match the model (an `Objective`, not modified) or
-    its optimizer.
+    """Check that a checkpoint matches a model and its optimizer.
+
+    Args:
+        content: content of the checkpoint.
+        model: an `Objective`; it is not modified.
+        path: path of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: with the option that cannot be changed, or the part that is damaged.
+        CheckpointError: if an option has changed that a resumed run must keep, or if a part of the
+            checkpoint is damaged.
     """
     check_run(content, path)
     with parts_of(path):
@@ -103,7 +108,7 @@ def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -
             "Keep --model.decay_norm_and_bias, the frozen parameters and the model of the "
             f"run.\nCheckpoint: {path}"
         )
-    # Version 0.1 did not store the class; compare the names of hyperparameters.
+    # Version 0.1 did not store the class; then compare the names of the hyperparameters.
     names = [
         set(group) - {"initial_lr", "swa_lr"}
         for group in (recorded["groups"][0], ours["groups"][0])
@@ -123,11 +128,11 @@ def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -
 def changes(
     before: Mapping[str, Any], now: Mapping[str, Any], spared: Sequence[str] = ()
 ) -> list[str]:
-    """The options that differ between two configurations, as ``name: old -> new``, by full name.
+    """List the options that differ between two configurations, each as ``name: old -> new``.
 
     Args:
         before, now: nested mappings of plain values.
-        spared: full names and prefixes of names to leave out.
+        spared: names of options to leave out, or first parts of their names.
     """
     old, new = flat(before), flat(now)
     names = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
@@ -139,8 +144,9 @@ def changes(
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings to ``{"a.b": value}``; ``init_args`` is omitted from names, as on the
-    command line.
+    """Flatten nested mappings to ``{"a.b": value}``.
+
+    Names do not contain ``init_args``, as on the command line.
     """
     if not isinstance(config, Mapping):
         return {prefix: config}

@@ -1,4 +1,4 @@
-"""The checkpoint that a run resumes: finding it among the run folders, and reading it once."""
+"""Find the checkpoint that a run resumes, and read it only once."""
 
 import logging
 from pathlib import Path
@@ -11,17 +11,21 @@ log = logging.getLogger(__name__)
 
 
 class Held:
-    """The checkpoint read last, so that a resume reads its file only once."""
+    """Cache of the checkpoint that was read last.
+
+    Resuming first searches for a readable checkpoint and then loads it; the cache avoids the second
+    read.
+    """
 
     def __init__(self) -> None:
         self._key: tuple | None = None
         self._content: dict[str, Any] = {}
 
     def read(self, path: Path) -> None:
-        """Read a complete checkpoint, unless it is already held.
+        """Read a checkpoint into the cache, unless it is already there.
 
         Raises:
-            CheckpointError: as in `read_checkpoint`.
+            CheckpointError: if the file cannot be read as a checkpoint.
         """
         if self._key != (key := self.identity(path)):
             self._key, self._content = None, {}
@@ -29,18 +33,18 @@ class Held:
             self._key = key
 
     def take(self, path: Path) -> dict[str, Any]:
-        """Return the content of a checkpoint and release it."""
+        """Return the content of a checkpoint and remove it from the cache."""
         self.read(path)
         content, self._key, self._content = self._content, None, {}
         return content
 
     def drop(self) -> None:
-        """Free the memory."""
+        """Empty the cache, to free its memory."""
         self._key, self._content = None, {}
 
     @staticmethod
     def identity(path: Path) -> tuple:
-        """Path, modification time and size of a checkpoint; they change when it is written."""
+        """Return path, modification time and size of a checkpoint; they change with the file."""
         if not path.is_file():
             return (path.absolute(), None)
         facts = path.stat()
@@ -51,10 +55,10 @@ held = Held()
 
 
 def given_checkpoint(path: Path) -> Path:
-    """A checkpoint by its path, or the newest readable one of a run folder.
+    """Return ``path``, or the newest readable checkpoint if ``path`` is a run folder.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if there is no checkpoint at ``path``.
     """
     if path.is_dir() and (found := newest(checkpoints_in(path))):
         return found
@@ -67,10 +71,10 @@ def given_checkpoint(path: Path) -> Path:
 
 
 def newest_checkpoint(ckpt_path: Path) -> Path:
-    """The newest readable checkpoint of all runs in ``ckpt_path``.
+    """Return the newest readable checkpoint of all runs in ``ckpt_path``.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if no run has a readable checkpoint.
     """
     if found := newest(
         [path for folder in ckpt_path.glob("*/") for path in checkpoints_in(folder)]
@@ -83,12 +87,12 @@ def newest_checkpoint(ckpt_path: Path) -> Path:
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """``last.ckpt`` and the checkpoint that Lightning saves when it requeues a SLURM job."""
+    """List ``last.ckpt`` and the checkpoints that Lightning saves when it requeues a SLURM job."""
     return [path for pattern in (LAST, REQUEUED) for path in folder.glob(pattern)]
 
 
 def newest(paths: list[Path]) -> Path | None:
-    """The newest readable checkpoint, or None."""
+    """Return the newest readable checkpoint among paths, or None if none is readable."""
     for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns, reverse=True):
         try:
             held.read(path)

@@ -1,7 +1,7 @@
-"""Run folders: ``<ckpt_path>/<run name>/`` has checkpoints, metrics, the configuration and the
-state of the code.
+"""Create and open run folders.
 
-``last`` means the newest complete checkpoint of all runs.
+A run folder ``<ckpt_path>/<run name>/`` has the checkpoints, metrics, configuration and state of
+the code of one run.
 """
 
 import json
@@ -40,12 +40,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """A run, new or resumed.
+    """A new or resumed run.
 
     Attributes:
         folder: folder for all files of the run.
-        checkpoint: checkpoint to continue from; None for a new run.
-        state: facts stored in run.json (such as the ID of the wandb run).
+        checkpoint: checkpoint that the run continues from; None for a new run.
+        state: facts that are stored in run.json, such as the ID of the wandb run.
         content: content of the checkpoint, read when the run was opened.
         read: path, modification time and size of the checkpoint before it was read.
     """
@@ -57,13 +57,13 @@ class Run:
     read: tuple | None = None
 
     def take_content(self) -> dict[str, Any]:
-        """Return the content of the checkpoint and free it: training does not need it."""
+        """Return the content of the checkpoint and remove it from the run, to free its memory."""
         content = dict(self.content)
         self.content.clear()
         return content
 
     def remember(self, **facts: Any) -> None:
-        """Add facts to the stored state of the run."""
+        """Add facts to ``state`` and to run.json."""
         self.state.update(facts)
         write_text(self.folder / STATE, json.dumps(self.state, indent=2) + "\n")
 
@@ -73,15 +73,16 @@ def open_run(
 ) -> Run:
     """Open a new or resumed run.
 
-    A requeued SLURM job, or processes restarted by torchrun, repeat the same command. They continue
-    the run that they started, even if the command starts a new run.
+    A requeued SLURM job and processes restarted by torchrun repeat the same command. They continue
+    their run, even if the command starts a new run.
 
     Args:
         ckpt_path: folder of all runs.
-        name: name of a new run; None for ``default_name`` with the name of the job (SLURM, or
-            torchrun with an id) or the time.
-        resume_from: a checkpoint, a run folder, ``last``, or None for a new run.
-        default_name: see ``name``.
+        name: name of a new run. None for ``default_name``, followed by the name of the job (SLURM,
+            or torchrun with an ID) or by the time.
+        resume_from: a checkpoint, a run folder, or ``last`` for the newest readable checkpoint of
+            all runs; None for a new run.
+        default_name: start of the name of a new run without ``name``.
 
     Raises:
         CheckpointError: if there is no readable checkpoint to resume.
@@ -98,7 +99,7 @@ def open_run(
         if restarted() and (newer := newest(checkpoints_in(found.parent))):
             found = newer
         return _resumed(found)
-    # Processes that Lightning launches for further devices inherit the name.
+    # Lightning launches one process per further device; they inherit the name in a variable.
     name = (
         name
         or os.environ.get(_SHARED_NAME)
@@ -122,7 +123,10 @@ def _resumed(checkpoint: Path) -> Run:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """The stored facts of a run; empty if the file is missing, or damaged (with a warning)."""
+    """Return the stored facts of a run from its run.json.
+
+    Returns an empty dictionary if the file is missing, or damaged (with a warning).
+    """
     if not path.is_file():
         return {}
     try:
@@ -141,30 +145,31 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def only_process(run: Run, writes: bool = True) -> Iterator[None]:
-    """Hold the lock of the run folder during the block; only the first process of a run takes it.
+    """Context manager that locks the run folder against other runs.
+
+    Only the first process of a run takes the lock.
 
     Args:
-        run: from `open_run`.
-        writes: whether the run writes files.
+        run: run opened by `open_run`.
+        writes: whether the run writes files; False takes no lock.
 
     Raises:
-        UserError: if another run writes there (with its process), or has written since the run was
-            opened.
+        UserError: if another run writes into the folder, or has written since ``run`` was opened.
     """
     if not (writes and is_first_process()):
         yield
         return
     with folder_lock(run.folder, "run", "choose another --run_name"):
-        check_alone(run)  # Check again: a run that has ended meanwhile no longer holds the lock.
+        check_alone(run)  # Check again: another run may have written and ended meanwhile.
         yield
 
 
 def check_alone(run: Run) -> None:
-    """Refuse a new run in a folder with a checkpoint, and a resumed run whose checkpoint has
-    changed since it was read.
+    """Check that no other run has written into the folder of a run.
 
     Raises:
-        ConfigError: with the folder.
+        ConfigError: if the folder of a new run has a checkpoint, or if the checkpoint of a resumed
+            run has changed since it was read.
     """
     if (
         run.checkpoint is not None
@@ -187,15 +192,15 @@ def check_alone(run: Run) -> None:
 
 
 def forget_name() -> None:
-    """Reset the run name and the held checkpoint for the next run in this process."""
+    """Forget the name and the checkpoint of the last run, for the next run in this process."""
     os.environ.pop(_SHARED_NAME, None)
     held.drop()
 
 
 def sweep_run(folder: Path) -> None:
-    """Remove the partial files of a killed process from a run folder.
+    """Remove partial files of killed processes from a run folder.
 
-    Call it only in the process that writes the run.
+    Call it only in the process that writes into the folder.
     """
     for place in (folder, folder / "figures"):
         sweep(place)
@@ -205,7 +210,7 @@ def sweep_run(folder: Path) -> None:
 
 
 def describe_code() -> dict:
-    """State of the code: commit, uncommitted changes, command, versions."""
+    """Return the state of the code: commit, uncommitted changes, command, versions, machine."""
 
     def git(*command: str) -> str | None:
         try:

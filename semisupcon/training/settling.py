@@ -1,13 +1,13 @@
-"""Optimizer and schedule of a resumed run: restored state, with the settings configured now.
+"""Restore the optimizer and the schedule of a resumed run, and apply changed settings.
 
-Lightning restores the hyperparameters of optimizer and schedule from the checkpoint and overwrites
-the configured ones. Here the state of a run (moments, step counts) is restored, and the settings
-are the configured ones:
+Lightning alone would also restore the hyperparameters and overwrite the configured ones. In this
+module, the state (moments, step counts) comes from the checkpoint, and the settings come from the
+configuration:
 
 - An unchanged setting keeps its restored value, so an unchanged run continues bit for bit.
 - A changed hyperparameter of the optimizer takes effect at the first step.
-- A changed learning rate or schedule continues at the step of the checkpoint, as if the run had
-  started with it.
+- A changed learning rate or schedule continues at the step of the checkpoint, with the values that
+  it would have if the run had started with it.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from semisupcon.training.optimization import _Closed
 
-# Attributes of a schedule that are state, not settings.
+# Attributes of a schedule that belong to its state, not to its settings.
 _POSITION = (
     "base_lrs",
     "last_epoch",
@@ -32,13 +32,14 @@ _POSITION = (
     "verbose",
     "optimizer",
 )
-_MEASURED = ("best", "num_bad_epochs", "cooldown_counter")  # state of ReduceLROnPlateau
+_MEASURED = ("best", "num_bad_epochs", "cooldown_counter")  # the state of ReduceLROnPlateau
 _PER_STEP = ("params", "lr", "initial_lr", "swa_lr")
 
 
 def plain(value: Any) -> Any:
-    """Convert a setting to numbers, text, lists and dictionaries for a checkpoint; other objects
-    become their type's name.
+    """Convert a setting to numbers, text, lists and dictionaries that a checkpoint can store.
+
+    Other objects become the name of their type.
     """
     if isinstance(value, torch.Tensor):
         return value.tolist()
@@ -52,7 +53,10 @@ def plain(value: Any) -> Any:
 
 
 def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
-    """Class, hyperparameters and group sizes of an optimizer before a schedule changes them."""
+    """Return the class, the hyperparameters and the group sizes of an optimizer.
+
+    Call it before a schedule changes the hyperparameters.
+    """
     groups = [
         {k: plain(v) for k, v in group.items() if k not in ("params", "initial_lr")}
         for group in optimizer.param_groups
@@ -62,7 +66,7 @@ def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
-    """Class and settings of a schedule; None without a schedule."""
+    """Return the class and the settings of a schedule; None without a schedule."""
     if scheduler is None:
         return None
     settings = {
@@ -74,9 +78,9 @@ def schedule_settings(scheduler: Any) -> dict[str, Any] | None:
 
 
 def recorded_settings(content: dict[str, Any]) -> dict[str, Any]:
-    """Settings ``optimizer`` and ``schedule`` of a checkpoint.
+    """Return the settings of optimizer and schedule that a checkpoint was trained with.
 
-    For version 0.1, they are derived from its state.
+    Version 0.1 did not store them; they are derived from the states of optimizer and schedule.
     """
     if "training" in (content.get("semisupcon") or {}):
         return content["semisupcon"]["training"]
@@ -108,12 +112,11 @@ def settle(
     configured: dict[str, Any],
     content: dict[str, Any],
 ) -> None:
-    """Apply configured settings that differ from the checkpoint's to a restored optimizer and its
-    schedule.
+    """Apply the settings that have changed since the checkpoint to optimizer and schedule.
 
     Args:
         optimizer: optimizer with the state restored from ``content``.
-        scheduler: the configured schedule, not restored; None without one.
+        scheduler: the configured schedule, before its state is restored; None without a schedule.
         fresh: function that builds the schedule for an optimizer.
         configured: ``{"optimizer": ..., "schedule": ...}`` from `optimizer_settings` and
             `schedule_settings`.
@@ -156,7 +159,7 @@ def settle(
 def _same_schedule(old: dict[str, Any] | None, new: dict[str, Any], scheduler: Any) -> bool:
     if old is None or old["class"] not in (None, new["class"]):
         return False
-    # `_Closed` schedules use the configured settings anyway.
+    # `_Closed` schedules do not restore their settings, so differences do not matter.
     spared = scheduler.settings if isinstance(scheduler, _Closed) and old["class"] is None else ()
     theirs, ours = (
         {k: v for k, v in part["settings"].items() if k not in spared} for part in (old, new)
@@ -167,7 +170,7 @@ def _same_schedule(old: dict[str, Any] | None, new: dict[str, Any], scheduler: A
 
 
 def steps_of(states: list[dict[str, Any]], content: dict[str, Any]) -> int:
-    """Number of steps of the schedule."""
+    """Return the number of steps that the schedule of a checkpoint has made."""
     return (
         int(states[0].get("last_epoch", content["global_step"]))
         if states
@@ -184,7 +187,7 @@ def _set_rates(optimizer: Optimizer, rates: list[float]) -> None:
 def _continue(
     optimizer: Optimizer, scheduler: Any, fresh: Any, rates: list[float], steps: int
 ) -> None:
-    """Advance a schedule by ``steps``, as if the run had started with it."""
+    """Advance a new schedule by ``steps``, as if the run had started with this schedule."""
     shadow = torch.optim.SGD(
         [{"params": [nn.Parameter(torch.zeros(()))], "lr": rate} for rate in rates], lr=rates[0]
     )
@@ -200,7 +203,7 @@ def _continue(
         advanced._last_lr = [group["lr"] for group in shadow.param_groups]
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Torch warns that the optimizer makes no steps.
+            warnings.simplefilter("ignore")  # Torch warns because the optimizer makes no steps.
             for _ in range(steps):
                 advanced.step()
     scheduler.load_state_dict(advanced.state_dict())

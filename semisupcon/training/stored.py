@@ -9,7 +9,7 @@ from semisupcon.training.settling import settle
 
 
 def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
-    """Add model, facts, settings and pending work to a checkpoint; every rank must call it."""
+    """Add model, facts, settings and pending work to a checkpoint. Every rank must call it."""
     checkpoint["semisupcon"] = {
         "version": FORMAT,
         "encoder": spec_of(module.encoder),
@@ -23,8 +23,10 @@ def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
 
 
 def take_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return the state for `restore`, and remove optimizer and schedule from the checkpoint:
-    Lightning would restore their settings.
+    """Take the state that `restore` needs out of a checkpoint.
+
+    The states of optimizer and schedule are removed from the checkpoint, because Lightning would
+    restore their settings too.
 
     Raises:
         CheckpointError: for a checkpoint of a later version.
@@ -41,7 +43,7 @@ def restore(module: Any, state: dict[str, Any]) -> None:
     trainer = module.trainer
     trainer.strategy.load_optimizer_state_dict({"optimizer_states": state["optimizer_states"]})
     schedules = trainer.lr_scheduler_configs
-    if schedules or module.make_scheduler is None:  # Weight averaging may have replaced it.
+    if schedules or module.make_scheduler is None:  # Weight averaging may have removed it.
         (optimizer,) = trainer.optimizers
         scheduler = schedules[0].scheduler if schedules else None
         settle(optimizer, scheduler, module.schedule, module.configured, state)

@@ -1,4 +1,4 @@
-"""One validation of an `Objective`: the losses of each batch, then measures over all clips."""
+"""Validate an `Objective`: log the losses of each batch, then measures over all clips."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from semisupcon.training import measures
 
 
 class Validation:
-    """Collects what the batches of a validation give, until its end; ``module`` is an `Objective`.
+    """Collect the embeddings and scores of all batches of a validation, and compute measures.
 
     Attributes:
-        embedded: of each batch, clips ``[B]`` and embeddings ``[B, 2, D]`` of two views.
-        scored: of each batch, the `Scored` values of the criterion.
+        embedded: for each batch, the clips ``[B]`` and the embeddings ``[B, 2, D]`` of two views.
+        scored: for each batch, the `Scored` values of the criterion.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Validation:
         shown = measures.first_views(shown, criterion.views)
         criterion.log_values(True)
         losses = checked_losses(criterion, shown, module.encode)
-        losses.pop("top1", None)  # per batch; `val_top1` is over all clips
+        losses.pop("top1", None)  # the value of one batch; `end` logs it over all clips
         self.scored.append(measures.take_scored(losses))
         values = {f"val_{name}": value for name, value in losses.items()}
         module.log_dict(values, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"]))
@@ -41,10 +41,11 @@ class Validation:
     def end(self, module: Any) -> None:
         """Log label-free measures of the embedding, and the metrics of the criterion.
 
-        ``val_top1``: share of clips whose first view is nearest (cosine) to their second view.
-        ``val_rank``: `effective_rank` of the first views; low values hint at dimensional collapse.
-        ``val_alignment``, ``val_uniformity``: `alignment` of the two views and `uniformity` of the
-        first ones; lower is better.
+        - ``val_top1``: share of clips whose first view is nearer (cosine) to their second view than
+          to the second view of any other clip.
+        - ``val_rank``: `effective_rank` of the first views. Low: dimensional collapse.
+        - ``val_alignment``: `alignment` of the two views; lower is better.
+        - ``val_uniformity``: `uniformity` of the first views; lower is better.
         """
         clips = measures.of_all_ranks(module, (c for c, _ in self.embedded)).flatten()
         # Several ranks may have the same clip; count each clip once.
@@ -56,7 +57,7 @@ class Validation:
         module.log("val_rank", measures.effective_rank(views[:, 0]))
         module.log("val_alignment", measures.alignment(views[:, 0], views[:, 1]))
         module.log("val_uniformity", measures.uniformity(views[:, 0]))
-        # Metrics over all clips differ from means over batches.
+        # Compute metrics over all clips at once: a mean over batches would be another value.
         for parts in zip(*self.scored, strict=True):
             found = measures.metrics_of_all(module, parts, len(clips), once)
             module.log_dict({f"val_{name}": value for name, value in found.items()})

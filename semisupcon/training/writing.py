@@ -1,4 +1,8 @@
-"""Writes the checkpoints of a run atomically: by all processes, or by one alone after a failure."""
+"""Write the checkpoints of a run atomically.
+
+All processes of a run write a checkpoint together. After a failure, the main process can write one
+without the others.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,14 +20,16 @@ if TYPE_CHECKING:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes Lightning's checkpoints atomically and reads them without executing code.
+    """Lightning plugin that writes checkpoints atomically and loads them without running code.
 
     Args:
         path: checkpoint that the run continues; None for a new run.
-        content: its content, given to Lightning once instead of reading the file again.
+        content: content of this checkpoint. It is given to Lightning once, so that the file is not
+            read again.
 
     Attributes:
-        error: error of the last write, or None. Not raised, because other processes wait.
+        error: error of the last write, or None. It is not raised at once, because the other
+            processes would wait forever.
     """
 
     error: DiskError | None = None
@@ -51,12 +57,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def metrics_of(trainer: L.Trainer) -> list[MetricsFile]:
-    """The loggers that write metrics.csv."""
+    """Return the loggers of a trainer that write metrics.csv."""
     return [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]
 
 
 def write_together(trainer: L.Trainer, path: Path, **options: Any) -> DiskError | None:
-    """Write a checkpoint; every process must call it.
+    """Write a checkpoint. Every process must call this function.
 
     Args:
         trainer: trainer with an `AtomicCheckpointIO`.
@@ -64,7 +70,7 @@ def write_together(trainer: L.Trainer, path: Path, **options: Any) -> DiskError 
         options: options of ``Trainer.save_checkpoint``.
 
     Returns:
-        The error on all processes if one of them failed, else None.
+        An error on all processes if the write failed on any process, else None.
     """
     for file in metrics_of(trainer):
         file.settle()
@@ -79,7 +85,7 @@ def write_alone(trainer: L.Trainer, path: Path, epoch: int, loops: dict[str, Any
     """Write a checkpoint of the last complete batch, without waiting for other processes.
 
     Args:
-        trainer: trainer that failed after the batch.
+        trainer: trainer of the run that failed after this batch.
         path: path of the checkpoint.
         epoch, loops: epoch and state of the loops at the end of the batch.
 
@@ -88,12 +94,12 @@ def write_alone(trainer: L.Trainer, path: Path, epoch: int, loops: dict[str, Any
     """
     progress = trainer.fit_loop.epoch_loop.batch_progress
     for part in (progress.total, progress.current):
-        tracker = cast("_ProcessedTracker", part)  # type of batch progress
+        tracker = cast("_ProcessedTracker", part)  # the type in the progress of batches
         tracker.ready = tracker.started = tracker.processed = tracker.completed
     check_weights(trainer.lightning_module)
     for file in metrics_of(trainer):
         file.settle()
-    # Trainer.save_checkpoint would wait for the others.
+    # Trainer.save_checkpoint would wait for the other processes.
     checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
     checkpoint |= {"epoch": epoch, "loops": loops}
     save_atomically(checkpoint, path)
