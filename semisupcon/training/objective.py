@@ -1,4 +1,4 @@
-"""The LightningModule around an encoder and a criterion: training, validation, checkpoints."""
+"""The LightningModule that trains an encoder with a criterion."""
 
 from collections.abc import Callable
 from typing import Any, Literal, Self, cast
@@ -25,29 +25,34 @@ from semisupcon.training.validation import Validation
 
 
 class Objective(L.LightningModule):
-    """Trains an encoder with a criterion.
+    """LightningModule that trains an encoder with a criterion.
 
     Args:
         encoder: maps waveforms ``[N, 1, T]`` to embeddings ``[N, D]``.
-        criterion: loss-side module.
-        optimizer: function of the parameters; given by class path in YAML.
-        scheduler: function of the optimizer, stepped at every optimizer step. A ``total_steps`` of
-            None becomes the length of the run. ``ReduceLROnPlateau`` is stepped per epoch.
-        decay_norm_and_bias: whether weight decay (and LARS) applies to biases and normalisation.
-        chunk_size: views encoded at the same time, see `Encode`; None for all.
-        seed: seed of dropout and other draws on the device, combined with the step: a resumed run
-            draws the same. None for 123; in ``pretrain``, for ``seed_everything``.
-        on_nan: for batches with a loss that is not finite: "stop" the run and keep the last good
-            checkpoint, or "skip" the step and count them (`semisupcon.training.finite`).
+        criterion: computes the loss of a batch from the embeddings.
+        optimizer: function of the parameters that returns an optimizer; a class path in YAML.
+        scheduler: function of the optimizer that returns a learning-rate schedule, which is stepped
+            at every optimizer step. A ``total_steps`` of None becomes the length of the run.
+            ``ReduceLROnPlateau`` is stepped per epoch.
+        decay_norm_and_bias: whether weight decay (and the adaptation of LARS) also applies to
+            biases and to parameters of normalisation layers.
+        chunk_size: number of views that are encoded at the same time, to save memory (`Encode`);
+            None for all views of the batch.
+        seed: seed of dropout and other draws on the device. Draws depend on seed and step, so a
+            resumed run draws the same. None: seed_everything in ``pretrain``, else 123.
+        on_nan: "stop" ends the run at a loss that is not finite and keeps the last good checkpoint.
+            "skip" skips the optimizer step and counts the skipped batches.
         compile: whether to use ``torch.compile`` for the encoder in training.
-        init_from: initial weights, see `semisupcon.importer.starting`: a run, checkpoint or export,
-            ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or ``timm``; unused on
-            resume.
-        init_parts: submodules that get these weights; None for ``[encoder]``.
-        init_strict: whether all tensors must be found with equal shapes; false loads matching ones.
+        init_from: source of the initial weights: a run, checkpoint or exported folder,
+            ``SYSTEM:FILE`` (SYSTEM is clmr, semisupcon, mtslvr or panns), ``timm:FILE`` or
+            ``timm``. A resumed run ignores it.
+        init_parts: submodules that get the initial weights; None for ``[encoder]``.
+        init_strict: whether each tensor must be in the file with an equal shape; false loads the
+            tensors that match.
         init_trust: modules outside this package whose classes the file may name.
         freeze: submodules that stay fixed and in eval mode, such as ``encoder.trunk.0``.
-        freeze_steps: first optimizer steps, in which only the criterion's heads are trained.
+        freeze_steps: number of optimizer steps at the start in which only the heads of the
+            criterion are trained.
 
     Raises:
         ConfigError: if criterion and encoder do not match.
@@ -83,7 +88,7 @@ class Objective(L.LightningModule):
         parts = init_parts or ["encoder"]
         weights = {} if init_from is None else read_weights(init_from, encoder, init_trust or ())
         if weights and (own := [part for part in parts if not part.startswith("criterion")]):
-            # Before connect(), which may copy the encoder.
+            # Load the weights before connect(), which may copy the encoder.
             start_from(self, weights, own, init_strict, str(init_from))
         self.encode = Encode(encoder, chunk_size, compile)
         criterion.connect(encoder)
@@ -91,22 +96,28 @@ class Objective(L.LightningModule):
             start_from(self, weights, own, init_strict, str(init_from))
         self.freeze_steps, self._frozen = freeze_steps, freeze_parts(self, freeze or ())
         self.facts = DataFacts()
-        self.config: dict[str, Any] = {}  # of the run; stored in checkpoints
+        self.config: dict[str, Any] = {}  # configuration of the run, stored in checkpoints
         self.searching = False  # whether a finder is running
-        self.found_rate: float | None = None  # overrides the optimizer's rate
+        self.found_rate: float | None = None  # rate of a finder; overrides the optimizer's
         self.configured: dict[str, Any] = {}  # settings of optimizer and schedule
         self._restored: dict[str, Any] | None = None
         self._validation = Validation()
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
-        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``."""
+        """Encode waveforms ``[N, 1, T]`` as embeddings ``[N, D]``.
+
+        ``length`` has the number of samples ``[N]`` of each waveform; the rest is padding.
+        """
         return self.encoder(x, length=length)
 
     def representation(self, name: str = "embedding") -> Callable[..., Tensor]:
-        """A function from waveforms to a representation by name: ``embedding``, a task or a head.
+        """Return a function that maps waveforms to a representation.
+
+        Args:
+            name: ``embedding``, a task of the encoder, or a head of the criterion.
 
         Raises:
-            ConfigError: for an unknown name, with a list of the known ones.
+            ConfigError: for an unknown name, with a list of the known names.
         """
         heads = self.criterion.representations()
         if name in WHOLE:
@@ -124,16 +135,17 @@ class Objective(L.LightningModule):
     # -- training ----------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Prepare the criterion for the data and fit statistics; a second call has no effect."""
+        """Prepare the criterion for the data, and fit statistics. A second call has no effect."""
         if (data := getattr(self.trainer, "datamodule", None)) is not None:
             self.facts = data.facts
             self.criterion.prepare(self.facts)
-            # Before weights are restored. The criterion may have copies of the encoder.
+            # Fitted before weights are restored, and in the copies of the encoder that the
+            # criterion may have.
             fit_statistics(self, training_waveforms(data))
 
     @property
     def lr(self) -> float:
-        """The learning rate, under the name that `LearningRateFinder` reads and sets."""
+        """The learning rate; Lightning's `LearningRateFinder` reads and sets this attribute."""
         if self.found_rate is not None:
             return self.found_rate
         return self.configured["optimizer"]["groups"][0]["lr"]
@@ -147,7 +159,7 @@ class Objective(L.LightningModule):
         self.found_rate = float(value)
 
     def on_fit_start(self) -> None:
-        """After a finder, build optimizer and schedule again with the value found."""
+        """Build optimizer and schedule again with the value of a finder, if one has searched."""
         if self.searching:
             self.searching, self._restored = False, None
             self.trainer.strategy.setup_optimizers(self.trainer)
@@ -175,23 +187,23 @@ class Objective(L.LightningModule):
             self._restored = None
 
     def train(self, mode: bool = True) -> Self:
-        """As in nn.Module, but frozen parts stay in eval mode."""
+        """Set the training mode, except for frozen parts, which stay in eval mode."""
         super().train(mode)
         for part in getattr(self, "_frozen", ()):
             part.eval()
         return self
 
     def _warms_up(self) -> bool:
-        """Whether only the heads are trained at this step."""
+        """Return whether only the heads are trained at this step."""
         return self.global_step < self.freeze_steps
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         if self._warms_up():
             for parameter in self.encoder.parameters():
-                parameter.grad = None  # Optimizers skip parameters without gradient.
+                parameter.grad = None  # Optimizers skip parameters without a gradient.
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # Dropout depends on (seed, step, rank) only, so a resumed run continues bit for bit.
+        # Dropout depends only on seed, step and rank, so a resumed run continues bit for bit.
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx
         drawn = derive(torch.tensor(self.seed), step, self.global_rank)
         torch.manual_seed(int(drawn) & 0x7FFF_FFFF_FFFF_FFFF)
@@ -201,7 +213,7 @@ class Objective(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logs = (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0
         self.criterion.log_values(logs)
-        if self.searching:  # A finder continues until the loss diverges.
+        if self.searching:  # A finder raises the rate until the loss diverges: do not check it.
             return self.criterion.losses(batch, self.encode)["loss"]
         self.finite.before(self)
         losses = checked_losses(self.criterion, batch, self.encode)
@@ -222,9 +234,9 @@ class Objective(L.LightningModule):
         optimizer: Any,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        # At the end of the batch, a callback may already have saved the weights.
+        # Skip the step here: at the end of the batch, a callback may have saved the weights.
         if self.finite.skips and not self.searching:
-            result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning gives one
+            result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning always gives one
             if self.finite.take_back(self):
                 optimizer.zero_grad()
                 return
@@ -246,5 +258,5 @@ class Objective(L.LightningModule):
         add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep optimizer and schedule until training."""
+        """Take the states of optimizer and schedule; they are restored when training starts."""
         self._restored = take_state(checkpoint)
