@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Imported name -> distribution, where they differ.
 DISTRIBUTIONS = {
+    "faiss": "faiss-cpu",
     "mir_eval": "mir-eval",
     "pytorch_lightning": "pytorch-lightning",
     "sklearn": "scikit-learn",

@@ -1,0 +1,249 @@
+"""``semisupcon index``: embed audio files into an index that `search` and `explore` read.
+
+The same command continues after an interruption. On an existing index it embeds only files that are
+new or have changed.
+"""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semisupcon.audio.listing import audio_files
+from semisupcon.commands.device import device_of
+from semisupcon.commands.embed_files import digest_of_files, fingerprint, in_precision
+from semisupcon.commands.parsing.index_options import RANGES, parser
+from semisupcon.commands.parsing.ranges import check_numbers
+from semisupcon.embedding import Progress, batch_of
+from semisupcon.embedding.parts import Parts, folder_of
+from semisupcon.errors import UserError
+from semisupcon.files import leftovers
+from semisupcon.labelling.stream import Reading
+from semisupcon.labelling.windows import windows_for
+from semisupcon.locks import folder_lock
+from semisupcon.memory import keep_freed_memory
+from semisupcon.outputs import check_folder
+from semisupcon.search.approximate import FROM_ROWS, package
+from semisupcon.search.building import (
+    Entry,
+    graph_of,
+    remove_others,
+    state_of,
+    to_embed,
+    write_graph,
+    write_index,
+)
+from semisupcon.search.index import INDEX, Index, load_index
+
+if TYPE_CHECKING:
+    from semisupcon.encoders.base import Encoder
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command and return the exit status."""
+    given = parser().parse_args(args)
+    check_numbers(vars(given), RANGES)
+    if given.per != "window" and (given.window is not None or given.hop is not None):
+        raise UserError("--window and --hop need --per window.")
+    if given.approximate == "yes":
+        package()
+    check_folder(given.out)
+    with folder_lock(given.out, "index", "give another --out"):
+        return run(given)
+
+
+def run(given: Namespace) -> int:
+    """Index the files given by the parsed options and return the exit status."""
+    out = given.out
+    old = existing(out, given.overwrite)
+    device = device_of(given.device)
+    files, listings = audio_files(given.audio)
+    for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
+        print(sentence, file=sys.stderr)
+    if device == "cpu":
+        keep_freed_memory()
+    encoder = load(given.checkpoint, given.trust, device)
+    if given.task is not None and given.task not in encoder.tasks:
+        raise UserError(
+            f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}."
+        )
+    header = header_of(given, encoder, old)
+    todo = to_embed(files, old)
+    gone = [e.file for e in old.entries if state_of(e.file).size < 0] if old is not None else []
+    if (found := embedded(given, encoder, device, todo, header)) is None:
+        return 130
+    new, parts = found
+    left_out = parts.problems()
+    for position, problem in left_out.items():
+        print(f"left out {todo[position]}: {problem}", file=sys.stderr)
+    if not new and old is None:
+        parts.remove()
+        raise UserError(f"None of the {len(files)} files can be read as audio.")
+    removed = gone if given.prune else []
+    # A known file that has changed and can no longer be read keeps no vectors of its old content.
+    removed = [*removed, *(todo[position] for position in left_out)]
+    index = old
+    if new or old is None or (set(removed) & {e.file for e in old.entries}):
+        if not new and old is not None and len(set(removed)) >= len(old.entries):
+            parts.remove()
+            raise UserError("No file of the index is left; the index was not changed.")
+        header["dim"] = parts.width or (old.header["dim"] if old is not None else 0)
+        index = write_index(out, header, old, new, parts.rows, removed)
+    parts.remove()
+    assert index is not None  # the old one or a new one
+    finish(given, index)
+    known = len(files) - len(todo)
+    print(
+        f"{out}: {len(index.vectors)} embeddings of {len(index.entries)} files; {len(new)} files "
+        f"embedded, {max(known, 0)} unchanged"
+    )
+    if gone and not given.prune:
+        print(
+            f"{len(gone)} files of the index no longer exist; --prune removes them", file=sys.stderr
+        )
+    return 0
+
+
+def existing(out: Path, overwrite: bool) -> Index | None:
+    """The index that files are added to; None to make a new one.
+
+    Raises:
+        UserError: if the folder holds other files than an index.
+    """
+    parts = folder_of(out / INDEX)
+    there = set(out.iterdir()) - {parts, out / ".lock"} - set(leftovers(out))
+    if (out / INDEX).is_file():
+        return None if overwrite else load_index(out)
+    ours = {p for p in there if p.name.startswith(("vectors-", "files-", "graph-"))}
+    if there - ours:
+        raise UserError(
+            f"{out} holds other files than an index, such as {min(there - ours).name}.\nGive "
+            "another --out."
+        )
+    return None
+
+
+def load(checkpoint: str, trust: list[str], device: str) -> "Encoder":
+    """Load an encoder or a baseline."""
+    from typing import cast
+
+    from semisupcon.checkpoints import load_encoder
+    from semisupcon.probing.baselines import extractor, is_named
+
+    if is_named(checkpoint):
+        return extractor(checkpoint).to(device)
+    return cast("Encoder", load_encoder(checkpoint, trust).to(device))
+
+
+def header_of(given: Namespace, encoder: "Encoder", old: Index | None) -> dict[str, Any]:
+    """Encoder and settings of the index.
+
+    Raises:
+        UserError: if they differ from those of the existing index.
+    """
+    per = given.per or (old.header["per"] if old is not None else "file")
+    header: dict[str, Any] = {
+        "encoder": fingerprint(encoder),
+        "per": per,
+        "sample_rate": encoder.sample_rate,
+        "task": given.task,
+        "precision": given.precision,
+        "dim": 0,
+    }
+    if per == "window":
+        if given.per is None and old is not None:
+            window = old.header["window_samples"] / old.header["sample_rate"]
+            windows = windows_for(encoder, window, old.header["hop"])
+        else:
+            windows = windows_for(encoder, given.window, given.hop)
+        header |= {"window_samples": windows.length, "hop": windows.hop}
+    if old is None:
+        return header
+    if header["encoder"] != old.encoder:
+        raise UserError(
+            f"{given.out} is an index of another encoder than {given.checkpoint}.\nGive its "
+            "checkpoint, another --out, or --overwrite to make the index anew."
+        )
+    names = {"window_samples": "window"}
+    for name in header.keys() - {"dim"}:
+        if header[name] != old.header.get(name):
+            raise UserError(
+                f"{given.out} is an index with another --{names.get(name, name)}.\nGive its "
+                "options, another --out, or --overwrite to make the index anew."
+            )
+    return header
+
+
+def embedded(
+    given: Namespace, encoder: "Encoder", device: str, todo: list[str], header: dict[str, Any]
+) -> tuple[list[Entry], Parts] | None:
+    """Embed files into parts, which a later run continues; returns the files that have rows and the
+    parts, or None if it is interrupted.
+    """
+    kind = device.partition(":")[0]
+    windows = None
+    if header["per"] == "window":
+        windows = windows_for(
+            encoder, header["window_samples"] / encoder.sample_rate, header["hop"]
+        )
+    batch_size = given.batch_size or batch_of(encoder, device)
+    plan = {
+        **{f"--{name}" if name != "encoder" else name: header[name] for name in header},
+        **{"audio": digest_of_files(todo), "--batch_size": batch_size, "--device": kind},
+    }
+    states = [state_of(file) for file in todo]
+    parts = Parts(given.out / INDEX, plan, given.overwrite)
+    workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
+    reading = Reading(
+        encoder,
+        in_precision(encoder, given.task, given.precision),
+        windows,
+        device,
+        batch_size,
+        workers,
+    )
+    try:
+        for _ in _written(parts, reading, todo):
+            pass
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; the same command continues after {parts.done} of {len(todo)} files",
+            file=sys.stderr,
+        )
+        return None
+    except UserError:
+        if not parts.finished:
+            parts.remove()
+        raise
+    numbers = zip(todo, parts.sizes(), parts.lengths(), states, strict=True)
+    return [Entry(file, rows, n, *state) for file, rows, n, state in numbers if rows], parts
+
+
+def _written(parts: Parts, reading: Reading, todo: list[str]) -> Iterator[Any]:
+    if parts.done:
+        print(
+            f"continuing {parts.folder}: {parts.done} of {len(todo)} files are done",
+            file=sys.stderr,
+        )
+    if parts.done < len(todo):
+        told = Progress(len(todo), "embedding", parts.done)
+        pieces = reading.averages(todo[parts.done :], told=told)
+        yield from parts.write(pieces, mean=False, lengths=reading.lengths)
+
+
+def finish(given: Namespace, index: Index) -> None:
+    """Write the approximate index if it is wanted and not there; remove it if not."""
+    graph = graph_of(index)
+    wanted = given.approximate == "yes" or (
+        given.approximate == "auto"
+        and len(index.vectors) >= FROM_ROWS
+        and find_spec("faiss") is not None
+    )
+    if wanted and not graph.is_file():
+        print("writing the approximate index", file=sys.stderr)
+        write_graph(index)
+    kept = {index.header[part]["file"] for part in ("vectors", "files")}
+    remove_others(given.out, kept | ({graph.name} if given.approximate != "no" else set()))

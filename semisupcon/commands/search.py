@@ -1,0 +1,250 @@
+"""``semisupcon search``: find the most similar audio in an index, or near-identical pairs.
+
+A query is a file of the index, by its name, or another audio file, which needs the encoder of the
+index (``--checkpoint``). Several queries are averaged.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisupcon.commands.device import device_of
+from semisupcon.commands.embed_files import fingerprint, in_precision
+from semisupcon.commands.index import load
+from semisupcon.commands.parsing.parser import Parser
+from semisupcon.commands.parsing.ranges import COUNT, NOT_NEGATIVE, Range, check_numbers
+from semisupcon.embedding import Progress
+from semisupcon.errors import UserError
+from semisupcon.files import write_csv
+from semisupcon.labelling.stream import Reading
+from semisupcon.locks import file_lock
+from semisupcon.outputs import check_writable, refuse_existing
+from semisupcon.paths import text_of
+from semisupcon.search.approximate import FROM_ROWS, Graph
+from semisupcon.search.building import graph_of, same_file
+from semisupcon.search.duplicates import near_identical
+from semisupcon.search.index import Index, load_index
+from semisupcon.search.queries import Finder, Hit, best_hits, mean_of, rows_of
+
+RANGES = {"top": COUNT, "at": NOT_NEGATIVE, "threshold": Range(-1, 1)}
+THRESHOLD = 0.99
+
+
+def parser() -> Parser:
+    """Return the parser of the command."""
+    p = Parser(prog="semisupcon search", description=__doc__.split(": ", 1)[1])
+    p.add_argument(
+        "query", nargs="*", help="names of indexed files, or audio files; the mean counts"
+    )
+    p.add_argument("--index", required=True, type=Path, help="folder of the index")
+    p.add_argument("--top", type=int, default=10, help="number of hits, or of pairs")
+    p.add_argument(
+        "--checkpoint", help="encoder of the index, for queries that are not in the index"
+    )
+    p.add_argument("--at", type=float, help="only the window of the query at this second")
+    p.add_argument(
+        "--by",
+        choices=("file", "window"),
+        help="list the best window of each file, or all windows; default: what the index holds",
+    )
+    p.add_argument(
+        "--method",
+        choices=("auto", "exact", "approximate"),
+        default="auto",
+        help="auto: approximate if the index has an approximate index and a million embeddings",
+    )
+    p.add_argument(
+        "--include_query", action="store_true", help="also list the files of the query themselves"
+    )
+    p.add_argument(
+        "--duplicates",
+        action="store_true",
+        help="list near-identical pairs of different files instead of hits",
+    )
+    p.add_argument(
+        "--threshold", type=float, help=f"least similarity of a pair; default: {THRESHOLD}"
+    )
+    p.add_argument("--out", type=Path, help="also write the hits or pairs as .csv")
+    p.add_argument(
+        "--verify", action="store_true", help="compare the vectors with their digest first"
+    )
+    p.add_argument("--device", default="auto", help="cpu, cuda, or auto; of the encoder")
+    p.add_argument("--overwrite", action="store_true", help="replace an existing --out")
+    p.add_argument(
+        "--trust",
+        nargs="*",
+        default=[],
+        help="modules outside semisupcon whose classes the checkpoint may name",
+    )
+    return p
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command and return the exit status."""
+    given = parser().parse_args(args)
+    check_numbers(vars(given), RANGES)
+    check_options(given)
+    if given.out is None:
+        run(given)
+        return 0
+    if given.out.suffix != ".csv":
+        raise UserError(f"--out must end in .csv, got '{given.out.name}'.")
+    check_writable(given.out)
+    with file_lock(given.out, "search", "give another --out"):
+        refuse_existing([given.out], given.overwrite)
+        columns, rows = run(given)
+        write_csv(given.out, columns, rows)
+    return 0
+
+
+def check_options(given: Namespace) -> None:
+    """Refuse options that do not go together."""
+    if given.duplicates:
+        for name in ("query", "at", "by", "checkpoint", "include_query"):
+            if getattr(given, name) not in (None, False, []):
+                shown = "a query" if name == "query" else f"--{name}"
+                raise UserError(f"--duplicates compares all files of the index; leave out {shown}.")
+        if given.method == "approximate":
+            raise UserError("--duplicates is exact; leave out --method approximate.")
+    elif not given.query:
+        raise UserError("Give a query (a file), or --duplicates.")
+    elif given.threshold is not None:
+        raise UserError("--threshold needs --duplicates.")
+
+
+def run(given: Namespace) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """Print hits or pairs; returns the columns and rows of the table."""
+    index = load_index(given.index)
+    if given.verify:
+        index.verify()
+    if given.duplicates:
+        return duplicates(given, index)
+    if given.by == "window" and index.windows is None:
+        raise UserError(
+            f"{given.index} holds one embedding per file; --by window needs an index made with "
+            "--per window."
+        )
+    if given.at is not None and index.windows is None:
+        raise UserError(f"--at needs an index made with --per window; {given.index} is per file.")
+    examples, own = queries(given, index)
+    by = given.by or index.header["per"]
+    hits = best_hits(
+        index,
+        mean_of(examples),
+        given.top,
+        by,
+        () if given.include_query else own,
+        finder(given.method, index),
+    )
+    for hit in hits:
+        print(f"{hit.similarity:.4f}  {shown(hit.file)}  {time_of(hit, index)}")
+    if not hits:
+        print("no other file is in the index", file=sys.stderr)
+    table = ((i + 1, *hit) for i, hit in enumerate(hits))
+    return ("rank", *Hit._fields), table
+
+
+def queries(given: Namespace, index: Index) -> tuple[list[np.ndarray], list[int]]:
+    """Embeddings ``[n, D]`` of each query, and the numbers of the files that the index holds.
+
+    Raises:
+        UserError: if a query is not in the index and no encoder, or another one, is given.
+    """
+    names = [text_of(query) for query in given.query]
+    known = {same_file(entry.file): i for i, entry in enumerate(index.entries)}
+    found = [index.find(name) for name in names]
+    found = [known.get(same_file(n)) if i is None else i for n, i in zip(names, found, strict=True)]
+    others = [name for name, i in zip(names, found, strict=True) if i is None]
+    if others and given.checkpoint is None:
+        raise UserError(
+            f"{shown(others[0])} is not in the index {given.index}.\nTo search with a new file, "
+            "give the encoder of the index: --checkpoint RUN"
+        )
+    rows = dict(zip(others, embed(given, index, others), strict=True)) if others else {}
+    examples = [
+        rows[name] if i is None else rows_of(index, i, given.at)
+        for name, i in zip(names, found, strict=True)
+    ]
+    return examples, [i for i in found if i is not None]
+
+
+def embed(given: Namespace, index: Index, files: list[str]) -> list[np.ndarray]:
+    """Embed files as those of the index: rows ``[n, D]`` each."""
+    device = device_of(given.device)
+    encoder = load(given.checkpoint, given.trust, device)
+    if fingerprint(encoder) != index.encoder:
+        raise UserError(
+            f"--checkpoint {given.checkpoint} is not the encoder of the index {given.index}."
+        )
+    if (task := index.header["task"]) is not None and task not in encoder.tasks:
+        raise UserError(f"The encoder has no task '{task}', which the index {given.index} names.")
+    encode = in_precision(encoder, task, index.header["precision"])
+    reading = Reading(encoder, encode, index.windows, device)
+    rows: list[list[np.ndarray]] = [[] for _ in files]
+    for piece in reading.averages(files):
+        if piece.error is not None:
+            raise piece.error
+        if piece.rows is not None:
+            rows[piece.item].append(piece.rows)
+    found = [np.concatenate(blocks) for blocks in rows]
+    if given.at is None or index.windows is None:
+        return found
+    return [
+        _at(r, given.at, index, reading.lengths[i], f)
+        for i, (r, f) in enumerate(zip(found, files, strict=True))
+    ]
+
+
+def _at(rows: np.ndarray, at: float, index: Index, samples: int, file: str) -> np.ndarray:
+    assert index.windows is not None  # checked before
+    starts, ends = index.windows.times(samples)
+    if at > ends[-1]:
+        raise UserError(f"--at must lie within {file}, which ends at {ends[-1]:g} s, got {at:g}.")
+    nearest = int(np.abs((starts + ends) / 2 - at).argmin())
+    return rows[nearest][None]
+
+
+def finder(method: str, index: Index) -> Finder | None:
+    """The function that finds rows; None for the exact one."""
+    path = graph_of(index)
+    if method == "approximate" and not path.is_file():
+        raise UserError(
+            f"{index.folder} has no approximate index.\nTo add it, repeat `semisupcon index` with "
+            "--approximate yes."
+        )
+    use = method == "approximate" or (
+        method == "auto" and path.is_file() and len(index.vectors) >= FROM_ROWS
+    )
+    return Graph(index, path).most_similar if use else None
+
+
+def duplicates(given: Namespace, index: Index) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """Print near-identical pairs; returns the columns and rows of the table."""
+    groups = np.repeat(np.arange(len(index.entries)), [e.rows for e in index.entries])
+    told = Progress(len(index.vectors), "comparing")
+    threshold = THRESHOLD if given.threshold is None else given.threshold
+    pairs, total = near_identical(index.vectors, threshold, given.top, groups, told.advance)
+    places = [(pair, index.place(pair.first), index.place(pair.second)) for pair in pairs]
+    for pair, first, second in places:
+        a, b = (f"{shown(p[0])}  {time_of(Hit(0, *p), index)}" for p in (first, second))
+        print(f"{pair.similarity:.4f}  {a}  {b}")
+    more = f"; the {len(pairs)} most similar are listed (--top)" if total > len(pairs) else ""
+    print(f"{total} pairs reach {threshold:g}{more}", file=sys.stderr)
+    columns = ("similarity", "file", "start", "end", "other_file", "other_start", "other_end")
+    return columns, ((pair.similarity, *first, *second) for pair, first, second in places)
+
+
+def time_of(hit: Hit, index: Index) -> str:
+    """Begin and end of a hit in seconds; the length of the file in an index per file."""
+    if index.windows is None:
+        return f"{hit.end:.2f} s"
+    return f"{hit.start:.2f}-{hit.end:.2f} s"
+
+
+def shown(name: str) -> str:
+    """A name on one line: control characters are written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
