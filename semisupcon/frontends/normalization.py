@@ -5,7 +5,7 @@ L2 norm. SemiSupCon, CLMR and MFCL do not normalise. Pretraining, probing and in
 module and therefore the same rule.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -23,30 +23,52 @@ def valid_samples(x: Tensor, length: Tensor | None) -> Tensor | None:
     )
 
 
-def moments(waveforms: Iterable[Tensor]) -> tuple[float, float]:
+Gather = Callable[[Tensor], Tensor]
+
+
+def moments(waveforms: Iterable[Tensor], gather: Gather | None = None) -> tuple[float, float]:
     """Mean and (population) standard deviation over all samples of tensors of any shape.
 
     Computed in float64 in one pass.
 
+    Args:
+        waveforms: the tensors.
+        gather: maps a tensor ``[3]`` of this process to those of all W processes, ``[W, 3]``; the
+            moments are then those of the samples of all processes. None: of this process.
+
     Raises:
         ConfigError: if there are no samples, or all are equal.
     """
-    count, mean, square = 0, 0.0, 0.0
+    found = (0.0, 0.0, 0.0)
     for x in waveforms:
         x = x.detach().double()
-        if (n := x.numel()) == 0:
-            continue
-        # Merge moments (Chan, Golub and LeVeque 1979): a difference of sums of squares would
-        # cancel.
-        delta = float(x.mean()) - mean
-        count, square = (
-            count + n,
-            square + float((x - x.mean()).square().sum()) + delta**2 * count * n / (count + n),
-        )
-        mean += delta * n / count
+        if x.numel():
+            squares = float((x - x.mean()).square().sum())
+            found = merged(found, (float(x.numel()), float(x.mean()), squares))
+    if gather is not None:
+        own, found = torch.tensor(found, dtype=torch.float64), (0.0, 0.0, 0.0)
+        for count, mean, square in gather(own).reshape(-1, 3).tolist():
+            found = merged(found, (count, mean, square))
+    count, mean, square = found
     if square <= 0:
         raise ConfigError("data-set statistics need audio that is not constant; found none.")
     return mean, (square / count) ** 0.5
+
+
+Moments = tuple[float, float, float]
+
+
+def merged(one: Moments, other: Moments) -> Moments:
+    """Number of samples, mean, and sum of squared deviations of two sets of samples together.
+
+    Chan, Golub and LeVeque 1979: a difference of sums of squares would cancel.
+    """
+    count = one[0] + other[0]
+    if count == 0:
+        return one
+    delta = other[1] - one[1]
+    square = one[2] + other[2] + delta**2 * one[0] * other[0] / count
+    return count, one[1] + delta * other[0] / count, square
 
 
 class Normalization(Recorded):
@@ -160,17 +182,19 @@ class DatasetStatistics(Normalization):
         return x if mask is None else x * mask
 
 
-def fit_statistics(module: nn.Module, waveforms: Iterable[Tensor]) -> bool:
+def fit_statistics(
+    module: nn.Module, waveforms: Iterable[Tensor], gather: Gather | None = None
+) -> bool:
     """Fit every unfitted `DatasetStatistics` in a module, in one pass over the waveforms.
 
-    Waveforms are not read if there is none.
+    Waveforms are not read if there is none. ``gather`` is that of `moments`.
 
     Returns:
         Whether there was one.
     """
     waiting = [m for m in module.modules() if isinstance(m, DatasetStatistics) and not m.fitted]
     if waiting:
-        mean, std = moments(waveforms)
+        mean, std = moments(waveforms, gather)
         for statistics in waiting:
             statistics.mean.fill_(mean)
             statistics.std.fill_(std)

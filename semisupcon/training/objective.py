@@ -141,7 +141,7 @@ class Objective(L.LightningModule):
             self.criterion.prepare(self.facts)
             # Fitted before weights are restored, and in the copies of the encoder that the
             # criterion may have.
-            fit_statistics(self, training_waveforms(data))
+            fit_statistics(self, training_waveforms(data), self.all_gather)
 
     @property
     def lr(self) -> float:

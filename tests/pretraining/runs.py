@@ -11,6 +11,7 @@ from torch import nn
 
 from semisupcon.commands.pretrain import main
 from semisupcon.encoders import SampleCNNSmall
+from semisupcon.frontends import DatasetStatistics
 from tests.marks import mostly_slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,7 @@ class WithoutBatchNorm(SampleCNNSmall):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        self.normalize = DatasetStatistics()  # of the training clips of all ranks
         for block in self.trunk:
             block[1] = nn.Identity()
 
