@@ -1,4 +1,4 @@
-"""Waveform and spectrogram augmentation: batched transforms with parameters per example, chains."""
+"""Batched augmentation of waveforms and spectrograms, with random parameters for each example."""
 
 from semisupcon.augmentations.base import Chain, OneOf
 from semisupcon.augmentations.chains import build_chain

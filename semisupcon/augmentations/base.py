@@ -1,4 +1,4 @@
-"""Transforms of other transforms: a chain of all in sequence, and a choice of one."""
+"""Transforms that combine other transforms: a chain applies all, `OneOf` chooses one."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -24,28 +24,32 @@ from semisupcon.spec import Recorded
 
 
 def operator_key(key: Tensor, position: int | Tensor) -> Tensor:
-    """Key of the operator at ``position`` of a chain; views of a clip share its `clip_key`."""
+    """Derive the key of the operator at ``position`` of a chain.
+
+    The views of a clip get keys with the same `clip_key`.
+    """
     return clip_key(derive(clip_key(key), position)) | view_of(key)
 
 
 class Chain(Recorded):
-    """Transforms applied in sequence.
+    """A chain of transforms that are applied in sequence.
 
     Attributes:
-        operators: names of the K operators; repeated names get a number.
+        operators: names of the K operators; repeated names are numbered.
         parameter_names: for each operator, the names of its parameters.
 
     Args:
         transforms: transforms in the order of application.
-        p: probability that the chain is applied to a row.
-        shared_choices: draw this decision once for all views of a clip, as published: all or none
-            are augmented (SemiSupCon: at severity 2, neither view of 20 % of the pairs is).
+        p: probability that the whole chain is applied to a row.
+        shared_choices: whether the decision to apply the chain is drawn once for all views of a
+            clip. True is the behaviour of SemiSupCon: at severity 2, both views of 20 % of the
+            pairs remain unaugmented.
 
     Raises:
-        ConfigError: if ``transforms`` is empty, or ``p`` does not lie in [0, 1].
+        ConfigError: if ``transforms`` is empty, or ``p`` is outside [0, 1].
     """
 
-    transforms: Sequence[Transform]  # a ModuleList; mypy does not know the type of its members
+    transforms: Sequence[Transform]  # a ModuleList, whose member type mypy does not know
 
     def __init__(
         self,
@@ -68,11 +72,13 @@ class Chain(Recorded):
         self.parameter_names = tuple(t.parameter_names for t in transforms)
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented audio ``[N, C, T]``, ``applied [N, K]`` bool, and ``parameters [N, K, P]`` (NaN
-        where absent or not applied).
+        """Augment audio ``[N, C, T]`` with keys ``[N]``.
+
+        Returns the audio, ``applied [N, K]`` bool, and ``parameters [N, K, P]`` (NaN for absent
+        parameters and for operators that were not applied).
 
         Raises:
-            ValueError: for audio or keys of the wrong shape or type.
+            ValueError: if audio or keys have the wrong shape or type.
         """
         check(audio, key)
         if audio.device.type != "cpu" and decides(self):
@@ -84,17 +90,20 @@ class Chain(Recorded):
         return audio, *seen.stacked()
 
     def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield for each step: operator index, its keys ``[N]``, mask ``[N]`` of rows to change."""
+        """Yield steps: operator index, its keys ``[N]``, and mask ``[N]`` of the rows to change."""
         among = self.coin(key)
         for position in range(len(self.transforms)):
             yield position, operator_key(key, position), among
 
     def plan(self, key: Tensor, samples: int) -> Plan:
-        """Host-side draws of `forward` for keys ``[N]``; copy it to the device with ``to``."""
+        """Draw the random numbers of `forward` for keys ``[N]`` on the CPU.
+
+        Copy the plan to the device with its method ``to``.
+        """
         return Plan(self.decide(key, samples))
 
     def decide(self, key: Tensor, samples: int) -> ChainDecision:
-        """Decisions of all stages; ``key [N]`` is on the CPU."""
+        """Draw the decisions of all steps for keys ``[N]`` on the CPU."""
         stages = [
             (k, decide(self.transforms[k], keys, samples, among))
             for k, keys, among in self.stages(key)
@@ -102,7 +111,7 @@ class Chain(Recorded):
         return ChainDecision.of(stages, Seen(self.parameter_names, len(key), key.device))
 
     def run(self, audio: Tensor, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-        """Same as `forward`, with a plan on the device of ``audio [N, C, T]``."""
+        """Augment ``audio [N, C, T]`` with a plan on its device, with the results of `forward`."""
         audio, decision = audio.clone(), plan.decisions
         seen = (
             Seen(self.parameter_names, len(audio), audio.device)
@@ -116,18 +125,21 @@ class Chain(Recorded):
         return audio, *(decision[1:] if seen is None else seen.stacked())
 
     def coin(self, key: Tensor) -> Tensor:
-        """Mask ``[N]`` bool of rows to which the chain is applied."""
+        """Return a mask ``[N]`` (bool) of the rows to which the chain is applied."""
         return uniform(clip_key(key) if self.shared_choices else key, "chain")[:, 0] < self.p
 
 
 class OneOf(Transform):
-    """One of several transforms, chosen uniformly; the first reported parameter is its index.
+    """Apply one of several transforms, chosen uniformly.
+
+    The first reported parameter is the index of the chosen transform.
 
     Args:
         transforms: candidates.
         name: name of the operator.
         p: probability that a candidate is applied.
-        shared_choices: draw the candidate once for all views of a clip, as published.
+        shared_choices: whether the candidate is drawn once for all views of a clip, as in
+            SemiSupCon.
     """
 
     transforms: Sequence[Transform]
@@ -184,6 +196,6 @@ class OneOf(Transform):
         return applied, torch.cat([which, *(values for _, values in seen)], 1)
 
     def choice(self, key: Tensor) -> Tensor:
-        """Index of the chosen candidate of each row, ``[N]`` int64."""
+        """Return the index of the chosen candidate of each row, ``[N]`` int64."""
         u = uniform(clip_key(key) if self.shared_choices else key, "choice")[:, 0]
         return (u * len(self.transforms)).long()

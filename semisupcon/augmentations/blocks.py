@@ -1,8 +1,8 @@
-"""Processing of a batch: at once on an accelerator, in blocks of rows by a few threads on the CPU.
+"""Process a batch at once on an accelerator, or in blocks of rows on the CPU.
 
-Large temporaries exceed the cache and cause page faults. With one parallel region per small
-operation, each operation waits for the slowest core: throughput collapses when loaders use the same
-cores. Blocks that run in parallel do not have this problem.
+Large temporary tensors exceed the cache of the CPU and cause page faults. If every small operation
+uses all threads, each operation waits for the slowest core, which is slow when loaders use the same
+cores. Here, each thread processes whole blocks instead.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from torch import Tensor
 def in_blocks(
     work: Callable[[Tensor], None], rows: Tensor, audio: Tensor, block_samples: int
 ) -> None:
-    """Call ``work`` on blocks of the row numbers ``rows [n]``.
+    """Call ``work`` on blocks of the row indices ``rows [n]``.
 
-    Each call may write only to its own rows of ``audio [N, C, T]``. Blocks have similar sizes of
-    about ``block_samples`` samples. Torch uses one thread per block, so results do not depend on
-    the number of threads; the number of threads is restored at the end.
+    Each call may write only to its own rows of ``audio [N, C, T]``. Blocks have similar sizes, at
+    most about ``block_samples`` samples. Each block is processed by one thread, so results do not
+    depend on the number of threads. Torch's number of threads is restored at the end.
     """
     if len(rows) == 0:
         return
@@ -35,7 +35,7 @@ def in_blocks(
     inference = torch.is_inference_mode_enabled()
 
     def run(block: Tensor) -> None:
-        # These modes are per thread. Inference tensors can be written only in inference mode.
+        # Each thread has its own modes. Inference tensors can be modified only in inference mode.
         with torch.inference_mode(inference), torch.set_grad_enabled(False):
             work(block)
 
@@ -48,8 +48,10 @@ def in_blocks(
 
 
 def change_rows(audio: Tensor, rows: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Replace rows ``[n]`` of ``audio [N, C, T]`` in place by ``function`` of them, in float32 or
-    wider."""
+    """Replace rows ``[n]`` of ``audio [N, C, T]`` in place by the result of ``function``.
+
+    The function computes in float32 or float64.
+    """
     x = audio.index_select(0, rows)
     return audio.index_copy_(
         0, rows, function(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)

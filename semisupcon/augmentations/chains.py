@@ -1,4 +1,6 @@
-"""Chains by name and by list, from ``--data.aug_list`` and ``--data.severity_modifier``."""
+"""Build augmentation chains from the options ``--data.aug_list`` and
+``--data.severity_modifier``.
+"""
 
 import importlib
 import inspect
@@ -26,7 +28,7 @@ MAX_SEVERITY = 5
 
 
 class AugmentationList(list):
-    """Entries of ``aug_list`` as written by the user, see `build_chain`.
+    """The value of the option ``aug_list``, as the user has written it; see `build_chain`.
 
     Entries are names or ``{"class_path": ..., "init_args": ...}``.
     """
@@ -42,7 +44,7 @@ def build_chain(
     p: float | None = None,
     shared_choices: bool = True,
 ) -> Chain | None:
-    """Build a chain from a list of augmentations, in the order of the list.
+    """Build a chain of augmentations in the order of a list.
 
     Args:
         aug_list: list of augmentations. An entry is one of:
@@ -51,19 +53,19 @@ def build_chain(
               "tier_10");
             - the name or class name of another transform of semisupcon, with default arguments;
             - a transform object;
-            - ``{"class_path": ..., "init_args": {...}}``, a class of semisupcon (a bare class name
-              is enough), your own, torchaudio-augmentations or torch-audiomentations
-              (``sample_rate`` is filled in);
+            - ``{"class_path": ..., "init_args": {...}}``, a class of semisupcon (the class name
+              suffices), torchaudio-augmentations, torch-audiomentations or your own module
+              (``sample_rate`` is set automatically);
             - a whole chain: "clmr", "mtslvr", or a `Chain`. It must be the only entry.
 
-            Names of version 0.1 are accepted.
-        severity_modifier: 0 (no augmentation) to 5; 2 in the paper. It scales only the six
-            parametric augmentations.
-        sample_rate: Hz.
-        p: probability that a clip is augmented. None uses the published value,
-            min(1, 0.4 * severity). Whole chains have their own probability.
-        shared_choices: draw this decision and the choice of filter once for all views of a clip, as
-            published; False draws them per view.
+            The names of version 0.1 are also accepted.
+        severity_modifier: severity from 0 (no augmentation) to 5; 2 in the paper. It changes only
+            the six parametric augmentations of SemiSupCon.
+        sample_rate: sample rate in Hz.
+        p: probability that a clip is augmented. None is the published value, min(1, 0.4 *
+            severity). Ignored for whole chains, which define their own probability.
+        shared_choices: whether the decision to augment and the choice of filter are drawn once for
+            all views of a clip, as published. False draws them for each view.
 
     Returns:
         The chain, or None for an empty list or severity 0.
@@ -105,7 +107,7 @@ def _made(
         return entry
     if isinstance(entry, Mapping):
         return _from_class_path(entry, sample_rate)
-    if isinstance(entry, str) and "." in entry:  # an import path
+    if isinstance(entry, str) and "." in entry:  # the entry is an import path
         return _from_class_path({"class_path": entry}, sample_rate)
     name = current_name(str(entry))
     if name == "filtering":
@@ -145,7 +147,7 @@ def _class_at(path: str) -> Any:
 
 
 def _class_named(name: str) -> type[Recorded]:
-    """Imported subclass of `Transform` or `Chain` with this class name."""
+    """Return the imported subclass of `Transform` or `Chain` with this class name."""
     classes = _classes()
     if name not in classes:
         raise ConfigError(

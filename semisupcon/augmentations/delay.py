@@ -1,4 +1,4 @@
-"""Echoes: the delays of SemiSupCon and CLMR."""
+"""Echoes, as in the delay augmentations of SemiSupCon and CLMR."""
 
 from collections.abc import Sequence
 
@@ -13,28 +13,28 @@ from semisupcon.random import integers, uniform
 
 
 class Delay(Transform):
-    """Add echoes and keep the length.
+    """Add echoes to a clip. The length is unchanged.
 
     y[n] = (x[n] + volume * sum over i = 0 .. repeats - 1 of
     attenuation ** i * x[n - (i + first) * delay]) / 2.
 
-    The default, ``first`` = 0, is the delay of SemiSupCon: the first echo is not delayed, the dry
-    level is halved, and every parameter except the delay has two possible values, not a range. The
-    table of the paper differs (1 to 3 reflections attenuated by 3 to 6 dB); the published models
-    were trained with this version. ``first`` = 1, one repeat and a grid of delays give the delay of
-    CLMR.
+    By default, ``first`` is 0, as in the code of SemiSupCon: the first echo is not delayed, and the
+    level of the dry signal is halved. Volume, repeats and attenuation are drawn from two values
+    each. The table of the paper differs (1 to 3 reflections attenuated by 3 to 6 dB), but the
+    published models were trained with the code. ``first`` = 1, one repeat and a grid of delays give
+    the delay of CLMR.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: sample rate in Hz.
         min_delay_ms: shortest delay.
         max_delay_ms: longest delay, inclusive.
-        volumes: values of the volume, each equally likely.
-        repeats: values of the number of echoes.
-        attenuations: values of the attenuation from one echo to the next.
-        first: offset of the first echo, in delays.
-        delay_interval_ms: if given, delays are min, min + interval, ... up to the longest;
-            otherwise any number of samples.
-        p: probability per row.
+        volumes: possible values of the volume, with equal probabilities.
+        repeats: possible numbers of echoes.
+        attenuations: possible values of the attenuation from one echo to the next.
+        first: delay of the first echo, as a multiple of the drawn delay.
+        delay_interval_ms: if given, delays are multiples of this interval above the shortest delay.
+            None allows any number of samples.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("delay_ms", "volume", "repeats", "attenuation")

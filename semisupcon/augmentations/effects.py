@@ -1,7 +1,8 @@
 """Studio effects for corruption tests: distortion, bit crush, chorus, compression and MP3.
 
-The first three run on the device of the batch. Dynamic-range compression (recursive) and MP3 (lossy
-coding) use pedalboard, row by row on the CPU. pedalboard is optional because of its licence (GPL).
+Distortion, bit crush and chorus run on the device of the batch. Dynamic-range compression and MP3
+coding use the package pedalboard, row by row on the CPU. pedalboard is an optional dependency
+because of its licence (GPL).
 """
 
 import math
@@ -33,7 +34,7 @@ class Distortion(Transform):
 
 
 class BitCrush(Transform):
-    """Round to multiples of 2 ** -bits."""
+    """Round samples to multiples of 2 ** -bits."""
 
     def __init__(self, bits: float = 4.0, p: float = 1.0):
         super().__init__(p)
@@ -45,18 +46,18 @@ class BitCrush(Transform):
 
 
 class Chorus(Transform):
-    """Mix with a copy whose delay is modulated.
+    """Mix a clip with a copy of itself whose delay is modulated.
 
-    The delay is max(1, center + 10 * depth * sin(2 pi rate t + phase)) ms; the phase is drawn per
-    row.
+    The delay at time t is max(1, center + 10 * depth * sin(2 pi rate t + phase)) ms. The phase is
+    drawn for each row.
 
     Args:
-        sample_rate: Hz.
-        rate_hz: modulation frequency.
+        sample_rate: sample rate in Hz.
+        rate_hz: modulation frequency in Hz.
         depth: modulation depth, 0 to 1.
-        center_delay_ms: centre of the delay.
-        mix: share of the delayed copy; 1 is the copy alone.
-        p: probability per row.
+        center_delay_ms: centre of the delay in milliseconds.
+        mix: share of the delayed copy, 0 to 1; 1 is the copy alone.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("phase",)
@@ -96,7 +97,7 @@ class Chorus(Transform):
         )
         before = place.floor()
         fraction = (place - before).to(audio.dtype)[:, None]
-        # Index 0 is a zero sample: positions before the clip read from it.
+        # The first samples are zeros, for positions before the beginning of the clip.
         padded = torch.nn.functional.pad(audio, (2, 0))
         index = (before.long() + 2).clamp_(min=0)[:, None].expand(-1, audio.shape[1], -1)
         copy = torch.lerp(
@@ -108,7 +109,7 @@ class Chorus(Transform):
 
 
 class Pedal(Transform):
-    """Base class of pedalboard effects: one plug-in, applied to each channel of each row.
+    """Base class of effects of pedalboard. A plug-in is applied to each channel of each row.
 
     Raises:
         ConfigError: if pedalboard is not installed.
@@ -126,11 +127,12 @@ class Pedal(Transform):
         self.sample_rate = sample_rate
 
     def plugin(self) -> "Plugin":
-        """Make a new plug-in, without state from other rows."""
+        """Build a new plug-in, so that no state of other rows remains in it."""
         raise NotImplementedError
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
-        # One extra zero sample: pedalboard infers the channel axis from sizes, which must differ.
+        # Append a zero sample: pedalboard infers the channel axis from the sizes of the axes, which
+        # must differ.
         channels = torch.nn.functional.pad(audio.detach().cpu().float().flatten(0, 1), (0, 1))[
             :, None
         ].numpy()
@@ -142,15 +144,15 @@ class Pedal(Transform):
 
 
 class Compression(Pedal):
-    """Dynamic-range compression: above the threshold, ``ratio`` dB in give 1 dB out.
+    """Dynamic-range compression: above the threshold, ``ratio`` dB of input give 1 dB of output.
 
     Args:
-        sample_rate: Hz.
-        threshold_db: level above which it acts, in dB of full scale.
-        ratio: at least 1.
-        attack_ms: time constant when the level rises.
-        release_ms: time constant when it falls.
-        p: probability per row.
+        sample_rate: sample rate in Hz.
+        threshold_db: level above which the signal is compressed, in dB of full scale.
+        ratio: compression ratio, at least 1.
+        attack_ms: time constant for a rising level, in milliseconds.
+        release_ms: time constant for a falling level, in milliseconds.
+        p: probability of the transform for a row.
     """
 
     def __init__(
@@ -177,19 +179,19 @@ class Compression(Pedal):
         return Compressor(**self.settings)
 
 
-# pedalboard's encoder shares tables between instances without a lock: concurrent use crashes.
+# The MP3 encoders of pedalboard share tables without a lock, so concurrent use crashes.
 ONE_CODER = threading.Lock()
 
 
 class MP3(Pedal):
-    """Encode as MP3 of variable bit rate, and decode.
+    """Encode each row as MP3 of variable bit rate, and decode it.
 
     The encoder may return silence for rows with NaN or infinite values.
 
     Args:
-        sample_rate: Hz; one of the MP3 sample rates (8,000 to 48,000).
-        quality: 0 (best) to 9.
-        p: probability per row.
+        sample_rate: one of the sample rates of MP3, 8,000 to 48,000 Hz.
+        quality: quality setting of the encoder, 0 (best) to 10.
+        p: probability of the transform for a row.
     """
 
     def __init__(self, sample_rate: int, quality: float = 9.0, p: float = 1.0):

@@ -1,9 +1,10 @@
-"""Low-, high-, band-pass and band-stop filters with a cut-off per example, as masks on an FFT.
+"""Low-pass, high-pass, band-pass and band-stop filters with a random cut-off for each example.
 
-The gain falls from 1 to 0 as half a cosine between 0.8 and 1.2 times the cut-off, with -6 dB at
-the cut-off. Filters have zero phase and keep the length; clips are padded with zeros. At 1.1 times
-the cut-off the gain is -16.7 dB, close to the windowed-sinc filters of julius (-16.5 dB), which
-torch-audiomentations and torchaudio-augmentations run one clip at a time. Beyond 1.2 it is zero.
+Filters multiply the FFT of a clip by real gains, so they have zero phase. Clips are padded with
+zeros, and the length is unchanged. Between 0.8 and 1.2 times the cut-off, the gain falls from 1 to
+0 as half a cosine. It is -6 dB at the cut-off and zero beyond 1.2 times the cut-off. At 1.1 times
+the cut-off it is -16.7 dB, close to the windowed-sinc filters of julius (-16.5 dB), which
+torch-audiomentations and torchaudio-augmentations apply to one clip at a time.
 """
 
 import math
@@ -21,12 +22,15 @@ from semisupcon.augmentations.transform import Transform
 from semisupcon.errors import ConfigError
 from semisupcon.random import uniform, uniform_between
 
-TRANSITION = 0.2  # half the width of the slope, relative to the cut-off
-RINGING = 0.05  # seconds of zero padding: the FFT is circular
+TRANSITION = 0.2  # half the width of the transition band, relative to the cut-off
+RINGING = 0.05  # seconds of zero padding, because filtering by FFT is circular
 
 
 def lowpass_gain(size: int, cutoff_hz: Tensor, sample_rate: int) -> Tensor:
-    """Gains ``[n, size // 2 + 1]`` of low-pass filters with cut-offs ``[n]`` on real-FFT bins."""
+    """Return gains ``[n, size // 2 + 1]`` of low-pass filters at the bins of a real FFT.
+
+    ``cutoff_hz [n]`` are the cut-offs in Hz.
+    """
     frequency = torch.arange(size // 2 + 1, device=cutoff_hz.device) * (sample_rate / size)
     slope = ((frequency / cutoff_hz[:, None] - 1) * (math.pi / 2 / TRANSITION)).clamp_(
         -math.pi / 2, math.pi / 2
@@ -35,13 +39,13 @@ def lowpass_gain(size: int, cutoff_hz: Tensor, sample_rate: int) -> Tensor:
 
 
 def mel_uniform(key: Tensor, name: str, low_hz: float, high_hz: float) -> Tensor:
-    """One frequency in Hz per key, uniform on the mel scale (2595 log10(1 + f / 700))."""
+    """Draw one frequency in Hz per key, uniformly on the mel scale (2595 log10(1 + f / 700))."""
     low, high = (math.log1p(f / 700) for f in (low_hz, high_hz))
     return 700 * torch.expm1(low + (high - low) * uniform(key, name)[:, 0])
 
 
 def filter_size(samples: int, sample_rate: int) -> int:
-    """FFT size for clips of ``samples`` samples."""
+    """Return the FFT size for filtering clips of ``samples`` samples."""
     return fast_size(samples + int(RINGING * sample_rate))
 
 
@@ -52,7 +56,7 @@ def filtered(audio: Tensor, size: int, gain: Tensor) -> Tensor:
 
 
 class Filter(Transform):
-    """Base class of the four filters: a gain per row and bin."""
+    """Base class of the four filters, which define a gain for each row and FFT bin."""
 
     name = ""
 
@@ -61,7 +65,7 @@ class Filter(Transform):
         self.sample_rate = sample_rate
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
-        """``[n, size // 2 + 1]`` for parameters ``[n, P]``."""
+        """Return gains ``[n, size // 2 + 1]`` for parameters ``[n, P]`` and an FFT of ``size``."""
         raise NotImplementedError
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
@@ -70,14 +74,15 @@ class Filter(Transform):
 
 
 class LowPass(Filter):
-    """Keep frequencies below a cut-off.
+    """Low-pass filter with a random cut-off.
 
     Args:
-        sample_rate: Hz.
-        min_cutoff_hz: lowest cut-off.
-        max_cutoff_hz: highest cut-off.
-        mel: draw the cut-off uniformly on the mel scale (SemiSupCon), not in Hz (CLMR).
-        p: probability per row.
+        sample_rate: sample rate in Hz.
+        min_cutoff_hz: lowest cut-off in Hz.
+        max_cutoff_hz: highest cut-off in Hz.
+        mel: whether the cut-off is uniform on the mel scale, as in SemiSupCon. False is uniform in
+            Hz, as in CLMR.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("cutoff_hz",)
@@ -104,7 +109,7 @@ class LowPass(Filter):
 
 
 class HighPass(LowPass):
-    """Keep frequencies above a cut-off; arguments as in `LowPass`."""
+    """High-pass filter with a random cut-off. The arguments are those of `LowPass`."""
 
     def __init__(
         self,
@@ -121,17 +126,18 @@ class HighPass(LowPass):
 
 
 class BandPass(Filter):
-    """Keep a band around a centre frequency c, from c (1 - b / 2) to c (1 + b / 2).
+    """Band-pass filter that keeps frequencies from c (1 - b / 2) to c (1 + b / 2).
 
-    The bandwidth b is a fraction of c, drawn uniformly. The centre is uniform on the mel scale.
+    The centre frequency c is uniform on the mel scale. The bandwidth b is a fraction of c and is
+    uniform.
 
     Args:
-        sample_rate: Hz.
-        min_center_hz: lowest centre.
-        max_center_hz: highest centre.
+        sample_rate: sample rate in Hz.
+        min_center_hz: lowest centre frequency in Hz.
+        max_center_hz: highest centre frequency in Hz.
         min_bandwidth: smallest b, above 0.
         max_bandwidth: largest b, below 2.
-        p: probability per row.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("center_hz", "bandwidth")
@@ -177,23 +183,26 @@ class BandPass(Filter):
 
 
 class BandStop(BandPass):
-    """Remove a band around a centre frequency; arguments as in `BandPass`."""
+    """Band-stop filter that removes a random band. The arguments are those of `BandPass`."""
 
     def gain(self, size: int, parameters: Tensor) -> Tensor:
         return 1 - super().gain(size, parameters)
 
 
 class OneFilterOf(OneOf):
-    """`OneOf` for filters of one sample rate: same output, faster, one FFT for all rows.
+    """A faster `OneOf` for filters with the same sample rate, with one FFT for all rows.
+
+    The output is that of `OneOf`.
 
     Args:
-        transforms: candidates.
+        transforms: the candidates.
         name: name of the operator.
         p: probability that a candidate is applied.
-        shared_choices: draw the candidate once for all views of a clip, as published.
+        shared_choices: whether the candidate is drawn once for all views of a clip, as in
+            SemiSupCon.
 
     Raises:
-        ConfigError: if a candidate is not a filter of this module, or sample rates differ.
+        ConfigError: if a candidate is not a filter of this module, or if sample rates differ.
     """
 
     transforms: Sequence[Filter]

@@ -1,8 +1,9 @@
 """Adapter for transforms of torchaudio-augmentations and torch-audiomentations.
 
-They run row by row on the CPU and draw from the global generators of Python, NumPy and torch. The
-adapter seeds these generators with the key of the row and restores them afterwards, so results
-depend on the key only. The adapter is slow: use the transform of semisupcon where one exists.
+These transforms run row by row on the CPU and draw from the global random generators of Python,
+NumPy and torch. The adapter seeds the generators with the key of the row and restores them
+afterwards, so results depend only on the key. It is slow: if semisupcon has the same transform, use
+that one.
 """
 
 import importlib
@@ -26,7 +27,10 @@ PACKAGES = ("torchaudio_augmentations", "torch_audiomentations")
 
 @contextmanager
 def seeded(key: int) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and torch (CPU); restore them on exit."""
+    """Seed the global generators of Python, NumPy and torch (CPU) in a ``with`` block.
+
+    Their state is restored at the end.
+    """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     random.seed(key & 0xFFFFFFFFFFFFFFFF)
     np.random.seed(key & 0xFFFFFFFF)  # noqa: NPY002
@@ -40,15 +44,17 @@ def seeded(key: int) -> Iterator[None]:
 
 
 class Foreign(Transform):
-    """A transform of another package; ``applied`` marks changed rows. It reports no parameters.
+    """A transform of another package. It reports which rows it changed, but no parameters.
 
     Args:
         class_path: a class of torchaudio_augmentations or torch_audiomentations. Other packages are
-            refused, since the module is imported and the name may come from a file.
-        init_args: its arguments; nested transforms are dictionaries of ``class_path`` and
+            refused for safety: the name may come from an untrusted file, and its module is
+            imported.
+        init_args: arguments of the class. Nested transforms are dictionaries of ``class_path`` and
             ``init_args``.
-        sample_rate: Hz, passed on if the class takes it.
-        p: probability per row, in addition to the probability of the transform itself.
+        sample_rate: sample rate in Hz; passed to the class if it has such an argument.
+        p: probability of the adapter for a row. It multiplies the probability of the transform
+            itself.
 
     Raises:
         ConfigError: for an unknown class, unknown arguments, or if the length of a row changes.
@@ -99,7 +105,7 @@ class Foreign(Transform):
     ) -> tuple[Tensor, Tensor, Tensor]:
         applied = self.chosen(key, among)
         if isinstance(self.transform, nn.Module):
-            self.transform.train()  # torch-audiomentations is off in eval mode
+            self.transform.train()  # torch-audiomentations has no effect in eval mode
         for row in applied.nonzero()[:, 0].tolist():
             before = audio[row].cpu()
             with seeded(int(key[row])):

@@ -1,4 +1,4 @@
-"""Fourier transforms at fast sizes, and resampling by any ratio with them."""
+"""Fourier transforms of efficient sizes, and resampling by any ratio with these transforms."""
 
 import math
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from torch import Tensor
 def _smooth_numbers(limit: int) -> list[int]:
     numbers = [1]
     for prime in (2, 3, 5, 7):
-        for n in numbers:  # the list grows during iteration: new products are visited too
+        for n in numbers:  # the list grows during the iteration, which also visits new products
             if n * prime <= limit:
                 numbers.append(n * prime)
     return sorted(numbers)
@@ -21,51 +21,55 @@ def _smooth_numbers(limit: int) -> list[int]:
 
 @lru_cache(maxsize=1024)
 def fast_size(n: int) -> int:
-    """Smallest even size of at least ``n`` without prime factors above 7."""
+    """Return the smallest even number that is at least ``n`` and has no prime factors above 7."""
     half = (n + 1) // 2
     sizes = _smooth_numbers(1 << max(4, half.bit_length()))
     return 2 * sizes[bisect_left(sizes, half)]
 
 
 def rfft(x: Tensor, size: int) -> Tensor:
-    """Spectra ``[..., size // 2 + 1]`` of ``x``, cut or zero-padded to ``size``.
+    """Return the spectra ``[..., size // 2 + 1]`` of ``x``, which is cut or zero-padded to
+    ``size``.
 
-    Results are bit-identical for any number of rows.
+    The result of a row is bit-identical for any number of rows.
     """
     return _never_alone(torch.fft.rfft, x, size)
 
 
 def irfft(x: Tensor, size: int) -> Tensor:
-    """Signals ``[..., size]`` of spectra, cut or zero-padded to ``size // 2 + 1`` bins.
+    """Return the signals ``[..., size]`` of spectra.
 
-    Results are bit-identical for any number of rows.
+    Spectra are cut or zero-padded to ``size // 2 + 1`` bins.
+
+    The result of a row is bit-identical for any number of rows.
     """
     return _never_alone(torch.fft.irfft, x, size)
 
 
 def _never_alone(transform: Callable[..., Tensor], x: Tensor, size: int) -> Tensor:
-    # The CPU library splits a single transform over threads, which rounds differently from a batch
-    # of several: duplicate a single row.
+    # For a single row, the FFT library of the CPU splits the transform over threads, which rounds
+    # differently than a batch of several rows. Therefore duplicate a single row.
     if x.numel() == x.shape[-1] and x.device.type == "cpu":
         return transform(x.reshape(1, -1).expand(2, -1), n=size)[:1].reshape(*x.shape[:-1], -1)
     return transform(x, n=size)
 
 
 def by_rows(spectrum: Tensor) -> Tensor:
-    """Remove the last bin of a spectrum; the inverse transform treats it as zero.
+    """Remove the last bin of each spectrum, so that all rows are rounded in the same way.
 
     On the CPU, products of complex numbers round differently in the last few elements of a tensor.
-    A tensor with gaps between rows is processed row by row, so all rows round the same way.
+    A tensor with gaps between its rows is processed row by row, which avoids this. The inverse
+    transform treats the missing bin as zero.
     """
     return spectrum[..., :-1]
 
 
 @lru_cache(maxsize=4096)
 def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
-    """Fast FFT sizes (n, m) with n >= ``samples`` and n / m close to ``ratio``.
+    """Return efficient FFT sizes (n, m) with n >= ``samples`` and n / m close to ``ratio``.
 
-    The error is within 1 cent where n up to ``samples`` * 9 / 8 allows it. Resampling from n to m
-    samples raises the pitch by the factor n / m.
+    Resampling from n to m samples multiplies the pitch by n / m. The error is below 1 cent if some
+    n up to ``samples`` * 9 / 8 allows this.
     """
     sizes = [
         2 * n
@@ -80,17 +84,17 @@ def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
             error = abs(n / m / ratio - 1)
             if error < best[0]:
                 best = (error, n, m)
-        if best[0] < 2e-4:  # a third of a cent: larger sizes are not worth their cost
+        if best[0] < 2e-4:  # a third of a cent; larger sizes cost more time
             break
     return best[1], best[2]
 
 
 def change_rate(x: Tensor, ratio: float) -> tuple[Tensor, float]:
-    """Speed up ``x [n, C, T]`` by ``ratio`` by band-limited resampling.
+    """Speed up ``x [n, C, T]`` by the factor ``ratio`` with band-limited resampling.
 
-    Returns the audio ``[n, C, about T / ratio]`` and the ratio actually used. The spectrum is cut
-    or zero-padded at the new Nyquist frequency. A taper over the last 2 % below it shortens the
-    ringing.
+    Returns the audio ``[n, C, about T / ratio]`` and the actual ratio. The spectrum is cut or
+    zero-padded at the new Nyquist frequency. A taper over the last 2 % of the remaining spectrum
+    shortens the ringing.
     """
     samples = x.shape[-1]
     n, m = resampling_sizes(samples + min(samples, 64), ratio)

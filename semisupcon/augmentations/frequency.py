@@ -1,4 +1,4 @@
-"""Time stretch by phase vocoder, and frequency shift by a number of Hz."""
+"""Time stretch with a phase vocoder, and a shift of all frequencies by a number of Hz."""
 
 import math
 from typing import Any
@@ -14,19 +14,19 @@ from semisupcon.random import uniform_between
 
 
 class TimeStretch(Transform):
-    """Change the speed at the same pitch with a phase vocoder, then restore the length.
+    """Change the speed of a clip but not its pitch, then restore the length.
 
-    Flanagan and Golden 1966; Hann window, 75 % overlap. MT-SLVR uses a rectangular window, which
-    makes clicks at frame boundaries.
+    Uses a phase vocoder (Flanagan and Golden 1966) with a Hann window and 75 % overlap. MT-SLVR
+    uses a rectangular window, which causes clicks at frame boundaries.
 
     Args:
-        min_rate: slowest rate; 0.5 is half the speed.
-        max_rate: fastest rate.
-        restore: padding of a clip that became shorter: "circular" repeats it from the start
-            (MT-SLVR), "zero" adds silence (SemiSupCon). Longer clips are cut.
+        min_rate: lowest rate; 0.5 is half the speed.
+        max_rate: highest rate.
+        restore: padding of clips that became shorter: "circular" repeats the clip (MT-SLVR), "zero"
+            appends silence (SemiSupCon). Clips that became longer are cut.
         decimals: number of decimals to which rates are rounded.
-        n_fft: window in samples, a multiple of 4.
-        p: probability per row.
+        n_fft: length of the window in samples, a multiple of 4.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("rate",)
@@ -81,17 +81,18 @@ class TimeStretch(Transform):
 def phase_vocoder(
     audio: Tensor, rate: Tensor, n_fft: int, between: tuple[float, float] | None = None
 ) -> Tensor:
-    """Change the speed of rows ``[n, C, T]`` by ``rate [n]``, cut or zero-padded to T samples.
+    """Change the speed of rows ``[n, C, T]`` by the factors ``rate [n]``.
 
-    ``between`` holds the slowest and the fastest rate, if known.
+    The result is cut or zero-padded to T samples. ``between`` has the lowest and highest rate, if
+    known.
     """
     channels, samples, hop = audio.shape[1], audio.shape[-1], n_fft // 4
     slowest, fastest = between or (rate.min().item(), rate.max().item())
-    heard = min(samples, math.ceil((samples + n_fft) / slowest) + n_fft)  # only zeros follow
+    heard = min(samples, math.ceil((samples + n_fft) / slowest) + n_fft)  # later samples are zero
     hops = -(-heard // hop) + 3
     window = torch.hann_window(n_fft, device=audio.device, dtype=audio.dtype)
-    # Four frames overlap at every sample; the second frame is centred on the first sample. The
-    # number of frames is limited by the fastest row.
+    # Four frames overlap at every sample, and the second frame is centred on the first sample. The
+    # row with the highest rate determines the number of frames.
     padded = torch.nn.functional.pad(audio.flatten(0, 1), (3 * hop, n_fft))
     framed = padded.unfold(-1, n_fft, hop)[:, : int((hops - 2) * fastest) + 4]
     # Without the Nyquist bin, frames hold a whole number of SIMD vectors (see `by_rows`).
@@ -108,13 +109,13 @@ def phase_vocoder(
         1
         + torch.arange(-1, hops - 1, device=audio.device)
         * rate.repeat_interleave(channels)[:, None]
-    )  # in frames of the input
+    )  # position in input frames
     place = place.clamp_(min=0)
     before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
     row = torch.arange(len(spectrum), device=audio.device)[:, None]
     fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
-    # Phases matter modulo 2 pi only: the phase advance is a product of unit phasors, and its sum
-    # over frames is a cumulative product.
+    # Only phases modulo 2 pi matter, so phases are unit phasors. The phase advance is a product of
+    # two phasors, and its sum over frames is a cumulative product.
     phase = torch.cat(
         [phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1
     )
@@ -132,21 +133,22 @@ def phase_vocoder(
     output = audio.new_zeros(len(frames), hops + 3, hop)
     for quarter in range(4):
         output[:, quarter : quarter + hops] += quarters[:, :, quarter]
-    # Squared Hann windows at 75 % overlap add up to 1.5.
+    # Squared Hann windows at 75 % overlap have the sum 1.5.
     stretched = output.flatten(1)[:, 3 * hop : 3 * hop + heard].div_(1.5)
     return torch.nn.functional.pad(stretched, (0, samples - heard)).unflatten(0, (-1, channels))
 
 
 class FrequencyShift(Transform):
-    """Add a number of Hz to all frequencies (single-sideband shift).
+    """Shift all frequencies by a number of Hz (single-sideband modulation).
 
     Frequencies shifted below 0 Hz or above the Nyquist frequency are removed.
 
     Args:
-        sample_rate: Hz.
-        min_shift_hz: lowest shift.
-        max_shift_hz: highest shift; the step is the frequency resolution of the clip, below 1 Hz.
-        p: probability per row.
+        sample_rate: sample rate in Hz.
+        min_shift_hz: lowest shift in Hz.
+        max_shift_hz: highest shift in Hz. Shifts are multiples of the frequency resolution of the
+            clip.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("shift_hz",)

@@ -1,4 +1,4 @@
-"""Cut and delay audio at a different position in every row."""
+"""Cut pieces from audio, or delay it, by a different number of samples in every row."""
 
 import torch
 from torch import Tensor
@@ -9,13 +9,14 @@ def pieces(audio: Tensor, start: Tensor, length: int) -> Tensor:
 
     Args:
         audio: ``[N, C, T]``.
-        start: int64 ``[N]`` or ``[N, K]``, first samples, in 0..T - length; shared by the channels.
-        length: samples per piece.
+        start: int64 ``[N]`` or ``[N, K]``, the first sample of each piece, in 0..T - length. All
+            channels are cut at the same positions.
+        length: number of samples of a piece.
 
     Returns:
-        ``[N, C, length]`` or ``[N, C, K, length]``.
+        Pieces ``[N, C, length]`` or ``[N, C, K, length]``.
     """
-    windows = audio.unfold(-1, length, 1)  # a view: the gather below copies contiguous samples
+    windows = audio.unfold(-1, length, 1)  # a view, so that indexing copies contiguous samples
     row = torch.arange(len(audio), device=audio.device)
     channel = torch.arange(audio.shape[1], device=audio.device)
     if start.ndim == 1:

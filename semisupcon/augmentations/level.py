@@ -1,4 +1,4 @@
-"""Level and sign: gain and polarity inversion."""
+"""Augmentations of the level and the sign: gain and polarity inversion."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from semisupcon.random import uniform_between
 
 
 def check_range(owner: object, what: str, low: float, high: float) -> None:
-    """Check the order of the ends of a range.
+    """Check that the lower end of a range does not exceed the upper end.
 
     Raises:
         ConfigError: if ``low`` exceeds ``high``.
@@ -21,12 +21,12 @@ def check_range(owner: object, what: str, low: float, high: float) -> None:
 
 
 class Gain(Transform):
-    """Multiply by a gain uniform in dB, without clipping.
+    """Multiply by a random gain, uniform in dB. The result is not clipped.
 
     Args:
         min_db: lowest gain in dB.
         max_db: highest gain in dB.
-        p: probability per row.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("gain_db",)

@@ -1,4 +1,4 @@
-"""Mixing with another clip of the batch: the only transform that depends on other rows."""
+"""Mixing with another clip of the batch. No other transform depends on other rows."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from semisupcon.random import clip_key, uniform, uniform_between
 class Mix(Transform):
     """Mix each row with a row of another clip (MFCL: Wang and van den Oord 2021).
 
-    The result is weight * x + (1 - weight) * y, with y a row of another clip of the batch at the
-    same stage of the chain. y is drawn by the key among the rows of the batch, so the result
-    depends on the batch. Rows stay unchanged if the batch holds no other clip.
+    The result is weight * x + (1 - weight) * y. Here y is a random row of another clip of the
+    batch, at the same stage of the chain, so the result depends on the batch. Rows are unchanged if
+    the batch has no other clip.
 
     Args:
-        min_weight: smallest weight of the row itself; 0.5 keeps it dominant.
+        min_weight: smallest weight of the row itself; from 0.5, the row dominates the mixture.
         max_weight: largest weight of the row itself.
-        p: probability per row.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("weight",)
@@ -43,7 +43,7 @@ class Mix(Transform):
         clip = clip_key(key)
         others = (clip[:, None] != clip).cumsum(
             1
-        )  # the n-th other clip is where this count reaches n
+        )  # the n-th row of another clip is where this count reaches n
         count = others[:, -1] if len(key) else clip
         applied = self.chosen(key, among) & (count > 0)
         nth = (uniform(key, "partner")[:, 0] * count).long() + 1

@@ -1,10 +1,11 @@
-"""Old names of augmentations. The current names are the class names in snake case."""
+"""Names of augmentations: class names in snake case, and old names."""
 
 import functools
 import logging
 import re
 
-# From aug_list of SemiSupCon and version 0.1, and the chains of CLMR and MT-SLVR in version 0.1.
+# Old names in aug_list of SemiSupCon and of version 0.1, and in the chains of CLMR and MT-SLVR of
+# version 0.1.
 OLD_NAMES = {
     "bitcrush": "bit_crush",
     "noise": "add_noise",
@@ -17,7 +18,10 @@ log = logging.getLogger(__name__)
 
 @functools.cache
 def current_name(name: str) -> str:
-    """Current name for an old one, with one log message per name; other names are unchanged."""
+    """Return the current name of an augmentation; other names than old ones are unchanged.
+
+    Each old name is logged once.
+    """
     if name not in OLD_NAMES:
         return name
     log.warning(
@@ -29,5 +33,5 @@ def current_name(name: str) -> str:
 
 
 def snake_case(name: str) -> str:
-    """Convert a class name to snake case: ``TimeStretch`` to ``time_stretch``."""
+    """Convert a class name to snake case, such as ``TimeStretch`` to ``time_stretch``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

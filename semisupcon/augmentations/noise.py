@@ -1,11 +1,13 @@
-"""Coloured noise at a given signal-to-noise ratio, as AddColoredNoise of torch-audiomentations.
+"""Coloured noise at a given signal-to-noise ratio, like AddColoredNoise of torch-audiomentations.
 
-The amplitude spectrum is (1 + (sqrt(sr/2) - 1) f / (sr/2)) ** -decay. Decay 0 is white noise.
-Otherwise the spectrum is flat below about 100 Hz and falls by 20 dB per decade above it, for each
-unit of decay (0.5 is pink, 1 brown, -0.5 blue, -1 violet). torch-audiomentations repeats one second
-of noise; this noise is as long as the clip. It is generated from independent spectral coefficients
-by one inverse FFT. Samples are sums of tens of thousands of coefficients, so they are normally
-distributed. The coefficients come from an integer hash: CPU and GPU make the same noise.
+The amplitude spectrum at frequency f is (1 + (sqrt(sr/2) - 1) f / (sr/2)) ** -decay, where sr is
+the sample rate. A decay of 0 gives white noise. Otherwise the spectrum is flat below about 100 Hz,
+and falls above by 20 dB per decade times the decay (0.5 is pink, 1 brown, -0.5 blue, -1 violet).
+
+torch-audiomentations repeats one second of noise; this noise is as long as the clip. One inverse
+FFT computes it from independent spectral coefficients. Each sample is a sum of tens of thousands of
+coefficients, so samples are normally distributed. The coefficients come from an integer hash, so
+CPU and GPU generate the same noise.
 """
 
 from typing import Any
@@ -20,17 +22,18 @@ from semisupcon.random import derive, uniform_between
 
 
 def hashed_noise(key: Tensor, n: int, seed: Tensor | None = None) -> Tensor:
-    """White uniform noise ``[N, n]`` float32 in [-1, 1), 16 bits per value.
+    """Return white uniform noise ``[N, n]`` float32 in [-1, 1) with a resolution of 16 bits.
 
-    Each 32-bit hash (xor-shift-multiply) of key and position gives two values. ``seed [N]`` is
-    `noise_seed` of the keys, if known.
+    Each 32-bit hash (xor-shift-multiply) of key and position gives two values. ``seed [N]`` is the
+    result of `noise_seed` for the keys, if known.
     """
     seed = noise_seed(key) if seed is None else seed
-    # The halves of the key enter at different steps, so that no row is a shifted copy of another.
+    # The two halves of the seed are used in different steps, so that no row is a shifted copy of
+    # another row.
     low, high = seed.to(torch.int32)[:, None], (seed >> 32).to(torch.int32)[:, None]
     x = (
         torch.arange(-(-n // 2), dtype=torch.int32, device=key.device) * -1640531527 + low
-    )  # 2^32 / golden ratio, as a signed number
+    )  # 2^32 / golden ratio, as a signed integer
     shifted = torch.empty_like(x)
 
     def fold(bits: int) -> None:
@@ -47,16 +50,16 @@ def hashed_noise(key: Tensor, n: int, seed: Tensor | None = None) -> Tensor:
 
 
 def noise_seed(key: Tensor) -> Tensor:
-    """Seeds of `hashed_noise` for keys ``[N]``: int64 of the same shape."""
+    """Return the seeds ``[N]`` (int64) of `hashed_noise` for keys ``[N]``."""
     return derive(key, "noise")
 
 
 def colored_noise(
     key: Tensor, samples: int, sample_rate: int, decay: Tensor, seed: Tensor | None = None
 ) -> Tensor:
-    """Noise ``[N, samples]`` with unit RMS and spectral decay exponents ``decay [N]``.
+    """Return noise ``[N, samples]`` with an RMS of 1 and spectral decay exponents ``decay [N]``.
 
-    ``seed`` as in `hashed_noise`.
+    ``seed [N]`` is the result of `noise_seed` for the keys, if known.
     """
     size = fast_size(samples)
     bins = size // 2 + 1
@@ -70,24 +73,25 @@ def colored_noise(
 
 
 def rms(audio: Tensor) -> Tensor:
-    """Root mean square along the last axis, kept with size 1."""
+    """Return the root mean square along the last axis, which is kept with size 1."""
     return torch.linalg.vector_norm(audio, dim=-1, keepdim=True) / audio.shape[-1] ** 0.5
 
 
 class AddColoredNoise(Transform):
     """Add noise with a random signal-to-noise ratio and spectral slope.
 
-    The ratio is of root mean squares over the whole row at this stage of the chain; silence stays
-    silent. All channels get the same noise, each scaled to its own level.
+    The ratio is that of the root mean squares of the whole row, at this stage of the chain, and of
+    the noise. Silent rows remain silent. All channels get the same noise, scaled to the level of
+    the channel.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: sample rate in Hz.
         min_snr_db: lowest signal-to-noise ratio (loudest noise).
         max_snr_db: highest signal-to-noise ratio (softest noise).
-        min_decay: lowest spectral exponent (see the module); -2 is noise that rises by 40 dB per
-            decade.
+        min_decay: lowest spectral exponent, see the docstring of the module. Noise with -2 rises by
+            40 dB per decade.
         max_decay: highest spectral exponent.
-        p: probability per row.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("snr_db", "decay")
@@ -125,14 +129,15 @@ class AddColoredNoise(Transform):
 
 
 class AddNoise(Transform):
-    """Add white noise with a standard deviation relative to the row (CLMR).
+    """Add white noise whose standard deviation is a random fraction of that of the row (CLMR).
 
-    As Noise of torchaudio-augmentations, which draws the ratio per batch, not per row.
+    This is Noise of torchaudio-augmentations, except that the ratio is drawn for each row, not once
+    for a batch.
 
     Args:
         min_ratio: ratio of the softest noise; 0.0001 is 80 dB below the signal.
         max_ratio: ratio of the loudest noise; 0.01 is 40 dB below the signal.
-        p: probability per row.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("ratio",)

@@ -1,9 +1,9 @@
-"""Pitch shift that keeps the duration: resample, then restore the length by WSOLA.
+"""Pitch shift that keeps the duration: resampling, then time stretching by WSOLA.
 
-SemiSupCon and MT-SLVR do not draw from a continuous range: torch-pitch-shift chooses among ratios
-whose numerator and denominator both divide the sample rate. `published_ratios` returns this set:
-14 ratios within 4 semitones at 22,050 Hz, and 14 within 15 semitones at 16 kHz (none of the latter
-beyond an octave).
+SemiSupCon and MT-SLVR use torch-pitch-shift, which does not draw from a continuous range. It
+chooses among ratios whose numerator and denominator both divide the sample rate. `published_ratios`
+returns this set: 14 ratios within 4 semitones at 22,050 Hz, and 14 within 15 semitones at 16 kHz
+(which are all within an octave).
 """
 
 from fractions import Fraction
@@ -28,7 +28,7 @@ from semisupcon.random import integers, uniform_between
 def published_ratios(
     sample_rate: int, min_semitones: float, max_semitones: float
 ) -> tuple[Fraction, ...]:
-    """Ratios of two divisors of ``sample_rate`` in the range, except 1, ascending."""
+    """Return the ratios of two divisors of ``sample_rate`` in a range, except 1, ascending."""
     divisors = [d for d in range(1, sample_rate + 1) if sample_rate % d == 0]
     low, high = (2 ** (s / 12) for s in (min_semitones, max_semitones))
     return tuple(
@@ -38,13 +38,13 @@ def published_ratios(
     )
 
 
-NEAR = 0.3  # relative change of speed up to which the search range is half a hop
+NEAR = 0.3  # largest relative change of speed with a search range of half a hop
 
 
 def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
-    """Multiply the frequencies of rows of ``audio [n, C, T]`` by ``ratios``; the length is kept.
+    """Multiply the frequencies of each row of ``audio [n, C, T]`` by its ratio; the length is kept.
 
-    The error is about half a cent.
+    The error of the pitch is about half a cent.
     """
     samples = audio.shape[-1]
     if audio.device.type != "cpu":
@@ -62,8 +62,8 @@ def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
     batch = audio.new_zeros(*audio.shape[:2], longest)
     for row, signal in played.items():
         batch[row, :, : signal.shape[-1]] = signal
-    # Small shifts drift little per hop, so a smaller search range is enough. The range depends on
-    # the ratio of the row only.
+    # For small shifts the drift per hop is small, so a smaller search range is enough. The range
+    # depends only on the ratio of the row.
     hop, output = hop_size(sample_rate), torch.empty_like(audio)
     near = (step - 1).abs() <= NEAR
     for chosen, reach in ((near, hop // 2), (~near, hop)):
@@ -73,7 +73,7 @@ def shift_pitch(audio: Tensor, ratios: list[float], sample_rate: int) -> Tensor:
 
 
 def shift_plan(ratios: list[float], samples: int) -> dict[str, Any]:
-    """Arguments of `shift_on_device` for rows of ``samples`` samples, computed on the host."""
+    """Compute the arguments of `shift_on_device` for rows of ``samples`` samples, on the CPU."""
     sizes = [resampling_sizes(samples + min(samples, 64), ratio) for ratio in ratios]
     distinct = {pair: index for index, pair in enumerate(dict.fromkeys(sizes))}
     n, m = torch.tensor(list(distinct)).unbind(1)
@@ -99,17 +99,19 @@ def shift_on_device(
     bins: int,
     groups: list[Tensor],
 ) -> Tensor:
-    """`shift_pitch` with few kernels: resample all rows at once, run WSOLA on two groups.
+    """`shift_pitch` for an accelerator, with few kernel launches.
+
+    All rows are resampled at once. WSOLA runs on two groups of rows.
 
     Args:
         audio: ``[n, C, T]``.
-        sample_rate: Hz.
-        sizes: pairs of `resampling_sizes`, ``[S]`` each.
-        which: ``[n]`` int64, index of the pair of each row.
-        step: ``[n]``, second size divided by first size.
-        longest: largest second size.
-        bins: see `change_rates`.
-        groups: rows with a search range of half a hop, and rows with a range of one hop.
+        sample_rate: sample rate in Hz.
+        sizes: two tensors ``[S]``, the first and second sizes from `resampling_sizes`.
+        which: ``[n]`` int64, the index of the sizes of each row.
+        step: ``[n]``, second size divided by first size of each row.
+        longest: the largest second size.
+        bins: number of bins, see `change_rates`.
+        groups: indices of the rows with a search range of half a hop, and of those with one hop.
     """
     hop, samples = hop_size(sample_rate), audio.shape[-1]
     faster = change_rates(audio.float(), *sizes, which, longest, bins).to(audio.dtype)
@@ -121,19 +123,19 @@ def shift_on_device(
 
 
 class PitchShift(Transform):
-    """Multiply all frequencies by a ratio and keep the length.
+    """Multiply all frequencies of a clip by a random ratio; the length is kept.
 
     Args:
-        sample_rate: Hz.
-        min_semitones: lowest shift.
-        max_semitones: highest shift.
+        sample_rate: sample rate in Hz.
+        min_semitones: lowest shift in semitones.
+        max_semitones: highest shift in semitones.
         ratios: "published" draws uniformly from `published_ratios`; "continuous" draws semitones
             uniformly.
-        p: probability per row.
+        p: probability of the transform for a row.
 
     Raises:
-        ConfigError: if no published ratio lies in the range (use "continuous" then), or ``ratios``
-            has another value.
+        ConfigError: if ``ratios`` has an unknown value, or if no published ratio is in the range
+            (then use "continuous").
     """
 
     parameter_names = ("semitones",)

@@ -1,9 +1,10 @@
-"""Plans: the random draws of a chain for a batch, made on the host and copied to the device.
+"""Plans: the random draws of a chain for a batch, made on the CPU and copied to the device.
 
-The rows that an operator changes and its parameters depend only on the keys. On an accelerator
-these draws would need hundreds of small kernels, and the host would wait for each list of rows.
-`Transform.decide` makes them on the CPU, in a process or thread of the loader. `Plan` packs their
-tensors into one buffer. `Transform.perform` computes on the device without synchronization.
+The keys alone determine which rows an operator changes, and its parameters. On an accelerator,
+these draws would need hundreds of small kernels, and the CPU would wait for each list of rows.
+Instead, `Transform.decide` draws on the CPU, in a process or thread of the loader. `Plan` packs the
+drawn tensors into one buffer. `Transform.perform` then computes on the device without
+synchronisation.
 """
 
 import inspect
@@ -14,18 +15,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-ALIGNMENT = 16  # bytes, a multiple of every element size
+ALIGNMENT = 16  # bytes; a multiple of the size of all element types
 
 
 class Decision(NamedTuple):
     """Random draws of one transform for the rows of a batch.
 
     Attributes:
-        applied: ``[N]`` bool; None if the transform computes it on the device.
-        parameters: ``[N, P]`` float32, NaN where not applied; None as for ``applied``.
-        work: input of `Transform.perform`: tensors and numbers in dictionaries, lists, and tuples.
-        later: whether the transform draws on the device; ``work`` then holds the key and mask of
-            its `modify`.
+        applied: ``[N]`` bool, the rows that the transform changes. None if the transform draws on
+            the device.
+        parameters: ``[N, P]`` float32, NaN for unchanged rows. None if the transform draws on the
+            device.
+        work: input of `Transform.perform`: tensors and numbers in dictionaries, lists and tuples.
+        later: whether the transform draws on the device. In this case, ``work`` has the arguments
+            ``key`` and ``among`` of `Transform.modify`.
     """
 
     applied: Any
@@ -35,7 +38,7 @@ class Decision(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Position of a tensor in the buffer."""
+    """Offset in bytes, type and shape of a tensor in the buffer of a `Plan`."""
 
     offset: int
     dtype: torch.dtype
@@ -43,13 +46,13 @@ class _Place(NamedTuple):
 
 
 class Plan:
-    """A tree of decisions with all tensors in one buffer.
+    """Random draws of a transform or chain, with all tensors in one buffer.
 
     Args:
-        tree: decisions of a transform or chain, on the CPU.
+        tree: nested decisions of a transform or chain, with tensors on the CPU.
 
     Attributes:
-        buffer: ``[bytes]`` uint8.
+        buffer: all tensors, ``[bytes]`` uint8.
     """
 
     def __init__(self, tree: Any):
@@ -86,12 +89,12 @@ class Plan:
         return self._with(self.buffer.pin_memory())
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> "Plan":
-        """Copy the plan to a device, with a single copy."""
+        """Copy the plan to a device, in a single copy."""
         return self._with(self.buffer.to(device, non_blocking=non_blocking))
 
     @property
     def decisions(self) -> Any:
-        """The tree, with tensors that are views of the buffer."""
+        """The nested decisions, whose tensors are views of the buffer."""
         return self._unpacked(self._tree)
 
     def _unpacked(self, tree: Any) -> Any:
@@ -111,7 +114,10 @@ def _rebuilt(tree: Any, change: Any) -> Any:
 
 
 def accepted(apply: Callable[..., Any], prepared: dict[str, Any]) -> dict[str, Any]:
-    """Arguments that ``apply`` accepts: an override may lack arguments of its base class."""
+    """Return the prepared arguments that ``apply`` accepts.
+
+    A subclass may override ``apply`` with fewer arguments than its base class.
+    """
     if not prepared:
         return prepared
     names = _names(getattr(apply, "__func__", apply))
@@ -129,9 +135,9 @@ def _names(function: Callable[..., Any]) -> frozenset[str] | None:
 
 
 def decides(transform: object) -> bool:
-    """Whether a transform draws on the host.
+    """Return whether a transform draws its random numbers on the CPU.
 
-    False for a class that overrides `modify` or `forward` without `decide` or `perform`.
+    False for a class that overrides `modify` or `forward` but neither `decide` nor `perform`.
     """
     for cls in type(transform).__mro__:
         if {"decide", "perform"} & cls.__dict__.keys():
@@ -144,11 +150,11 @@ def decides(transform: object) -> bool:
 class Seen:
     """Collects the changed rows and parameters of each operator of a chain.
 
-    If an operator runs twice, the parameters of the last run are kept.
+    If an operator runs twice on a row, the parameters of the last run are kept.
 
     Args:
-        parameter_names: parameter names of each of the K operators.
-        rows: number of rows N.
+        parameter_names: for each of the K operators, the names of its parameters.
+        rows: number of rows, N.
         device: device of the added tensors.
     """
 
@@ -159,12 +165,12 @@ class Seen:
         ]
 
     def add(self, k: int, applied: Tensor, parameters: Tensor) -> None:
-        """Add the rows ``applied [N]`` and ``parameters [N, P]`` of operator ``k``."""
+        """Record the changed rows ``applied [N]`` and ``parameters [N, P]`` of operator ``k``."""
         self.applied[k] = self.applied[k] | applied
         self.parameters[k] = torch.where(applied[:, None], parameters, self.parameters[k])
 
     def stacked(self) -> tuple[Tensor, Tensor]:
-        """Masks ``[N, K]`` bool and parameters ``[N, K, P]``, padded with NaN."""
+        """Return masks ``[N, K]`` (bool) and parameters ``[N, K, P]``, padded with NaN."""
         width = max(values.shape[1] for values in self.parameters)
         padded = [
             torch.nn.functional.pad(v, (0, width - v.shape[1]), value=torch.nan)
@@ -177,9 +183,10 @@ class ChainDecision(NamedTuple):
     """Random draws of a chain for the rows of a batch.
 
     Attributes:
-        stages: pairs of transform index and `Decision`, in the order of execution.
-        applied: ``[N, K]`` bool; None if a transform computes it on the device.
-        parameters: ``[N, K, P]`` float32; None as for ``applied``.
+        stages: pairs of a transform index and its `Decision`, in the order of execution.
+        applied: ``[N, K]`` bool, the rows that each operator changes. None if an operator draws on
+            the device.
+        parameters: ``[N, K, P]`` float32. None if an operator draws on the device.
     """
 
     stages: list[tuple[int, Decision]]
@@ -188,9 +195,10 @@ class ChainDecision(NamedTuple):
 
     @classmethod
     def of(cls, stages: list[tuple[int, Decision]], seen: Seen) -> "ChainDecision":
-        """Build from decisions of the stages.
+        """Build the decision of a chain from the decisions of its stages.
 
-        If all are known, rows and parameters are stacked here and removed from the stages.
+        If all draws are known, ``applied`` and ``parameters`` are stacked and removed from the
+        stages.
         """
         if any(d.later for _, d in stages):
             return cls(stages, None, None)
@@ -202,21 +210,22 @@ class ChainDecision(NamedTuple):
 
 
 def decide(transform: Any, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
-    """`Transform.decide`, or the arguments of `modify` if the transform draws on the device."""
+    """Return the draws of a transform, or a `Decision` to draw later on the device."""
     if decides(transform):
         return transform.decide(key, samples, among)
     return later(key, torch.ones_like(key, dtype=torch.bool) if among is None else among)
 
 
 def later(key: Tensor, among: Tensor) -> Decision:
-    """Decision of a transform that draws on the device."""
+    """Return the `Decision` of a transform that draws on the device."""
     return Decision(None, None, {"key": key, "among": among}, True)
 
 
 def perform(transform: Any, audio: Tensor, decision: Decision) -> tuple[Tensor, Any, Any]:
-    """`Transform.perform` or `modify`, as the decision requires.
+    """Apply a transform according to its decision, on the device of ``audio [N, C, T]``.
 
-    Returns audio, ``applied [N]`` and ``parameters [N, P]`` on the device.
+    Calls `modify` if the transform draws on the device, else `perform`. Returns the audio,
+    ``applied [N]`` and ``parameters [N, P]``.
     """
     if decision.later:
         return transform.modify(audio, **decision.work)

@@ -1,4 +1,4 @@
-"""The chains of CLMR and MT-SLVR."""
+"""The published augmentation chains of CLMR and MT-SLVR."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,14 +21,15 @@ from semisupcon.random import clip_key, integers, uniform
 
 
 class CLMRChain(Chain):
-    """Chain of CLMR (Spijkervet and Burgoyne 2021) with its probabilities.
+    """Augmentation chain of CLMR (Spijkervet and Burgoyne 2021) with the published probabilities.
 
-    The loader makes the random crop. Draws are independent for every view. Unlike the gain of
-    torchaudio-augmentations, values are not clamped to [-1, 1].
+    The random crop of CLMR is done by the loader. Draws are independent for every view. Values are
+    not clamped to [-1, 1], unlike by the gain of torchaudio-augmentations.
 
     Args:
-        sample_rate: Hz.
-        polarity, noise, gain, filters, delay, pitch, reverb: probabilities; 0 removes the operator.
+        sample_rate: sample rate in Hz.
+        polarity, noise, gain, filters, delay, pitch, reverb: probability of each operator; 0
+            removes the operator.
     """
 
     def __init__(
@@ -69,16 +70,16 @@ class CLMRChain(Chain):
 
 
 class RandomSubset(Chain):
-    """A random number of operators, in random order.
+    """Chain that applies a random number of operators in random order.
 
-    All views of a clip get the same operators in the same order, with independent parameters.
+    All views of a clip get the same operators in the same order, but independent parameters.
 
     Args:
         transforms: the K operators.
-        with_replacement: draw each step from all operators, so that one can be repeated; otherwise
-            an operator is used at most once.
-        min_steps: minimum number of steps; the number is uniform.
-        max_steps: maximum number of steps; None means K.
+        with_replacement: whether each step is drawn from all operators, so that an operator can be
+            repeated. False uses each operator at most once.
+        min_steps: minimum number of steps. The number of steps is uniform.
+        max_steps: maximum number of steps; None is K.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class RandomSubset(Chain):
         self.with_replacement = with_replacement
 
     def order(self, key: Tensor) -> Tensor:
-        """Operator index of each step, ``[N, steps]`` int64, -1 after the last step."""
+        """Draw the operator index of each step, ``[N, steps]`` int64; -1 after the last step."""
         clip, most, operators = clip_key(key), self.steps[1], len(self.transforms)
         if self.with_replacement:
             order = (uniform(clip, "operators", most) * operators).long()
@@ -110,11 +111,11 @@ class RandomSubset(Chain):
         return order.masked_fill(torch.arange(most, device=key.device) >= count[:, None], -1)
 
     def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield for each call: operator index, its keys ``[N]``, mask ``[N]`` of rows to change.
+        """Yield calls: operator index, its keys ``[N]``, and a mask ``[N]`` of the rows to change.
 
-        Keys are on the CPU. Each call runs the operator that most rows need next, so that few calls
-        process many rows each. Rows are weighted by their remaining steps; expensive operators are
-        delayed until more rows need them.
+        ``key`` is on the CPU. Each call runs the operator that most rows need next, so that there
+        are few calls with many rows. Rows are weighted by their number of remaining steps.
+        Expensive operators are delayed until more rows need them.
         """
         order = torch.nn.functional.pad(self.order(key), (0, 1), value=-1)
         step, left = torch.zeros_like(key), (order >= 0).sum(1)
@@ -135,15 +136,16 @@ class RandomSubset(Chain):
 
 
 class MTSLVRChain(RandomSubset):
-    """1 to 7 of the seven operators of MT-SLVR (Heggan et al. 2023), in random order per clip.
+    """Augmentation chain of MT-SLVR (Heggan et al. 2023): 1 to 7 of seven operators in random
+    order.
 
-    The published contrastive baselines drew with replacement: an operator is then present with
-    probability 0.434 instead of 4/7.
+    The published contrastive baselines draw operators with replacement. An operator is then applied
+    with probability 0.434 instead of 4/7.
 
     Args:
-        sample_rate: Hz; 16,000 in the paper.
+        sample_rate: sample rate in Hz; 16,000 in the paper.
         augs_to_exclude: names of operators to leave out.
-        p: probability of each drawn operator.
+        p: probability that a drawn operator is applied.
         with_replacement: see `RandomSubset`.
     """
 

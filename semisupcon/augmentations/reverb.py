@@ -1,9 +1,9 @@
 """Reverberation with the controls of SoX (Freeverb, Jezar 2000).
 
-Eight damped comb filters in parallel, followed by four all-pass filters, evaluated in the frequency
-domain for all rows at once. The response is longer than a clip, so the z-transform is taken on a
-circle outside the unit circle: signal and response decay there, wrap-around is attenuated by 50 dB,
-and one FFT of the length of the clip is enough.
+The network has eight damped comb filters in parallel, followed by four all-pass filters. It is
+evaluated in the frequency domain for all rows at once. The impulse response is longer than a clip.
+Therefore the z-transform is taken on a circle outside the unit circle, where signal and response
+decay. This attenuates the wrap-around by 50 dB, so one FFT of the length of the clip is enough.
 """
 
 import math
@@ -25,10 +25,10 @@ COMBS = (
     1491,
     1557,
     1617,
-)  # samples at 44,100 Hz in a room of scale 1
+)  # delays in samples at 44,100 Hz, for a room of scale 1
 ALLPASSES = (225, 341, 441, 556)
-INPUT_GAIN = 0.015 / 2**0.5  # SoX averages two networks (half the energy); one sounds the same
-DECAY = math.log(10**2.5)  # decay on the circle over one transform
+INPUT_GAIN = 0.015 / 2**0.5  # one network instead of SoX's average of two
+DECAY = math.log(10**2.5)  # logarithm of the decay over the length of one transform
 
 
 def reverberate(
@@ -39,7 +39,10 @@ def reverberate(
     sample_rate: int,
     wet_gain_db: float = 0.0,
 ) -> Tensor:
-    """Add reverberation to audio ``[n, C, T]``; controls ``[n]`` in 0..100; tail cut at T."""
+    """Add reverberation to ``audio [n, C, T]``; the controls ``[n]`` are in 0..100.
+
+    The end of the reverberation is cut at T.
+    """
     samples = audio.shape[-1]
     size = fast_size(samples)
     time = torch.arange(samples, device=audio.device, dtype=torch.float64) / size
@@ -55,8 +58,12 @@ def reverberate(
 def _network(
     size: int, reverberance: Tensor, damping: Tensor, room_size: Tensor, sample_rate: int
 ) -> Tensor:
-    """Transfer function ``[n, at least size // 2 + 1]`` on the circle outside the unit circle."""
-    # SoX maps the control to feedback in perceptually even steps: 0.3 at 0, 0.98 at 100.
+    """Return the transfer function ``[n, at least size // 2 + 1]`` of the filter network.
+
+    It is evaluated on the circle outside the unit circle.
+    """
+    # As in SoX, equal steps of the control are equal perceived steps of the feedback: 0.3 at 0,
+    # 0.98 at 100.
     a = -1 / math.log(1 - 0.3)
     b = 100 / (math.log(1 - 0.98) * a + 1)
     feedback = (1 - torch.exp((reverberance - b) / (a * b)))[:, None]
@@ -65,7 +72,7 @@ def _network(
 
     loop = (
         feedback * (1 - damp) / (1 - damp * _delay(torch.ones_like(scale), size))
-    )  # a low-pass filter in the feedback path
+    )  # feedback path with a low-pass filter
     if scale.device.type != "cpu":
         return _all_at_once(scale, loop, size, sample_rate)
     total = torch.zeros((), device=scale.device)
@@ -79,8 +86,8 @@ def _network(
 
 
 def _all_at_once(scale: Tensor, loop: Tensor, size: int, sample_rate: int) -> Tensor:
-    """Combs and all-passes of `_network` in few operations, to launch few kernels."""
-    # Scalar products: a tensor of constants would need a blocking copy to the device.
+    """Compute the comb and all-pass filters of `_network` with few kernel launches."""
+    # Multiply by Python numbers: a tensor of constants would need a blocking copy to the device.
     lags = [scale * length for length in COMBS] + [
         torch.full_like(scale, length * sample_rate / 44100) for length in ALLPASSES
     ]
@@ -91,10 +98,10 @@ def _all_at_once(scale: Tensor, loop: Tensor, size: int, sample_rate: int) -> Te
 
 
 def _delay(samples: Tensor, size: int) -> Tensor:
-    """z ** -samples ``[n]`` on the first bins of the circle, complex64.
+    """Return z ** -samples at the first bins of the circle, complex64 ``[n, bins]``.
 
-    The product of a coarse and a fine table keeps angles small. The number of bins is a multiple of
-    256, a whole number of SIMD vectors per row (see `by_rows`).
+    The result is a product of a coarse and a fine table, to keep angles small. The number of bins
+    is a multiple of 256, so that a row is a whole number of SIMD vectors (see `by_rows`).
     """
     fine = 256
     turns = samples.double()[:, None] / size
@@ -108,19 +115,20 @@ def _delay(samples: Tensor, size: int) -> Tensor:
 
 
 class Reverb(Transform):
-    """Reverberation with random controls, each within 0..100 and uniform in its range.
+    """Reverberation with random controls. Each control is uniform in a range within 0..100.
 
     Args:
-        sample_rate: Hz.
-        min_reverberance: shortest reverberation time (feedback of the combs).
-        max_reverberance: longest reverberation time.
-        min_damping: smallest damping of high frequencies.
-        max_damping: largest damping.
+        sample_rate: sample rate in Hz.
+        min_reverberance: lowest value of the control of the reverberation time (feedback of the
+            comb filters).
+        max_reverberance: highest value of the control of the reverberation time.
+        min_damping: lowest damping of high frequencies.
+        max_damping: highest damping of high frequencies.
         min_room_size: smallest room (length of the delays).
         max_room_size: largest room.
-        wet_gain_db: level of the reverberation relative to SoX, whose level is about 8 to 16 dB
+        wet_gain_db: level of the reverberation relative to that of SoX, which is about 8 to 16 dB
             below the dry signal.
-        p: probability per row.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("reverberance", "damping", "room_size")

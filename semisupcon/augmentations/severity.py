@@ -1,7 +1,7 @@
 """Augmentations of SemiSupCon by name and severity (Guinot et al. 2024, table 1).
 
-Values are those of the published configurations. A severity s of 0 to 5 (2 in the paper) scales
-every range and probability by m = s / 2. At severity 2:
+The values are those of the published configurations. A severity s of 0 to 5 (2 in the paper) scales
+all ranges and probabilities by m = s / 2. At severity 2:
 
 | name | probability | drawn |
 |---|---|---|
@@ -12,9 +12,9 @@ every range and probability by m = s / 2. At severity 2:
 | pitch_shift | 0.6 | one of 14 ratios within 4 semitones (at 22,050 Hz) |
 | delay | 0.6 | 100 to 500 ms |
 
-The chain as a whole runs with probability 0.8. Corruptions are fixed effects for robustness tests.
-They are always applied, alone or in tiers 5 to 10, which add an increasing number of corruptions to
-the six augmentations.
+The whole chain is applied with probability 0.8. This module also has corruptions, which are fixed
+effects for robustness tests. They are always applied, either alone or in the tiers 5 to 10. A tier
+has the six augmentations and some corruptions; higher tiers have more corruptions.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,8 @@ def filtering(m: float, sample_rate: int, shared_choices: bool = True) -> Transf
 
 
 def pitch_shift(m: float, sample_rate: int) -> Transform:
-    # At low severity, some sample rates have no published ratio in the range: use a continuous one.
+    # At low severity, some sample rates have no published ratio in the range. Draw continuous
+    # ratios in this case.
     ratios = "published" if published_ratios(sample_rate, -4 * m, 4 * m) else "continuous"
     return PitchShift(sample_rate, -4 * m, 4 * m, ratios, p=min(0.75, 0.6 * m))
 
@@ -78,8 +79,8 @@ PARAMETRIC: dict[str, Callable[[float, int], Transform]] = {
 }
 
 
-# Published with pedalboard and librosa. The reverb of pedalboard with these settings is 8 dB louder
-# than SoX, with half the damping.
+# SemiSupCon has implemented the corruptions with pedalboard and librosa. With these settings, the
+# reverb of pedalboard is 8 dB louder than that of SoX and has half the damping.
 CORRUPTIONS: dict[str, Callable[[int], Transform]] = {
     "time_stretch": lambda sample_rate: TimeStretch(0.7, 1.3, "zero", decimals=6),
     "splice_out": lambda sample_rate: SpliceOut(sample_rate, 8, 100),
@@ -110,5 +111,5 @@ TIERS: dict[str, tuple[str, ...]] = {
 
 
 def chain_probability(severity: float) -> float:
-    """Probability that a clip is augmented: 0.8 at severity 2."""
+    """Return the probability that a clip is augmented: 0.8 at severity 2."""
     return min(1.0, 0.8 * severity / 2)

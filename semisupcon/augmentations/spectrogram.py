@@ -1,7 +1,7 @@
-"""Spectrogram augmentation: SpecAugment masks (Park et al. 2019; COLA, MFCL), band shifts (MFCL).
+"""Augmentation of spectrograms: masks of SpecAugment (Park et al. 2019) and band shifts.
 
-Modules take features ``[N, C, bands, frames]`` and keys ``[N]`` and draw independently per example.
-In evaluation mode they return their input.
+COLA uses masks, MFCL uses both. The modules take features ``[N, C, bands, frames]`` and keys
+``[N]``, and draw independently for each example. In evaluation mode they return their input.
 """
 
 import torch
@@ -16,9 +16,10 @@ FILLS = ("zero", "mean", "floor")
 
 
 def fill_value(features: Tensor, fill: str) -> Tensor:
-    """Fill values ``[N, 1, 1, 1]``: zero, or the mean or floor (minimum) of the example.
+    """Return the fill values ``[N, 1, 1, 1]``: zero, or the mean or floor (minimum) of each
+    example.
 
-    Zero is loud in log units.
+    In a log spectrogram, zero is a high level.
     """
     flat = features.flatten(1)
     value = {
@@ -30,7 +31,7 @@ def fill_value(features: Tensor, fill: str) -> Tensor:
 
 
 def check_fill(owner: object, fill: str) -> None:
-    """Check the name of a fill.
+    """Check that ``fill`` is a known name.
 
     Raises:
         ConfigError: if ``fill`` is not one of `FILLS`.
@@ -42,14 +43,15 @@ def check_fill(owner: object, fill: str) -> None:
 
 
 class SpecAugment(Recorded):
-    """Mask bands and frames.
+    """Mask random ranges of bands and of frames.
 
     Args:
-        max_bands: widest frequency mask; widths are uniform in [0, max_bands), starts are uniform
-            and independent of the widths.
-        max_frames: widest time mask.
-        masks: number of masks of each kind.
-        fill: "zero", "mean" or "floor" of the example.
+        max_bands: largest width of a frequency mask. Widths are uniform in [0, max_bands), and
+            starts are uniform.
+        max_frames: largest width of a time mask.
+        masks: number of frequency masks, and number of time masks.
+        fill: value of the filled bands and frames: "zero", or the "mean" or "floor" (minimum) of
+            the example.
     """
 
     def __init__(
@@ -81,13 +83,14 @@ class SpecAugment(Recorded):
 
 
 class BandShift(Recorded):
-    """Shift the spectrogram along frequency by a uniform integer in -max_bands..max_bands.
+    """Shift the spectrogram along frequency by a random number of bands.
 
-    Empty bands are filled.
+    The shift is a uniform integer in -max_bands..max_bands. Empty bands are filled.
 
     Args:
-        max_bands: largest shift.
-        fill: "zero", "mean" or "floor" of the example.
+        max_bands: largest shift in bands.
+        fill: value of the filled bands and frames: "zero", or the "mean" or "floor" (minimum) of
+            the example.
     """
 
     def __init__(self, max_bands: int = 10, fill: str = "floor"):

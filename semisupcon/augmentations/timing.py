@@ -15,15 +15,17 @@ from semisupcon.random import integers, uniform
 
 
 class Fade(Transform):
-    """Fade in and out, with a curve drawn per example (MT-SLVR; curves as torchaudio's).
+    """Fade in and out, with a random curve for each example (MT-SLVR).
 
-    Over a fade, with t from 0 to 1: linear t; exponential t 2^(t - 1); logarithmic 1 + log10(0.1 +
-    t), within [0, 1].
+    The curves are those of torchaudio. With t from 0 to 1 during a fade, the gain is t (linear), t
+    2^(t - 1) (exponential), or 1 + log10(0.1 + t) limited to [0, 1] (logarithmic).
 
     Args:
-        max_fade_in: longest fade-in as a fraction of the clip; lengths are uniform from 0.
-        max_fade_out: longest fade-out as a fraction of the clip.
-        p: probability per row.
+        max_fade_in: longest fade-in as a fraction of the clip. Lengths are uniform between 0 and
+            this value.
+        max_fade_out: longest fade-out as a fraction of the clip. Lengths are uniform between 0 and
+            this value.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("fade_in", "fade_out", "shape")
@@ -60,12 +62,15 @@ class Fade(Transform):
 
     @staticmethod
     def curve(fraction: Tensor, shape: Tensor, samples: int, first: int) -> Tensor:
-        """Gain ``[n, first]`` of a fade-in over ``fraction [n]`` of ``samples``, then 1."""
+        """Return the first ``first`` gains ``[n, first]`` of a fade-in.
+
+        The fade-in has the length ``fraction [n]`` times ``samples``; later gains are 1.
+        """
         length = (fraction * samples).round()[:, None]
         place = torch.arange(first, device=fraction.device)
         gain = torch.where(place < length, place / (length - 1).clamp(min=1), 1.0)
         logarithmic, exponential = shape == 1, shape == 2
-        if gain.device.type != "cpu":  # masks: row indices would need a sync with the host
+        if gain.device.type != "cpu":  # use masks, because row indices would need a synchronisation
             risen = (1 + torch.log10(0.1 + gain)).clamp(0, 1)
             bent = gain * torch.exp((gain - 1) * math.log(2))
             return torch.where(
@@ -74,18 +79,18 @@ class Fade(Transform):
         gain[logarithmic] = (1 + torch.log10(0.1 + gain[logarithmic])).clamp(0, 1)
         gain[exponential] *= torch.exp(
             (gain[exponential] - 1) * math.log(2)
-        )  # `exp2` and `pow` round differently by position
+        )  # the rounding of `exp2` and `pow` depends on the position
         return gain
 
 
 class TimeMask(Transform):
-    """Replace one section of the clip (MT-SLVR, which uses silence only).
+    """Replace a random section of the clip by silence (MT-SLVR) or noise.
 
     Args:
-        max_width: widest mask as a fraction of the clip; widths are uniform from 0, starts are
-            uniform.
-        fill: "silence", or "noise" (white, at the level of the clip).
-        p: probability per row.
+        max_width: largest width of the section as a fraction of the clip. Widths are uniform
+            between 0 and this value, and starts are uniform.
+        fill: "silence" or "noise" (white noise at the level of the clip).
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("start", "width")
@@ -121,9 +126,10 @@ class TimeMask(Transform):
 
 
 class TimeShift(Transform):
-    """Shift the clip circularly; the range is in fractions of the clip, positive is later.
+    """Shift the clip circularly by a uniform fraction of its length.
 
-    The shift in samples is uniform.
+    ``min_shift`` and ``max_shift`` are fractions of the length of the clip. Positive shifts move
+    the sound later.
     """
 
     parameter_names = ("shift",)
@@ -144,23 +150,24 @@ class TimeShift(Transform):
 
 
 class Reverse(Transform):
-    """Play backwards."""
+    """Reverse the clip in time."""
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor) -> Tensor:
         return audio.flip(-1)
 
 
 class SpliceOut(Transform):
-    """Cut out short sections with cross-fades, and pad the end with silence.
+    """Remove short sections with cross-fades, and pad the end with silence (SpliceOut).
 
-    SpliceOut, Jain et al. 2021, as in torch-audiomentations. A splice of width w cross-fades the
-    two halves of a section of w samples, so it removes w / 2.
+    See Jain et al. 2021; the implementation follows torch-audiomentations. A splice of width w
+    cross-fades the two halves of a section of w samples, so it removes w / 2 samples.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: sample rate in Hz.
         splices: number of splices.
-        max_width_ms: widest splice; widths are uniform from 0.
-        p: probability per row.
+        max_width_ms: largest width of a splice in milliseconds. Widths are uniform between 0 and
+            this value.
+        p: probability of the transform for a row.
     """
 
     parameter_names = ("removed_ms",)
@@ -174,7 +181,10 @@ class SpliceOut(Transform):
         self.sample_rate, self.splices, self.max_width_ms = sample_rate, splices, max_width_ms
 
     def halves(self, key: Tensor, samples: int) -> Tensor:
-        """Samples that each splice removes, ``[n, splices]`` int64; 0 if the clip is too short."""
+        """Draw the number of samples that each splice removes, ``[n, splices]`` int64.
+
+        The number is 0 if the clip is too short.
+        """
         most = min(int(self.max_width_ms * self.sample_rate / 2000), samples // (2 * self.splices))
         return (uniform(key, "width", self.splices) * (most + 1)).long()
 

@@ -1,9 +1,10 @@
-"""torchaudio-augmentations 0.2.4 with current torchaudio, without SoX.
+"""Make torchaudio-augmentations 0.2.4 work with current versions of torchaudio, without SoX.
 
 The package imports WavAugment, which uses SoX effects that torchaudio 2.9 removed. Two classes of
-the package need them: `PitchShift` and `Reverb`. This module replaces these with the same arguments
-and sources of randomness, and the DSP of semisupcon; other classes are unchanged. After `load`,
-``import torchaudio_augmentations`` works anywhere in the process, and so do configurations for it.
+the package need these effects: `PitchShift` and `Reverb`. This module replaces them by classes that
+have the same arguments and random generators, but use the signal processing of semisupcon. All
+other classes are unchanged. After a call of `load`, ``import torchaudio_augmentations`` works
+everywhere in the process, also for configurations that name classes of the package.
 """
 
 import importlib
@@ -22,10 +23,10 @@ PACKAGE = "torchaudio_augmentations"
 
 
 class PitchShift(nn.Module):
-    """Shift by a whole number of cents, uniform in a range given in semitones.
+    """Shift the pitch by a whole number of cents, uniform in a range given in semitones.
 
-    In a batch ``[B, C, T]`` each clip gets its own shift. Unlike in the original, the input is not
-    modified. ``n_samples`` has no effect, as in the original: the length is kept.
+    In a batch ``[B, C, T]``, each clip has a separate shift. The length is kept; as in the original
+    class, ``n_samples`` has no effect. Unlike in the original class, the input is not modified.
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class PitchShift(nn.Module):
 
 
 class Reverb(nn.Module):
-    """Reverberation with three integer controls, upper bounds exclusive.
+    """Reverberation with three random integer controls. Upper bounds are exclusive.
 
-    Takes ``[C, T]`` and, unlike the original, ``[T]`` and batches ``[B, C, T]``, with one draw per
-    batch. "dumping" is the spelling in the original.
+    The input is ``[C, T]``. Unlike the original class, it also accepts ``[T]`` and batches
+    ``[B, C, T]``, with the same controls for the whole batch. The spelling "dumping" is that of the
+    original class.
     """
 
     def __init__(
@@ -78,14 +80,14 @@ class Reverb(nn.Module):
 
 
 def load() -> ModuleType:
-    """Import torchaudio_augmentations, with `PitchShift` and `Reverb` of this module in it.
+    """Import torchaudio_augmentations and insert `PitchShift` and `Reverb` of this module.
 
     Raises:
         ConfigError: if the package is not installed.
     """
     package = sys.modules.get(PACKAGE)
     if package is None or package.Reverb is not Reverb:
-        # Replace WavAugment by an empty module during the import only.
+        # During the import, replace the module of WavAugment by an empty one.
         real = sys.modules.get("augment")
         sys.modules["augment"] = ModuleType("augment")
         try:

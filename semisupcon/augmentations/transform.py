@@ -1,10 +1,11 @@
-"""Base class of augmentations, with parameters drawn per example from its key.
+"""Base class of augmentations, whose parameters are drawn for each example from its key.
 
-A transform maps audio ``[N, C, T]`` and keys ``[N]`` to audio, a mask of changed rows, and their
-parameters, shared by all channels (C is 1 in a batch). The output for a key does not depend on the
-other rows. To write one: subclass `Transform`, name its parameters, define `draw` and
-`apply`. On the CPU, `modify` processes rows in blocks. On an accelerator, `decide` draws parameters
-on the host and `perform` computes on the device; see `semisupcon.augmentations.plans`.
+A transform maps audio ``[N, C, T]`` and keys ``[N]`` to audio, a mask of the changed rows, and the
+parameters of these rows. Channels share the parameters (in a batch, C is 1). The output for a key
+does not depend on the other rows. To write a transform, subclass `Transform`, name its parameters,
+and define `draw` and `apply`. On the CPU, `modify` processes rows in blocks. For an accelerator,
+`decide` draws parameters on the CPU and `perform` computes on the device; see
+`semisupcon.augmentations.plans`.
 """
 
 from typing import Any
@@ -21,21 +22,22 @@ from semisupcon.spec import Recorded
 
 
 class Transform(Recorded):
-    """Base class of one operator, applied to each row with probability ``p``, out of place.
+    """Base class of an augmentation operator, applied to each row with probability ``p``.
 
     Attributes:
-        name: name in ``aug_list``, ``operators``, logs and augmentation prediction. Default: class
-            name in snake case; empty for an abstract class. Random draws do not depend on it.
-        parameter_names: names of the P values reported per row, with units.
-        block_samples: approximate block size in samples on the CPU.
-        cost: cost of a call relative to a simple operator; `RandomSubset` calls expensive operators
-            with more rows at once.
+        name: name in ``aug_list``, ``operators``, logs and augmentation prediction. The default is
+            the class name in snake case. It is empty for an abstract class. Random draws do not
+            depend on the name.
+        parameter_names: names of the P values that are reported for each row, with units.
+        block_samples: approximate size of a block on the CPU, in samples.
+        cost: time of a call relative to a simple operator. `RandomSubset` calls expensive operators
+            less often, with more rows at once.
 
     Args:
-        p: probability that a row is touched, drawn per row.
+        p: probability that a row is changed, drawn for each row.
 
     Raises:
-        ConfigError: if ``p`` does not lie in [0, 1].
+        ConfigError: if ``p`` is outside [0, 1].
     """
 
     name: str = ""
@@ -57,11 +59,13 @@ class Transform(Recorded):
         self.p = p
 
     def draw(self, key: Tensor, samples: int) -> Tensor:
-        """Parameters ``[n, P]`` float32 of n rows of ``samples`` samples."""
+        """Draw the parameters ``[n, P]`` (float32) of n rows of ``samples`` samples."""
         return torch.empty(len(key), 0, device=key.device)
 
     def prepare(self, parameters: Tensor, key: Tensor, samples: int) -> dict[str, Any]:
-        """Tensors (copied to the device later) and numbers for `apply`, computed on the host.
+        """Compute further arguments of `apply` on the CPU.
+
+        Values are tensors, which are copied to the device later, and numbers.
 
         Args:
             parameters: ``[n, P]``, on the CPU.
@@ -71,14 +75,19 @@ class Transform(Recorded):
         return {}
 
     def apply(self, audio: Tensor, parameters: Tensor, key: Tensor, **prepared: Any) -> Tensor:
-        """Transform rows ``[n, C, T]`` (may overwrite them); parameters ``[n, P]``, key ``[n]``."""
+        """Transform rows ``[n, C, T]`` with ``parameters [n, P]`` and ``key [n]``.
+
+        The rows may be overwritten.
+        """
         raise ConfigError(
             f"The augmentation {type(self).__name__} defines no apply(audio, parameters, key)."
         )
 
     def forward(self, audio: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented audio, ``applied [N]`` bool (false: bit-identical), and ``parameters [N, P]``
-        (NaN where not applied).
+        """Augment audio ``[N, C, T]`` with keys ``[N]``. The input is not modified.
+
+        Returns the audio, ``applied [N]`` bool (False for bit-identical rows), and
+        ``parameters [N, P]`` (NaN for unchanged rows).
 
         Raises:
             ValueError: if the audio is not floating point ``[N, C, T]`` with T > 0, or the keys are
@@ -93,7 +102,7 @@ class Transform(Recorded):
     def modify(
         self, audio: Tensor, key: Tensor, among: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Same as `forward`, in place, and only for rows of the mask ``among [N]``."""
+        """Augment rows of the mask ``among [N]`` in place, with the results of `forward`."""
         applied, parameters = self.drawn(key, audio.shape[-1], among)
         rows = _in_order(applied, parameters)
 
@@ -105,12 +114,12 @@ class Transform(Recorded):
         return audio, applied, parameters
 
     def decide(self, key: Tensor, samples: int, among: Tensor | None = None) -> Decision:
-        """Draw the mask and parameters of `modify` on the host.
+        """Draw the changed rows and the parameters on the CPU.
 
         Args:
             key: ``[N]`` on the CPU.
             samples: length of a row.
-            among: ``[N]`` bool on the CPU, rows that may be changed; None means all.
+            among: ``[N]`` bool on the CPU, the rows that may be changed; None means all.
         """
         applied, parameters = self.drawn(key, samples, among)
         rows = _in_order(applied, parameters)
@@ -124,18 +133,21 @@ class Transform(Recorded):
         return {"parameters": parameters, "key": key, **accepted(self.apply, prepared)}
 
     def perform(self, audio: Tensor, work: Any) -> Tensor:
-        """Change rows of ``audio [N, C, T]`` in place, on its device.
+        """Apply the draws of `decide` to ``audio [N, C, T]`` in place, on its device.
 
         Args:
-            audio: waveforms.
-            work: the ``work`` of a `Decision`; None changes nothing.
+            audio: waveforms ``[N, C, T]``.
+            work: attribute ``work`` of the `Decision` from `decide`; None changes nothing.
         """
         if work is None:
             return audio
         return change_rows(audio, work["rows"], lambda x: self.apply(x, **work["arguments"]))
 
     def drawn(self, key: Tensor, samples: int, among: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mask of changed rows ``[N]`` bool and parameters ``[N, P]``, NaN elsewhere."""
+        """Draw a mask ``[N]`` (bool) of the changed rows and parameters ``[N, P]``.
+
+        Parameters of unchanged rows are NaN.
+        """
         applied = self.chosen(key, among)
         parameters = torch.full((len(key), len(self.parameter_names)), torch.nan, device=key.device)
         drawn = self.draw(key[applied], samples)
@@ -148,7 +160,7 @@ class Transform(Recorded):
         return applied, parameters
 
     def chosen(self, key: Tensor, among: Tensor | None) -> Tensor:
-        """Mask ``[N]`` bool of rows drawn with probability ``p``, within ``among``."""
+        """Draw rows of ``among`` with probability ``p``, as a mask ``[N]`` (bool)."""
         applied = uniform(key, "applied")[:, 0] < self.p
         return applied if among is None else applied & among
 
@@ -157,6 +169,9 @@ class Transform(Recorded):
 
 
 def _in_order(applied: Tensor, parameters: Tensor) -> Tensor:
-    """Changed rows ``[n]``, sorted by the first parameter: similar rows of a block share work."""
+    """Return the indices ``[n]`` of the changed rows, sorted by their first parameter.
+
+    Then a block has similar rows, which some transforms process together.
+    """
     rows = applied.nonzero()[:, 0]
     return rows[parameters[rows, 0].argsort(stable=True)] if parameters.shape[1] else rows

@@ -1,8 +1,8 @@
-"""Triton kernel of the search in `semisupcon.augmentations.wsola`: one program per row, all hops.
+"""Triton kernel for the search of `semisupcon.augmentations.wsola`: one program per row.
 
-At each hop, the continuation is compared with all candidates in parallel, sample by sample.
-Candidates are adjacent in memory, so one load reads a sample of each. Sums are float32, without
-tensor cores.
+A program processes all hops of a row. At each hop, the continuation is compared with all candidates
+in parallel, sample by sample. Candidates are adjacent in memory, so one load reads a sample of all
+candidates. Sums are in float32, without tensor cores.
 """
 
 import logging
@@ -34,7 +34,7 @@ def _walk(  # type: ignore[no-untyped-def]  # arguments of a kernel are pointers
     late = tl.load(penalty + row * CANDIDATES + candidate)
     place = tl.load(places + row * hops)
     t = 1
-    while t < hops:  # Triton's interpreter has no ranges over arguments with NumPy 2
+    while t < hops:  # Triton's interpreter with NumPy 2 does not support `range` over arguments
         first = tl.load(starts + row * hops + t) + 1
         searched = x + first + candidate
         wanted = x + place + HOP
@@ -53,17 +53,18 @@ def _walk(  # type: ignore[no-untyped-def]  # arguments of a kernel are pointers
 
 
 def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) -> Tensor:
-    """Find the start of each piece.
+    """Find the start of each piece of the output.
 
     Args:
         mono: ``[n, L]`` float32.
-        penalty: ``[n, 2 * reach]``, cost of each candidate.
-        starts: ``[n, hops]`` int64; candidates of a hop are the ``2 * reach`` positions after it.
-        hop: samples of a piece, a multiple of 8.
+        penalty: ``[n, 2 * reach]``, penalty of each candidate.
+        starts: ``[n, hops]`` int64. The candidates of a hop are the ``2 * reach`` positions after
+            its start.
+        hop: number of samples of a piece, a multiple of 8.
         reach: half the number of candidates, a power of two.
 
     Returns:
-        ``[n, hops]`` int64; the first is ``reach``.
+        Starts ``[n, hops]`` int64; the first one is ``reach``.
     """
     places = torch.full_like(starts, reach)
     mono, penalty, starts = (x.contiguous() for x in (mono, penalty, starts))
@@ -74,9 +75,9 @@ def walk(mono: Tensor, penalty: Tensor, starts: Tensor, hop: int, reach: int) ->
 
 @cache
 def works(device: torch.device, hop: int, reach: int) -> bool:
-    """Whether the kernel finds the best pieces on this device; logs a warning if not.
+    """Return whether the kernel finds the best pieces on a device; log a warning if it does not.
 
-    Tested once on noise, since Triton can compile wrong code.
+    The kernel is tested once on noise, because Triton can compile wrong code.
     """
     generator, hops = torch.Generator().manual_seed(0), 8
     mono = torch.randn(2, (hops + 4) * hop + 2 * reach, generator=generator)
@@ -105,9 +106,9 @@ def works(device: torch.device, hop: int, reach: int) -> bool:
 def best(
     mono: Tensor, penalty: Tensor, starts: Tensor, places: Tensor, hop: int, reach: int
 ) -> bool:
-    """Whether each of ``places [n, hops]`` has the lowest cost, up to rounding.
+    """Return whether each of ``places [n, hops]`` has the lowest cost, up to rounding.
 
-    Arguments as in `walk`, on the CPU.
+    The other arguments are those of `walk`, on the CPU.
     """
     x, first = mono.double(), starts + 1
     if not bool((places[:, 0] == reach).all()):
