@@ -17,7 +17,7 @@ from semisupcon.importer.starting import freeze_parts, read_weights, start_from
 from semisupcon.objectives.base import Criterion, Encode, checked_losses
 from semisupcon.random import derive
 from semisupcon.training.finite import Finite
-from semisupcon.training.measures import training_waveforms
+from semisupcon.training.measures import of_all_ranks, training_waveforms
 from semisupcon.training.optimization import optimizer_of, schedule_of, stepped
 from semisupcon.training.settling import optimizer_settings, schedule_settings
 from semisupcon.training.stored import add_state, restore, take_state
@@ -141,7 +141,9 @@ class Objective(L.LightningModule):
             self.criterion.prepare(self.facts)
             # Fitted before weights are restored, and in the copies of the encoder that the
             # criterion may have.
-            fit_statistics(self, training_waveforms(data), self.all_gather)
+            fit_statistics(
+                self, training_waveforms(data), lambda own: of_all_ranks(self, [own[None]])
+            )
 
     @property
     def lr(self) -> float:
