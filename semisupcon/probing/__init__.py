@@ -1,3 +1,4 @@
-"""Evaluation of frozen representations: clips are embedded once; all heads, seeds, folds and
-methods use these embeddings.
+"""Evaluation of frozen encoders on labelled tasks.
+
+Each clip is embedded once, and all methods, seeds and folds use the same embeddings.
 """

@@ -1,4 +1,4 @@
-"""The encoders and the tasks of a probing suite, loaded from their names."""
+"""Load the encoders and the tasks of a probing suite from their names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,12 +25,13 @@ def load_subjects(
     seeds: Sequence[int],
     trust: Sequence[str] = (),
 ) -> list[Subject]:
-    """Load the pretrained encoders in every representation, and build random ones: one per
-    architecture and seed.
+    """Load the encoders of a suite, in each representation.
+
+    "random" adds an untrained encoder per architecture of the other checkpoints and per seed.
 
     Args:
-        checkpoints: files, run folders, exported folders, class paths, names of
-            `semisupcon.probing.baselines`, "random", or ``name=`` any of these.
+        checkpoints: checkpoint files, run folders, exported folders, class paths, names of
+            baselines, or "random"; ``name=checkpoint`` names an encoder.
         representations: names of the representations.
         seeds: seeds of the random encoders.
         trust: modules outside this package whose classes checkpoints may name.
@@ -80,8 +81,10 @@ def load_subjects(
 
 
 def _untrained_names(shapes: Sequence[Subject]) -> list[str]:
-    """Names of the untrained encoders: with the class if there are several, and with the name of
-    the trained encoder if two have the same class.
+    """Return a unique name for each untrained encoder.
+
+    The name is "random". If the encoders have several classes, the name of the class is added. If
+    several encoders have the same class, the name of the trained encoder is added too.
     """
     kinds = [(shape.class_name, shape.representation) for shape in shapes]
     several = len({name for name, _ in kinds}) > 1
@@ -94,8 +97,16 @@ def _untrained_names(shapes: Sequence[Subject]) -> list[str]:
 
 
 def root_of(text: str, data_root: Path | None, data_dirs: Mapping[str, str]) -> Path | None:
-    """The folder of a task: from ``data_dirs``, else the subfolder of ``data_root`` with the task's
-    or data set's name, else None.
+    """Return the folder of a task.
+
+    Args:
+        text: name or import path of the task, or ``name=task``.
+        data_root: folder with a subfolder that has the name of the task or of its data set.
+        data_dirs: folder of a task, by name; has precedence over ``data_root``.
+
+    Returns:
+        The folder, which may not exist. None for a synthetic data set, or if neither argument gives
+        a folder.
     """
     name, what = named(text)
     if name in data_dirs:
@@ -121,11 +132,11 @@ def rounds(
 
     Args:
         text: name or import path of a data set, or ``name=task`` to rename it.
-        data_root, data_dirs: where `root_of` looks for the data set.
+        data_root, data_dirs: folders of the data sets, as in `root_of`.
         options: options of the data set.
         need: splits that must have labelled clips.
         train_share: share of the training clips to use, in (0, 1].
-        shuffle_seed: seed to shuffle the training labels with; None keeps them.
+        shuffle_seed: seed with which the training labels are shuffled; None to keep them.
     """
     options = dict(options)
     count = fold_count(text, options)

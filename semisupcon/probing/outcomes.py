@@ -1,4 +1,4 @@
-"""Convert the outcome of a probe method into result rows and files."""
+"""Convert the outcome of a probe method to result rows and files."""
 
 import csv
 import json
@@ -31,15 +31,16 @@ def rows_of(
     resamples: int,
     train_share: float = 1.0,
 ) -> list[Row]:
-    """Rows of one outcome, main metric first.
+    """Write the files of an outcome, and return one result row per metric, main metric first.
 
-    Its files are written first, so that a row never names a missing file.
+    The files are written before rows are returned, so that a row never names a missing file.
 
     Args:
-        outcome: returned by the method.
-        case, method: the encoder with its task, and the probe method.
+        outcome: outcome of the method.
+        case: encoder, task and settings of the probe.
+        method: probe method.
         out: folder of the results.
-        identity: hash of everything that the numbers depend on.
+        identity: hash of all inputs that affect the results.
         seconds: run time of the method.
         resamples: number of bootstrap resamples.
         train_share: share of the training clips given to the method.
@@ -97,9 +98,10 @@ def rows_of(
 def _write_files(
     outcome: Outcome, case: Case, out: Path, name: str, identity: str, aggregation: str
 ) -> tuple[str, str]:
-    """Write predictions, curve, head and fine-tuned encoder.
+    """Write the predictions, learning curve, head and fine-tuned encoder of an outcome.
 
-    Returns the paths of predictions and head, relative to ``out``.
+    Returns the paths of the predictions and of the head, relative to ``out``. A path is empty if
+    the outcome has no such part.
     """
     subject, task, test = case.subject, case.features.task, case.features.test
     fold = f"fold{task.fold}" if task.fold else ""
@@ -133,16 +135,16 @@ def _write_files(
 
 
 def file_name(*parts: object) -> str:
-    """Join parts to a file name that is valid on all file systems."""
+    """Join parts with dashes to a file name that is valid on all file systems."""
     return "".join(
         c if c.isalnum() or c in "-._" else "_" for c in "-".join(str(p) for p in parts if p != "")
     )
 
 
 def write_facts(subjects: Sequence[Subject], out: Path) -> None:
-    """Write ``encoders.csv``: sample rate, input, layer, pooling and package of every encoder.
+    """Write ``encoders.csv`` with the sample rate, input, layer, pooling and package of encoders.
 
-    Encoders of earlier suites in the same folder are kept.
+    Rows of other encoders from earlier suites in the same folder are kept.
     """
     file = out / ENCODERS
     facts = {row["encoder"]: row for row in read_csv(file)}
@@ -152,7 +154,10 @@ def write_facts(subjects: Sequence[Subject], out: Path) -> None:
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file; none if it is missing or damaged."""
+    """Read the rows of ``encoders.csv``.
+
+    Incomplete rows are left out. The list is empty if the file is missing or damaged.
+    """
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))

@@ -1,6 +1,7 @@
-"""Probe every encoder on every task with every method.
+"""Run a probing suite: every encoder on every task with every method.
 
-Finished results are kept; each result is written before the next probe.
+The result of each probe is written before the next probe begins. A repeated suite keeps finished
+results.
 """
 
 import logging
@@ -39,27 +40,26 @@ class Suite:
     """Settings of a probing suite.
 
     Attributes:
-        tasks: names, import paths, or ``name=task`` to rename one.
-        checkpoints: files, run folders, exported folders, class paths, "random", or ``name=`` any
-            of these.
-        methods: probe methods, by name or import path.
-        out: folder of results, predictions and heads.
+        tasks: names or import paths of tasks; ``name=task`` renames a task.
+        checkpoints: checkpoint files, run folders, exported folders, class paths, or "random";
+            ``name=checkpoint`` names an encoder.
+        methods: probe methods, names of methods, or import paths.
+        out: folder for results, predictions and heads.
         embedder: embeds clips and caches the embeddings.
         data_root: folder with one subfolder per task; None if no task needs data.
-        data_dirs: folder by task name; overrides ``data_root``.
-        task_kwargs: options of the data set by task name.
+        data_dirs: folder of a task, by task name; has precedence over ``data_root``.
+        task_kwargs: options of the data set of a task, by task name.
         representations: representations of the encoders to probe.
-        seeds: one probe per seed.
+        seeds: seeds of the probes; each probe is repeated with each seed.
         train_share: share of the training clips to use, in (0, 1].
-        calibrate: whether to measure the batch-norm statistics of random encoders on the training
-            clips.
-        shuffle_labels: whether to shuffle the training labels: a control experiment with results at
-            chance level.
+        calibrate: whether random encoders get batch-norm statistics of the training clips.
+        shuffle_labels: whether to shuffle the training labels. The results of this control
+            experiment should be at chance level.
         settings, fine_tuning: settings of the methods.
         studies: settings of further studies.
-        budget: numbers of labels for further probes.
-        head: saved head that scores the test clips (nothing is trained): a file, or the folder of
-            an imported checkpoint.
+        budget: numbers of training labels for the study of label efficiency.
+        head: file of a saved head, or folder of an imported checkpoint. The head scores the test
+            clips, and nothing is trained.
         head_classes: names of the outputs of an imported head, in their order.
         resamples: number of bootstrap resamples.
         trust: modules outside this package whose classes checkpoints may name.
@@ -88,12 +88,14 @@ class Suite:
     trust: tuple[str, ...] = ()
 
     def probes(self) -> list[Method]:
-        """The method objects."""
+        """Return the methods as objects."""
         return [find_method(method) for method in self.methods]
 
 
 def run(suite: Suite) -> Results:
-    """Run all probes that have no result yet. Results are in ``out/results.csv``.
+    """Run all probes that have no result yet, and return all results.
+
+    The results are written to ``results.csv`` in ``suite.out``.
 
     Raises:
         UserError: for missing or invalid input, before the first probe if possible.
@@ -146,7 +148,7 @@ def run(suite: Suite) -> Results:
 
 
 def _units(suite: Suite, task: LabelledClips, subject: Subject) -> list[tuple[Method, int]]:
-    """Methods and seeds of all probes of an encoder on a task."""
+    """Return the method and the seed of each probe of an encoder on a task."""
     units = []
     for method in suite.probes():
         seeds = suite.seeds[:1] if method.one_seed else suite.seeds
@@ -180,8 +182,15 @@ def _probe(
     results: Results,
     progress: tuple[int, int],
 ) -> None:
-    """Run all probes and studies of an encoder on a task; ``content`` identifies the clips and
-    labels of the task.
+    """Run all probes and studies of an encoder on a task.
+
+    Args:
+        suite: settings of the suite.
+        task: labelled clips of the task.
+        subject: encoder.
+        content: hash of the clips and labels of the task.
+        results: results of the suite, to which new rows are added.
+        progress: number of finished probes, and number of all probes, for log messages.
     """
     case = cache(
         lambda: Case(
@@ -241,10 +250,12 @@ def _run(case: Case, suite: Suite, method: Method, identity: str) -> list[Row]:
 
 
 def score_saved_head(suite: Suite) -> Results:
-    """Score the test clips of the tasks with ``suite.head``. Results are in ``out/results.csv``.
+    """Score the test clips of all tasks with the saved head ``suite.head``.
+
+    The results are returned, and written to ``results.csv`` in ``suite.out``.
 
     Raises:
-        ConfigError: if several encoders are given, or the head and the task have different classes.
+        ConfigError: if several encoders are given, or the head and a task have different classes.
         CheckpointError: if the file is not a head, or the head belongs to another encoder.
     """
     assert suite.head is not None
@@ -254,7 +265,7 @@ def score_saved_head(suite: Suite) -> Results:
     for text in suite.tasks:
         task = next(_rounds(suite, text))
         task = task.select(task.rows("test"))
-        if folder := imported_folder(suite.head):  # before anything is embedded
+        if folder := imported_folder(suite.head):  # Check before clips are embedded.
             checked_classifier(subjects[0], task, folder, suite.head_classes)
         features = suite.embedder.features(subjects[0], task)
         case = Case(
@@ -271,7 +282,11 @@ def score_saved_head(suite: Suite) -> Results:
 
 
 def _content_of_head(suite: Suite) -> list[object]:
-    """Identity of the head: its bytes, or digest, classes and aggregation of an imported head."""
+    """Return values that identify the saved head of a suite.
+
+    These are the bytes of the file. For an imported head, they are its digest, classes and
+    aggregation.
+    """
     assert suite.head is not None
     if folder := imported_folder(suite.head):
         digest = digest_of(folder / HEADS)
@@ -284,6 +299,6 @@ def _content_of_head(suite: Suite) -> list[object]:
 
 def _features(suite: Suite, task: LabelledClips, subject: Subject) -> tuple[Subject, Features]:
     if subject.source == "random" and suite.calibrate:
-        assert subject.seed is not None  # untrained encoders always have a seed
+        assert subject.seed is not None  # random encoders always have a seed
         subject = suite.embedder.calibrate(subject, task, seed=subject.seed)
     return subject, suite.embedder.features(subject, task)

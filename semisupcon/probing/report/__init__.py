@@ -1,4 +1,4 @@
-"""Reports of a suite: table, Markdown and HTML page."""
+"""Reports of a probing suite: table for the terminal, Markdown file and HTML page."""
 
 from semisupcon.probing.report.write import write_report
 

@@ -1,4 +1,4 @@
-"""The part of a report that compares encoders over all tasks."""
+"""The section of a report that compares encoders over all tasks."""
 
 from collections.abc import Sequence
 from html import escape
@@ -27,7 +27,10 @@ TOO_FEW = (
 
 
 def across_section(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> Section:
-    """Mean ranks, records and critical differences; a sentence if there are too few results."""
+    """Return the section with mean ranks, wins and losses, and critical differences.
+
+    With too few results for a comparison, the section says so in one sentence.
+    """
     found, title = across_tasks(lines, comparisons), "Across tasks"
     if not found:
         return Section(title, f"<p>{TOO_FEW}</p>", [TOO_FEW])
@@ -43,14 +46,14 @@ def across_section(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> 
 
 
 def picture_of(of: Across) -> Picture:
-    """The critical-difference diagram of a method."""
+    """Draw the critical-difference diagram of a method."""
     groups = not_different(of.ranks, of.critical)
     caption = f"{of.method}: mean ranks on {len(of.tasks)} tasks ({', '.join(of.tasks)})"
     return Picture("", caption, draw_critical(of.encoders, of.ranks, of.critical, groups))
 
 
 def sentence(of: Across) -> str:
-    """The result in words."""
+    """Describe the comparison of encoders with one method in words."""
     k, n = len(of.encoders), len(of.tasks)
     said = f"{of.method}, {n} tasks: {of.encoders[0]} has the best mean rank, {of.ranks[0]:.2f}."
     if np.isnan(of.p):

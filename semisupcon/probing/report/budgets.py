@@ -1,4 +1,4 @@
-"""The part of a report on numbers of labels: figures, the table, and which numbers are equal."""
+"""The section of a report on label efficiency: results by the number of training labels."""
 
 from collections.abc import Sequence
 from html import escape
@@ -24,12 +24,14 @@ EQUAL = ("task", "method", "encoder", "labels", "equal", "95 % interval", "label
 
 
 def budget_section(rows: Sequence[Row], out: Path, resamples: int) -> Section | None:
-    """The section, and ``label_budgets.csv`` and ``equal_labels.csv``; None without results.
+    """Write ``label_budgets.csv`` and ``equal_labels.csv``, and return the section of the report.
+
+    Returns None if no probe was run with a limited number of labels.
 
     Args:
-        rows: rows of the results, which name the untrained encoders.
+        rows: rows of the results, from which the untrained encoders are known.
         out: folder of the results.
-        resamples: bootstrap resamples; at most 200 are used.
+        resamples: number of bootstrap resamples; at most 200 are used.
     """
     found = Results(out / BUDGETS).rows
     if not found:
@@ -70,7 +72,7 @@ def budget_section(rows: Sequence[Row], out: Path, resamples: int) -> Section | 
 
 
 def budget_pictures(points: Sequence[Point]) -> list[Picture]:
-    """One figure per task and method, with all encoders."""
+    """Draw one figure per task and method, with a curve per encoder."""
     pictures = []
     for question in dict.fromkeys((p.task, p.method, p.metric) for p in points):
         mine = [p for p in points if (p.task, p.method, p.metric) == question]
@@ -86,8 +88,15 @@ def budget_pictures(points: Sequence[Point]) -> list[Picture]:
 
 
 def sentences(points: Sequence[Point], equal: Sequence[Equal], untrained: set[str]) -> list[str]:
-    """One sentence per task, method and encoder: its smallest number against the untrained encoder,
-    or the first one.
+    """Describe the label efficiency of each encoder in one sentence per task and method.
+
+    A sentence says how many labels the untrained encoder (without one, the first encoder) needs for
+    the result of the encoder with its smallest number of labels.
+
+    Args:
+        points: results by number of labels.
+        equal: comparisons of encoders.
+        untrained: names of the untrained encoders.
     """
     told = []
     for question in dict.fromkeys((p.task, p.method, p.metric) for p in points):

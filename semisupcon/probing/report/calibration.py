@@ -1,4 +1,4 @@
-"""The part of a report on probabilities: calibration error before and after the temperature."""
+"""The section of a report on calibration: the error before and after temperature scaling."""
 
 import re
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ HEADER = ("encoder", "task", "method", "temperature", "before", "after")
 
 
 def calibration_section(rows: Sequence[Row]) -> Section | None:
-    """A row for each encoder, method and task with calibrated heads: means over seeds and folds.
+    """Return the section with one row per encoder, method and task with calibrated heads.
 
-    None without such heads.
+    The values are means over seeds and folds. Returns None if no head is calibrated.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:

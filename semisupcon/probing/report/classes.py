@@ -1,4 +1,4 @@
-"""Tables of the report: the metrics of every class or tag, and all metrics of every result."""
+"""Write the tables of the report with the metrics of each class, and with all metrics."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,16 +9,18 @@ from semisupcon.probing.report.html import table
 from semisupcon.probing.scores.results import Row
 from semisupcon.probing.scores.summary import how_of, who_of
 
-# Metrics of a class in the report, in this order; classes.csv has all.
+# Metrics of classes that the report shows, in this order. The file classes.csv has all metrics.
 SHOWN = ("average_precision", "roc_auc", "recall", "f1")
 TITLES = {"average_precision": "AP", "roc_auc": "ROC-AUC"}
 
 
 def class_tables(rows: Sequence[Mapping[str, str]]) -> str:
-    """One table per task and method: a row per class or tag, a column per encoder and metric.
+    """Return the HTML of one table per task and method, with the metrics of each class.
+
+    A table has one row per class and one column per encoder and metric.
 
     Args:
-        rows: the rows of ``classes.csv``.
+        rows: rows of ``classes.csv``.
     """
     parts = []
     for task, method in dict.fromkeys((r["task"], r["method"]) for r in rows):
@@ -39,7 +41,7 @@ def class_tables(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def all_metrics(rows: Sequence[Row]) -> str:
-    """A folded table of all metrics of all results: means over seeds and folds."""
+    """Return a folded HTML table of all metrics of all results, averaged over seeds and folds."""
     groups: dict[tuple[str, str, str, str], list[float]] = {}
     for row in rows:
         key = (row.task, how_of(row), who_of(row), row.metric)

@@ -1,4 +1,4 @@
-"""Parts of the HTML page: document, table, figure. All text except SVG is escaped here."""
+"""Build the parts of an HTML page: document, table, figure. Text is escaped, SVG is not."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -28,8 +28,13 @@ def document(
     date: str = "",
     versions: Mapping[str, str] | None = None,
 ) -> str:
-    """A complete HTML document: heading, body, and a footer with date, command and versions if
-    given.
+    """Return a complete HTML document with a heading, a body and a footer.
+
+    Args:
+        title: heading.
+        body: HTML of the body.
+        command, date, versions: command, date and package versions for the footer; empty values
+            are omitted.
     """
     parts = [
         f"<p>Made on {escape(date)}.</p>" if date else "",
@@ -45,7 +50,7 @@ def document(
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table in a box that scrolls horizontally; empty columns are omitted."""
+    """Return an HTML table that scrolls horizontally. Empty columns are omitted."""
     used = [i for i in range(len(header)) if any(row[i] for row in rows)]
     head = "".join(f"<th>{escape(header[i])}</th>" for i in used)
     body = "".join("<tr>" + "".join(_cell(row[i]) for i in used) + "</tr>" for row in rows)
@@ -53,16 +58,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def figure(svg: str, caption: str) -> str:
-    """An SVG figure with caption.
+    """Return the HTML of an SVG figure with its caption.
 
-    It has its natural width at most, shrinks to half of it on narrow screens, then scrolls.
+    The figure has at most its natural width. On narrow screens, it shrinks to half of this width;
+    on still narrower ones, it scrolls.
     """
     box = f'<div style="overflow-x:auto">{svg}</div>'
     return f'<figure style="--w:{width_of(svg):.0f}px">{box}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def figures(found: Sequence[str]) -> str:
-    """Figures side by side, wrapped to the width of the page."""
+    """Return the HTML of figures side by side, in as many lines as the page width requires."""
     return f'<div class="figures">{"".join(found)}</div>'
 
 

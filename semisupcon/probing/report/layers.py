@@ -1,4 +1,4 @@
-"""Figures of the report: results by layer, and the weights of a mixture of layers."""
+"""Draw results by layer, and the weights of a learned mixture of layers, for the report."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,16 @@ _WEIGHTS = re.compile(r"layer weights (?P<weights>[\d. ]+)")
 
 
 def is_one_layer(method: str) -> bool:
-    """Whether a method is that of one layer of ``--layers all``."""
+    """Return whether the name of a method is that of a probe of one layer (``--layers all``)."""
     return _LAYER.fullmatch(method) is not None
 
 
 def layer_pictures(task: str, rows: Sequence[Row]) -> Iterator[Picture]:
-    """Yield a figure per method of ``--layers all``, and one of the weights of ``--layers
-    weighted``. Values are means over seeds and folds.
+    """Yield the figures of a task about layers.
+
+    For ``--layers all``, one figure per method shows the results by layer. For ``--layers
+    weighted``, one figure per method shows the weight of each layer. Values are means over seeds
+    and folds.
     """
     yield from _by_layer(task, rows)
     yield from _weights(task, rows)

@@ -1,5 +1,6 @@
-"""The report of a suite as one self-contained HTML file: tables with intervals, curves, confusion
-matrices, maps.
+"""Write the report of a suite as one HTML page without external files.
+
+The page has tables with confidence intervals, learning curves, confusion matrices and maps.
 """
 
 import csv
@@ -40,15 +41,15 @@ def page(
     versions: Mapping[str, str] | None = None,
     more: str = "",
 ) -> str:
-    """The HTML page of a report.
+    """Return the text of the HTML page.
 
     Args:
         title: heading of the page.
         lines, comparisons: summary of ``rows``.
         rows: result rows.
-        out: folder with the files that rows name, the maps and the other tables.
-        command, date, versions: shown at the bottom if given.
-        more: further sections, after the tables.
+        out: folder with the result files, such as predictions, maps and further tables.
+        command, date, versions: command of the suite, date, and package versions for the footer.
+        more: HTML of further sections, which follow the tables.
     """
     parts = [
         _results(lines, comparisons),
@@ -104,7 +105,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
 
 
 def _encoders(out: Path) -> str:
-    """Sample rate, input, layer and pooling of every encoder."""
+    """Return a folded table with the sample rate, input, layer and pooling of each encoder."""
     rows = read_rows(out / "encoders.csv")
     if not rows:
         return ""
@@ -113,7 +114,7 @@ def _encoders(out: Path) -> str:
 
 
 def _robustness(out: Path) -> str:
-    Results(out / "robustness.csv")  # Raises an error for a damaged file.
+    Results(out / "robustness.csv")  # Raises a UserError for a damaged file.
     rows = read_rows(out / "robustness.csv")
     found = [_shown(picture) for picture in robustness_pictures(rows)]
     lines = []
@@ -161,9 +162,9 @@ def _shown(picture: Picture) -> str:
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """Read the rows of a CSV file; empty if the file does not exist.
+    """Read the rows of a CSV file.
 
-    A damaged file is skipped with a warning.
+    The list is empty if the file does not exist, or is damaged (with a warning).
     """
     if not file.exists():
         return []

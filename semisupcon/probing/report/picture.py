@@ -1,4 +1,4 @@
-"""A figure of the report."""
+"""The class of the figures of a report."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with the task that it belongs to and its caption."""
+    """A figure of a report, with the name of its task and its caption."""
 
     task: str
     caption: str

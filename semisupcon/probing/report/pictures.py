@@ -1,4 +1,4 @@
-"""Figures of a report, with task and caption."""
+"""Draw the figures of a report, with their captions."""
 
 import json
 import logging
@@ -20,8 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def pictures_of(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """Yield confusion matrices, learning curves, results by layer and maps of a task, from its rows
-    and their files in ``out``.
+    """Yield the confusion matrices, learning curves, results by layer and maps of a task.
+
+    Args:
+        task: name of the task.
+        rows: result rows of the task.
+        out: folder of the results.
     """
     yield from _confusions(task, rows, out)
     yield from _curves(task, rows, out)
@@ -30,8 +34,9 @@ def pictures_of(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
 
 
 def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """One matrix per encoder, for the first method with predictions and its first seed; folds are
-    pooled.
+    """Yield one confusion matrix per encoder, pooled over folds.
+
+    The predictions are those of the first method with predictions, and of its first seed.
     """
     if rows[0].kind != "multiclass":
         return
@@ -55,8 +60,9 @@ def _confusions(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
 
 
 def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
-    """One figure per method, without those of single layers: training and validation loss of the
-    first fold and seed.
+    """Yield one figure per method with the training and validation losses of all encoders.
+
+    The losses are those of the first fold and seed. Probes of single layers are left out.
     """
     curves: dict[str, dict[str, list[float]]] = {}
     for row in main_rows(rows):
@@ -87,7 +93,10 @@ def _curves(task: str, rows: Sequence[Row], out: Path) -> Iterator[Picture]:
 
 
 def _epochs(file: Path) -> list[dict[str, float]]:
-    """Losses of each epoch; empty, with a warning, for a damaged file."""
+    """Read the losses of each epoch from a file.
+
+    The list is empty if the file is damaged (with a warning).
+    """
     try:
         epochs = json.loads(file.read_text())
         return [
@@ -120,8 +129,10 @@ def _maps(task: str, out: Path) -> Iterator[Picture]:
 
 
 def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
-    """Yield one figure per task and family: the main metric over corruptions, from the rows of
-    ``robustness.csv``.
+    """Yield one figure per task and family of corruptions, with the main metric by corruption.
+
+    Args:
+        rows: rows of ``robustness.csv``.
     """
     for task, family in robustness_questions(rows):
         mine = robustness_rows(rows, task, family)
@@ -144,18 +155,18 @@ def robustness_pictures(rows: Sequence[Mapping[str, str]]) -> Iterator[Picture]:
 
 
 def robustness_questions(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, str]]:
-    """All pairs of task and corruption family, in the order of the rows."""
+    """Return the pairs of task and corruption family, in the order of the rows."""
     return list(dict.fromkeys((r["task"], r["detail"].split("/")[0]) for r in rows))
 
 
 def robustness_rows(
     rows: Iterable[Mapping[str, str]], task: str, family: str
 ) -> list[Mapping[str, str]]:
-    """Rows of the main metric for a task and family. The main metric is the first one."""
+    """Return the rows of the main metric, which comes first, for a task and corruption family."""
     mine = [r for r in rows if r["task"] == task and r["detail"].startswith(f"{family}/")]
     return [r for r in mine if r["metric"] == mine[0]["metric"]]
 
 
 def method_of(row: Mapping[str, str], family: str) -> str:
-    """The method of a row, without the corruption."""
+    """Return the name of the method of a row, without the name of the corruption."""
     return row["method"].split(f", {family} ")[0]

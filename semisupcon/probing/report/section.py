@@ -1,4 +1,4 @@
-"""A section of a report that compares encoders, for the page, for Markdown and for the terminal."""
+"""A section of a report, for the HTML page, the Markdown file and the terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from semisupcon.probing.report.pictures import Picture
 
 @dataclass(frozen=True)
 class Section:
-    """A section.
+    """A section of a report.
 
     Attributes:
         title: heading.
-        html: body on the page.
-        notes: explanations, in Markdown only.
-        told: results as sentences, in Markdown and in the terminal.
-        tables: header and rows, in Markdown only.
+        html: body of the section on the HTML page.
+        notes: explanations for the Markdown file.
+        told: results as sentences, for the Markdown file and the terminal.
+        tables: header and rows of each table in the Markdown file.
     """
 
     title: str
@@ -28,11 +28,11 @@ class Section:
     tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]] = field(default_factory=tuple)
 
     def page(self) -> str:
-        """The section of the HTML page."""
+        """Return the section as HTML, with its heading."""
         return f"<h2>{escape(self.title)}</h2>{self.html}"
 
     def markdown(self) -> str:
-        """The section in Markdown."""
+        """Return the section in Markdown, with its heading."""
         parts = [f"## {self.title}", *self.notes]
         for header, rows in self.tables:
             lines = [header, ["---"] * len(header), *rows]
@@ -41,11 +41,11 @@ class Section:
         return "\n\n".join(parts) + "\n"
 
     def terminal(self) -> str:
-        """The sentences of the section under its title."""
+        """Return the title and the sentences of the section as plain text."""
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in self.told)])
 
 
 def shown(picture: Picture) -> str:
-    """A picture with its caption on the page."""
+    """Return the HTML of a picture with its caption."""
     svg = svg_text(picture.figure, salt=f"{picture.task} {picture.caption}")
     return figure(svg, picture.caption)

@@ -1,4 +1,4 @@
-"""The table of results, for the terminal and in Markdown."""
+"""Format the table of results for the terminal and for Markdown."""
 
 from collections.abc import Sequence
 
@@ -26,8 +26,9 @@ _RIGHT = (4, 5, 6, 9, 10)
 
 
 def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
-    """Rows of the table without header, grouped by question (task, method, metric) in the order of
-    ``lines``.
+    """Return the rows of the table, without the header.
+
+    Rows with the same task, method and metric are adjacent. Groups are in the order of ``lines``.
     """
     found = {(c.task, c.method, c.metric, c.ours, c.theirs): c for c in comparisons}
     rows: list[tuple[str, ...]] = []
@@ -64,7 +65,7 @@ def cells(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[tupl
 
 
 def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
-    """The table as aligned text for a terminal; empty columns are omitted."""
+    """Return the table as aligned text for a terminal. Empty columns are omitted."""
     rows = [HEADER, *cells(lines, comparisons)]
     used = [i for i in range(len(HEADER)) if any(row[i] for row in rows[1:])]
     width = {i: max(len(row[i]) for row in rows) for i in used}
@@ -79,7 +80,7 @@ def table(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
 
 
 def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
-    """The table in Markdown; empty columns are omitted."""
+    """Return the table in Markdown. Empty columns are omitted."""
     rows = cells(lines, comparisons)
     used = [i for i in range(len(HEADER)) if any(row[i] for row in rows)]
     text = [
@@ -91,7 +92,7 @@ def markdown(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> str:
 
 
 def _notes(lines: Sequence[Line]) -> list[str]:
-    """Explanations of the signs in the table."""
+    """Return explanations of the signs in the table."""
     notes = []
     if any(line.untrained for line in lines):
         notes.append("* untrained, same architecture")

@@ -25,14 +25,16 @@ PACKAGES = ("semisupcon", "torch", "numpy", "scikit-learn", "matplotlib")
 def write_report(
     rows: Sequence[Row], out: Path, resamples: int = RESAMPLES, command: str = "", date: str = ""
 ) -> str:
-    """Write ``summary.csv``, ``comparisons.csv``, ``classes.csv``, ``report.md`` and
-    ``report.html`` beside the results.
+    """Write the report of a suite into the folder of its results.
+
+    The files are ``summary.csv``, ``comparisons.csv``, ``classes.csv``, ``report.md`` and
+    ``report.html``.
 
     Args:
         rows: result rows.
         out: folder of the results.
         resamples: number of bootstrap resamples.
-        command, date: shown at the bottom of the page with the package versions; empty texts are
+        command, date: command of the suite and date for the footer of the page; empty texts are
             omitted.
 
     Returns:
@@ -59,7 +61,12 @@ def write_report(
 
 
 def with_overlap(lines: Sequence[Line], overlaps: Sequence[Overlap]) -> list[Line]:
-    """Lines with the overlap of their task and encoder."""
+    """Return lines with their field ``in_pretraining``.
+
+    Args:
+        lines: summary of the results.
+        overlaps: for each task and encoder, how many test clips were in the pretraining audio.
+    """
     told = {(overlap.task, overlap.checkpoint): overlap.told for overlap in overlaps}
     return [
         replace(
@@ -72,5 +79,5 @@ def with_overlap(lines: Sequence[Line], overlaps: Sequence[Overlap]) -> list[Lin
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that results depend on."""
+    """Return the versions of Python and of the installed packages that affect results."""
     return {"Python": platform.python_version()} | versions_of(PACKAGES)

@@ -1,8 +1,8 @@
-"""Compare encoders over several tasks: mean ranks, wins and losses, Friedman's test and the critical
-difference of Nemenyi's test (Demsar 2006, section 3.2).
+"""Compare encoders over several tasks by their ranks (Demsar 2006, section 3.2).
 
-Ranks compare the values of the main metric: rank 1 is the best encoder of a task, ties share their
-mean rank. Wins, losses and ties come from the paired intervals of the comparisons.
+The encoders of a task are ranked by the main metric: rank 1 is the best, and equal values share
+their mean rank. Friedman's test and the critical difference of Nemenyi's test use the mean ranks.
+Wins, losses and ties come from paired bootstrap intervals.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,13 @@ class Across:
         method: name of the method.
         tasks: the N tasks that have results of all k encoders.
         encoders: the k encoders, best mean rank first.
-        ranks: mean rank of each, 1 to k.
-        record: for each, wins, ties and losses over all other encoders and tasks.
-        p: of Friedman's test that all encoders are equal; NaN for two encoders.
-        critical: two mean ranks that differ by more are different at the level 0.05.
-        left_out: encoders or tasks without results in all cells.
+        ranks: mean rank of each encoder, 1 to k.
+        record: wins, ties and losses of each encoder against all other encoders on all tasks.
+        p: p-value of Friedman's test, whose null hypothesis is that all encoders are equal; NaN for
+            two encoders.
+        critical: critical difference: encoders whose mean ranks differ by more are significantly
+            different at the level 0.05.
+        left_out: encoders and tasks that are left out because results are missing.
     """
 
     method: str
@@ -43,23 +45,29 @@ class Across:
 
 
 def critical_difference(encoders: int, tasks: int, level: float = LEVEL) -> float:
-    """Nemenyi's critical difference of mean ranks: ``q sqrt(k (k + 1) / (6 N))``, with q the
-    quantile of the studentized range for infinite degrees of freedom, over the root of 2.
+    """Return Nemenyi's critical difference of mean ranks, ``q sqrt(k (k + 1) / (6 N))``.
+
+    q is the quantile of the studentized range distribution for infinite degrees of freedom, divided
+    by sqrt(2).
 
     Args:
-        encoders: k, at least 2.
-        tasks: N.
-        level: probability of any false difference.
+        encoders: number of encoders k, at least 2.
+        tasks: number of tasks N.
+        level: significance level, the probability of at least one false difference.
     """
     q = studentized_range.ppf(1 - level, encoders, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(encoders * (encoders + 1) / (6 * tasks)))
 
 
 def across_tasks(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> list[Across]:
-    """One comparison per method that has at least two encoders on the same two or more tasks.
+    """Return one comparison per method with at least two encoders and two tasks.
 
-    The main metric of a task is that of its first line. A task without results of all encoders is
-    left out; an encoder that lacks more than half of the tasks is left out first.
+    First, encoders with results on at most half of the tasks are left out. Then, tasks without
+    results of all remaining encoders are left out.
+
+    Args:
+        lines: summary of the results. The first line of a task has its main metric.
+        comparisons: comparisons of all pairs of encoders.
     """
     found = []
     for method in dict.fromkeys(line.method for line in lines):
@@ -101,7 +109,7 @@ def across_tasks(lines: Sequence[Line], comparisons: Sequence[Comparison]) -> li
 def _record(
     name: str, kept: Sequence[str], tasks: Sequence[str], comparisons: Sequence[Comparison]
 ) -> tuple[int, int, int]:
-    """Wins, ties and losses of an encoder."""
+    """Count the wins, ties and losses of an encoder."""
     verdicts = [
         c.verdict for c in comparisons if c.ours == name and c.theirs in kept and c.task in tasks
     ]
@@ -109,8 +117,15 @@ def _record(
 
 
 def not_different(ranks: Sequence[float], critical: float) -> list[tuple[int, int]]:
-    """Maximal groups of neighbouring encoders whose ranks differ by at most ``critical``: first and
-    last position of each, in ascending order of ranks; groups of one are left out.
+    """Return the groups of encoders that do not differ significantly.
+
+    Args:
+        ranks: mean ranks in ascending order.
+        critical: critical difference. The ranks of a group differ by at most this value.
+
+    Returns:
+        Index of the first and the last encoder of each group. Groups are as large as possible and
+        have at least two encoders.
     """
     groups: list[tuple[int, int]] = []
     for first in range(len(ranks)):

@@ -1,8 +1,8 @@
-"""Bootstrap intervals of scores over test clips, and a paired bootstrap to compare two encoders.
+"""Bootstrap intervals of metrics over test clips, and the paired bootstrap of two encoders.
 
-A resample of n clips with replacement is represented by how often each clip was drawn: these counts
-are the weights of the metrics. Intervals are percentile intervals (Efron 1979). All encoders use
-the same resamples, so differences are paired clip by clip.
+A resample draws n clips with replacement. The number of times that each clip was drawn is its
+weight in the metrics. Intervals are percentile intervals (Efron 1979). All encoders use the same
+resamples, so differences of encoders are paired.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,12 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Drawn:
-    """Metrics of one encoder on n clips, and on every resample of them (arrays ``[count]``).
+    """Metrics of one encoder on the test clips and on their resamples.
 
-    ``by_class``: by metric name, ``[C, 3]``: value of each class, and its 95 % interval.
+    Attributes:
+        values: value on the test clips, by metric.
+        draws: ``[count]``, values on the resamples, by metric.
+        by_class: ``[C, 3]``, value of each class and its 95 % interval, by metric.
     """
 
     values: dict[str, float]
@@ -29,12 +32,15 @@ class Drawn:
     by_class: dict[str, np.ndarray] = field(default_factory=dict)
 
     def interval(self, metric: str) -> tuple[float, float]:
-        """The 95 % interval of a metric: lower and upper bound."""
+        """Return the lower and the upper bound of the 95 % interval of a metric."""
         return percentiles(self.draws[metric])
 
 
 def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yield weights ``[b, n]`` of resamples of n clips, in blocks; each row sums to n."""
+    """Yield the weights of ``count`` resamples of n clips, in blocks ``[b, n]``.
+
+    The sum of each row is n.
+    """
     generator = np.random.default_rng(seed)
     for start in range(0, count, _BLOCK):
         yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(
@@ -50,13 +56,13 @@ def bootstrap(
     count: int = RESAMPLES,
     seed: int = 0,
 ) -> Drawn:
-    """All metrics of a label kind, on the clips and on resamples of them.
+    """Compute all metrics of a label kind on test clips and on resamples of them.
 
     Args:
         kind, targets, classes: label kind, targets ``[n, C]`` and class names of the task.
-        scores: ``[n, C]``.
+        scores: ``[n, C]``, scores of the encoder.
         count: number of resamples.
-        seed: seed of the resamples; use the same seed for encoders that are compared.
+        seed: seed of the resamples. Use the same seed for encoders that are compared.
     """
     each: ByClass = {}
     values = evaluate(kind, targets, scores, classes, by_class=each)
@@ -81,13 +87,13 @@ def bootstrap(
 def calibration_interval(
     kind: str, targets: np.ndarray, scores: np.ndarray, count: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float, float]:
-    """The expected calibration error of probabilities, and its 95 % interval, over the same
-    resamples as `bootstrap`.
+    """Return the expected calibration error of probabilities, and its 95 % interval.
 
     Args:
-        kind: label kind, not regression.
+        kind: binary, multiclass or multilabel.
         targets, scores: ``[n, C]``.
-        count, seed: of the resamples.
+        count, seed: number and seed of the resamples. Equal values give the resamples of
+            `bootstrap`.
     """
     error = of_multiclass if kind == "multiclass" else of_labels
     value = float(error(targets, scores, np.ones((1, len(targets))))[0])
@@ -96,7 +102,12 @@ def calibration_interval(
 
 
 def _class_intervals(values: np.ndarray, blocks: Sequence[np.ndarray]) -> np.ndarray:
-    """Values ``[C]`` and draws ``[B, C]`` to value, lower and upper bound of each class."""
+    """Return value, lower bound and upper bound of each class, ``[C, 3]``.
+
+    Args:
+        values: ``[C]``, values on the test clips.
+        blocks: ``[b, C]``, values on blocks of resamples.
+    """
     draws = np.concatenate(blocks) if blocks else np.zeros((0, len(values)))
     return np.array([(value, *percentiles(draws[:, c])) for c, value in enumerate(values)]).reshape(
         len(values), 3
@@ -104,9 +115,10 @@ def _class_intervals(values: np.ndarray, blocks: Sequence[np.ndarray]) -> np.nda
 
 
 def average(each: Sequence[Drawn]) -> Drawn:
-    """The mean over seeds, resample by resample; all must have the same clips.
+    """Average the metrics of several seeds on the same clips.
 
-    Of classes, the values and the bounds of the intervals are averaged.
+    The values on each resample are averaged over seeds. For classes, values and bounds of the
+    intervals are averaged.
     """
     return Drawn(
         {name: float(np.mean([d.values[name] for d in each])) for name in each[0].values},
@@ -116,7 +128,10 @@ def average(each: Sequence[Drawn]) -> Drawn:
 
 
 def percentiles(draws: np.ndarray) -> tuple[float, float]:
-    """The 2.5 and 97.5 percentiles. NaN draws (resamples without clips of a class) are left out."""
+    """Return the 2.5 and 97.5 percentiles of draws.
+
+    NaN values are left out; they occur in resamples without clips of a class.
+    """
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         return float("nan"), float("nan")
@@ -125,7 +140,7 @@ def percentiles(draws: np.ndarray) -> tuple[float, float]:
 
 
 def difference(ours: Drawn, theirs: Drawn, metric: str) -> tuple[float, float, float, str]:
-    """The difference of a metric between two encoders on the same clips.
+    """Compare a metric of two encoders on the same clips.
 
     Returns:
         Difference, lower and upper bound of its 95 % interval, and "better", "same" or "worse"
@@ -136,7 +151,7 @@ def difference(ours: Drawn, theirs: Drawn, metric: str) -> tuple[float, float, f
 
 
 def verdict(low: float, high: float, metric: str) -> str:
-    """ "better", "same" or "worse", from the interval of a difference."""
+    """Return "better", "same" or "worse" for a difference with the interval (low, high)."""
     if low > 0 or high < 0:
         return "better" if (low > 0) != lower_is_better(metric) else "worse"
     return "same"

@@ -1,7 +1,7 @@
-"""Curves of results over numbers of labels, and numbers of labels that give equal results.
+"""Results by number of training labels, and numbers of labels that give equal results.
 
-Intervals are 95 %, by a bootstrap of two levels: draws of the labelled clips with replacement, and
-test clips. All encoders and numbers share the resamples and the draws, so comparisons are paired.
+The 95 % intervals come from a bootstrap over two levels: the random draws of the labelled training
+clips, and the test clips. All encoders use the same draws and resamples, so comparisons are paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from semisupcon.probing.scores.metrics import lower_is_better
 from semisupcon.probing.scores.results import Row, main_rows, short_values
 
 CURVES, EQUAL = "label_budgets.csv", "equal_labels.csv"
-# Task, method and metric.
+# Names of task, method and metric.
 Question = tuple[str, str, str]
 
 
@@ -25,8 +25,10 @@ class Point:
     """Result of one encoder with one number of labels.
 
     Attributes:
-        task, method, metric, encoder, labels: what was measured.
-        value, low, high: mean over draws, and its 95 % interval over draws and test clips.
+        task, method, metric, encoder: names of task, method, metric and encoder.
+        labels: number of training labels.
+        value, low, high: mean over draws of the training clips, and its 95 % interval over draws
+            and test clips.
         chance: value of the best prediction without audio, mean over draws.
         draws: number of draws.
     """
@@ -45,11 +47,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Equal:
-    """``labels`` labels on ``encoder`` give the result of ``equal`` labels on ``other``.
+    """Numbers of labels with which two encoders have equal results.
 
-    ``equal`` is interpolated on the logarithm of the number of labels. Infinity: more than the
-    largest number measured; 0: fewer than the smallest one. ``low`` and ``high`` are its 95 %
-    interval.
+    With ``labels`` labels, ``encoder`` has the same result as ``other`` with ``equal`` labels.
+
+    Attributes:
+        task, method, metric: names of task, method and metric.
+        encoder, labels: an encoder and its number of labels.
+        other: another encoder.
+        equal: its number of labels, interpolated on a logarithmic scale. Infinity means more than
+            ``most``, 0 means fewer than ``least``.
+        low, high: 95 % interval of ``equal``.
+        least, most: smallest and largest number of labels measured with ``other``.
     """
 
     task: str
@@ -65,30 +74,30 @@ class Equal:
     most: int
 
     def told(self) -> str:
-        """The sentence of the comparison."""
+        """Return the comparison as a sentence."""
         return (
             f"{self.labels} labels on {self.encoder} equal {self.number(self.equal)} labels "
             f"({self.number(self.low)} to {self.number(self.high)}) on {self.other}"
         )
 
     def number(self, value: float) -> str:
-        """A number of labels in words: below, within or above the numbers measured."""
+        """Format a number of labels; 0 and infinity become "fewer than ..." and "more than ..."."""
         if value <= 0:
             return f"fewer than {self.least}"
         return f"more than {self.most}" if np.isinf(value) else f"{value:.0f}"
 
 
-# By number of labels, the resampled results [count].
+# Number of labels -> the results of all resamples [count].
 Resampled = Mapping[int, np.ndarray]
 
 
 def curves(rows: Sequence[Row], out: Path, count: int) -> tuple[list[Point], list[Equal]]:
-    """Points and comparisons of all rows of ``budgets.csv``.
+    """Return the points of all curves, and the comparisons of all pairs of encoders.
 
     Args:
-        rows: its rows; those of the main metric are used.
+        rows: rows of ``budgets.csv``. Only the rows of the main metric are used.
         out: folder of the results.
-        count: bootstrap resamples of each draw.
+        count: number of bootstrap resamples of each draw.
     """
     found: dict[Question, dict[str, dict[int, list[Row]]]] = {}
     for row in main_rows(rows):
@@ -128,7 +137,10 @@ def _of(points: Sequence[Point], question: Question, who: str) -> list[Point]:
 
 
 def _resampled(rows: Sequence[Row], out: Path, count: int, metric: str) -> np.ndarray:
-    """Resampled means over draws, ``[count]``: draws with replacement, resample b of the clips."""
+    """Return the mean over draws of a metric in each resample, ``[count]``.
+
+    Resample b takes the draws with replacement and the test clips of bootstrap resample b.
+    """
     each = np.stack(
         [stored_bootstrap(r.kind, out, [r.predictions], count).draws[metric] for r in rows]
     )
@@ -140,7 +152,7 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     known = np.sort(values[~np.isnan(values)])
     if not len(known):
         return float("nan"), float("nan")
-    # Without interpolation: some may be infinite.
+    # No interpolation between values, because some may be infinite.
     last = len(known) - 1
     return float(known[round(0.025 * last)]), float(known[round(0.975 * last)])
 
@@ -168,17 +180,17 @@ def _equal(
 
 
 def labels_for(wanted: np.ndarray, curve: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """The numbers of labels at which curves reach values, ``[b]``.
+    """Return the numbers of labels at which curves reach given values.
 
     Args:
-        wanted: ``[b]`` values; higher is better.
-        curve: ``[b, k]`` values at ``sizes``. The best value so far is used, so that a curve does
-            not fall.
+        wanted: ``[b]``, value to reach on each curve; higher is better.
+        curve: ``[b, k]``, values of each curve at ``sizes``. They are replaced by their running
+            maximum, so that no curve falls.
         sizes: k numbers of labels, ascending.
 
     Returns:
-        Interpolated in the logarithm of the number; 0 where the first value is better already,
-            infinity where no value is as good.
+        ``[b]``, interpolated on a logarithmic scale; 0 where the first value of the curve is
+        already better, infinity where the curve does not reach the value.
     """
     best, at = np.maximum.accumulate(curve, axis=1), np.log(np.asarray(sizes, float))
     result = np.empty(len(wanted))

@@ -1,4 +1,4 @@
-"""The metrics of every class or tag, with intervals: ``classes.csv`` beside the results."""
+"""Compute the metrics of each class, with confidence intervals, for ``classes.csv``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ class ClassLine:
     """One metric of one class.
 
     Attributes:
-        task, method, checkpoint: as in `semisupcon.probing.scores.summary.Line`.
-        label: the class or tag.
-        metric: precision, recall or f1 (multiclass), roc_auc or average_precision (multilabel,
+        task, method, checkpoint: names of task, method and encoder.
+        label: name of the class.
+        metric: precision, recall or f1 (multiclass); roc_auc or average_precision (multilabel,
             binary).
-        value, low, high: mean over seeds on all test clips, and the mean of the bounds of its 95 %
-            interval over clips. NaN for a class without positives or without negatives.
-        chance: the share of positives, which is the average precision of a random order; 0.5 for
-            ROC-AUC; NaN otherwise.
-        positives, tracks: number of test clips with the label, and of test clips.
+        value, low, high: metric on all test clips and the bounds of its 95 % interval over clips,
+            each averaged over seeds. NaN for a class without positives or without negatives.
+        chance: expected value for random scores: the share of positives for average precision, 0.5
+            for ROC-AUC, NaN for other metrics.
+        positives: number of test clips with the label.
+        tracks: number of test clips.
     """
 
     task: str
@@ -44,10 +45,10 @@ class ClassLine:
 
 
 def class_lines(rows: Sequence[Row], out: Path, count: int = RESAMPLES) -> list[ClassLine]:
-    """One line per task, method, encoder, class and metric, from the predictions of the rows.
+    """Return one line per task, method, encoder, class and metric.
 
     Args:
-        rows: result rows; those without predictions or of regressions are left out.
+        rows: result rows. Rows without predictions and rows of regression tasks are left out.
         out: folder of the results.
         count: number of bootstrap resamples.
     """

@@ -1,30 +1,34 @@
 """Expected calibration error over weighted test clips (Guo et al. 2017, equation 3).
 
 Probabilities are sorted into 15 bins of equal width. The error is the mean over bins of the
-distance between mean probability and share of hits, weighted by the bins' clips. As
-``MulticlassCalibrationError`` and ``BinaryCalibrationError`` of torchmetrics with norm "l1", for
-many weightings at once.
+distance between the mean probability and the share of correct predictions, weighted by the number
+of clips per bin. The values equal those of ``MulticlassCalibrationError`` and
+``BinaryCalibrationError`` of torchmetrics with norm "l1". The functions here take many rows of
+weights at once.
 """
 
 import numpy as np
 
 BINS = 15
-# Metric of the probabilities after the temperature of the head, and its name in ``detail``.
+# Name of the error after temperature scaling, and name of the temperature in ``Row.detail``.
 SCALED, TEMPERATURE = "ece_scaled", "temperature"
 
 
 def are_probabilities(scores: np.ndarray, one: bool) -> bool:
-    """Whether scores ``[n, C]`` lie in [0, 1], and with ``one`` have row sums of 1."""
+    """Return whether scores ``[n, C]`` are probabilities.
+
+    They must be in [0, 1]. If ``one`` is true, the sum of each row must be 1.
+    """
     within = scores.min() >= -1e-6 and scores.max() <= 1 + 1e-4
     return bool(within and (not one or np.abs(scores.sum(axis=1) - 1).max() < 1e-3))
 
 
 def calibration_error(probability: np.ndarray, hit: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Expected calibration error ``[B]``, in [0, 1].
+    """Return the expected calibration error ``[B]``, in [0, 1].
 
     Args:
-        probability: ``[n]``, in [0, 1].
-        hit: ``[n]``, whether the event with this probability came true.
+        probability: ``[n]``, probability of each prediction, in [0, 1].
+        hit: ``[n]``, whether each prediction is correct.
         weights: ``[B, n]``, non-negative.
     """
     bins = np.clip((probability * BINS).astype(int), 0, BINS - 1)
@@ -34,8 +38,14 @@ def calibration_error(probability: np.ndarray, hit: np.ndarray, weights: np.ndar
 
 
 def of_multiclass(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Error ``[B]`` of the probability of the predicted class; NaN for scores that are no
-    probabilities.
+    """Return the calibration error ``[B]`` of the probability of the predicted class.
+
+    It is NaN if the scores are not probabilities.
+
+    Args:
+        targets: ``[n, C]``, one-hot.
+        scores: ``[n, C]``.
+        weights: ``[B, n]``, non-negative.
     """
     if not are_probabilities(scores, one=True):
         return np.full(len(weights), np.nan)
@@ -45,8 +55,14 @@ def of_multiclass(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
 
 
 def of_labels(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over classes of the error of each class's probability ``[B]``; NaN for scores that are
-    no probabilities.
+    """Return the calibration error ``[B]`` of the probability of each class, mean over classes.
+
+    It is NaN if the scores are not probabilities.
+
+    Args:
+        targets: ``[n, C]``, 0 or 1.
+        scores: ``[n, C]``.
+        weights: ``[B, n]``, non-negative.
     """
     if not are_probabilities(scores, one=False):
         return np.full(len(weights), np.nan)

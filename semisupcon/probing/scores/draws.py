@@ -1,6 +1,6 @@
-"""Bootstrap draws on disk: each result is resampled once; reports read the stored draws.
+"""Store the bootstrap resamples of results, so that reports do not compute them again.
 
-The file name is a hash of the predictions, so draws never belong to other predictions.
+The name of a file is a hash of the predictions. If the predictions change, other files are used.
 """
 
 import hashlib
@@ -15,12 +15,13 @@ from semisupcon.probing.scores.results import read_predictions
 
 
 def draws_file(kind: str, out: Path, predictions: Sequence[str], count: int) -> Path:
-    """Path of the draws of one result, or of all folds of one seed.
+    """Return the path of the file with the resamples of predictions.
 
     Args:
         kind: label kind.
         out: folder of the results.
-        predictions: files of the predictions, relative to ``out``.
+        predictions: files of the predictions, relative to ``out``: one file, or the files of all
+            folds of one seed.
         count: number of resamples.
     """
     content = hashlib.sha256(f"{kind} {count}".encode())
@@ -30,7 +31,7 @@ def draws_file(kind: str, out: Path, predictions: Sequence[str], count: int) -> 
 
 
 def save_draws(drawn: Drawn, file: Path) -> None:
-    """Write metrics and resamples as NumPy arrays."""
+    """Write the metrics and their resamples to a ``.npz`` file."""
     names = list(drawn.values)
     with atomic_open(file, "wb") as partial:
         np.savez(
@@ -44,9 +45,9 @@ def save_draws(drawn: Drawn, file: Path) -> None:
 
 
 def load_draws(file: Path) -> Drawn | None:
-    """Read a file of `save_draws`; None if it does not exist or is invalid.
+    """Read a file written by `save_draws`; None if it does not exist or is invalid.
 
-    Pickled data are not read.
+    Pickled data are not loaded, because they could run code.
     """
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -58,12 +59,15 @@ def load_draws(file: Path) -> Drawn | None:
             {str(name): of_name for name, of_name in zip(names, draws, strict=True)},
             {str(name): rows for name, rows in zip(class_metrics, by_class, strict=True)},
         )
-    except Exception:  # `zipfile` raises many types for a damaged archive.
+    except Exception:  # `zipfile` raises exceptions of many types for a damaged archive.
         return None
 
 
 def stored_bootstrap(kind: str, out: Path, predictions: Sequence[str], count: int) -> Drawn:
-    """The draws of predictions with pooled folds; computed and written if they are not stored."""
+    """Return the resamples of predictions, pooled over the given files.
+
+    Resamples that are not stored yet are computed and stored.
+    """
     file = draws_file(kind, out, predictions, count)
     if (drawn := load_draws(file)) is None:
         read = [read_predictions(out / name) for name in predictions]

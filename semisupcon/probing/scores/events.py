@@ -1,9 +1,11 @@
-"""Scores of events with times and of pitch tracks, clip by clip, by mir_eval and scikit-learn.
+"""Compute scores of timed events and of pitch tracks with mir_eval.
 
-Every function returns for each metric a numerator and a denominator of one clip. A score of many
-clips is the ratio of the sums: the mean over clips for denominators of 1, and the micro average for
-counts. Events are (start, end, label) in seconds. sed_eval, which defines the sound-event scores
-(Mesaros et al. 2016), gives the same figures; a test compares them where it is installed.
+Each function takes one clip and returns a numerator and a denominator per metric. The score of many
+clips is the sum of the numerators, divided by the sum of the denominators. This is the mean over
+clips if the denominators are 1, and the micro average if they are counts.
+
+Events are (start, end, label) with times in seconds. Sound-event scores are defined as in sed_eval
+(Mesaros et al. 2016); if sed_eval is installed, a test compares the results.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +14,18 @@ import numpy as np
 
 Event = tuple[float, float, str]
 Parts = dict[str, tuple[float, float]]
-ONSET_WINDOW, BEAT_WINDOW = 0.05, 0.07  # s, the conventions of MIREX
-COLLAR, LENGTH_SHARE, SEGMENT = 0.2, 0.5, 1.0  # s, share of the reference event, s (DCASE)
+ONSET_WINDOW, BEAT_WINDOW = 0.05, 0.07  # tolerances in seconds, as in MIREX
+COLLAR, LENGTH_SHARE, SEGMENT = 0.2, 0.5, 1.0  # seconds, share of an event, seconds, as in DCASE
 
 
 def score_onsets(reference: np.ndarray, estimated: np.ndarray) -> Parts:
-    """F-measure, precision and recall of onsets ``[n]`` and ``[m]`` s, within 50 ms.
+    """Score onsets by F-measure, precision and recall with a tolerance of 50 ms.
 
-    A clip without reference and estimate is left out.
+    A clip without reference and estimated onsets has a denominator of 0, so it does not count.
+
+    Args:
+        reference: ``[n]``, times of the true onsets in seconds.
+        estimated: ``[m]``, times of the estimated onsets in seconds.
     """
     if not len(reference) or not len(estimated):
         return _nothing(("onset_f", "onset_precision", "onset_recall"), reference, estimated)
@@ -30,10 +36,13 @@ def score_onsets(reference: np.ndarray, estimated: np.ndarray) -> Parts:
 
 
 def score_beats(reference: np.ndarray, estimated: np.ndarray) -> Parts:
-    """F-measure of beats within 70 ms, and the continuity scores CMLt and AMLt (Davies et al.
-    2009).
+    """Score beats by F-measure (tolerance 70 ms), CMLt and AMLt (Davies et al. 2009).
 
-    The first five seconds count, unlike in MIREX, because clips may be short.
+    Unlike in MIREX, the first five seconds also count, because clips may be short.
+
+    Args:
+        reference: ``[n]``, times of the true beats in seconds.
+        estimated: ``[m]``, times of the estimated beats in seconds.
     """
     names = ("beat_f", "cmlt", "amlt")
     if len(reference) < 2 or len(estimated) < 2:
@@ -51,10 +60,17 @@ def score_sound_events(
     labels: Sequence[str],
     duration: float,
 ) -> Parts:
-    """Event-based and segment-based F, as counts over all labels.
+    """Score sound events by event-based and segment-based F-measure, as counts over all labels.
 
-    Event-based: an event is found if its onset is within 200 ms, and its offset within 200 ms or
-    half its length. Segment-based: activity in segments of 1 s.
+    Event-based: an estimated event is correct if its onset is within 200 ms of a reference event of
+    the same label, and its offset within 200 ms or half the length of that event. Segment-based:
+    the active labels are compared in segments of 1 s.
+
+    Args:
+        reference: true events.
+        estimated: estimated events.
+        labels: names of all labels.
+        duration: length of the clip in seconds.
     """
     found = sum(_matched(reference, estimated, label) for label in labels)
     total = len(reference) + len(estimated)
@@ -69,7 +85,7 @@ def score_sound_events(
 
 
 def activity(events: Sequence[Event], labels: Sequence[str], duration: float) -> np.ndarray:
-    """Which labels are active in segments of 1 s: ``[segments, C]`` boolean."""
+    """Return whether each of the C labels is active in each segment of 1 s: ``[segments, C]``."""
     active = np.zeros((max(1, int(np.ceil(duration / SEGMENT - 1e-9))), len(labels)), bool)
     for start, end, label in events:
         first = int(start / SEGMENT)
@@ -79,7 +95,7 @@ def activity(events: Sequence[Event], labels: Sequence[str], duration: float) ->
 
 
 def _matched(reference: Sequence[Event], estimated: Sequence[Event], label: str) -> int:
-    """Number of events of a label in the largest matching."""
+    """Return the number of pairs in the largest matching of the events of a label."""
     from mir_eval.transcription import match_notes
 
     intervals = [
@@ -88,7 +104,7 @@ def _matched(reference: Sequence[Event], estimated: Sequence[Event], label: str)
     ]
     if not all(map(len, intervals)):
         return 0
-    # Notes of one pitch: only the times decide.
+    # All notes get the same pitch, so that mir_eval matches them by their times only.
     ours, theirs = (np.full(len(rows), 440.0) for rows in intervals)
     return len(
         match_notes(
@@ -109,18 +125,20 @@ def score_pitch(
     estimated: np.ndarray,
     confidence_above: np.ndarray,
 ) -> Parts:
-    """Raw pitch and chroma accuracy within 50 cents, overall accuracy, voicing recall and false
-    alarm (mir_eval.melody), as counts of frames.
+    """Score a pitch track by the metrics of mir_eval.melody, as counts of frames.
+
+    The metrics are raw pitch accuracy and raw chroma accuracy (within 50 cents), overall accuracy,
+    voicing recall and voicing false alarm.
 
     Args:
-        times: ``[F]`` s.
-        reference: ``[F]`` Hz, 0 where unvoiced.
-        estimated: ``[F]`` Hz, an estimate for every frame.
-        confidence_above: ``[F]`` whether the estimate says that the frame is voiced.
+        times: ``[F]``, times of the frames in seconds.
+        reference: ``[F]``, true pitch in Hz, 0 where unvoiced.
+        estimated: ``[F]``, estimated pitch in Hz, also for frames estimated as unvoiced.
+        confidence_above: ``[F]``, whether each frame is estimated as voiced.
     """
     from mir_eval import melody
 
-    signed = np.where(confidence_above, estimated, -estimated)  # negative: unvoiced, with a guess
+    signed = np.where(confidence_above, estimated, -estimated)  # negative: estimated as unvoiced
     arrays = melody.to_cent_voicing(times, reference, times, signed)
     true_voicing, true_cents, voicing, cents = arrays
     voiced, n = float((reference > 0).sum()), float(len(times))
@@ -140,9 +158,17 @@ def score_pitch(
 def with_intervals(
     clips: Sequence[Mapping[str, tuple[float, float]]], resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """Each metric over all clips, with its 95 % interval by bootstrap over clips.
+    """Return each metric over all clips, and its 95 % interval by bootstrap over clips.
 
-    A metric that no clip has is left out.
+    A metric whose denominators are all 0 is left out.
+
+    Args:
+        clips: numerator and denominator of each metric, by clip.
+        resamples: number of bootstrap resamples.
+        seed: seed of the resamples.
+
+    Returns:
+        Value, lower bound and upper bound by metric.
     """
     result = {}
     counts = np.random.default_rng(seed).multinomial(
@@ -162,6 +188,6 @@ def with_intervals(
 def _nothing(
     names: Sequence[str], reference: Sequence | np.ndarray, estimated: np.ndarray
 ) -> Parts:
-    """Zero, or left out if there is neither reference nor estimate."""
+    """Return scores of 0 that count if there is a reference or an estimate, else do not count."""
     count = 1.0 if len(reference) or len(estimated) else 0.0
     return dict.fromkeys(names, (0.0, count))

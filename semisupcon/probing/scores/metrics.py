@@ -1,11 +1,11 @@
-"""Metrics over weighted test clips.
+"""Compute metrics over test clips with weights.
 
-Weights of one give the score; the weights of resamples give a bootstrap.
+With all weights 1, the result is the usual metric. In a bootstrap, the weights are how often each
+clip was drawn. The functions take B rows of weights ``[B, n]`` at once and return ``[B]`` values.
+The values equal those of scikit-learn, which takes one row of weights per call.
 
-Every function takes ``weights [B, n]`` and returns ``[B]`` numbers. They are as in scikit-learn,
-which takes one weighting per call. A class without positives or without negatives of non-zero
-weight is left out of the macro average. Key score: MIREX (fifth 0.5, relative 0.3, parallel 0.2),
-from mir_eval.
+A macro average leaves out classes without positives or without negatives of non-zero weight. The
+MIREX score of musical keys (fifth 0.5, relative 0.3, parallel 0.2) comes from mir_eval.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def evaluate(
     weights: np.ndarray | None = None,
     by_class: ByClass | None = None,
 ) -> dict[str, np.ndarray]:
-    """All metrics of a label kind.
+    """Compute all metrics of a label kind.
 
     Args:
         kind: binary, multiclass, multilabel or regression.
@@ -36,8 +36,8 @@ def evaluate(
         scores: ``[n, C]``, higher is more likely; for regression, the predicted values.
         classes: C class names.
         weights: ``[B, n]``, non-negative; None for one row of ones.
-        by_class: gets the metrics of every class, ``[B, C]`` by metric name; NaN where a class has
-            none. Empty for regression, whose values have their own metrics.
+        by_class: dictionary to which the metrics of each class are added, as arrays ``[B, C]`` by
+            metric name, with NaN where a metric is undefined. Nothing is added for regression.
 
     Returns:
         Arrays ``[B]`` by metric name, the main metric of the label kind first.
@@ -75,12 +75,12 @@ def evaluate(
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a metric is an error, so that lower is better."""
+    """Return whether lower values of a metric are better, as for errors."""
     return metric.startswith(("median_error", "ece"))
 
 
 def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
-    """Names of the metrics that `evaluate` returns for a label kind and classes."""
+    """Return the names of the metrics that `evaluate` computes for a label kind and classes."""
     if kind == "regression":
         each = ("r2", "median_error") if len(classes) > 1 else ("median_error",)
         return ["r2", *(f"{metric} {name}" for name in classes for metric in each)]
@@ -92,16 +92,18 @@ def metric_names(kind: str, classes: tuple[str, ...]) -> list[str]:
 
 
 def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> str:
-    """The main metric of a task: the first one given by its data set ("roc_auc, mAP"), else that of
-    its label kind.
+    """Return the main metric of a task.
+
+    This is the first metric that the data set names, or the main metric of the label kind if the
+    data set names none.
 
     Args:
         kind, classes: label kind and class names.
-        named: metrics given by the data set, separated by commas; may be empty.
+        named: metrics that the data set names, separated by commas ("roc_auc, mAP").
         task: name of the task, for error messages.
 
     Raises:
-        ConfigError: if the label kind does not have the metric.
+        ConfigError: if the label kind has no metric of a given name.
     """
     known, names = (
         metric_names(kind, classes),
@@ -120,7 +122,7 @@ def main_metric(kind: str, classes: tuple[str, ...], named: str, task: str) -> s
 
 
 def main_first(main: str, by_metric: dict) -> dict:
-    """The same dictionary, starting with the main metric."""
+    """Return the dictionary with the main metric as its first key."""
     return {main: by_metric[main], **by_metric} if main in by_metric else by_metric
 
 
@@ -131,10 +133,17 @@ def chance(
     test_targets: np.ndarray,
     classes: tuple[str, ...],
 ) -> float:
-    """A metric of the best prediction without audio: the class frequencies or the median value of
-    the training clips.
+    """Return the value of a metric for a prediction without audio.
 
-    The level is 0.5 for ROC-AUC and 0 for R2 (`semisupcon.kinds.LabelKind.chance`).
+    The prediction is the class frequencies of the training clips, or their median value for
+    regression. The value is 0.5 for ROC-AUC and 0 for R2.
+
+    Args:
+        kind: label kind.
+        metric: name of the metric.
+        train_targets: ``[m, C]``, targets of the training clips.
+        test_targets: ``[n, C]``, targets of the test clips.
+        classes: C class names.
     """
     level = KINDS[kind].chance
     if level is not None and metric.split()[0] == KINDS[kind].main:
@@ -150,8 +159,13 @@ def chance(
 
 
 def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Confusion counts ``[C, C]`` of multiclass clips: rows are true classes, columns predicted
-    ones.
+    """Return the confusion matrix ``[C, C]`` of a multiclass task.
+
+    Rows are true classes, and columns are predicted classes.
+
+    Args:
+        targets: ``[n, C]``, one-hot.
+        scores: ``[n, C]``.
     """
     matrix = np.zeros((targets.shape[1],) * 2, int)
     np.add.at(matrix, (targets.argmax(axis=1), scores.argmax(axis=1)), 1)
@@ -165,7 +179,11 @@ def _each(
     weights: np.ndarray,
     scorable: np.ndarray,
 ) -> np.ndarray:
-    """A metric of every class, ``[B, C]``; NaN without positives or without negatives."""
+    """Compute a metric of each class, ``[B, C]``.
+
+    The metric is NaN for a class without positives or without negatives. Classes that are false in
+    ``scorable [C]`` are not computed.
+    """
     values = np.full((len(weights), targets.shape[1]), np.nan)
     for c in np.flatnonzero(scorable):
         positive = targets[:, c] > 0.5
@@ -176,7 +194,7 @@ def _each(
 
 
 def _macro(values: np.ndarray) -> np.ndarray:
-    """The mean ``[B]`` over the classes that have a value; 0 if none has."""
+    """Return the mean ``[B]`` over the classes whose value is not NaN; 0 if all are NaN."""
     known = ~np.isnan(values)
     return np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
 
@@ -201,8 +219,8 @@ def _multiclass(
         weights @ in_truth,
         weights @ in_guess,
     )
-    # As in scikit-learn: a class that is neither true nor predicted is left out; one without hits
-    # scores 0.
+    # As in scikit-learn, a class without true and predicted clips is left out, and a class without
+    # correct predictions has the value 0.
     part = (true + guessed) > 0
     precision, recall, f1 = (
         np.divide(right, d, out=np.zeros_like(right), where=d > 0)
@@ -220,8 +238,9 @@ def _multiclass(
 
 
 def key_scores(classes: tuple[str, ...]) -> np.ndarray | None:
-    """MIREX score ``[C, C]`` for true key (row) and predicted key (column); None if the classes are
-    not keys ("Db minor").
+    """Return the MIREX score ``[C, C]`` of each true key (row) and predicted key (column).
+
+    Returns None if the classes are not musical keys, such as "Db minor".
     """
     if not all(
         len(words := c.split()) == 2
@@ -253,7 +272,7 @@ def _regression(
     for c, name in enumerate(classes):
         if len(classes) > 1:
             result[f"r2 {name}"] = r2[:, c]
-        # In the unit of the values (semitones for MIDI pitch).
+        # The median error has the unit of the values, such as semitones for MIDI pitch.
         result[f"median_error {name}"] = _weighted_median(
             np.abs(targets[:, c] - scores[:, c]), weights
         )
@@ -261,7 +280,10 @@ def _regression(
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The mean of lower and upper weighted median; with weights of ones, the usual median."""
+    """Return the weighted median ``[B]``: the mean of the lower and the upper weighted median.
+
+    With weights of one, this is the usual median.
+    """
     order = np.argsort(values)
     below = weights[:, order].cumsum(axis=1)
     half = below[:, -1:] / 2

@@ -1,7 +1,7 @@
-"""Rank metrics over weighted test clips: ROC-AUC, average precision, d-prime, LRAP.
+"""Ranking metrics over weighted test clips: ROC-AUC, average precision, d-prime, LRAP.
 
-scikit-learn takes one weighting per call. These functions take all resamples of a bootstrap at
-once. Tests compare both to 1e-12.
+The functions of scikit-learn take one row of weights per call. The functions here take the weights
+of all resamples of a bootstrap at once. Tests compare both to 1e-12.
 """
 
 import numpy as np
@@ -9,11 +9,13 @@ from scipy.stats import norm, rankdata
 
 
 def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve ``[B]`` of one class; NaN without positives or without negatives.
+    """Return the area under the ROC curve ``[B]`` of one class.
+
+    It is NaN without positives or without negatives.
 
     Args:
-        positive: ``[n]`` boolean.
-        score: ``[n]``, higher is more likely; ties share a threshold.
+        positive: ``[n]``, whether each clip is a positive.
+        score: ``[n]``, higher is more likely. Equal scores share a threshold.
         weights: ``[B, n]``, non-negative.
     """
     order, ends = _by_score(score)
@@ -27,8 +29,15 @@ def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.
 
 
 def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average precision ``[B]`` of one class: sum over thresholds of precision times recall step;
-    NaN without positives. Arguments as in `roc_auc`.
+    """Return the average precision ``[B]`` of one class.
+
+    This is the sum over thresholds of the precision times the increase of the recall. It is NaN
+    without positives.
+
+    Args:
+        positive: ``[n]``, whether each clip is a positive.
+        score: ``[n]``, higher is more likely. Equal scores share a threshold.
+        weights: ``[B, n]``, non-negative.
     """
     order, ends = _by_score(score)
     w = weights[:, order]
@@ -41,21 +50,26 @@ def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarr
 
 
 def d_prime(auc: np.ndarray, clips: int) -> np.ndarray:
-    """Separation d' = sqrt(2) * Phi^-1(AUC) of two normal distributions of equal variance.
+    """Return d-prime, sqrt(2) * Phi^-1(AUC), with the inverse normal CDF Phi^-1.
 
-    AudioSet papers give it for the mean AUC of the classes (Gemmeke et al. 2017). The AUC is
-    limited to [1 / 2n, 1 - 1 / 2n] with n clips, so that a perfect ranking is finite.
+    Papers on AudioSet report d-prime of the mean AUC over classes (Gemmeke et al. 2017). With n
+    clips, the AUC is limited to [1 / 2n, 1 - 1 / 2n], so that a perfect ranking has a finite value.
+
+    Args:
+        auc: area under the ROC curve, of any shape.
+        clips: number of clips n.
     """
     edge = 1 / (2 * clips)
     return np.sqrt(2) * norm.ppf(np.clip(auc, edge, 1 - edge))
 
 
 def lrap(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Label ranking average precision ``[B]`` of multilabel clips, weighted by clip.
+    """Return the label ranking average precision ``[B]`` of multilabel clips.
 
-    For every label of a clip: the share of the classes scored at least as high that are labels of
-    the clip, averaged over the labels and then over the clips. A clip with none or all of the
-    labels counts as 1, as in scikit-learn.
+    For each label of a clip, consider all classes with at least the score of this label; the value
+    is the share of them that are labels of the clip. The values are averaged over the labels of a
+    clip, and then over clips. A clip with no labels or all labels has the value 1, as in
+    scikit-learn.
 
     Args:
         targets: ``[n, C]``, 0 or 1.
@@ -72,11 +86,11 @@ def lrap(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def _by_score(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order of decreasing scores, and the last index of each run of equal scores."""
+    """Return the order of decreasing scores, and the last index of each run of equal scores."""
     order = np.argsort(-score, kind="stable")
     return order, np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
 
 
 def _up_to(w: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Cumulative sums up to each end ``[B, ends + 1]``, starting with 0."""
+    """Return the cumulative sums of ``w [B, n]`` at the k ends, ``[B, k + 1]``, starting at 0."""
     return np.concatenate([np.zeros((len(w), 1)), w.cumsum(axis=1)[:, ends]], axis=1)

@@ -1,6 +1,6 @@
-"""The results file: one row per metric of every probe.
+"""Read and write ``results.csv``, with one row per metric of each probe.
 
-It is written after each probe, so that a suite can continue.
+The file is written after each probe, so that an interrupted suite can continue.
 """
 
 import csv
@@ -21,7 +21,7 @@ from semisupcon.paths import inside
 RESULTS, ROBUSTNESS = "results.csv", "robustness.csv"
 log = logging.getLogger(__name__)
 
-# Columns that identify a result.
+# Columns that identify a result: a new result with equal values replaces an old one.
 UNIT = (
     "task",
     "fold",
@@ -36,20 +36,21 @@ UNIT = (
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a result.
+    """One metric of one result.
 
     Attributes:
         task, kind, fold: name of the task, label kind, and cross-validation fold (0 without folds).
-        checkpoint, source, representation: the encoder; source as in `Subject`.
-        method, aggregation, train_share, detail: the method.
+        checkpoint, source, representation: name, source and representation of the encoder; source
+            is "random" for an untrained encoder.
+        method, aggregation, train_share, detail: method of the probe, and its main settings.
         seed: seed of the head, of random draws, and of the initialisation of random encoders.
-        metric, value, low, high: the number and its 95 % interval. The first row of a result is the
-            task's main metric.
-        chance: the task's main metric for the best prediction without audio; NaN for other metrics.
-        n_train, n_test: number of clips (few-shot: episodes).
-        seconds: run time of the probe, without embedding.
-        identity: hash of everything that the number depends on.
-        predictions, head: files, relative to the results file.
+        metric, value, low, high: name and value of the metric, and its 95 % interval. The first row
+            of a result has the main metric of the task.
+        chance: main metric of a prediction without audio; NaN for other metrics.
+        n_train, n_test: number of training and test clips; of episodes for few-shot methods.
+        seconds: run time of the probe in seconds, without the embedding of clips.
+        identity: hash of all inputs that affect the value.
+        predictions, head: files of the predictions and the head, relative to the results file.
     """
 
     task: str
@@ -76,14 +77,12 @@ class Row:
     head: str
 
     def unit(self) -> tuple:
-        """The values that identify the result of the row; a new result with the same values
-        replaces it.
-        """
+        """Return the values of the columns that identify the result of this row."""
         return tuple(getattr(self, name) for name in UNIT)
 
 
 def main_rows(rows: Iterable[Row]) -> list[Row]:
-    """The row of the main metric of every result: the first row."""
+    """Return the first row of each result, which has the main metric."""
     first: dict[tuple, Row] = {}
     for row in rows:
         first.setdefault(row.unit(), row)
@@ -94,10 +93,10 @@ class Results:
     """The rows of a ``results.csv``.
 
     Args:
-        file: results file. An existing one is read; else it is created with the first row.
+        file: results file. An existing file is read. A new file is written with the first rows.
 
     Raises:
-        UserError: if the file is not a results file.
+        UserError: if an existing file is not a results file.
     """
 
     def __init__(self, file: str | Path):
@@ -127,7 +126,7 @@ class Results:
             self._leave_out_lost()
 
     def _leave_out_lost(self) -> None:
-        """Drop rows whose predictions no longer exist, so that their probes are run again."""
+        """Drop rows whose prediction files no longer exist, so that their probes are repeated."""
         lost = {
             row.predictions
             for row in self.rows
@@ -142,25 +141,23 @@ class Results:
             self.rows = [row for row in self.rows if row.predictions not in lost]
 
     def done(self, identity: str) -> bool:
-        """Whether there is a result with this identity."""
+        """Return whether there is a result with this identity."""
         return any(row.identity == identity for row in self.rows)
 
     def put(self, rows: Sequence[Row]) -> None:
-        """Add the rows of a probe, replace older rows of the same results, and write the whole
-        file.
-        """
+        """Add the rows of a probe, replace older rows of the same results, and write the file."""
         units = {row.unit() for row in rows}
         self.rows = [row for row in self.rows if row.unit() not in units] + list(rows)
         write_csv(self.file, [f.name for f in fields(Row)], map(short_values, self.rows))
 
 
 def short_values(item: Any) -> list[Any]:
-    """The values of a dataclass instance; floats with six digits."""
+    """Return the values of a dataclass instance, with floats as text of six digits."""
     return [f"{v:.6g}" if isinstance(v, float) else v for v in asdict(item).values()]
 
 
 def identity_of(*parts: object) -> str:
-    """A short hash of plain values (16 hexadecimal digits)."""
+    """Return a hash of plain values, with 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -172,8 +169,16 @@ def write_predictions(
     classes: Sequence[str],
     kind: str,
 ) -> None:
-    """Write one row per clip: path, target, prediction (multiclass only), and the score of every
-    class.
+    """Write a CSV file with the path, the targets and the scores of each clip.
+
+    Args:
+        file: path of the file.
+        paths: names of the n clips.
+        targets: ``[n, C]``; one-hot for multiclass.
+        scores: ``[n, C]``.
+        classes: C class names.
+        kind: label kind. For multiclass, the names of the true and the predicted class are written
+            in place of the targets.
     """
     if kind == "multiclass":
         known = ["true", "predicted"]
@@ -192,11 +197,11 @@ def write_predictions(
 def read_predictions(
     file: Path,
 ) -> tuple[list[str], np.ndarray, np.ndarray, tuple[str, ...], str | None]:
-    """Read a file of `write_predictions`.
+    """Read a file written by `write_predictions`.
 
     Returns:
-        Paths, targets ``[n, C]``, scores ``[n, C]``, classes, and "multiclass" (None for other
-        label kinds).
+        Paths, targets ``[n, C]``, scores ``[n, C]``, class names, and the label kind if it is
+        "multiclass", else None.
 
     Raises:
         UserError: if the file is damaged.

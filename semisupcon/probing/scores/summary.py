@@ -1,4 +1,4 @@
-"""Summarise results: average over seeds, pool folds, and compare encoders clip by clip."""
+"""Summarise results: average over seeds, pool folds, and compare pairs of encoders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """The result of one encoder for one question (task, method, metric).
+    """The result of one encoder for one task, method and metric.
 
     Attributes:
-        task, method, metric: the question. The method includes aggregation and share of training
-            clips if they are not the default.
+        task, method, metric: names of task, method and metric. The name of the method includes
+            aggregation and share of training clips, if they are not the defaults.
         checkpoint: name of the encoder, with the representation if it is not the embedding.
-        untrained: whether it is a random encoder.
+        untrained: whether the encoder is untrained.
         value, low, high: mean over seeds on all test clips (folds pooled), and its 95 % interval
             over clips.
         spread: standard deviation over seeds; NaN for one seed.
         chance: value of the best prediction without audio; NaN if unknown.
-        tracks, seeds: number of test clips (few-shot: episodes) and of seeds.
+        tracks: number of test clips; of episodes for few-shot methods.
+        seeds: number of seeds.
         in_pretraining: test clips that were in the training audio of the encoder ("12 of 80"),
             "unknown", or empty for encoders without training.
     """
@@ -52,13 +53,17 @@ class Line:
 
     @property
     def question(self) -> tuple[str, str, str]:
-        """Task, method and metric: only lines with the same question are compared."""
+        """Task, method and metric. Only lines that agree in all three are compared."""
         return self.task, self.method, self.metric
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired bootstrap of two encoders on the same clips: ``ours`` minus ``theirs``."""
+    """Comparison of two encoders on the same clips by a paired bootstrap.
+
+    ``difference`` is the metric of ``ours`` minus that of ``theirs``; ``low`` and ``high`` are its
+    95 % interval. ``verdict`` says whether ``ours`` is "better", "same" or "worse".
+    """
 
     task: str
     method: str
@@ -73,7 +78,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Pool:
-    """All rows of one encoder, method and task, with the pooled bootstrap of their predictions."""
+    """All rows of one encoder, method and task, and the bootstrap of their pooled predictions."""
 
     rows: list[Row]
     drawn: Drawn | None
@@ -83,7 +88,7 @@ class _Pool:
 def summarise(
     rows: Sequence[Row], out: Path, count: int = RESAMPLES
 ) -> tuple[list[Line], list[Comparison]]:
-    """Summary lines and all pairwise comparisons of results.
+    """Return summary lines of results, and the comparisons of all pairs of encoders.
 
     Args:
         rows: result rows.
@@ -112,8 +117,14 @@ def summarise(
 
 
 def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | None:
-    """The encoder that others are compared with: the random one, else the first; None for fewer
-    than two.
+    """Return the encoder with which a report compares the others.
+
+    This is the untrained encoder if there is one, else the first encoder. Returns None if there are
+    fewer than two encoders.
+
+    Args:
+        lines: summary of the results.
+        question: task, method and metric.
     """
     asked = [line for line in lines if line.question == question]
     if len(asked) < 2:
@@ -122,13 +133,13 @@ def baseline(lines: Sequence[Line], question: tuple[str, str, str]) -> str | Non
 
 
 def write_lines(items: "Sequence[DataclassInstance]", file: Path) -> None:
-    """Write dataclass instances of one class, such as lines or comparisons, as CSV."""
+    """Write dataclass instances of one class, such as lines or comparisons, to a CSV file."""
     if items:
         write_csv(file, [f.name for f in fields(items[0])], map(short_values, items))
 
 
 def who_of(row: Row) -> str:
-    """Name of the encoder, with the representation if it is not the embedding."""
+    """Return the name of the encoder, with the representation if it is not the embedding."""
     return (
         row.checkpoint
         if row.representation == "embedding"
@@ -137,7 +148,10 @@ def who_of(row: Row) -> str:
 
 
 def how_of(row: Row) -> str:
-    """Name of the method, with aggregation and share of the training clips if not the default."""
+    """Return the name of the method, with all settings that are not the default.
+
+    The settings are the aggregation and the share of the training clips.
+    """
     more = [f"by {row.aggregation}"] * (row.aggregation != "embedding") + [
         f"{row.train_share:.3g} of training"
     ] * (row.train_share < 1)
@@ -163,7 +177,11 @@ def _pool(rows: list[Row], out: Path, count: int) -> _Pool:
 
 
 def predictions_by_seed(rows: Sequence[Row]) -> dict[int, list[str]]:
-    """Files of the predictions of one encoder, method and task by seed, in the order of the folds."""
+    """Return the prediction files of each seed, in the order of the folds.
+
+    Args:
+        rows: rows of one encoder, method and task.
+    """
     by_seed: dict[int, list[str]] = {}
     for row in sorted(rows, key=lambda row: row.fold):
         files = by_seed.setdefault(row.seed, [])
@@ -175,8 +193,8 @@ def predictions_by_seed(rows: Sequence[Row]) -> dict[int, list[str]]:
 def _lines(task: str, method: str, checkpoint: str, pool: _Pool) -> list[Line]:
     lines = []
     for metric in dict.fromkeys(row.metric for row in pool.rows):
-        # Keep the main metric, the metrics shown for this label kind, and all metrics of methods
-        # without scores.
+        # Keep the main metric and the metrics that reports show for this label kind. Methods
+        # without stored predictions keep all metrics.
         if (
             pool.drawn is not None
             and metric != pool.rows[0].metric
@@ -226,7 +244,7 @@ def _compare(ours: Line, theirs: Line, our_pool: _Pool, their_pool: _Pool) -> Co
             return None
         by, low, high, word = difference(our_pool.drawn, their_pool.drawn, ours.metric)
     else:
-        # Two means over the same episodes, treated as independent, which is conservative.
+        # Both are means over the same episodes. To treat them as independent is conservative.
         half = float(np.hypot(ours.value - ours.low, theirs.value - theirs.low))
         by = ours.value - theirs.value
         low, high = by - half, by + half
