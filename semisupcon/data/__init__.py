@@ -1,4 +1,4 @@
-"""From annotations and audio files to batches."""
+"""Load annotations and audio files as batches for training."""
 
 from semisupcon.batch import Batch, DataFacts, labelled
 

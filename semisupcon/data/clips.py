@@ -1,6 +1,6 @@
-"""Turn rows of the table into tensors.
+"""Read the views of clips from a table as tensors.
 
-Reads exactly the samples of the views, resamples them, and pads or repeats short clips.
+Only the samples of the views are read. They are resampled, and short clips are padded or repeated.
 """
 
 import os
@@ -35,53 +35,57 @@ T = TypeVar("T")
 
 
 class Samples(Protocol):
-    """Source of the samples of a table's rows."""
+    """Interface of classes that read the samples of the clips in a table."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the samples: float32 or int16."""
+        """Data type of the samples, float32 or int16."""
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return mono samples of spans ``(start, frames)``."""
+        """Return mono samples of the spans ``(start, frames)`` of the clip in a row."""
 
     def name(self, row: int) -> str:
-        """Return the name of the clip for messages."""
+        """Return the name of the clip in a row, for messages."""
 
 
 class FileAudio:
-    """Audio of the rows of a table, read from files.
+    """Reads the samples of the clips in a table from audio files.
 
     Args:
-        rows: column ``path``, and ``frames`` if a scan has found them.
+        rows: table with the column ``path``, and with ``frames`` if a scan has determined the
+            lengths.
     """
 
     dtype = torch.float32
-    patience = 1.0  # seconds to wait before a file that cannot be read is read again
+    patience = 1.0  # seconds before a second attempt to read a file
 
     def __init__(self, rows: pd.DataFrame):
-        # Arrays, not lists: forked workers share them without copying, because reading an array
-        # does not change reference counts.
+        # Use arrays instead of lists: reading an array does not change reference counts, so forked
+        # workers share its memory.
         self.paths = np.array([os.fsencode(path) for path in rows["path"]])
         self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return mono float32 samples at the file's own rate; raises the errors of `read`."""
+        """Return mono float32 samples of spans at the sample rate of the file.
+
+        Raises the errors of `semisupcon.audio.reading.read`.
+        """
         path, length = self.name(row), None if self.frames is None else int(self.frames[row])
         try:
             return read_spans(path, spans, length)[0]
         except AudioError:
-            # The scan could read the file. Network file systems fail now and then; that should not
-            # end a long run.
+            # The scan has read this file before. Network file systems fail occasionally, and this
+            # should not end a long run, so try again.
             time.sleep(self.patience)
             return read_spans(path, spans, length)[0]
 
     def name(self, row: int) -> str:
-        """Return the path of the clip."""
+        """Return the path of the clip in a row."""
         return os.fsdecode(self.paths[row])
 
 
 class ViewOptions(TypedDict):
-    """Options of `Clips`."""
+    """The options of `Clips` that determine how views are cut."""
 
     policy: Policy
     short_clips: ShortClips
@@ -90,31 +94,32 @@ class ViewOptions(TypedDict):
 
 
 class Clips(Dataset):
-    """The clips of a table as views of waveforms.
+    """Data set whose items are views (training crops) of the clips in a table.
 
-    An item is ``(row, key)``. ``__getitems__`` takes a list of items (as a batch sampler yields)
-    and returns a `Batch`, so the loader must not collate:
+    An index is a pair ``(row, key)``. ``__getitems__`` takes a list of such pairs from a batch
+    sampler and returns a complete `Batch`. The loader must therefore not collate:
     ``DataLoader(clips, batch_sampler=..., collate_fn=as_is)``.
 
     Args:
-        clips: with the columns ``path``, ``clip``, ``frames`` and ``sample_rate``.
-        sample_rate: Hz of the waveforms.
-        samples: length of a view. With the policies ``gapped``, ``parts`` and ``whole`` it may be
-            None: the views are then as long as their clips make them. A number limits the clip to a
-            random stretch of that length; ``whole`` also fills shorter clips up to it.
-        views: number of views, V.
-        policy: how views are cut, see `semisupcon.data.crops`.
-        short_clips: treatment of clips shorter than a view: repeated from the beginning (circular),
-            padded with zeros (zero), or an error (refuse).
-        crop_fraction: for ``gapped``.
-        crop_overlap: for ``gapped``.
-        min_samples: batches of unequal views are padded with zeros to their longest view, and to at
-            least this length.
-        audio: source of the samples; the files of the clips by default.
+        clips: clips with the columns ``path``, ``clip``, ``frames`` and ``sample_rate``.
+        sample_rate: sample rate of the views in Hz.
+        samples: length of a view in samples. With the policies ``gapped``, ``parts`` and ``whole``
+            it is the length of a random excerpt of the clip, from which views are cut; ``whole``
+            also extends shorter clips to this length. None, only for these policies, uses the
+            complete clip.
+        views: number of views of a clip, V.
+        policy: method of cutting views, see `semisupcon.data.crops`.
+        short_clips: treatment of clips shorter than a view: ``circular`` repeats them from the
+            beginning, ``zero`` pads them with zeros, ``refuse`` raises an error.
+        crop_fraction: ``fraction`` of `semisupcon.data.crops.gapped`.
+        crop_overlap: ``overlap`` of `semisupcon.data.crops.gapped`.
+        min_samples: minimum number of samples of a batch whose views differ in length. Such a batch
+            is padded with zeros to its longest view, and to at least this length.
+        audio: object that reads the samples; by default, the files of the clips are read.
 
     Raises:
-        ConfigError: for settings that do not fit each other.
-        AudioError: with ``refuse``, for the first clip that is too short.
+        ConfigError: if options are invalid or contradict each other.
+        AudioError: with ``refuse``, if clips are too short. The message names the first one.
     """
 
     def __init__(
@@ -137,7 +142,7 @@ class Clips(Dataset):
                 f"'{short_clips}'.",
             )
         self.fixed = policy in ("adjacent", "independent")
-        # every view has `samples` samples
+        # Whether every view has `samples` samples.
         self.filled = self.fixed or (policy == "whole" and samples is not None)
         if self.fixed and (samples is None or samples < 1):
             raise ConfigError(
@@ -151,9 +156,9 @@ class Clips(Dataset):
             policy,
         )
         self.fraction, self.overlap, self.min_samples = crop_fraction, crop_overlap, min_samples
-        self.repeats = self.filled and short_clips == "circular"  # repeated clips fill the views
+        self.repeats = self.filled and short_clips == "circular"  # short clips are repeated
         self.leaves_padding = not self.filled or short_clips == "zero"
-        self.pin_memory = False  # set by the loader if batches are made in the training process
+        self.pin_memory = False  # set by the loader
         self.audio: Samples = FileAudio(clips.table) if audio is None else audio
         columns = (
             clips.table[name].to_numpy(np.int64, copy=True)
@@ -166,12 +171,12 @@ class Clips(Dataset):
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of the views of a clip; 0 if they differ in length."""
+        """Size of all views of a clip in bytes; 0 if views differ in length."""
         return self.views * self.view_samples * self.audio.dtype.itemsize if self.filled else 0
 
     @property
     def view_samples(self) -> int:
-        """Number of samples of a view, if all views have the same number."""
+        """Number of samples of a view, if all views have the same length."""
         assert self.samples is not None
         return self.samples
 
@@ -190,7 +195,7 @@ class Clips(Dataset):
         return len(self.clip)
 
     def __getitem__(self, item: tuple[int, int]) -> Batch:
-        """Return one clip without the batch dimension.
+        """Return one clip, as a `Batch` without the batch dimension.
 
         Audio is ``[V, 1, T]``, length ``[V]``, targets ``[C]``, clip ``[]``, key ``[V]``.
         """
@@ -204,7 +209,7 @@ class Clips(Dataset):
         )
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
-        """Return the batch of ``(row, key)`` pairs ``[B, 2]``; keys are those of the first view."""
+        """Return the batch for pairs ``(row, key of the first view)``, ``[B, 2]``."""
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
         keys = base[:, None] + torch.arange(self.views)
         crops = self.crops(rows, keys)
@@ -223,14 +228,14 @@ class Clips(Dataset):
         )
 
     def crops(self, rows: Tensor, keys: Tensor) -> Crops:
-        """Return the crops of ``rows [B]`` with ``keys [B, V]``, in samples at the file's rate."""
+        """Draw crops of ``rows [B]`` with ``keys [B, V]``, in samples at the rate of the file."""
         frames, rates = self.frames[rows], self.rates[rows]
         if self.fixed:
             cut = adjacent if self.policy == "adjacent" else independent
             return cut(frames, rates, keys, self.view_samples, self.sample_rate)
         if self.samples is None:
             return self._inside(frames, keys)
-        # Cut a random stretch of the allowed length from the clip, the same for all views.
+        # Cut a random excerpt from the clip, which is the same for all its views.
         stretch = independent(
             frames,
             rates,
@@ -247,7 +252,7 @@ class Clips(Dataset):
         return parts(frames, keys) if self.policy == "parts" else whole(frames, keys)
 
     def _read(self, row: int, starts: list[int], spans: list[int], joint: bool) -> list[np.ndarray]:
-        """Views of a clip at the target rate, each with its own length."""
+        """Read the views of a clip and resample them. Views may differ in length."""
         rate = int(self.rates[row])
         if joint:
             (stretch,) = self.audio.spans(row, [(starts[0], spans[0])])
@@ -267,11 +272,11 @@ class Clips(Dataset):
         return min(available, self.samples) if self.samples is not None else available
 
     def longest(self, length: Tensor) -> int:
-        """Return the samples T of a batch whose views have ``length [B, V]``."""
+        """Return the number of samples T of a batch whose views have ``length [B, V]``."""
         return self.view_samples if self.filled else max(int(length.max()), self.min_samples)
 
     def _stack(self, views: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
-        """Stack views ``[B][V]`` of arrays into audio ``[B, V, 1, T]`` and lengths ``[B, V]``."""
+        """Stack B lists of V arrays into audio ``[B, V, 1, T]`` and lengths ``[B, V]``."""
         length = torch.tensor([[len(view) for view in clip] for clip in views])
         longest = self.longest(length)
         audio = torch.empty(
@@ -293,5 +298,5 @@ class Clips(Dataset):
 
 
 def as_is(batch: T) -> T:
-    """Return the batch unchanged: the collate function for `Clips`."""
+    """Return the batch unchanged. This is the collate function for `Clips`."""
     return batch

@@ -1,9 +1,10 @@
-"""Crops of clips: pure functions of lengths and keys, for a whole batch at once.
+"""Draw the crops of clips for a whole batch. Crops depend only on lengths and keys.
 
-``adjacent``: consecutive excerpts of one random stretch (SemiSupCon, Guinot et al. 2024, section
-4.2). ``independent``: random crops that may overlap (CLMR, COLA). ``gapped``: two crops of a fixed
-share of the clip, with a gap or with an overlap (MFCL on AudioMNIST). ``parts``: equal parts of the
-clip, in order. ``whole``: the clip. Every offset that fits is possible, including the last.
+There are five policies. ``adjacent`` cuts consecutive crops from one random excerpt (SemiSupCon,
+Guinot et al. 2024, section 4.2). ``independent`` cuts random crops that may overlap (CLMR, COLA).
+``gapped`` cuts two crops of a fixed share of the clip, with a gap or an overlap (MFCL on
+AudioMNIST). ``parts`` cuts the clip into equal parts, in order. ``whole`` uses the complete clip
+for each view. Starts are drawn from all possible ones, including the last.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -19,13 +20,14 @@ POLICIES: tuple[str, ...] = get_args(Policy)
 
 
 class Crops(NamedTuple):
-    """Spans of B clips, in samples at the rate of each file.
+    """Crops of B clips, in samples at the sample rate of each file.
 
     Attributes:
-        start: ``[B, V]`` int64.
-        span: ``[B, V]`` int64, at least 1; shorter than requested only if the clip is shorter.
-        joint: ``[B]`` bool: the views are the V equal parts of one span that begins at
-            ``start[:, 0]`` and has the length ``span``.
+        start: ``[B, V]`` int64, first sample of each view.
+        span: ``[B, V]`` int64, length of each view, at least 1. It is shorter than requested only
+            if the clip is shorter.
+        joint: ``[B]`` bool. If True, the views of the clip are the V equal parts of a single
+            excerpt that begins at ``start[:, 0]``, and ``span`` is the length of the excerpt.
     """
 
     start: Tensor
@@ -38,16 +40,16 @@ def _ceil_ratio(samples: int, rates: Tensor, sample_rate: int) -> Tensor:
 
 
 def adjacent(frames: Tensor, rates: Tensor, keys: Tensor, samples: int, sample_rate: int) -> Crops:
-    """Cut consecutive excerpts of ``samples`` at ``sample_rate``.
+    """Cut consecutive crops of ``samples`` samples at ``sample_rate``.
 
-    A clip that is too short for all of them gets independent excerpts.
+    A clip that is too short for V consecutive crops gets independent crops.
 
     Args:
-        frames: ``[B]`` length of the clips at their own rate.
-        rates: ``[B]`` Hz.
-        keys: ``[B, V]``.
-        samples: length of a view at ``sample_rate``.
-        sample_rate: Hz of the views.
+        frames: ``[B]``, length of each clip in samples at the rate of its file.
+        rates: ``[B]``, sample rate of each file in Hz.
+        keys: ``[B, V]``, keys of the views.
+        samples: length of a view in samples at ``sample_rate``.
+        sample_rate: sample rate of the views in Hz.
     """
     apart = independent(frames, rates, keys, samples, sample_rate)
     needed = _ceil_ratio(keys.shape[1] * samples, rates, sample_rate)
@@ -67,7 +69,10 @@ def independent(
     samples: int,
     sample_rate: int,
 ) -> Crops:
-    """Cut a random excerpt per view, or the whole of a shorter clip. Arguments as `adjacent`."""
+    """Cut a random crop for each view. The arguments are those of `adjacent`.
+
+    If the clip is shorter than a view, the crop is the whole clip.
+    """
     needed = _ceil_ratio(samples, rates, sample_rate)
     latest = (frames - needed).clamp(min=0)[:, None].expand_as(keys)
     span = torch.minimum(needed, frames)[:, None].expand_as(keys)
@@ -79,15 +84,16 @@ def independent(
 
 
 def gapped(frames: Tensor, keys: Tensor, fraction: float, overlap: bool | None) -> Crops:
-    """Cut two crops of ``fraction`` of each clip, in random order.
+    """Cut two crops from each clip, in random order.
 
     Args:
-        frames: ``[B]`` length of the clips, L below.
-        keys: ``[B, 2]``.
-        fraction: share of the clip, in (0, 1]; crops have the length c = fraction * L. The authors
-            use 0.45 without overlap.
-        overlap: False: a gap of 0 to L - 2c between them (fraction at most 0.5). True: they share
-            up to c samples. None: the second begins where the first ends.
+        frames: ``[B]``, length L of each clip in samples.
+        keys: ``[B, 2]``, keys of the views.
+        fraction: share of the clip, in (0, 1]. Crops have the length c = fraction * L. MFCL uses
+            0.45 without overlap.
+        overlap: False puts a gap of 0 to L - 2c samples between the crops; ``fraction`` is at most
+            0.5. True lets the crops share up to c samples. None starts the second crop at the end
+            of the first.
     """
     shared = clip_key(keys[:, 0])
     crop = (frames * fraction).long().clamp(min=1)
@@ -100,8 +106,8 @@ def gapped(frames: Tensor, keys: Tensor, fraction: float, overlap: bool | None) 
         gap = torch.zeros_like(frames)
     slack = (frames - 2 * crop - gap).clamp(min=0)
     margin = torch.zeros_like(frames) if overlap is None else integers(shared, "margin", 0, slack)
-    # After rounding, a one-sample clip or an odd length may have no room for the second crop. It
-    # then ends at the end of the clip.
+    # Because of rounding, the second crop may exceed a clip of one sample or of odd length. In this
+    # case it is moved to the end of the clip.
     second = torch.minimum(margin + crop + gap, frames - crop)
     swap = integers(shared, "order", 0, 1).bool()
     start = torch.stack(
@@ -112,14 +118,14 @@ def gapped(frames: Tensor, keys: Tensor, fraction: float, overlap: bool | None) 
 
 
 def parts(frames: Tensor, keys: Tensor) -> Crops:
-    """Cut V consecutive equal parts of each clip; frames are ``[B]``, keys ``[B, V]``."""
+    """Cut each clip into V consecutive equal parts, from ``frames [B]`` and ``keys [B, V]``."""
     part = (frames // keys.shape[1]).clamp(min=1)[:, None]
     start = torch.minimum(part * torch.arange(keys.shape[1]), frames[:, None] - part)
     return Crops(start, part.expand_as(keys), torch.zeros_like(frames, dtype=torch.bool))
 
 
 def whole(frames: Tensor, keys: Tensor) -> Crops:
-    """Return the whole clip for every view."""
+    """Return the whole clip as every view, from ``frames [B]`` and ``keys [B, V]``."""
     return Crops(
         torch.zeros_like(keys),
         frames[:, None].expand_as(keys),
@@ -128,10 +134,10 @@ def whole(frames: Tensor, keys: Tensor) -> Crops:
 
 
 def check_policy(policy: str, views: int, fraction: float, overlap: bool | None) -> None:
-    """Check settings of the policy.
+    """Check the options of a policy.
 
     Raises:
-        ConfigError: for an unknown policy, or settings that do not fit it.
+        ConfigError: if the policy is unknown, or the other options do not fit the policy.
     """
     if policy not in POLICIES:
         raise ConfigError(f"data.view_policy must be one of {', '.join(POLICIES)}, got '{policy}'.")

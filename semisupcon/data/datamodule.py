@@ -1,4 +1,4 @@
-"""The LightningDataModule: from names of data sets to augmented batches on the device."""
+"""The LightningDataModule, which loads data sets as augmented batches on the device."""
 
 from functools import partial
 from typing import Any, cast
@@ -26,41 +26,46 @@ from semisupcon.errors import ConfigError
 
 
 class AudioDataModule(L.LightningDataModule):
-    """Labelled and unlabelled clips, mixed in every batch, as augmented views.
+    """Load batches with augmented views of labelled and unlabelled clips.
 
     Args:
-        sl_task: data set of the labels (``semisupcon data list``), or your own import path; null:
-            none.
-        ssl_task: data set of the unlabelled pool; null for the audio under data_dir.
-        data_dir: folder of the audio, and of the named data sets unless their kwargs hold root.
-            Without tasks and folder the embedded synthetic set is used.
-        sl_kwargs: root and options of sl_task (for example its split).
+        sl_task: labelled data set: a name (see ``semisupcon data list``) or an import path; null
+            for none.
+        ssl_task: data set of the unlabelled pool; null takes all audio under data_dir.
+        data_dir: folder of the audio, and of the data sets unless their kwargs have root. Without
+            data_dir and data sets, the embedded synthetic set is used.
+        sl_kwargs: root and options of sl_task, for example its split.
         ssl_kwargs: root and options of ssl_task.
-        batch_size: clips per batch and process; each gives ``views`` views.
-        num_workers: processes that read; 0 reads in the training process.
-        val_split: share of training clips for validation, in sources without validation clips.
-        supervised_data_p: share of the labelled training clips that keep their label (p_s).
-        intrabatch_supervised_p: labelled share of a batch (b_s); 0 hides labels, 1 uses only
-            labelled.
-        fully_supervised: same as 1 for both shares, without any unlabelled clip.
-        aug_list: names of augmentations, or class paths with arguments; null for none.
-        severity_modifier: strength of named augmentations; 0 is no change, 2 the published
-            strength.
-        target_length: length of a view in seconds; by default that of the encoder.
-        target_sample_rate: Hz; by default that of the encoder; another rate is an error.
-        views: views per clip; by default the number that the objective needs.
-        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.crops`. For
-            whole, validation uses parts: two whole views would be equal.
-        short_clips: treatment of clips shorter than a view: circular, zero or refuse.
-        crop_fraction: for view_policy gapped: length of a crop as a share of the clip.
-        crop_overlap: for view_policy gapped: false for a gap, true for overlap, null for neither.
-        max_bad: maximum share of unusable files; they are left out and named.
-        packed: folder written by ``semisupcon pack``; clips are read from it without decoding.
-        device_resident: keep packed clips in device memory if they fit, and cut the views there.
-        augment_in: where views are augmented: the device that trains, or the workers that read, for
-            a small GPU beside many cores. The sound is the same (on a GPU, to rounding).
-        seed: seed of validation and label subsets, order, crops and augmentations; None is 123, and
-            in ``pretrain`` the run's ``seed_everything``.
+        batch_size: number of clips per batch and process. A clip gives ``views`` views.
+        num_workers: number of processes that read audio; 0 reads in the training process.
+        val_split: share of the training clips used for validation, for data sets without validation
+            clips.
+        supervised_data_p: share of the labelled training clips that keep their labels (p_s).
+        intrabatch_supervised_p: share of labelled clips in a batch (b_s); 0 ignores all labels, 1
+            uses only labelled clips.
+        fully_supervised: train with all labelled clips and no unlabelled clip; both shares are 1.
+        aug_list: names of augmentations, or class paths with arguments; null disables augmentation.
+        severity_modifier: strength of augmentations given by name; 0 disables them, 2 is the
+            published strength.
+        target_length: length of a view in seconds; by default the segment length of the encoder.
+        target_sample_rate: sample rate in Hz; by default that of the encoder. Another rate is an
+            error.
+        views: number of views per clip; by default the number that the objective needs.
+        view_policy: adjacent, independent, gapped, parts or whole, see `semisupcon.data.crops`.
+            With whole, validation uses parts, because two whole views would be equal.
+        short_clips: treatment of clips shorter than a view: circular (repeat), zero (pad) or refuse
+            (error).
+        crop_fraction: length of a view as a share of the clip, for view_policy gapped.
+        crop_overlap: whether views overlap, for view_policy gapped: false for a gap, true for an
+            overlap, null for neither.
+        max_bad: maximum share of unusable files, which are left out and logged.
+        packed: folder written by ``semisupcon pack``, from which clips are read without decoding.
+        device_resident: keep packed clips in device memory, if they fit, and cut views on the
+            device.
+        augment_in: where views are augmented: on the training device, or in the workers that read
+            audio. Use workers for a small GPU and many CPU cores. Results are equal up to rounding.
+        seed: seed of the validation split, label subset, order, crops and augmentations. None is
+            123, or ``seed_everything`` in ``semisupcon pretrain``.
     """
 
     clips_type = Clips
@@ -121,20 +126,23 @@ class AudioDataModule(L.LightningDataModule):
         self.chain: Chain | None = None
 
     def bind(self, encoder: Any, views: int, most_views: int | None = None) -> None:
-        """Set the options that are left to the model.
+        """Set the options that depend on the encoder and the objective.
 
         Args:
-            encoder: gives sample rate, shortest input, and length of a view.
+            encoder: encoder that determines sample rate, shortest input and default length of a
+                view.
             views: number of views that the objective needs; the option ``views`` may be larger.
             most_views: maximum number of views of the objective; None is any number.
 
         Raises:
-            ConfigError: for another sample rate, too short views, or a wrong number of views.
+            ConfigError: if the sample rate differs, views are too short, or the number of views is
+                wrong.
         """
         self.sample_rate = rate_for(encoder, self.sample_rate)
         self.views = views_for(views, most_views, self.views)
         self.min_samples = encoder.min_samples
-        # Report mistakes in the augmentations before files are scanned.
+        # Build the chain here, so that mistakes in the options are reported before files are
+        # scanned.
         self.chain = build_chain(self.aug_list or [], self.severity_modifier, self.sample_rate)
         if self.target_length is not None:
             check_length(encoder, self.target_length)
@@ -142,7 +150,7 @@ class AudioDataModule(L.LightningDataModule):
             self.samples = encoder.segment_samples
 
     def prepare_data(self) -> None:
-        """Do cached work in one process first: render synthetic audio, scan, check packed sets."""
+        """Fill the caches in one process: render synthetic audio, scan files, check packed sets."""
         if self.trainer is not None and self.trainer.world_size > 1:
             self._found()
 
@@ -152,18 +160,18 @@ class AudioDataModule(L.LightningDataModule):
         return gather(*self.sources, max_bad=self.max_bad)
 
     def setup(self, stage: str | None = None) -> None:
-        """Draw the clips and build the augmentations.
+        """Draw the clips of the run and build the augmentations.
 
         Raises the errors of `gather`, `divide` and `Clips`.
         """
-        self._processes: WeakSet = WeakSet()  # one set per run
+        self._processes: WeakSet = WeakSet()  # worker processes of the run
         if self.drawn is not None:
             return
         if self.sample_rate is None:
             raise ConfigError("data.target_sample_rate is not given, and no encoder sets it.")
         if self.target_length is not None:
             self.samples = round(self.target_length * self.sample_rate)
-        # Report impossible settings before thousands of files are scanned.
+        # Check these options before thousands of files are scanned.
         check_shares(self.draws["val_split"], self.draws["supervised_data_p"])
         share_out(self.batch_size, self.intrabatch_supervised_p, True, False)
         self.drawn = divide(self._found(), **self.draws, seed=self.seed)
@@ -179,8 +187,8 @@ class AudioDataModule(L.LightningDataModule):
             audio=audio,
         )
         self.clips = make(views=self.views or 2, **self.view_options)
-        # Validation measures retrieval between two views for every objective. Without augmentation
-        # the two views must be different crops.
+        # For every objective, validation measures retrieval between two views. They are not
+        # augmented, so they must be different crops.
         apart: ViewOptions = {**self.view_options}
         if apart["policy"] == "whole":
             apart["policy"] = "parts"
@@ -197,7 +205,7 @@ class AudioDataModule(L.LightningDataModule):
 
     @property
     def facts(self) -> DataFacts:
-        """Facts about the data for criteria; available after `setup`."""
+        """Properties of the data for the criterion, available after `setup`."""
         drawn = self._drawn()
         return DataFacts(
             classes=drawn.classes,
@@ -209,7 +217,7 @@ class AudioDataModule(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> EndlessLoader:
-        """Return the loader of training batches; it starts at the trainer's count of batches."""
+        """Return the loader of training batches; it continues at the trainer's count of batches."""
         drawn, gpu = self._drawn(), on_gpu(self.trainer)
         sampler = MixedBatchSampler(
             drawn.rows("train", source="labelled"),
@@ -231,7 +239,10 @@ class AudioDataModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
-        """Loader of validation clips: two different crops each, not augmented; [] if none."""
+        """Return the loader of validation clips, with two or more different crops each.
+
+        Views are not augmented. Without validation clips, the result is an empty list.
+        """
         drawn = self._drawn()
         rows, numbers = drawn.rows("val"), drawn.table["clip"].to_numpy()
         place = rank_of(self.trainer)
@@ -242,7 +253,7 @@ class AudioDataModule(L.LightningDataModule):
         return batches(clips, sequence, *where, keep_workers=True, run=self._processes)
 
     def on_after_batch_transfer(self, batch: Batch | PlacedBatch, dataloader_idx: int) -> Batch:
-        """Scale int16 to [-1, 1) and, in training, augment every view."""
+        """Convert int16 audio to float32 in [-1, 1) and, in training, augment every view."""
         training = self.trainer is not None and self.trainer.training
         heard = waveforms(batch, self.clips if training else self.validation_clips, self.resident)
         return self.augmented(heard) if training else heard
@@ -264,7 +275,7 @@ class AudioDataModule(L.LightningDataModule):
         return Places(clips) if self.resident is not None else clips
 
     def _fingerprint(self) -> str:
-        """Digest of everything that determines the clips of batch t and their crops."""
+        """Return a digest of all settings and clips that determine the batches and their crops."""
         settings = (
             *(self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate),
             *(self.samples, self.views, rank_of(self.trainer)[1]),

@@ -1,12 +1,13 @@
-"""Draw validation clips and label subsets from the clips of the sources.
+"""Draw validation clips and label subsets.
 
-A clip that keeps its label is not in the unlabelled pool; a clip that loses its label
-(``supervised_data_p``) is. If every clip of the pool keeps its label, the pool consists of the same
-clips with hidden labels, so that ``intrabatch_supervised_p`` holds.
+A clip that keeps its label is removed from the unlabelled pool. A clip that loses its label (see
+``supervised_data_p``) remains in the pool. If all clips of the pool keep their labels, the same
+clips with hidden labels form the pool, so that batches can have the share
+``intrabatch_supervised_p`` of labelled clips.
 
-Differences from the published code (SemiSupCon's splitter): ``supervised_data_p`` is applied once
-and only to training labels; subsets are nested and depend only on seed and file names;
-self-supervision needs no labels; test clips are never trained on.
+There are four differences from the published code of SemiSupCon. ``supervised_data_p`` is applied
+once, and only to training labels. Subsets are nested and depend only on the seed and file names.
+Self-supervised training needs no labels. Test clips are never used for training.
 """
 
 import logging
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Draws(TypedDict):
-    """Options of `divide`."""
+    """The options of `divide`."""
 
     val_split: float
     supervised_data_p: float
@@ -39,26 +40,26 @@ def divide(
     fully_supervised: bool = False,
     seed: int = 123,
 ) -> LabelledClips:
-    """Draw validation clips and labels.
+    """Draw the validation clips, and the training clips that keep their labels.
 
     Args:
-        clips: result of `gather`.
-        val_split: share of the training clips that become validation clips, 0 <= p < 1, in sources
-            without validation clips.
-        supervised_data_p: share of the labelled training clips that keep their label; smaller
-            shares are subsets of greater ones.
-        fully_supervised: use only labelled clips, and all of them.
-        seed: seed of both draws.
+        clips: the result of `gather`.
+        val_split: share of the training clips that become validation clips, in [0, 1). Used for
+            sources without validation clips.
+        supervised_data_p: share of the labelled training clips that keep their labels. The clips of
+            a smaller share are a subset of those of a larger share.
+        fully_supervised: whether to use all labelled clips and no unlabelled clip.
+        seed: seed of the draws.
 
     Returns:
-        The clips of a run, sorted by source and path. Columns of ``clips``, with ``source``
-        (labelled or unlabelled) and ``split`` (train or val) as drawn. Targets of unlabelled clips
-        are NaN.
+        The clips of a run, sorted by source and path. The column ``source`` (labelled or
+        unlabelled) is added, and ``split`` is train or val. Targets of unlabelled clips are NaN.
 
     Raises:
-        ConfigError: for a share out of range, or if labels are required but there are none.
-        UserError: if no training clip is left, or the labelled source has no labelled training
-            clip.
+        ConfigError: if a share is out of range, or if labels are required but no data set with
+            labels is given.
+        UserError: if no training clips remain, or if the labelled source has no labelled training
+            clips.
     """
     check_shares(val_split, supervised_data_p)
     if fully_supervised and clips.kind is None:
@@ -102,7 +103,7 @@ def divide(
 
 
 def hide_labels(clips: LabelledClips) -> LabelledClips:
-    """Return the clips of a run, each once, as unlabelled clips; classes and kind are kept."""
+    """Return each clip of a run once, as an unlabelled clip; classes and kind are kept."""
     table = (
         clips.table.drop_duplicates("path")
         .assign(source="unlabelled")
@@ -116,7 +117,7 @@ def hide_labels(clips: LabelledClips) -> LabelledClips:
 
 
 def check_shares(val_split: float, supervised_data_p: float) -> None:
-    """Check the range of shares; raises ConfigError."""
+    """Check the range of the shares; raise a ConfigError for invalid values."""
     if not 0 <= val_split < 1:
         raise ConfigError(f"data.val_split must be at least 0 and below 1, got {val_split:g}.")
     if not 0 <= supervised_data_p <= 1:
@@ -126,7 +127,7 @@ def check_shares(val_split: float, supervised_data_p: float) -> None:
 
 
 def _ranks(clips: pd.Series, seed: int, purpose: str) -> np.ndarray:
-    """Seeded order of clips that depends only on their names."""
+    """Return pseudo-random ranks of clips, which depend only on seed, purpose and clip names."""
     return derive(
         torch.from_numpy(clips.to_numpy(dtype=np.int64, copy=True)),
         seed,
@@ -135,7 +136,10 @@ def _ranks(clips: pd.Series, seed: int, purpose: str) -> np.ndarray:
 
 
 def _first(rank: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
-    """Mask of the ``round(share * n)`` lowest ranks among n clips; at least one if share > 0."""
+    """Return a mask of the ``round(share * n)`` clips with the lowest ranks among n clips.
+
+    If share > 0, at least one clip is chosen.
+    """
     candidates = np.flatnonzero(among)
     count = int(share * len(candidates) + 0.5)
     count = max(count, 1) if share > 0 and len(candidates) else count
@@ -145,7 +149,10 @@ def _first(rank: np.ndarray, among: np.ndarray, share: float) -> np.ndarray:
 
 
 def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Series:
-    """Split of every clip; a source without validation clips gives some training clips."""
+    """Return the split of every clip.
+
+    In a source without validation clips, some training clips become validation clips.
+    """
     split = files["split"].copy()
     rank = _ranks(files["clip"], seed, "validation")
     for members in (files["listed"], ~files["listed"]):
@@ -156,7 +163,7 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
         if group[training].is_unique:
             split[_first(rank, training, val_split)] = "val"
             continue
-        # Take whole groups in seeded order until the share is reached.
+        # Take whole groups in pseudo-random order until the share is reached.
         sizes = (
             pd.Series(rank[training])
             .groupby(group[training].to_numpy())
@@ -172,7 +179,7 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
 
 
 def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
-    """Mask of labelled clips in this run: all of validation, and a share of training."""
+    """Return a mask of the clips that keep their labels: all of validation, a share of training."""
     labelled = files["labelled"].to_numpy(bool)
     training = labelled & (files["split"] == "train").to_numpy()
     return (labelled & ~training) | _first(

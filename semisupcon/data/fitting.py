@@ -1,4 +1,4 @@
-"""Options of the data that must fit each other and the model: rate, views, length, loading."""
+"""Check that options of the data module agree with each other and with the model."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from semisupcon.errors import ConfigError
 def check_loading(
     packed: str | None, device_resident: bool, augment_in: AugmentIn, num_workers: int
 ) -> None:
-    """Check the options that decide where clips are read and augmented.
+    """Check the options for the places where clips are read and augmented.
 
     Raises:
-        ConfigError: for options that exclude each other.
+        ConfigError: if options contradict each other.
     """
     if device_resident and packed is None:
         raise ConfigError("data.device_resident needs data.packed: make it with semisupcon pack.")
@@ -24,10 +24,10 @@ def check_loading(
 
 
 def rate_for(encoder: Any, rate: int | None) -> int:
-    """Return the sample rate of the encoder; ``rate`` must be equal to it, or None.
+    """Return the sample rate of the encoder, after checking that ``rate`` is equal or None.
 
     Raises:
-        ConfigError: if another rate is given.
+        ConfigError: if the rates differ.
     """
     if rate not in (None, encoder.sample_rate):
         raise ConfigError(
@@ -39,10 +39,11 @@ def rate_for(encoder: Any, rate: int | None) -> int:
 
 
 def views_for(least: int, most: int | None, views: int | None) -> int:
-    """The number of views that is given, or ``least``.
+    """Return the given number of views, or ``least`` if it is None.
 
     Raises:
-        ConfigError: for fewer views than ``least``, or more than ``most`` (None: any number).
+        ConfigError: if ``views`` is smaller than ``least`` or larger than ``most``. None for
+            ``most`` means no limit.
     """
     views = least if views is None else views
     if views < least:
@@ -55,10 +56,10 @@ def views_for(least: int, most: int | None, views: int | None) -> int:
 
 
 def check_length(encoder: Any, seconds: float) -> None:
-    """Check the length of a view.
+    """Check that views of a length in seconds are long enough for an encoder.
 
     Raises:
-        ConfigError: if the encoder needs longer views.
+        ConfigError: if the views are too short.
     """
     if round(seconds * encoder.sample_rate) < encoder.min_samples:
         raise ConfigError(

@@ -1,9 +1,10 @@
-"""The audio that a run was trained on, as compact fingerprints: ``pretraining_audio.npz`` of a run
-folder. It holds no names, paths or sound.
+"""A record of the audio that a run was trained on: ``pretraining_audio.npz`` in the run folder.
 
-Each training clip has a hash of its file, for all clips that are files, and an acoustic fingerprint
-of its middle four seconds as in ``semisupcon data check``, for at most 5000 clips. The cost is
-bounded: of a file, three blocks of 64 KiB are hashed and four seconds are decoded.
+The record consists of fingerprints. It does not contain names, paths or audio.
+
+For each training clip that is a file, the record has a hash of the file. For at most 5000 clips, it
+also has an acoustic fingerprint of the middle four seconds, as in ``semisupcon data check``. The
+time per file is bounded: three blocks of 64 KiB are hashed and four seconds are decoded.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ from semisupcon.files import atomic_open
 from semisupcon.paths import system_path
 from semisupcon.random import derive
 
-MOST = 5000  # clips with an acoustic fingerprint
+MOST = 5000  # maximum number of clips with an acoustic fingerprint
 SECONDS = 4
 _BLOCK = 1 << 16
 _WORKERS = 4
@@ -45,12 +46,12 @@ class Heard:
     """Fingerprints of n clips.
 
     Attributes:
-        content: ``[n, 16]`` uint8, `content_of` each file; zeros if it is not known.
-        offsets: ``[n + 1]``; the acoustic fingerprint of clip i is
-            ``levels[offsets[i] : offsets[i + 1]]``, empty if it is not known.
-        levels: ``[F, 32]`` int8.
-        table: hash of the names of the clips, to notice other clips in a resumed run.
-        earlier: whether initial weights were trained on audio that is not recorded here.
+        content: ``[n, 16]`` uint8, hash of each file by `content_of`; zeros if it is unknown.
+        offsets: ``[n + 1]`` int64. The acoustic fingerprint of clip i is
+            ``levels[offsets[i] : offsets[i + 1]]``, which is empty if it is unknown.
+        levels: ``[F, 32]`` int8, concatenated acoustic fingerprints of all clips.
+        table: hash of the names of the clips, to detect other clips in a resumed run.
+        earlier: whether the initial weights were trained on audio that is not in this record.
     """
 
     content: np.ndarray = field(default_factory=lambda: np.zeros((0, 16), np.uint8))
@@ -64,7 +65,7 @@ class Heard:
 
     @property
     def fingerprints(self) -> list[np.ndarray]:
-        """Acoustic fingerprint of each clip, ``[F_i, 32]``."""
+        """Acoustic fingerprints of all clips; the fingerprint of clip i is ``[F_i, 32]``."""
         return np.split(self.levels, self.offsets[1:-1]) if len(self) else []
 
     @property
@@ -73,7 +74,7 @@ class Heard:
         return int((np.diff(self.offsets) > 0).sum())
 
     def joined(self, other: "Heard") -> "Heard":
-        """The clips of both."""
+        """Return a record with the clips of this record and of another one."""
         return Heard(
             np.concatenate([self.content, other.content]),
             np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
@@ -94,7 +95,10 @@ def _content(path: str, size: int, changed: int) -> bytes:
 
 
 def content_of(path: str) -> bytes | None:
-    """Hash of a file: its size, and 64 KiB of its begin, middle and end; None if there is none."""
+    """Return a hash of a file, or None if it cannot be read.
+
+    The hash depends on the size, and on 64 KiB at the beginning, middle and end of the file.
+    """
     try:
         status = os.stat(system_path(path))
         return _content(path, status.st_size, status.st_mtime_ns)
@@ -119,7 +123,10 @@ def _middle_of_file(path: str, frames: int, rate: int, size: int, changed: int) 
 
 
 def middle_of(path: str, frames: int, rate: int) -> np.ndarray:
-    """Acoustic fingerprint ``[F, 32]`` of the middle four seconds of a file; empty if unreadable."""
+    """Return the acoustic fingerprint ``[F, 32]`` of the middle four seconds of a file.
+
+    It is empty if the file cannot be read.
+    """
     try:
         status = os.stat(system_path(path))
     except OSError:
@@ -128,12 +135,13 @@ def middle_of(path: str, frames: int, rate: int) -> np.ndarray:
 
 
 def heard_by(clips: LabelledClips, audio: Samples | None, most: int = MOST) -> Heard:
-    """Fingerprints of clips.
+    """Compute the fingerprints of clips.
 
     Args:
-        clips: with the columns ``path``, ``clip``, ``frames`` and ``sample_rate``.
-        audio: their samples; None for hashes of the files only.
-        most: maximum number of acoustic fingerprints; the clips are drawn by their names.
+        clips: clips with the columns ``path``, ``clip``, ``frames`` and ``sample_rate``.
+        audio: object that reads the samples of the clips; None computes only hashes of the files.
+        most: maximum number of acoustic fingerprints. The choice of clips depends only on their
+            names.
     """
     table = clips.table
     paths = table["path"].tolist()
@@ -162,16 +170,16 @@ def heard_by(clips: LabelledClips, audio: Samples | None, most: int = MOST) -> H
 
 
 def names_of(clips: LabelledClips) -> str:
-    """Hash of the names of clips in any order."""
+    """Return a hash of the names of clips, which does not depend on their order."""
     numbers = np.sort(clips.table["clip"].to_numpy(np.int64))
     return hashlib.blake2b(numbers.tobytes(), digest_size=16).hexdigest()
 
 
 def write_record(heard: Heard, file: Path) -> None:
-    """Write a record.
+    """Write a record of pretraining audio to a file.
 
     Raises:
-        DiskError: if it cannot be written.
+        DiskError: if the file cannot be written.
     """
     about = {"version": _VERSION, "table": heard.table, "earlier": heard.earlier}
     arrays = {"content": heard.content, "offsets": heard.offsets, "levels": heard.levels}
@@ -187,8 +195,9 @@ def write_record(heard: Heard, file: Path) -> None:
 
 
 def read_record(file: Path) -> Heard | None:
-    """Read a record; None, with a warning, if it is damaged or not of this version. Pickled data
-    are not read.
+    """Read a record of pretraining audio. Pickled data are not read.
+
+    If the file is damaged or has another version, log a warning and return None.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -217,7 +226,10 @@ def read_record(file: Path) -> Heard | None:
 
 
 def find_record(path: str | Path) -> Heard | None:
-    """The record beside a checkpoint, or in a run or exported folder; None if there is none."""
+    """Return the record of pretraining audio that belongs to a model; None if it has none.
+
+    ``path`` is a checkpoint, a run folder or an exported folder.
+    """
     folder = Path(path).expanduser()
     file = (folder if folder.is_dir() else folder.parent) / RECORD
     return read_record(file) if file.is_file() else None

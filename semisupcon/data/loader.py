@@ -1,10 +1,10 @@
-"""The training loader: endless, and able to start at any batch.
+"""Loader of training batches. The sequence of batches is endless and can start at any batch.
 
-The loader reads ahead, so the trainer counts the trained batches. Each new iterator continues at
-this count. Reading ahead does not stop at the end of an epoch.
+The loader reads batches in advance, also across the end of an epoch. The trainer therefore counts
+the batches that were used for training, and each new iterator continues at this count.
 
-Worker processes read ahead if decoding takes the time. Without workers a thread reads ahead. This
-is faster for packed audio: no data crosses between processes, and samples are written directly to
+Worker processes are useful if decoding is slow. Without workers, a thread reads in advance. This is
+faster for packed audio: no data are copied between processes, and samples are written directly to
 pinned memory.
 """
 
@@ -27,12 +27,12 @@ from semisupcon.data.sampler import MixedBatchSampler
 from semisupcon.data.workers import Processes, quiet_worker
 
 log = logging.getLogger(__name__)
-AHEAD = 4  # batches that a process reads ahead
-AHEAD_BYTES = 512 << 20  # that all processes read ahead together
+AHEAD = 4  # number of batches that a process reads in advance
+AHEAD_BYTES = 512 << 20  # size of the batches that all processes read in advance
 
 
 class Sequenced(Protocol):
-    """Rows and keys ``[B, 2]`` of consecutive batches."""
+    """Sequence of batches; an element has the rows and keys ``[B, 2]`` of a batch."""
 
     def __iter__(self) -> Iterator[np.ndarray]: ...
 
@@ -40,9 +40,9 @@ class Sequenced(Protocol):
 
 
 def batches_ahead(clips: Clips | Places | Wrapped, sequence: Sequenced, num_workers: int) -> int:
-    """Return how many batches each process reads ahead: `AHEAD`, or fewer within `AHEAD_BYTES`.
+    """Return how many batches each process reads in advance, limited by `AHEAD` and `AHEAD_BYTES`.
 
-    Batches of views of unequal length are counted as empty.
+    Batches whose views differ in length count as 0 bytes.
     """
     rows = (
         sequence.batch_size if isinstance(sequence, MixedBatchSampler) else max(map(len, sequence))
@@ -59,22 +59,23 @@ def batches(
     keep_workers: bool = False,
     run: WeakSet | None = None,
 ) -> Iterable[Batch | PlacedBatch]:
-    """Return an iterable over the batches of a sequence, read ahead and in its order.
+    """Return an iterable over the batches of a sequence, which are read in advance.
 
     Args:
-        clips: takes an element of the sequence in ``__getitems__``.
-        sequence: rows and keys ``[B, 2]`` of consecutive batches; may be endless.
-        num_workers: processes that read; 0 reads in a thread.
-        pin_memory: whether batches are in page-locked memory, for copies to a device.
-        keep_workers: whether worker processes stay alive after the end of the sequence, for the
-            next iteration.
-        run: shared by the loaders of a run, see `Processes`.
+        clips: data set whose ``__getitems__`` returns the batch for an element of the sequence.
+        sequence: rows and keys ``[B, 2]`` of each batch. The sequence may be endless.
+        num_workers: number of processes that read; 0 reads in a thread.
+        pin_memory: whether batches are written to page-locked memory, for faster copies to a
+            device.
+        keep_workers: whether worker processes are kept after the end of the sequence, for the next
+            iteration.
+        run: set that all loaders of a run share, see `Processes`.
     """
     if num_workers == 0:
         return ReadAhead(clips, sequence, pin_memory)
     loader = Processes(
         clips,
-        batch_sampler=sequence,  # type: ignore[arg-type]  # arrays work like lists
+        batch_sampler=sequence,  # type: ignore[arg-type]  # batches are arrays instead of lists
         collate_fn=as_is,
         num_workers=num_workers,
         pin_memory=pin_memory,
@@ -87,7 +88,7 @@ def batches(
 
 
 class ReadAhead:
-    """Batches read by a thread, a few ahead of the consumer; arguments as `batches`."""
+    """Loader with a thread that reads a few batches in advance; see `batches` for the arguments."""
 
     depth = 4
 
@@ -112,26 +113,26 @@ class ReadAhead:
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            # Garbage collection may run this in any thread, so waiting could be a deadlock.
+            # Garbage collection may run this code in any thread, so waiting could cause a deadlock.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 class EndlessLoader:
-    """Batches of a sampler in one sequence over all epochs; each ``iter`` yields one epoch.
+    """Loader whose batches form one sequence over all epochs. Each iteration yields one epoch.
 
     Args:
         clips: see `batches`.
-        sequence: sampler of all batches, beginning at its ``start``.
-        batches_done: returns the number of batches trained so far in the whole run; called for each
-            new iterator.
-        fingerprint: digest of everything that determines the sequence; stored in checkpoints, and
-            compared on resume.
+        sequence: sampler of all batches, which begins at the batch number ``start``.
+        batches_done: function that returns the number of training batches so far in the whole run.
+            Called for each new iterator.
+        fingerprint: digest of all settings and clips that determine the sequence. It is stored in
+            checkpoints, and compared when a run is resumed.
         num_workers: see `batches`.
         pin_memory: see `batches`.
         run: see `batches`.
 
     Attributes:
-        failed: whether an exception was raised here, that is, between two training steps.
+        failed: whether the loader has raised an exception, that is, between two training steps.
     """
 
     failed = False
@@ -148,18 +149,18 @@ class EndlessLoader:
     ):
         self.sequence, self.batches_done, self.fingerprint = sequence, batches_done, fingerprint
         self.loader = batches(clips, sequence, num_workers, pin_memory, run=run)
-        # The trainer shuts down the workers of an attribute with this name.
+        # The trainer shuts down the workers of the iterator in an attribute with this name.
         self._iterator: Iterator[Batch | PlacedBatch] | None = None
         self._next = 0
 
     def __len__(self) -> int:
-        """Number of batches per epoch."""
+        """Return the number of batches per epoch."""
         return len(self.sequence)
 
     def __iter__(self) -> Iterator[Batch | PlacedBatch]:
         done = self.batches_done()
         if self._iterator is None or self._next != done:
-            self._iterator = None  # ends its workers
+            self._iterator = None  # ends the worker processes
             self.sequence.start = self._next = done
             self._iterator = iter(self.loader)
         for _ in range(len(self)):
@@ -172,11 +173,11 @@ class EndlessLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """State for checkpoints; the position is the trainer's count."""
+        """Return the state for checkpoints; the position is the trainer's count of batches."""
         return {"batches_done": self.batches_done(), "fingerprint": self.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Compare the data of the checkpoint with this run, and warn if they differ."""
+        """Warn if the data of the resumed run differ from those of this run."""
         if state.get("batches_done", 1) and state.get("fingerprint") != self.fingerprint:
             log.warning(
                 "data: clips, batch size, seed or number of processes differ from the resumed run; "
@@ -185,7 +186,10 @@ class EndlessLoader:
 
 
 def fingerprint_of(settings: Any, table: pd.DataFrame) -> str:
-    """Digest of settings, and of the clips of a table with their length, split and source."""
+    """Return a digest of settings and of the clips of a table.
+
+    The digest depends on length, split and source of each clip.
+    """
     digest = hashlib.blake2b(repr(settings).encode(), digest_size=8)
     digest.update(table[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
     return digest.hexdigest()

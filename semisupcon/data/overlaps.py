@@ -1,7 +1,8 @@
-"""One table of the labelled source and the pool, which may overlap.
+"""Merge the clips of the labelled source and of the unlabelled pool, which may overlap.
 
-Clips are identified by their files: a validation or test file of any named task is never trained
-on, nor is audio in folders with only held-out clips, nor a copy of a recording.
+Clips are identified by their files. Three kinds of files are never used for training: validation
+and test files of a given task, audio in folders that have only held-out clips, and second copies of
+a recording.
 """
 
 import logging
@@ -21,22 +22,22 @@ from semisupcon.paths import text_of
 from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
-FEW = 5  # up to this number, left-out files are logged without a warning
+FEW = 5  # up to this number of left-out files, the log has no warning
 
 
 def keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFrame:
-    """Table of all usable files, each once, with their use.
+    """Return a table of all usable files, each once, with the purposes they are used for.
 
-    Columns: path, name, clip, group, split (train or val), in_pool, labelled, row (of ``labelled``,
-    else NaN).
+    The columns are path, name, clip, group, split (train or val), in_pool (bool), labelled (bool)
+    and row (index in ``labelled``, NaN for files of the pool).
     """
     table = located(pool).assign(in_pool=True, labelled=False, row=np.nan)
     if labelled is not None:
         listed = located(labelled)
         listed["row"] = np.arange(len(listed), dtype=float)
         listed["labelled"] = labelled.labelled
-        # If both list a file, name and split of the labelled source are used. A file that the pool
-        # holds out is not trained on either.
+        # If both sources list a file, name and split of the labelled source are used. A file that
+        # the pool holds out is not used for training.
         split_in_pool = listed["path"].map(dict(zip(table["path"], table["split"], strict=True)))
         training = listed["split"] == "train"
         listed["in_pool"] = split_in_pool.notna() & ~(training & (split_in_pool != "train"))
@@ -47,17 +48,17 @@ def keep_apart(labelled: LabelledClips | None, pool: LabelledClips) -> pd.DataFr
 
 
 def _apart(table: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
-    """Give different clip hashes to files of two roots with the same relative path."""
+    """Change the clip hashes of pool files that have the same relative path as a labelled file."""
     same, clip = table["clip"].isin(listed["clip"]).to_numpy(), table["clip"].to_numpy(copy=True)
     clip[same] = [stable_hash(f"unlabelled/{spelling(name)}") for name in table["name"][same]]
     return table.assign(clip=clip)
 
 
 def located(clips: LabelledClips) -> pd.DataFrame:
-    """Return the clips of a source with absolute paths.
+    """Return a table of the clips of a source with absolute paths.
 
-    Columns: path (absolute, folder links resolved), name, clip, split, group. ``clip`` is a hash of
-    the name only, so it stays the same if the source is moved or linked.
+    The columns are path (absolute, with resolved links to folders), name, clip, split and group.
+    ``clip`` is a hash of the name only, so it does not change if the source is moved or linked.
     """
     drawn_from = portable(clips.table.get("listed_as", clips.table["path"]).astype(str).tolist())
     folder = cache(os.path.realpath)
@@ -76,10 +77,10 @@ def located(clips: LabelledClips) -> pd.DataFrame:
 
 
 def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
-    """Return those of ``paths`` under the root of a task that may not be used for training.
+    """Return the files among ``paths`` that a task excludes from training.
 
-    These are its validation and test clips, copies of them, and unlisted files beside them
-    (`semisupcon.datasets.parsing.finding.sort_unlisted`).
+    These are the validation and test clips of the task, copies of these clips, and unlisted files
+    in their folders (see `semisupcon.datasets.parsing.finding.sort_unlisted`).
     """
     paths, table = set(paths), located(source)
     held_out = set(table.loc[table["split"] != "train", "path"]) & paths
@@ -95,7 +96,7 @@ def held_out_near(source: LabelledClips, paths: Iterable[str]) -> set[str]:
 
 
 def _files(source: LabelledClips, names: list[str]) -> list[str]:
-    """Absolute paths of files under the root of a source, as in `located`."""
+    """Return the absolute paths of files under the root of a source, in the format of `located`."""
     table = pd.DataFrame({"path": names, "split": "train"})
     return located(
         LabelledClips(table, np.zeros((len(names), 0), np.float32), (), kind=None, root=source.root)
@@ -103,7 +104,10 @@ def _files(source: LabelledClips, names: list[str]) -> list[str]:
 
 
 def _tell_left_out(root: str, beside: list[str], copies: list[str]) -> None:
-    """Log the files that are left out of the pool and the reason; a warning for more than a few."""
+    """Log the files that are left out of the pool, with the reason.
+
+    The log level is a warning for more than `FEW` files.
+    """
     said = [
         f"{len(files)} {what} "
         f"({', '.join(os.path.relpath(path, root) for path in files[:3])}{', ...' * (len(files) > 3)})"
@@ -126,10 +130,10 @@ def _tell_left_out(root: str, beside: list[str], copies: list[str]) -> None:
 def without_copies(
     files: pd.DataFrame, labelled: LabelledClips | None, pool: LabelledClips
 ) -> pd.DataFrame:
-    """Remove copies of a recording, see `semisupcon.datasets.parsing.copies`.
+    """Keep one file of each recording; copies are found by `semisupcon.datasets.parsing.copies`.
 
-    Files listed by ``labelled`` are kept. Of other copies a held-out one is kept: a test clip, or
-    else a validation clip.
+    All files that ``labelled`` lists are kept. Among the other copies, a test clip is preferred,
+    then a validation clip.
     """
     others = pd.concat(
         [located(source) for source in (labelled, pool) if source is not None]

@@ -1,4 +1,4 @@
-"""Datasets that add augmentation plans to batches, or augment them, in the loader."""
+"""Data sets that augment batches in the loader, or add the plan of the augmentation to them."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, cast
@@ -18,11 +18,11 @@ AugmentIn = Literal["device", "workers"]
 
 
 class Wrapped(Dataset):
-    """Base class of datasets that change batches of clips in the loader.
+    """Base class of data sets that change the batches of another data set in the loader.
 
     Args:
-        clips: dataset of the loader.
-        chain: augmentations of the views.
+        clips: data set whose batches are changed.
+        chain: augmentation of the views.
     """
 
     def __init__(self, clips: Clips | Places, chain: Chain):
@@ -30,12 +30,12 @@ class Wrapped(Dataset):
 
     @property
     def row_bytes(self) -> int:
-        """See `Clips.row_bytes`."""
+        """Size of all views of a clip in bytes; 0 if views differ in length."""
         return self.clips.row_bytes
 
     @property
     def pin_memory(self) -> bool:
-        """Whether batches are made in page-locked memory; set by the loader."""
+        """Whether batches are written to page-locked memory. The loader sets it."""
         return self.clips.pin_memory
 
     @pin_memory.setter
@@ -46,16 +46,16 @@ class Wrapped(Dataset):
         return len(self.clips)
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> dict[str, Any]:
-        """Return the batch of ``(row, key)`` pairs ``[B, 2]``."""
+        """Return the batch for pairs ``(row, key of the first view)``, ``[B, 2]``."""
         return self.changed(dict(self.clips.__getitems__(items)))
 
     def changed(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return the batch of the loader for the batch of the clips."""
+        """Return the changed batch."""
         raise NotImplementedError
 
 
 class Planned(Wrapped):
-    """Adds ``plan`` to batches: `Chain.plan` of their views, for an accelerator."""
+    """Data set that adds random draws to batches, which are augmented on an accelerator later."""
 
     def changed(self, batch: dict[str, Any]) -> dict[str, Any]:
         plan = self.chain.plan(batch["key"].flatten(), self._samples(batch))
@@ -68,7 +68,7 @@ class Planned(Wrapped):
 
 
 class Augmented(Wrapped):
-    """Augments batches (float32), same as `AudioDataModule.augmented` on the device."""
+    """Data set that augments batches on the CPU, like `AudioDataModule.augmented` on the device."""
 
     def __init__(self, clips: Clips, chain: Chain):
         super().__init__(clips, chain)
@@ -76,7 +76,7 @@ class Augmented(Wrapped):
 
     @property
     def row_bytes(self) -> int:
-        """See `Clips.row_bytes`; for float32 audio."""
+        """Size of all views of a clip as float32 in bytes; 0 if views differ in length."""
         return super().row_bytes * 4 // cast("Clips", self.clips).audio.dtype.itemsize
 
     def changed(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -88,9 +88,9 @@ def augmented(batch: dict[str, Any], chain: Chain, leaves_padding: bool) -> dict
     """Augment every view of a batch on its device, and add ``applied`` and ``parameters``.
 
     Args:
-        batch: batch with float32 audio, and a ``plan`` if the loader made one.
-        chain: chain on the device of the audio.
-        leaves_padding: whether views end in padding, which must stay silent.
+        batch: batch with float32 audio, and with a ``plan`` if the loader has added one.
+        chain: augmentation chain on the device of the audio.
+        leaves_padding: whether views may end with padding, which must remain silent.
     """
     views, plan, rows = batch["key"].shape, batch.get("plan"), batch["audio"].flatten(0, 1)
     done, applied, parameters = (
@@ -98,7 +98,7 @@ def augmented(batch: dict[str, Any], chain: Chain, leaves_padding: bool) -> dict
     )
     audio = done.unflatten(0, views)
     if leaves_padding:
-        # Remove what augmentations add to the padding (noise, echoes).
+        # Set the padding to zero again, because augmentations add noise and echoes to it.
         audio = audio * (
             torch.arange(audio.shape[-1], device=audio.device) < batch["length"][..., None, None]
         )
@@ -113,8 +113,11 @@ def augmented(batch: dict[str, Any], chain: Chain, leaves_padding: bool) -> dict
 def planned(
     clips: Clips | Places, chain: Chain | None, on_device: bool, where: AugmentIn = "device"
 ) -> Clips | Places | Wrapped:
-    """Return ``clips``, with plans if an accelerator augments and the chain decides on the host, or
-    augmented by the loader."""
+    """Return the data set for the place where views are augmented.
+
+    If the workers augment, it augments batches. If an accelerator augments and the chain can draw
+    on the CPU, it adds plans to batches. Otherwise it is ``clips``.
+    """
     if chain is None:
         return clips
     if where == "workers":

@@ -1,8 +1,8 @@
-"""Index and audio of a set in object storage, read from LitData chunks.
+"""Read the index and audio of a packed set in object storage, in chunks of LitData.
 
-LitData keeps each clip whole in a chunk and reads any stretch of it with one range request
-(`TemporalArrayLoader`, `read_window`; directly from S3 and R2, from other storage by caching the
-chunk).
+LitData stores each clip completely in one chunk. With `TemporalArrayLoader` and `read_window`, it
+reads any part of a clip with one range request from S3 and R2. From other storage it downloads the
+whole chunk to a cache.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from semisupcon.data.packed.checks import HEADER, INDEX, TARGETS
 from semisupcon.data.packed.reading import Packed
 from semisupcon.errors import AudioError, DatasetNotFoundError, UserError
 
-CHUNKS = "index.json"  # index of LitData
-# Format of `semisupcon.data.streamed.write_stream`. LitData also supports pickles, and its index can
-# name classes to import.
+CHUNKS = "index.json"  # name of LitData's index of chunks
+# Format of chunks that `semisupcon.data.streamed.write_stream` writes. Only this format is
+# accepted, because LitData also supports pickles, and its index can name classes to import.
 _FORM = {
     "compression": None,
     "encryption": None,
@@ -38,18 +38,18 @@ _FIELDS = {
     "groups": [["audio"]],
 }
 _LEAF = [1, {"type": None, "context": None, "children_spec": []}]
-Stretch = tuple[int, int, int]  # row, start and frames
-AT_ONCE = 64  # concurrent requests per process
+Stretch = tuple[int, int, int]  # row, start and number of frames of a span
+AT_ONCE = 64  # number of concurrent requests per process
 
 
 class StreamedSet(Packed):
-    """The index of a set in object storage; attributes and errors as `Packed`.
+    """The index of a packed set in object storage, with the attributes and errors of `Packed`.
 
-    The ``record`` of a clip is its number in the chunks.
+    The table of clips also has the column ``record``, the number of the clip in the chunks.
 
     Args:
-        url: location of the folder that ``semisupcon stream`` wrote: a path, or ``s3://``,
-            ``r2://``, ``gs://``, ``azure://``, as in LitData.
+        url: location of the folder that ``semisupcon stream`` has written: a path, or an address
+            with ``s3://``, ``r2://``, ``gs://`` or ``azure://``, as in LitData.
     """
 
     def __init__(self, url: str):
@@ -65,15 +65,15 @@ class StreamedSet(Packed):
         self.clips = replace(self.clips, root=url).assign(record=np.arange(len(self.clips)))
 
     def _check_shards(self, files: pd.DataFrame) -> None:
-        """Skip the check: the chunks are remote. Reading a damaged window raises an error."""
+        """Skip the check of remote chunks. Reading damaged samples raises an error."""
 
 
 def check_chunks(index: Path, url: str) -> None:
-    """Check that ``semisupcon stream`` can have written an index of chunks, before LitData reads it.
+    """Check the index of chunks before LitData reads it.
 
     Raises:
-        UserError: for a layout other than arrays of 16-bit samples, or a chunk name that leads out
-            of the folder.
+        UserError: if ``semisupcon stream`` cannot have written the index: the chunks have other
+            contents than arrays of 16-bit samples, or unexpected names.
     """
     problem = None
     try:
@@ -108,7 +108,7 @@ def _download(url: str, name: str, folder: Path) -> None:
         get_downloader(url, str(folder), []).download_file(
             f"{url.rstrip('/')}/{name}", str(folder / name)
         )
-    except Exception as error:  # Every storage has errors of its own.
+    except Exception as error:  # Each storage raises different errors.
         raise DatasetNotFoundError(
             "A streamed set",
             f"{url}/{name}",
@@ -117,12 +117,13 @@ def _download(url: str, name: str, folder: Path) -> None:
 
 
 class StreamedAudio:
-    """Audio of the rows of a table, fetched in stretches.
+    """Reads spans of the clips in a table from object storage.
 
     Args:
-        url: see `StreamedSet`.
-        rows: columns ``record`` and ``name``.
-        cache_dir: cache of chunks for storage without range requests; None is LitData's default.
+        url: location of the folder, see `StreamedSet`.
+        rows: table with the columns ``record`` and ``name``.
+        cache_dir: folder for cached chunks of storage without range requests; None is LitData's
+            default.
     """
 
     dtype = torch.int16
@@ -134,10 +135,10 @@ class StreamedAudio:
         self._source: Any = None
 
     def fetch(self, wanted: Sequence[Stretch]) -> dict[Stretch, np.ndarray]:
-        """Return int16 samples of each ``(row, start, frames)``, fetched concurrently.
+        """Fetch the int16 samples of each span ``(row, start, frames)`` concurrently.
 
         Raises:
-            AudioError: names the clip of a stretch that cannot be fetched.
+            AudioError: if a span cannot be fetched. The message names the clip.
         """
         if self._source is None:
             from litdata import StreamingDataset
@@ -149,7 +150,7 @@ class StreamedAudio:
         return asyncio.run(self._fetch(wanted))
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return int16 samples of spans ``(start, frames)`` of one clip.
+        """Return int16 samples of the spans ``(start, frames)`` of the clip in a row.
 
         Raises the errors of `fetch`.
         """
@@ -166,7 +167,7 @@ class StreamedAudio:
                     return (await self._source.aread_window(int(self.records[row]), start, frames))[
                         "audio"
                     ]
-                except Exception as error:  # Every storage has errors of its own.
+                except Exception as error:  # Each storage raises different errors.
                     raise AudioError(
                         f"{self.name(row)} could not be fetched: "
                         f"{' '.join(str(error).split())[:200]}\nFrom: {self.url}"
@@ -177,7 +178,7 @@ class StreamedAudio:
         )
 
     def name(self, row: int) -> str:
-        """Return the name of the clip for messages."""
+        """Return the name of the clip in a row, for messages."""
         return self.names[row].decode()
 
     def __getstate__(self) -> dict[str, Any]:

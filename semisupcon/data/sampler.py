@@ -1,12 +1,12 @@
-"""Sample batches of labelled and unlabelled clips, and define the length of an epoch.
+"""Sample batches of labelled and unlabelled clips.
 
-Each source is an endless sequence of slots: slot j of a source of n clips is element j mod n of the
-permutation of pass j div n. Batch t takes the next slots of both sources, in fixed proportion.
-Every clip is therefore seen once per pass, no clip is dropped between passes or epochs, and a batch
-depends only on its number: a resumed run continues with the next batch.
+Each source is an endless sequence of slots. In a source of n clips, slot j is element j mod n of
+the permutation of pass j div n. Each batch takes the next slots of both sources, in fixed
+proportion. Thus every clip occurs once per pass, and no clip is dropped between passes or epochs. A
+batch depends only on its number, so a resumed run continues with the next batch.
 
-An epoch is the number of batches in which the source with the longer pass is seen once; the other
-source is seen several times.
+An epoch ends when each source has completed at least one pass. The source with the shorter pass is
+repeated within an epoch.
 """
 
 import math
@@ -22,16 +22,16 @@ from semisupcon.random import make_keys, permutation
 class Source:
     """An endless shuffled sequence of the rows of one source.
 
-    A clip does not occur twice in a batch that contains the end of a pass, if the source has at
-    least a batch's worth of clips. With fewer clips they must repeat, in different passes and
-    therefore with different crops and augmentations.
+    If the source has at least as many clips as its share of a batch, a batch does not contain a
+    clip twice, even if it contains the end of a pass. With fewer clips, clips repeat in a batch.
+    The repetitions are in different passes, so their crops and augmentations differ.
 
     Args:
-        rows: row numbers in the table.
+        rows: row indices of the clips in the table.
         clips: stable hashes of the clips.
-        share: slots of this source per batch, over all ranks.
-        seed: seed of permutations and keys.
-        name: labelled or unlabelled; each has its own sequence.
+        share: number of slots of this source in a batch of all ranks.
+        seed: seed of the permutations and keys.
+        name: "labelled" or "unlabelled"; the two names have different permutations and keys.
     """
 
     def __init__(self, rows: np.ndarray, clips: np.ndarray, share: int, seed: int, name: str):
@@ -43,25 +43,25 @@ class Source:
         return len(self.rows)
 
     def slots(self, first: int, count: int) -> np.ndarray:
-        """Return rows and keys ``[count, 2]`` of the slots starting at ``first``."""
+        """Return rows and keys ``[count, 2]`` of ``count`` slots, starting at slot ``first``."""
         slots = np.arange(first, first + count)
         passes = slots // len(self)
         position = np.concatenate(
             [self.order(int(p))[slots[passes == p] % len(self)] for p in np.unique(passes)],
         )
-        # Count the passes of the two sources separately, so that a clip in both gets different
+        # The two sources have different pass numbers, so that a clip in both sources gets different
         # crops.
         counted = torch.from_numpy(passes) + ((self.name == "unlabelled") << 32)
         keys = make_keys(self.seed, counted, torch.from_numpy(self.clips[position]), views=1)[:, 0]
         return np.stack([self.rows[position], keys.numpy()], axis=1)
 
     def order(self, number: int) -> np.ndarray:
-        """Return the permutation of a pass."""
+        """Return the permutation of clips in a pass."""
         if number not in self._orders:
             order = self._raw(number)
             if number > 0 and len(self) >= self.share:
-                # `_apart` changes an order only near its beginning. In a source of three shares or
-                # more, the last clips of a pass are therefore those of the raw order.
+                # `_apart` changes an order only near its beginning. In a source of at least three
+                # shares, the last clips of a pass are therefore those of the raw order.
                 before = (
                     self._raw(number - 1)
                     if len(self) >= 3 * self.share
@@ -77,7 +77,10 @@ class Source:
         return permutation(len(self), self.seed, self.name, number).numpy()
 
     def _chained(self, number: int) -> np.ndarray:
-        """Order of a pass of a small source, computed forward from the latest known pass."""
+        """Return the order of a pass of a small source.
+
+        It is computed pass by pass, from the latest known pass.
+        """
         known = max((p for p in self._orders if p <= number), default=0)
         order = self._orders[known] if known in self._orders else self._raw(0)
         for p in range(known + 1, number + 1):
@@ -85,11 +88,12 @@ class Source:
         return order
 
     def _apart(self, order: np.ndarray, before: np.ndarray, number: int) -> np.ndarray:
-        """Move clips back in ``order`` if the previous pass put them into the same batch.
+        """Move clips to a later position in ``order`` if they would occur twice in a batch.
 
-        This concerns the batch that contains the end of the previous pass.
+        This can happen in the batch that contains the end of the previous pass, whose order is
+        ``before``.
         """
-        taken = number * len(self) % self.share  # slots that the previous pass fills in this batch
+        taken = number * len(self) % self.share  # slots of this batch in the previous pass
         if not taken:
             return order
         taken_clips = before[-taken:]
@@ -101,25 +105,25 @@ class Source:
 
 
 class MixedBatchSampler:
-    """Batches of labelled, then unlabelled clips.
+    """Sampler of batches with a fixed share of labelled clips, followed by unlabelled clips.
 
     Args:
-        labelled: rows of labelled clips ``[n]``, may be empty.
-        unlabelled: rows of unlabelled clips ``[m]``, may be empty.
-        clips: stable hash of every row of the table.
-        batch_size: clips per batch and rank.
-        intrabatch_supervised_p: share of labelled clips in a batch, rounded down as published;
-            strictly between 0 and 1 at least one clip of each source. If a source is empty, the
-            other gets its share.
-        seed: seed of order and keys.
-        rank: this process, 0 <= rank < world_size; ranks take disjoint, equal shares of every
-            source.
+        labelled: rows ``[n]`` of the labelled clips; may be empty.
+        unlabelled: rows ``[m]`` of the unlabelled clips; may be empty.
+        clips: stable hash of the clip in each row of the table.
+        batch_size: number of clips per batch and rank.
+        intrabatch_supervised_p: share of labelled clips in a batch. The number of clips is rounded
+            down, as in SemiSupCon. For shares strictly between 0 and 1, a batch has at least one
+            clip of each source. If a source is empty, the other source fills the batch.
+        seed: seed of the order and the keys.
+        rank: rank of this process, 0 <= rank < world_size. Ranks take disjoint, equally large parts
+            of each batch.
         world_size: number of processes.
         start: number of the first batch of an iteration.
 
     Raises:
-        ConfigError: for a share outside 0..1, a batch too small for both sources, or if labelled
-            clips are required but there are none.
+        ConfigError: if the share is outside [0, 1], if a batch is too small for both sources, or if
+            labelled clips are required but missing.
     """
 
     def __init__(
@@ -157,11 +161,11 @@ class MixedBatchSampler:
         ]
 
     def __len__(self) -> int:
-        """Number of batches per epoch."""
+        """Return the number of batches per epoch."""
         return max(math.ceil(len(source) / source.share) for source in self.sources)
 
     def batch(self, number: int) -> np.ndarray:
-        """Return rows and keys ``[B, 2]`` of this rank's part of a batch."""
+        """Return rows and keys ``[B, 2]`` of this rank's part of the batch with this number."""
         parts = []
         for source in self.sources:
             own = source.share // self.world_size
@@ -169,7 +173,7 @@ class MixedBatchSampler:
         return np.concatenate(parts)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield batches without end, beginning at ``start``."""
+        """Yield batches endlessly, beginning at the batch number ``start``."""
         number = self.start
         while True:
             yield self.batch(number)
@@ -182,7 +186,7 @@ def share_out(
     has_labelled: bool,
     has_unlabelled: bool,
 ) -> tuple[int, int]:
-    """Return the numbers of labelled and unlabelled clips per batch.
+    """Return the numbers of labelled and of unlabelled clips in a batch.
 
     Raises the errors of `MixedBatchSampler`.
     """
@@ -216,10 +220,11 @@ def validation_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> list[np.ndarray]:
-    """Return batches ``[B, 2]`` of rows and keys with all validation clips, in a fixed mixed order.
+    """Return batches ``[B, 2]`` of rows and keys of all validation clips, in a fixed shuffled
+    order.
 
-    Batches are nearly equal in size. Every rank has the same number of batches of the same sizes.
-    If the clips do not divide evenly, the last ranks repeat a few of the first clips.
+    Batches have nearly equal sizes, which are the same on all ranks. If the number of clips is not
+    divisible by the number of ranks, the last ranks repeat a few of the first clips.
     """
     if not len(rows):
         return []
@@ -228,6 +233,6 @@ def validation_batches(
         rank::world_size
     ]
     hashes = torch.from_numpy(np.asarray(clips)[rows])
-    # Pass -1 is never a training pass.
+    # Training has no pass -1, so these keys are different from those of training.
     keys = make_keys(seed, torch.full_like(hashes, -1), hashes, views=1)[:, 0].numpy()
     return np.array_split(np.stack([rows, keys], axis=1), math.ceil(len(rows) / batch_size))

@@ -1,10 +1,10 @@
 """Combine ``sl_task``, ``ssl_task`` and ``data_dir`` into one table of files.
 
-A source is the clips of a task, a plain folder, or the embedded synthetic set. The labelled clips
-come from ``sl_task``. The unlabelled pool is ``ssl_task`` if given, otherwise all audio under
-``data_dir``, otherwise the clips of ``sl_task``. Without any of them it is the embedded synthetic
-set. If sources overlap, clips are identified by their files: a validation or test file of any named
-task is never trained on, nor is audio in folders with only held-out clips.
+A source is a set of clips: those of a task, all audio in a folder, or the embedded synthetic set.
+The labelled clips are those of ``sl_task``. The unlabelled pool is the first available of
+``ssl_task``, all audio under ``data_dir``, ``sl_task``, and the embedded synthetic set. If sources
+overlap, clips are identified by their files. Validation and test files of a given task are never
+used for training, nor is audio in folders that have only held-out clips.
 """
 
 import logging
@@ -30,16 +30,16 @@ EMBEDDED_TASK = "synthetic_tags"
 def task_source(
     task: str, data_dir: str | Path | None, options: dict[str, Any], argument: str
 ) -> LabelledClips:
-    """Load the clips of a task.
+    """Load the clips and labels of a task.
 
     Args:
         task: name or import path.
-        data_dir: root of the task, unless ``options`` hold ``root``. Synthetic tasks are rendered
-            and ignore it.
-        options: ``root``, and the options of the data set.
-        argument: sl_task or ssl_task, for messages.
+        data_dir: root of the task, unless ``options`` has ``root``. Ignored for synthetic tasks,
+            which are rendered.
+        options: the options of the data set, and ``root``.
+        argument: "sl_task" or "ssl_task", for messages.
     """
-    find_task(task)  # raises for a wrong name before anything is rendered or searched
+    find_task(task)  # check the name before rendering or searching
     options = dict(options)
     root = options.pop("root", None if is_synthetic(task) else data_dir)
     if root is None and is_synthetic(task):
@@ -62,21 +62,22 @@ def task_source(
 
 
 def is_synthetic(task: str) -> bool:
-    """Whether the package renders the clips of a task."""
+    """Return whether a task is synthetic, so that this package renders its clips."""
     return task.rsplit(".", 1)[-1].startswith("synthetic_")
 
 
 def embedded_source() -> LabelledClips:
-    """Return the synthetic set that the package renders."""
+    """Return the clips of the embedded synthetic set, which this package renders."""
     return task_source(EMBEDDED_TASK, None, {}, "ssl_task")
 
 
 def audio_in(folder: str | Path) -> LabelledClips:
-    """List all audio under a folder as training clips, sorted and without hidden files and folders.
+    """List all audio under a folder as sorted training clips. Hidden files and folders are left
+    out.
 
     Raises:
-        DatasetNotFoundError: if there is no such folder.
-        UserError: if it holds no audio.
+        DatasetNotFoundError: if the folder does not exist.
+        UserError: if the folder has no audio.
     """
     folder = os.path.expanduser(folder)
     if not Path(folder).is_dir():
@@ -103,25 +104,25 @@ def gather(
     """Find and scan all files for training and validation.
 
     Args:
-        sl_task: data set of the labels; None for self-supervision.
+        sl_task: labelled data set; None for self-supervision.
         ssl_task: data set of the unlabelled pool; its labels are ignored.
-        data_dir: root of both unless their kwargs hold ``root``; without ``ssl_task`` the pool is
-            all audio under it.
-        sl_kwargs: ``root``, and options of the labelled data set.
-        ssl_kwargs: ``root``, and options of the pool.
-        max_bad: maximum share of unusable files; they are left out and named.
+        data_dir: root of both data sets, unless their kwargs have ``root``. Without ``ssl_task``,
+            the pool is all audio in this folder.
+        sl_kwargs: ``root`` and options of the labelled data set.
+        ssl_kwargs: ``root`` and options of the data set of the pool.
+        max_bad: maximum share of unusable files, which are left out and logged.
 
     Returns:
-        Each file once, sorted by path. Columns: ``path`` (absolute), ``name`` (relative to its
-            root), ``clip`` (63-bit hash of the name), ``group``, ``split`` (train or val as in the
-            sources), ``in_pool``, ``labelled``, ``frames``, ``sample_rate``, ``listed`` (by
-            sl_task). Targets, classes and kind are those of sl_task; a file without label has a NaN
-            row.
+        Each file once, sorted by path. The columns are ``path`` (absolute), ``name`` (relative to
+            its root), ``clip`` (63-bit hash of the name), ``group``, ``split`` (train or val, as in
+            the sources), ``in_pool``, ``labelled``, ``frames``, ``sample_rate`` and ``listed``
+            (whether ``sl_task`` lists the file). Targets, classes and kind are those of
+            ``sl_task``. A file without label has a NaN row.
 
     Raises:
-        ConfigError: for an unknown task or option.
-        DatasetNotFoundError: for a missing folder or file.
-        UserError: for a folder without audio, or too many bad files.
+        ConfigError: if a task or option is unknown.
+        DatasetNotFoundError: if a folder or file is missing.
+        UserError: if a folder has no audio, or if too many files are unusable.
     """
     labelled, pool = _sources(
         sl_task, ssl_task, data_dir, dict(sl_kwargs or {}), dict(ssl_kwargs or {})
@@ -155,7 +156,7 @@ def _sources(
     sl_kwargs: dict[str, Any],
     ssl_kwargs: dict[str, Any],
 ) -> tuple[LabelledClips | None, LabelledClips]:
-    """Labelled source and pool, as given or by default."""
+    """Return the labelled source (or None) and the pool, given by the user or by default."""
     labelled = task_source(sl_task, data_dir, sl_kwargs, "sl_task") if sl_task else None
     if labelled is not None and ssl_task == sl_task and not ssl_kwargs:
         return labelled, labelled

@@ -1,9 +1,9 @@
-"""Train from object storage: fetch only the samples of the views, from LitData chunks.
+"""Train from object storage: fetch only the samples of the views from chunks of LitData.
 
-The sampler of this package chooses clips and stretches, so streaming has the same properties as
-audio on disk: the mixture of labelled and unlabelled clips, a shuffle over the whole set, each rank
-and worker fetches only its own batches, and resuming is bit-exact for any number of workers. All
-windows of a batch are fetched concurrently to hide latency.
+The sampler of this package chooses clips and spans, so streaming has the same properties as reading
+from disk. Labelled and unlabelled clips are mixed in batches. Clips are shuffled over the whole
+set. Each rank and worker fetches only the batches assigned to it. Resuming is bit-exact for any
+number of workers. All spans of a batch are fetched concurrently to hide latency.
 
 ``semisupcon stream PACKED OUT`` writes the folder from a packed set. Upload it unchanged to a
 bucket and train with ``--data.class_path StreamedDataModule --data.stream s3://bucket/folder``.
@@ -32,7 +32,7 @@ from semisupcon.files import atomic_path, disk_errors, leftovers, sync
 from semisupcon.locks import LOCK, folder_lock
 
 CHUNK_BYTES = 1 << 26
-# Files that `write_stream` writes before the header.
+# Names of the files that `write_stream` writes before the header.
 _OF_A_STREAM = re.compile(
     r"chunk-\d+-\d+\.bin|(\d+\.)*index\.json|clips\.parquet|targets\.npy|0\.lock"
 )
@@ -43,8 +43,8 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
 
     Args:
         packed: folder written by ``semisupcon pack``.
-        out: a new folder for the chunks, LitData's ``index.json``, and the index of the packed set.
-        chunk_bytes: minimum size of a chunk; clips are not split.
+        out: new folder for the chunks, LitData's ``index.json``, and the index of the packed set.
+        chunk_bytes: minimum size of a chunk in bytes. Clips are not split.
 
     Raises:
         UserError: if the folder is not empty, the packed set is damaged, or the disk is full or
@@ -55,7 +55,7 @@ def write_stream(packed: str | Path, out: str | Path, chunk_bytes: int = CHUNK_B
     if out.exists() and not out.is_dir():
         raise UserError(f"The output is a file, not a folder.\nIn: {out}\nGive a new folder.")
     with folder_lock(out, "stream", "give another folder"):
-        # Without a header, these files were left by an interrupted stream.
+        # In a folder without header, these files are leftovers of an interrupted run.
         begun = (
             [path for path in out.iterdir() if _OF_A_STREAM.fullmatch(path.name)]
             if not (out / HEADER).exists()
@@ -90,14 +90,14 @@ def _write_chunks(packed: Path, out: Path, files: pd.DataFrame, chunk_bytes: int
         writer.merge()
         for path in out.iterdir():
             sync(path)
-    # Write the header last: without it the set is incomplete.
+    # The header is written last, because a set without header counts as incomplete.
     for name in (INDEX, TARGETS, HEADER):
         with atomic_path(out / name) as partial:
             shutil.copyfile(packed / name, partial)
 
 
 class _Fetched:
-    """The stretches of one batch as source of samples."""
+    """The fetched spans of one batch, with the interface of `semisupcon.data.clips.Samples`."""
 
     dtype = torch.int16
 
@@ -113,7 +113,7 @@ class _Fetched:
 
 
 class StreamedClips(Clips):
-    """`Clips` over `StreamedAudio`: fetches the stretches of a batch at once, then cuts views."""
+    """`Clips` that fetches all spans of a batch from `StreamedAudio` at once, then cuts views."""
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> Batch:
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
@@ -136,15 +136,15 @@ class StreamedClips(Clips):
 
 
 class StreamedDataModule(AudioDataModule):
-    """`AudioDataModule` over a set in object storage.
+    """`AudioDataModule` that reads a packed set from object storage.
 
     Args:
-        stream: see `StreamedSet`.
-        cache_dir: see `StreamedAudio`.
-        options: options of `AudioDataModule` except ``packed`` and ``device_resident``.
+        stream: location of the packed set, see `StreamedSet`.
+        cache_dir: folder for cached chunks, see `StreamedAudio`.
+        options: all options of `AudioDataModule` except ``packed`` and ``device_resident``.
 
     Raises:
-        ConfigError: for an option for audio on disk.
+        ConfigError: if an option is given that applies only to audio on disk.
     """
 
     clips_type = StreamedClips
@@ -158,7 +158,7 @@ class StreamedDataModule(AudioDataModule):
         self.stream, self.cache_dir = stream, cache_dir
 
     def prepare_data(self) -> None:
-        """Do nothing: the set exists."""
+        """Do nothing, because the packed set exists already."""
 
     def _found(self) -> LabelledClips:
         return StreamedSet(self.stream).check_request(*self.sources[:2], self.sample_rate)

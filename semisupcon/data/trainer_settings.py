@@ -1,10 +1,10 @@
-"""Read values of Lightning's Trainer: settings that connectors set, rank, device, progress."""
+"""Read settings, rank, device and progress of Lightning's Trainer."""
 
 from typing import Any, Protocol, cast
 
 
 class TrainerSettings(Protocol):
-    """Attributes of ``pytorch_lightning.Trainer`` with the names of its arguments."""
+    """Attributes of ``pytorch_lightning.Trainer`` that are named like its arguments."""
 
     fast_dev_run: bool | int
     overfit_batches: int | float
@@ -18,18 +18,20 @@ def settings_of(trainer: object) -> TrainerSettings:
 
 
 def rank_of(trainer: Any) -> tuple[int, int]:
-    """Rank of this process and number of processes; (0, 1) without a trainer."""
+    """Return the rank of this process and the number of processes; (0, 1) without a trainer."""
     return (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
 
 
 def on_gpu(trainer: Any) -> bool:
-    """Whether the run trains on a GPU; false without a trainer."""
+    """Return whether the run trains on a GPU; False without a trainer."""
     return trainer is not None and trainer.strategy.root_device.type == "cuda"
 
 
 def batches_done(trainer: Any) -> int:
-    """Number of training batches processed in the whole run; 0 without a trainer, and with
-    ``overfit_batches``, where every epoch has the same batches.
+    """Return the number of training batches that the whole run has processed.
+
+    The result is 0 without a trainer, and with ``overfit_batches``, where every epoch has the same
+    batches.
     """
     if trainer is None or settings_of(trainer).overfit_batches:
         return 0

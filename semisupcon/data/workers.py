@@ -1,9 +1,9 @@
-"""Worker processes of the loader, with clean errors if a worker dies or hangs.
+"""Worker processes of the loader, with clear errors if a worker dies or hangs.
 
-torch raises from a signal handler when a worker dies, at any point of the training process. This
-loader detects the death when the next batch is requested (at once, or within a second if the
-training process is waiting), so that the run can be saved in the state after the last step. The run
-ends with an error message, and no process remains.
+When a worker dies, torch raises an error from a signal handler, which may interrupt the training
+process at any point. This loader detects a dead worker when the next batch is requested, so that
+the run can be saved in its state after the last step. The run then ends with an error message, and
+no process remains.
 """
 
 import atexit
@@ -25,11 +25,11 @@ from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.batch import Batch
 from semisupcon.errors import AudioError, UserError
 
-LOOK = 1.0  # seconds between two checks of the workers while waiting for a batch
+LOOK = 1.0  # seconds between two checks of the workers during a wait
 WARN_AFTER, GIVE_UP_AFTER = 60.0, 600.0  # seconds without a batch
 log = logging.getLogger(__name__)
-_for_life = ExitStack()  # contexts of a worker, open until it exits
-_running: WeakSet = WeakSet()  # iterators of this process
+_for_life = ExitStack()  # contexts that a worker leaves when it exits
+_running: WeakSet = WeakSet()  # iterators of all loaders of this process
 
 
 class WorkerError(UserError):
@@ -37,9 +37,9 @@ class WorkerError(UserError):
 
 
 def quiet_worker(_: int) -> None:
-    """Ignore SIGINT, SIGTERM and SIGHUP in workers, and silence decoder messages.
+    """Ignore SIGINT, SIGTERM and SIGHUP in a worker, and suppress decoder messages.
 
-    The main process stops the workers.
+    The main process receives these signals and stops the workers.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -48,7 +48,7 @@ def quiet_worker(_: int) -> None:
 
 
 class _Workers(_MultiProcessingDataLoaderIter):
-    _asked: float | None = None  # time of the request for the pending batch
+    _asked: float | None = None  # time of the request for the next batch, while waiting
     _kill, _hung = False, ""
 
     def __init__(self, loader: "Processes"):
@@ -68,7 +68,7 @@ class _Workers(_MultiProcessingDataLoaderIter):
         ).start()
 
     def __next__(self) -> Batch:
-        # Check the validation workers too: here, between two steps, the run can still be saved.
+        # Also check the validation workers. Between two training steps, the run can still be saved.
         for workers in list(self._run):
             if workers is self or not workers._kill:
                 workers._check()
@@ -76,10 +76,11 @@ class _Workers(_MultiProcessingDataLoaderIter):
         try:
             return super().__next__()
         except AudioError as error:
-            # Errors from a worker contain its traceback in their text.
+            # The message of an error from a worker contains a traceback; keep only its text.
             raise AudioError(str(error).rpartition(f"{AudioError.__name__}: ")[2].strip()) from None
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
-            # A dying worker leaves partial data in the pipe, maybe before the kernel has ended it.
+            # A dying worker leaves incomplete data in the pipe, possibly before its process has
+            # ended.
             until = time.monotonic() + LOOK
             while time.monotonic() < until:
                 self._check(of_all=True)
@@ -96,11 +97,14 @@ class _Workers(_MultiProcessingDataLoaderIter):
             return
         for status, worker in zip(self._workers_status, self._workers, strict=True):
             if (status or (of_all and worker.exitcode)) and not worker.is_alive():
-                self._kill = True  # The dead worker may hold a lock that the others wait for.
+                self._kill = True  # Other workers may wait for a lock of the dead one.
                 raise WorkerError(self._hung or _ended(worker)) from None
 
     def _look(self, asked: float, warned: bool) -> bool:
-        """Log a warning if no batch arrives, later kill the workers; return if it has warned."""
+        """Log a warning if no batch arrives for long, and later kill the workers.
+
+        Returns whether a warning was logged.
+        """
         waited = time.monotonic() - asked
         if waited < WARN_AFTER:
             return False
@@ -116,12 +120,12 @@ class _Workers(_MultiProcessingDataLoaderIter):
         return True
 
     def _awaited(self) -> int | None:
-        """Process id of the worker of the next batch."""
+        """Return the process id of the worker that reads the next batch."""
         task = self._task_info.get(self._rcvd_idx)
         return self._workers[task[0]].pid if task else self._workers[0].pid
 
     def _shutdown_workers(self) -> None:
-        # torch waits some seconds for each worker, and a hanging worker ignores SIGTERM.
+        # Torch waits some seconds for each worker, and a hanging worker ignores SIGTERM.
         workers = getattr(self, "_workers", ())
         for worker in workers if self._kill else ():
             worker.kill()
@@ -132,9 +136,10 @@ class _Workers(_MultiProcessingDataLoaderIter):
 
 
 def _without_torch(handler: Any) -> Any:
-    """SIGCHLD handler, or the previous handler if it is torch's.
+    """Return a SIGCHLD handler, or the previous handler if it is torch's handler.
 
-    The handler of torch stays installed after a plain `DataLoader` and raises within a step.
+    Torch's handler remains installed after the use of a plain `DataLoader`, and raises errors
+    during a training step.
     """
     if getattr(handler, "__module__", None) != torch_signals.__name__:
         return handler
@@ -156,7 +161,7 @@ def _ended(worker: Any) -> str:
 
 
 def _watch(workers: ref) -> None:
-    """Check workers in a separate thread: the thread that requests batches may block in a read."""
+    """Check workers in a separate thread, as the thread that requests batches may be blocked."""
     warned = False
     while (watched := workers()) is not None and not watched._shutdown:
         asked = watched._asked
@@ -166,13 +171,13 @@ def _watch(workers: ref) -> None:
 
 
 class Processes(DataLoader):
-    """DataLoader that ends its workers before the interpreter exits.
+    """DataLoader that ends its worker processes before the interpreter exits.
 
-    Workers ignore the signals of the main process, see `quiet_worker`.
+    Workers ignore the signals that end the main process, see `quiet_worker`.
 
     Attributes:
-        run: iterators of all loaders of the run; each reports dead workers of all of them. None
-            uses the iterators of this loader only.
+        run: iterators of all loaders of the run. Each loader reports dead workers of all these
+            loaders. None reports only workers of this loader.
     """
 
     run: WeakSet | None = None

@@ -1,4 +1,4 @@
-"""Packed audio: clips decoded and resampled once, read from disk or from device memory."""
+"""Packed audio: decoded and resampled clips, read from disk or from device memory."""
 
 from semisupcon.data.packed.checks import HEADER, INDEX, TARGETS, VERSION, SourceFile, describe
 from semisupcon.data.packed.reading import Packed, PackedAudio, shard_name

@@ -1,4 +1,4 @@
-"""Check the header, index and source files of a packed set. The set may come from any source."""
+"""Check the header, index and source files of a packed set, which may be untrusted."""
 
 import os
 import re
@@ -16,11 +16,12 @@ from semisupcon.errors import DatasetNotFoundError, UserError
 from semisupcon.kinds import KINDS
 from semisupcon.paths import system_path
 
-# version 1 (0.1) keeps digests of both ends of each source file, version 2 of the whole file
+# Version 1 (semisupcon 0.1) stores a digest of both ends of each source file, version 2 a digest of
+# the whole file.
 VERSION = 2
 HEADER, INDEX, TARGETS = "packed.json", "clips.parquet", "targets.npy"
-_ENDS = 1 << 16  # bytes at each end of a source file, in version 1
-# Columns of the index by type of value (text, integer, boolean, any).
+_ENDS = 1 << 16  # bytes hashed at each end of a source file in version 1
+# Columns of the index by type of their values: text, integer, boolean, any.
 _COLUMNS = {
     "text": ("path", "name", "split", "source_digest"),
     "whole": (
@@ -39,7 +40,7 @@ _COLUMNS = {
 
 
 class SourceFile(NamedTuple):
-    """State of a source file: size, modification time (ns), digest of the content."""
+    """State of a source file: size in bytes, modification time in ns, and digest of the content."""
 
     size: int
     changed: int
@@ -47,7 +48,10 @@ class SourceFile(NamedTuple):
 
 
 def describe(path: str, version: int = VERSION) -> SourceFile:
-    """Return the state of a file in the format of a version; raises OSError if it is missing."""
+    """Return the state of a source file, with the digest of a format version.
+
+    Raises an OSError if the file is missing.
+    """
     place = system_path(path)
     status = os.stat(place)
     if version >= 2:
@@ -63,8 +67,8 @@ def read_header(folder: Path) -> dict[str, Any]:
     """Read the header of a packed set.
 
     Raises:
-        DatasetNotFoundError: if there is none.
-        UserError: if it is damaged, or has another version.
+        DatasetNotFoundError: if the folder has no header.
+        UserError: if the header is damaged or has another version.
     """
     path = folder / HEADER
     if not path.exists():
@@ -90,7 +94,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         )
     if version >= 2 and not has_digest(path):
         raise damaged(folder, f"{HEADER} cannot be used, it is not what was written")
-    # The fingerprint becomes part of a file name in the cache.
+    # The fingerprint is used in the name of a cache file, so it must be harmless.
     if not isinstance(fingerprint := header.get("fingerprint"), str) or not re.fullmatch(
         "[0-9a-f]{32}",
         fingerprint,
@@ -122,10 +126,10 @@ def _is_word(value: Any) -> bool:
 
 
 def read_index(folder: Path, header: dict[str, Any]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read the table of clips and their targets.
+    """Read the table of the clips of a packed set, and their targets ``[n, C]``.
 
     Raises:
-        UserError: if it is damaged, or places clips outside the shards of the header.
+        UserError: if the index is damaged, or if it places clips outside the shards.
     """
     try:
         if digest_of(folder / INDEX, folder / TARGETS) != header.get("index_digest"):
@@ -176,27 +180,27 @@ def _problem(files: pd.DataFrame, shards: list[int]) -> str | None:
 
 
 def check_sources(folder: Path, files: pd.DataFrame, version: int, verify: bool) -> int:
-    """Compare the source files with their packed state, if they are available.
+    """Check that the available source files have not changed since they were packed.
 
-    A file counts as unchanged if its size and modification time are unchanged; ``verify`` reads all
-    files.
+    Files with unchanged size and modification time count as unchanged. With ``verify``, the content
+    of all files is compared.
 
     Returns:
-        Number of available, unchanged source files.
+        The number of available and unchanged source files.
 
     Raises:
-        UserError: names the files that have changed.
+        UserError: if files have changed. The message names the first five.
     """
 
     def state(path: str, size: int, changed_at: int, digest: str) -> str:
         try:
             status = os.stat(system_path(path))
-            # The path comes from the index: do not open a pipe or device.
+            # The path is untrusted, so do not open a pipe or device.
             if not stat.S_ISREG(status.st_mode):
                 return "absent"
             if not verify and (status.st_size, status.st_mtime_ns) == (size, changed_at):
                 return "same"
-            # A copy may differ in modification time only.
+            # A copied file may have another modification time but the same content.
             return (
                 "same"
                 if status.st_size == size and describe(path, version).digest == digest

@@ -1,4 +1,4 @@
-"""Packed audio in device memory: the loader sends the start of each view, the device cuts it."""
+"""Packed audio in device memory: the loader sends the starts of views, the device cuts views."""
 
 import logging
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class PlacedBatch(TypedDict):
-    """A `Batch` without audio.
+    """A `Batch` with the positions of the views instead of their audio.
 
     Keys:
         place: ``[B, V]`` int64, first sample of each view in the concatenated shards.
-        length: ``[B, V]`` int64, number of samples that exist.
-        longest: samples of the longest view; a number, so that the host need not wait for the
-            device.
-        targets, clip, key: as in `Batch`.
+        length: ``[B, V]`` int64, number of samples of each view without padding.
+        longest: number of samples of the longest view. It is not a tensor, to avoid a
+            synchronisation with the device.
+        targets, clip, key: see `Batch`.
     """
 
     place: Tensor
@@ -37,13 +37,13 @@ class PlacedBatch(TypedDict):
 
 
 class Places(Dataset):
-    """Positions of the views of `Clips` in the concatenated shards, instead of their samples.
+    """Data set of the positions of views in the concatenated shards, in place of `Clips`.
 
     Args:
-        clips: over packed audio.
+        clips: clips of packed audio.
     """
 
-    row_bytes = 0  # places instead of audio
+    row_bytes = 0  # a batch has no audio
 
     def __init__(self, clips: Clips):
         self.clips = clips
@@ -56,7 +56,7 @@ class Places(Dataset):
         return len(self.clips)
 
     def __getitems__(self, items: Sequence[tuple[int, int]] | np.ndarray) -> PlacedBatch:
-        """Return the batch of ``(row, key)`` pairs ``[B, 2]``."""
+        """Return the batch for pairs ``(row, key of the first view)``, ``[B, 2]``."""
         rows, base = torch.as_tensor(np.asarray(items, dtype=np.int64)).unbind(dim=1)
         clips = self.clips
         keys = base[:, None] + torch.arange(clips.views)
@@ -78,11 +78,11 @@ class Places(Dataset):
 
 
 class Resident:
-    """All packed samples on a device, from which views are cut.
+    """All samples of a packed set in device memory, from which views are cut.
 
     Args:
-        audio: the shards.
-        device: target device.
+        audio: the packed audio to copy.
+        device: device to copy the samples to.
     """
 
     def __init__(self, audio: PackedAudio, device: torch.device):
@@ -91,12 +91,15 @@ class Resident:
         begin = 0
         for shard in audio.maps:
             for part in np.array_split(shard, max(1, len(shard) >> 26)):
-                # Copy, because torch does not accept read-only memory.
+                # Torch does not accept read-only memory, so copy the part.
                 self.samples[begin : begin + len(part)] = torch.from_numpy(part.copy()).to(device)
                 begin += len(part)
 
     def cut(self, batch: PlacedBatch, clips: Clips) -> Batch:
-        """Replace ``place`` by ``audio [B, V, 1, T]`` int16, equal to the result of `Clips`."""
+        """Cut the views of a batch on the device, ``audio [B, V, 1, T]`` int16.
+
+        The result is equal to that of `Clips`.
+        """
         place, length = (x.to(self.samples.device) for x in (batch["place"], batch["length"]))
         longest = batch["longest"]
         time = torch.arange(longest, device=self.samples.device)
@@ -115,14 +118,14 @@ class Resident:
 
 
 def waveforms(batch: Batch | PlacedBatch, clips: Clips | None, resident: Resident | None) -> Batch:
-    """Return the batch with ``audio [B, V, 1, T]`` float32 in [-1, 1).
+    """Convert the audio of a batch to ``[B, V, 1, T]`` float32 in [-1, 1).
 
-    The loader may send float32, int16, or positions of resident samples.
+    The loader may send float32 or int16 audio, or positions in the resident samples.
 
     Args:
-        batch: from a loader, moved to the device.
-        clips: the clips of the loader; gives lengths if audio is resident.
-        resident: all samples, if they are on the device.
+        batch: batch of a loader, on the device.
+        clips: clips of the loader, which determine the lengths of views if samples are resident.
+        resident: all samples in device memory; None if they are not.
     """
     if resident is not None:
         assert clips is not None
@@ -132,7 +135,10 @@ def waveforms(batch: Batch | PlacedBatch, clips: Clips | None, resident: Residen
 
 
 def fits(audio: PackedAudio, device: torch.device) -> bool:
-    """Whether the shards take at most half of the free GPU memory; always True on other devices."""
+    """Return whether packed audio needs at most half of the free memory of a GPU.
+
+    The result is True for other devices.
+    """
     if device.type != "cuda":
         return True
     needed, free = 2 * sum(map(len, audio.maps)), torch.cuda.mem_get_info(device)[0]

@@ -1,14 +1,15 @@
-"""Read packed audio: every clip as 16-bit samples on disk, without decoding.
+"""Read packed audio: clips stored as 16-bit samples, which need no decoding.
 
-A packed folder holds shards (``audio-NNNNN.pcm``: int16, little-endian, mono, concatenated clips),
-``clips.parquet`` (position, split, checksum and source file of each clip), ``targets.npy``, and
-``packed.json``. The last is written at the end: a folder without it is incomplete. The folder is
-self-contained. The source files may be missing on the training machine; if they exist, they are
-compared.
+A packed folder has four kinds of files. Shards (``audio-NNNNN.pcm``) are concatenated clips as
+little-endian int16 mono samples. ``clips.parquet`` has position, split, checksum and source file of
+each clip. ``targets.npy`` has the targets. The header ``packed.json`` is written at the end, so a
+folder without it is incomplete. The folder is self-contained: training does not need the source
+files. Source files that exist are compared with their packed state.
 
-Header, index and shard sizes are checked whenever a set is opened. A shard or source file counts as
-unchanged if its size and modification time are unchanged; ``verify`` reads all of them. A shard
-that is new on a machine is read once.
+Header, index and shard sizes are checked whenever a set is opened. Shards and source files count as
+unchanged if their size and modification time are unchanged. Shards are read completely when a
+machine opens them for the first time or when they have changed. ``verify`` reads all shards and
+source files.
 """
 
 import json
@@ -41,24 +42,25 @@ def shard_name(number: int) -> str:
 
 
 class Packed:
-    """A packed folder, checked when it is opened.
+    """A packed folder. Opening it checks its files.
 
     Args:
-        folder: folder written by `pack`.
-        verify: read all shards and all available source files, regardless of size and modification
-            time.
+        folder: folder that `pack` has written.
+        verify: whether to read all shards and all available source files, even if their sizes and
+            modification times are unchanged.
 
     Attributes:
-        where: the folder, for messages.
-        sample_rate: Hz.
-        sources: tasks and folders that it was packed from, by their names in the data module.
-        clips: its clips, with the additional columns ``shard`` and ``offset`` (in samples);
-            ``frames`` and ``sample_rate`` describe the packed audio.
-        sources_at_hand: number of available, unchanged source files.
+        where: name of the folder, for messages.
+        sample_rate: sample rate of the packed audio in Hz.
+        sources: tasks and folders that were packed, by the names of their options in the data
+            module.
+        clips: the clips, with the additional columns ``shard`` and ``offset`` (in samples).
+            ``frames`` and ``sample_rate`` are those of the packed audio.
+        sources_at_hand: number of available and unchanged source files.
 
     Raises:
-        DatasetNotFoundError: if there is no complete packed set.
-        UserError: if it is damaged, of another version, or its source files have changed.
+        DatasetNotFoundError: if the folder has no complete packed set.
+        UserError: if the set is damaged or has another version, or if source files have changed.
     """
 
     def __init__(self, folder: str | Path, verify: bool = False):
@@ -77,9 +79,10 @@ class Packed:
             raise damaged(self.folder, str(error)) from error
 
     def _check_shards(self, files: pd.DataFrame) -> None:
-        """Verify the checksum of every clip, once per machine while the shards are unchanged.
+        """Verify the checksum of every clip, unless this machine has verified the same shards
+        before.
 
-        Shards count as unchanged if size and modification time are the same.
+        Shards are the same if their size and modification time are unchanged.
         """
         states = []
         for number, samples in enumerate(self.header["shards"]):
@@ -142,12 +145,12 @@ class Packed:
         ssl_task: str | None,
         sample_rate: int | None,
     ) -> LabelledClips:
-        """Return the clips for a run, after checking that its request fits the packed set.
+        """Check that a packed set has the data that a run needs, and return its clips.
 
-        Without sl_task the labels are left out.
+        If ``sl_task`` is None, the labels are removed.
 
         Raises:
-            ConfigError: if it names another task, or needs another sample rate.
+            ConfigError: if the run needs another task or another sample rate.
         """
         for name, asked in (("sl_task", sl_task), ("ssl_task", ssl_task)):
             if asked is not None and asked != self.sources[name]:
@@ -168,11 +171,11 @@ class Packed:
 
 
 class PackedAudio:
-    """Audio of the rows of a table from memory-mapped packed shards.
+    """Reads the samples of the clips in a table from memory-mapped shards.
 
     Args:
-        folder: the packed folder.
-        rows: columns ``shard``, ``offset``, ``frames`` and ``name``.
+        folder: packed folder.
+        rows: table with the columns ``shard``, ``offset``, ``frames`` and ``name``.
     """
 
     dtype = torch.int16
@@ -187,12 +190,12 @@ class PackedAudio:
         self.maps = [_map(self.folder, number) for number in range(int(self.shard.max()) + 1)]
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Return int16 samples of spans ``(start, frames)`` without copying."""
+        """Return int16 samples of spans ``(start, frames)`` of a clip, without copying."""
         samples, offset = self.maps[self.shard[row]], int(self.offset[row])
         return [samples[offset + start : offset + start + frames] for start, frames in spans]
 
     def name(self, row: int) -> str:
-        """Return the name of the clip for messages."""
+        """Return the name of the clip in a row, for messages."""
         return os.fsdecode(self.names[row])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -204,5 +207,5 @@ class PackedAudio:
 
 
 def _map(folder: Path, number: int) -> np.ndarray:
-    # A plain array over the map: slicing np.memmap is ten times slower.
+    # Convert the map to a plain array, because slicing np.memmap is ten times slower.
     return np.asarray(np.memmap(folder / shard_name(number), dtype="<i2", mode="r"))

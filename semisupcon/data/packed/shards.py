@@ -1,4 +1,4 @@
-"""Write the shards of a packed set in parallel; shards that are complete are kept."""
+"""Write the shards of a packed set in parallel. Complete shards are not written again."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 def write_shards(
     out: Path, files: pd.DataFrame, pool: ThreadPoolExecutor
 ) -> tuple[np.ndarray, int]:
-    """Write all missing shards; returns all checksums and the number of clipped samples."""
+    """Write all missing shards; return all checksums and the number of clipped samples."""
     crc, clipped = np.zeros(len(files), np.int64), 0
     seconds = files["frames"].sum() / files["sample_rate"].iloc[0]
     with tqdm(
@@ -45,7 +45,8 @@ def write_shards(
                 ].itertuples(index=False, name=None)
                 written_down = []
                 with atomic_path(path) as unfinished:
-                    # Closed in this order, so that no thread writes to a closed file.
+                    # The threads end before the file is closed, so that no thread writes to a
+                    # closed file.
                     with (
                         _reserve(unfinished, samples) as store,
                         closing(_ahead(pool, partial(_write_clip, store), rows)) as written,
@@ -63,9 +64,9 @@ def write_shards(
 
 
 def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | None:
-    """Checksum and clipped samples of each clip of a complete shard, ``[clips, 2]``.
+    """Return checksum and number of clipped samples of each clip of a shard, ``[clips, 2]``.
 
-    Returns None if the shard must be written (again).
+    The result is None if the shard is missing or damaged.
     """
     path, notes = out / shard_name(number), out / f"{shard_name(number)}.json"
     if not (path.exists() and notes.exists()):
@@ -86,7 +87,7 @@ def _notes(out: Path, number: int, clips: int, samples: int) -> np.ndarray | Non
 
 
 def _reserve(path: Path, samples: int) -> BinaryIO:
-    """Create a file of int16 samples and reserve its space, to detect a full disk early."""
+    """Create a file for int16 samples and reserve its disk space, to detect a full disk early."""
     file = path.open("w+b")
     try:
         os.posix_fallocate(file.fileno(), 0, 2 * samples)
@@ -110,10 +111,10 @@ def _write_clip(
     frames: int,
     offset: int,
 ) -> tuple[int, int]:
-    """Write one clip block by block; returns its checksum and the number of clipped samples.
+    """Write one clip block by block; return its checksum and the number of clipped samples.
 
-    After rounding the clip may be a sample or two longer or shorter than ``frames``: it is cut, or
-    padded with zeros.
+    Because of rounding, the resampled clip may differ from ``frames`` by one or two samples. It is
+    cut or padded with zeros.
     """
     crc = clipped = done = 0
 
@@ -138,7 +139,7 @@ def _ahead(
     function: Callable[..., Result],
     items: Iterable[tuple],
 ) -> Generator[Result, None, None]:
-    """Yield results in order, with only a few clips per thread in memory."""
+    """Yield the results of ``function`` in order, with only a few clips per thread in memory."""
     waiting = []
     try:
         for item in items:

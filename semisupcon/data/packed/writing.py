@@ -1,4 +1,7 @@
-"""Write packed audio (`semisupcon.data.packed.reading`) in parallel, with resume."""
+"""Write a packed set in parallel. An interrupted run can be continued.
+
+The format is described in `semisupcon.data.packed.reading`.
+"""
 
 import json
 import logging
@@ -29,7 +32,10 @@ log = logging.getLogger(__name__)
 def lay_out(
     files: pd.DataFrame, sample_rate: int, shard_samples: int = SHARD_SAMPLES
 ) -> pd.DataFrame:
-    """Assign ``frames`` at the new rate, ``shard`` and ``offset`` to clips; no clip is split."""
+    """Assign ``frames`` (at the new sample rate), ``shard`` and ``offset`` to clips.
+
+    A clip is not split over shards.
+    """
     frames = np.maximum(
         1, files["frames"].to_numpy() * sample_rate // files["sample_rate"].to_numpy()
     )
@@ -57,24 +63,24 @@ def pack(
     threads: int | None = None,
     shard_samples: int = SHARD_SAMPLES,
 ) -> Path:
-    """Decode, resample and store all clips.
+    """Decode, resample and store all clips as a packed set.
 
-    Call it again with the same clips to continue an interrupted run: complete shards are kept, an
-    incomplete one is written again.
+    To continue an interrupted run, call the function again with the same clips. Complete shards are
+    kept, and an incomplete shard is written again.
 
     Args:
-        clips: result of `gather`.
-        sources: tasks and folders of the clips, by their names in the data module.
-        sample_rate: Hz.
-        out: the folder to write.
+        clips: the result of `gather`.
+        sources: tasks and folders of the clips, by the names of their options in the data module.
+        sample_rate: sample rate of the packed audio in Hz.
+        out: folder to write.
         threads: number of clips decoded in parallel; one per core by default.
-        shard_samples: maximum samples per shard; a longer clip gets a shard of its own.
+        shard_samples: maximum number of samples of a shard. A longer clip gets a separate shard.
 
     Returns:
-        The folder.
+        The written folder.
 
     Raises:
-        UserError: if the folder holds another set, the disk is too small, or a clip cannot be
+        UserError: if the folder has another set, if the disk is too small, or if a clip cannot be
             decoded.
     """
     with folder_lock(out, "pack", "give another --out"):
@@ -135,7 +141,7 @@ def _fingerprint(files: pd.DataFrame, clips: LabelledClips, sources: dict[str, A
 
 
 def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
-    """Prepare the folder; returns False if it already holds this set."""
+    """Prepare the folder; return False if it already contains this packed set."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out is a file, not a folder.\nIn: {out}\nGive a new folder.")
     for name in (HEADER, PLAN):
@@ -170,12 +176,12 @@ def _prepare(out: Path, fingerprint: str, files: pd.DataFrame) -> bool:
 
 
 def _fingerprint_in(out: Path, name: str) -> Any:
-    """Fingerprint of a folder, from its header or plan; None if the plan is damaged.
+    """Return the fingerprint from the header or plan of a folder; None if the plan is damaged.
 
-    A damaged plan is ignored, together with the shards written so far.
+    If the plan is damaged, all shards will be written again.
 
     Raises:
-        UserError: for a damaged header, and for a header or plan written by another program.
+        UserError: if the header is damaged, or if another program has written the header or plan.
     """
     foreign = UserError(
         f"{out / name} was not written by this command.\nGive another folder (--out)."
