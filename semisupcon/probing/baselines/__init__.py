@@ -1,8 +1,8 @@
-"""Encoders by name, without a checkpoint of semisupcon: audio features, and public models.
+"""Baselines for probing, chosen by name: audio features and public models.
 
-``mfcc``, ``logmel`` and ``opensmile`` compute features of a signal and were not trained. The others
-are public models whose weights are in an installed package, or in a local folder (``hf:FOLDER``).
-Nothing is downloaded.
+``mfcc``, ``logmel`` and ``opensmile`` compute features of a signal without training. The other
+names are public models. Their weights come from an installed package, or from a local folder
+(``hf:FOLDER``). Nothing is downloaded.
 """
 
 import importlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HERE = "semisupcon.probing.baselines"
 FOLDER = "hf:"
-# Name -> class.
+# Name of a baseline -> path of its class.
 NAMES = {
     "mfcc": f"{_HERE}.spectral.MFCC",
     "logmel": f"{_HERE}.spectral.LogMelStatistics",
@@ -34,12 +34,12 @@ NAMES = {
 
 
 def is_named(text: str) -> bool:
-    """Whether a text names an encoder of this folder."""
+    """Return whether a text is the name of a baseline."""
     return (text in NAMES and text != "hf") or text.startswith(FOLDER)
 
 
 def in_transformers_folder(text: str) -> bool:
-    """Whether a folder holds a model of transformers instead of an export of semisupcon."""
+    """Return whether a folder has a model of transformers, not an encoder of semisupcon."""
     try:
         content = json.loads((Path(text) / "config.json").read_text())
     except (OSError, ValueError, RecursionError):
@@ -50,12 +50,12 @@ def in_transformers_folder(text: str) -> bool:
 def extractor(
     text: str, arguments: Mapping[str, Any] | None = None, folder: Path | None = None
 ) -> "Extractor":
-    """Build an encoder of this folder.
+    """Build the encoder of a baseline.
 
     Args:
         text: one of `NAMES`, or ``hf:FOLDER``.
-        arguments: arguments of its constructor.
-        folder: folder of a relative ``folder`` among the arguments.
+        arguments: arguments of the class of the baseline.
+        folder: folder to which the argument ``folder`` is relative.
 
     Raises:
         ConfigError: for a missing package, with the pip command, or wrong arguments.

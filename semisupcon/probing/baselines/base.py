@@ -1,4 +1,4 @@
-"""Base class of encoders that are not trained here."""
+"""Base class of baselines: audio features and public models as encoders."""
 
 import importlib.metadata
 import importlib.util
@@ -17,23 +17,24 @@ _HERE = __name__.rpartition(".")[0]
 
 
 class Extractor(Encoder):
-    """Base class of features and public models: waveforms ``[N, 1, T]`` to ``[N, D]``.
+    """Base class of baselines, which map waveforms ``[N, 1, T]`` to embeddings ``[N, D]``.
 
-    A subclass defines ``vectors``, or ``sequence`` (frames, which are then pooled by mean and
-    standard deviation).
+    A subclass defines ``vectors``, which returns embeddings, or ``sequence``, which returns frames.
+    Frames are pooled by mean and standard deviation.
 
     Args:
-        dims: width of the embedding.
-        sample_rate: Hz.
-        segment_samples: samples per segment; for whole clips, the length where a fixed one is
-            needed (one embedding per second, for example).
-        min_samples: length to which shorter clips are repeated.
+        dims: width D of the embedding.
+        sample_rate: sample rate in Hz.
+        segment_samples: samples per segment. A baseline that embeds whole clips uses this length
+            only where a fixed length is needed, for example for one embedding per second.
+        min_samples: minimum length in samples. Shorter clips are repeated up to this length.
 
     Attributes:
         source: "baseline" for features of a signal, "public" for a trained model.
-        layer, pooling: the output that is used, and how its frames are pooled, for reports.
-        package, licence: package with the weights or the code, and its licence; empty for none.
-        has_untrained: whether `untrained` builds an untrained model of the same shape.
+        layer, pooling: description of the output and of its pooling over frames, for reports.
+        package, licence: package with the weights or the code, and its licence; empty without a
+            package.
+        has_untrained: whether `untrained` can build an untrained model of the same architecture.
     """
 
     source: ClassVar[str] = "public"
@@ -64,23 +65,27 @@ class Extractor(Encoder):
         return self.sequence(self.features(x)[:, 0].float())
 
     def vectors(self, x: Tensor) -> Tensor:
-        """Embeddings ``[N, D]`` of waveforms ``[N, T]``."""
+        """Return the embeddings ``[N, D]`` of waveforms ``[N, T]``."""
         return statistics(self.sequence(x))
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Frames ``[N, D', F]`` of waveforms ``[N, T]``.
+        """Return the F frames ``[N, D', F]`` of waveforms ``[N, T]``.
 
         Raises:
-            ConfigError: if it has none.
+            ConfigError: if the baseline has no frames.
         """
         raise ConfigError(f"{type(self).__name__} gives one vector per segment and no frames.")
 
     def untrained(self, seed: int) -> "Extractor":
-        """An untrained model of the same shape, if ``has_untrained``."""
+        """Build an untrained model of the same architecture, with weights drawn from ``seed``.
+
+        Raises:
+            ConfigError: if ``has_untrained`` is false.
+        """
         raise ConfigError(f"{type(self).__name__} has no untrained copy.")
 
     def code(self) -> list[list[str]]:
-        """Names and digests of the source files of the class, for fingerprints."""
+        """Return the names and digests of the source files of the class, for fingerprints."""
         modules = {cls.__module__ for cls in type(self).__mro__}
         return [
             [name, digest_of(Path(str(sys.modules[name].__file__)))]
@@ -89,14 +94,14 @@ class Extractor(Encoder):
         ]
 
     def version(self) -> str:
-        """Name and version of the package; empty without one."""
+        """Return the name and the version of the package; empty without a package."""
         if not self.package:
             return ""
         return f"{self.package} {importlib.metadata.version(self.package)}"
 
 
 def statistics(frames: Tensor) -> Tensor:
-    """Mean and standard deviation over frames: ``[N, D, F]`` to ``[N, 2 D]``."""
+    """Return mean and standard deviation over frames: ``[N, D, F]`` to ``[N, 2 D]``."""
     return torch.cat([frames.mean(dim=2), frames.std(dim=2, correction=0)], dim=1)
 
 
@@ -105,11 +110,11 @@ def need(module: str, name: str, pip: str) -> None:
 
     Args:
         module: name of the module.
-        name: name of the encoder in the message.
-        pip: arguments of ``pip install``.
+        name: name of the baseline, for the message.
+        pip: arguments of ``pip install``, for the message.
 
     Raises:
-        ConfigError: with the pip command.
+        ConfigError: if the module is missing, with the pip command.
     """
     if importlib.util.find_spec(module) is None:
         raise ConfigError(
@@ -118,7 +123,7 @@ def need(module: str, name: str, pip: str) -> None:
 
 
 def file_of(module: str, name: str, pip: str, *parts: str) -> Path:
-    """A file of an installed package; the package is not imported.
+    """Return the path of a file of an installed package, without importing the package.
 
     Raises:
         ConfigError: if the package or the file is missing.

@@ -1,6 +1,6 @@
-"""basic-pitch 0.4 (Apache-2.0; Bittner et al. 2022): posteriors of a transcription network.
+"""basic-pitch 0.4 (licence Apache-2.0; Bittner et al. 2022), a note transcriber, as a baseline.
 
-The ONNX model of the package runs by onnxruntime on the CPU, in segments of about 2 s at 22.05 kHz.
+onnxruntime runs the ONNX model of the package on the CPU, on segments of about 2 s at 22.05 kHz.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ SAMPLES = 43844
 
 
 class BasicPitch(Extractor):
-    """Mean and maximum over frames of onsets, notes and contours, ``[N, 880]``.
+    """Mean and maximum over frames of the contour, note and onset posteriors, ``[N, 880]``.
 
     Raises:
         ConfigError: if basic-pitch or onnxruntime is not installed.

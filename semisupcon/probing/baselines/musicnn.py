@@ -1,7 +1,8 @@
-"""musicnn 0.1 (ISC; Pons and Serra 2019): a music tagger of MagnaTagATune or the Million Song set.
+"""musicnn 0.1 (licence ISC; Pons and Serra 2019) as a baseline.
 
-The network is rebuilt in torch and reads the TensorFlow checkpoint of the package. Segments of 3 s
-at 16 kHz, 187 frames of 96 mel bands.
+It is a music tagger trained on MagnaTagATune or the Million Song Dataset. The network is rebuilt in
+torch and loads the TensorFlow checkpoint of the package. Segments have 3 s at 16 kHz, and 187
+frames of 96 mel bands.
 """
 
 import torch
@@ -15,7 +16,7 @@ from semisupcon.probing.baselines.tensorflow_files import read_variables
 FRAMES, HOP, EPSILON = 187, 256, 1e-3
 WIDTHS = {"penultimate": 200, "pools": 1506, "tags": 50}
 DATA = ("MTT", "MSD")
-# Padding in time of the first convolutions: two timbral and three temporal filters.
+# Padding in time of the first layer, which has two timbral and three temporal convolutions.
 FRONT = ((3, 3), (3, 3), (63, 64), (31, 32), (15, 16))
 
 
@@ -48,14 +49,14 @@ class MusiCNN(Extractor):
         self.layer = layer
         for name, value in read_variables(index).items():
             self.register_buffer(name.replace("/", "_"), value)
-        # As librosa.feature.melspectrogram: Slaney scale and norm, centred frames.
+        # Same as librosa.feature.melspectrogram: Slaney scale and norm, centred frames.
         self.mel = MelSpectrogram(
             16000, 512, hop_length=HOP, n_mels=96, norm="slaney", mel_scale="slaney",
             pad_mode="constant",
         )  # fmt: skip
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Outputs of the convolutions ``[N, 753, 187]``."""
+        """Return the outputs of all convolutions, ``[N, 753, 187]``, of waveforms ``[N, T]``."""
         mel = (10000 * self.mel(x) + 1).log10().mT[:, None, :FRAMES]
         mel = self._norm(mel, 0)
         front = [self._conv(mel, i, padding).amax(dim=3) for i, padding in enumerate(FRONT)]
@@ -67,7 +68,7 @@ class MusiCNN(Extractor):
 
     def vectors(self, x: Tensor) -> Tensor:
         frames = self.sequence(x)
-        # The original stacks maximum and mean last and flattens, so that they alternate.
+        # As in the published code, maxima and means of the channels alternate.
         pools = torch.stack([frames.amax(dim=2), frames.mean(dim=2)], dim=2).flatten(1)
         if self.layer == "pools":
             return pools
@@ -87,7 +88,7 @@ class MusiCNN(Extractor):
         return batch_norm(x, mean, variance, scale, shift, eps=EPSILON)
 
     def _conv(self, x: Tensor, i: int, padding: tuple[int, int]) -> Tensor:
-        """Convolution, ReLU and batch norm of ``[N, 1, time, bands]``."""
+        """Apply convolution, ReLU and batch norm number ``i`` to ``[N, 1, time, bands]``."""
         layer = f"conv2d_{i}" if i else "conv2d"
         kernel, bias = self._get(f"{layer}_kernel"), self._get(f"{layer}_bias")
         y = conv2d(pad(x, (0, 0, *padding)), kernel.permute(3, 2, 0, 1), bias)

@@ -1,4 +1,4 @@
-"""openSMILE's eGeMAPSv02 functionals (Eyben et al. 2016): 88 values of voice and level per clip."""
+"""The eGeMAPSv02 functionals of openSMILE (Eyben et al. 2016) as a baseline: 88 voice features."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from semisupcon.probing.baselines.base import Extractor, need
 class EGeMAPS(Extractor):
     """eGeMAPSv02 functionals of whole clips at 16 kHz, ``[N, 88]``.
 
-    Functionals of voiced frames do not exist in clips without voice; they are 0.
+    In clips without voiced frames, the functionals of voiced frames are undefined and set to 0.
 
     Raises:
         ConfigError: if opensmile is not installed.
@@ -27,7 +27,7 @@ class EGeMAPS(Extractor):
         need("opensmile", "opensmile", "'semisupcon[opensmile]'")
         import opensmile
 
-        # Frames of the pitch are 60 ms; a clip of 0.1 s has some.
+        # Pitch frames have 60 ms, so a clip of 0.1 s has several frames.
         super().__init__(88, 16000, 16000, min_samples=1600)
         self._smile = opensmile.Smile(
             opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals

@@ -1,6 +1,7 @@
-"""PESTO 2 (LGPL-3.0; Riou et al. 2023): pitch posteriors. The package itself runs.
+"""PESTO 2 (licence LGPL-3.0; Riou et al. 2023), a pitch estimator, as a baseline.
 
-Its loader unpickles the weights of the installed package, which runs code of that package only.
+The model of the package pesto-pitch runs unchanged. Its loader unpickles the weights in the
+installed package; unpickling can run code, but only code of this package.
 """
 
 import contextlib
@@ -16,11 +17,11 @@ from semisupcon.probing.baselines.base import Extractor, need, statistics
 class Pesto(Extractor):
     """Pooled pitch posteriors of segments of one second, ``[N, 774]``.
 
-    The mean of the posteriors, the mean weighted by confidence, and mean and standard deviation of
-    pitch, confidence and volume.
+    The embedding has the mean of the posteriors over frames, their mean weighted by the confidence,
+    and the mean and standard deviation of pitch, confidence and volume.
 
     Args:
-        step: milliseconds between frames.
+        step: time between frames in milliseconds.
 
     Raises:
         ConfigError: if pesto-pitch is not installed.

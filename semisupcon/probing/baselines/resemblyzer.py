@@ -1,7 +1,8 @@
-"""Resemblyzer 0.1 (Apache-2.0): a speaker encoder trained with the GE2E loss (Wan et al. 2018).
+"""Resemblyzer 0.1 (licence Apache-2.0) as a baseline.
 
-The network is rebuilt in torch and reads the weights of the package. Clips are cut into segments of
-1.6 s, as in training. The original also removes silence with another package; this is left out.
+It is a speaker encoder trained with the GE2E loss (Wan et al. 2018). The network is rebuilt in
+torch and loads the weights of the package. Clips are cut into segments of 1.6 s, as in training.
+Unlike the package, this baseline does not remove silence.
 """
 
 import torch
@@ -11,7 +12,7 @@ from semisupcon.errors import ConfigError
 from semisupcon.probing.baselines.base import Extractor, file_of
 from semisupcon.torch_files import read_checkpoint
 
-FRAMES, LEVEL = 160, -30.0  # frames of a segment; dB relative to full scale
+FRAMES, LEVEL = 160, -30.0  # frames per segment; minimum level in dB relative to full scale
 
 
 class Resemblyzer(Extractor):
@@ -34,19 +35,22 @@ class Resemblyzer(Extractor):
         self.lstm = nn.LSTM(40, 256, 3, batch_first=True)
         self.linear = nn.Linear(256, 256)
         state = read_checkpoint(file)["model_state"]
-        # The others belong to the loss.
+        # The other tensors in the file belong to the loss.
         own = {k: v for k, v in state.items() if k.startswith(("lstm.", "linear."))}
         left = self.load_state_dict(own, strict=False).missing_keys
         if left:
             raise ConfigError(f"The weights {file} lack {', '.join(left[:3])}.")
-        # As librosa.feature.melspectrogram: Slaney scale and norm, centred frames.
+        # Same as librosa.feature.melspectrogram: Slaney scale and norm, centred frames.
         self.mel = MelSpectrogram(
             16000, 400, hop_length=160, n_mels=40, norm="slaney", mel_scale="slaney",
             pad_mode="constant",
         )  # fmt: skip
 
     def mels(self, x: Tensor) -> Tensor:
-        """Mel powers ``[N, frames, 40]``; quiet waveforms ``[N, T]`` are raised to -30 dB."""
+        """Compute the mel powers ``[N, frames, 40]`` of waveforms ``[N, T]``.
+
+        Waveforms below -30 dB relative to full scale are amplified to this level.
+        """
         level = 10 * x.square().mean(dim=1, keepdim=True).clamp(min=1e-10).log10()
         x = x * 10 ** ((LEVEL - level).clamp(min=0) / 20)
         return self.mel(x).mT[:, :FRAMES]
@@ -55,7 +59,7 @@ class Resemblyzer(Extractor):
         return self.of_mels(self.mels(x))
 
     def of_mels(self, mels: Tensor) -> Tensor:
-        """Embeddings ``[N, 256]`` of mel powers ``[N, 160, 40]``."""
+        """Return the embeddings ``[N, 256]`` of mel powers ``[N, 160, 40]``."""
         _, (hidden, _) = self.lstm(mels)
         raw = torch.relu(self.linear(hidden[-1]))
         return raw / raw.norm(dim=1, keepdim=True).clamp(min=1e-9)

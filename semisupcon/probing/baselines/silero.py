@@ -1,8 +1,9 @@
-"""silero-vad 6 (MIT): the states of the recurrent layer of a voice detector.
+"""silero-vad 6 (licence MIT), a voice activity detector, as a baseline.
 
-The network is rebuilt in torch and reads ``silero_vad_16k.safetensors`` of the package, which holds
-other weights than its ``.jit`` file. Chunks of 512 samples, each with 64 samples before it, pass a
-Fourier transform, four convolutions and a recurrent cell.
+The network is rebuilt in torch and loads ``silero_vad_16k.safetensors`` of the package. The weights
+differ from those in the ``.jit`` file of the package. The input is chunks of 512 samples, each
+preceded by the last 64 samples of the previous chunk. They pass through a Fourier transform, four
+convolutions and an LSTM cell, whose states are the frames.
 """
 
 import torch
@@ -12,13 +13,13 @@ from torch.nn.functional import pad, relu
 from semisupcon.probing.baselines.base import Extractor, file_of
 
 CHUNK, CONTEXT, BINS, WIDTH = 512, 64, 129, 128
-CHUNKS_AT_ONCE = 1_000  # bounds the memory of the convolutions
-# Input and output channels, stride.
+CHUNKS_AT_ONCE = 1_000  # limits the memory of the convolutions
+# Input channels, output channels and stride of each convolution.
 CONVOLUTIONS = ((BINS, WIDTH, 1), (WIDTH, 64, 2), (64, 64, 2), (64, WIDTH, 1))
 
 
 class Silero(Extractor):
-    """Mean and standard deviation of the recurrent states of whole clips, ``[N, 256]``.
+    """Mean and standard deviation of the LSTM states of whole clips, ``[N, 256]``.
 
     Raises:
         ConfigError: if silero-vad is not installed.
@@ -43,7 +44,7 @@ class Silero(Extractor):
 
 
 class SileroNet(nn.Module):
-    """The network of the voice detector; names of parameters as in the file."""
+    """The network of the voice detector, with the parameter names of the weight file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +55,10 @@ class SileroNet(nn.Module):
         self.final_conv = nn.Conv1d(WIDTH, 1, 1)
 
     def states(self, x: Tensor) -> Tensor:
-        """States ``[N, 128, chunks]`` of waveforms ``[N, T]``; the last chunk is zero-padded."""
+        """Return the LSTM states ``[N, 128, chunks]`` of waveforms ``[N, T]``.
+
+        The last chunk is padded with zeros.
+        """
         x = pad(x, (CONTEXT, -x.shape[1] % CHUNK))
         chunks = x.unfold(1, CONTEXT + CHUNK, CHUNK)
         state: tuple[Tensor, Tensor] | None = None
@@ -66,7 +70,7 @@ class SileroNet(nn.Module):
         return torch.stack(states, dim=2)
 
     def chunk_features(self, chunks: Tensor) -> Tensor:
-        """Features ``[N, chunks, 128]`` of chunks ``[N, chunks, 576]``."""
+        """Return the features ``[N, chunks, 128]`` of chunks ``[N, chunks, 576]``."""
         n, count, samples = chunks.shape
         x = pad(chunks.reshape(n * count, 1, samples), (0, 64), mode="reflect")
         real, imaginary = self.stft_conv(x).split(BINS, dim=1)
@@ -76,5 +80,5 @@ class SileroNet(nn.Module):
         return x.reshape(n, count, WIDTH)
 
     def voice(self, x: Tensor) -> Tensor:
-        """Probability of voice ``[N, chunks]`` of waveforms ``[N, T]``."""
+        """Return the probability of voice ``[N, chunks]`` in each chunk of waveforms ``[N, T]``."""
         return torch.sigmoid(self.final_conv(relu(self.states(x))))[:, 0]

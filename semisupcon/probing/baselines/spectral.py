@@ -1,9 +1,10 @@
-"""Features of a signal as baselines: statistics of MFCCs and of a log-mel spectrogram.
+"""Baselines from signal features: statistics of MFCCs and of a log-mel spectrogram.
 
-Frames of 25 ms every 10 ms at 16 kHz; 64 HTK mel bands from 20 Hz to 8 kHz; decibels. Differences
-are the regression over five frames of the HTK Book (Young et al. 2006, eq. 5.16). The embedding of
-a clip has means and standard deviations over all its frames, of values and of differences. MFCCs
-are the orthonormal discrete cosine transform of the decibels (Davis and Mermelstein 1980).
+The spectrogram has frames of 25 ms every 10 ms at 16 kHz, and 64 HTK mel bands from 20 Hz to 8 kHz
+in decibels. MFCCs are the orthonormal discrete cosine transform of the decibels (Davis and
+Mermelstein 1980). Differences (deltas) are regressions over five frames (HTK Book, Young et al.
+2006, eq. 5.16). The embedding of a clip has the means and the standard deviations over all frames
+of values and differences.
 """
 
 import math
@@ -16,14 +17,14 @@ from semisupcon.errors import ConfigError
 from semisupcon.frontends.mel import LogMel
 from semisupcon.probing.baselines.base import Extractor
 
-FRAMES_AT_ONCE = 6_000  # one minute; bounds the memory of the Fourier transform
+FRAMES_AT_ONCE = 6_000  # one minute, to limit the memory of the Fourier transform
 
 
 class LogMelStatistics(Extractor):
     """Means and standard deviations of log-mel bands and of their differences, ``[N, 4 n_mels]``.
 
     Args:
-        n_mels: mel bands.
+        n_mels: number of mel bands.
     """
 
     source = "baseline"
@@ -34,7 +35,7 @@ class LogMelStatistics(Extractor):
         self._start(n_mels, n_mels)
 
     def _start(self, n_mels: int, values: int) -> None:
-        """Initialise the encoder with ``values`` per frame."""
+        """Initialise the encoder for ``values`` values per frame."""
         rate, window = 16000, 400
         super().__init__(4 * values, rate, rate, min_samples=window)
         self.log_mel = LogMel(
@@ -53,12 +54,15 @@ class LogMelStatistics(Extractor):
         )
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Values and differences ``[N, 2 values, F]``."""
+        """Return values and differences of each frame, ``[N, 2 values, F]``."""
         values = self.values(self.spectrum(x))
         return torch.cat([values, differences(values)], dim=1)
 
     def spectrum(self, x: Tensor) -> Tensor:
-        """Log-mel bands in dB, ``[N, n_mels, F]``; long clips are transformed in parts."""
+        """Compute log-mel bands in dB, ``[N, n_mels, F]``, of waveforms ``[N, T]``.
+
+        Long clips are transformed in parts, to limit memory.
+        """
         hop, window = self.log_mel.hop_length, self.log_mel.win_length
         count = 1 + (x.shape[1] - window) // hop
         starts = range(0, count, FRAMES_AT_ONCE)
@@ -70,7 +74,7 @@ class LogMelStatistics(Extractor):
         return torch.cat(parts, dim=2)
 
     def values(self, spectrum: Tensor) -> Tensor:
-        """Values of a frame."""
+        """Compute the values ``[N, values, F]`` of frames from their log-mel bands."""
         return spectrum
 
 
@@ -78,8 +82,8 @@ class MFCC(LogMelStatistics):
     """Means and standard deviations of MFCCs and of their differences, ``[N, 4 coefficients]``.
 
     Args:
-        coefficients: MFCCs, the first is the level.
-        n_mels: mel bands.
+        coefficients: number of MFCCs, including the first one, which is the level.
+        n_mels: number of mel bands.
     """
 
     layer = "MFCC, differences"
@@ -99,7 +103,7 @@ class MFCC(LogMelStatistics):
 
 
 def cosines(coefficients: int, bands: int) -> Tensor:
-    """Orthonormal type-II cosine transform ``[coefficients, bands]``."""
+    """Return the matrix of the orthonormal type-II cosine transform, ``[coefficients, bands]``."""
     k, n = torch.arange(coefficients)[:, None], torch.arange(bands)
     transform = torch.cos(math.pi / bands * (n + 0.5) * k) * math.sqrt(2 / bands)
     transform[0] /= math.sqrt(2)
@@ -107,7 +111,10 @@ def cosines(coefficients: int, bands: int) -> Tensor:
 
 
 def differences(values: Tensor, reach: int = 2) -> Tensor:
-    """Slope of the regression over ``2 reach + 1`` frames of ``[N, D, F]``; edges are repeated."""
+    """Return the slope of a regression over ``2 reach + 1`` frames at each frame of ``[N, D, F]``.
+
+    The first and the last frame are repeated beyond the edges.
+    """
     steps = torch.arange(-reach, reach + 1, dtype=values.dtype, device=values.device)
     kernel = (steps / steps.square().sum())[None, None]
     n, width, count = values.shape

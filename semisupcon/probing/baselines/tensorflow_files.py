@@ -1,8 +1,9 @@
-"""Variables of a TensorFlow 1 checkpoint in the V2 format, read without TensorFlow.
+"""Read the variables of a TensorFlow 1 checkpoint (format V2) without TensorFlow.
 
-The ``.index`` file is an uncompressed sorted table (as in LevelDB): blocks of entries with shared
-key prefixes, an index block and a footer of 48 bytes. Values are protocol buffers with type, shape,
-offset and size in the ``.data-00000-of-00001`` file, which holds little-endian floats.
+The ``.index`` file is an uncompressed sorted table as in LevelDB: blocks of entries with shared key
+prefixes, an index block, and a footer of 48 bytes. Each value is a protocol buffer with the type
+and shape of a variable, and its offset and size in the file ``.data-00000-of-00001``. That file has
+the values as little-endian floats.
 """
 
 import struct
@@ -20,10 +21,10 @@ FOOTER, FLOAT = 48, 1
 
 
 def read_variables(index: Path) -> dict[str, Tensor]:
-    """All float32 variables by name, without those of the optimizer.
+    """Read all float32 variables by name, except those of the optimizer.
 
     Args:
-        index: the ``.index`` file; the data file lies beside it.
+        index: the ``.index`` file. The data file must be in the same folder.
 
     Raises:
         CheckpointError: if a file is missing or damaged.
@@ -53,9 +54,9 @@ def _variables(table: bytes, data: bytes) -> Iterator[tuple[str, Tensor]]:
 
 
 def _entries_of(table: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of all data blocks."""
+    """Yield the keys and values of all data blocks of a table."""
     footer, place = table[-FOOTER:], 0
-    # Offset and size of the meta index, then of the index.
+    # The footer begins with the offset and size of the meta index, and then of the index.
     handles = []
     for _ in range(4):
         value, place = _number(footer, place)
@@ -66,7 +67,10 @@ def _entries_of(table: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _entries(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of a block; it ends with restart offsets and their number."""
+    """Yield the keys and values of a block of a table.
+
+    After the entries, a block has restart offsets and their number, which are not needed.
+    """
     block = table[offset : offset + size]
     if table[offset + size] != 0:
         raise ValueError("the table is compressed")
@@ -82,7 +86,7 @@ def _entries(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
 
 
 def _fields(message: bytes) -> dict[int, list]:
-    """Fields of a protocol buffer by number: integers, or bytes."""
+    """Return the fields of a protocol buffer by number, as integers or bytes."""
     found: dict[int, list] = {}
     place = 0
     while place < len(message):
@@ -103,7 +107,10 @@ def _fields(message: bytes) -> dict[int, list]:
 
 
 def _number(content: bytes, place: int) -> tuple[int, int]:
-    """A number in groups of seven bits, and the place after it."""
+    """Read an integer in groups of seven bits (varint).
+
+    Returns the integer and the position after it.
+    """
     value = shift = 0
     while True:
         byte = content[place]

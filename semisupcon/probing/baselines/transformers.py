@@ -1,10 +1,10 @@
-"""Audio models of Hugging Face transformers from a local folder; nothing is downloaded.
+"""Audio models of Hugging Face transformers as baselines, from a local folder.
 
-The folder has ``config.json``, ``preprocessor_config.json`` and ``model.safetensors``, as written
-by ``save_pretrained``. The feature extractor and the model of the library run unchanged; remote
-code and pickled weights are refused. Supported: AST (Gong et al. 2021), wav2vec 2.0 (Baevski et al.
-2020), HuBERT (Hsu et al. 2021), WavLM (Chen et al. 2022), and the audio tower of CLAP (Wu et al.
-2023).
+The supported models are AST (Gong et al. 2021), wav2vec 2.0 (Baevski et al. 2020), HuBERT (Hsu et
+al. 2021), WavLM (Chen et al. 2022), and the audio tower of CLAP (Wu et al. 2023). The folder must
+have ``config.json``, ``preprocessor_config.json`` and ``model.safetensors``, as written by
+``save_pretrained``. The feature extractor and the model of the library run unchanged. Nothing is
+downloaded. Remote code and pickled weights are refused.
 """
 
 import json
@@ -34,7 +34,7 @@ MODELS = {
 SPECTROGRAM = ("audio-spectrogram-transformer", "clap", "clap_audio_model")
 POOLINGS = ("mean", "first", "model")
 LICENCE = "of the model"
-# Used in training only.
+# Tensors that are used in training only, so they may be missing in a file.
 UNUSED = ("masked_spec_embed",)
 
 
@@ -42,20 +42,20 @@ class HuggingFace(Extractor):
     """Embeddings of an audio model of transformers, ``[N, D]``.
 
     A clip is cut into windows of ``seconds``, and the embeddings of its windows are averaged. The
-    last window is as long as the rest of the clip: the feature extractor pads it as it was trained
-    to. Clips are not padded otherwise, so no attention mask is needed.
+    last window has the rest of the clip; the feature extractor pads it if the model requires this.
+    No other padding is used, so no attention mask is needed.
 
     Args:
         folder: folder of the model.
-        layer: number of a hidden state, 0 is the input of the first block; negative numbers count
-            from the end. None is the output of the model.
+        layer: index of a hidden state. 0 is the input of the first block; negative indices count
+            from the end. None for the output of the model.
         pooling: "mean" over tokens, "first" token, or "model" (the pooled output of AST and CLAP).
-        seconds: longest window; None is the length of the model, at most 30 s.
-        weights: false leaves the weights as they are initialised.
+        seconds: maximum length of a window; None for the input length of the model, at most 30 s.
+        weights: whether to load the weights. If false, the model stays untrained.
 
     Raises:
         ConfigError: if transformers is not installed, or for an unknown option.
-        CheckpointError: for a missing or incomplete folder, or another kind of model.
+        CheckpointError: for a missing or incomplete folder, or an unsupported model.
     """
 
     package = "transformers"
@@ -85,7 +85,7 @@ class HuggingFace(Extractor):
                 f"seconds of hf must be at least {shortest / rate:.3g} for {folder}, got {seconds}."
             )
         model.eval()
-        # Before this is a module, its parts cannot be assigned.
+        # Kept in a variable, because a module can be assigned only after super().__init__().
         parts = (kind, extractor, window, layer, pooling)
         with torch.no_grad():
             width = _embed(model, torch.zeros(1, max(shortest, rate // 10)), parts).shape[1]
@@ -103,10 +103,10 @@ class HuggingFace(Extractor):
         return _embed(self.model, x, self._parts)
 
     def sequence(self, x: Tensor) -> Tensor:
-        """Tokens ``[N, D, F]`` of one window.
+        """Return the tokens ``[N, D, F]`` of one window.
 
         Raises:
-            ConfigError: for models of spectrograms, whose tokens are no frames.
+            ConfigError: for AST and CLAP, whose tokens are patches of a spectrogram, not frames.
         """
         if self._parts[0] in SPECTROGRAM:
             return super().sequence(x)
@@ -122,12 +122,15 @@ class HuggingFace(Extractor):
 
 
 def load_model(folder: Path, weights: bool = True) -> tuple[str, Any, Any]:
-    """Type, feature extractor and model of a folder.
+    """Load a model of transformers from a folder.
+
+    Returns:
+        Type of the model, feature extractor, and model.
 
     Raises:
-        CheckpointError: for a missing or incomplete folder, or another kind of model.
+        CheckpointError: for a missing or incomplete folder, or an unsupported model.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # transformers reads it on import
     import transformers
 
     kind = model_type(folder)
@@ -153,7 +156,7 @@ def load_model(folder: Path, weights: bool = True) -> tuple[str, Any, Any]:
             model, told = cls.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
-    except Exception as error:  # A file of a stranger may fail anywhere in the library.
+    except Exception as error:  # An untrusted file may fail anywhere.
         raise CheckpointError(
             f"{folder} cannot be read by transformers: {first_line(error, 200)}"
         ) from error
@@ -169,10 +172,10 @@ def load_model(folder: Path, weights: bool = True) -> tuple[str, Any, Any]:
 
 
 def model_type(folder: Path) -> str | None:
-    """The type in a ``config.json`` of transformers; None if it has none.
+    """Return the type of a model from its ``config.json``; None if the file names no type.
 
     Raises:
-        CheckpointError: if there is no such file.
+        CheckpointError: if there is no ``config.json``, or it is not valid JSON.
     """
     try:
         content = json.loads((folder / "config.json").read_text())
@@ -189,7 +192,7 @@ def _tower(kind: str, model: Any) -> Any:
 
 
 def _shortest(kind: str, config: Any) -> int:
-    """Samples of the shortest clip: one frame."""
+    """Return the length of one frame in samples, which is the minimum length of a clip."""
     if kind in SPECTROGRAM:
         return 400
     samples = 1
@@ -199,10 +202,10 @@ def _shortest(kind: str, config: Any) -> int:
 
 
 def _window(kind: str, extractor: Any, rate: int, seconds: float | None) -> int:
-    """Samples of the longest window."""
+    """Return the maximum length of a window in samples."""
     longest = 30 * rate
     if kind == "audio-spectrogram-transformer":
-        # Frames of 25 ms every 10 ms.
+        # The spectrogram has frames of 25 ms every 10 ms.
         longest = int(0.01 * rate) * (extractor.max_length - 1) + int(0.025 * rate)
     elif kind in SPECTROGRAM:
         longest = int(extractor.nb_max_samples)
@@ -216,7 +219,7 @@ def _window(kind: str, extractor: Any, rate: int, seconds: float | None) -> int:
 
 
 def _embed(model: Any, x: Tensor, parts: tuple) -> Tensor:
-    """Embeddings ``[N, D]`` of waveforms ``[N, T]``, averaged over windows."""
+    """Return the embeddings ``[N, D]`` of waveforms ``[N, T]``, averaged over windows."""
     kind, _, window, _, pooling = parts
     shortest = _shortest(kind, model.config)
     windows = list(x.split(window, dim=1))
@@ -233,7 +236,7 @@ def _embed(model: Any, x: Tensor, parts: tuple) -> Tensor:
 
 
 def _hidden(model: Any, x: Tensor, parts: tuple) -> Tensor:
-    """Tokens ``[N, F, D]`` of a window, or the pooled output ``[N, D]``."""
+    """Return the tokens ``[N, F, D]`` of a window, or the pooled output ``[N, D]``."""
     kind, extractor, _, layer, pooling = parts
     given = _inputs(extractor, x)
     answer = model(**given, output_hidden_states=layer is not None, return_dict=True)
@@ -253,9 +256,10 @@ def _hidden(model: Any, x: Tensor, parts: tuple) -> Tensor:
 
 
 def _inputs(extractor: Any, x: Tensor) -> dict[str, Tensor]:
-    """Inputs of the model: the feature extractor on each waveform ``[T]`` of ``[N, T]``."""
+    """Run the feature extractor on waveforms ``[N, T]`` and return the inputs of the model."""
     rows = []
-    # CLAP's extractor draws from numpy's global generator, without an effect on a single clip.
+    # CLAP's extractor draws from NumPy's global generator, although the draw has no effect here.
+    # Restore the state of the generator afterwards.
     state = np.random.get_state()  # noqa: NPY002
     try:
         for wave in x.detach().cpu().numpy():
@@ -274,7 +278,7 @@ def _inputs(extractor: Any, x: Tensor) -> dict[str, Tensor]:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """Without the library's warnings about tensors of heads, and without progress bars."""
+    """Context manager that hides progress bars and warnings about unused tensors of heads."""
     told = transformers.logging
     level, bars = told.get_verbosity(), told.is_progress_bar_enabled()
     told.set_verbosity_error()

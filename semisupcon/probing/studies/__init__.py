@@ -1,5 +1,5 @@
-"""Further studies of a suite: maps of embeddings, robustness to corruptions, invariance to
-augmentations.
+"""Studies of a suite in addition to probes: maps of embeddings, robustness to corruptions,
+invariance to augmentations, label efficiency, and overlap with the pretraining audio.
 """
 
 from semisupcon.probing.studies.run import (

@@ -1,10 +1,13 @@
-"""Results for a number of labels: probes trained on few labelled clips, drawn several times.
+"""Label efficiency: probes trained on a limited number of labelled clips, for several draws.
 
-Of every draw, smaller numbers are subsets of larger ones, and all encoders get the same clips. A
-number counts all labels that a method sees. From 200 labels, a fifth of the clips is for early
-stopping (kNN uses them as neighbours), as long as every class keeps a clip for training. With fewer,
-the epoch would be arbitrary (40 clips: a standard error of 0.08): heads train for all epochs. The
-validation clips of the task are not used.
+In each draw, a smaller set of clips is a subset of a larger one. All encoders get the same clips.
+The number of labels includes the clips for early stopping; the validation clips of the task are not
+used.
+
+With at least 200 labels, a fifth of the clips is held out for early stopping, as long as each class
+keeps a clip for training. (kNN uses these clips as neighbours.) With fewer labels, the best epoch
+would be arbitrary, since a metric on 40 clips has a standard error of about 0.08. Heads then train
+for all epochs.
 """
 
 import logging
@@ -25,20 +28,20 @@ from semisupcon.random import stable_hash
 
 BUDGETS = "budgets.csv"
 ALL = "all"
-OWN_NUMBERS = ("prototypes", "few_shot")  # methods with their own numbers of labels
-RESAMPLES = 200  # of the test clips, for each draw
-HELD, LEAST_HELD = 5, 40  # one of 5 clips is for early stopping, if these are 40 or more
+OWN_NUMBERS = ("prototypes", "few_shot")  # methods that choose numbers of labels themselves
+RESAMPLES = 200  # maximum number of bootstrap resamples for each draw
+HELD, LEAST_HELD = 5, 40  # 1 of 5 clips is for early stopping if this gives at least 40 clips
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LabelBudget:
-    """Numbers of labels, and how often the clips are drawn.
+    """Numbers of labels, and the number of draws of the labelled clips.
 
     Attributes:
-        sizes: numbers of labelled clips; None for all training clips.
-        draws: draws for each number; all clips are drawn once.
+        sizes: numbers of labelled clips; None stands for all training clips.
+        draws: number of draws for each number of labels. For all training clips, there is one draw.
     """
 
     sizes: tuple[int | None, ...] = ()
@@ -46,10 +49,11 @@ class LabelBudget:
 
     @classmethod
     def of(cls, given: Sequence[object], draws: int) -> "LabelBudget":
-        """Read the values of the options.
+        """Convert the values of ``--label_budget`` and ``--budget_draws``.
 
         Raises:
-            ConfigError: for anything but whole numbers from 2, or "all".
+            ConfigError: for a number of labels that is not "all" or a whole number of at least 2,
+                or for less than one draw.
         """
         sizes: list[int | None] = []
         for value in given:
@@ -66,10 +70,10 @@ class LabelBudget:
         return cls(tuple(dict.fromkeys(sizes)), draws)
 
     def methods(self, methods: Sequence[Method]) -> list[Method]:
-        """The methods that a number of labels applies to.
+        """Return the methods that can be trained on a given number of labels.
 
         Raises:
-            ConfigError: if there is none.
+            ConfigError: if there are numbers of labels and no such method.
         """
         found = [method for method in methods if method.name not in OWN_NUMBERS]
         if self.sizes and not found:
@@ -80,7 +84,14 @@ class LabelBudget:
         return found
 
     def known(self, available: int, task: str) -> list[int]:
-        """The numbers that a task has clips for, ascending; others are logged."""
+        """Return the numbers of labels that a task has enough clips for, in ascending order.
+
+        Numbers that are too large are logged.
+
+        Args:
+            available: number of training clips of the task.
+            task: name of the task.
+        """
         sizes = sorted({available if size is None else size for size in self.sizes})
         if large := [str(size) for size in sizes if size > available]:
             log.info(
@@ -93,17 +104,19 @@ class LabelBudget:
 
 
 def labelling_order(targets: np.ndarray, kind: str, names: Sequence[str], draw: int) -> np.ndarray:
-    """The order in which clips are labelled, ``[n]``: the first k clips are the draw of k labels.
+    """Return a random order of clips ``[n]``, whose first k clips are the draw of k labels.
 
-    Multiclass and binary: first one clip of each class, then clips such that the classes keep their
-    shares. Multilabel: first clips that cover the labels, the rarest label first, then others at
-    random. Regression: at random.
+    - Multiclass and binary: first one clip of each class, then clips such that the shares of the
+      classes are kept.
+    - Multilabel: first one clip for each label that earlier clips do not have, the rarest label
+      first; then other clips at random.
+    - Regression: at random.
 
     Args:
         targets: ``[n, C]``.
         kind: label kind.
-        names: names of the clips, of which the order is a function.
-        draw: number of the draw.
+        names: names of the clips. The order depends on the names, not on the order of the rows.
+        draw: number of the draw; each draw has another order.
     """
     keys = [(stable_hash(f"label budget/{draw}/{name}"), name) for name in names]
     order = np.array(sorted(range(len(names)), key=keys.__getitem__), dtype=int)
@@ -126,8 +139,10 @@ def labelling_order(targets: np.ndarray, kind: str, names: Sequence[str], draw: 
 
 
 def for_early_stopping(targets: np.ndarray, kind: str) -> np.ndarray:
-    """Which of the k drawn clips are held out, ``[k]`` bool: a fifth, of classes that keep one, if these
-    are at least 40 clips; else none.
+    """Return which of k drawn clips are held out for early stopping, as booleans ``[k]``.
+
+    A fifth of the clips is held out if this gives at least 40 clips, else none. A clip is held out
+    only if each of its classes keeps another clip.
     """
     held = np.zeros(len(targets), bool)
     if len(targets) // HELD < LEAST_HELD:
@@ -147,7 +162,13 @@ def for_early_stopping(targets: np.ndarray, kind: str) -> np.ndarray:
 
 
 def with_labels(features: Features, chosen: np.ndarray) -> Features:
-    """The same test clips with ``chosen`` training clips (positions), some for early stopping."""
+    """Return the embeddings of a task with a part of its training clips.
+
+    Args:
+        features: embeddings of the task.
+        chosen: indices of the training clips to keep. Some become validation clips for early
+            stopping. The test clips stay the same.
+    """
     task, train = features.task, features.train
     held = for_early_stopping(train.targets[chosen], task.label_kind)
     of = {"train": chosen[~held], "val": chosen[held]}
@@ -171,15 +192,15 @@ def study_budgets(
     identity: str,
     resamples: int,
 ) -> None:
-    """Run the probes of one encoder on one task that have no result yet; write ``budgets.csv``.
+    """Run the probes of one encoder on one task that have no result in ``budgets.csv`` yet.
 
     Args:
-        budget: numbers and draws.
+        budget: numbers of labels and of draws.
         methods: methods, and the options that identify their results.
         out: folder of the results.
-        case: makes the case; called once something is to be run or counted.
-        identity: identifies clips, labels and encoder.
-        resamples: bootstrap resamples; at most 200 are used for each draw.
+        case: function that embeds the task and returns encoder, embeddings and settings.
+        identity: hash of the clips, the labels and the encoder.
+        resamples: number of bootstrap resamples; at most 200 are used for each draw.
     """
     if not budget.sizes or not methods:
         return

@@ -1,16 +1,17 @@
-"""How much an augmentation changes the embedding of each head of an encoder, and the weight of each
-head in a linear probe.
+"""Measure how much an augmentation changes the embedding of each head of an encoder.
 
-The evaluation follows MT-SLVR (Heggan et al. 2023): contrastive heads should change little,
-predictive heads more. Its tables give Mahalanobis distances, without the code that computed them.
-Here the covariance is that of the original clips' embeddings, with the shrinkage of Ledoit and Wolf
-(2004), so that it is invertible with fewer clips than dimensions. A distance of sqrt(2 D) is that
-of two unrelated clips. The weights are from a probe on standardised embeddings, so that the scale
-of a dimension has no effect.
+The evaluation follows MT-SLVR (Heggan et al. 2023): the embeddings of contrastive heads should
+change little, and those of predictive heads should change more. MT-SLVR reports Mahalanobis
+distances without code. In this implementation, the covariance is that of the embeddings of the
+original clips, with the shrinkage of Ledoit and Wolf (2004), so that it is invertible with fewer
+clips than dimensions D. Two unrelated clips have a distance of about sqrt(2 D).
+
+In addition, the weight of each head in a linear probe is computed. The probe uses standardised
+embeddings, so that the scale of a dimension has no effect.
 
 Filters leave less energy in some bands than any recording has. A log-mel front end with a low floor
 turns this into large negative values, and the distance would exceed that of two unrelated clips.
-Faint noise added to both signals therefore keeps the levels in the range of recordings.
+Faint noise added to both signals keeps the levels in the range of recordings.
 """
 
 from collections.abc import Sequence
@@ -29,12 +30,14 @@ from semisupcon.random import clip_key, derive, normal, stable_hash
 
 @dataclass(frozen=True)
 class Moved:
-    """Mean distances over clips between the embeddings of originals and of augmented versions.
+    """Mean distances between the embeddings of clips and of their augmented versions.
 
     Attributes:
-        head: one of the encoder's tasks, "all" tasks, or "embedding" for an encoder without tasks.
-        operator: name of the augmentation, applied to every clip with SemiSupCon's severity 2.
-        mahalanobis, cosine: mean distances; cosine distance is 1 minus the similarity.
+        head: name of a task of the encoder, "all" for all tasks, or "embedding" for an encoder
+            without tasks.
+        operator: name of the augmentation, which is applied to every clip with severity 2 (as in
+            SemiSupCon).
+        mahalanobis, cosine: mean distances; the cosine distance is 1 minus the cosine similarity.
         unrelated_mahalanobis, unrelated_cosine: mean distances between different clips, as a
             reference.
         clips: number of clips.
@@ -58,18 +61,17 @@ def invariance(
     seed: int = 0,
     noise_db: float | None = None,
 ) -> list[Moved]:
-    """Distances for every head and operator.
+    """Measure the distances for each head and operator.
 
     Args:
         encoder: frozen encoder.
         segments: ``[n, T]``, one segment per clip.
-        names: n clip names, from which the parameters of the operators are drawn.
-        operators: names of augmentations, see `build_chain`.
+        names: names of the n clips. The random parameters of an operator depend on the name.
+        operators: names of augmentations.
         batch_size: segments per forward pass.
-        seed: seed of the parameters.
-        noise_db: level of the white noise that is added to originals and augmented versions (the
-            same noise to both): dB of its root mean square relative to full scale. None for no
-            noise.
+        seed: seed of the random parameters.
+        noise_db: level (root mean square) of white noise in dB relative to full scale. The same
+            noise is added to a clip and to its augmented version. None for no noise.
     """
     clips = torch.tensor([stable_hash(name) for name in names])
     noise = _noise(clips, segments.shape[1], noise_db)
@@ -80,7 +82,7 @@ def invariance(
     found = []
     for operator in map(current_name, operators):
         chain = build_chain([operator], 2.0, encoder.sample_rate, p=1.0)
-        assert chain is not None  # it has an operator
+        assert chain is not None  # there is one operator
         chain.transforms[0].p = 1.0
         keys = clip_key(derive(clips, "invariance", seed))
         changed = torch.cat(
@@ -103,8 +105,10 @@ def invariance(
 
 
 def whitener(embeddings: np.ndarray) -> np.ndarray:
-    """Matrix W ``[D, D]`` with W W^T the inverse of the shrunk covariance of ``[n, D]``: after x W,
-    Mahalanobis distance is Euclidean.
+    """Return a whitening matrix W ``[D, D]`` for embeddings ``[n, D]``.
+
+    W W^T is the inverse of the shrunk covariance. The Mahalanobis distance of x and y is the
+    Euclidean distance of x W and y W.
     """
     from sklearn.covariance import LedoitWolf
 
@@ -113,8 +117,10 @@ def whitener(embeddings: np.ndarray) -> np.ndarray:
 
 
 def weight_share(head: ProbeHead, encoder: Encoder) -> dict[str, float]:
-    """Share of each encoder task in a linear probe: mean absolute weight of its dimensions,
-    normalised to sum 1. Empty without tasks.
+    """Return the share of each task of an encoder in the weights of a linear probe.
+
+    The share is the mean absolute weight of the dimensions of a task, divided by the sum over
+    tasks. Empty for an encoder without tasks.
     """
     if not encoder.tasks or head.net.in_dim != encoder.embedding_dim:
         return {}
@@ -139,7 +145,7 @@ def _slices(encoder: Encoder) -> dict[str, slice]:
 
 
 def _noise(clips: Tensor, samples: int, level: float | None) -> Tensor:
-    """White noise ``[n, samples]``, or a scalar zero without a level."""
+    """Draw white noise ``[n, samples]``; a scalar zero if the level is None."""
     return (
         torch.zeros(())
         if level is None

@@ -1,4 +1,4 @@
-"""2-D maps of embeddings by t-SNE (van der Maaten, Hinton 2008) or UMAP (McInnes et al. 2018)."""
+"""2-D maps of embeddings by t-SNE (Maaten and Hinton 2008) or UMAP (McInnes et al. 2018)."""
 
 import json
 import logging
@@ -20,7 +20,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Map:
-    """A 2-D map: names, labels (text or numbers) and points ``[n][2]`` of n clips."""
+    """A 2-D map of n clips.
+
+    Attributes:
+        task, checkpoint: names of task and encoder.
+        method: "tsne" or "umap".
+        label: name of the labels.
+        paths: names of the clips.
+        labels: label of each clip, text or number.
+        points: coordinates of each clip, ``[n][2]``.
+        identity: hash of all inputs that affect the map.
+    """
 
     task: str
     checkpoint: str
@@ -33,7 +43,7 @@ class Map:
 
 
 def project(embeddings: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
-    """Project embeddings ``[n, D]`` to points ``[n, 2]``, by cosine distance.
+    """Project embeddings ``[n, D]`` to points ``[n, 2]``, based on cosine distances.
 
     Raises:
         ConfigError: for an unknown method, fewer than three embeddings, or UMAP without its
@@ -71,8 +81,15 @@ def make_map(
     colour_by: str | None = None,
     identity: str = "",
 ) -> Map:
-    """Map at most 1000 evenly spaced test clips of a task, coloured by class, first value, or an
-    annotation column.
+    """Make a map of at most 1000 test clips of a task, evenly spaced in the table of clips.
+
+    Args:
+        subject: encoder.
+        features: embeddings of the task.
+        method: "tsne" or "umap".
+        colour_by: column of the annotations with the labels of the map. None for the class, or for
+            the first value of a regression task.
+        identity: hash of all inputs that affect the map.
 
     Raises:
         ConfigError: if the annotations do not have the column.
@@ -114,12 +131,12 @@ def make_map(
 
 
 def save_map(found: Map, file: Path) -> None:
-    """Write a map as JSON."""
+    """Write a map to a JSON file."""
     write_text(file, json.dumps(with_digest(asdict(found))))
 
 
 def load_map(file: Path) -> Map | None:
-    """Read a map written by `save_map`; None, with a warning, if the file is damaged."""
+    """Read a map written by `save_map`. A damaged file gives None and a warning."""
     try:
         found = Map(**read_json(file))
         if not has_digest(file):
@@ -148,8 +165,10 @@ def _is_text(value: object) -> bool:
 
 
 def _word(targets: np.ndarray, classes: tuple[str, ...]) -> str:
-    """The class of a clip: the most likely one for several classes, the class or "not ..." for a
-    binary label.
+    """Return the label of a clip in words.
+
+    With several classes, this is the class with the largest target, or "none". With one class, it
+    is the name of the class, or "not" and the name.
     """
     if len(classes) == 1:
         return classes[0] if targets[0] > 0.5 else f"not {classes[0]}"

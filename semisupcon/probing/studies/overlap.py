@@ -1,7 +1,8 @@
-"""Which test clips were in the audio that a checkpoint was trained on.
+"""Count the test clips of a task that were in the training audio of a checkpoint.
 
-A run describes its training clips (`semisupcon.data.heard`). A test clip counts if its file is among
-them, or a recording of the same sound by acoustic fingerprint, as in ``semisupcon data check``.
+A run stores a record of its training clips (`semisupcon.data.heard`). A test clip counts if its
+file, or a recording of the same sound, is among them. Recordings of the same sound are found by
+acoustic fingerprints, as in ``semisupcon data check``.
 """
 
 import csv
@@ -36,13 +37,15 @@ class Overlap:
     """The overlap of the test clips of a task with the training audio of a checkpoint.
 
     Attributes:
-        task, checkpoint: names.
+        task, checkpoint: names of task and encoder.
         test_clips: number of test clips.
-        same_file, same_sound: how many of them are among the training files, and how many others
-            sound like a training clip; empty if it is not known.
-        described: "400 of 400": training clips with an acoustic fingerprint, and all.
-        told: for tables: "12 of 80", "at least 12 of 80", or "unknown".
-        identity: identifies training audio and test clips.
+        same_file: number of test clips whose files are among the training files; empty if unknown.
+        same_sound: number of other test clips with the same sound as a training clip; empty if
+            unknown.
+        described: number of training clips with an acoustic fingerprint, and of all training clips,
+            such as "400 of 400".
+        told: the overlap for tables: "12 of 80", "at least 12 of 80", or "unknown".
+        identity: hash of the training audio and the test clips.
     """
 
     task: str
@@ -58,13 +61,15 @@ class Overlap:
 def records_of(
     checkpoints: Sequence[str], subjects: Sequence[Subject], representations: int
 ) -> dict[str, Heard | None]:
-    """By name, the record of every trained encoder; None if there is none.
+    """Return the record of the training audio of each trained encoder, by name.
 
-    Untrained encoders and features of a signal were not trained on audio and are left out.
+    The record is None if the encoder has none. Untrained encoders and audio features were not
+    trained on audio and are left out.
 
     Args:
-        checkpoints: as given, without "random".
-        subjects: the encoders loaded from them, in order: each in all representations, then others.
+        checkpoints: checkpoints as given by the user, without "random".
+        subjects: encoders. The first ones are the checkpoints in order, each in all
+            representations.
         representations: number of representations.
     """
     found = {}
@@ -79,13 +84,13 @@ def records_of(
 def study_overlap(
     task: LabelledClips, records: Mapping[str, Heard | None], out: Path, asked: str
 ) -> None:
-    """Count the overlap of the test clips of a task with each record; write ``overlap.csv``.
+    """Count the overlap of the test clips of a task with each record, for ``overlap.csv``.
 
     Args:
-        task: its test clips are looked up.
-        records: from `records_of`.
+        task: task with the test clips.
+        records: records of training audio, from `records_of`.
         out: folder of the results.
-        asked: identifies the clips of the task.
+        asked: hash of the clips of the task.
     """
     known = {(row.task, row.checkpoint): row for row in read_overlap(out)}
     test = task.select(task.rows("test"))
@@ -129,7 +134,10 @@ def _counted(
 
 
 def _fingerprints(files: Sequence[str]) -> list[np.ndarray]:
-    """Acoustic fingerprints of the middles of the first 5000 files; empty for all other files."""
+    """Return an acoustic fingerprint of the middle of each of the first 5000 files.
+
+    The fingerprints of other files and of unreadable files are empty.
+    """
     facts = scan(files)
 
     def one(row: int) -> np.ndarray:
@@ -142,7 +150,7 @@ def _fingerprints(files: Sequence[str]) -> list[np.ndarray]:
 
 
 def read_overlap(out: Path) -> list[Overlap]:
-    """The rows of ``overlap.csv``; none if it is missing or damaged."""
+    """Read the rows of ``overlap.csv``. The list is empty if the file is missing or damaged."""
     names = [f.name for f in fields(Overlap)]
     try:
         with (out / OVERLAP).open(newline="", encoding="utf-8") as lines:

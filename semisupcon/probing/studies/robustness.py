@@ -1,9 +1,9 @@
-"""Robustness of probes to corrupted test audio: increasing severity, single effects, and tiers of
-more effects.
+"""Corruptions of the test audio, with which the robustness of probes is measured.
 
-The families of corruptions are those of SemiSupCon. In SemiSupCon, the random choice of the chain
-left 20 % of the test clips clean. Here every segment of every test clip is corrupted: parameters
-are drawn again until at least one operator is applied. Heads and training audio are unchanged.
+The families of corruptions are those of SemiSupCon: increasing severity, single effects, and tiers
+with more and more effects. The published code of SemiSupCon leaves 20 % of the test clips clean,
+because it applies operators at random. This implementation corrupts every segment of every test
+clip: it draws again until at least one operator is applied. Heads and training audio stay the same.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,14 @@ DRAWS = 64
 
 @dataclass(frozen=True)
 class Corruption:
-    """One point of a robustness curve: operators and severity for the test audio."""
+    """A corruption of the test audio, one point of a robustness curve.
+
+    Attributes:
+        family: name of the family.
+        position: name of the point in its family.
+        operators: names of the augmentations.
+        severity: strength of the augmentations, 0 to 5.
+    """
 
     family: str
     position: str
@@ -34,10 +41,12 @@ class Corruption:
 
 
 def corruptions(families: Sequence[str]) -> list[Corruption]:
-    """The points of the given families of corruptions.
+    """Return the corruptions of families.
 
-    "severity": 0 to 5, six base operators. "only": each effect alone. "plus": the base and one
-    effect. "tiers": SemiSupCon's tiers of effects.
+    - "severity": six base operators with severity 0 to 5.
+    - "only": no operator, and then each operator alone.
+    - "plus": the base operators alone, and then with each further effect.
+    - "tiers": the tiers of effects of SemiSupCon.
 
     Raises:
         ConfigError: for an unknown family, with the most similar name.
@@ -71,8 +80,11 @@ def _unchanged(segments: np.ndarray, name: str, first: int = 0) -> np.ndarray:
 
 
 def corrupt_with(point: Corruption, sample_rate: int, seed: int = 0) -> Corrupt:
-    """A function ``(segments [k, T], clip name, number of the first segment)`` that corrupts
-    segments, equally for every encoder.
+    """Return a function that corrupts the segments of a clip.
+
+    The arguments of the function are segments ``[k, T]``, the name of the clip, and the number of
+    the first segment. The corruption depends on name, number and seed only, so it is the same for
+    all encoders.
     """
     chain = build_chain(list(point.operators), point.severity, sample_rate, p=1.0)
     if chain is None:

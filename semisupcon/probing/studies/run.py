@@ -1,5 +1,6 @@
-"""Studies of a suite in addition to probing: maps of embeddings, robustness curves, invariance
-tables. Finished ones are kept.
+"""Run the studies of a suite in addition to probes: maps, robustness curves, invariance tables.
+
+Finished studies are not repeated.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,12 +33,12 @@ class Studies:
 
     Attributes:
         projection: map of the test embeddings: "tsne", "umap" or "none".
-        colour_by: annotation column that colours the map; None for the class.
-        robustness: families of corruptions, see `corruptions`.
+        colour_by: column of the annotations that colours the map; None for the class.
+        robustness: families of corruptions: "severity", "only", "plus", "tiers".
         invariance: augmentations whose effect on the embedding is measured.
-        invariance_clips: maximum number of training clips for it.
-        invariance_noise: level of white noise added to both audio signals, in dB relative to full
-            scale; None for no noise.
+        invariance_clips: maximum number of training clips for this measurement.
+        invariance_noise: level of white noise that is added to clips and augmented clips, in dB
+            relative to full scale; None for no noise.
     """
 
     projection: str = "tsne"
@@ -48,10 +49,10 @@ class Studies:
     invariance_noise: float | None = None
 
     def check(self) -> None:
-        """Check the names of projection, families and operators before anything is embedded.
+        """Check the names of projection, families and augmentations before clips are embedded.
 
         Raises:
-            ConfigError: for an unknown name, with the most similar one.
+            ConfigError: for an unknown name, with the most similar known name.
         """
         if self.projection not in (*TITLES, "none"):
             raise ConfigError(
@@ -66,7 +67,7 @@ class Studies:
         """Check that the annotations of a task have the column ``colour_by``.
 
         Raises:
-            ConfigError: if they do not, with a list of the columns.
+            ConfigError: if the column is missing, with a list of the columns.
         """
         if self.colour_by is not None and self.colour_by not in task.table:
             columns = ", ".join(task.table.columns)
@@ -75,15 +76,21 @@ class Studies:
 
 
 def map_file(out: Path, case_name: str, projection: str) -> Path:
-    """Path of the map of a task and encoder."""
+    """Return the path of the map of an encoder on a task."""
     return out / "maps" / f"{case_name}-{projection}.json"
 
 
 def study_map(
     studies: Studies, out: Path, name: str, case: Callable[[], Case], identity: str
 ) -> None:
-    """Write the map of a case unless the file is up to date; ``case`` is called only if it is
-    needed.
+    """Write the map of an encoder on a task, unless the file is up to date.
+
+    Args:
+        studies: settings of the studies.
+        out: folder of the results.
+        name: name of task and encoder, for the file.
+        case: function that embeds the task; called only if the map must be computed.
+        identity: hash of the task and the encoder.
     """
     file = map_file(out, name, studies.projection)
     identity = identity_of(identity, studies.projection, studies.colour_by)
@@ -110,10 +117,18 @@ def study_robustness(
     resamples: int,
     again: Mapping[str, Method],
 ) -> None:
-    """Score the heads of ``probed`` rows on corrupted test audio and write ``robustness.csv``
-    (detail: family/position).
+    """Score the probes of an encoder on corrupted test audio, and write ``robustness.csv``.
 
-    ``again``: by name, the methods without a head, which run again on the corrupted clips.
+    The column ``detail`` of this file has the family and the position of the corruption.
+
+    Args:
+        studies: settings of the studies.
+        out: folder of the results.
+        probed: result rows of the encoder on the task.
+        case: function that embeds the task; called only if a score is missing.
+        identity: hash of the task and the encoder.
+        resamples: number of bootstrap resamples.
+        again: methods that save no head, by name. They are run again with the corrupted test clips.
     """
     results = Results(out / ROBUSTNESS)
     units = {
@@ -156,7 +171,7 @@ def study_robustness(
             kind, targets = task.label_kind, corrupted.test.targets
             drawn = bootstrap(kind, targets, scores, task.classes, resamples)
             for metric, value in main_first(task.metric, drawn.values).items():
-                if metric == "ece":  # of heads only; not a question of robustness
+                if metric == "ece":  # Left out: robustness is about the other metrics.
                     continue
                 low, high = drawn.interval(metric)
                 row = replace(
@@ -183,8 +198,18 @@ def study_invariance(
     case: Callable[[], Case],
     identity: str,
 ) -> None:
-    """Write ``invariance/NAME.csv`` (distances per head and operator) and ``NAME-weights.csv``
-    (share of each head in linear probes).
+    """Measure the invariance of an encoder to augmentations, unless the files exist.
+
+    ``invariance/NAME.csv`` has the distances per head and operator, and ``NAME-weights.csv`` the
+    share of each head in linear probes.
+
+    Args:
+        studies: settings of the studies.
+        out: folder of the results.
+        name: name of task and encoder, for the files.
+        probed: result rows of the encoder on the task.
+        case: function that embeds the task; called only if the files do not exist.
+        identity: hash of the task and the encoder.
     """
     about = identity_of(
         identity, studies.invariance, studies.invariance_clips, studies.invariance_noise
