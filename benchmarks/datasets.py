@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.recipes import REAL, asking, named_tasks, pretrain, probe, summary
+from benchmarks.recipes import BESIDE, REAL, asking, named_tasks, pretrain, probe, summary
 
 EPOCHS = [
     "--trainer.max_epochs",
@@ -64,7 +64,12 @@ def study(name: str, data: Path, folder: Path, more: list[str]) -> pd.DataFrame:
         ]
         results.append(
             probe(
-                named_tasks([name]), {"two-epochs": pretrained}, folder / f"probe-{run}", 0, asked
+                named_tasks([name]),
+                {"two-epochs": pretrained},
+                folder / f"probe-{run}",
+                0,
+                asked,
+                BESIDE,
             )
         )
     return pd.concat(results)

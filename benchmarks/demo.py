@@ -1,5 +1,5 @@
-"""`make demo`: pretrain a small encoder twice on the embedded set, probe both and an untrained one,
-and look at the result.
+"""`make demo`: pretrain a small encoder twice on the embedded set, probe both beside an untrained
+one, MFCC and log-mel features, and look at the result.
 
 Self-supervised, and semi-supervised with the tags of a tenth of the clips; instrument and pitch
 labels are never seen before the probe. The encoders train side by side, a process each. Leaves
@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks.recipes import pretrain, probe, summary
+from benchmarks.recipes import BESIDE, pretrain, probe, summary
 from semisupcon import load_encoder
 from semisupcon.datasets import load_annotations
 from semisupcon.datasets.synthesis import render
@@ -128,7 +128,7 @@ def main(args: list[str] | None = None) -> int:
     results = []
     for seed in given.seeds:
         runs = train_all(names, given.folder, seed, more)
-        results.append(probe(TASKS, runs, given.folder / f"probe-{seed}", seed))
+        results.append(probe(TASKS, runs, given.folder / f"probe-{seed}", seed, beside=BESIDE))
         for name, run in runs.items():
             draw_tsne(run, given.folder / f"tsne-{name}-{seed}.png")
     table = summary(pd.concat(results))

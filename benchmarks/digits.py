@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.recipes import pretrain, probe, summary
+from benchmarks.recipes import BESIDE, pretrain, probe, summary
 
 RUNS = {
     "self-supervised": ("pretrain_ssl", []),
@@ -65,7 +65,14 @@ def main(args: list[str] | None = None) -> int:
             for part in (f"--data_dirs.{task}", str(given.data_dir))
         ]
         results.append(
-            probe(("fsdd_digit", "fsdd_speaker"), runs, given.folder / f"probe-{seed}", seed, roots)
+            probe(
+                ("fsdd_digit", "fsdd_speaker"),
+                runs,
+                given.folder / f"probe-{seed}",
+                seed,
+                roots,
+                BESIDE,
+            )
         )
     table = summary(
         pd.concat(results).assign(

@@ -68,15 +68,24 @@ def pretrain(
     return folder / name
 
 
+# What an encoder is compared with: an untrained one, and features that need no training.
+BESIDE = ("random", "mfcc", "logmel")
+
+
 def probe(
-    tasks: Sequence[str], runs: dict[str, Path], out: Path, seed: int, more: Sequence[str] = ()
+    tasks: Sequence[str],
+    runs: dict[str, Path],
+    out: Path,
+    seed: int,
+    more: Sequence[str] = (),
+    beside: Sequence[str] = ("random",),
 ) -> pd.DataFrame:
     """Linear probes (unless ``more`` says otherwise) of the last checkpoints of runs and of the
-    untrained encoder, as a table of results."""
+    encoders of ``beside``, as a table of results."""
     from semisupcon.commands.probe import main as probe_main
 
     checkpoints = ",".join(
-        [*(f"{name}={run / 'last.ckpt'}" for name, run in runs.items()), "random"]
+        [*(f"{name}={run / 'last.ckpt'}" for name, run in runs.items()), *beside]
     )
     args = [
         "--tasks",
