@@ -1,4 +1,4 @@
-"""Objectives, one criterion per file."""
+"""Training objectives. Each file defines one criterion."""
 
 from semisupcon.objectives.augmentation_prediction import AugmentationPrediction
 from semisupcon.objectives.base import Criterion, Encode

@@ -1,7 +1,8 @@
 """Augmentation prediction (MLAP in Heggan et al. 2023, section 2).
 
-Predict the applied operators (multilabel classification) and, optionally, their parameters
-(regression; mentioned in the paper but not implemented in its code).
+The objective predicts which augmentation operators were applied to a view (multilabel
+classification). Optionally it also predicts their parameters (regression), which the paper mentions
+but its code does not implement.
 """
 
 from typing import Any
@@ -18,20 +19,22 @@ from semisupcon.objectives.views import ViewCriterion
 
 
 class AugmentationPrediction(ViewCriterion):
-    """Binary cross-entropy per operator, and optionally squared error per applied parameter.
+    """Predict the applied augmentation operators, and optionally their parameters.
 
-    Parameters have different units, so they are standardised by their running mean and standard
-    deviation in training (buffers, saved in checkpoints). In a batch without augmentation, no
-    operator counts as applied. Validation augments views for this criterion.
+    The loss is the binary cross-entropy per operator, plus the squared error per parameter of an
+    applied operator. Parameters have different units, so they are standardised by their running
+    mean and standard deviation (buffers that checkpoints store). In a batch without augmentation,
+    no operator counts as applied. Validation views are augmented for this criterion.
 
     Args:
-        predictor: embedding ``[N, D]`` to one logit per operator; None is the head of the paper.
-        regressor: embedding ``[N, D]`` to one number per operator parameter; None predicts no
-            parameters.
+        predictor: head that maps embeddings ``[N, D]`` to one logit per operator; None is the head
+            of the paper.
+        regressor: head that maps embeddings ``[N, D]`` to one number per parameter of an operator;
+            None predicts no parameters.
         parameter_weight: weight of the squared error in the loss.
-        views: views per clip; 1 alone, 2 within MT-SLVR.
-        together: encode all views in one batch, or each view separately. The predictor gets all
-            views in one batch, as in the original.
+        views: number of views per clip; 1 if used alone, 2 in MT-SLVR.
+        together: whether all views are encoded in one batch. False encodes each view separately.
+            The predictor always gets all views in one batch, as in the code of the paper.
 
     Logged:
         ``operator_loss``; with a regressor ``parameter_loss``; in validation ``val_operator_map``
@@ -75,7 +78,7 @@ class AugmentationPrediction(ViewCriterion):
             )
         self.predictor.connect(out_dim=len(facts.operators))
         if self.regressor is not None:
-            # Mask [K, P] of existing parameters; others are padding.
+            # Indices of existing parameters in the flattened [K, P] table, which is padded.
             widest = max(len(names) for names in facts.parameter_names)
             exist = [
                 k * widest + i
@@ -136,9 +139,9 @@ class AugmentationPrediction(ViewCriterion):
 
     @torch.no_grad()
     def _remember(self, values: Tensor) -> None:
-        """Update mean and sum of squared deviations with values ``[N, Q]`` (Chan et al. 1983).
+        """Update means and sums of squared deviations with values ``[N, Q]`` (Chan et al. 1983).
 
-        Values are NaN where not applied.
+        Values are NaN for operators that were not applied.
         """
         known = ~values.isnan()
         count = known.sum(dim=0)

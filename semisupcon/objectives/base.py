@@ -1,4 +1,4 @@
-"""Base class of objectives, `Criterion`, and its interface to the encoder, `Encode`."""
+"""`Criterion`, the base class of objectives, and `Encode`, its interface to the encoder."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,15 +18,16 @@ Augment = Callable[[Tensor, Tensor], Tensor]
 
 
 class Encode:
-    """Interface of a criterion to the encoder: waveforms to embeddings.
+    """Interface of a criterion to the encoder: maps waveforms to embeddings.
 
     Args:
         encoder: the encoder.
-        chunk_size: maximum number of views encoded at once. Larger batches are encoded in chunks.
-            Activations are recomputed in the backward pass, so memory holds one chunk. Results are
-            equal to the whole batch, except that batch-norm statistics are per chunk.
-        compiled: whether ``torch.compile`` compiles the encoder's ``features`` and
-            ``from_features``.
+        chunk_size: maximum number of views that are encoded at once; None means no limit. Larger
+            batches are encoded in chunks. Activations are recomputed in the backward pass, so
+            memory must fit only one chunk. Results are those of the whole batch, except that
+            batch-norm statistics are computed per chunk.
+        compiled: whether to apply ``torch.compile`` to the methods ``features`` and
+            ``from_features`` of the encoder.
     """
 
     def __init__(self, encoder: Encoder, chunk_size: int | None = None, compiled: bool = False):
@@ -43,15 +44,16 @@ class Encode:
         augment: Augment | None = None,
         key: Tensor | None = None,
     ) -> Tensor:
-        """Embeddings ``[N, D]`` of waveforms ``[N, 1, T]``.
+        """Compute embeddings ``[N, D]`` of waveforms ``[N, 1, T]``.
 
         Args:
-            x: waveforms.
-            length: ``[N]`` number of valid samples.
-            task: task whose parameters are used, for encoders with several tasks.
-            augment: ``(features, key) -> features``, applied to the output of the front end; its
-                random draws depend on the key only.
-            key: ``[N]`` int64, random key of each row; required with ``augment``.
+            x: waveforms ``[N, 1, T]``.
+            length: ``[N]``, number of valid samples of each waveform; None if all are valid.
+            task: for encoders with several tasks, the task whose embedding is computed; None
+                computes those of all tasks.
+            augment: function ``(features, key) -> features`` that is applied to the output of the
+                front end. Its random draws must depend only on the key.
+            key: ``[N]`` int64, random key of each row, required if ``augment`` is given.
         """
 
         def embed(x: Tensor, length: Tensor | None, key: Tensor | None) -> Tensor:
@@ -71,7 +73,7 @@ class Encode:
         return embeddings
 
     def frames(self, x: Tensor, task: str | None = None) -> Tensor:
-        """Frames ``[N, D, F]`` before pooling."""
+        """Compute frames ``[N, D, F]`` of waveforms ``[N, 1, T]``, before pooling."""
         return self._in_chunks(lambda x: self.encoder.frames(x, task=task), x)
 
     def _in_chunks(self, run: Callable[..., Tensor], x: Tensor, *more: Tensor | None) -> Tensor:
@@ -88,10 +90,12 @@ class Encode:
 
 
 def checked_losses(criterion: "Criterion", batch: Batch, encode: Encode) -> dict[str, Any]:
-    """``criterion.losses(batch, encode)``, checked without reading a value from the device.
+    """Call ``criterion.losses(batch, encode)`` and check the type of the result.
 
     Raises:
-        ConfigError: if it is no dictionary of tensors (or `Scored`) with a scalar ``loss``.
+        ConfigError: if the result is not a dictionary of scalar tensors (or `Scored`) with the key
+            ``loss``. The values of tensors are not checked, to avoid a synchronisation with the
+            device.
     """
     losses, name = (
         criterion.losses(batch, encode),
@@ -124,15 +128,16 @@ def checked_losses(criterion: "Criterion", batch: Batch, encode: Encode) -> dict
 
 
 class Criterion(Recorded):
-    """Loss-side module of an objective.
+    """Base class of criteria, the loss-side modules of objectives.
 
-    Subclasses define ``losses`` and set ``views``, and if needed ``most_views`` (maximum number of
-    views), ``in_batch_negatives`` (anchors are compared with the other clips of their batch) and
-    ``predicts_augmentation`` (validation must augment too). Other methods have defaults.
+    Subclasses must define ``losses``. They may set ``views`` (number of views per clip),
+    ``most_views`` (maximum number of views), ``in_batch_negatives`` (whether anchors are compared
+    with the other clips of the batch) and ``predicts_augmentation`` (whether validation views must
+    be augmented). All other methods have defaults.
 
     Attributes:
-        logs: whether values of `losses` other than the loss are logged. If False, `losses` may omit
-            them.
+        logs: whether the values that `losses` returns in addition to the loss are logged. If False,
+            `losses` may omit them.
     """
 
     logs: bool = True
@@ -142,49 +147,53 @@ class Criterion(Recorded):
     predicts_augmentation: bool = False
 
     def connect(self, encoder: Encoder) -> None:
-        """Build heads for an encoder; called once, at construction.
+        """Build heads for an encoder. This method is called once, when the objective is
+        constructed.
 
         Raises:
-            ConfigError: if the criterion cannot use this encoder, with the reason in one sentence.
+            ConfigError: if the criterion cannot use this encoder. The message gives the reason in
+                one sentence.
         """
 
     def check(self, encoder: Encoder) -> None:
-        """Check that segments are long enough, since their length may change after `connect`.
+        """Check that the segments of an encoder are long enough.
+
+        This is separate from `connect`, because the segment length may change later.
 
         Raises:
-            ConfigError: if segments are too short, with the reason in one sentence.
+            ConfigError: if segments are too short. The message gives the reason in one sentence.
         """
 
     def prepare(self, facts: DataFacts) -> None:
-        """Build parts that depend on the data (classes, scales of regression targets).
+        """Build the parts that depend on the data (number of classes, scale of regression targets).
 
-        Called at set-up, before weights are restored.
+        This method is called before training, and before weights are restored.
         """
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
-        """Scalar ``loss`` of a batch and, if ``logs`` is set, other values to log.
+        """Return the scalar ``loss`` of a batch and, if ``logs`` is set, other values to log.
 
-        Values are tensors on the device of the batch. In evaluation mode they may also be `Scored`,
-        from which metrics over all validation clips are computed.
+        Values are tensors on the device of the batch. In evaluation mode they may also be `Scored`
+        objects, for metrics over all validation clips.
         """
         raise TypeError(f"{type(self).__name__} defines no losses(batch, encode)")
 
     def log_values(self, wanted: bool) -> None:
         """Set ``logs`` of this criterion and of nested criteria.
 
-        The trainer sets it at logged steps and in validation.
+        It is set to True at steps that are logged and in validation.
         """
         for part in self.modules():
             if isinstance(part, Criterion):
                 part.logs = wanted
 
     def after_step(self, encoder: Encoder) -> None:
-        """Hook after every optimizer step, for example to update momentum encoders."""
+        """Run after every optimizer step, for example to update momentum encoders."""
 
     def pending(self) -> dict[str, Tensor]:
-        """State for `after_step` from batches since the last optimizer step.
+        """Return the state that `after_step` needs from the batches since the last optimizer step.
 
-        Saved in checkpoints written during gradient accumulation.
+        It is stored in checkpoints that are written during gradient accumulation.
         """
         return {}
 
@@ -192,13 +201,19 @@ class Criterion(Recorded):
         """Restore the state returned by `pending`."""
 
     def representations(self) -> dict[str, nn.Module]:
-        """Heads by name that map an embedding to another representation, such as ``projection``."""
+        """Return heads that map an embedding to another representation, such as ``projection``."""
         return {}
 
     def reads(self, head: str) -> str | None:
-        """Encoder task that a head of `representations` reads; None means the whole embedding."""
+        """Return the encoder task whose embedding is the input of a head of `representations`.
+
+        None means the whole embedding.
+        """
         return None
 
     def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
-        """Square matrices to plot (targets, similarities); called every few thousand steps."""
+        """Return square matrices to plot, such as targets and similarities.
+
+        This method is called every few thousand steps.
+        """
         return {}

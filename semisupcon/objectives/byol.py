@@ -1,6 +1,6 @@
-"""BYOL: predict the projection of the other view by a momentum copy of the network.
+"""BYOL: predict the projection of the other view, computed by a momentum copy of the network.
 
-Grill et al. 2020, eq. 2; for audio Niizumi et al. 2021.
+See Grill et al. 2020, eq. 2, and Niizumi et al. 2021 for audio (BYOL-A).
 """
 
 import math
@@ -21,20 +21,24 @@ from semisupcon.objectives.views import spread
 
 
 class BYOL(Criterion):
-    """Squared distance of normalised predictions and target projections, over both directions.
+    """Squared distance between normalised predictions and target projections (BYOL).
 
-    The distance of unit vectors is 2 - 2 cosine; the two directions are summed.
+    The squared distance of unit vectors is 2 - 2 cosine. The loss is the sum over both directions:
+    each view is predicted from the other.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers of 256 with batch norm.
-        predictor: ``[N, P]`` to ``[N, P]``; None is a hidden layer of 4096, as in the paper.
+        projector: head that maps embeddings ``[N, D]`` to projections ``[N, P]``; None is two
+            layers of width 256 with batch norm.
+        predictor: head that maps projections ``[N, P]`` to predictions ``[N, P]``; None has a
+            hidden layer of width 4096, as in the paper.
         momentum: initial momentum of the target network, in [0, 1); 0.996 in the paper, 0.99 in
             BYOL-A.
-        momentum_steps: optimizer steps over which the momentum rises to 1 along a cosine (the whole
-            run in the paper); None keeps it constant.
+        momentum_steps: number of optimizer steps in which the momentum rises to 1 along a cosine;
+            the whole run in the paper. None keeps it constant.
 
     Logged:
-        ``spread``, 1 if projections are uniform on the sphere and 0 if collapsed; ``momentum``.
+        ``spread`` of the projections, 1 if they are uniform on the sphere and 0 if they have
+        collapsed; ``momentum``.
     """
 
     views = most_views = 2
@@ -67,7 +71,7 @@ class BYOL(Criterion):
         return {"projection": self.projector}
 
     def momentum(self) -> float:
-        """Momentum of the next update of the target network (Grill et al. 2020, section 3.2)."""
+        """Return the momentum of the next target-network update (Grill et al. 2020, sec. 3.2)."""
         if self.momentum_steps is None:
             return self.start
         return (
@@ -78,10 +82,10 @@ class BYOL(Criterion):
         )
 
     def _made(self) -> int:
-        """Value of ``steps``, cached on the host.
+        """Return the number of optimizer steps, cached in CPU memory.
 
-        Read from the device once, and again after other code changed the buffer (checkpoint
-        loaded).
+        The buffer ``steps`` is read from the device once, and again after other code has changed
+        it, for example by loading a checkpoint.
         """
         buffer, version, count = self._known
         if buffer is not self.steps or version != self.steps._version:
@@ -91,7 +95,7 @@ class BYOL(Criterion):
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         views = list(zip(batch["audio"].unbind(dim=1), batch["length"].unbind(dim=1), strict=True))
-        # Views are encoded separately: batch-norm statistics are per view.
+        # Views are encoded separately, so each view has its own batch-norm statistics.
         p1, p2 = (self.predictor(self.projector(encode(x, length=n))) for x, n in views)
         with torch.no_grad():
             z1, z2 = (self.slow_projector(self.slow_encoder(x, length=n)) for x, n in views)
@@ -106,7 +110,7 @@ class BYOL(Criterion):
         }
 
     def after_step(self, encoder: Encoder) -> None:
-        """Update the target network."""
+        """Update the target network as a moving average of the trained network."""
         momentum = self.momentum()
         follow(self.slow_encoder, encoder, momentum)
         follow(self.slow_projector, self.projector, momentum)

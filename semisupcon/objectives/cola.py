@@ -1,6 +1,6 @@
-"""COLA: match two crops of a clip within a batch by a learned similarity.
+"""COLA: find the other crop of the same clip within a batch, by a learned similarity.
 
-Saeed et al. 2021, eq. 1 and 2.
+See Saeed et al. 2021, eq. 1 and 2.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,14 @@ from semisupcon.spec import Recorded
 
 
 class Bilinear(Recorded):
-    """Similarity s(a, p) = a W p with a learned square W and no temperature.
+    """Similarity s(a, p) = a W p with a learned square matrix W, without temperature.
 
     Args:
         dim: width of the projections.
-        initial_scale: initial standard deviation of W. With 256 clips, 0.01 (the JAX port) starts
-            at a loss of about 7.5, and 0.05 (the TensorFlow original) at 29; 1 does not train. The
-            loss of an uninformative similarity is the logarithm of the batch size.
+        initial_scale: initial standard deviation of W. For batches of 256 clips, the initial loss
+            is about 7.5 with 0.01 (as in the JAX port) and 29 with 0.05 (as in the TensorFlow
+            code); training fails with 1. The loss of an uninformative similarity is the logarithm
+            of the batch size.
     """
 
     def __init__(self, dim: int = 512, initial_scale: float = 0.01):
@@ -37,7 +38,7 @@ class Bilinear(Recorded):
         self.weight = nn.Parameter(initial_scale * torch.randn(dim, dim))
 
     def forward(self, anchors: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-        """Two blocks of rows whose inner products are the similarities."""
+        """Return two blocks of rows ``[N, P]`` whose inner products are the similarities."""
         return anchors @ self.weight.to(anchors.dtype), positives
 
 
@@ -57,29 +58,33 @@ class Cosine(Recorded):
         self.temperature = temperature
 
     def forward(self, anchors: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-        """Two blocks of rows whose inner products are the similarities."""
+        """Return two blocks of rows ``[N, P]`` whose inner products are the similarities."""
         return normalize(anchors, dim=-1) / self.temperature, normalize(positives, dim=-1)
 
 
 class COLA(Criterion):
-    """Cross-entropy of each anchor over all positives of the batch; anchors are not negatives.
+    """Cross-entropy of the similarities of each anchor with the positives of all clips (COLA).
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of the paper for the
-            bilinear similarity (linear, LayerNorm, tanh). For the cosine similarity the paper uses
-            only the linear layer, `LinearHead`.
-        similarity: `Bilinear` or `Cosine`; None is bilinear with the width of the projection.
-        noise: standard deviation of Gaussian noise on the waveform of the positive in training,
-            relative to the L2 norm of the crop. The paper has none; both published code bases add
-            0.001 to waveforms of unit norm, 18 dB below a crop of 0.96 s.
-        spec_augment: ``(features, key) -> features``, applied to positives in training; required by
-            the ConvNeXt recipe.
-        symmetric: also match positives to anchors; the loss is the mean of both directions.
-        together: encode anchors and positives in one batch (as published), or separately.
-        gather_negatives: use clips of all ranks as candidates, or only of the rank of the anchor.
+        projector: head that maps embeddings ``[N, D]`` to projections ``[N, P]``. None is the head
+            of the paper for the bilinear similarity (linear, LayerNorm, tanh). For the cosine
+            similarity, the paper uses only a linear layer (`LinearHead`).
+        similarity: `Bilinear` or `Cosine`; None is `Bilinear` with the width of the projection.
+        noise: standard deviation of the Gaussian noise that is added to the waveform of the
+            positive in training, relative to the L2 norm of the crop. The paper does not mention
+            noise. Both published implementations use 0.001, which is 18 dB below a crop of 0.96 s.
+        spec_augment: module ``(features, key) -> features`` that is applied to positives in
+            training; the ConvNeXt recipe needs it.
+        symmetric: whether positives are also compared with all anchors. The loss is then the mean
+            of both directions.
+        together: whether anchors and positives are encoded in one batch, as in the published code,
+            or separately.
+        gather_negatives: whether candidates are from all ranks, or only from the rank of the
+            anchor.
 
     Logged:
-        ``top1``, fraction of anchors whose positive is the most similar candidate; ``negatives``.
+        ``top1``, the fraction of anchors whose positive is the most similar candidate;
+        ``negatives``, the number of negatives per anchor.
     """
 
     views = most_views = 2
@@ -147,8 +152,8 @@ class COLA(Criterion):
         return self.losses_of(self.projector(h1), self.projector(h2))
 
     def losses_of(self, anchors: Tensor, positives: Tensor) -> dict[str, Tensor]:
-        """Losses of projections ``[B, P]``."""
-        assert self.similarity is not None  # made by connect()
+        """Compute the losses of projections ``[B, P]`` of anchors and positives."""
+        assert self.similarity is not None  # built by connect()
         with torch.autocast(anchors.device.type, enabled=False):
             queries, keys = self.similarity(at_least_float32(anchors), at_least_float32(positives))
         where = share(len(queries), queries.device, self.gather_negatives)
@@ -166,7 +171,7 @@ class COLA(Criterion):
         return losses
 
     def _on_positives(self, features: Tensor, key: Tensor) -> Tensor:
-        """Apply SpecAugment to rows of second views."""
+        """Apply ``spec_augment`` to the rows of second views only."""
         assert self.spec_augment is not None
         is_positive = (view_of(key) == 1).view(-1, *[1] * (features.dim() - 1))
         return torch.where(is_positive, self.spec_augment(features, key), features)

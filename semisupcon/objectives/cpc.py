@@ -18,20 +18,22 @@ from semisupcon.random import integers, uniform
 
 
 class CPC(Criterion):
-    """Predict future frames z of the encoder from the state of a recurrent network.
+    """Predict future frames of the encoder from the state of a recurrent network (CPC).
 
-    The state at t predicts z at t + 1 ... t + steps by one linear map per step. Candidates are all
-    frames of all clips; the similarity is the inner product, without temperature.
+    The state at frame t predicts the frames t + 1 to t + steps, with one linear map per step.
+    Candidates are all frames of all clips. The similarity is the inner product, without
+    temperature.
 
     Args:
-        steps: number of predicted frames; 12 in the paper, at 10 ms per frame. The encoder must
-            give more frames.
-        hidden: width of the state; 256 in the paper.
-        gather_negatives: use frames of all ranks as candidates, or only of the rank of the clip.
+        steps: number of predicted frames; 12 in the paper, with frames of 10 ms. The encoder must
+            output more frames than this.
+        hidden: width of the recurrent state; 256 in the paper.
+        gather_negatives: whether candidates are frames of all ranks, or only of the rank of the
+            clip.
 
     Logged:
-        ``top1``, fraction of predictions closest to the true frame; ``negatives``, number of other
-        frames.
+        ``top1``, the fraction of predictions whose most similar candidate is the true frame;
+        ``negatives``, the number of other candidates.
     """
 
     views = 1
@@ -99,10 +101,10 @@ class CPC(Criterion):
 
 
 def _frames_of(encoder: Encoder) -> int:
-    """Number of frames of a training segment, from one forward pass; the encoder is unchanged."""
+    """Return the number of frames of a training segment, determined by a forward pass."""
     training, normalize = encoder.training, encoder.normalize
     parameter = next(encoder.parameters())
-    encoder.normalize = NoNormalization()  # the statistics of a data set may not be known yet
+    encoder.normalize = NoNormalization()  # data-set statistics may be unknown
     try:
         with torch.no_grad():
             silence = torch.zeros(
@@ -115,25 +117,27 @@ def _frames_of(encoder: Encoder) -> int:
 
 
 class EmbeddingCPC(ViewCriterion):
-    """CPC of MT-SLVR on the pooled embedding, read as a sequence of D scalars.
+    """CPC of MT-SLVR, which treats the pooled embedding as a sequence of D scalars.
 
-    As in the code of Heggan et al. 2023. The sequence is not temporal. The state at each position
-    predicts the next ``steps`` scalars against scalars drawn from all embeddings and positions. The
-    loss of a clip uses a window of consecutive positions. Random draws depend on the keys of the
-    batch. The loss is the mean over all views (the original divides by the number of clips, which
-    doubles the loss of two views).
+    This follows the code of Heggan et al. 2023. Note that the sequence is not temporal. The
+    recurrent state at each position predicts the next ``steps`` scalars. Negatives are scalars
+    drawn from all embeddings and positions. The loss of a clip uses a random window of consecutive
+    positions. Random draws depend on the keys of the batch. The loss is the mean over all views;
+    the code of MT-SLVR divides by the number of clips instead, which doubles the loss for two
+    views.
 
     Args:
-        steps: number of predicted scalars; 12 in MT-SLVR.
-        hidden: width of the state; 256 in MT-SLVR.
-        negatives: negatives per position, shared by its steps; 10 in MT-SLVR.
-        window: number of scored positions; 128 in MT-SLVR.
-        views: views per clip; 1 alone, 2 within MT-SLVR.
-        together: encode all views in one batch, or each view separately.
-        gather_negatives: draw negatives from all ranks, or only from the rank of the clip.
+        steps: number of predicted scalars per position; 12 in MT-SLVR.
+        hidden: width of the recurrent state; 256 in MT-SLVR.
+        negatives: number of negatives per position, which all its steps share; 10 in MT-SLVR.
+        window: number of positions in the window; 128 in MT-SLVR.
+        views: number of views per clip; 1 if used alone, 2 in MT-SLVR.
+        together: whether all views are encoded in one batch, or each view separately.
+        gather_negatives: whether negatives are drawn from all ranks, or only from the rank of the
+            clip.
 
     Logged:
-        ``top1``, fraction of predictions for which the true scalar scores highest.
+        ``top1``, the fraction of predictions for which the true scalar has the highest score.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""MFCL: match the waveform of one crop with the spectrogram of the other.
+"""MFCL: match the waveform of one crop of a clip with the spectrogram of another crop.
 
-Wang and van den Oord 2021; as in the AudioMNIST exercise.
+See Wang and van den Oord 2021. The defaults are those of an exercise on AudioMNIST.
 """
 
 from typing import Any
@@ -21,22 +21,23 @@ FORMATS = ("waveform", "spectrogram")
 
 
 class MFCL(Criterion):
-    """Symmetric NT-Xent between a waveform encoder and a spectrogram encoder, trained together.
+    """Symmetric NT-Xent between the embeddings of a waveform and of a spectrogram encoder (MFCL).
 
-    For each clip, a random draw assigns its two crops to the two formats. Negatives are the other
-    clips in both formats. Crops may differ in length.
+    Both encoders are trained jointly. For each clip, its two crops are randomly assigned to the two
+    formats. Negatives are the other clips in both formats. Crops may differ in length.
 
     Args:
         temperature: positive; 0.1 in the exercise.
-        waveform_projector: head for the waveform embedding; None compares the embedding itself, as
+        waveform_projector: head on the waveform embedding; None compares the embedding itself, as
             in the exercise.
-        spectrogram_projector: head for the spectrogram embedding, of the same output width.
-        spec_augment: ``(features, key) -> features`` for spectrograms in training; the best probe
-            result of the exercise used frequency masks.
-        gather_negatives: use clips of all ranks as negatives, or only of the rank of the anchor.
+        spectrogram_projector: head on the spectrogram embedding, with the same output width.
+        spec_augment: module ``(features, key) -> features`` that is applied to spectrograms in
+            training. In the exercise, frequency masks gave the best probe result.
+        gather_negatives: whether negatives are from all ranks, or only from the rank of the anchor.
 
     Logged:
-        ``top1``, fraction of anchors closest to the same clip in the other format; ``negatives``.
+        ``top1``, the fraction of anchors whose nearest item is the same clip in the other format;
+        ``negatives``, the number of negatives per anchor.
     """
 
     views = most_views = 2

@@ -1,4 +1,4 @@
-"""MoCo: match views of a clip against a queue of other clips (He et al. 2020, eq. 1, alg. 1)."""
+"""MoCo: match views of a clip, with a queue of other clips as negatives (He et al. 2020)."""
 
 from typing import Any, Self
 
@@ -19,28 +19,30 @@ from semisupcon.random import derive, normal
 
 
 class MoCo(Criterion):
-    """InfoNCE of queries (first views) and keys (second views, encoded by a momentum copy).
+    """InfoNCE of queries (first views) and keys (second views encoded by a momentum copy).
 
-    Negatives are the keys in the queue, which holds keys of all ranks and starts with random
-    directions, as in the original. Keys of the query's own clip are masked: in a data set not much
-    larger than the queue, a clip is repeated while its old keys are still in the queue.
+    See eq. 1 and alg. 1 of the paper. Negatives are the keys in the queue. The queue has keys of
+    all ranks and begins with random directions, as in the published code. Keys of the same clip as
+    the query are masked: if the data set is not much larger than the queue, the queue may still
+    have old keys of the clip.
 
-    With batch norm, batch statistics shared by query and key would reveal the positive. The
-    original prevents this by shuffling clips across GPUs. Here the momentum copy normalises with
-    running statistics of earlier batches, on any number of devices. A second forward pass updates
-    these statistics. (EMAN, Cai et al. 2021, uses delayed statistics of the encoder, which are
-    wrong while the encoder learns fast.)
+    With batch norm, query and key would share batch statistics, which reveal the positive. The
+    published code prevents this by shuffling clips across GPUs. In this implementation, the
+    momentum copy normalises with the running statistics of earlier batches, on any number of
+    devices. A second forward pass updates these statistics. (EMAN, Cai et al. 2021, uses a moving
+    average of the encoder's statistics instead. They are inaccurate while the encoder changes
+    fast.)
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is two layers, 512 and 128 (MoCo v2 also
-            uses an MLP).
+        projector: head that maps embeddings ``[N, D]`` to projections ``[N, P]``; None is two
+            layers of width 512 and 128 (MoCo v2 also uses an MLP).
         temperature: positive; 0.07 in the paper.
-        queue_size: number of keys that serve as negatives; 65,536 in the paper.
+        queue_size: number of keys in the queue; 65,536 in the paper.
         momentum: momentum of the key encoder, in [0, 1); 0.999 in the paper.
 
     Logged:
-        ``top1``, fraction of queries closest to their positive; ``negatives``, number of keys of
-        other clips in the queue.
+        ``top1``, the fraction of queries whose nearest key is the positive; ``negatives``, the
+        number of keys of other clips in the queue.
     """
 
     views = most_views = 2
@@ -77,7 +79,7 @@ class MoCo(Criterion):
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; momentum copies stay in evaluation mode."""
+        """Set training or evaluation mode. Momentum copies remain in evaluation mode."""
         super().train(mode)
         for slow in (
             (self.slow_encoder, self.slow_projector) if hasattr(self, "slow_encoder") else ()
@@ -133,10 +135,10 @@ class MoCo(Criterion):
 
     @torch.no_grad()
     def after_step(self, encoder: Encoder) -> None:
-        """Update the key encoder, and replace the oldest keys of the queue by the new keys."""
+        """Update the key encoder, and replace the oldest keys of the queue by new keys."""
         follow(self.slow_encoder, encoder, self.momentum)
         follow(self.slow_projector, self.projector, self.momentum)
-        if self._enter:  # keys of all batches of the step (gradient accumulation)
+        if self._enter:  # keys of all batches of the optimizer step
             keys, clips = (
                 torch.cat(parts)[-self.queue_size :] for parts in zip(*self._enter, strict=True)
             )

@@ -7,18 +7,18 @@ from torch import nn
 
 
 def follower(module: nn.Module) -> nn.Module:
-    """Return a copy of a module, without gradients and with its own batch-norm statistics."""
+    """Return a copy of a module without gradients. The copy has separate batch-norm statistics."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
 @torch.no_grad()
 def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
-    """Update every parameter of ``slow``: slow = momentum slow + (1 - momentum) fast.
+    """Update the parameters of a momentum copy: slow = momentum * slow + (1 - momentum) * fast.
 
     Args:
-        slow: a `follower` of ``fast``.
+        slow: momentum copy of ``fast``, made by `follower`.
         fast: the trained network.
-        momentum: in [0, 1).
+        momentum: number in [0, 1).
     """
     pairs = list(zip(slow.parameters(), fast.parameters(), strict=True))
     if pairs:

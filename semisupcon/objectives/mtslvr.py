@@ -1,6 +1,6 @@
-"""MT-SLVR: one backbone trained to be invariant to augmentation and to predict augmentation.
+"""MT-SLVR: train an encoder to be invariant to augmentation and to predict augmentation.
 
-Heggan et al. 2023, section 2.
+See Heggan et al. 2023, section 2.
 """
 
 from typing import Any
@@ -19,21 +19,24 @@ TASKS = ("contrastive", "predictive")
 
 
 class MTSLVR(Criterion):
-    """Sum of a contrastive and a weighted predictive loss, each on the embedding of its task.
+    """Sum of a contrastive loss and a weighted predictive loss (MT-SLVR).
 
-    The encoder has the tasks ``contrastive`` and ``predictive`` (a split or adapter ResNet), or no
-    tasks: both losses then use the same embedding (MT-Simple). Each view is encoded once for both
-    tasks, and shared layers run once. The original runs them twice, which updates shared batch
-    norms four times per step instead of twice. Any two criteria on embeddings can be combined.
+    Each loss uses the embedding of its task. The encoder has the tasks ``contrastive`` and
+    ``predictive`` (a split or adapter ResNet). If it has no tasks, both losses use the same
+    embedding (MT-Simple). Each view is encoded once for both tasks, and shared layers run once. The
+    code of MT-SLVR runs shared layers twice, which updates shared batch norms four times per step
+    instead of twice. Any two subclasses of `ViewCriterion` can be combined.
 
     Args:
-        contrastive: None is `SimCLR`; MT-SLVR also uses `SimSiam`, and mentions `EmbeddingCPC`.
-        predictive: None is `AugmentationPrediction`.
+        contrastive: contrastive criterion; None is `SimCLR`. MT-SLVR also uses `SimSiam`, and
+            mentions `EmbeddingCPC`.
+        predictive: predictive criterion; None is `AugmentationPrediction`.
         predictive_weight: weight of the predictive loss; 1 in the paper.
-        together: encode all views in one batch, or each view separately (as in the original).
+        together: whether all views are encoded in one batch. False encodes each view separately, as
+            in the code of MT-SLVR.
 
     Logged:
-        ``contrastive_loss``, ``predictive_loss`` and the values logged by both criteria.
+        ``contrastive_loss``, ``predictive_loss``, and the values that both criteria log.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class MTSLVR(Criterion):
         }
 
     def _parts(self, embeddings: Tensor) -> dict[str, Tensor]:
-        """Embeddings ``[B, V, D]`` of each task."""
+        """Split embeddings into those of each task, ``[B, V, D]``."""
         if not self.widths:
             return dict.fromkeys(TASKS, embeddings)
         return dict(

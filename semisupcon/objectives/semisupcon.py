@@ -1,7 +1,7 @@
 """SemiSupCon: one contrastive loss over labelled and unlabelled clips (Guinot et al. 2024, eq. 3).
 
-The loss is an exact log-softmax. The original adds 1e-6 inside its logarithm, which limits the loss
-and gradient of hard pairs.
+The loss uses an exact log-softmax. The published code adds 1e-6 inside the logarithm, which limits
+the loss and gradient of hard pairs.
 """
 
 from typing import Any
@@ -29,8 +29,9 @@ CHECKED_ROWS = 64
 
 
 def check_target(target: Target, facts: DataFacts) -> None:
-    """Compute a small block of a target from training labels and one unlabelled row, after
-    `prepare`.
+    """Check that a target returns a valid matrix, after its method `prepare` was called.
+
+    The check computes a small block from training labels and one unlabelled row.
 
     Raises:
         ConfigError: if the block is not ``[M, N]`` with finite numbers in [0, 1].
@@ -64,26 +65,29 @@ def check_target(target: Target, facts: DataFacts) -> None:
 
 
 class SemiSupCon(ViewCriterion):
-    """Contrastive loss with positives from views and labels.
+    """Contrastive loss with positives from views and labels (SemiSupCon).
 
-    Positives are views of the same clip and labelled clips with similar labels; all other pairs are
-    negatives.
+    Positives are views of the same clip, and labelled clips with similar labels. All other pairs
+    are negatives.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of the paper, two layers 512
-            and 128 without biases.
-        target: target of labelled items; None is at least one shared label.
-            `semisupcon.targets.SameClip` ignores labels.
+        projector: head that maps embeddings ``[N, D]`` to projections ``[N, P]``. None is the head
+            of the paper, two layers of width 512 and 128 without biases.
+        target: target matrix for labelled items. None makes items with at least one shared label
+            positives. `semisupcon.targets.SameClip` ignores labels.
         temperature: positive; 0.1 in the paper.
-        views: views per clip, at least 2; adjacent excerpts in the paper.
-        together: encode all views in one batch (as in the paper), or each view separately.
-        gather_negatives: use clips of all ranks as candidates, or only of the rank of the anchor.
+        views: number of views per clip, at least 2; adjacent crops in the paper.
+        together: whether all views are encoded in one batch, as in the paper. False encodes each
+            view separately.
+        gather_negatives: whether candidates are from all ranks, or only from the rank of the
+            anchor.
 
     Logged:
-        ``semisl_loss`` (the loss); ``sl_loss`` (labelled items only, positives by label) and
-        ``ssl_loss`` (unlabelled items only), if there are such items; ``sparsity_semisl`` and
-        ``sparsity_sl``, 1 minus the mean of the target matrix with a zero diagonal; ``top1``, the
-        target weight of the nearest item; ``negatives``, the mean total negative weight per anchor.
+        ``semisl_loss``, the loss; ``sl_loss``, the loss among labelled items with positives by
+        label; ``ssl_loss``, the loss among unlabelled items (both only if the batch has such
+        items); ``sparsity_semisl`` and ``sparsity_sl``, 1 minus the mean of the target matrix with
+        a zero diagonal; ``top1``, the target weight of the nearest item; ``negatives``, the sum of
+        negative weights per anchor.
     """
 
     in_batch_negatives = True
@@ -130,7 +134,7 @@ class SemiSupCon(ViewCriterion):
         everyone = items.gather(where)
         contrast = compare(items, everyone, where, self.near, self.temperature)
         loss = contrast.loss * where.weight
-        if not self.logs:  # the code below synchronizes with the device (number of labelled items)
+        if not self.logs:  # the rest synchronises with the device
             return {"loss": loss}
         mass = where.mean(contrast.mass)
         logged = {"semisl_loss": loss.detach(), "sparsity_semisl": 1 - mass / len(everyone)}
@@ -144,7 +148,7 @@ class SemiSupCon(ViewCriterion):
                 part = where.select(chosen)
                 if (
                     share(part.sizes[part.rank], chosen.device).total == 0
-                ):  # over all ranks, which must log the same names
+                ):  # all ranks must log the same names
                     continue
                 rows = chosen[where.columns(chosen.device)]
                 among = compare(
@@ -158,9 +162,10 @@ class SemiSupCon(ViewCriterion):
     def near(
         self, labels_rows: Tensor, clips_rows: Tensor, labels_columns: Tensor, clips_columns: Tensor
     ) -> Tensor:
-        """Semi-supervised target: the maximum of same clip (0 or 1) and the label target.
+        """Return the semi-supervised target ``[M, N]``: 1 for pairs of the same clip, else the
+        label target.
 
-        Equal to their sum clipped at 1.
+        This equals the sum of both targets, limited to 1.
         """
         same = clips_rows[:, None] == clips_columns
         if labels_rows.shape[1] == 0:
@@ -173,9 +178,9 @@ class SemiSupCon(ViewCriterion):
         return lay_out(each_view(self.projector, embeddings, self.together), batch)
 
     def matrices(self, batch: Batch, encode: Encode) -> dict[str, Tensor]:
-        """Target of a batch and similarities (cosine / temperature), with zero diagonals.
+        """Return the target matrix of a batch and matrices of similarities (cosine / temperature).
 
-        Similarities of all, of labelled and of unlabelled items.
+        Similarities are those of all, of labelled and of unlabelled items. Diagonals are zero.
         """
         with torch.no_grad(), statistics_kept(encode.encoder), statistics_kept(self):
             items = self._items(encode_views(batch, encode, self.together), batch)

@@ -11,19 +11,20 @@ from semisupcon.objectives.views import ViewCriterion, each_view, nt_xent
 
 
 class SimCLR(ViewCriterion):
-    """NT-Xent on projections of the views of a batch.
+    """NT-Xent loss of the projections of all views in a batch (SimCLR).
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of CLMR, two layers 512 and
-            64 without biases. MT-SLVR uses `SimCLRHead`.
+        projector: head that maps embeddings ``[N, D]`` to projections ``[N, P]``. None is the head
+            of CLMR, two layers of width 512 and 64 without biases. MT-SLVR uses `SimCLRHead`.
         temperature: positive; 0.5 in CLMR, 0.07 in MT-SLVR.
-        views: views per clip, at least 2.
-        together: encode all views in one batch, or each view separately (as in CLMR and MT-SLVR).
-        gather_negatives: use clips of all ranks as negatives, or only of the rank of the anchor.
+        views: number of views per clip, at least 2.
+        together: whether all views are encoded in one batch. False encodes each view separately, as
+            in CLMR and MT-SLVR.
+        gather_negatives: whether negatives are from all ranks, or only from the rank of the anchor.
 
     Logged:
-        ``top1``, fraction of anchors whose nearest view is of the same clip; ``negatives``, number
-        of negatives per anchor.
+        ``top1``, the fraction of anchors whose nearest view is from the same clip; ``negatives``,
+        the number of negatives per anchor.
     """
 
     in_batch_negatives = True

@@ -1,6 +1,6 @@
 """SimSiam: predict one view from the other, without negatives (Chen and He 2021).
 
-As in MT-SLVR (Heggan et al. 2023, section 2).
+MT-SLVR uses it as a contrastive criterion (Heggan et al. 2023, section 2).
 """
 
 from typing import Any
@@ -15,18 +15,20 @@ from semisupcon.objectives.views import ViewCriterion, each_view, spread
 
 
 class SimSiam(ViewCriterion):
-    """Negative cosine of the prediction from one view and the projection of the other view.
+    """Negative cosine similarity of the prediction from one view and the projection of the other.
 
     Args:
-        projector: embedding ``[N, D]`` to ``[N, P]``; None is the head of the paper, three layers
-            of 2048 with batch norm.
-        predictor: ``[N, P]`` to ``[N, P]`` with a bottleneck; None is 512, as in the paper. Without
-            a predictor, the objective collapses.
-        together: pass both views through encoder and heads in one batch, or separately (as in the
-            paper).
+        projector: head that maps embeddings ``[N, D]`` to projections ``[N, P]``. None is the head
+            of the paper, three layers of width 2048 with batch norm.
+        predictor: head with a bottleneck that maps projections ``[N, P]`` to predictions
+            ``[N, P]``. None has a bottleneck of width 512, as in the paper. Without a predictor,
+            projections collapse.
+        together: whether both views pass through encoder and heads in one batch. False passes them
+            separately, as in the paper.
 
     Logged:
-        ``spread``, 1 if projections are uniform on the sphere and 0 if collapsed.
+        ``spread`` of the projections, 1 if they are uniform on the sphere and 0 if they have
+        collapsed.
     """
 
     views = most_views = 2

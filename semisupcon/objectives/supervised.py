@@ -1,4 +1,4 @@
-"""Supervised end-to-end training, the baseline for learned representations."""
+"""Supervised end-to-end training, a baseline for learned representations."""
 
 from typing import Any
 
@@ -15,20 +15,22 @@ from semisupcon.objectives.views import ViewCriterion
 
 
 class Supervised(ViewCriterion):
-    """Cross-entropy, binary cross-entropy or squared error, by label kind.
+    """Supervised loss that depends on the label kind.
 
-    Cross-entropy for classes, binary cross-entropy for tags and binary labels, squared error for
-    regression targets standardised on the training clips. Unlabelled clips are ignored.
+    The loss is the cross-entropy for multiclass labels, the binary cross-entropy for multilabel and
+    binary labels, and the squared error for regression targets, which are standardised on the
+    training clips. Unlabelled clips are ignored.
 
     Args:
-        head: embedding ``[N, D]`` to one output per class; None is a linear layer.
-        views: views per clip; all are used for training.
-        together: encode all views in one batch, or each view separately.
+        head: head that maps embeddings ``[N, D]`` to one output per class; None is a linear layer.
+        views: number of views per clip; all views are used for training.
+        together: whether all views are encoded in one batch, or each view separately.
 
     Logged:
-        ``accuracy`` of multiclass and binary targets. In validation, over all clips:
-        ``val_accuracy`` of multiclass and binary targets, ``val_roc_auc`` and ``val_map`` of tags
-        and binary labels (means over tags with positive clips), ``val_r2`` of regression targets.
+        ``accuracy`` for multiclass and binary labels. In validation, over all clips:
+        ``val_accuracy`` for multiclass and binary labels, ``val_roc_auc`` and ``val_map`` for
+        multilabel and binary labels (means over labels with positive clips), ``val_r2`` for
+        regression.
     """
 
     mean: Tensor
@@ -68,8 +70,8 @@ class Supervised(ViewCriterion):
             self.register_buffer("scale", torch.where(scale > 0, scale, 1.0).to(device))
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        # Unlabelled rows get weight 0: selecting labelled rows by a mask would make the host wait
-        # for the device.
+        # Unlabelled rows get weight 0. Selecting labelled rows with a mask would require a
+        # synchronisation with the device.
         views, known = embeddings.shape[1], labelled(batch["targets"])
         outputs, chosen = self._outputs(embeddings, known), known.repeat_interleave(views)
         targets = torch.where(known[:, None], batch["targets"], 0.0).repeat_interleave(views, dim=0)
@@ -85,17 +87,21 @@ class Supervised(ViewCriterion):
         return logged
 
     def _outputs(self, embeddings: Tensor, known: Tensor) -> Tensor:
-        """Outputs ``[B V, C]`` of the head for ``[B, V, D]``; undefined for unlabelled clips."""
+        """Return outputs ``[B * V, C]`` of the head for embeddings ``[B, V, D]``.
+
+        ``known [B]`` is a mask of labelled clips. Outputs of other clips are undefined.
+        """
         if not batch_norms(self.head):
             return self.head(embeddings.flatten(0, 1))
-        # Batch-norm statistics need labelled clips only; selecting them waits for the device.
+        # Batch-norm statistics must use only labelled clips. Selecting them requires a
+        # synchronisation with the device.
         heard = self.head(embeddings[known].flatten(0, 1))
         outputs = heard.new_zeros(*embeddings.shape[:2], heard.shape[1])
         outputs[known] = heard.unflatten(0, (-1, embeddings.shape[1]))
         return outputs.flatten(0, 1)
 
     def _known_kind(self) -> str:
-        assert self.kind is not None  # since prepare()
+        assert self.kind is not None  # set by prepare()
         return self.kind
 
     @property
@@ -103,14 +109,14 @@ class Supervised(ViewCriterion):
         return KINDS[self._known_kind()]
 
     def _scored(self, outputs: Tensor, chosen: Tensor, targets: Tensor, views: int) -> Scored:
-        """Outputs of all views of the batch, NaN for unlabelled clips."""
+        """Return the outputs of all views of a batch as `Scored`; NaN for unlabelled clips."""
         if self.kind == "regression":
             outputs = outputs * self.scale + self.mean
         scores = torch.where(chosen[:, None], outputs, torch.nan).unflatten(0, (-1, views))
         return Scored(scores, targets[:, None].expand(-1, views, -1), self._known_kind())
 
     def _errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss per row."""
+        """Return the loss of each row, ``[N]``."""
         if self.kind == "regression":
             targets = (targets - self.mean) / self.scale
         return self._label.losses(outputs, targets)

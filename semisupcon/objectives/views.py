@@ -1,6 +1,6 @@
-"""Shared code of criteria: encode the views of a batch, arrange them in rows, compare all rows.
+"""Functions that criteria share: encode the views of a batch, and compare all views.
 
-Rows are compared over all ranks.
+Views are arranged as rows of a matrix. Rows are compared over all ranks.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from semisupcon.objectives.base import Criterion, Encode
 
 
 def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
-    """Embeddings ``[B, V, D]`` of all views.
+    """Compute the embeddings ``[B, V, D]`` of all views of a batch.
 
     Args:
-        batch: audio ``[B, V, 1, T]``.
-        encode: the encoder.
-        together: encode all views in one batch, with joint batch-norm statistics; otherwise encode
-            each view separately.
+        batch: batch with audio ``[B, V, 1, T]``.
+        encode: interface to the encoder.
+        together: whether all views are encoded in one batch, with joint batch-norm statistics.
+            False encodes each view separately.
     """
     audio, length = batch["audio"], batch["length"]
     if together:
@@ -37,9 +37,10 @@ def encode_views(batch: Batch, encode: Encode, together: bool) -> Tensor:
 
 
 class ViewCriterion(Criterion):
-    """A criterion that needs only embeddings of views, so that several can share embeddings.
+    """Base class of criteria that need only embeddings of views.
 
-    Subclasses set ``together`` and define ``fit`` and ``losses_of``.
+    Several such criteria can share embeddings. Subclasses define ``fit`` and ``losses_of``, and set
+    ``together`` (whether all views are encoded in one batch).
     """
 
     together: bool = False
@@ -48,28 +49,28 @@ class ViewCriterion(Criterion):
         self.fit(encoder.embedding_dim)
 
     def fit(self, width: int) -> None:
-        """Build heads for embeddings of this width.
+        """Build heads for embeddings of the given width.
 
         Raises:
-            ConfigError: if a head was made for another width.
+            ConfigError: if a head has been built for another width.
         """
 
     def losses(self, batch: Batch, encode: Encode) -> dict[str, Any]:
         return self.losses_of(encode_views(batch, encode, self.together), batch)
 
     def losses_of(self, embeddings: Tensor, batch: Batch) -> dict[str, Any]:
-        """Same as `Criterion.losses`, from embeddings ``[B, V, D]``."""
+        """Return the losses as `Criterion.losses` does, from embeddings ``[B, V, D]``."""
         raise TypeError(f"{type(self).__name__} defines no losses_of(embeddings, batch)")
 
 
 @dataclass(frozen=True)
 class Items:
-    """Views as rows: item k is view ``k mod V`` of clip ``k div V``.
+    """Views of a batch as rows: row k is view ``k mod V`` of clip ``k div V``.
 
     Attributes:
-        projections: ``[M, P]``.
-        labels: ``[M, C]``, NaN rows unlabelled.
-        clips: ``[M]`` ids.
+        projections: ``[M, P]``, projection of each view.
+        labels: ``[M, C]``, labels of each clip; a NaN row is unlabelled.
+        clips: ``[M]`` int64, id of each clip.
     """
 
     projections: Tensor
@@ -81,22 +82,22 @@ class Items:
 
     @property
     def labelled(self) -> Tensor:
-        """Mask ``[M]`` of labelled items."""
+        """Mask ``[M]`` (bool) of labelled items."""
         return labelled(self.labels)
 
     def select(self, rows: Tensor) -> "Items":
-        """Select items by mask or index."""
+        """Return the items that a mask or index tensor selects."""
         return Items(self.projections[rows], self.labels[rows], self.clips[rows])
 
     def gather(self, where: Share) -> "Items":
-        """Gather the items of all ranks."""
+        """Return the items of all ranks."""
         return Items(
             where.gather(self.projections), where.gather(self.labels), where.gather(self.clips)
         )
 
 
 def lay_out(projections: Tensor, batch: Batch) -> Items:
-    """`Items` from projections ``[B, V, P]`` and the labels and ids of their clips."""
+    """Arrange projections ``[B, V, P]``, with the labels and ids of their clips, as `Items`."""
     views = projections.shape[1]
     return Items(
         projections.flatten(0, 1),
@@ -108,9 +109,9 @@ def lay_out(projections: Tensor, batch: Batch) -> Items:
 def compare(
     items: Items, everyone: Items, where: Share, target: Callable[..., Tensor], temperature: float
 ) -> Contrast:
-    """Contrastive loss of the ``items`` of this rank against the items of all ranks.
+    """Compute the contrastive loss of the ``items`` of this rank against ``everyone`` on all ranks.
 
-    The target is computed tile by tile.
+    The function ``target`` is called for each tile of the matrix.
     """
     return contrastive_loss(
         items.projections,
@@ -122,9 +123,9 @@ def compare(
 
 
 def each_view(head: nn.Module, x: Tensor, together: bool) -> Tensor:
-    """Apply a head to ``[B, V, D]``, on all views together or per view: ``[B, V, P]``.
+    """Apply a head to all views ``[B, V, D]``, together or separately; return ``[B, V, P]``.
 
-    The two differ with batch norm.
+    The results differ if the head has batch norm.
     """
     if together:
         return head(x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -134,13 +135,14 @@ def each_view(head: nn.Module, x: Tensor, together: bool) -> Tensor:
 def nt_xent(
     projections: Tensor, batch: Batch, temperature: float, gather_negatives: bool, logs: bool = True
 ) -> dict[str, Tensor]:
-    """NT-Xent (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``.
+    """Compute the NT-Xent loss (Chen et al. 2020, eq. 1) of projections ``[B, V, P]``.
 
-    Positives are the other views of a clip, negatives are all views of other clips.
+    Positives are the other views of the same clip. Negatives are all views of other clips.
 
     Returns:
-        ``loss``; with ``logs`` also ``top1``, the fraction of anchors whose nearest view is of the
-        same clip, and ``negatives``, the number of negatives per anchor.
+        A dictionary with ``loss``. If ``logs`` is set, it also has ``top1``, the fraction of
+        anchors whose nearest view is from the same clip, and ``negatives``, the number of negatives
+        per anchor.
     """
     items = lay_out(projections, batch)
     where = share(len(items), items.clips.device, gather_negatives)
@@ -162,10 +164,10 @@ def nt_xent(
 
 
 def spread(projections: Tensor) -> Tensor:
-    """Measure of collapse (Chen and He 2021, fig. 2).
+    """Measure whether projections have collapsed (Chen and He 2021, fig. 2).
 
-    Mean standard deviation of unit-norm projections ``[N, P]`` times sqrt(P): near 1 if projections
-    are uniform on the sphere, 0 if all are equal.
+    The result is the mean standard deviation of unit-norm projections ``[N, P]`` times sqrt(P). It
+    is near 1 if projections are uniform on the sphere, and 0 if all are equal.
     """
     return (
         normalize(projections.detach().float(), dim=-1).std(dim=0, correction=0).mean()
