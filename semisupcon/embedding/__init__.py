@@ -1,8 +1,8 @@
-"""Embed audio with a frozen encoder: clips are cut into segments and batched across clips.
+"""Embed audio with a frozen encoder. Clips are cut into segments, and batches span several clips.
 
-Audio is decoded, resampled, cut and embedded in pieces, so memory does not grow with the length of
-a file. This folder imports only torch, numpy and the audio reader, the packages of an installation
-for embedding only.
+Audio is decoded, resampled, cut and embedded in pieces, so memory use does not depend on the length
+of a file. This package imports only torch, NumPy and the audio reader, because they suffice for an
+installation that only embeds audio.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -61,9 +61,9 @@ __all__ = [
 
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Run modules in eval mode without gradients, then restore the mode of every submodule.
+    """Run modules in eval mode without gradients in a ``with`` block.
 
-    Parameters and buffers do not change.
+    Parameters and buffers do not change. The mode of every submodule is restored at the end.
     """
     modes = [(part, part.training) for module in modules for part in module.modules()]
     for module in modules:
@@ -84,26 +84,27 @@ def embed(
     batch_size: int | None = None,
     workers: int = WORKERS,
 ) -> np.ndarray | list[np.ndarray]:
-    """Embed audio files or waveforms on the device of the encoder; called by ``encoder.embed``.
+    """Embed audio files or waveforms on the device of the encoder.
 
     Args:
-        encoder: an `Encoder`.
-        clips: paths of audio files (any rate and number of channels), or mono waveforms ``[T]`` at
-            the encoder's sample rate: floating point with full scale 1, or int8, int16, int32,
-            uint8, which are scaled.
-        per: "file" for one embedding per clip (the mean over its segments), "second" for one per
-            second.
-        task: part of the embedding that belongs to one task, in encoders with several.
-        batch_size: segments per forward pass; None is 32 on a GPU, and on a CPU the number that
-            holds 400,000 samples, at most 32.
-        workers: threads that read ahead.
+        encoder: an `Encoder`, whose method ``embed`` calls this function.
+        clips: paths of audio files (of any sample rate and number of channels), or mono waveforms
+            ``[T]`` at the sample rate of the encoder. Waveforms are floating point with full scale
+            1, or int8, int16, int32 or uint8, which are scaled.
+        per: "file" for one embedding per clip (the mean over its segments), "second" for one
+            embedding per second.
+        task: for an encoder with several tasks, the task whose part of the embedding is returned;
+            None returns all parts.
+        batch_size: number of segments per forward pass. None is 32 on a GPU. On a CPU, None is the
+            number of segments with 400,000 samples together, at most 32.
+        workers: number of threads that read audio in advance.
 
     Returns:
-        ``[n, D]`` float32 per file, or a list of ``[seconds, D]`` per second.
+        ``[n, D]`` float32 for "file"; a list of n arrays ``[seconds, D]`` for "second".
 
     Raises:
-        AudioError: for a file or waveform that cannot be used (`semisupcon.audio.values`), with its
-            name or position.
+        AudioError: if a file or waveform cannot be used (see `semisupcon.audio.values`). The
+            message has its name or position.
     """
     clips = [clips] if isinstance(clips, str | Path) else list(clips)
     if per not in ("file", "second"):
@@ -119,7 +120,7 @@ def embed(
         for _, values, error in whole(done) if per == "second" else mean_rows(done):
             if error is not None:
                 raise error
-            assert values is not None  # rows exist if there is no error
+            assert values is not None  # without error, there are rows
             rows.append(values)
     if per == "second":
         return rows
@@ -129,7 +130,10 @@ def embed(
 def mean_rows(
     pieces: Iterable[Piece],
 ) -> Iterator[tuple[int, np.ndarray | None, BaseException | None]]:
-    """Average the rows of each item: yields item, mean ``[D]`` (None without rows), error."""
+    """Average the rows of each item.
+
+    Yields the item number, the mean ``[D]`` (None without rows), and the error or None.
+    """
     total, count = None, 0
     for piece in pieces:
         if not piece.last:
@@ -147,11 +151,11 @@ def load_pieces(
     per: str = "file",
     silent: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[np.ndarray]:
-    """Yield the segments of one clip in pieces ``[k, segment]``; raises the errors of `embed`.
+    """Yield the segments of one clip in pieces ``[k, segment]``. Raises the errors of `embed`.
 
-    An encoder of whole clips gets one piece ``[1, T]``, unless ``per`` is "second" or "segment".
+    If the encoder embeds whole clips and ``per`` is "file", yield a single piece ``[1, T]``.
 
-    ``silent`` is called with the reason at the end of a silent file.
+    The function ``silent`` is called at the end of a silent file, with the reason.
     """
     from semisupcon.audio.blocks import read_blocks
 
@@ -182,12 +186,12 @@ def load_segments(
     encoder: Form,
     per: str = "segment",
 ) -> np.ndarray:
-    """Return the segments ``[n, segment]`` of one clip; raises the errors of `embed`."""
+    """Return the segments ``[n, segment]`` of one clip. Raises the errors of `embed`."""
     return np.concatenate(list(load_pieces(position, clip, encoder, per)))
 
 
 def first_segment(clip: str | Path, encoder: Form) -> np.ndarray:
-    """Return the first segment ``[1, segment]`` of a clip; decoding stops when it is complete.
+    """Return the first segment ``[1, segment]`` of a clip. The rest of the clip is not decoded.
 
     Raises the errors of `embed`.
     """

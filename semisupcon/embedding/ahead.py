@@ -1,6 +1,6 @@
-"""Read ahead in threads, in order and within a memory budget.
+"""Compute results in advance in threads, in order and within a memory budget.
 
-Decoding and resampling release the interpreter lock.
+Threads suffice, because decoding and resampling release the interpreter lock.
 """
 
 import threading
@@ -8,13 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-BUDGET = 64 << 20  # bytes that are read ahead
+BUDGET = 64 << 20  # maximum number of bytes that are read in advance
 WORKERS = 2
 ITEMS_A_WORKER = 16
 
 
 class Piece(NamedTuple):
-    """Some rows of an item. The last piece of an item has rows None, and an error or None."""
+    """Some rows of an item.
+
+    The last piece of an item has no rows (None). It has the error that ended the item, or None.
+    """
 
     item: int
     rows: Any
@@ -28,18 +31,19 @@ def pieces_ahead(
     workers: int = WORKERS,
     budget: int = BUDGET,
 ) -> Iterator[Piece]:
-    """Yield the pieces of ``produce(item)`` for every item, in order, some of them computed ahead.
+    """Yield the pieces of ``produce(item)`` for every item, in order. Pieces are computed in
+    advance.
 
     Args:
-        produce: yields the arrays of an item; runs in a thread.
-        items: its arguments, numbered from 0.
-        workers: threads.
-        budget: bytes of arrays that may wait; the current item may always have one waiting array of
-            any size.
+        produce: function that yields the arrays of an item. It runs in a thread.
+        items: the items, numbered from 0.
+        workers: number of threads.
+        budget: maximum size of waiting arrays in bytes. The current item may always have one
+            waiting array of any size.
 
     Yields:
-        The pieces of the first item up to its last, then those of the second, and so on. An
-        exception of ``produce`` is the error of the last piece.
+        All pieces of the first item, then all pieces of the second item, and so on. If ``produce``
+        raises an exception, it becomes the error of the last piece.
     """
     line = _Line(iter(items), budget, ITEMS_A_WORKER * workers)
     threads = [
@@ -63,7 +67,10 @@ def read_ahead(
     workers: int = WORKERS,
     budget: int = BUDGET,
 ) -> Iterator[Any]:
-    """Yield ``function(item)`` of every item, in order, some ahead; raises its errors in order."""
+    """Yield ``function(item)`` for every item, in order. Results are computed in advance.
+
+    Errors of the function are raised in order.
+    """
     for piece in pieces_ahead(lambda item: [function(item)], items, workers, budget):
         if piece.error is not None:
             raise piece.error
@@ -72,7 +79,7 @@ def read_ahead(
 
 
 class _Line:
-    """Waiting pieces by item, guarded by one condition."""
+    """Queue of waiting pieces by item, shared by threads."""
 
     def __init__(self, items: Iterator[Any], budget: int, most: int):
         self._items, self._budget, self._most = items, budget, most
@@ -82,7 +89,7 @@ class _Line:
         self._exhausted = self._stopped = False
 
     def get(self) -> Piece | None:
-        """Wait for the next piece; None after the last."""
+        """Wait for the next piece and return it; return None after the last piece."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting.get(self._current) or self._done())
             if self._done():
@@ -96,13 +103,13 @@ class _Line:
         return piece
 
     def stop(self) -> None:
-        """Stop the threads."""
+        """Stop the threads that produce pieces."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def work(self, produce: Callable[[Any], Iterable[Any]]) -> None:
-        """Produce the pieces of one item after another; runs in a thread."""
+        """Produce the pieces of one item after another. This method runs in a thread."""
         while (taken := self._take()) is not None:
             number, item = taken
             error = None
@@ -145,7 +152,7 @@ class _Line:
         return self._exhausted or self._stopped
 
     def _put(self, piece: Piece) -> bool:
-        """Add a piece when there is room; returns False after `stop`."""
+        """Wait until the budget allows another piece and add it; return False after `stop`."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._has_room(piece))
             if self._stopped:

@@ -1,4 +1,4 @@
-"""Embed segments in batches that span clips."""
+"""Embed segments in batches that span several clips."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
@@ -10,11 +10,11 @@ from torch import Tensor
 from semisupcon.embedding.ahead import Piece
 
 BATCH, CPU_SAMPLES = 32, 400_000
-BREAK = Piece(-1, None)  # in a sequence of pieces: ends the batch here, full or not
+BREAK = Piece(-1, None)  # in a sequence of pieces, ends a batch early
 
 
 class Form(Protocol):
-    """Attributes of an encoder needed before it runs; see `semisupcon.encoders.base.Encoder`."""
+    """Attributes of an encoder that are needed to prepare its input; see `Encoder`."""
 
     sample_rate: int
     segment_samples: int
@@ -25,7 +25,7 @@ class Form(Protocol):
 def default_batch(segment_samples: int, device: str | torch.device) -> int:
     """Return the number of segments per forward pass: 32 on a GPU, fewer on a CPU.
 
-    On a CPU larger batches are not faster and take more memory.
+    On a CPU, larger batches are not faster and need more memory.
     """
     if torch.device(device).type != "cpu":
         return BATCH
@@ -33,8 +33,9 @@ def default_batch(segment_samples: int, device: str | torch.device) -> int:
 
 
 def batch_of(encoder: Form, device: str | torch.device) -> int:
-    """Return the number of segments per forward pass of an encoder; 1 for whole clips, whose
-    lengths differ.
+    """Return the number of segments per forward pass of an encoder.
+
+    It is 1 for encoders of whole clips, because clips differ in length.
     """
     if getattr(encoder, "whole_clips", False):
         return 1
@@ -47,17 +48,18 @@ def embed_pieces(
     batch_size: int = 32,
     device: str | torch.device = "cpu",
 ) -> Iterator[Piece]:
-    """Embed the segments of clips that arrive in pieces; keeps at most one batch.
+    """Embed the segments of clips that arrive in pieces. At most one batch is kept in memory.
 
     Args:
-        encode: ``[N, 1, segment]`` float32 on ``device`` to embeddings ``[N, D]``.
-        pieces: pieces whose rows are segments ``[k, segment]``; those of another length begin a
+        encode: function that maps segments ``[N, 1, segment]`` (float32 on ``device``) to
+            embeddings ``[N, D]``.
+        pieces: pieces whose rows are segments ``[k, segment]``. Segments of another length begin a
             new batch, and `BREAK` ends a batch.
-        batch_size: segments per forward pass.
+        batch_size: number of segments per forward pass.
 
     Yields:
-        Pieces whose rows are embeddings ``[k, D]`` float32, in the same order but with other
-        boundaries; last pieces and breaks are kept.
+        Pieces whose rows are embeddings ``[k, D]`` float32. The order is that of the segments, but
+        pieces may have other boundaries. The last piece of each item and breaks are passed on.
     """
     on_gpu = torch.device(device).type == "cuda"
     batch: np.ndarray | None = None
@@ -76,7 +78,7 @@ def embed_pieces(
             else:
                 yield owner
         owners.clear()
-        batch, filled = None, 0  # a new array: the embeddings may share the memory of the old one
+        batch, filled = None, 0  # use a new array: embeddings may share the old one's memory
 
     for piece in pieces:
         if piece.rows is None:
@@ -89,7 +91,7 @@ def embed_pieces(
         used = 0
         while used < len(piece.rows):
             if batch is None:
-                # From page-locked memory a GPU copies without a further copy on the host.
+                # Page-locked memory avoids a further copy in CPU memory.
                 batch = torch.empty(batch_size, piece.rows.shape[1], pin_memory=on_gpu).numpy()
             count = min(len(piece.rows) - used, batch_size - filled)
             batch[filled : filled + count] = piece.rows[used : used + count]
@@ -106,7 +108,7 @@ def embed_segments(
     batch_size: int = 32,
     device: str | torch.device = "cpu",
 ) -> Iterator[np.ndarray]:
-    """Embed the segments ``[n_i, segment]`` of each clip; yields ``[n_i, D]`` float32 in order."""
+    """Embed the segments ``[n_i, segment]`` of each clip; yield ``[n_i, D]`` float32 in order."""
 
     def pieces() -> Iterator[Piece]:
         for i, clip in enumerate(clips):
@@ -118,7 +120,7 @@ def embed_segments(
 
 
 def whole(pieces: Iterable[Piece]) -> Iterator[tuple[int, np.ndarray, BaseException | None]]:
-    """Join the pieces of each item: yields item, its rows ``[n, D]``, and its error."""
+    """Join the pieces of each item; yield its number, rows ``[n, D]``, and error or None."""
     rows: list[np.ndarray] = []
     width = 0
     for piece in pieces:

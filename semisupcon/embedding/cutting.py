@@ -1,24 +1,24 @@
 """Cut a clip into segments for an encoder: consecutive segments, or one per second.
 
-Segments have the length that the encoder was pretrained on. The last consecutive segment is filled
-up with the beginning of the clip (circular padding, as for short clips in training), so that all
-samples are used and no silence is added.
+Segments have the length with which the encoder was pretrained. The last of the consecutive segments
+is completed with the beginning of the clip (circular padding, as for short clips in training). Thus
+all samples are used, and no silence is added.
 
-The functions on blocks do the same for a clip that arrives in blocks. They keep only a few segments
-in memory.
+The functions with ``blocks`` in their names take a clip in consecutive blocks and keep only a few
+segments in memory.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-PIECE = 1 << 20  # maximum samples per piece, unless a segment is longer
+PIECE = 1 << 20  # maximum number of samples of a piece, unless a segment is longer
 
 
 def cut(audio: np.ndarray, segment: int) -> np.ndarray:
     """Cut a clip ``[T]`` into consecutive segments ``[n, segment]``, n = ceil(T / segment).
 
-    The last segment continues with the beginning of the clip.
+    The last segment is completed with the beginning of the clip.
     """
     return np.resize(audio, (-(-len(audio) // segment), segment))
 
@@ -26,16 +26,18 @@ def cut(audio: np.ndarray, segment: int) -> np.ndarray:
 def windows_per_second(audio: np.ndarray, segment: int, sample_rate: int) -> np.ndarray:
     """Return one segment per second of a clip, ``[n, segment]`` with n = ceil(T / sample_rate).
 
-    Segments are centred on the seconds, and moved inwards at the ends of the clip.
+    Segments are centred on the seconds. At the ends of the clip, they are moved so that they lie
+    inside the clip.
     """
     pieces = windows_of_blocks([audio], segment, sample_rate)
     return np.concatenate([np.zeros((0, segment), audio.dtype), *pieces])
 
 
 def segments_of_blocks(blocks: Iterable[np.ndarray], segment: int) -> Iterator[np.ndarray]:
-    """Yield the segments of `cut` in pieces ``[k, segment]``, for a clip in blocks ``[n]``.
+    """Cut a clip in blocks ``[n]`` into the segments of `cut`; yield them in pieces
+    ``[k, segment]``.
 
-    Yields nothing for a clip without samples.
+    A clip without samples yields nothing.
     """
     beginning = rest = np.zeros(0, np.float32)
     for block in blocks:
@@ -53,10 +55,11 @@ def segments_of_blocks(blocks: Iterable[np.ndarray], segment: int) -> Iterator[n
 
 
 def whole_of_blocks(blocks: Iterable[np.ndarray], shortest: int) -> Iterator[np.ndarray]:
-    """Yield a clip in blocks ``[n]`` as one row ``[1, T]``; one shorter than ``shortest`` samples is
-    repeated to this length.
+    """Join a clip in blocks ``[n]``; yield it as one row ``[1, T]``.
 
-    Yields nothing for a clip without samples.
+    A clip shorter than ``shortest`` samples is repeated to this length.
+
+    A clip without samples yields nothing.
     """
     clip = np.concatenate([np.zeros(0, np.float32), *blocks])
     if len(clip):
@@ -68,9 +71,11 @@ def windows_of_blocks(
     segment: int,
     sample_rate: int,
 ) -> Iterator[np.ndarray]:
-    """Yield `windows_per_second` in pieces ``[k, segment]``, for a clip in blocks ``[n]``.
+    """Cut a clip in blocks ``[n]`` into one segment per second, as `windows_per_second` does.
 
-    Yields nothing for a clip without samples.
+    Yields the segments in pieces ``[k, segment]``.
+
+    A clip without samples yields nothing.
     """
     kept, first, total, second = np.zeros(0, np.float32), 0, 0, 0
     most = max(1, PIECE // segment)
@@ -86,7 +91,8 @@ def windows_of_blocks(
                 places.append(start(second) - first)
                 second += 1
             yield np.stack([kept[p : p + segment] for p in places])
-        # Later windows lie within the last segment at the end of the clip, or after their start.
+        # Later segments need only samples after their start, or those of the last segment of the
+        # clip.
         unused = max(0, min(start(second), total - segment) - first)
         kept, first = kept[unused:], first + unused
     left = -(-total // sample_rate) - second

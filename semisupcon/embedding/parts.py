@@ -1,11 +1,12 @@
-"""Write embeddings of many files in parts beside the output, to survive an interruption.
+"""Write the embeddings of many files in parts, so that an interrupted command can continue.
 
-``NAME.unfinished/`` holds ``plan.json`` (files, encoder and options) and parts: ``rows-NNNNN.f32``
-with consecutive embeddings, and ``rows-NNNNN.json`` with their files. An empty file ``writing``
-marks that writing of the output has begun.
+The folder ``NAME.unfinished/`` next to the output has ``plan.json`` (files, encoder and options)
+and the parts. A part consists of ``rows-NNNNN.f32`` with consecutive embeddings, and
+``rows-NNNNN.json`` with their files. An empty file ``writing`` means that writing of the output has
+begun.
 
-A part without its ``.json`` is computed again. Every part begins with a new batch, so that an
-interrupted run ends with the same bits as an uninterrupted one.
+A part without its ``.json`` file is computed again. Every part begins with a new batch, so that an
+interrupted run gives bit-identical results.
 """
 
 import contextlib
@@ -25,19 +26,20 @@ PLAN, WRITING, FORMAT = "plan.json", "writing", 1
 
 
 def folder_of(out: Path) -> Path:
-    """Return the folder of the parts of an output."""
+    """Return the folder with the parts of an output."""
     return out.with_name(f"{out.name}.unfinished")
 
 
 def being_written(out: Path) -> bool:
-    """Whether an interrupted run had begun to write the output."""
+    """Return whether an interrupted run had begun to write the output."""
     return (folder_of(out) / WRITING).is_file()
 
 
 def with_breaks(pieces: Iterable[Piece], segments: int) -> Iterator[Piece]:
-    """Yield the pieces, and a `BREAK` after every group of items.
+    """Yield the pieces, with a `BREAK` after every group of items.
 
-    A group ends with the item that completes ``segments`` segments. A `BREAK` ends batch and part.
+    A group ends with the item that completes ``segments`` segments. A `BREAK` ends both the batch
+    and the part.
     """
     count = 0
     for piece in pieces:
@@ -49,19 +51,19 @@ def with_breaks(pieces: Iterable[Piece], segments: int) -> Iterator[Piece]:
 
 
 class Parts:
-    """The parts of one output.
+    """The parts of one output file.
 
     Args:
-        out: the output.
-        plan: plain values that determine the embeddings.
-        overwrite: remove parts of another plan.
+        out: output file.
+        plan: values of plain types that determine the embeddings.
+        overwrite: whether to remove parts of another plan.
 
     Attributes:
         folder: folder of the parts.
         done: number of files in finished parts.
 
     Raises:
-        UserError: if the folder holds parts of another plan, or other files.
+        UserError: if the folder has parts of another plan, or other files.
     """
 
     def __init__(self, out: Path, plan: dict[str, Any], overwrite: bool = False):
@@ -80,23 +82,24 @@ class Parts:
 
     @property
     def width(self) -> int:
-        """Dimension of the embeddings; 0 if there are none yet."""
+        """Width of the embeddings; 0 if no part is finished."""
         return max((content["width"] for _, content in self.finished), default=0)
 
     def sizes(self) -> Iterator[int]:
-        """Yield the number of embeddings of each finished file, in order; 0 for a left-out file."""
+        """Yield the number of embeddings of each finished file in order; 0 for left-out files."""
         for _, content in self.finished:
             yield from content["sizes"]
 
     def lengths(self) -> Iterator[int]:
-        """Yield the number of samples of each finished file, if it was given to `write`; 0 for a
-        left-out file.
+        """Yield the number of samples of each finished file in order.
+
+        The number is 0 for left-out files, and if it was not given to `write`.
         """
         for _, content in self.finished:
             yield from content.get("lengths", [0] * len(content["sizes"]))
 
     def problems(self) -> dict[int, str]:
-        """Return the reasons why files were left out, by position."""
+        """Return the reasons why files were left out, by position of the file."""
         found: dict[int, str] = {}
         first = 0
         for _, content in self.finished:
@@ -124,12 +127,14 @@ class Parts:
     def write(
         self, pieces: Iterable[Piece], mean: bool, lengths: dict[int, int] | None = None
     ) -> Iterator[Piece]:
-        """Write embeddings as they arrive, and yield the last pieces of files.
+        """Write embeddings when they arrive, and yield the last piece of each file.
 
         Args:
-            pieces: pieces of embeddings, starting with file number ``done``; breaks end a part.
-            mean: keep only the mean over the embeddings of a file.
-            lengths: number of samples of each item, known when its last piece arrives.
+            pieces: pieces of embeddings, starting with the file number ``done``. A `BREAK` ends a
+                part.
+            mean: whether to keep only the mean over the embeddings of a file.
+            lengths: number of samples of each item, which must be set before its last piece
+                arrives.
         """
         if not self.folder.exists():
             make_folders(self.folder)
@@ -151,11 +156,11 @@ class Parts:
             self.finished.append((path, index))
 
     def begin_writing(self) -> None:
-        """Mark that this command writes the output from now on."""
+        """Record that this command begins to write the output."""
         write_text(self.folder / WRITING, "")
 
     def remove(self) -> None:
-        """Remove the parts, and their folder if nothing else is in it."""
+        """Remove the parts, and their folder if it has no other files."""
         sweep(self.folder)
         for file in (*self.folder.glob("rows-*.f32"), *self.folder.glob("rows-*.json")):
             file.unlink()
@@ -168,7 +173,7 @@ class Parts:
         return self.folder / f"rows-{number:05d}.{suffix}"
 
     def _check(self, overwrite: bool) -> None:
-        """Reject a folder with other contents; ``overwrite`` removes parts of another plan."""
+        """Raise an error for other contents; ``overwrite`` removes parts of another plan."""
         if not self.folder.exists():
             return
         plan = self.folder / PLAN
@@ -195,7 +200,7 @@ class Parts:
 
 
 class _Part:
-    """State of the part that is being written."""
+    """State of the part that is currently written."""
 
     def __init__(self, mean: bool):
         self.width = 0

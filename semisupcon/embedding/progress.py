@@ -1,4 +1,4 @@
-"""Show the progress of a command: an updated line on a terminal, else a line every 30 s."""
+"""Show the progress of a command: an updated line on a terminal, else a new line every 30 s."""
 
 import sys
 import time
@@ -9,11 +9,11 @@ EVERY_TERMINAL, EVERY_LOG = 0.2, 30.0  # seconds between two updates
 
 
 class Progress:
-    """Counts finished items and shows them on standard error.
+    """Counts finished items and shows the count on standard error.
 
     Args:
         total: number of items.
-        label: name of the work.
+        label: text that precedes the count.
         done: number of items that are already finished.
     """
 
@@ -23,7 +23,7 @@ class Progress:
         self._seconds = 0.0
 
     def advance(self, count: int = 1, seconds: float = 0.0) -> None:
-        """Add finished items, and the seconds of audio if known."""
+        """Add a number of finished items, and their duration in seconds of audio if known."""
         self.count += count
         self._seconds += seconds
         now, on_terminal = time.monotonic(), sys.stderr.isatty()
@@ -51,7 +51,7 @@ class Progress:
 
 
 def progress(items: Iterable[Any], total: int, label: str) -> Iterator[Any]:
-    """Yield the items and show progress, rate and remaining time."""
+    """Yield the items, and show progress, rate and remaining time."""
     shown = Progress(total, label)
     for item in items:
         yield item
