@@ -1,4 +1,4 @@
-"""Normalisation of waveforms, and front ends that compute the input of the trunk."""
+"""Normalisation of waveforms, and front ends that compute the input of an encoder's trunk."""
 
 from semisupcon.frontends.base import Frontend, Waveform
 from semisupcon.frontends.mel import (

@@ -6,18 +6,18 @@ from torch import Tensor
 
 from semisupcon.spec import Recorded
 
-Count = TypeVar("Count", int, Tensor)  # one number, or one per waveform ``[N]``
+Count = TypeVar("Count", int, Tensor)  # one number, or a tensor ``[N]`` with one per waveform
 
 
 class Frontend(Recorded):
-    """Converts waveforms ``[N, 1, T]`` to the input of a trunk.
+    """Base class of modules that convert waveforms ``[N, 1, T]`` to the input of a trunk.
 
     Attributes:
-        sample_rate: Hz assumed by its constants; None if any rate is possible.
-        channels: output channels.
-        bands: frequency bands of the output ``[N, channels, bands, frames]``; None for waveform
-            output ``[N, channels, frames]``.
-        min_samples: length of the shortest accepted waveform.
+        sample_rate: sample rate in Hz that the constants assume; None if any rate is possible.
+        channels: number of output channels.
+        bands: number of frequency bands of the output ``[N, channels, bands, frames]``. None if the
+            output is a waveform ``[N, channels, frames]``.
+        min_samples: length in samples of the shortest accepted waveform.
     """
 
     sample_rate: int | None = None
@@ -26,16 +26,19 @@ class Frontend(Recorded):
     min_samples: int = 1
 
     def frame_count(self, samples: Count) -> Count:
-        """Number of output frames for waveforms of ``samples`` samples, of the same type."""
+        """Return the number of output frames for waveforms of ``samples`` samples.
+
+        ``samples`` and the result are a number, or a tensor ``[N]``.
+        """
         return samples
 
     def samples_for(self, frames: int) -> int:
-        """Length of the shortest waveform that gives ``frames`` frames."""
+        """Return the length in samples of the shortest waveform that gives ``frames`` frames."""
         return frames
 
 
 class Waveform(Frontend):
-    """Identity front end, ``[N, 1, T]`` to ``[N, 1, T]``."""
+    """Front end that returns waveforms ``[N, 1, T]`` unchanged."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x

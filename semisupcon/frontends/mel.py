@@ -1,8 +1,9 @@
 """Log-mel spectrograms with the constants of the published systems.
 
-COLA (Saeed et al. 2021) in its TensorFlow and JAX versions, MFCL (Wang and van den Oord 2021) as in
-the AudioMNIST exercise, and MT-SLVR (Heggan et al. 2023). The three-channel image of MT-SLVR adds
-magnitude and phase of a mel-projected STFT, after CLAR (Al-Tahan and Mohsenzadeh 2021).
+The systems are COLA (Saeed et al. 2021) in its TensorFlow and JAX versions, MFCL (Wang and van den
+Oord 2021) as in an exercise on AudioMNIST, and MT-SLVR (Heggan et al. 2023). The three-channel
+image of MT-SLVR also has magnitude and phase of a mel-projected STFT, like CLAR (Al-Tahan and
+Mohsenzadeh 2021).
 """
 
 from typing import Literal
@@ -15,28 +16,32 @@ from semisupcon.frontends.mel_base import MelFrontend
 
 
 def energy(spectrum: Tensor) -> Tensor:
-    """Squared magnitude without a square root: three times as fast as ``abs`` on a CPU."""
+    """Return the squared magnitude of a complex tensor of any shape.
+
+    On a CPU, this is three times as fast as ``abs`` followed by squaring.
+    """
     return spectrum.real.square() + spectrum.imag.square()
 
 
 class LogMel(MelFrontend):
     """Log-mel spectrogram ``[N, 1, n_mels, frames]``: log(clamp(mel + offset, floor, ceiling)).
 
-    The defaults are those of COLA as published by Google. `cola_log_mel`, `audax_log_mel`,
-    `mfcl_log_mel` and `mtslvr_log_mel` have the constants of each system.
+    The defaults are those of Google's code of COLA. `cola_log_mel`, `audax_log_mel`, `mfcl_log_mel`
+    and `mtslvr_log_mel` return the front end of each system.
 
     Args:
         sample_rate, n_fft, win_length, hop_length, padding, n_mels, f_min, f_max: see
             `MelFrontend`.
-        power: 1 for magnitude, 2 for power.
-        periodic: use a periodic Hann window (torch and TensorFlow) instead of a symmetric one (the
-            JAX port of COLA).
-        scale: ``natural`` logarithm or ``decibel`` (10 log10 of power, 20 log10 of magnitude).
-        offset: added before the logarithm.
+        power: exponent of the magnitude: 1 for magnitude, 2 for power spectra.
+        periodic: whether the Hann window is periodic, as in torch and TensorFlow. False is
+            symmetric, as in the JAX port of COLA.
+        scale: ``natural`` for the natural logarithm, ``decibel`` for 10 log10 of power or 20 log10
+            of magnitude.
+        offset: number added before the logarithm.
         floor: lower bound before the logarithm.
         ceiling: upper bound before the logarithm; None is no bound.
-        standardize: subtract the mean of each spectrogram and divide by its standard deviation +
-            1e-7.
+        standardize: whether to subtract the mean of each spectrogram and divide by its standard
+            deviation + 1e-7.
     """
 
     def __init__(
@@ -82,17 +87,18 @@ class LogMel(MelFrontend):
 
 
 class ThreeChannelMel(MelFrontend):
-    """Image ``[N, 3, n_mels, frames]`` of MT-SLVR: log-mel, and a mel-projected STFT.
+    """Three-channel image of MT-SLVR, ``[N, 3, n_mels, frames]``.
 
-    Channels are log-mel in dB, and magnitude (10 log10) and phase (radians) of a mel-projected
-    STFT. For the second and third channels, mel filters are applied to the signed real and
-    imaginary parts of an STFT with a rectangular window, and the magnitude is converted to dB as if
-    it were a power. Both follow the original. Digital silence gives -156.54, -156.54 and 0.
+    The first channel is a log-mel spectrogram in dB. The second and third channels are the
+    magnitude (10 log10) and the phase (radians) of a mel-projected STFT. For these two, mel filters
+    are applied to the signed real and imaginary parts of an STFT with a rectangular window, and the
+    magnitude is converted to dB as if it were a power, as in the code of MT-SLVR. Digital silence
+    gives the values -156.54, -156.54 and 0.
 
     Args:
-        sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`; the window is
-            ``n_fft`` samples, centred.
-        offset: added before the logarithm; machine epsilon of float64 in the original.
+        sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`. The window has
+            ``n_fft`` samples and is centred.
+        offset: number added before the logarithm; in MT-SLVR, the machine epsilon of float64.
     """
 
     channels = 3
@@ -120,10 +126,10 @@ class ThreeChannelMel(MelFrontend):
 
 
 def cola_log_mel() -> LogMel:
-    """Log-mel of COLA as published by Google.
+    """Return the log-mel front end of Google's code of COLA.
 
-    25 ms frames every 10 ms, not centred, magnitudes, 64 bands of 60 to 7800 Hz; 98 frames per
-    second of audio.
+    It has magnitude spectra of 25 ms frames every 10 ms, which are not centred, and 64 bands from
+    60 to 7800 Hz. One second of audio gives 98 frames.
     """
     return LogMel(
         16000,
@@ -140,12 +146,13 @@ def cola_log_mel() -> LogMel:
 
 
 def audax_log_mel(standardize: bool = False) -> LogMel:
-    """Log-mel of COLA in the JAX port.
+    """Return the log-mel front end of audax, the JAX port of COLA.
 
-    Power, symmetric window, 512 reflected samples at each end; 0.96 s give 100 frames.
+    It has power spectra, a symmetric window, and 512 reflected samples at each end. 0.96 s of audio
+    give 100 frames.
 
     Args:
-        standardize: standardise spectrograms, as in the EfficientNet recipes of the port.
+        standardize: whether to standardise spectrograms, as in the EfficientNet recipes of audax.
     """
     return LogMel(
         16000,
@@ -164,9 +171,10 @@ def audax_log_mel(standardize: bool = False) -> LogMel:
 
 
 def mfcl_log_mel() -> LogMel:
-    """Log-mel of the AudioMNIST exercise.
+    """Return the log-mel front end of the exercise on AudioMNIST about MFCL.
 
-    25 ms centred frames every 10 ms, power, 80 bands up to 8 kHz, ln(clamp(mel + 1e-6, 1e-6, 1e4)).
+    It has power spectra of centred 25 ms frames every 10 ms, and 80 bands up to 8 kHz. The output
+    is ln(clamp(mel + 1e-6, 1e-6, 1e4)).
     """
     return LogMel(
         16000,
@@ -185,7 +193,7 @@ def mfcl_log_mel() -> LogMel:
 
 
 def mtslvr_log_mel() -> LogMel:
-    """One-channel input of MT-SLVR, the first channel of `ThreeChannelMel`."""
+    """Return the one-channel front end of MT-SLVR, the first channel of `ThreeChannelMel`."""
     return LogMel(
         16000, 1024, None, 512, padding=None, n_mels=128, f_min=0.0, f_max=None, power=2.0, scale="decibel",
         offset=2.0**-52, floor=0.0, ceiling=None,

@@ -1,4 +1,4 @@
-"""Base class of mel front ends: framing, Fourier transform, mel filters."""
+"""Base class of mel front ends, with framing, Fourier transform and mel filters."""
 
 import math
 import warnings
@@ -14,18 +14,18 @@ from semisupcon.frontends.base import Count, Frontend
 
 
 def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate: int) -> Tensor:
-    """Triangular filters ``[bins, n_mels]`` on the HTK mel scale, mel = 2595 log10(1 + Hz / 700),
-    without area normalisation.
+    """Return triangular filters ``[bins, n_mels]`` on the HTK mel scale, 2595 log10(1 + Hz / 700).
 
-    Bit-identical to ``torchaudio.functional.melscale_fbanks``. Computed here because the wheel of
-    torchaudio loads only with one build of torch, and inference should not need it.
+    Filters are not normalised by area. They are bit-identical to those of
+    ``torchaudio.functional.melscale_fbanks``. torchaudio is not used, because each of its wheels
+    works with only one build of torch, and inference should not depend on it.
 
     Args:
-        bins: number of spectrum bins, from 0 Hz to half the sample rate.
-        f_min, f_max: lower edge of the lowest filter and upper edge of the highest filter, Hz.
-        n_mels: number of filters; each filter extends from the centre of its lower neighbour to the
-            centre of its upper neighbour.
-        sample_rate: Hz.
+        bins: number of bins of the spectrum, from 0 Hz to half the sample rate.
+        f_min, f_max: lower edge of the lowest filter and upper edge of the highest filter in Hz.
+        n_mels: number of filters. Each filter extends from the centre of the next lower filter to
+            the centre of the next higher one.
+        sample_rate: sample rate in Hz.
     """
     lowest, highest = (2595.0 * math.log10(1.0 + f / 700.0) for f in (f_min, f_max))
     corners = 700.0 * (10.0 ** (torch.linspace(lowest, highest, n_mels + 2) / 2595.0) - 1.0)
@@ -36,24 +36,26 @@ def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate:
 
 
 class MelFrontend(Frontend):
-    """Base class of mel front ends: framing, Fourier transform, mel filters.
+    """Base class of mel front ends, with framing, Fourier transform and mel filters.
 
-    The waveform is reflected by ``padding`` samples at both ends. Frames are ``win_length`` samples
-    long, ``hop_length`` samples apart, and zero-padded to ``n_fft``. Filters are HTK-spaced
-    triangles, linear in Hz, without area normalisation. Subclasses register ``window`` and define
-    ``spectrogram(x)``. It is computed in float32 (float64 if the module was cast to float64),
-    regardless of autocast and other casts. The output has the dtype to which the module was cast.
+    The waveform is reflected by ``padding`` samples at both ends. Frames have ``win_length``
+    samples, begin every ``hop_length`` samples, and are zero-padded to ``n_fft``. Filters are
+    triangles in Hz with HTK spacing, without area normalisation. Subclasses register the buffer
+    ``window`` and define ``spectrogram(x)``.
+
+    Spectrograms are computed in float32 (float64 if the module was cast to float64), regardless of
+    autocast and other casts. The output has the dtype to which the module was cast.
 
     Args:
-        sample_rate: Hz.
-        n_fft: points of the Fourier transform.
-        win_length: samples of a frame; None is ``n_fft``.
-        hop_length: samples between frames.
-        padding: reflected samples at each end; None centres frames (half a window), 0 is no
-            padding.
-        n_mels: bands.
-        f_min: lowest frequency, Hz.
-        f_max: highest frequency, Hz; None is half the sample rate.
+        sample_rate: sample rate in Hz.
+        n_fft: number of points of the Fourier transform.
+        win_length: number of samples of a frame; None is ``n_fft``.
+        hop_length: number of samples between the starts of frames.
+        padding: number of reflected samples at each end. None is half a window, which centres
+            frames; 0 is no padding.
+        n_mels: number of bands.
+        f_min: lowest frequency in Hz.
+        f_max: highest frequency in Hz; None is half the sample rate.
     """
 
     window: Tensor
@@ -86,7 +88,7 @@ class MelFrontend(Frontend):
         self.n_fft, self.win_length, self.hop_length = n_fft, win_length, hop_length
         self.padding = win_length // 2 if padding is None else padding
         self.min_samples = max(self.padding + 1, self.samples_for(1))
-        with torch.device("cpu"):  # filters need values also in a meta-device model
+        with torch.device("cpu"):  # compute the filters even for a model on the meta device
             self.register_buffer(
                 "filters",
                 mel_filters(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate),
@@ -102,18 +104,18 @@ class MelFrontend(Frontend):
                 )
             self.register_buffer(
                 "cast", torch.zeros(()), persistent=False
-            )  # records casts; the constants are not cast
+            )  # has the dtype to which the module was cast
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return self.spectrogram(x).to(self.cast.dtype)
 
     def spectrogram(self, x: Tensor) -> Tensor:
-        """Spectrograms ``[N, channels, n_mels, frames]`` of waveforms ``[N, 1, T]``."""
+        """Compute spectrograms ``[N, channels, n_mels, frames]`` of waveforms ``[N, 1, T]``."""
         raise TypeError(f"{type(self).__name__} defines no spectrogram(x)")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Implementation of ``to``, ``half`` etc.; constants are never cast below float32."""
+        """Apply ``to``, ``half`` etc., but keep constants at least in float32."""
         exact = {name: constant for name, constant in self._buffers.items() if name != "cast"}
         super()._apply(fn, recurse)
         for name, constant in exact.items():
@@ -126,15 +128,16 @@ class MelFrontend(Frontend):
         return 1 + (samples + 2 * self.padding - self.win_length) // self.hop_length
 
     def samples_for(self, frames: int) -> int:
-        """Length of the shortest waveform that gives ``frames`` frames."""
+        """Return the length in samples of the shortest waveform that gives ``frames`` frames."""
         return max(1, (frames - 1) * self.hop_length + self.win_length - 2 * self.padding)
 
     def stft(self, x: Tensor, window: Tensor) -> Tensor:
-        """Complex spectrum ``[N, n_fft / 2 + 1, frames]`` of waveforms ``[N, 1, T]``."""
+        """Compute complex spectra ``[N, n_fft / 2 + 1, frames]`` of waveforms ``[N, 1, T]``."""
         x = x[:, 0].float()
         if self.padding:
             x = pad(x, (self.padding, self.padding), mode="reflect")
-        # torch.stft centres the window in n_fft points: pad with zeros to keep the frame positions.
+        # torch.stft centres the window in n_fft points, so pad with zeros to keep the positions of
+        # frames.
         x = pad(x, ((self.n_fft - self.win_length) // 2, (self.n_fft - self.win_length + 1) // 2))
         return torch.stft(
             x,
@@ -147,5 +150,5 @@ class MelFrontend(Frontend):
         )
 
     def to_mel(self, spectrum: Tensor) -> Tensor:
-        """Apply the filters: ``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
+        """Apply mel filters: ``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
         return (spectrum.transpose(1, 2) @ self.filters).transpose(1, 2)

@@ -1,8 +1,8 @@
-"""Normalisation of input waveforms: one rule per encoder, stored with its weights.
+"""Normalisation of input waveforms. Each encoder has one normalisation, stored with its weights.
 
-MT-SLVR trains with data-set statistics and evaluates with statistics per clip. COLA divides by the
-L2 norm. SemiSupCon, CLMR and MFCL do not normalise. Pretraining, probing and inference use the same
-module and therefore the same rule.
+MT-SLVR trains with statistics of the data set and evaluates with statistics of each clip. COLA
+divides by the L2 norm. SemiSupCon, CLMR and MFCL do not normalise. In this package, pretraining,
+probing and inference use the same module and therefore the same normalisation.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from semisupcon.spec import Recorded
 
 
 def valid_samples(x: Tensor, length: Tensor | None) -> Tensor | None:
-    """Mask ``[N, 1, T]`` of valid samples of ``x [N, 1, T]``; None if all are valid."""
+    """Return a mask of the valid samples of ``x [N, 1, T]``; None if all are valid."""
     return (
         None
         if length is None
@@ -27,17 +27,17 @@ Gather = Callable[[Tensor], Tensor]
 
 
 def moments(waveforms: Iterable[Tensor], gather: Gather | None = None) -> tuple[float, float]:
-    """Mean and (population) standard deviation over all samples of tensors of any shape.
+    """Return the mean and (population) standard deviation of all samples of tensors of any shape.
 
-    Computed in float64 in one pass.
+    They are computed in float64 in one pass.
 
     Args:
-        waveforms: the tensors.
-        gather: maps a tensor ``[3]`` of this process to those of all W processes, ``[W, 3]``; the
-            moments are then those of the samples of all processes. None: of this process.
+        waveforms: tensors of any shape.
+        gather: function that gathers a tensor ``[3]`` from each of W processes as ``[W, 3]``, to
+            include the samples of all processes. None uses only this process.
 
     Raises:
-        ConfigError: if there are no samples, or all are equal.
+        ConfigError: if there are no samples, or if all samples are equal.
     """
     found = (0.0, 0.0, 0.0)
     for x in waveforms:
@@ -59,9 +59,10 @@ Moments = tuple[float, float, float]
 
 
 def merged(one: Moments, other: Moments) -> Moments:
-    """Number of samples, mean, and sum of squared deviations of two sets of samples together.
+    """Merge the moments of two sets of samples: count, mean, and sum of squared deviations.
 
-    Chan, Golub and LeVeque 1979: a difference of sums of squares would cancel.
+    This uses the formula of Chan, Golub and LeVeque (1979). A difference of sums of squares would
+    suffer from cancellation.
     """
     count = one[0] + other[0]
     if count == 0:
@@ -72,7 +73,7 @@ def merged(one: Moments, other: Moments) -> Moments:
 
 
 class Normalization(Recorded):
-    """Base class of rules ``(x [N, 1, T], length [N] or None) -> [N, 1, T]``.
+    """Base class of normalisations ``(x [N, 1, T], length [N] or None) -> [N, 1, T]``.
 
     Samples after ``length`` are padding and are ignored.
     """
@@ -89,10 +90,10 @@ class NoNormalization(Normalization):
 
 
 class PerClip(Normalization):
-    """Zero mean and unit variance per waveform; digital silence stays zero.
+    """Normalise each waveform to zero mean and unit variance; digital silence remains zero.
 
     Args:
-        epsilon: added to the standard deviation.
+        epsilon: number added to the standard deviation.
     """
 
     def __init__(self, epsilon: float = 1e-8):
@@ -128,9 +129,9 @@ class L2(Normalization):
 
 
 class DatasetStatistics(Normalization):
-    """Subtract the mean and divide by the standard deviation of a data set (default of MT-SLVR).
+    """Subtract the mean and divide by the standard deviation of a data set, as in MT-SLVR.
 
-    The two numbers are buffers: computed once by `fit`, saved in checkpoints, restored with the
+    The two numbers are buffers. `fit` computes them once, and checkpoints store them with the
     weights.
 
     Args:
@@ -160,13 +161,13 @@ class DatasetStatistics(Normalization):
     @property
     def fitted(self) -> bool:
         """Whether the statistics are known."""
-        # Called in every forward pass: stop reading the buffer, which may be on a GPU, once it is
-        # set.
+        # This property is read in every forward pass. Once the buffer is set, it is not read again,
+        # because it may be on a GPU.
         self._seen = self._seen or not bool(self.std.isnan())
         return self._seen
 
     def fit(self, waveforms: Iterable[Tensor]) -> None:
-        """Set the statistics from all samples of all tensors; see `moments`."""
+        """Set the statistics to those of all samples of all tensors; see `moments`."""
         mean, std = moments(waveforms)
         self.mean.fill_(mean)
         self.std.fill_(std)
@@ -185,12 +186,12 @@ class DatasetStatistics(Normalization):
 def fit_statistics(
     module: nn.Module, waveforms: Iterable[Tensor], gather: Gather | None = None
 ) -> bool:
-    """Fit every unfitted `DatasetStatistics` in a module, in one pass over the waveforms.
+    """Fit every `DatasetStatistics` in a module that is not fitted yet, in one pass over waveforms.
 
-    Waveforms are not read if there is none. ``gather`` is that of `moments`.
+    If the module has none, the waveforms are not read. ``gather`` is passed to `moments`.
 
     Returns:
-        Whether there was one.
+        Whether the module had such a `DatasetStatistics`.
     """
     waiting = [m for m in module.modules() if isinstance(m, DatasetStatistics) and not m.fitted]
     if waiting:
