@@ -1,9 +1,10 @@
 """Import published checkpoints of CLMR, SemiSupCon, MT-SLVR and PANNs.
 
-The command is ``semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out DIR``. Files are read
-with ``weights_only=True``. Loading is strict: every tensor of our model must be in the file under
-its published name and with its shape, and every tensor of the file must be used. Tensors that a
-system stores twice, or stores and never uses, are dropped and reported.
+The command is ``semisupcon import <clmr|semisupcon|mtslvr|panns> FILE --out
+DIR``. Files are read with ``weights_only=True``. Loading is strict: the file must have every tensor
+of the model of this package, under its published name and with its shape, and every tensor of the
+file must be used. Duplicates, and tensors that the published code never uses, are dropped and
+reported.
 """
 
 import json
@@ -29,7 +30,7 @@ SYSTEMS = {
     "mtslvr": mtslvr.mtslvr,
     "panns": panns.panns,
 }
-# Stored but never used: the last layer of SemiSupCon's encoders.
+# Tensors in the file that the published code never uses: the last layer of encoders of SemiSupCon.
 DEAD = {"semisupcon": ("fc.weight", "fc.bias")}
 DROPPED = {"semisupcon": "never uses them", "clmr": "stores them twice"}
 HEADS, HEADS_CONFIG = "heads.safetensors", "heads.json"
@@ -40,15 +41,14 @@ def import_checkpoint(system: str, path: str | Path) -> Imported:
 
     Args:
         system: ``clmr``, ``semisupcon``, ``mtslvr`` or ``panns``.
-        path: a training checkpoint, a bare state dictionary, or the state dictionary of a single
-            head.
+        path: a training checkpoint, a state dictionary, or the state dictionary of a single head.
 
     Returns:
-        Encoder and heads in evaluation mode.
+        The encoder and the heads, in evaluation mode.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, unsafe or of another system; or lists all
-            tensors that are missing or left over.
+        CheckpointError: if the file is missing, damaged, unsafe or of another system. If tensors
+            are missing or unknown, the message lists all of them.
     """
     reader = Reader(path, tensors(path))
     imported = SYSTEMS[system](reader)
@@ -63,7 +63,8 @@ def import_checkpoint(system: str, path: str | Path) -> Imported:
 
 
 def write(imported: Imported, folder: str | Path, about: dict[str, str]) -> Path:
-    """Write an encoder for `semisupcon.checkpoints.load_encoder`, and heads for `load_heads`.
+    """Write an encoder and heads as files for `semisupcon.checkpoints.load_encoder` and
+    `load_heads`.
 
     Raises:
         UserError: if the folder cannot be created.
@@ -97,10 +98,10 @@ def _write(imported: Imported, folder: Path, about: dict[str, str]) -> Path:
 
 
 def load_heads(folder: str | Path, trust: Sequence[str] = ()) -> dict[str, Head]:
-    """Return the heads of an imported model by name, in evaluation mode; {} if there are none.
+    """Return the heads of an imported model by name, in evaluation mode; {} if it has no heads.
 
     Raises:
-        CheckpointError: if the files are damaged, or name classes outside this package and
+        CheckpointError: if the files are damaged, or if they name classes outside this package and
             ``trust``.
     """
     from safetensors import SafetensorError
@@ -143,5 +144,5 @@ def _below(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def describe(module: torch.nn.Module) -> str:
-    """Return class name and parameter count."""
+    """Return a text with the class name and the number of parameters of a module."""
     return f"{type(module).__name__}, {sum(p.numel() for p in module.parameters()):,} parameters"

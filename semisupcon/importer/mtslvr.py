@@ -1,4 +1,4 @@
-"""Import MT-SLVR: plain, split and adapter ResNets for waveforms and spectrograms, and heads."""
+"""Import checkpoints of MT-SLVR: plain, split and adapter ResNets, and heads."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ from semisupcon.frontends import DatasetStatistics, ThreeChannelMel, mtslvr_log_
 from semisupcon.heads import AugmentationPredictor, Head, Predictor, SimCLRHead, SimSiamProjector
 from semisupcon.importer.reader import Imported, Reader, Rules
 
-# Mean and standard deviation of the training waveforms. Published file names begin with the name of
-# the data set.
+# Mean and standard deviation of the training waveforms by data set. The names of published files
+# begin with the name of the data set.
 STATISTICS = {"AS_BAL": (-0.00029522, 0.11652075), "FSD50K": (-4.8055e-05, 0.068482772)}
 
 STEM: Rules = [(r"trunk\.stem\.0\.", lambda: "conv1."), (r"trunk\.stem\.1\.", lambda: "bn1.")]
@@ -47,9 +47,10 @@ RESNET: Rules = [
 
 
 def adapter_rules(kind: Kind) -> Rules:
-    """Names in an adapter ResNet.
+    """Return the rules for the names of tensors in an adapter ResNet.
 
-    The norm after a series adapter is the second of two; in other kinds it is the only one.
+    A convolution has two norms for the kind ``series``, of which the one after the adapter is the
+    second. It has one norm for the other kinds.
     """
 
     def conv(stage: int, block: int, which: str) -> str:
@@ -79,11 +80,11 @@ def adapter_rules(kind: Kind) -> Rules:
 
 
 def mtslvr(reader: Reader) -> Imported:
-    """Import a backbone or a single head.
+    """Import an encoder or a single head of MT-SLVR.
 
-    Spectrogram encoders get the front end for their number of channels. Waveforms are normalised
-    with the statistics of their data set. The file name must begin with the name of the data set;
-    otherwise they are not normalised.
+    The front end of a spectrogram encoder depends on its number of input channels. If the file name
+    begins with the name of a known data set, waveforms are normalised with the statistics of that
+    data set. Otherwise they are not normalised.
     """
     if not (reader.find("layer1.0.conv1.weight") or reader.find("layer1.0.conv1.conv.weight")):
         return Imported(heads=_head(reader))
@@ -121,7 +122,7 @@ def mtslvr(reader: Reader) -> Imported:
         else ThreeChannelMel(),
         normalize=DatasetStatistics(*statistics) if statistics else None,
     )
-    # The statistics of the normalisation are not in the file.
+    # The file does not have the statistics of the normalisation, so fill only these parts.
     reader.fill(encoder, adapter_rules(kind) if kind else RESNET, parts=("trunk.", "output."))
     return Imported(encoder)
 
@@ -177,7 +178,7 @@ def _head(reader: Reader) -> dict[str, Head]:
             SimCLRHead((reader.shape("layer2.weight") or (256,))[0], in_dim=first[1]),
             ("1.0", "2"),
         )
-    assert head.net is not None  # set, since the head has both widths
+    assert head.net is not None  # the layers exist, since the head has both widths
     with_weights = [
         i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None
     ]

@@ -1,11 +1,11 @@
-"""Import PANNs: Res1dNet31 and Res1dNet51, with their AudioSet classifier."""
+"""Import checkpoints of PANNs: Res1dNet31 and Res1dNet51, with their AudioSet classifier."""
 
 from semisupcon.encoders import Res1dNet31, Res1dNet51
 from semisupcon.errors import CheckpointError
 from semisupcon.heads import LinearHead
 from semisupcon.importer.reader import Imported, Reader, Rules
 
-# Positions in the body and shortcut of a block, and their published names.
+# Published names of the layers in the body and shortcut of a block.
 PARTS = {
     "body.1": "conv1",
     "body.2": "bn1",
@@ -17,7 +17,10 @@ PARTS = {
 
 
 def panns(reader: Reader) -> Imported:
-    """Import encoder and AudioSet classifier (logits; the original ends in a sigmoid)."""
+    """Import the encoder and the AudioSet classifier of PANNs.
+
+    The classifier outputs logits. The published one applies a sigmoid to them.
+    """
     if not reader.find("conv0.weight"):
         return Imported()
     blocks = tuple(reader.count(rf"resnet\.layer{stage}\.(\d+)\.") for stage in range(1, 8))
@@ -45,7 +48,7 @@ def _rules(blocks: tuple[int, ...]) -> Rules:
     return [
         (r"trunk\.0\.", lambda: "conv0."),
         (r"trunk\.1\.", lambda: "bn0."),
-        # The trunk begins with the two layers of the stem.
+        # The first two layers of the trunk are the stem, so block i has the index i + 2.
         (r"trunk\.(\d+)\.(\w+\.\d)\.", lambda i, part: f"{places[i - 2]}.{PARTS[part]}."),
         (r"output\.1\.", lambda: "fc1."),
     ]

@@ -1,4 +1,4 @@
-"""Take tensors out of a published file by their published names, strictly."""
+"""Read the tensors of a published file by their published names."""
 
 import argparse
 import re
@@ -16,43 +16,45 @@ from semisupcon.heads import Head, ProjectionHead
 
 
 class Placeholder:
-    """Stands for an unneeded class that a file names; nothing of that class is imported or run."""
+    """Replaces a class that a file names but that is not needed. The real class is not imported."""
 
 
-# Lightning before 1.5 stored the states of callbacks beside the weights, under their classes.
+# Classes of callbacks. Lightning before 1.5 stored the states of callbacks in checkpoints, under
+# their classes.
 CALLBACKS = ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping")
 PLACEHOLDERS = [
     (type(path, (Placeholder,), {}), f"pytorch_lightning.callbacks.{path}") for path in CALLBACKS
 ]
 
-# Patterns for the beginnings of our tensor names, and functions from their groups (numbers as int)
-# to the published names.
+# Pairs of a pattern and a function. The pattern matches the beginning of a tensor name in this
+# package. The function maps the groups of the match (numbers as int) to the beginning of the
+# published name.
 Rules = Sequence[tuple[str, Callable[..., str]]]
 
 
 @dataclass
 class Imported:
-    """Contents of a file: an encoder, heads by name, and the names of dropped tensors."""
+    """Contents of a published file: an encoder, heads by name, and the names of dropped tensors."""
 
     encoder: Encoder | None = None
     heads: dict[str, Head] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
 
     def modules(self) -> Iterator[nn.Module]:
-        """Yield the encoder and the heads."""
+        """Yield the encoder, if the file has one, and the heads."""
         yield from (module for module in (self.encoder, *self.heads.values()) if module is not None)
 
 
 def tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a model by name.
+    """Read the tensors of a published file; return them by name.
 
-    The file is a bare state dictionary, or a training checkpoint with ``state_dict`` or ``model``.
-    A ``module.`` at the beginning of all names is removed.
+    The file is a state dictionary, or a training checkpoint with an entry ``state_dict`` or
+    ``model``. If all names begin with ``module.``, this prefix is removed.
 
     Raises:
         CheckpointError: if the file is missing, damaged or unsafe.
     """
-    # Lightning stored CLMR's command line beside the weights as an argparse.Namespace, which holds
+    # Checkpoints of CLMR also contain its command line as an argparse.Namespace, which has only
     # plain values.
     with torch.serialization.safe_globals([argparse.Namespace, *PLACEHOLDERS]):
         content = read_checkpoint(path)
@@ -61,7 +63,7 @@ def tensors(path: str | Path) -> dict[str, Tensor]:
         content,
     )
     state = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    # DataParallel prefixes all names with `module`.
+    # DataParallel puts `module.` in front of all names.
     wrapped = all(name.startswith("module.") for name in state)
     return (
         {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
@@ -69,12 +71,12 @@ def tensors(path: str | Path) -> dict[str, Tensor]:
 
 
 class Reader:
-    """The tensors of a file, taken out one by one.
+    """The tensors of a published file. Tensors are removed when they are loaded into a module.
 
     Attributes:
-        state: tensors not yet taken, by published name.
-        prefix: prefix of the encoder's names in this file.
-        copies: names of the duplicates that `drop_copies` removed.
+        state: remaining tensors by published name.
+        prefix: prefix of the names of the encoder's tensors in this file.
+        copies: names of the duplicates that `drop_copies` has removed.
     """
 
     def __init__(self, path: str | Path, state: dict[str, Tensor]):
@@ -83,7 +85,7 @@ class Reader:
         self._missing: list[str] = []
 
     def drop_copies(self, kept: str, other: str) -> None:
-        """Remove the tensors below ``other`` if they all equal those below ``kept``."""
+        """Remove the tensors with prefix ``other`` if they equal those with prefix ``kept``."""
         originals = {
             other + name.removeprefix(kept): value
             for name, value in self.state.items()
@@ -96,10 +98,11 @@ class Reader:
             self.copies += copies
 
     def find(self, name: str) -> bool:
-        """Whether an encoder tensor of that name exists under any prefix; sets ``prefix``.
+        """Return whether an encoder tensor with this name exists under any prefix, and set
+        ``prefix``.
 
         Raises:
-            CheckpointError: if it exists twice.
+            CheckpointError: if the file has several such tensors.
         """
         found = [n for n in self.state if n == name or n.endswith(f".{name}")]
         if len(found) > 1:
@@ -109,13 +112,13 @@ class Reader:
         return bool(found)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of an encoder tensor; () if it is missing."""
+        """Return the shape of a tensor of the encoder; () if it is missing."""
         return (
             tuple(self.state[self.prefix + name].shape) if self.prefix + name in self.state else ()
         )
 
     def count(self, pattern: str) -> int:
-        """Count the values of a pattern's first group among the names of the encoder's tensors."""
+        """Count the different values of a pattern's first group in the encoder's tensor names."""
         matches = (re.match(pattern, name.removeprefix(self.prefix)) for name in self.state)
         return len({m[1] for m in matches if m})
 
@@ -126,12 +129,13 @@ class Reader:
         parts: tuple[str, ...] = ("",),
         prefix: str | None = None,
     ) -> None:
-        """Load a module from the file; missing tensors are recorded for `refuse_problems`.
+        """Load the tensors of a module from the file. `refuse_problems` later reports missing
+        tensors.
 
         Args:
-            module: a module of this package.
-            rules: from our names to the published ones.
-            parts: beginnings of our names that the file contains.
+            module: module of this package.
+            rules: rules that convert names in this package to published names.
+            parts: prefixes of the names of those tensors of the module that the file contains.
             prefix: prefix of the published names; None uses the prefix of the encoder.
         """
         prefix, weights = self.prefix if prefix is None else prefix, module.state_dict()
@@ -151,7 +155,10 @@ class Reader:
         load_weights(module, weights, self.path)
 
     def take_mlp(self, prefix: str) -> ProjectionHead | None:
-        """Take linear layers ``<prefix>0``, ``<prefix>2``, ... with ReLU between, or None."""
+        """Load linear layers ``<prefix>0``, ``<prefix>2``, ... with ReLU between them as a head.
+
+        Returns None if the file has no such layers.
+        """
         pattern = re.compile(rf"{re.escape(prefix)}(\d+)\.weight")
         shapes = {
             int(m[1]): value.shape
@@ -170,7 +177,7 @@ class Reader:
         return head
 
     def refuse_problems(self, system: str, leftover: Sequence[str]) -> None:
-        """Raise a `CheckpointError` with all missing and unused tensors, if there are any."""
+        """Raise a `CheckpointError` that lists all missing and unused tensors, if there are any."""
         if self._missing or leftover:
             raise CheckpointError(
                 f"{self.path} is not a known checkpoint of {system}; nothing was written.\n"
@@ -180,7 +187,7 @@ class Reader:
 
 
 def translate(name: str, rules: Rules) -> str:
-    """Translate our tensor name to the published one, with the first rule whose pattern matches."""
+    """Convert a tensor name of this package to the published name, by the first matching rule."""
     for pattern, theirs in rules:
         if m := re.match(pattern, name):
             return (

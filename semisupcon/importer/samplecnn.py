@@ -1,4 +1,4 @@
-"""Import CLMR and SemiSupCon: SampleCNN or TUNe+, with projection and probe heads."""
+"""Import checkpoints of CLMR and SemiSupCon: SampleCNN or TUNe+, projection and probe heads."""
 
 from semisupcon.encoders import Encoder, SampleCNN, SampleCNNXL, TUNePlus
 from semisupcon.heads import LinearHead
@@ -14,16 +14,17 @@ TUNEPLUS: Rules = [
 
 
 def clmr(reader: Reader) -> Imported:
-    """Import CLMR, both generations of files: encoder, projector, and a trained classifier.
+    """Import the encoder, projector and trained classifier of a checkpoint of CLMR.
 
-    Its Lightning modules store the encoder as ``encoder`` and inside ``model`` (supervised: as
-    ``model``), so the files contain it twice.
+    Both published file formats are supported. The Lightning modules of CLMR store the encoder as
+    ``encoder`` and also inside ``model`` (as ``model`` after supervised training), so files contain
+    it twice.
     """
     for other in ("model.encoder.", "model."):
         reader.drop_copies("encoder.", other)
     imported = Imported(_samplecnn(reader, 59049))
     if imported.encoder is not None and (shape := reader.shape("fc.weight")):
-        # Only supervised training keeps this layer; contrastive training removes it.
+        # Only checkpoints of supervised training have this layer.
         imported.heads["classifier"] = head = LinearHead(shape[0], in_dim=shape[1])
         reader.fill(head, [(r"net\.0\.", lambda: "fc.")])
     _take_heads(
@@ -40,7 +41,7 @@ def clmr(reader: Reader) -> Imported:
 
 
 def semisupcon(reader: Reader) -> Imported:
-    """Import SemiSupCon: pretraining and probing checkpoints."""
+    """Import the encoder and heads of a pretraining or probing checkpoint of SemiSupCon."""
     imported = Imported(_samplecnn(reader, 59535))
     if imported.encoder is None and reader.find("conv1.layers.0.weight"):
         width, out = (

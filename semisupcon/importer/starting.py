@@ -1,8 +1,8 @@
-"""Initial weights: from a run, checkpoint or export, a published checkpoint, or timm.
+"""Load initial weights from a run, checkpoint or export, a published checkpoint, or timm.
 
-``--model.init_from`` and ``--finetune.init_from`` take a path, ``SYSTEM:FILE`` for a published
-checkpoint (clmr, semisupcon, mtslvr, panns), ``timm:FILE`` for a state dict of the encoder's timm
-model, or ``timm`` for weights that timm downloads. Files are data: no code in them runs
+``--model.init_from`` and ``--finetune.init_from`` accept a path, ``SYSTEM:FILE`` for a published
+checkpoint (clmr, semisupcon, mtslvr, panns), ``timm:FILE`` for a state dictionary of the encoder's
+timm model, or ``timm`` for weights that timm downloads. Code in files is never executed
 (docs/security.md).
 """
 
@@ -30,17 +30,18 @@ def read_weights(
     trust: Sequence[str] = (),
     option: str = "--model",
 ) -> dict[str, Tensor]:
-    """Read tensors with the names of an `Objective` (``encoder.trunk...``, ``criterion...``).
+    """Read initial weights; names are those of an `Objective` (``encoder.trunk...``,
+    ``criterion...``).
 
     Args:
-        source: see the module.
-        encoder: target of the weights; names the timm model.
+        source: value of ``init_from``, see the docstring of the module.
+        encoder: encoder that will get the weights. For timm weights, it determines the timm model.
         trust: modules outside this package whose classes the file may name.
-        option: section of the options, for messages.
+        option: section of the option ``init_from``, for messages.
 
     Raises:
-        CheckpointError: if there is no such file, or it is damaged or of another system.
-        ConfigError: for timm weights and an encoder that is not from timm.
+        CheckpointError: if the file is missing, damaged or of another system.
+        ConfigError: if the weights are from timm but the encoder is not.
     """
     system, colon, file = source.partition(":")
     if system == "timm" and not Path(source).exists():
@@ -69,7 +70,7 @@ def read_weights(
 
 
 def digest(source: str) -> str:
-    """Return an identifier of the weights: a hash of the file, or the name if timm loads them."""
+    """Return an identifier of initial weights: a hash of the file, or ``timm`` for a download."""
     system, colon, file = source.partition(":")
     if source == "timm" and not Path(source).exists():
         return source
@@ -110,7 +111,7 @@ def _timm(encoder: nn.Module, file: str, option: str) -> dict[str, Tensor]:
 
     try:
         return timm.create_model(encoder.model_name, pretrained=True).state_dict()
-    except Exception as error:  # timm and its hub raise many types of errors
+    except Exception as error:  # timm raises many types of errors
         raise CheckpointError(
             f"timm could not fetch the weights of {encoder.model_name}: "
             f"{' '.join(str(error).split())[:200]}\n"
@@ -126,23 +127,23 @@ def start_from(
     source: str,
     option: str = "--model",
 ) -> None:
-    """Copy the weights of some parts into a module, and log what is loaded and left out.
+    """Copy the weights of some submodules into a module, and log loaded and left-out tensors.
 
-    A first convolution with three input channels is summed over them if the module has one channel
-    (timm's rule for spectrograms).
+    If a convolution has three input channels in the weights but one in the module, its weights are
+    summed over the input channels, as timm does.
 
     Args:
-        module: an `Objective`, or its encoder and criterion under these names.
-        weights: by the names of the module, as returned by `read_weights`.
+        module: an `Objective`, or a module with submodules ``encoder`` and ``criterion``.
+        weights: tensors by their names in the module, as `read_weights` returns them.
         parts: names of submodules, such as ``encoder``, ``encoder.trunk`` or
             ``criterion.projector``.
-        strict: whether every tensor of these parts must be found with its shape.
+        strict: whether the weights must have every tensor of these parts, with its shape.
         source: origin of the weights, for messages.
-        option: section of the options, for messages.
+        option: section of the option ``init_from``, for messages.
 
     Raises:
-        ConfigError: for a part that the module does not have.
-        CheckpointError: if ``strict`` is violated; lists the missing tensors.
+        ConfigError: if the module does not have a part.
+        CheckpointError: if ``strict`` is set and tensors are missing. The message lists them.
     """
     state = module.state_dict()
     known = {name for name, _ in module.named_modules()}
@@ -153,7 +154,8 @@ def start_from(
         )
     below = tuple(f"{part}." for part in parts)
     wanted = {name: value for name, value in state.items() if name.startswith(below)}
-    # Input statistics are a property of the data; without them in the file, use those of this run.
+    # The statistics of input waveforms are a property of the data. If the file does not have them,
+    # use those of this run.
     of_data = tuple(
         f"{name}." for name, part in module.named_modules() if isinstance(part, Normalization)
     )
@@ -203,10 +205,12 @@ def freeze_parts(
     names: Sequence[str],
     option: str = "--model",
 ) -> list[nn.Module]:
-    """Freeze submodules (``encoder``, ``encoder.trunk.0``); returns them, to be kept in eval mode.
+    """Freeze submodules given by name (``encoder``, ``encoder.trunk.0``) and return them.
+
+    The caller must keep the returned modules in eval mode.
 
     Raises:
-        ConfigError: for a name that the module does not have.
+        ConfigError: if the module has no submodule with a given name.
     """
     modules = dict(module.named_modules())
     if unknown := [name for name in names if name not in modules]:
