@@ -1,9 +1,9 @@
-"""Attentive pooling with one query per class, on frozen frames.
+"""Probe with attentive pooling of frozen frames, with one query per class.
 
-For class c and the frames x_t of a clip: weights a_t = softmax over t of (q_c . x_t) / sqrt(D), and
-the logit is the sum over t of a_t (w_c . x_t), plus a bias. With queries of zero it is a linear
-probe on the mean frame, where training starts. Encoders that give no frames are probed on their
-segments.
+For class c and the frames x_t of a clip, the attention weights are a_t = softmax over t of
+(q_c . x_t) / sqrt(D). The logit of the class is the sum over t of a_t (w_c . x_t), plus a bias.
+Training starts with queries of zero, with which the probe is a linear probe of the mean frame.
+Encoders without frames are probed on the embeddings of segments.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ _BATCH = 256
 
 
 class Attentive(Method):
-    """A head with one attention query per class on frames."""
+    """Method that trains a head with one attention query per class on frozen frames."""
 
     name = "attentive"
     depends = ("training",)
@@ -41,11 +41,13 @@ class Attentive(Method):
 
 
 class QueryPerClass(nn.Module):
-    """Logits or values ``[N, C]`` of frames ``[N, T, D]``, with a mask ``[N, T]`` of real frames.
+    """Attention head that maps frames ``[N, T, D]`` to logits or values ``[N, C]``.
+
+    The second input is a mask ``[N, T]``, which is False for padding.
 
     Args:
-        width: D.
-        classes: C.
+        width: width D of the frames.
+        classes: number of outputs C.
     """
 
     def __init__(self, width: int, classes: int):
@@ -54,7 +56,7 @@ class QueryPerClass(nn.Module):
         self.answer = nn.Linear(width, classes)
 
     def attention(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Weights ``[N, C, T]``; their sum over T is 1."""
+        """Return the attention weights ``[N, C, T]``, whose sum over T is 1."""
         match = torch.einsum("cd,ntd->nct", self.query, x) / x.shape[2] ** 0.5
         return match.masked_fill(~mask[:, None], -torch.inf).softmax(dim=2)
 
@@ -64,7 +66,12 @@ class QueryPerClass(nn.Module):
 
 
 def tokens_of(case: Case) -> tuple[Features, int, str]:
-    """Features with one row ``[F * D]`` per segment, the width D, and "frames" or "segments"."""
+    """Embed the clips of a task as frames, or as segments if the encoder has no frames.
+
+    Returns:
+        Embeddings with one row ``[F * D]`` per segment (F = 1 without frames), the width D, and
+        "frames" or "segments".
+    """
     try:
         subject = framed(case.subject)
         width = subject.frame_width(case.embedder.device)
@@ -77,10 +84,10 @@ def attend(features: Features, width: int, settings: Settings, seed: int = 0) ->
     """Train the head and predict the test clips.
 
     Args:
-        features: rows ``[F * D]`` of the segments of all splits.
-        width: D.
-        settings: ``training``.
-        seed: seed of initialisation and order.
+        features: embeddings of all splits, with one row ``[F * D]`` per segment.
+        width: width D of the frames.
+        settings: settings; only ``training`` is used.
+        seed: seed of the initialisation and of the order of clips.
     """
     kind, training = features.task.label_kind, settings.training
     train, val, test = (
@@ -128,7 +135,7 @@ def attend(features: Features, width: int, settings: Settings, seed: int = 0) ->
 
 
 class _Clips:
-    """Frames of clips, padded batch by batch."""
+    """The frames and targets of all clips of a split, from which padded batches are made."""
 
     def __init__(self, part: Part, width: int):
         each = part.chunks.values.shape[1] // width
@@ -136,7 +143,7 @@ class _Clips:
         self.chunks, self.targets = Chunks(frames, part.chunks.offsets * each), part.targets
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Padded frames ``[N, T, D]`` of clips, and the mask ``[N, T]`` of real frames."""
+        """Return the padded frames ``[N, T, D]`` of some clips, and the mask ``[N, T]``."""
         starts, ends = self.chunks.offsets[:-1][rows], self.chunks.offsets[1:][rows]
         lengths = ends - starts
         x = np.zeros((len(rows), lengths.max(), self.chunks.values.shape[1]), np.float32)

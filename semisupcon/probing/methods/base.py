@@ -21,20 +21,20 @@ class Outcome:
     """One result of a method.
 
     Attributes:
-        scores: scores of the test clips ``[n_test, C]``; None for methods that return
+        scores: ``[n_test, C]``, scores of the test clips; None for methods that return
             ``intervals``.
-        label: name in tables, if it is not the method's name.
-        detail: values chosen by the method (``k=5``).
+        label: name in tables, if it differs from the name of the method.
+        detail: values that the method has chosen, such as ``k=5``.
         head: the trained head, if any.
         calibration: temperature and thresholds of the head, from validation clips.
-        calibrated: ``scores`` after the temperature; None without a calibration.
+        calibrated: ``scores`` after temperature scaling; None without a calibration.
         encoder: the fine-tuned encoder, if any.
-        curve: for each epoch, training and validation loss.
+        curve: training and validation loss of each epoch.
         intervals: metric name -> (value, low, high), for methods without scores.
-        share: share of the training clips that was used.
-        n_test: number of tests, if it is not the number of test clips.
-        chance: chance level of the first of ``intervals``; None for the chance level of the task,
-            if this is its main metric.
+        share: share of the training clips that was used, in (0, 1].
+        n_test: number of tests, if it differs from the number of test clips.
+        chance: chance level of the first metric in ``intervals``. None for the chance level of the
+            task, if this metric is the main metric of the task.
     """
 
     scores: np.ndarray | None = None
@@ -53,13 +53,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Case:
-    """One encoder on one task with one seed.
+    """Input of a method: one encoder on one task with one seed.
 
     Attributes:
         subject: the frozen encoder.
-        features: its embeddings of the training, validation and test clips, with targets, and the
-            task.
-        embedder: embeds further audio.
+        features: the task, and the embeddings and targets of its training, validation and test
+            clips.
+        embedder: object that embeds further audio.
         settings, fine_tuning: settings from the command line.
         seed: seed of all random draws of the method.
         trust: modules outside this package whose classes a file may name.
@@ -81,12 +81,12 @@ class Method:
 
     Attributes:
         name: name on the command line and in tables.
-        depends: fields of `Settings` that results depend on. If one of them changes, the result is
-            computed again.
+        depends: names of the fields of `Settings` that affect results. If the value of such a field
+            changes, results are computed again.
         kinds: supported label kinds.
-        one_seed: whether one seed is enough for a given encoder.
-        rerun: whether the robustness study runs the method again on corrupted test clips. Not
-            needed for methods with a head.
+        one_seed: whether a suite runs the method with its first seed only.
+        rerun: whether the robustness study runs the method again on corrupted test clips. Methods
+            with a head do not need this, because the head is applied to the corrupted clips.
         probabilities: whether scores are probabilities, so that their calibration is measured.
     """
 
@@ -101,17 +101,22 @@ class Method:
         """Probe one encoder.
 
         Returns:
-            One outcome per result; several outcomes must differ in ``label`` or ``share``.
+            One outcome per result. If there are several, they must differ in ``label`` or
+            ``share``.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no run(case)")
 
     def check(
         self, subject: "Subject", fine_tuning: FineTuning, trust: tuple[str, ...] = ()
     ) -> None:
-        """Raise an error if the method cannot probe an encoder with these options; called before
-        anything is embedded.
+        """Check that the method can probe an encoder with these options.
+
+        A suite calls it before clips are embedded. An overriding method raises a ``ConfigError``.
         """
 
     def options(self, settings: Settings, fine_tuning: FineTuning) -> object:
-        """Values that identify a result of this method, in addition to clips, encoder and seed."""
+        """Return the settings that affect the results of this method.
+
+        Together with clips, encoder and seed, they identify a result.
+        """
         return [getattr(settings, name) for name in self.depends]

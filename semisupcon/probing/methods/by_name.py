@@ -1,4 +1,4 @@
-"""Probe methods by name or import path. The module of a method is imported only when it is used."""
+"""Find probe methods by name or import path. A method is imported only when it is used."""
 
 import importlib
 from dataclasses import fields
@@ -26,9 +26,9 @@ METHODS: dict[str, str] = {
 
 
 class FineTune(Method):
-    """Train encoder and linear head together.
+    """Method that trains encoder and linear head together.
 
-    Defined here because the module `finetune` imports Lightning.
+    The class is not in the module `finetune`, because that module imports Lightning.
     """
 
     name = "finetune"
@@ -71,11 +71,15 @@ class FineTune(Method):
 
 
 def find_method(text: str | Method) -> Method:
-    """A method by name, or by import path of a `Method` class or object (``my.module.MyMethod``).
+    """Find a probe method.
+
+    Args:
+        text: name of a method, or import path of a subclass or instance of `Method`, such as
+            ``my.module.MyMethod``. A `Method` object is returned unchanged.
 
     Raises:
-        ConfigError: for an unknown name (with the most similar one), or a path that is not a probe
-            method.
+        ConfigError: for an unknown name, with the most similar name, or for a path that is not a
+            probe method.
     """
     if isinstance(text, Method):
         return text
@@ -108,6 +112,9 @@ def find_method(text: str | Method) -> Method:
 
 
 def key_of(method: Method) -> str:
-    """Identifier of a method in results: the name for `METHODS`, else class path and name."""
+    """Return the text that identifies a method in results.
+
+    This is the name for methods of the package, and class path and name for other methods.
+    """
     path = f"{type(method).__module__}.{type(method).__qualname__}"
     return method.name if METHODS.get(method.name) == path else f"{path} {method.name}"

@@ -1,8 +1,8 @@
 """Calibrate a trained head on validation clips: one temperature, and one threshold per class.
 
-The temperature divides the logits of a clip (Guo et al. 2017, section 4.2). It minimises the
-negative log-likelihood of the validation clips. Labels that can occur together (multilabel, binary)
-also get the threshold with the best F1 of each class.
+The temperature is a divisor of the logits (Guo et al. 2017, section 4.2). It minimises the negative
+log-likelihood of the validation clips. For multilabel and binary tasks, the threshold of a class
+maximises its F1 score.
 """
 
 import math
@@ -13,17 +13,17 @@ import numpy as np
 from semisupcon.kinds import KINDS
 
 LOWEST, HIGHEST = 0.05, 20.0  # bounds of the temperature
-THRESHOLD = 0.5  # of a class without positive or without negative validation clips
+THRESHOLD = 0.5  # threshold of a class without positive or negative validation clips
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a head learned from validation clips besides its weights.
+    """Temperature and thresholds of a head, from validation clips.
 
     Attributes:
-        temperature: divides the logits of a clip; 1 for shares of votes.
-        thresholds: probability from which a class is predicted, for each class; empty for
-            multiclass labels, of which the best one is predicted.
+        temperature: divisor of the logits of a clip; 1 for shares of votes.
+        thresholds: probability from which each class is predicted. Empty for multiclass tasks, for
+            which the class with the highest probability is predicted.
     """
 
     temperature: float = 1.0
@@ -31,11 +31,11 @@ class Calibration:
 
 
 def calibration_of(kind: str, outputs: np.ndarray, targets: np.ndarray, votes: bool) -> Calibration:
-    """Fit temperature and thresholds.
+    """Fit the temperature and the thresholds of a head.
 
     Args:
-        kind: label kind, not regression.
-        outputs: logits of validation clips ``[n, C]``, or shares of votes.
+        kind: binary, multiclass or multilabel.
+        outputs: ``[n, C]``, logits of validation clips, or shares of votes.
         targets: ``[n, C]``.
         votes: whether ``outputs`` are shares of votes, which have no temperature.
     """
@@ -47,13 +47,14 @@ def calibration_of(kind: str, outputs: np.ndarray, targets: np.ndarray, votes: b
 
 
 def fit_temperature(kind: str, outputs: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature in [0.05, 20] with the smallest loss.
+    """Return the temperature in [0.05, 20] with the smallest loss.
 
-    It is 1 if all clips are predicted correctly: the loss then falls without end towards 0.
+    If all clips are predicted correctly, the loss has no minimum: it falls as the temperature falls
+    to 0. The result is then 1.
 
     Args:
-        kind: label kind, not regression.
-        outputs: logits ``[n, C]``.
+        kind: binary, multiclass or multilabel.
+        outputs: ``[n, C]``, logits.
         targets: ``[n, C]``.
     """
     from scipy.optimize import minimize_scalar
@@ -77,16 +78,17 @@ def _all_correct(kind: str, logits: np.ndarray, truth: np.ndarray) -> bool:
 
 
 def scaled(kind: str, outputs: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities ``[n, C]`` of logits divided by a temperature, in the precision of the logits."""
+    """Return the probabilities ``[n, C]`` of logits ``[n, C]`` divided by a temperature."""
     import torch
 
     return KINDS[kind].activation(torch.from_numpy(outputs) / temperature).numpy()
 
 
 def best_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> tuple[float, ...]:
-    """The threshold with the best F1 of each class: ``probability >= threshold`` is a prediction.
+    """Return the threshold of each class with the best F1 score.
 
-    It lies halfway between the lowest probability that is predicted and the next lower one.
+    A class is predicted if its probability is at least the threshold. The threshold is the mean of
+    the lowest probability that is predicted and the next lower probability.
 
     Args:
         probabilities: ``[n, C]``.

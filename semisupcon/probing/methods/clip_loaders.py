@@ -1,4 +1,4 @@
-"""Loaders of the audio for fine-tuning: random segments for training, whole clips for evaluation."""
+"""Data loaders for fine-tuning: random segments for training, whole clips for evaluation."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,15 @@ from semisupcon.random import make_keys, permutation, stable_hash
 
 
 class Passes:
-    """Batches of ``(row, key)`` pairs. Each pass is a permutation of the clips with new crops."""
+    """Batch sampler that yields arrays ``[N, 2]`` of row and key.
+
+    Each pass has all clips in a new random order. The key of a clip determines its random crop.
+
+    Args:
+        names: names of the clips.
+        batch_size: clips per batch.
+        seed: seed of orders and keys.
+    """
 
     def __init__(self, names: tuple[str, ...], batch_size: int, seed: int):
         self.clips = torch.tensor([stable_hash(name) for name in names])
@@ -34,7 +42,7 @@ class Passes:
         )[:, 0]
         self.passes += 1
         pairs = torch.stack([order, keys], dim=1).numpy()
-        # A single clip has no batch statistics: add it to the previous batch.
+        # Batch norm fails for a batch of one clip: add a last single clip to the previous batch.
         cuts = [
             c for c in range(self.batch_size, len(pairs), self.batch_size) if len(pairs) - c > 1
         ]
@@ -44,7 +52,7 @@ class Passes:
 def training_loader(
     task: LabelledClips, encoder: Encoder, options: FineTuning, seed: int
 ) -> DataLoader:
-    """A loader of one random segment of every training clip per pass."""
+    """Return a data loader with one random segment of each training clip per pass."""
     train = task.select(task.rows("train"))
     files = [str(file) for file in train.files]
     facts = scan(files)
@@ -56,12 +64,18 @@ def training_loader(
         table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent"
     )
     passes = Passes(train.paths, options.batch_size, seed)
-    # The sampler yields arrays instead of lists.
+    # The type differs because the sampler yields arrays instead of lists.
     return DataLoader(clips, batch_sampler=passes, collate_fn=as_is)  # type: ignore[arg-type]
 
 
 class Tracks(torch.utils.data.Dataset):
-    """Whole clips: ``(segments [n, segment], targets [C])``."""
+    """Dataset of whole clips, as segments ``[n, segment]`` and targets ``[C]``.
+
+    Args:
+        task: labelled clips.
+        rows: rows of the clips.
+        segments: function that returns the segments of the clip in a row.
+    """
 
     def __init__(
         self, task: LabelledClips, rows: np.ndarray, segments: Callable[[int], np.ndarray]
@@ -77,7 +91,7 @@ class Tracks(torch.utils.data.Dataset):
 
 
 def tracks(task: LabelledClips, split: str, subject: Subject) -> DataLoader:
-    """A loader of all clips of a split, in order."""
+    """Return a data loader of all clips of a split, in order, without batches."""
     return DataLoader(
         Tracks(task, task.rows(split), lambda row: clip_segments(task.files[row], subject)),
         batch_size=None,

@@ -1,8 +1,8 @@
-"""Draw few-shot episodes: classes, support clips and query clips, of fixed or varying size.
+"""Draw few-shot episodes, each with classes, support (training) clips and query (test) clips.
 
 Easy and hard episodes follow the greedy search of Agarwal et al. 2021 (arXiv 2110.13953, algorithm
-1): the support clips are replaced one by one by the candidate that makes the queries easiest or
-hardest to classify.
+1): each support clip is replaced by the candidate with which the queries are easiest or hardest to
+classify.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,24 @@ from semisupcon.probing.methods.base import Settings
 from semisupcon.probing.methods.few_shot_classifiers import nearest_centroid
 
 BLOCK = 2000
-CANDIDATES = 20  # clips tried for each place in the support set of an easy or hard episode
+CANDIDATES = 20  # number of candidates for each support clip of an easy or hard episode
 
 
 def drawn_episodes(
     labels: np.ndarray, settings: Settings, generator: np.random.Generator
 ) -> Iterator[tuple[Settings, np.ndarray]]:
-    """Yield blocks of episodes of one size: settings with ``way`` and ``shot`` of the block, and
-    clip indices as `episodes` does.
+    """Yield blocks of episodes, each with episodes of equal size.
 
     With ``way_to`` or ``shot_to``, the size of each episode is drawn uniformly.
+
+    Args:
+        labels: ``[n]``, class of each clip.
+        settings: sizes and number of episodes.
+        generator: random generator.
+
+    Yields:
+        Settings with the ``way`` and ``shot`` of the block, and clip indices
+        ``[E, way, shot + queries]``.
 
     Raises:
         ConfigError: if too few classes have enough clips for the largest episode.
@@ -45,8 +53,14 @@ def drawn_episodes(
 def episodes(
     labels: np.ndarray, settings: Settings, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Yield blocks ``[E, way, shot + queries]`` of clip indices: classes, and clips within each
-    class, without replacement.
+    """Yield blocks of episodes of fixed size, as clip indices ``[E, way, shot + queries]``.
+
+    In an episode, classes and clips are drawn without replacement.
+
+    Args:
+        labels: ``[n]``, class of each clip.
+        settings: size and number of episodes.
+        generator: random generator.
 
     Raises:
         ConfigError: if fewer than ``way`` classes have ``shot + queries`` clips.
@@ -65,7 +79,15 @@ def episodes(
 def _check_size(
     labels: np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Clips sorted by class, first clip and size of each class, and the classes with enough."""
+    """Check that enough classes have enough clips for an episode.
+
+    Returns:
+        Clip indices sorted by class, position of the first clip of each class, size of each class,
+        and the classes with enough clips.
+
+    Raises:
+        ConfigError: if too few classes have enough clips.
+    """
     each = settings.shot + settings.queries
     order = np.argsort(labels, kind="stable")
     names, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
@@ -82,11 +104,18 @@ def _check_size(
 def without_replacement(
     sizes: np.ndarray, count: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Draw ``count`` different integers below each of ``sizes [...]``, in random order: ``[...,
-    count]``.
+    """Draw ``count`` different integers from 0 to s - 1, for each s in an array of sizes.
 
-    These are the first steps of a Fisher-Yates shuffle, without storing the list: an element
-    differs from its position only if an earlier step moved it there.
+    The method is the first ``count`` steps of a Fisher-Yates shuffle. The shuffled list is not
+    stored, because an element differs from its position only if an earlier step has moved it.
+
+    Args:
+        sizes: ``[...]``, upper bounds s.
+        count: number of integers per bound.
+        generator: random generator.
+
+    Returns:
+        ``[..., count]``, in random order.
     """
     drawn = np.empty((*sizes.shape, count), dtype=np.int64)
     moved_to, moved = np.empty_like(drawn), np.empty_like(drawn)
@@ -112,19 +141,19 @@ def with_hardness(
     settings: Settings,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Replace the support clips of average episodes, so that they are easy or hard.
+    """Replace the support clips of random episodes so that the episodes are easy or hard.
 
-    For every place in turn, the clip there and up to 19 other clips of its class that the episode
-    does not use are tried. The one with the highest (easy) or lowest (hard) query accuracy of the
-    nearest centroid stays; equal accuracies are ordered by the mean margin. The clips depend on the
-    embeddings, so that encoders get different episodes.
+    The support clips are replaced one after the other. Candidates are the clip itself and up to 19
+    unused clips of its class. The candidate with the highest (easy) or lowest (hard) query accuracy
+    of the nearest-centroid classifier is chosen; equal accuracies are ordered by the mean margin.
+    The result depends on the embeddings, so encoders get different episodes.
 
     Args:
-        clips: ``[E, way, shot + queries]``, as from `episodes`.
+        clips: ``[E, way, shot + queries]``, clip indices of random episodes.
         embeddings: ``[n, D]``, one per clip.
         labels: class of each clip, ``[n]``.
         settings: ``hardness`` ("easy" or "hard"), ``way``, ``shot``.
-        generator: draws the candidates.
+        generator: random generator for the candidates.
     """
     shot, sign = settings.shot, 1 if settings.hardness == "easy" else -1
     of_class = {label: np.flatnonzero(labels == label) for label in np.unique(labels)}
@@ -145,7 +174,9 @@ def with_hardness(
 
 
 def _ease(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Query accuracy ``[E]`` of scores ``[E, Q, way]``, with the mean margin as a small addition."""
+    """Return the query accuracy ``[E]`` of scores ``[E, Q, way]``, plus a tiny multiple of the mean
+    margin, which orders equal accuracies.
+    """
     rows = np.arange(len(truth))
     right = scores[:, rows, truth]
     others = scores.copy()

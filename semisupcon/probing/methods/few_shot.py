@@ -1,9 +1,9 @@
-"""Few-shot episodes: n classes, k training clips and some test clips per class, as in MT-SLVR.
+"""Probe with few-shot episodes, as in MT-SLVR: some training and test clips of a few classes.
 
-All episodes of a block are drawn, fitted and scored at once (`episodes`, `few_shot_classifiers`).
-Clips are compared by the mean over their segments, or as published for clips of several segments:
-one random segment of each support clip, every segment of each query, and a majority vote
-(``aggregation`` "vote"). Intervals: 1.96 standard errors over episodes.
+All episodes of a block are drawn, fitted and scored at once. With ``aggregation`` "embedding", a
+clip is represented by the mean embedding of its segments. With "vote", as published for clips with
+several segments, an episode uses one random segment of each support clip and all segments of each
+query, and decides by a majority vote. Intervals are 1.96 standard errors over episodes.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from semisupcon.probing.methods.episodes import drawn_episodes, with_hardness
 from semisupcon.probing.methods.few_shot_classifiers import logistic_regression, nearest_centroid
 from semisupcon.probing.methods.head import without_constant
 
-_VALUES = 1 << 25  # most numbers of the query segments of a block
+_VALUES = 1 << 25  # maximum number of values in the query embeddings of a part of a block
 
 
 class FewShot(Method):
-    """Few-shot episodes. One seed is enough, as it draws thousands of episodes."""
+    """Method that scores few-shot episodes. One seed is enough for thousands of episodes."""
 
     name = "few_shot"
     depends = (
@@ -44,15 +44,14 @@ class FewShot(Method):
 
 
 def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
-    """Mean accuracy of both classifiers over episodes of the test clips.
+    """Return the mean accuracy of both classifiers over episodes drawn from the test clips.
 
     Args:
-        features: embeddings of all splits; episodes are drawn from the test clips and all their
-            classes.
+        features: embeddings of all splits. Episodes are drawn from the test clips of all classes.
         settings: ``way``, ``way_to``, ``shot``, ``shot_to``, ``queries``, ``episodes``,
             ``hardness``, ``standardise``, and ``aggregation`` over the segments of a query.
-        seed: seed of the episodes; the same seed gives the same episodes for every encoder, unless
-            they are easy or hard.
+        seed: seed of the episodes. Equal seeds give equal episodes for all encoders, except for
+            easy and hard episodes.
 
     Raises:
         ConfigError: if the task is not multiclass, or too few classes have enough clips.
@@ -67,8 +66,8 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
     if settings.aggregation == "embedding":
         chunks, train = _means(chunks), _means(train)
     if settings.standardise:
-        # Gradient descent with a fixed rate and number of steps depends on the scale of the
-        # embeddings.
+        # The result of gradient descent with a fixed learning rate and number of steps depends on
+        # the scale of the embeddings.
         scale = without_constant(train.values.std(axis=0))
         values = (chunks.values - train.values.mean(axis=0)) / scale
         chunks = Chunks(values, chunks.offsets)
@@ -110,17 +109,17 @@ def run_episodes(
 def score_episodes(
     chunks: Chunks, labels: np.ndarray, settings: Settings, seed: int = 0
 ) -> tuple[dict[str, np.ndarray], float]:
-    """Accuracy of every episode, ``[episodes]``, by classifier, and the mean accuracy of guessing.
+    """Return the accuracy of each episode, ``[episodes]``, by classifier, and the chance level.
 
     Args:
         chunks: embeddings of the segments of n clips.
-        labels: class of each clip, ``[n]``.
-        settings, seed: see `few_shot`.
+        labels: ``[n]``, class of each clip.
+        settings, seed: settings and seed of the episodes, as in `few_shot`.
     """
     if settings.aggregation == "embedding":
         chunks = _means(chunks)
-    # The order of the clips in gradient descent has its own generator: its draws depend on the
-    # embeddings.
+    # The order of clips in gradient descent has a separate generator, because the number of its
+    # draws depends on the embeddings. All encoders then get the same episodes.
     generator, of_order = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     result: dict[str, list[np.ndarray]] = {"logistic regression": [], "nearest centroid": []}
     by_chance: list[np.ndarray] = []
@@ -155,7 +154,7 @@ def score_episodes(
 
 
 def _parts(clips: np.ndarray, chunks: Chunks, size: Settings) -> Iterator[slice]:
-    """Slices of a block of episodes that fit into memory."""
+    """Yield slices of a block of episodes whose query segments fit into memory."""
     longest = int(np.diff(chunks.offsets)[clips[:, :, size.shot :]].max())
     numbers = size.way * size.queries * longest * chunks.values.shape[1]
     step = max(1, _VALUES // max(numbers, 1))
@@ -163,7 +162,16 @@ def _parts(clips: np.ndarray, chunks: Chunks, size: Settings) -> Iterator[slice]
 
 
 def _query_rows(queries: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of all segments of queries ``[E, way, q]``: ``[E, Q, M]``, and which of them exist."""
+    """Return the rows of all segments of query clips.
+
+    Args:
+        queries: ``[E, way, q]``, indices of the query clips.
+        chunks: embeddings of the segments of all clips.
+
+    Returns:
+        Rows ``[E, Q, M]`` of the segments, with Q = way * q and M the largest number of segments,
+        and a mask of the same shape, which is False for segments that do not exist.
+    """
     queries = queries.reshape(len(queries), -1)
     counts = np.diff(chunks.offsets)[queries]
     position = np.arange(counts.max())
@@ -172,8 +180,15 @@ def _query_rows(queries: np.ndarray, chunks: Chunks) -> tuple[np.ndarray, np.nda
 
 
 def _answers(scores: np.ndarray, valid: np.ndarray, aggregation: str) -> np.ndarray:
-    """Class ``[E, Q]`` from the scores of segments ``[E, Q, M, way]``; equal votes are decided by
-    the mean score (in the published code, by the lowest class).
+    """Return the predicted class ``[E, Q]`` of queries from the scores of their segments.
+
+    If two classes have equally many votes, the class with the higher mean score is predicted. The
+    published code predicts the class with the lower index.
+
+    Args:
+        scores: ``[E, Q, M, way]``, scores of segments.
+        valid: ``[E, Q, M]``, whether each segment exists.
+        aggregation: quantity that is averaged over the segments of a clip.
     """
     if scores.shape[2] == 1:
         return scores[:, :, 0].argmax(axis=2)

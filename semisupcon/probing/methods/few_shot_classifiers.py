@@ -1,8 +1,9 @@
-"""Classifiers of few-shot episodes, for many episodes at once, from inner products alone.
+"""Classifiers for few-shot episodes. Many episodes are fitted at once.
 
-The nearest class centroid (Snell et al. 2017), and MT-SLVR's logistic regression: scikit-learn's
-``SGDClassifier`` with log loss, one-against-rest, no penalty, adaptive rate 0.1 and at most 20
-passes. Its weights are sums of support clips; their coefficients are stored here.
+The classifiers are the nearest class centroid (Snell et al. 2017) and the logistic regression of
+MT-SLVR: scikit-learn's ``SGDClassifier`` with log loss, one-against-rest, no penalty, adaptive
+learning rate 0.1 and at most 20 passes. Both need only the inner products of clips, because the
+weights of the logistic regression are linear combinations of the support clips.
 """
 
 import numpy as np
@@ -11,13 +12,15 @@ RATE, PASSES, TOLERANCE, PATIENCE = 0.1, 20, 1e-4, 2
 
 
 def nearest_centroid(inner: np.ndarray, outer: np.ndarray, way: int) -> np.ndarray:
-    """Minus the squared distance ``[E, Q, way]`` to class centroids, without the squared norm of
-    the query.
+    """Return the scores ``[E, Q, way]`` of a nearest-centroid classifier.
+
+    A score is the negative squared distance of a query to the centroid of a class. The squared norm
+    of the query is left out, because it is the same for all classes.
 
     Args:
-        inner: inner products of support clips ``[E, S, S]``, grouped by class, equally many per
-            class.
-        outer: inner products of queries with support clips ``[E, Q, S]``.
+        inner: ``[E, S, S]``, inner products of support clips, which are sorted by class. All
+            classes have the same number of support clips.
+        outer: ``[E, Q, S]``, inner products of queries with support clips.
         way: number of classes.
     """
     e, q, s = outer.shape
@@ -29,16 +32,16 @@ def nearest_centroid(inner: np.ndarray, outer: np.ndarray, way: int) -> np.ndarr
 def logistic_regression(
     inner: np.ndarray, way: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Stochastic gradient descent on E x way one-against-rest problems in parallel.
+    """Fit E x way one-against-rest logistic regressions in parallel by stochastic gradient descent.
 
     Args:
-        inner: inner products of support clips ``[E, S, S]``, grouped by class, equally many per
-            class.
+        inner: ``[E, S, S]``, inner products of support clips, which are sorted by class. All
+            classes have the same number of support clips.
         way: number of classes.
-        generator: draws a new order of the clips in each pass.
+        generator: random generator for the order of the clips in each pass.
 
     Returns:
-        Coefficients of the support clips ``[E, way, S]``, and biases ``[E, way]``.
+        Coefficients ``[E, way, S]`` of the support clips in the weights, and biases ``[E, way]``.
     """
     e, s, _ = inner.shape
     sign = np.where(

@@ -1,10 +1,12 @@
-"""Fine-tuning of the encoder with a linear head, with discriminative learning rates.
+"""Fine-tune the encoder together with a linear head.
 
-For a pretrained encoder, the head has the full learning rate, the last block of the trunk
-``encoder_rate`` times it, and every earlier block ``decay`` times the next one's (Howard and Ruder
-2018). A random encoder has the full rate in all blocks: supervised training from scratch. Training
-uses one random segment per clip and epoch; validation and test use the mean embedding of all
-segments of a clip.
+A pretrained encoder has discriminative learning rates (Howard and Ruder 2018). The head has the
+full learning rate. The rate of the last block of the trunk is ``encoder_rate`` times the full rate.
+The rate of each earlier block is ``decay`` times that of the next block. An untrained encoder has
+the full rate in all blocks, for supervised training from scratch.
+
+Training uses one random segment per clip and epoch. Validation and test use the mean embedding of
+all segments of a clip.
 """
 
 import copy
@@ -42,18 +44,18 @@ from semisupcon.probing.methods.starting import (
 
 
 class FineTuner(L.LightningModule):
-    """An encoder and a head that are trained together.
+    """LightningModule that trains an encoder and a head together.
 
     Args:
         encoder: trainable encoder.
-        head: head with the constants of the initial embeddings; a batch norm updates them during
-            training.
+        head: head with the standardisation constants of the initial embeddings. A batch norm layer
+            updates the constants during training.
         options: settings of fine-tuning.
         discriminative: whether blocks of the encoder have different learning rates.
         frozen: parts of the encoder that stay in eval mode.
-        chain: augmentations of the training segments.
-        weights: weights of the classes ``[C]`` in the loss; None for none.
-        steps_per_epoch: number of training batches, for the schedule.
+        chain: augmentations of the training segments; None for no augmentation.
+        weights: ``[C]``, weights of the classes in the loss; None for equal weights.
+        steps_per_epoch: number of training batches per epoch, for the schedule.
     """
 
     weights: Tensor | None
@@ -95,11 +97,11 @@ class FineTuner(L.LightningModule):
 
     @property
     def head_only(self) -> bool:
-        """Whether this is one of the first epochs, in which only the head is trained."""
+        """Whether only the head is trained in this epoch, which is one of the first epochs."""
         return self.current_epoch < self.options.head_epochs
 
     def train(self, mode: bool = True) -> Self:
-        """As in nn.Module, but parts that are not trained stay in eval mode."""
+        """Set the training mode, except for parts that are not trained, which stay in eval mode."""
         super().train(mode)
         for part in (self.encoder, *self._frozen) if self.head_only else self._frozen:
             part.eval()
@@ -143,7 +145,7 @@ class FineTuner(L.LightningModule):
         return self.track(track[0])[None].cpu()
 
     def track(self, segments: Tensor) -> Tensor:
-        """Logits or values ``[C]`` of a clip, from its segments ``[n, segment]``."""
+        """Return the logits or values ``[C]`` of a clip, from its segments ``[n, segment]``."""
         return self.answer(
             torch.cat([self.encoder(part[:, None]) for part in segments.split(32)]).mean(
                 dim=0, keepdim=True
@@ -151,11 +153,11 @@ class FineTuner(L.LightningModule):
         )[0]
 
     def answer(self, embeddings: Tensor) -> Tensor:
-        """Logits or values ``[N, C]`` of embeddings ``[N, D]``."""
+        """Return the logits or values ``[N, C]`` of embeddings ``[N, D]``."""
         return self.head.net(self.norm(embeddings)) * self.head.target_scale + self.head.target_mean
 
     def finished_head(self) -> ProbeHead:
-        """The head with the final constants of the batch norm."""
+        """Return the head with the final constants of the batch norm layer."""
         self.head.mean, self.head.scale = mean_and_scale(self.norm)
         return self.head.eval()
 
@@ -171,15 +173,16 @@ def finetune(
     """Train a copy of the encoder with a linear head, and predict the test clips.
 
     Args:
-        subject: holds the encoder, which is copied.
-        features: embeddings before training, for the initial constants of the head.
-        embedder: gives the device.
+        subject: encoder; it is not modified.
+        features: embeddings before training, from which the initial constants of the head are
+            computed.
+        embedder: object that embeds clips; training uses its device.
         options: settings of fine-tuning.
         seed: seed of the head, of crops and of the order of clips.
         trust: modules outside this package whose classes ``options.init_from`` may name.
 
     Raises:
-        ConfigError: for options that do not match the encoder, or without validation clips.
+        ConfigError: for options that do not match the encoder, or a task without validation clips.
         CheckpointError: for initial weights that cannot be read or do not match.
     """
     task = features.task
@@ -216,7 +219,7 @@ def finetune(
         quiet_lightning(),
         torch.random.fork_rng(devices=[0] if embedder.device.startswith("cuda") else []),
     ):
-        torch.manual_seed(seed)  # for dropout
+        torch.manual_seed(seed)  # seed of dropout
         trainer = make_trainer(embedder, options)
         trainer.fit(tuner, loader, tracks(task, "val", subject))
         if tuner.kept is None:
@@ -243,7 +246,7 @@ def finetune(
 
 
 def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
-    """A trainer without checkpoints, logs and output."""
+    """Build a trainer with early stopping and without checkpoints, logs and output."""
     return L.Trainer(
         accelerator="gpu" if embedder.device.startswith("cuda") else "cpu",
         devices=1,
@@ -259,7 +262,13 @@ def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
 
 
 class AfterHead(L.callbacks.EarlyStopping):
-    """Early stopping that ignores the epochs in which only the head is trained."""
+    """Early stopping that ignores the epochs in which only the head is trained.
+
+    Args:
+        monitor: name of the logged validation loss.
+        head_epochs: number of epochs in which only the head is trained.
+        patience: epochs without a better value before training stops.
+    """
 
     def __init__(self, monitor: str, head_epochs: int, patience: int):
         super().__init__(monitor, patience=patience)
@@ -272,7 +281,7 @@ class AfterHead(L.callbacks.EarlyStopping):
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's messages on devices, workers and tips."""
+    """Context manager that hides Lightning's messages about devices, workers and tips."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -287,8 +296,13 @@ def quiet_lightning() -> Iterator[None]:
 def loss_of(
     head: ProbeHead, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
 ) -> Tensor:
-    """The mean loss of the label kind, on the scale of standardised targets; ``weights [C]`` are
-    those of `mixing.class_weights`.
+    """Return the mean loss of a batch, on the scale of standardised targets.
+
+    Args:
+        head: head with the label kind and the scale of the targets.
+        outputs: ``[N, C]``, logits or values.
+        targets: ``[N, C]``.
+        weights: ``[C]``, weights of the classes; None for equal weights.
     """
     if weights is not None:
         return weighted_loss(outputs, targets, head.kind, weights)

@@ -1,4 +1,4 @@
-"""The frame-level methods: onsets, beats, sound events with times, pitch tracks."""
+"""The frame-level probe methods: onsets, beats, sound events with times, pitch tracks."""
 
 import numpy as np
 
@@ -22,12 +22,13 @@ from semisupcon.probing.scores.events import (
     with_intervals,
 )
 
-GAP = 0.1  # s: shorter gaps inside a sound event are closed
-BIN, SPREAD, NEAR = 20.0, 25.0, 4  # cents, cents, bins: as in CREPE (Kim et al. 2018)
+GAP = 0.1  # seconds; shorter gaps between two sound events are closed
+# Values of CREPE (Kim et al. 2018), in cents, cents and bins.
+BIN, SPREAD, NEAR = 20.0, 25.0, 4
 
 
 class FrameMethod(Method):
-    """Base class: a linear head on frames, scored clip by clip."""
+    """Base class of methods that train a linear head on frames and score each clip."""
 
     depends = ("training",)
     kinds = ("multilabel",)
@@ -36,7 +37,7 @@ class FrameMethod(Method):
         return [settings.training, *settings.training.newer()]
 
     def targets(self, clip: Frames) -> np.ndarray:
-        """Targets ``[F, C]`` of a clip."""
+        """Return the targets ``[F, C]`` of a clip with F frames."""
         raise NotImplementedError
 
     def run(self, case: Case) -> list[Outcome]:
@@ -55,10 +56,10 @@ class FrameMethod(Method):
         ]
 
     def prepare(self, case: Case, train: list[Frames]) -> None:
-        """Read what the targets need from the task and the training clips."""
+        """Prepare `targets` from the task and the training clips; called before training."""
 
     def threshold(self, head: Fitted, clips: list[Frames]) -> float:
-        """The threshold with the best main metric on some clips."""
+        """Return the threshold with which a head has the best main metric on clips."""
         given = [(clip, head.probabilities(clip)) for clip in clips]
 
         def value_at(threshold: float) -> float:
@@ -70,12 +71,21 @@ class FrameMethod(Method):
         return chosen_threshold(value_at)
 
     def score(self, clip: Frames, probabilities: np.ndarray, threshold: float) -> Parts:
-        """Scores of one clip."""
+        """Return the scores of one clip.
+
+        Args:
+            clip: frames of the clip, with its events.
+            probabilities: ``[F, C]``, predictions of the head.
+            threshold: probability from which an event is predicted.
+        """
         raise NotImplementedError
 
 
 class Onsets(FrameMethod):
-    """Starts of all events, found within 50 ms. Peaks are at least 30 ms apart."""
+    """Method that detects the onsets of events, with a tolerance of 50 ms.
+
+    Predicted onsets are at least 30 ms apart.
+    """
 
     name = "onsets"
     apart = 0.03
@@ -90,18 +100,19 @@ class Onsets(FrameMethod):
         return score_onsets(starts(clip), self.peaks(clip, probabilities[:, 0], threshold))
 
     def peaks(self, clip: Frames, probability: np.ndarray, threshold: float) -> np.ndarray:
-        """Times of the local maxima of at least ``threshold``, in seconds."""
+        """Return the times in seconds of local maxima of at least ``threshold``."""
         from scipy.signal import find_peaks
 
-        padded = np.concatenate([[0], probability, [0]])  # so that the ends can be peaks
+        padded = np.concatenate([[0], probability, [0]])  # the end frames can be peaks
         distance = max(1, round(self.apart / clip.step))
         found = find_peaks(padded, height=threshold, distance=distance)[0] - 1
         return clip.times[found]
 
 
 class Beats(Onsets):
-    """Starts of all events as beats: F within 70 ms and continuity. Beats are at least 0.2 s apart,
-    300 per minute.
+    """Method that detects the starts of events as beats, with a tolerance of 70 ms.
+
+    Predicted beats are at least 0.2 s apart (300 beats per minute).
     """
 
     name = "beats"
@@ -112,7 +123,10 @@ class Beats(Onsets):
 
 
 class SoundEvents(FrameMethod):
-    """Labels with start and end: event-based and segment-based F, over all labels."""
+    """Method that detects labelled events with start and end.
+
+    The scores are event-based and segment-based F-measures over all labels.
+    """
 
     name = "sound_events"
 
@@ -137,7 +151,10 @@ class SoundEvents(FrameMethod):
 
 
 class PitchTrack(FrameMethod):
-    """Frequency and voicing of frames, with bins of 20 cents as in CREPE. Labels are in Hz."""
+    """Method that estimates the pitch and the voicing of each frame.
+
+    The labels of the events are frequencies in Hz. The head predicts bins of 20 cents, as in CREPE.
+    """
 
     name = "pitch_track"
 
@@ -167,7 +184,10 @@ class PitchTrack(FrameMethod):
         return score_pitch(clip.times, track(clip), to_hertz(cents), voiced)
 
     def threshold(self, head: Fitted, clips: list[Frames]) -> float:
-        """The threshold of voicing with the best overall accuracy: raw pitch accuracy ignores it."""
+        """Return the voicing threshold with the best overall accuracy on clips.
+
+        The main metric, raw pitch accuracy, does not depend on the threshold.
+        """
         given = [(clip, head.probabilities(clip)) for clip in clips]
 
         def value_at(threshold: float) -> float:
@@ -178,7 +198,7 @@ class PitchTrack(FrameMethod):
 
 
 def is_pitched(clips: list[Frames]) -> bool:
-    """Whether there are events and all labels are numbers above 0."""
+    """Return whether clips have events and all labels are numbers above 0."""
     labels = [label for clip in clips for *_, label in clip.events]
     try:
         return bool(labels) and all(float(label) > 0 for label in labels)
@@ -187,13 +207,14 @@ def is_pitched(clips: list[Frames]) -> bool:
 
 
 def starts(clip: Frames) -> np.ndarray:
-    """Different start times of the events of a clip, in seconds, ascending."""
+    """Return the distinct start times of the events of a clip in seconds, in ascending order."""
     return np.unique([start for start, _, _ in clip.events]).astype(float)
 
 
 def track(clip: Frames) -> np.ndarray:
-    """Frequency of every frame ``[F]`` in Hz; 0 where no event is. The last of several events at
-    one time counts.
+    """Return the frequency of each frame ``[F]`` in Hz; 0 for frames without an event.
+
+    If several events overlap, the last one counts.
     """
     result = np.zeros(len(clip.times))
     for start, end, label in clip.events:
@@ -202,7 +223,13 @@ def track(clip: Frames) -> np.ndarray:
 
 
 def runs(clip: Frames, active: np.ndarray, label: str) -> list[Event]:
-    """Events from runs of active frames; gaps below 0.1 s are closed."""
+    """Convert runs of active frames to events. Gaps below 0.1 s between events are closed.
+
+    Args:
+        clip: frames of the clip.
+        active: ``[F]``, whether the label is active in each frame.
+        label: label of the events.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(int), [0]])))
     half = clip.step / 2
     found: list[Event] = []
@@ -215,10 +242,10 @@ def runs(clip: Frames, active: np.ndarray, label: str) -> list[Event]:
 
 
 def to_cents(frequency: "float | np.ndarray") -> np.ndarray:
-    """Cents above 10 Hz."""
+    """Convert frequencies in Hz to cents above 10 Hz."""
     return 1200 * np.log2(np.asarray(frequency) / 10)
 
 
 def to_hertz(cents: np.ndarray) -> np.ndarray:
-    """Inverse of `to_cents`."""
+    """Convert cents above 10 Hz to frequencies in Hz."""
     return 10 * 2 ** (cents / 1200)

@@ -1,8 +1,9 @@
-"""Frame-level probes: a linear head on every frame of a frozen encoder, for events with times.
+"""Frame-level probes for events with times: a linear head on each frame of a frozen encoder.
 
-The head is trained with binary cross-entropy on one target per frame and output. Thresholds are
-chosen on the validation clips. Frame f of F in a segment is at its centre, (f + 0.5) / F of the
-segment, so the time resolution is that of the encoder; the result states it.
+The head is trained with binary cross-entropy on one target per frame and output. The threshold is
+chosen on the validation clips. In a segment with F frames, the time of frame f (from 0) is that of
+its centre, (f + 0.5) / F of the segment length. The time resolution is therefore that of the
+encoder. It is stated in the column ``detail`` of the results.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,11 +31,11 @@ class Frames:
     """The frames of one clip.
 
     Attributes:
-        values: ``[F, D]``.
-        times: ``[F]``, their centres in seconds.
-        step: seconds from frame to frame.
+        values: ``[F, D]``, embeddings of the frames.
+        times: ``[F]``, centres of the frames in seconds.
+        step: time between two frames in seconds.
         duration: length of the clip in seconds.
-        events: its events, sorted.
+        events: events of the clip, sorted.
     """
 
     values: np.ndarray
@@ -44,12 +45,12 @@ class Frames:
     events: Sequence[Event]
 
     def nearest(self, time: float) -> int:
-        """Position of the frame that is nearest to a time."""
+        """Return the index of the frame that is nearest to a time in seconds."""
         return int(np.abs(self.times - time).argmin())
 
 
 def frames_of(case: Case) -> dict[str, list[Frames]]:
-    """The frames of all clips by split.
+    """Return the frames of all clips of a task, by split.
 
     Raises:
         ConfigError: for a task without times, or an encoder without frames.
@@ -84,7 +85,7 @@ def _split_frames(
     ):
         values = part.chunks.values[start:end].reshape(-1, width)
         times = (np.arange(len(values)) + 0.5) * step
-        # The last segment is filled up with the beginning of the clip.
+        # Leave out the frames after the end of the clip, where the last segment is padded.
         inside = times < max(float(lengths[i]), step)
         found.append(
             Frames(values[inside], times[inside], step, float(lengths[i]), list(events[i]))
@@ -94,7 +95,13 @@ def _split_frames(
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained head: a function from clips to probabilities, and details of the training."""
+    """A trained head on frames.
+
+    Attributes:
+        probabilities: function that maps a clip to the probabilities ``[F, C]`` of its frames.
+        detail: description of the training.
+        curve: training and validation loss of each epoch.
+    """
 
     probabilities: Callable[[Frames], np.ndarray]
     detail: str
@@ -107,9 +114,9 @@ def fitted(
     """Train a linear head on the frames of the training clips.
 
     Args:
-        clips: frames by split, as from `frames_of`.
-        targets: targets ``[F, C]`` of a clip, in [0, 1].
-        case: gives ``settings.training`` and the seed.
+        clips: frames of all clips, by split.
+        targets: function that returns the targets ``[F, C]`` of a clip, in [0, 1].
+        case: input of the method, with the settings of the training and the seed.
     """
 
     def joined(split: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,12 +142,19 @@ def fitted(
 
 
 def chosen_threshold(value_at: Callable[[float], float]) -> float:
-    """The threshold with the highest value; of equal ones the middle one."""
+    """Return the threshold with the highest value, the middle one if several are equal.
+
+    Args:
+        value_at: function that returns the value of a threshold.
+    """
     values = np.array([value_at(float(t)) for t in THRESHOLDS])
     best = np.flatnonzero(values >= values.max() - 1e-12)
     return float(THRESHOLDS[best[len(best) // 2]])
 
 
 def judged(clips: dict[str, list[Frames]]) -> list[Frames]:
-    """The clips on which thresholds are chosen: validation, or training without validation."""
+    """Return the clips on which the threshold is chosen.
+
+    These are the validation clips, or the training clips if there are no validation clips.
+    """
     return clips["val"] or clips["train"]

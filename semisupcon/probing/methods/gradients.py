@@ -1,8 +1,7 @@
-"""Training of small heads in NumPy: gradients of linear layers with ReLU between them, and Adam
-(Kingma and Ba 2015).
+"""Gradients and Adam (Kingma and Ba 2015) in NumPy, for linear heads and MLPs with ReLU.
 
-A probe takes tens of thousands of small steps. Automatic differentiation would take many times
-longer than the arithmetic. A test compares both with torch.
+A probe makes tens of thousands of small steps. In torch, the overhead of automatic differentiation
+would take many times longer than the arithmetic. A test compares the results with torch.
 """
 
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ def loss_and_gradients(
     kind: str,
     gradients: bool = True,
 ) -> tuple[float, list[np.ndarray]]:
-    """Loss of a head and its gradient for every parameter.
+    """Return the loss of a head and its gradient with respect to each parameter.
 
     Args:
-        parameters: weight ``[out, in]`` and bias ``[out]`` of each layer, first layer first.
+        parameters: weight ``[out, in]`` and bias ``[out]`` of each layer, in order.
         x: ``[N, D]`` embeddings.
         y: ``[N, C]`` targets.
         kind: label kind, which determines the loss (`semisupcon.kinds.KINDS`).
-        gradients: whether to compute gradients; else the list is empty.
+        gradients: whether to compute gradients. If false, the list of gradients is empty.
     """
     layers = list(zip(parameters[::2], parameters[1::2], strict=True))
     inputs = [x]
@@ -43,15 +42,15 @@ def loss_and_gradients(
 
 
 class Adam:
-    """Adam with weight decay added to the gradient, or AdamW (Loshchilov and Hutter 2019).
-
-    The parameter arrays are changed in place.
+    """Adam or AdamW (Loshchilov and Hutter 2019). Parameters are updated in place.
 
     Args:
         parameters: arrays to train.
         lr: learning rate.
-        weight_decay: L2 penalty.
-        decoupled: whether the decay is applied to the weights instead of the gradient: AdamW.
+        weight_decay: coefficient of the weight decay.
+        betas: decay rates of the two moments.
+        decoupled: whether the weight decay is applied to the parameters (AdamW). If false, it is
+            added to the gradients (Adam).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The head of a probe: maps embeddings to classes or values; saving and loading."""
+"""The head of a probe, which maps embeddings to classes or values, and its file format."""
 
 import json
 from pathlib import Path
@@ -20,12 +20,13 @@ from semisupcon.probing.methods.head_header import check_header
 
 
 class ProbeHead(nn.Module):
-    """Standardisation followed by a head.
+    """Head that standardises embeddings before it maps them to logits or values.
 
     For regression, the output is scaled back to the unit of the targets.
 
     Args:
-        net: a connected head that maps embeddings ``[N, D]`` to ``[N, C]``.
+        net: head that maps standardised embeddings ``[N, D]`` to ``[N, C]``. Its widths D and C
+            must be known.
         kind: label kind.
     """
 
@@ -39,7 +40,7 @@ class ProbeHead(nn.Module):
     def __init__(self, net: Head, kind: str):
         super().__init__()
         self.net, self.kind = net, kind
-        assert net.in_dim is not None  # connected
+        assert net.in_dim is not None  # the widths are known
         assert net.out_dim is not None
         for prefix, width in (("", net.in_dim), ("target_", net.out_dim)):
             self.register_buffer(f"{prefix}mean", torch.zeros(width))
@@ -48,9 +49,14 @@ class ProbeHead(nn.Module):
             self.register_buffer(name, torch.full((net.out_dim,), limit))
 
     def standardise(self, embeddings: Tensor, targets: Tensor) -> None:
-        """Compute the constants from the training clips."""
+        """Compute the constants of the standardisation.
+
+        Args:
+            embeddings: ``[n, D]``, embeddings of the training clips.
+            targets: ``[n, C]``, targets of the training clips.
+        """
         self.mean, self.scale = embeddings.mean(dim=0), embeddings.std(dim=0, correction=0)
-        # A constant dimension has no information: it is set to zero.
+        # A dimension that is constant in training has no information: divide it by infinity.
         self.scale[self.scale < 1e-6 * self.scale.max().clamp(min=1e-12)] = torch.inf
         if self.kind == "regression":
             self.target_mean, self.target_scale = (
@@ -60,31 +66,45 @@ class ProbeHead(nn.Module):
             self.target_low, self.target_high = targets.amin(dim=0), targets.amax(dim=0)
 
     def standardised(self, embeddings: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Standardised embeddings and targets as NumPy arrays."""
+        """Return standardised embeddings ``[n, D]`` and targets ``[n, C]`` as NumPy arrays."""
         return ((embeddings - self.mean) / self.scale).numpy(), (
             (targets - self.target_mean) / self.target_scale
         ).numpy()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits or values ``[N, C]``."""
+        """Return the logits or values ``[N, C]`` of embeddings ``[N, D]``."""
         return self.net((x - self.mean) / self.scale) * self.target_scale + self.target_mean
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Softmax or sigmoid of logits; values are clamped to the range of the training targets,
-        because a line extrapolates without limit.
+        """Return the probabilities of logits: softmax or sigmoid.
+
+        Values of a regression are clamped to the range of the training targets, because a linear
+        function extrapolates without limit.
         """
         return KINDS[self.kind].activation(outputs).clamp(self.target_low, self.target_high)
 
 
 def without_constant(scale: np.ndarray) -> np.ndarray:
-    """Standard deviations of dimensions, infinite for constant ones, which have no information."""
+    """Replace the standard deviations of constant dimensions by infinity.
+
+    Division by infinity then sets these dimensions, which have no information, to 0.
+    """
     return np.where(scale < 1e-6 * max(scale.max(), 1e-12), np.inf, scale)
 
 
 def new_head(
     method: str, width: int, classes: int, kind: str, hidden: int = 512, seed: int = 0
 ) -> ProbeHead:
-    """An untrained head, "linear" or "mlp", initialised with ``seed``."""
+    """Build an untrained head.
+
+    Args:
+        method: "linear" or "mlp".
+        width: width D of the embeddings.
+        classes: number of outputs C.
+        kind: label kind.
+        hidden: width of the hidden layer of an MLP.
+        seed: seed of the initialisation.
+    """
     with seeded(seed):
         net = (
             LinearHead(classes, in_dim=width)
@@ -101,14 +121,22 @@ def predict(
     aggregation: str = "embedding",
     temperature: float = 1.0,
 ) -> np.ndarray:
-    """Scores of whole clips ``[n, C]``: probabilities, vote shares, or values; ``aggregation`` as
-    in `Settings`, ``temperature`` as in `scores_of`.
+    """Return the scores ``[n, C]`` of clips: probabilities, shares of votes, or values.
+
+    Args:
+        head: trained head.
+        chunks: embeddings of the segments of n clips.
+        aggregation: quantity that is averaged over the segments of a clip.
+        temperature: divisor of the logits of clips.
     """
     return scores_of(head, averages(head, chunks, aggregation), aggregation, temperature)
 
 
 def averages(head: ProbeHead, chunks: Chunks, aggregation: str) -> np.ndarray:
-    """What is averaged over the segments of each clip, ``[n, D]`` or ``[n, C]``."""
+    """Average embeddings, logits, probabilities or votes over the segments of each clip.
+
+    Returns ``[n, D]`` for embeddings, else ``[n, C]``.
+    """
     if aggregation == "embedding":
         return chunks.mean()
     rows = of_segments(head, torch.as_tensor(chunks.values), aggregation)
@@ -117,8 +145,9 @@ def averages(head: ProbeHead, chunks: Chunks, aggregation: str) -> np.ndarray:
 
 @torch.no_grad()
 def of_segments(head: ProbeHead, embeddings: Tensor, aggregation: str) -> Tensor:
-    """What is averaged over the segments of a clip, from the embeddings ``[N, D]`` of segments: the
-    same, or logits, probabilities or votes ``[N, C]``.
+    """Convert the embeddings ``[N, D]`` of segments to the quantity that is averaged.
+
+    Returns the embeddings for "embedding"; else logits, probabilities or votes ``[N, C]``.
     """
     if aggregation == "embedding":
         return embeddings
@@ -128,14 +157,16 @@ def of_segments(head: ProbeHead, embeddings: Tensor, aggregation: str) -> Tensor
     if aggregation == "logit":
         return outputs
     decisions = KINDS[head.kind].decisions
-    assert decisions is not None  # see `Settings.check` and `load_head`
+    assert decisions is not None  # checked by `Settings.check` and `load_head`
     return decisions(outputs).float()
 
 
 @torch.no_grad()
 def logits_of(head: ProbeHead, means: np.ndarray, aggregation: str) -> np.ndarray:
-    """Logits or values of clips ``[n, C]`` from `averages`; those of averaged probabilities are
-    their logarithms or log-odds; vote shares stay.
+    """Convert the averages over segments, from `averages`, to logits or values ``[n, C]``.
+
+    Averaged probabilities become their logarithms (multiclass) or log-odds. Shares of votes are
+    returned unchanged.
     """
     means = np.ascontiguousarray(means, np.float32)
     if aggregation == "embedding":
@@ -153,13 +184,14 @@ def logits_of(head: ProbeHead, means: np.ndarray, aggregation: str) -> np.ndarra
 def scores_of(
     head: ProbeHead, means: np.ndarray, aggregation: str, temperature: float = 1.0
 ) -> np.ndarray:
-    """Scores of clips ``[n, C]`` from `averages`.
+    """Convert the averages over segments, from `averages`, to the scores ``[n, C]`` of clips.
 
     Args:
-        head: the head.
-        means: ``[n, D]``, or ``[n, C]`` for logits, probabilities and votes.
-        aggregation: what was averaged.
-        temperature: divides the logits of clips; vote shares and values have none.
+        head: trained head.
+        means: ``[n, D]`` for embeddings, ``[n, C]`` for logits, probabilities and votes.
+        aggregation: quantity that was averaged.
+        temperature: divisor of the logits of clips. Shares of votes and values of regressions have
+            no temperature.
     """
     if aggregation == "vote" or (aggregation == "probability" and temperature == 1):
         return np.ascontiguousarray(means, np.float32)
@@ -170,14 +202,15 @@ def scores_of(
 def calibrated(
     head: ProbeHead, chunks: Chunks, targets: np.ndarray, aggregation: str
 ) -> Calibration | None:
-    """Temperature and thresholds of a head from validation clips; None without clips, and for
-    values.
+    """Calibrate a trained head on validation clips.
+
+    Returns temperature and thresholds. Returns None for a regression, or if there are no clips.
 
     Args:
-        head: the trained head.
-        chunks: embeddings of the segments of n clips.
+        head: trained head.
+        chunks: embeddings of the segments of n validation clips.
         targets: ``[n, C]``.
-        aggregation: what is averaged over the segments of a clip.
+        aggregation: quantity that is averaged over the segments of a clip.
     """
     if head.kind == "regression" or not len(targets):
         return None
@@ -191,8 +224,14 @@ def save_head(
     about: dict[str, Any],
     calibration: Calibration | None = None,
 ) -> None:
-    """Write a head as safetensors; the header has its configuration, its calibration, and ``about``
-    (task, classes, encoder, representation, aggregation).
+    """Write a head to a safetensors file.
+
+    Args:
+        head: trained head.
+        path: path of the file.
+        about: facts for the header of the file: task, classes, encoder, representation,
+            aggregation.
+        calibration: temperature and thresholds for the header.
     """
     from safetensors.torch import save
 
@@ -217,7 +256,7 @@ def save_head(
 
 
 def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
-    """Load a head and its header.
+    """Load a head from a file, and the header of the file.
 
     Raises:
         CheckpointError: if the file does not exist, is not a head of semisupcon, or is damaged.

@@ -1,19 +1,19 @@
-"""The header of a saved head: its values are a stranger's, and each is checked before it is used."""
+"""Check the header of a saved head, which is an untrusted file, before its values are used."""
 
 from typing import Any
 
 from semisupcon.kinds import AGGREGATIONS, KINDS
 from semisupcon.probing.methods.calibrating import HIGHEST, LOWEST, Calibration
 
-WIDEST = 1 << 20  # inputs, outputs and hidden units
+WIDEST = 1 << 20  # maximum number of inputs, outputs and hidden units
 TEXTS = ("task", "encoder", "representation")
 
 
 def check_header(about: Any) -> None:
-    """Refuse a header that `save_head` cannot have written.
+    """Check that `save_head` can have written a header.
 
     Raises:
-        ValueError: with the field, as half a sentence.
+        ValueError: for an invalid field. The message is the second half of a sentence.
         KeyError: for a missing field.
     """
     if (
@@ -63,7 +63,7 @@ def _check_calibration(about: dict[str, Any]) -> None:
 
 
 def calibration_in(about: dict[str, Any]) -> Calibration | None:
-    """The calibration of a checked header; None for a head that was not calibrated."""
+    """Return the calibration in a checked header; None for a head without calibration."""
     if "temperature" not in about:
         return None
     return Calibration(float(about["temperature"]), tuple(map(float, about.get("thresholds", []))))

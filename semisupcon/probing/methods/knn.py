@@ -1,8 +1,9 @@
-"""k nearest neighbours; k is chosen by cross-validation on the training clips.
+"""Probe with k nearest neighbours. k is chosen by cross-validation on the training clips.
 
-As in MFCL's speaker identification: 5 folds, k of 3, 5, 10, 20, 50, cosine. Difference: MFCL chose
-k with cosine and tested with Euclidean distance; here both use the same distance. kNN needs no
-early stopping, so the validation clips are added to the training clips.
+The protocol is that of the speaker identification in MFCL: 5 folds, k of 3, 5, 10, 20 or 50, and
+cosine distance. There is one difference: MFCL chooses k with cosine distance and tests with
+Euclidean distance, while this probe uses the same distance for both. kNN needs no early stopping,
+so the validation clips are added to the training clips.
 """
 
 import logging
@@ -22,7 +23,7 @@ _ROWS = 512
 
 
 class KNN(Method):
-    """k nearest neighbours. The seed only affects the folds."""
+    """Method that predicts from the k nearest neighbours. The seed only affects the folds."""
 
     name = "knn"
     depends = ("distance", "neighbours")
@@ -39,7 +40,7 @@ def knn(features: Features, settings: Settings, seed: int = 0) -> Outcome:
 
     Args:
         features: embeddings of all splits.
-        settings: ``distance`` and ``neighbours``.
+        settings: settings; ``distance`` and ``neighbours`` are used.
         seed: seed of the folds.
     """
     task = features.task
@@ -84,18 +85,18 @@ def predict(
     neighbours: Sequence[int],
     distance: str = "cosine",
 ) -> np.ndarray:
-    """Mean target of the k nearest gallery rows, for several k.
+    """Return the mean target of the k nearest rows of a gallery, for several k.
 
     Args:
         queries: ``[m, D]``.
         gallery: ``[n, D]``.
-        targets: ``[n, C]``, targets of the gallery.
+        targets: ``[n, C]``, targets of the gallery rows.
         neighbours: K values of k.
         distance: "cosine" or "euclidean".
 
     Returns:
-        ``[K, m, C]``: vote shares, or means of values. If votes are tied, the class of the nearest
-            neighbour wins.
+        ``[K, m, C]``: shares of votes for classes, means of values for regressions. If two classes
+        have equally many votes, the class of the nearest neighbour has the higher score.
     """
     result = np.empty((len(neighbours), len(queries), targets.shape[1]))
     most = min(max(neighbours), len(gallery))
@@ -110,7 +111,7 @@ def predict(
         )
         sums = targets[first].astype(np.float64).cumsum(axis=1)
         for i, k in enumerate(min(k, most) for k in neighbours):
-            # Adds 1e-5 vote for the nearest neighbour: breaks ties only.
+            # 1e-5 more votes for the class of the nearest neighbour decide between equal votes.
             result[i, rows] = sums[:, k - 1] / k + (
                 1e-5 * (targets[first[:, 0]] > 0) if k > 1 and _votes(targets) else 0
             )
@@ -118,7 +119,7 @@ def predict(
 
 
 def similarity(a: np.ndarray, b: np.ndarray, distance: str) -> np.ndarray:
-    """Similarity ``[m, n]``, higher is nearer: cosine, or minus the squared Euclidean distance."""
+    """Return the similarity ``[m, n]`` of rows: cosine, or negative squared Euclidean distance."""
     if distance == "cosine":
         return unit(a) @ unit(b).T
     return 2 * a @ b.T - (a * a).sum(axis=1)[:, None] - (b * b).sum(axis=1)

@@ -1,8 +1,8 @@
-"""Probes of the blocks of an encoder: ``--layers all`` for each alone, ``--layers weighted`` for
-their learned mixture.
+"""Probe the outputs of the blocks of an encoder.
 
-The mixture has one scalar weight per block, with a softmax over blocks, as in SUPERB (Yang et al.
-2021). Blocks of different widths are first projected to the width of the last one.
+``--layers all`` probes each block separately. ``--layers weighted`` probes a learned mixture of all
+blocks, with one scalar weight per block and a softmax over blocks, as in SUPERB (Yang et al. 2021).
+Blocks of different widths are first projected to the width of the last block.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from semisupcon.probing.methods.torch_fit import fit_with_torch
 
 
 class Mixture(nn.Module):
-    """A convex combination of blocks ``[N, sum of widths]``, of the width of the last one.
+    """Convex combination of the blocks in ``[N, sum of widths]``, with the last block's width.
 
     Args:
         widths: widths of the blocks.
@@ -42,7 +42,7 @@ class Mixture(nn.Module):
 
     @property
     def weights(self) -> Tensor:
-        """The weight of each block; their sum is 1."""
+        """The weight of each block. The sum of all weights is 1."""
         return self.logits.softmax(dim=0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,12 +72,12 @@ def probe_layers(case: Case, method: str) -> list[Outcome]:
     """Probe the blocks of the encoder with a linear or MLP head.
 
     Args:
-        case: the encoder with its task; ``settings.layers`` is "all" or "weighted".
+        case: encoder, task and settings. ``settings.layers`` is "all" or "weighted".
         method: "linear" or "mlp".
 
     Returns:
-        One outcome per block, or one for the mixture, whose ``detail`` has the weights. They have
-        no saved head.
+        One outcome per block for "all". One outcome for "weighted", whose ``detail`` has the
+        weights. Outcomes have no head to save.
 
     Raises:
         ConfigError: for an encoder without blocks.

@@ -1,11 +1,10 @@
-"""Linear and MLP probes on frozen embeddings: a head trained with early stopping that predicts
-whole clips.
+"""Train the head of a linear or MLP probe on frozen embeddings, with early stopping.
 
-Embeddings are standardised with mean and standard deviation of the training embeddings (constants
-of the head): encoders differ in scale by orders of magnitude, and the learning rate is the same for
-all. Losses: cross-entropy, binary cross-entropy, or squared error on standardised targets.
-Published protocols: the probes of SemiSupCon and CLMR (MLP with 512 hidden units), the linear
-probes of COLA and MFCL.
+Embeddings are standardised by the mean and the standard deviation of the training embeddings, which
+are stored in the head. This is necessary because the learning rate is the same for all encoders,
+whose embeddings differ in scale by orders of magnitude. The loss is cross-entropy, binary
+cross-entropy, or squared error on standardised targets. The protocols follow the probes of
+SemiSupCon and CLMR (MLP with 512 hidden units) and the linear probes of COLA and MFCL.
 """
 
 import numpy as np
@@ -21,7 +20,7 @@ from semisupcon.probing.methods.schedule import Plateau, rate_factor
 from semisupcon.probing.methods.settings import Settings, Training
 from semisupcon.random import permutation
 
-LEARNING_RATES = {1: 1e-2, 2: 1e-3}  # by number of layers
+LEARNING_RATES = {1: 1e-2, 2: 1e-3}  # default by the number of layers
 
 
 def probe(features: Features, method: str, settings: Settings, seed: int = 0) -> Outcome:
@@ -30,8 +29,8 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
     Args:
         features: embeddings of all splits.
         method: "linear" or "mlp".
-        settings: ``training``, and ``aggregation`` over the segments of a clip.
-        seed: seed of initialisation and order.
+        settings: settings; ``training`` and ``aggregation`` are used.
+        seed: seed of the initialisation and of the order of clips.
     """
     (train, train_targets), (val, val_targets) = (
         rows_of_part(part, settings.aggregation) for part in (features.train, features.val)
@@ -61,11 +60,20 @@ def fit(
     training: Training,
     seed: int,
 ) -> list[dict[str, float]]:
-    """Train a head on embeddings; it gets the weights with the best validation loss (without
-    validation clips, the last ones).
+    """Train a head on embeddings, in place.
+
+    The head gets the weights with the best validation loss, or the last weights without validation
+    clips.
+
+    Args:
+        head: untrained head.
+        x, y: ``[n, D]`` training embeddings, and ``[n, C]`` targets.
+        x_val, y_val: validation embeddings and targets; may be empty.
+        training: optimizer, schedule, batch size, epochs and patience.
+        seed: seed of the order of the training examples.
 
     Returns:
-        For each epoch, ``train_loss`` and ``val_loss``.
+        ``train_loss`` and ``val_loss`` of each epoch.
 
     Raises:
         ConfigError: if no validation loss is finite.
@@ -75,7 +83,7 @@ def fit(
         head.mean, head.scale = torch.zeros_like(head.mean), torch.ones_like(head.scale)
     inputs, answers = head.standardised(x, y)
     val_inputs, val_answers = head.standardised(x_val, y_val)
-    # The arrays share memory with the head: updates in place change the head.
+    # The arrays share memory with the parameters of the head, so in-place updates change the head.
     parameters = [p.detach().numpy() for p in head.net.parameters()]
     adam = Adam(
         parameters,
@@ -123,13 +131,17 @@ def _factor(step: int, plan: tuple[str, int, int, float]) -> float:
 
 
 def best_epoch(curve: list[dict[str, float]]) -> int:
-    """The epoch (from 1) whose weights are kept."""
+    """Return the number of the epoch (from 1) whose weights are kept."""
     losses = [epoch["val_loss"] for epoch in curve if "val_loss" in epoch]
     return int(np.argmin(losses)) + 1 if losses else len(curve)
 
 
 def rows_of_part(part: Part, aggregation: str) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of the head: clips, or segments with the targets of their clip."""
+    """Return the inputs and targets of a head for a split.
+
+    The inputs are mean embeddings of clips if the aggregation is "embedding". Otherwise they are
+    embeddings of segments, with the targets of their clips.
+    """
     if aggregation == "embedding":
         return torch.from_numpy(part.chunks.mean()), torch.from_numpy(part.targets)
     return torch.as_tensor(part.chunks.values), torch.from_numpy(

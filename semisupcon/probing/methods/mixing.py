@@ -1,4 +1,4 @@
-"""Changes of the batches and of the loss in fine-tuning: mixup, and weights of classes."""
+"""Mixup and class weights for fine-tuning."""
 
 import numpy as np
 import torch
@@ -11,14 +11,18 @@ from semisupcon.kinds import KINDS
 def mixed(
     audio: Tensor, length: Tensor, targets: Tensor, alpha: float, key: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mix every segment and its targets with another one of the batch (Zhang et al. 2018, mixup).
+    """Mix each segment of a batch and its targets with another segment (mixup, Zhang et al. 2018).
 
     Args:
         audio: ``[N, 1, T]``.
-        length: ``[N]`` samples without padding; a mixture has the greater length.
+        length: ``[N]``, samples without padding. A mixture has the greater of the two lengths.
         targets: ``[N, C]``.
-        alpha: both parameters of the Beta distribution of the share; one share per segment.
+        alpha: both parameters of the Beta distribution from which the mixing share of each segment
+            is drawn.
         key: seed of the draws.
+
+    Returns:
+        Mixed audio, lengths and targets, in the shapes of the arguments.
     """
     draw = np.random.default_rng(key % (1 << 63))
     order = torch.from_numpy(draw.permutation(len(audio))).to(audio.device)
@@ -33,10 +37,10 @@ def mixed(
 
 
 def class_weights(targets: Tensor, kind: str) -> Tensor:
-    """Weights ``[C]`` that make classes equal, from the training targets ``[n, C]``.
+    """Return the weights ``[C]`` that balance classes, from the training targets ``[n, C]``.
 
-    Multiclass: n / (C * clips of the class), as "balanced" in scikit-learn. Tags and binary: ratio
-    of negatives to positives. A class without clips has weight 1.
+    Multiclass: n / (C * clips of the class), as "balanced" in scikit-learn. Multilabel and binary:
+    ratio of negatives to positives. A class without clips has weight 1.
     """
     count, n = targets.sum(dim=0), len(targets)
     weights = n / (targets.shape[1] * count) if kind == "multiclass" else (n - count) / count
@@ -44,9 +48,9 @@ def class_weights(targets: Tensor, kind: str) -> Tensor:
 
 
 def weighted_loss(outputs: Tensor, targets: Tensor, kind: str, weights: Tensor) -> Tensor:
-    """The loss of a label kind with class weights ``[C]``.
+    """Compute the loss of a label kind with class weights ``[C]``.
 
-    Multiclass: as ``cross_entropy`` of torch with ``weight``. Tags and binary: as
+    Multiclass: ``cross_entropy`` of torch with ``weight``. Multilabel and binary:
     ``binary_cross_entropy_with_logits`` with ``pos_weight``.
     """
     if kind != "multiclass":

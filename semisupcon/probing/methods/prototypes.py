@@ -1,9 +1,9 @@
-"""Nearest class mean: each class is the mean embedding of some training clips; a test clip gets the
-nearest class.
+"""Probe with prototypes: a test clip gets the class with the nearest mean embedding.
 
-As in SemiSupCon's zero-shot evaluation: cosine similarity in projection or embedding space, with 1
-% to 100 % of the training clips. Differences: larger shares contain smaller ones (in SemiSupCon
-they are independent), and an empty class is never predicted (in SemiSupCon it gives NaN).
+The protocol is that of the zero-shot evaluation in SemiSupCon: cosine similarity of projections or
+embeddings, and 1 % to 100 % of the training clips. There are two differences. Larger subsets of the
+training clips contain the smaller ones; in SemiSupCon they are drawn independently. A class without
+clips is never predicted; in SemiSupCon its scores are NaN.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from semisupcon.random import permutation
 
 
 class Prototypes(Method):
-    """Nearest class mean for several shares of the training clips."""
+    """Method that predicts the nearest class mean, for several shares of the training clips."""
 
     name = "prototypes"
     depends = ("aggregation", "distance", "shares")
@@ -28,12 +28,13 @@ class Prototypes(Method):
 
 
 def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Outcome]:
-    """Predict the test clips for every share of the training clips.
+    """Predict the test clips, with one outcome per share of the training clips.
 
     Args:
         features: embeddings of all splits.
-        settings: ``distance``, ``shares``; ``aggregation`` "embedding" compares mean embeddings,
-            all others average the similarities of segments.
+        settings: settings; ``distance``, ``shares`` and ``aggregation`` are used. The aggregation
+            "embedding" compares mean embeddings of clips. The others average the similarities of
+            segments.
         seed: seed of the order of the training clips.
 
     Raises:
@@ -49,8 +50,8 @@ def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Ou
         centres, empty = class_means(embeddings[rows], _sides(targets[rows]))
         scores = score(features.test.chunks, centres, empty, settings)
         if targets.shape[1] == 1:
-            # A binary task has the prototypes "no" and "yes"; a score above 0.5 means nearer to
-            # "yes".
+            # A binary task has two prototypes, negative and positive. A score above 0.5 means that
+            # the positive prototype is nearer.
             scores = (1 + scores[:, 1:] - scores[:, :1]) / 2
         detail = f"{len(rows)} clips" + (f", {empty.sum()} classes empty" if empty.any() else "")
         outcomes.append(Outcome(scores, detail=detail, share=share))
@@ -58,17 +59,29 @@ def prototypes(features: Features, settings: Settings, seed: int = 0) -> list[Ou
 
 
 def class_means(embeddings: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prototypes ``[C, D]`` (mean embedding of each class) and a mask ``[C]`` of classes without
-    clips (their rows are zero).
+    """Return the mean embedding of each class, ``[C, D]``, and a mask ``[C]`` of empty classes.
+
+    The mean of a class without clips is zero.
+
+    Args:
+        embeddings: ``[n, D]``.
+        targets: ``[n, C]``, 0 or 1.
     """
     counts = targets.sum(axis=0)
     return (targets.T @ embeddings) / np.maximum(counts, 1)[:, None], counts == 0
 
 
 def score(chunks: Chunks, centres: np.ndarray, empty: np.ndarray, settings: Settings) -> np.ndarray:
-    """Similarity ``[n, C]`` of clips to prototypes.
+    """Return the similarity ``[n, C]`` of clips to the means of classes.
 
-    An empty class is below all others, with the same value for every clip.
+    Classes without clips get a value below the similarities of all other classes, which is the same
+    for all clips.
+
+    Args:
+        chunks: embeddings of the segments of n clips.
+        centres: ``[C, D]``, mean embeddings of the classes.
+        empty: ``[C]``, whether each class has no clips.
+        settings: settings; ``distance`` and ``aggregation`` are used.
     """
     if settings.aggregation == "embedding":
         scores = similarity(chunks.mean(), centres, settings.distance)

@@ -1,8 +1,7 @@
-"""Two quick read-outs of embeddings, cross-validated within one set of labelled clips: k nearest
-neighbours and ridge regression in closed form.
+"""Two fast classifiers of embeddings for probes during pretraining: kNN and ridge regression.
 
-`pretrain` measures them while it trains. Every clip is scored by read-outs of the other folds, so
-no other labelled clips are needed. Both are deterministic and have no random start.
+They are cross-validated within one set of labelled clips: each clip is scored by a classifier that
+was fitted to the other folds. Both classifiers are deterministic.
 """
 
 from collections.abc import Sequence
@@ -18,26 +17,26 @@ from semisupcon.random import stable_hash
 
 FOLDS = 5
 NEIGHBOURS = 5
-PENALTIES = tuple(10.0**power for power in range(-1, 6))  # of standardised dimensions
+PENALTIES = tuple(10.0**power for power in range(-1, 6))  # candidates for the ridge penalty
 NAMES = ("knn", "linear")
 
 
 def cross_validation(
     targets: np.ndarray, groups: Sequence[str], kind: str, seed: int = 0
 ) -> np.ndarray:
-    """Draw the fold of each clip, ``[n]`` in 0..4: groups stay whole, labels are spread evenly.
+    """Assign each clip to one of five folds: ``[n]``, values 0 to 4.
 
-    Groups are dealt one by one, those with rare labels first, to the fold that has fewest of their
-    labels.
+    All clips of a group get the same fold. Groups are assigned one by one, groups with rare labels
+    first. A group gets the fold that has the fewest clips with the labels of the group.
 
     Args:
         targets: ``[n, C]``.
-        groups: group of each clip (speaker, recording); a clip of its own is a group of one.
-        kind: label kind; values of a regression are not balanced, only the sizes of the folds.
-        seed: breaks ties.
+        groups: group of each clip, such as its speaker or recording.
+        kind: label kind. For regression, only the sizes of the folds are balanced.
+        seed: seed of the order of groups that are otherwise equal.
     """
     balanced = np.zeros((len(targets), 0)) if kind == "regression" else targets > 0.5
-    # The last column balances the sizes of the folds.
+    # A last column of ones balances the sizes of the folds.
     balanced = np.concatenate([balanced, np.ones((len(targets), 1))], axis=1).astype(float)
     names, member = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     held = np.zeros((len(names), balanced.shape[1]))
@@ -54,15 +53,15 @@ def cross_validation(
 def read_out(
     embeddings: np.ndarray, targets: np.ndarray, fold: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Scores ``[n, C]`` of both read-outs by name.
+    """Return the scores ``[n, C]`` of both classifiers, by name.
 
-    The scores of a clip come from the clips of the other folds. ``knn``: mean target of the 5
-    nearest (cosine). ``linear``: `left_out_ridge` on standardised embeddings.
+    The scores of a clip come from the clips of the other folds. "knn" is the mean target of the 5
+    nearest clips (cosine). "linear" is ridge regression on standardised embeddings.
 
     Args:
         embeddings: ``[n, D]``, finite.
         targets: ``[n, C]``; 0 and 1 for classes.
-        fold: ``[n]``, from `cross_validation`.
+        fold: ``[n]``, fold of each clip.
     """
     x, near = embeddings.astype(np.float64), np.zeros(targets.shape)
     for number in np.unique(fold):
@@ -73,13 +72,14 @@ def read_out(
 
 
 def left_out_ridge(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Ridge regression with intercept: for each fold, the prediction of a fit to the other folds.
+    """Predict each fold by a ridge regression (with intercept) fitted to the other folds.
 
-    One eigendecomposition gives the fits of all folds and penalties: with the hat matrix H of all
-    rows, the residuals of a fold S that is left out are ``(I - H_SS)^-1 (y - H y)_S`` (Hastie,
-    Tibshirani and Friedman 2009, section 7.10, for one row). The penalty of a fold is the one with
-    the smallest squared error in the other folds, each left out too, so that it does not depend on
-    the targets of the fold.
+    One eigendecomposition is enough for all folds and penalties: with the hat matrix H of all rows,
+    the residuals of a left-out fold S are ``(I - H_SS)^-1 (y - H y)_S`` (for single rows, see
+    Hastie, Tibshirani and Friedman 2009, section 7.10).
+
+    The penalty of a fold is chosen by cross-validation within the other folds, so it does not
+    depend on the targets of the fold.
 
     Args:
         x: ``[n, D]``, columns with mean 0.
@@ -87,7 +87,7 @@ def left_out_ridge(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray
         fold: ``[n]``.
 
     Returns:
-        ``[n, C]``.
+        Predictions ``[n, C]``.
     """
     n, numbers = len(x), np.unique(fold)
     values, vectors = np.linalg.eigh(x @ x.T if n <= x.shape[1] else x.T @ x)
@@ -96,7 +96,7 @@ def left_out_ridge(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray
     left = vectors if n <= x.shape[1] else x @ vectors / np.sqrt(values)
     rows = [np.flatnonzero(fold == number) for number in numbers]
     residuals = np.empty((len(PENALTIES), *y.shape))
-    errors = np.zeros((len(PENALTIES), len(numbers)))  # with the fold and another one left out
+    errors = np.zeros((len(PENALTIES), len(numbers)))  # of a fold while two are left out
     for i, penalty in enumerate(PENALTIES):
         hat = (left * (values / (values + penalty))) @ left.T + 1 / n
         apart = y - hat @ y
@@ -125,7 +125,7 @@ def read_out_scores(
     targets: np.ndarray,
     fold: np.ndarray,
 ) -> dict[str, float]:
-    """A metric of both read-outs by name; NaN for embeddings that are not finite.
+    """Return a metric of both classifiers, by name; NaN for embeddings that are not finite.
 
     Raises:
         UserError: if all clips have the same class or value.
@@ -141,6 +141,6 @@ def read_out_scores(
 def by_guessing(
     kind: str, metric: str, classes: tuple[str, ...], targets: np.ndarray, fold: np.ndarray
 ) -> float:
-    """The metric for embeddings that are all equal: the chance level of the read-outs."""
+    """Return the chance level of a metric: its value for embeddings that are all equal."""
     nothing = np.zeros((len(targets), 1))
     return read_out_scores(kind, metric, classes, nothing, targets, fold)["linear"]

@@ -1,4 +1,4 @@
-"""``semisupcon probe --test_only --head PATH``: score other clips with a saved head."""
+"""The method of ``semisupcon probe --test_only --head PATH``: score clips with a saved head."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from semisupcon.probing.methods.imported_head import imported_folder, score_with
 
 
 class SavedHead(Method):
-    """A method that scores with a saved head, without training.
+    """Method that scores test clips with a saved head, without training.
 
     Args:
         path: file of the head, or folder of an imported checkpoint.
@@ -39,8 +39,12 @@ class SavedHead(Method):
 
 
 def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome:
-    """Predict the test clips of a task with a head that was trained on embeddings of the same
-    encoder.
+    """Predict the test clips of a task with a saved head.
+
+    Args:
+        subject: encoder on whose embeddings the head was trained.
+        features: embeddings of the task.
+        path: file of the head.
 
     Raises:
         CheckpointError: if the file is not a head, or the head belongs to another encoder.
@@ -60,7 +64,7 @@ def score_with_head(subject: Subject, features: Features, path: Path) -> Outcome
             f"{task.kind} labels of {_few(task.classes)}.\n"
             f"Give a head with the same classes, or train one without --test_only.\nHead: {path}"
         )
-    # The order of the classes may differ.
+    # Head and task may have their classes in different orders.
     order = [known.index(name) for name in task.classes]
     how, found = about.get("aggregation", "embedding"), calibration_in(about)
 

@@ -1,4 +1,4 @@
-"""Settings of the probe methods: training of heads, fine-tuning, and everything else."""
+"""Settings of the probe methods: training of heads, fine-tuning, and other settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,11 @@ OPTIMIZERS, SCHEDULES = ("adam", "adamw"), ("constant", "cosine", "plateau")
 
 
 def check_choice(option: str, given: str, known: Sequence[str]) -> None:
-    """Raise ConfigError, with the most similar choice, if an option has an unknown value."""
+    """Check that the value of an option is one of the known choices.
+
+    Raises:
+        ConfigError: for an unknown value, with the most similar choice.
+    """
     if given not in known:
         raise ConfigError(
             f"{option} takes {', '.join(known)}, got '{given}'.{nearest(given, known)}"
@@ -23,19 +27,22 @@ class Training:
     """Settings for the training of heads.
 
     Attributes:
-        lr: Adam's learning rate; None for 0.01 (linear head, which is convex) or 0.001 (MLP).
-        weight_decay: Adam's weight decay, as in SemiSupCon and CLMR.
-        batch_size: clips per step (segments, unless embeddings are averaged first).
+        lr: learning rate of Adam; None for 0.01 (linear head, a convex problem) or 0.001 (MLP).
+        weight_decay: weight decay of Adam; the default is that of SemiSupCon and CLMR.
+        batch_size: clips per step; segments per step if the aggregation is not "embedding".
         max_epochs: maximum number of epochs.
-        patience: epochs without a better validation loss before training stops; the best epoch's
-            head is kept.
-        hidden: width of the MLP probe's hidden layer.
+        patience: epochs without a better validation loss before training stops. The head of the
+            best epoch is kept.
+        hidden: width of the hidden layer of the MLP probe.
         optimizer: "adam", which adds the weight decay to the gradient, or "adamw" (Loshchilov and
             Hutter 2019).
-        schedule: of the learning rate: "constant", "cosine" (to 0 at ``max_epochs``, step by step),
-            or "plateau" (a tenth after 5 epochs without a better validation loss).
-        warmup_epochs: number of first epochs in which the learning rate rises linearly from 0.
-        standardise: whether embeddings are standardised with the training embeddings.
+        schedule: schedule of the learning rate: "constant", "cosine" (falls to 0 at
+            ``max_epochs``), or "plateau" (is divided by 10 after 5 epochs without a better
+            validation loss).
+        warmup_epochs: number of epochs at the start in which the learning rate rises linearly from
+            0.
+        standardise: whether embeddings are standardised by the statistics of the training
+            embeddings.
     """
 
     lr: float | None = None
@@ -44,14 +51,15 @@ class Training:
     max_epochs: int = 300
     patience: int = 20
     hidden: int = 512
-    # Not in the repr, which identifies results of earlier versions; see `Training.newer`.
+    # The repr identifies results. These fields are not in it, so that results of earlier versions
+    # stay valid; `Training.newer` adds them if they are not the defaults.
     optimizer: str = field(default="adam", repr=False)
     schedule: str = field(default="constant", repr=False)
     warmup_epochs: float = field(default=0.0, repr=False)
     standardise: bool = field(default=True, repr=False)
 
     def newer(self) -> list[object]:
-        """The values of the fields outside the repr; empty if all have their defaults."""
+        """Return the values of the fields outside the repr; empty if all are the defaults."""
         values = [self.optimizer, self.schedule, self.warmup_epochs, self.standardise]
         return [] if values == ["adam", "constant", 0.0, True] else values
 
@@ -75,31 +83,34 @@ class FineTuning:
     """Settings of fine-tuning.
 
     Attributes:
-        lr: Adam's learning rate of the head.
-        encoder_rate: learning rate of the encoder's last block, as a factor of ``lr``.
-        decay: factor of the learning rate from each block to the previous one.
-        weight_decay: Adam's weight decay.
+        lr: learning rate of the head.
+        encoder_rate: learning rate of the last block of the encoder, divided by ``lr``.
+        decay: learning rate of each earlier block, divided by that of the next block.
+        weight_decay: weight decay.
         batch_size: clips per step.
         max_epochs: maximum number of epochs.
-        patience: epochs without a better validation loss before training stops; the best epoch's
-            weights are kept.
-        init_from: initial weights of the encoder, as for ``pretrain --model.init_from``: a run,
-            checkpoint or export, ``clmr:FILE`` (or semisupcon, mtslvr, panns), ``timm:FILE`` or
-            ``timm``. None, and untrained encoders: their own weights.
-        init_parts: submodules that get these weights; None for ``[encoder]``.
-        init_strict: whether all tensors must be found with the same shapes; false loads those that
-            match.
+        patience: epochs without a better validation loss before training stops. The weights of the
+            best epoch are kept.
+        init_from: source of initial weights for the encoder, as in ``pretrain --model.init_from``:
+            a run, checkpoint or exported folder, ``SYSTEM:FILE`` (SYSTEM is clmr, semisupcon,
+            mtslvr or panns), ``timm:FILE`` or ``timm``. None keeps the weights of the encoder.
+            Untrained encoders ignore it.
+        init_parts: submodules that get the initial weights; None for ``[encoder]``.
+        init_strict: whether each tensor must be in the file with an equal shape; false loads the
+            tensors that match.
         freeze: submodules that are not trained and stay in eval mode, such as ``encoder.trunk.0``.
-        head_epochs: number of first epochs in which only the head is trained.
+        head_epochs: number of epochs at the start in which only the head is trained.
         optimizer: "adam" or "adamw".
-        schedule: of all learning rates: "constant", or "cosine" (to 0 at ``max_epochs``).
-        warmup_epochs: number of first epochs in which the learning rates rise linearly from 0.
-        augment: augmentations of the training segments, by name as in ``--data.aug_list``.
-        severity: strength of named augmentations, as ``--data.severity_modifier``.
-        mixup: parameter of the Beta distribution of mixing shares (Zhang et al. 2018): segments and
-            targets are mixed with those of another clip; 0 mixes nothing.
-        class_weights: whether classes weigh the same in the loss: multiclass by inverse frequency,
-            tags by the ratio of negatives to positives.
+        schedule: schedule of all learning rates: "constant", or "cosine" (falls to 0 at
+            ``max_epochs``).
+        warmup_epochs: number of epochs at the start in which the learning rates rise linearly from
+            0.
+        augment: names of augmentations for the training segments, as in ``--data.aug_list``.
+        severity: strength of the augmentations, as in ``--data.severity_modifier``.
+        mixup: parameter of the Beta distribution of mixing shares (Zhang et al. 2018). Segments and
+            targets are mixed with those of another clip; 0 for no mixing.
+        class_weights: whether to balance the classes in the loss: multiclass by inverse frequency,
+            multilabel and binary by the ratio of negatives to positives.
     """
 
     lr: float = 1e-3
@@ -109,7 +120,8 @@ class FineTuning:
     batch_size: int = 32
     max_epochs: int = 50
     patience: int = 10
-    # Not in the repr, which identifies results of earlier versions.
+    # The repr identifies results. These fields are not in it, so that results of earlier versions
+    # stay valid.
     init_from: str | None = field(default=None, repr=False)
     init_parts: list[str] | None = field(default=None, repr=False)
     init_strict: bool = field(default=True, repr=False)
@@ -124,7 +136,7 @@ class FineTuning:
     class_weights: bool = field(default=False, repr=False)
 
     def newer(self) -> list[object]:
-        """The values of the training fields outside the repr; empty if all have their defaults."""
+        """Return the values of the training fields outside the repr; empty if all are defaults."""
         names = [
             "optimizer",
             "schedule",
@@ -160,27 +172,28 @@ class Settings:
     """Settings of all methods.
 
     Attributes:
-        aggregation: average over the segments of a clip, one of `AGGREGATIONS`: of embeddings
-            (heads then also train on averages), or of the logits, probabilities or votes of a head
-            trained on segments. Few-shot episodes other than "embedding" train on one random
-            segment of each clip.
+        aggregation: quantity that is averaged over the segments of a clip. "embedding": heads are
+            trained and tested on mean embeddings. "logit", "probability" or "vote": heads are
+            trained on segments, and their outputs are averaged. Few-shot episodes then train on
+            one random segment of each clip.
         training: settings for the training of heads.
         distance: distance of kNN and prototypes, "cosine" or "euclidean".
-        neighbours: candidates for the k of kNN; cross-validation selects one.
+        neighbours: candidates for the k of kNN. Cross-validation selects one.
         shares: shares of the training clips for prototypes.
-        way: classes per few-shot episode.
-        way_to: if given, the number of classes of each episode is drawn from ``way`` to this.
-        shot: training clips per class in an episode.
-        shot_to: if given, the number of training clips per class of each episode is drawn from
-            ``shot`` to this.
-        queries: test clips per class in an episode.
+        way: number of classes per few-shot episode.
+        way_to: maximum number of classes. If given, the number of classes of each episode is drawn
+            from ``way`` to ``way_to``.
+        shot: number of training clips per class in an episode.
+        shot_to: maximum number of training clips per class. If given, the number of each episode is
+            drawn from ``shot`` to ``shot_to``.
+        queries: number of test clips per class in an episode.
         episodes: number of few-shot episodes.
-        hardness: "average" episodes, or "easy" or "hard" ones, whose training clips are chosen so
-            that the test clips are easiest or hardest to classify.
-        layers: input of linear and MLP heads: "last" is the embedding, "all" each block of the
-            encoder separately, "weighted" a learned weighted mean of all blocks.
-        standardise: whether to standardise few-shot embeddings with mean and standard deviation of
-            the training clips; false as in MT-SLVR.
+        hardness: "average" for random episodes; "easy" or "hard" for episodes whose training clips
+            are chosen so that the test clips are easiest or hardest to classify.
+        layers: input of linear and MLP heads: "last" for the embedding, "all" for each block of the
+            encoder separately, "weighted" for a learned weighted mean of all blocks.
+        standardise: whether to standardise few-shot embeddings with the mean and the standard
+            deviation of the training clips. MT-SLVR does not standardise.
     """
 
     aggregation: str = "embedding"
@@ -199,7 +212,11 @@ class Settings:
     layers: str = "last"
 
     def check(self, kind: str) -> None:
-        """Check that the settings are valid for a label kind."""
+        """Check that the settings are valid for a label kind.
+
+        Raises:
+            ConfigError: for the first invalid setting.
+        """
         if self.aggregation not in AGGREGATIONS:
             raise ConfigError(
                 f"Unknown aggregation '{self.aggregation}'. Known aggregations: "

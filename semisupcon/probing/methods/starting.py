@@ -1,4 +1,4 @@
-"""Initial weights, trainable parts and learning rates of the encoder in fine-tuning."""
+"""Set initial weights, trainable parts and learning rates of an encoder for fine-tuning."""
 
 import copy
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ OPTION = "--finetune"
 
 
 def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> None:
-    """Check that the encoder of a subject can be fine-tuned with these options.
+    """Check that an encoder can be fine-tuned with these options.
 
     Raises:
         ConfigError: for a representation other than the whole embedding, numbers out of range, or
@@ -46,8 +46,9 @@ def check_start(subject: Subject, options: FineTuning, trust: Sequence[str] = ()
 
 
 def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) -> Subject:
-    """The subject with the weights of ``options.init_from``; unchanged without this option, or if
-    it is untrained.
+    """Return a subject whose encoder has the weights of ``options.init_from``.
+
+    Without this option, or if the subject is untrained, it is returned unchanged.
     """
     if options.init_from is None or subject.source == RANDOM:
         return subject
@@ -66,7 +67,7 @@ def started(subject: Subject, options: FineTuning, trust: Sequence[str] = ()) ->
 
 
 def chain_of(options: FineTuning, encoder: Encoder) -> Chain | None:
-    """The augmentations of the training segments; None without ``options.augment``.
+    """Build the augmentations of the training segments; None without ``options.augment``.
 
     Raises:
         ConfigError: for an unknown augmentation, or a severity out of range.
@@ -76,7 +77,7 @@ def chain_of(options: FineTuning, encoder: Encoder) -> Chain | None:
 
 
 def frozen_parts(encoder: Encoder, options: FineTuning) -> list[nn.Module]:
-    """Freeze the parts of ``options.freeze`` and return them."""
+    """Freeze the parts of an encoder that ``options.freeze`` names, and return them."""
     return freeze_parts(nn.ModuleDict({"encoder": encoder}), options.freeze or (), OPTION)
 
 
@@ -85,11 +86,16 @@ def parameter_groups(
     options: FineTuning,
     discriminative: bool = True,
 ) -> list[dict[str, Any]]:
-    """Parameter groups of the encoder with learning rates.
+    """Return parameter groups of the encoder, each with its learning rate.
 
-    A block is a child of the trunk; of a trunk with one child, such as a timm model, a block of
-    `semisupcon.probing.embeddings.layers.blocks`. Layers after the trunk are in the last block,
-    layers before in the first.
+    A block is a child of the trunk. If the trunk has only one child, as for a timm model, the
+    blocks are those of `semisupcon.probing.embeddings.layers.blocks`. Layers before the trunk
+    belong to the first block, and layers after the trunk to the last block.
+
+    Args:
+        encoder: encoder to train.
+        options: settings of fine-tuning.
+        discriminative: whether each block has its own learning rate.
     """
     groups: list[dict[str, Any]]
     if not discriminative:
@@ -113,7 +119,7 @@ def parameter_groups(
 
 
 def trunk_parameters(trunk: nn.Module) -> list[list[nn.Parameter]]:
-    """The parameters of a trunk by block, each once, in order."""
+    """Return the parameters of each block of a trunk, in order, each parameter once."""
     children = [list(child.parameters()) for child in trunk.children()]
     children = [child for child in children if child]
     if len(children) > 1:
@@ -122,7 +128,7 @@ def trunk_parameters(trunk: nn.Module) -> list[list[nn.Parameter]]:
     result: list[list[nn.Parameter]] = [[] for _ in range(max(within.values(), default=0) + 1)]
     latest = 0
     for parameter in trunk.parameters():
-        # A layer between two blocks belongs to the one before.
+        # A layer between two blocks belongs to the block before it.
         latest = within.get(id(parameter), latest)
         result[latest].append(parameter)
     return [block for block in result if block]

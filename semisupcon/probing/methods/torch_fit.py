@@ -1,4 +1,4 @@
-"""Train a small module with early stopping, for heads that `gradients` cannot differentiate."""
+"""Train small modules in torch with early stopping, for heads that are not linear or an MLP."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -24,19 +24,20 @@ def train_module(
     lr: float,
     seed: int,
 ) -> list[dict[str, float]]:
-    """Train the parameters of a module in place; it gets the state with the best validation loss.
+    """Train a module in place. It gets the state with the best validation loss.
 
     Args:
-        module: the module.
-        loss_of: mean loss of some training examples, by their positions.
+        module: module to train.
+        loss_of: function that returns the mean loss of the training examples with given indices.
         count: number of training examples.
-        validate: mean loss of the validation examples; None keeps the last state.
+        validate: function that returns the mean loss of the validation examples; None to keep the
+            last state.
         training: optimizer, schedule, batch size, epochs and patience.
-        lr: learning rate, unless ``training`` has one.
-        seed: seed of the order.
+        lr: learning rate if ``training.lr`` is None.
+        seed: seed of the order of the examples.
 
     Returns:
-        For each epoch, ``train_loss`` and ``val_loss``.
+        ``train_loss`` and ``val_loss`` of each epoch.
 
     Raises:
         ConfigError: if no validation loss is finite.
@@ -92,12 +93,17 @@ def fit_with_torch(
     lr: float,
     seed: int,
 ) -> list[dict[str, float]]:
-    """As `semisupcon.probing.methods.linear.fit`, for any net of a head.
+    """Train a head with any network on embeddings, in place.
+
+    For linear heads and MLPs, `semisupcon.probing.methods.linear.fit` is faster.
 
     Args:
-        head: the head; its constants are set from the training embeddings.
-        train, val: embeddings ``[n, D]`` and targets ``[n, C]``.
-        training, lr, seed: see `train_module`.
+        head: untrained head. Its standardisation constants are computed from ``train``.
+        train, val: embeddings ``[n, D]`` and targets ``[n, C]`` for training and validation.
+        training, lr, seed: settings, learning rate and seed, as in `train_module`.
+
+    Returns:
+        ``train_loss`` and ``val_loss`` of each epoch.
     """
     head.standardise(*train)
     if not training.standardise:

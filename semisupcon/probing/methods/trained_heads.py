@@ -1,4 +1,4 @@
-"""The methods with trained heads: ``linear`` and ``mlp``, on embeddings or on blocks."""
+"""The probe methods ``linear`` and ``mlp``, which train a head on frozen embeddings."""
 
 from semisupcon.probing.methods.base import Case, FineTuning, Method, Outcome, Settings
 from semisupcon.probing.methods.layers import probe_layers
@@ -6,7 +6,7 @@ from semisupcon.probing.methods.linear import probe
 
 
 class Linear(Method):
-    """A linear head on frozen embeddings."""
+    """Method that trains a linear head on frozen embeddings."""
 
     name = "linear"
     depends = ("aggregation", "training")
@@ -24,6 +24,6 @@ class Linear(Method):
 
 
 class MLP(Linear):
-    """A head with one hidden layer on frozen embeddings."""
+    """Method that trains a head with one hidden layer on frozen embeddings."""
 
     name = "mlp"
