@@ -29,14 +29,14 @@ class AudioDataModule(L.LightningDataModule):
     """Load batches with augmented views of labelled and unlabelled clips.
 
     Args:
-        sl_task: labelled data set: a name (see ``semisupcon data list``) or an import path; null
+        sl_task: labelled data set, as a name (see ``semisupcon data list``) or an import path; null
             for none.
         ssl_task: data set of the unlabelled pool; null takes all audio under data_dir.
         data_dir: folder of the audio, and of the data sets unless their kwargs have root. Without
             data_dir and data sets, the embedded synthetic set is used.
         sl_kwargs: root and options of sl_task, for example its split.
         ssl_kwargs: root and options of ssl_task.
-        batch_size: number of clips per batch and process. A clip gives ``views`` views.
+        batch_size: number of clips per batch and process.
         num_workers: number of processes that read audio; 0 reads in the training process.
         val_split: share of the training clips used for validation, for data sets without validation
             clips.
