@@ -16,8 +16,10 @@ COMMANDS = {
         "embed audio files: one embedding per file or per second",
     ),
     "predict": ("semisupcon.commands.predict", "label audio files with a saved head"),
+    "tag": ("semisupcon.commands.tag", "label a folder from a table that labels some of its files"),
     "index": ("semisupcon.commands.index", "embed audio files into an index for search"),
     "search": ("semisupcon.commands.search", "find similar audio, or near-identical pairs"),
+    "explore": ("semisupcon.commands.explore", "write a map of embeddings as one HTML page"),
     "data": ("semisupcon.commands.data", "list, check and download data sets"),
     "pack": ("semisupcon.commands.pack", "decode and resample a data set once, for fast training"),
     "stream": (

@@ -52,6 +52,7 @@ NEEDS = {
         "yaml",
     ),
     "probe": ("jsonargparse", "matplotlib", "pandas", "scipy", "sklearn", "tqdm", "yaml"),
+    "tag": ("pandas", "scipy", "sklearn", "yaml"),
     "stream": ("litdata", "pandas", "pytorch_lightning", "scipy", "tqdm"),
 }
 
