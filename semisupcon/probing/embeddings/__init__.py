@@ -1,1 +1,1 @@
-"""Frozen embeddings of a task's clips, computed once and cached."""
+"""Embed the clips of tasks with frozen encoders, and cache the embeddings."""

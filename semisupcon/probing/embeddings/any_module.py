@@ -1,12 +1,13 @@
-"""Encoders from other packages: any ``nn.Module`` from waveforms to vectors, by class path or YAML
-file.
+"""Load encoders from other packages, by class path or from a YAML file.
+
+Any ``nn.Module`` that maps waveforms to vectors can be used. The YAML file has these keys:
 
 class_path: my.module.Net         # needs --trust my.module; or a name such as musicnn
 init_args: {width: 64}
 weights: net.safetensors          # optional; or a state dict for torch.load(weights_only=True)
 sample_rate: 16000                # not needed if the module has the attribute sample_rate
 segment_samples: 32000            # not needed if the module has the attribute segment_samples
-whole_clips: true                 # optional; clips are not cut, segment_samples is not needed
+whole_clips: true                 # optional; whole clips are embedded without segment_samples
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +34,11 @@ class Found:
     """An encoder built from a class path.
 
     Attributes:
-        encoder: the encoder with its weights.
-        make: builds an untrained one from a seed.
+        encoder: encoder with its weights.
+        make: function that builds an untrained encoder from a seed.
         described: text that identifies class, arguments, code and files.
-        shape: the same without the files that arguments name: untrained copies with equal texts
-            are equal.
+        shape: text as in ``described``, without the files that arguments name. Untrained encoders
+            with equal texts and seeds are equal.
     """
 
     encoder: Encoder
@@ -47,7 +48,7 @@ class Found:
 
 
 def read_description(file: Path) -> dict[str, Any]:
-    """The keys of a YAML file that describes an encoder.
+    """Read a YAML file that describes an encoder, and check its keys and values.
 
     Raises:
         CheckpointError: for a missing or invalid file.
@@ -102,15 +103,16 @@ def from_yaml(file: Path, trust: Sequence[str]) -> Found:
 def class_of(
     path: str, trust: Sequence[str], where: str = "--checkpoints names"
 ) -> type[nn.Module]:
-    """The module class of an import path.
+    """Import the module class with an import path.
 
     Args:
-        path: the import path; classes of this package need no trust.
+        path: import path of a subclass of ``nn.Module``.
         trust: modules outside this package whose classes may be named.
-        where: beginning of the error messages.
+        where: beginning of error messages.
 
     Raises:
-        CheckpointError: for a class that is not trusted or cannot be imported, or another object.
+        CheckpointError: for a class that is not trusted or cannot be imported, or for an object
+            that is not a module class.
     """
     if not is_ours(path) and not lies_in(path, trusted_roots(trust)):
         raise CheckpointError(
@@ -121,7 +123,7 @@ def class_of(
         found = public_class(path) if is_ours(path) else trusted_object(path, trust, where)
     except UserError:
         raise
-    except Exception as error:  # The module of the user may raise any type.
+    except Exception as error:  # The import may raise any exception.
         raise CheckpointError(
             f"{where} {path}, whose module cannot be imported: {type(error).__name__}: "
             f"{first_line(error, 200)}"
@@ -143,13 +145,20 @@ def from_class(
     whole_clips: bool | None = None,
     folder: Path | None = None,
 ) -> Found:
-    """Build an encoder from a class; ``folder`` is that of relative paths among the arguments."""
+    """Build an encoder from a class.
+
+    Args:
+        cls: module class.
+        init_args: arguments of the class.
+        sample_rate, segment_samples, whole_clips: arguments of `ForeignEncoder`.
+        folder: folder to which paths among ``init_args`` are relative.
+    """
     arguments = dict(init_args or {})
 
     def build() -> Encoder:
         return as_encoder(cls, arguments, sample_rate, segment_samples, whole_clips)
 
-    with seeded(0):  # Gives the same weights in every session.
+    with seeded(0):  # The weights are then the same in every session.
         encoder = build()
     classes = [*foreign_classes(encoder), cls]
     path = f"{cls.__module__}.{cls.__qualname__}"
@@ -168,7 +177,12 @@ def as_encoder(
     segment_samples: int | None = None,
     whole_clips: bool | None = None,
 ) -> Encoder:
-    """Instantiate a class and wrap the module as an encoder if needed.
+    """Instantiate a class, and wrap the module if it is not an `Encoder`.
+
+    Args:
+        cls: module class.
+        init_args: arguments of the class.
+        sample_rate, segment_samples, whole_clips: arguments of `ForeignEncoder`.
 
     Raises:
         ConfigError: if the class does not accept the arguments, or its constructor fails.
@@ -184,7 +198,7 @@ def as_encoder(
             f"{cls.__name__} cannot be instantiated: {first_line(error, 300)}.\nIts arguments can "
             "be given in a YAML file (docs/probing.md)."
         ) from error
-    except Exception as error:  # The constructor of the user may raise any type.
+    except Exception as error:  # A user constructor may raise any exception.
         raise ConfigError(
             f"{cls.__name__} cannot be instantiated: {type(error).__name__}: "
             f"{first_line(error, 300)}"
@@ -195,7 +209,7 @@ def as_encoder(
 
 
 def load_state(encoder: Encoder, file: Path) -> None:
-    """Load a state dict strictly into the wrapped module; no pickled code is executed.
+    """Load a state dict strictly into an encoder, without executing pickled code.
 
     Raises:
         CheckpointError: if the file cannot be read or does not match.

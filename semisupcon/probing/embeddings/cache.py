@@ -1,17 +1,15 @@
 """Cache of embeddings on disk, shared by tasks, seeds, folds, methods and concurrent runs.
 
-Clips are identified by content.
+Each encoder has a folder, whose name is a hash of its spec, weights, buffers and representation.
+The embeddings are stored in shards, which are never changed. ``NAME.npy`` has the embeddings of all
+segments of some clips, and is memory-mapped for reading. ``NAME.json`` is the index, which maps
+clips to rows. Files get their names when they are complete, the index last, so killed and
+concurrent runs leave no partial shards. At worst, a clip is stored twice.
 
-Each encoder has a folder, named by a hash of its spec, weights, buffers and representation. The
-folder has shards that are never changed: ``NAME.npy`` has the embeddings of all segments of some
-clips (memory-mapped when read), and ``NAME.json`` maps clips to rows. Shards are renamed when
-complete, the index last: a run that is killed, or two concurrent runs, leave no partial files. At
-worst a clip is stored twice.
-
-The key of a clip is the hash of its bytes, so an edited file is a new clip. A file with the same
-size and modification time counts as unchanged; ``verify`` reads every file. Each shard is compared
-with the digest in its index before use. A damaged shard is removed and its clips are embedded
-again.
+The key of a clip is the hash of the content of its file, so an edited file is a new clip. A file
+with the same size and modification time counts as unchanged, unless ``verify`` is set. Before use,
+each shard is compared with the digest in its index. A damaged shard is removed, and its clips are
+embedded again.
 """
 
 import hashlib
@@ -35,14 +33,17 @@ from semisupcon.paths import system_path, text_of
 
 FORMAT = 1
 SHARD_CLIPS = 1024
-MOST_IN_MEMORY = 256 << 20  # maximum bytes of one array of embeddings
+MOST_IN_MEMORY = 256 << 20  # maximum bytes of an array of embeddings in memory
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Embeddings of all segments of n clips: ``values [m, D]``; clip i has the rows
-    ``offsets[i]:offsets[i + 1]``.
+    """Embeddings of all segments of n clips.
+
+    Attributes:
+        values: ``[m, D]``, one row per segment.
+        offsets: ``[n + 1]``; the rows of clip i are ``offsets[i]`` to ``offsets[i + 1] - 1``.
     """
 
     values: np.ndarray
@@ -52,18 +53,18 @@ class Chunks:
         return len(self.offsets) - 1
 
     def mean(self) -> np.ndarray:
-        """One embedding per clip, ``[n, D]``: the mean over its segments."""
+        """Return the mean over the segments of each clip, ``[n, D]``."""
         if len(self) == 0:
             return np.zeros((0, self.values.shape[1]), np.float32)
         sums = np.add.reduceat(self.values, self.offsets[:-1], axis=0, dtype=np.float64)
         return (sums / np.diff(self.offsets)[:, None]).astype(np.float32)
 
     def clip_of_row(self) -> np.ndarray:
-        """Clip index of each segment, ``[m]``."""
+        """Return the index of the clip of each segment, ``[m]``."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def select(self, clips: Sequence[int] | np.ndarray) -> "Chunks":
-        """The segments of the given clips, in the given order."""
+        """Return the segments of the clips with the given indices, in their order."""
         index = np.asarray(clips, dtype=int)
         offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[index])]).astype(int)
         rows = (self.values[self.offsets[i] : self.offsets[i + 1]] for i in index)
@@ -71,9 +72,9 @@ class Chunks:
 
 
 def gathered(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """Join rows of embeddings to one float32 array of ``shape``.
+    """Concatenate blocks of rows ``[n_i, D]`` to one float32 array of ``shape``.
 
-    Above 256 MiB, the array is a memory-mapped temporary file.
+    An array of more than 256 MiB is a memory-mapped temporary file.
 
     Raises:
         UserError: if the folder of temporary files is full.
@@ -92,11 +93,11 @@ def gathered(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
 
 
 class EmbeddingCache:
-    """The shards of one encoder.
+    """The cached embeddings of one encoder.
 
     Args:
-        folder: folder of all caches.
-        fingerprint: hash of the encoder; see `Subject.fingerprint`.
+        folder: folder of the caches of all encoders.
+        fingerprint: hash of the encoder (`Subject.fingerprint`).
     """
 
     def __init__(self, folder: str | Path, fingerprint: str):
@@ -108,13 +109,13 @@ class EmbeddingCache:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the indices of new shards, written by this or another run."""
+        """Read the indices of shards that this run or another one has written since."""
         for index in sorted(self.folder.glob("*.json")):
             if index.name in self._read or not re.fullmatch(r"[0-9a-f]{32}\.json", index.name):
                 continue
             try:
                 clips, sizes, _ = self._index(index)
-            except FileNotFoundError:  # Removed by another run.
+            except FileNotFoundError:  # Another run has removed it.
                 continue
             except (OSError, ValueError) as error:
                 self._remove(index, str(error))
@@ -126,9 +127,13 @@ class EmbeddingCache:
                 start += size
 
     def _index(self, index: Path) -> tuple[list[str], list[int], str | None]:
-        """Clips of a shard, their numbers of segments, and the digest of the shard.
+        """Read the index of a shard.
 
-        ValueError if the index is invalid.
+        Returns:
+            Keys of its clips, number of segments of each clip, and digest of the shard.
+
+        Raises:
+            ValueError: if the index is invalid.
         """
         content = read_json(index)
         if "shard" in content and not has_digest(index):
@@ -148,7 +153,7 @@ class EmbeddingCache:
         return clips, sizes, shard
 
     def _check(self, shard: Path) -> None:
-        """Compare a shard with its index, once per process; remove a damaged shard."""
+        """Compare a shard with its index once per process, and remove it if it is damaged."""
         if shard in self._sound:
             return
         index = shard.with_suffix(".json")
@@ -178,14 +183,19 @@ class EmbeddingCache:
         self._rows = {clip: place for clip, place in self._rows.items() if place[0] != shard}
 
     def missing(self, clips: Iterable[str]) -> list[str]:
-        """Content hashes of the clips without (valid) embeddings, without duplicates, in order."""
+        """Return the keys of the clips without valid embeddings, each once, in order."""
         clips = list(clips)
         for shard in {self._rows[clip][0] for clip in clips if clip in self._rows}:
             self._check(shard)
         return list(dict.fromkeys(clip for clip in clips if clip not in self._rows))
 
     def add(self, clips: Sequence[str], embeddings: Sequence[np.ndarray]) -> None:
-        """Store one shard: the embeddings ``[n_i, D]`` of each clip."""
+        """Store the embeddings ``[n_i, D]`` of clips as a new shard.
+
+        Args:
+            clips: keys of the clips.
+            embeddings: embeddings of the n_i segments of each clip.
+        """
         name = uuid.uuid4().hex
         with atomic_open(shard := self.folder / f"{name}.npy", "wb") as file:
             np.save(file, np.concatenate(embeddings).astype(np.float32, copy=False))
@@ -202,7 +212,7 @@ class EmbeddingCache:
         self.refresh()
 
     def get(self, clips: Sequence[str]) -> Chunks:
-        """Load the embeddings of clips from the shards; all clips must be stored."""
+        """Load the embeddings of the clips with the given keys. All of them must be stored."""
         places = [self._rows[clip] for clip in clips]
         offsets = np.cumsum([0, *(stop - start for _, start, stop in places)])
         shards = {
@@ -215,13 +225,13 @@ class EmbeddingCache:
 
 
 class ContentHashes:
-    """Hashes of file contents.
+    """Computes hashes of file contents, and stores them so that unchanged files are read once.
 
-    They are stored with path, size and modification time, so that unchanged files are read once.
+    A file is unchanged if its path, size and modification time are the same.
 
     Args:
-        folder: folder of the stored hashes (``content.json``).
-        verify: read every file, even if size and modification time are the same.
+        folder: folder of the file ``content.json``, which stores the hashes.
+        verify: whether to read every file, also if size and modification time are the same.
 
     Raises:
         UserError: if ``content.json`` was written by another program.
@@ -250,7 +260,7 @@ class ContentHashes:
         self._changed = False
 
     def __call__(self, path: Path) -> str:
-        """Hash of a file's content, 32 hexadecimal digits.
+        """Return the hash of the content of a file, with 32 hexadecimal digits.
 
         Raises:
             UserError: if the file cannot be read.
@@ -274,7 +284,7 @@ class ContentHashes:
         return digest
 
     def save(self) -> None:
-        """Write the hashes. If two runs write, the last one wins, which costs time only."""
+        """Write the hashes. If several runs write, the hashes of the last run are kept."""
         if self._changed:
             write_text(self.file, json.dumps(with_digest(self._known)))
             self._changed = False

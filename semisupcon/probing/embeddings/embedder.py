@@ -1,4 +1,4 @@
-"""Embeddings of a task's clips, from the cache or newly computed; the input of all probes."""
+"""Embed the clips of a task, or load their embeddings from the cache, for all probes."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -36,14 +36,14 @@ CALIBRATION_CLIPS, CALIBRATION_BATCH = 512, 32  # batch statistics depend on the
 
 SHARD_BYTES = 64 << 20
 
-# A corruption of test audio: (segments [k, T] of one clip, clip name, number of the first segment)
-# -> segments [k, T].
+# A function that corrupts test audio: segments [k, T] of one clip, name of the clip, number of the
+# first segment -> corrupted segments [k, T].
 Corrupt = Callable[[np.ndarray, str, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Clips of one split: embeddings, ``targets [n, C]`` and names."""
+    """The n clips of one split: embeddings, targets ``[n, C]`` and names."""
 
     chunks: Chunks
     targets: np.ndarray
@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Features:
-    """Embeddings of all splits of a task: the input of every method."""
+    """A task and the embeddings of all its splits, the input of every probe method."""
 
     task: LabelledClips
     train: Part
@@ -65,15 +65,17 @@ class Features:
 
 @dataclass(frozen=True)
 class Embedder:
-    """Embeds clips once and caches the embeddings.
+    """Embeds clips and caches the embeddings.
 
     Args:
         cache_dir: folder of the cache.
-        batch_size: segments per forward pass; None for `semisupcon.embedding.default_batch`.
-        device: device of the encoders.
-        on_error: "fail" raises an error for unreadable files; "skip" leaves them out and logs their
+        batch_size: segments per forward pass; None for a default that depends on encoder and
+            device.
+        device: torch device of the encoders.
+        on_error: "fail" raises an error for unreadable files. "skip" leaves them out and logs their
             number.
-        verify: detect changed audio by its content instead of size and modification time.
+        verify: whether to detect changed audio by its content instead of size and modification
+            time.
     """
 
     cache_dir: Path
@@ -83,7 +85,7 @@ class Embedder:
     verify: bool = False
 
     def features(self, subject: Subject, task: LabelledClips) -> Features:
-        """Embeddings of all splits of a task."""
+        """Return the embeddings of all splits of a task."""
         task, chunks = self.embed(subject, task)
         parts = {}
         for split in ("train", "val", "test"):
@@ -94,8 +96,9 @@ class Embedder:
         return Features(task, **parts)
 
     def digests(self, task: LabelledClips) -> list[str]:
-        """Cache key of each clip: the hash of the file's content; with "skip", the path for missing
-        files.
+        """Return the cache key of each clip, the hash of the content of its file.
+
+        If unreadable files are skipped, the key of a missing file contains its path.
         """
         hashes = ContentHashes(self.cache_dir, self.verify)
 
@@ -108,10 +111,10 @@ class Embedder:
         return digests
 
     def embed(self, subject: Subject, task: LabelledClips) -> tuple[LabelledClips, Chunks]:
-        """The readable clips of a task and their embeddings.
+        """Embed the readable clips of a task, and return these clips and their embeddings.
 
         Raises:
-            UserError: for unreadable files (all of them in one message, unless skipped), or for a
+            UserError: for unreadable files (one message for all), unless they are skipped, or for a
                 file whose embedding is not finite.
         """
         digests = self.digests(task)
@@ -163,10 +166,17 @@ class Embedder:
         return task, chunks
 
     def corrupted(self, subject: Subject, task: LabelledClips, corrupt: Corrupt) -> Chunks:
-        """Embeddings of the clips after ``corrupt``; they are not cached."""
+        """Embed the clips of a task after a corruption, without caching the embeddings.
+
+        Args:
+            subject: encoder.
+            task: clips to corrupt.
+            corrupt: function that corrupts the segments of a clip.
+        """
 
         def corrupted(pieces: Iterator[Piece]) -> Iterator[Piece]:
-            # Only reading runs in threads ahead: operators may have state.
+            # Segments are corrupted in this thread, because augmentations may have state. Only
+            # reading runs in other threads.
             first = 0
             for piece in pieces:
                 if piece.error is not None:
@@ -190,8 +200,10 @@ class Embedder:
         )
 
     def calibrate(self, subject: Subject, task: LabelledClips, seed: int) -> Subject:
-        """The subject with batch-norm statistics of the task's training clips (at most 512, one
-        segment per clip).
+        """Return the subject with batch-norm statistics of the training clips of a task.
+
+        The statistics are measured on one segment of each of at most 512 clips, drawn with
+        ``seed``.
         """
         train = task.rows("train")
         train = train[permutation(len(train), "calibration", seed).numpy()][:CALIBRATION_CLIPS]
@@ -213,7 +225,14 @@ class Embedder:
         broken: dict[Path, str],
         silent: dict[Path, str],
     ) -> Iterator[np.ndarray | None]:
-        """Yield the embeddings of each file; None for an unreadable file."""
+        """Yield the embeddings of each file, or None for an unreadable file.
+
+        Args:
+            subject: encoder.
+            files: audio files.
+            broken: dictionary to which the reasons of unreadable files are added.
+            silent: dictionary to which the reasons of silent files are added.
+        """
 
         def load(file: Path) -> Iterator[np.ndarray]:
             return load_pieces(
@@ -237,14 +256,15 @@ class Embedder:
 
 
 def clip_segments(file: Path, subject: Subject) -> np.ndarray:
-    """All segments ``[n, segment]`` of a file, at the rate and of the length that the encoder was
-    trained on.
+    """Read all segments ``[n, segment]`` of a file.
+
+    Sample rate and segment length are those of the encoder.
     """
     return load_segments(0, file, subject.encoder)
 
 
 def _why_broken(task: LabelledClips, broken: dict[Path, str]) -> str:
-    """How many files of a task cannot be read, and the first of them with the reason."""
+    """Return the error message for unreadable files: their number, and the first reasons."""
     reasons = [
         (path, broken[file])
         for path, file in zip(task.paths, task.files, strict=True)
@@ -261,5 +281,5 @@ def _why_broken(task: LabelledClips, broken: dict[Path, str]) -> str:
 
 
 def with_test(features: Features, chunks: Chunks) -> Features:
-    """The same training data with other embeddings of the test clips (corrupted test audio)."""
+    """Return the features with other embeddings of the test clips, such as corrupted audio."""
     return replace(features, test=replace(features.test, chunks=chunks))

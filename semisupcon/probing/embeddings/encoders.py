@@ -1,9 +1,10 @@
-"""The probed encoders: from a checkpoint, untrained with the same architecture, any module by class
-path, or a baseline by name (`semisupcon.probing.baselines`).
+"""Load the encoders to be probed, and build untrained encoders for comparison.
 
-The untrained encoder (``random`` in tables) is the baseline. The batch norm of a new network
-divides by 1, so its results would depend on the initialisation more than on the architecture.
-Therefore its running statistics are measured on the training clips of each task, without labels.
+An encoder comes from a checkpoint, from the class path of any module, or from the name of a
+baseline (`semisupcon.probing.baselines`). The untrained encoder with the same architecture is
+called "random" in tables. The batch norm layers of a new network divide by 1, so the results would
+depend more on the initialisation than on the architecture. Therefore the running statistics of an
+untrained encoder are measured on the training clips of each task, without labels.
 """
 
 import copy
@@ -47,17 +48,16 @@ def load_subject(
     """Load a pretrained encoder and freeze it.
 
     Args:
-        text: a checkpoint, run folder or exported folder; a name of
-            `semisupcon.probing.baselines`; the class path of an encoder, used as constructed; a
-            YAML file that describes any module (`semisupcon.probing.embeddings.any_module`); or
-            ``name=`` and any of these.
+        text: a checkpoint, run folder or exported folder; the name of a baseline; the class path of
+            an encoder, which is used as constructed; or a YAML file that describes any module
+            (`semisupcon.probing.embeddings.any_module`). ``name=text`` sets the name in tables.
         representation: name of the representation.
         trust: modules outside this package whose classes may be named.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or not a model of semisupcon, or a class
             is not trusted or cannot be imported.
-        ConfigError: for an unknown representation, with a list of the known ones.
+        ConfigError: for an unknown representation, with a list of the known representations.
     """
     name, what = named(text)
     if in_transformers_folder(what):
@@ -93,7 +93,7 @@ def load_subject(
 
 
 def _from_checkpoint(name: str, what: str, representation: str, trust: Sequence[str]) -> Subject:
-    """The encoder of a checkpoint, run folder or exported folder, or a head of it."""
+    """Load a representation of the encoder of a checkpoint, run folder or exported folder."""
     encoder = cast("Encoder", load_encoder(what, trust))
     head, task = None, None
     if representation not in (*WHOLE, *encoder.tasks):
@@ -119,7 +119,7 @@ def _from_checkpoint(name: str, what: str, representation: str, trust: Sequence[
 
 
 def _of_extractor(name: str, encoder: Extractor, representation: str) -> Subject:
-    """A baseline or public model; its code and the version of its package identify it."""
+    """Return the subject of a baseline, identified by its code and the version of its package."""
     text = json.dumps([encoder.version(), encoder.code()])
     return Subject(
         name,
@@ -133,7 +133,7 @@ def _of_extractor(name: str, encoder: Extractor, representation: str) -> Subject
 
 
 def _is_class_path(text: str) -> bool:
-    """Whether a text that is no file can be the import path of a class."""
+    """Return whether a text can be the import path of a class, not the name of a missing file."""
     return (
         "." in text
         and all(part.isidentifier() for part in text.split("."))
@@ -142,11 +142,12 @@ def _is_class_path(text: str) -> bool:
 
 
 def random_twin(subject: Subject, seed: int) -> Subject:
-    """An untrained encoder with the same spec, initialised from ``seed``; its batch norm is not
-    calibrated yet.
+    """Build an untrained encoder with the architecture of a subject, initialised from ``seed``.
+
+    The statistics of its batch norm layers are not measured yet (`calibrated`).
 
     Raises:
-        ConfigError: if the representation is a head: untrained encoders have none.
+        ConfigError: if the representation is a head, which untrained encoders do not have.
     """
     if subject.head is not None:
         raise ConfigError(
@@ -159,7 +160,7 @@ def random_twin(subject: Subject, seed: int) -> Subject:
         with seeded(seed):
             encoder = remake(subject.encoder)
     for trained, fresh in zip(subject.encoder.modules(), encoder.modules(), strict=True):
-        # Input statistics are a property of the data, not of training.
+        # Copy the input statistics, which are a property of the data, not of training.
         if isinstance(trained, Normalization):
             fresh.load_state_dict(trained.state_dict())
     return Subject(
@@ -174,8 +175,10 @@ def random_twin(subject: Subject, seed: int) -> Subject:
 
 
 def calibrated(subject: Subject, batches: Iterable[Tensor]) -> Subject:
-    """A copy with batch-norm statistics averaged over ``batches`` of waveforms ``[N, 1, T]``; other
-    layers stay in eval mode.
+    """Measure the batch-norm statistics of an encoder on batches of waveforms ``[N, 1, T]``.
+
+    Returns a copy of the subject, whose statistics are averaged over the batches. Layers other than
+    batch norm stay in eval mode. Without batch norm, the subject itself is returned.
     """
     encoder = copy.deepcopy(subject.encoder)
     if not tracking(encoder):
@@ -198,8 +201,10 @@ def _checked(encoder: Encoder, representation: str, heads: Iterable[str]) -> str
 
 
 def _short_name(path: Path) -> str:
-    """The name of a checkpoint: the run folder for "best.ckpt" and "last.ckpt", else the file name
-    without extension.
+    """Return the name of a checkpoint for tables.
+
+    This is the name of the run folder for "best.ckpt" and "last.ckpt", else the name of the file
+    without its extension.
     """
     return (
         path.parent.name

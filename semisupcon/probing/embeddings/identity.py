@@ -1,8 +1,8 @@
-"""Identity of modules from other packages: a digest of code, arguments and files, without weights.
+"""Identify modules from other packages by their code, arguments and files.
 
-The cache of embeddings must notice an edited source file, another argument, and another weight
-file. The digest covers the source file of a class, the files of its own package or folder that it
-imports, plain attributes, and files that its arguments name.
+Cached embeddings become invalid if a source file, an argument or a weight file changes. Therefore
+an encoder is identified by the source file of its class, the files of the same package or folder
+that it imports, its plain attributes, and the files that its arguments name.
 """
 
 import ast
@@ -24,14 +24,17 @@ from torch import nn
 from semisupcon.digests import Hash, digest_of
 from semisupcon.errors import CheckpointError
 
-# Their classes are identified by the specs and weights of the encoders that hold them.
+# Packages whose classes need no digest: specs and weights of the encoder identify them.
 KNOWN = ("semisupcon", "torch", "torchaudio", "torchvision", "timm", "builtins")
 INSTALLED = ("site-packages", "dist-packages")
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def foreign_classes(module: nn.Module) -> list[type]:
-    """Classes outside this package and its libraries, of a module and its submodules, sorted."""
+    """Return the classes of a module and its submodules that come from other packages, sorted.
+
+    Other packages are all except those in `KNOWN`.
+    """
     classes = {type(part) for part in module.modules()}
     return sorted(
         (c for c in classes if c.__module__.partition(".")[0] not in KNOWN),
@@ -40,12 +43,12 @@ def foreign_classes(module: nn.Module) -> list[type]:
 
 
 def code_of(cls: type) -> list[list[str]]:
-    """Source files behind a class, as pairs of module name and digest of its file.
+    """Return the source files of a class, as pairs of module name and digest.
 
-    They are the file of the class, and the files of its top-level package that it imports, directly
-    or not; for a module outside any package, the files in its folder. An installed package is
-    described by its version instead. Empty if the class has no source file (an interactive
-    session).
+    These are the file of the class, and all files of its top-level package that it imports,
+    directly or indirectly. For a module outside a package, the files are those of its folder. For
+    an installed package, the result is its name and version. The list is empty for a class without
+    a source file, such as one of an interactive session.
     """
     module = sys.modules.get(cls.__module__)
     file = _file(module)
@@ -68,11 +71,11 @@ def code_of(cls: type) -> list[list[str]]:
 
 
 def files_of(arguments: Any, folder: Path | None = None) -> list[list[str]]:
-    """Files that arguments name, as pairs of the argument and the digest of the content.
+    """Return the files that arguments name, as pairs of argument and digest of the content.
 
     Args:
-        arguments: plain values, nested.
-        folder: folder of relative paths, beside the current one.
+        arguments: plain values, nested in lists and mappings.
+        folder: folder in which relative paths are searched, after the current folder.
     """
     if isinstance(arguments, Mapping):
         return [pair for value in arguments.values() for pair in files_of(value, folder)]
@@ -86,13 +89,13 @@ def files_of(arguments: Any, folder: Path | None = None) -> list[list[str]]:
                 return [[str(arguments), _content(path)]]
             if path.is_dir():
                 return [[str(arguments), _listing(path)]]
-        except OSError:  # such as a text too long for a name
+        except OSError:  # for example if the text is too long for a file name
             continue
     return []
 
 
 def without_files(arguments: Any, folder: Path | None = None) -> Any:
-    """The arguments with None in place of the names of existing files and folders."""
+    """Return the arguments with names of existing files and folders replaced by None."""
     if isinstance(arguments, Mapping):
         return {name: without_files(value, folder) for name, value in arguments.items()}
     if isinstance(arguments, Sequence) and not isinstance(arguments, str | bytes):
@@ -101,8 +104,10 @@ def without_files(arguments: Any, folder: Path | None = None) -> Any:
 
 
 def add_other_state(digest: Hash, module: nn.Module) -> None:
-    """Add everything that `semisupcon.digests.add_weights` leaves out: buffers that are not saved,
-    tensors and arrays that are no buffers, and plain attributes of all submodules.
+    """Add the state of a module that `semisupcon.digests.add_weights` leaves out to a digest.
+
+    For all submodules, this is: non-persistent buffers, tensors and arrays that are not buffers,
+    and plain attributes.
     """
     for name, part in module.named_modules():
         unsaved = {key: part._buffers[key] for key in part._non_persistent_buffers_set}
@@ -124,13 +129,13 @@ def described(
     classes: Sequence[type],
     folder: Path | None = None,
 ) -> str:
-    """Text that identifies a module built from a class path: arguments, code, and files.
+    """Return a text that identifies a module by class path, arguments, code and files.
 
     Args:
         path: import path of the class.
         arguments: arguments of the constructor.
-        classes: its class, and the classes of its submodules outside this package.
-        folder: folder of relative paths among the arguments.
+        classes: class of the module, and classes of its submodules from other packages.
+        folder: folder to which paths among the arguments are relative.
     """
     code = sorted({tuple(pair) for cls in classes for pair in code_of(cls)})
     content = [path, arguments, code, files_of(arguments, folder)]
@@ -138,12 +143,12 @@ def described(
 
 
 def short(text: str) -> str:
-    """A digest of 16 hexadecimal digits of a text."""
+    """Return a digest of a text, with 16 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _used(module: ModuleType, file: Path) -> Iterator[ModuleType]:
-    """Loaded modules that the source file of a module imports, or imports a name from."""
+    """Yield the loaded modules that the source file of a module imports."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -186,7 +191,7 @@ def _content(path: Path) -> str:
 
 
 def _listing(folder: Path) -> str:
-    """Names, sizes and times of the files of a folder."""
+    """Return a digest of the names, sizes and modification times of the files in a folder."""
     found = []
     for file in sorted(folder.rglob("*"))[:10_000]:
         if file.is_file():

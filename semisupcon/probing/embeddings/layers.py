@@ -1,6 +1,6 @@
-"""Other views of an encoder's output: the mean output of every block, and the frames before pooling.
+"""Use the outputs of the blocks of an encoder, or its frames before pooling, as representations.
 
-Both are cached like embeddings: one row per segment.
+Both are cached like embeddings, with one row per segment.
 """
 
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from semisupcon.probing.embeddings.subject import Subject
 
 @dataclass(frozen=True)
 class LayeredSubject(Subject):
-    """An encoder whose output are the means of all blocks, side by side.
+    """Subject whose representation is the mean output of each block, concatenated.
 
-    A block is a child of the trunk with submodules of its own; stacks of equal blocks are taken
-    apart. The means are over frames and bands.
+    A block is a child of the trunk that has submodules. A stack of equal blocks counts as several
+    blocks. The means are over frames and frequency bands.
     """
 
     def __call__(self, x: Tensor) -> Tensor:
-        """All blocks ``[N, sum of widths]``, the first block first."""
+        """Return the mean outputs of all blocks in order, ``[N, sum of widths]``."""
         return torch.cat([mean for _, mean in self.layers(x)], dim=1)
 
     def layers(self, x: Tensor) -> list[tuple[str, Tensor]]:
-        """Map waveforms ``[N, 1, T]`` to the name and mean output ``[N, width]`` of every block."""
+        """Return the name and mean output ``[N, width]`` of each block for audio ``[N, 1, T]``."""
         found: dict[str, list[Tensor]] = {}
 
         def keep(name: str) -> Any:
@@ -49,7 +49,7 @@ class LayeredSubject(Subject):
         return [(name, torch.cat(means, dim=1)) for name, means in found.items() if means]
 
     def widths(self, device: str) -> dict[str, int]:
-        """Width of every block, by name.
+        """Return the width of each block, by name.
 
         Raises:
             ConfigError: if the encoder has fewer than two blocks.
@@ -68,17 +68,17 @@ class LayeredSubject(Subject):
 
 @dataclass(frozen=True)
 class FrameSubject(Subject):
-    """An encoder whose output are the frames before pooling, in one row per segment."""
+    """Subject whose representation is the frames before pooling, in one row per segment."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Frames ``[N, F * D]``: all D values of the first frame first."""
+        """Return the frames ``[N, F * D]``, frame by frame."""
         return self.encoder.frames(x).transpose(1, 2).flatten(1)
 
     def frame_width(self, device: str) -> int:
-        """Width D of a frame.
+        """Return the width D of a frame.
 
         Raises:
-            ConfigError: if the encoder gives no frames.
+            ConfigError: if the encoder has no frames before pooling.
         """
         self.to(device)
         silence = torch.zeros(1, 1, self.encoder.segment_samples, device=device)
@@ -96,7 +96,7 @@ class FrameSubject(Subject):
 
 
 def layered(subject: Subject) -> LayeredSubject:
-    """The blocks of an encoder.
+    """Return a subject whose representation is the outputs of the blocks of an encoder.
 
     Raises:
         ConfigError: for a representation other than the whole embedding.
@@ -105,7 +105,7 @@ def layered(subject: Subject) -> LayeredSubject:
 
 
 def framed(subject: Subject) -> FrameSubject:
-    """The frames of an encoder.
+    """Return a subject whose representation is the frames of an encoder.
 
     Raises:
         ConfigError: for a representation other than the whole embedding.
@@ -124,7 +124,7 @@ def _of_whole(cls: Any, subject: Subject, what: str) -> Any:
 
 
 def blocks(trunk: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Names and modules of the blocks of a trunk, in order."""
+    """Yield the name and the module of each block of a trunk, in order."""
     children = [(n, m) for n, m in trunk.named_children() if any(True for _ in m.parameters())]
     composed = [(n, m) for n, m in children if any(True for _ in m.children())]
     if len(children) == 1 and not isinstance(children[0][1], nn.Conv1d | nn.Conv2d):
@@ -147,7 +147,7 @@ def blocks(trunk: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]
 
 
 def _is_stack(module: nn.Module) -> bool:
-    """Whether it is a sequence of composed modules of one class."""
+    """Return whether a module is a sequence of modules of one class that have submodules."""
     parts = list(module.children())
     return (
         isinstance(module, nn.Sequential)

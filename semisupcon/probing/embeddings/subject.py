@@ -1,4 +1,4 @@
-"""A frozen encoder that is probed, and its fingerprint."""
+"""The frozen encoder of a probe, with its representation and fingerprint."""
 
 import hashlib
 import json
@@ -26,17 +26,20 @@ class Subject:
     Attributes:
         name: name in tables.
         encoder: frozen encoder.
-        source: "pretrained", "random" (untrained, architecture of a checkpoint), "as constructed"
-            (by class path), "baseline" (features of a signal), or "public" (a model by name).
-        representation: "embedding" (the whole embedding), one of the encoder's tasks, or a head of
-            its criterion ("projection").
-        head: the criterion's head, if it is the representation.
+        source: "pretrained", "random" (untrained, with the architecture of a checkpoint), "as
+            constructed" (given by class path), "baseline" (features of a signal), or "public" (a
+            public model given by name).
+        representation: "embedding" (the whole embedding), a task of the encoder, or a head of its
+            criterion ("projection").
+        head: head of the criterion, if the representation is a head.
         task: task of the encoder that is the input of the head; None for the whole embedding.
-        seed: seed of the initialisation of random encoders.
-        make: builds an untrained encoder from a seed, if its spec is not enough.
-        described: text that identifies code, arguments and files of modules that are not of this
-            package; empty for modules that are.
-        shape: the same without files that arguments name, for untrained encoders.
+        seed: seed of the initialisation of an untrained encoder.
+        make: function that builds an untrained encoder from a seed. None if the spec of the encoder
+            is enough to build one.
+        described: text that identifies code, arguments and files of modules from outside this
+            package; empty for modules of this package.
+        shape: text as in ``described``, without files that the arguments name. It identifies the
+            architecture of an untrained encoder.
     """
 
     name: str
@@ -52,20 +55,22 @@ class Subject:
 
     @property
     def class_name(self) -> str:
-        """Name of the class of the encoder, or of the module that it wraps."""
+        """Name of the class of the encoder. If it wraps a module, the class of the module."""
         wraps = isinstance(self.encoder, ForeignEncoder)
         return type(self.encoder.trunk if wraps else self.encoder).__name__
 
     @property
     def has_untrained(self) -> bool:
-        """Whether there is an untrained encoder of its shape."""
+        """Whether an untrained encoder with the same architecture can be built."""
         if self.head is not None or (self.source in ("baseline", "public") and self.make is None):
             return False
         return any(True for _ in self.encoder.parameters())
 
     def facts(self) -> dict[str, str]:
-        """Description of the encoder for tables: class, source, sample rate, input, layer, pooling,
-        package and licence.
+        """Return a description of the encoder for tables.
+
+        The description has class, source, sample rate (Hz), input, layer, pooling, package and
+        licence.
         """
         encoder = self.encoder
         seconds = encoder.segment_samples / encoder.sample_rate
@@ -90,13 +95,13 @@ class Subject:
         return embedding if self.head is None else self.head(embedding)
 
     def to(self, device: str) -> "Subject":
-        """Move its modules to a device."""
+        """Move encoder and head to a device."""
         for module in filter(None, (self.encoder, self.head)):
             module.to(device)
         return self
 
     def fingerprint(self) -> str:
-        """Hash of everything that the output depends on: spec, weights, buffers, representation."""
+        """Return a hash of all that affects the output: spec, weights, buffers, representation."""
         about = [CACHE_VERSION, self.representation, written_form(self.encoder)]
         if self.described:
             about.append(self.described)
@@ -109,13 +114,14 @@ class Subject:
 
 
 def same_shape(a: Subject, b: Subject) -> bool:
-    """Whether two encoders have the same spec, arguments and code."""
+    """Return whether two encoders have the same spec, arguments and code."""
     return a.shape == b.shape and written_form(a.encoder) == written_form(b.encoder)
 
 
 def written_form(encoder: Encoder) -> Any:
-    """The spec of an encoder, without weights; if it has none, its repr, sample rate and segment
-    length.
+    """Return the spec of an encoder, without weights.
+
+    For an encoder without a spec, return its repr, sample rate and segment length.
     """
     try:
         return with_modules(spec_of(encoder))
@@ -127,8 +133,12 @@ def written_form(encoder: Encoder) -> Any:
 def check_embeddings(values: np.ndarray, what: str) -> None:
     """Check that embeddings are finite.
 
+    Args:
+        values: ``[n, D]``.
+        what: name of the clip or checkpoint, for the message.
+
     Raises:
-        UserError: with the name of the clip or checkpoint.
+        UserError: if a value is NaN or infinite.
     """
     if not all(np.isfinite(values[i : i + 4096]).all() for i in range(0, len(values), 4096)):
         raise UserError(

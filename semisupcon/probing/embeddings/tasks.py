@@ -1,4 +1,4 @@
-"""Tasks: labelled clips of a data set with splits and main metric, ready to be embedded."""
+"""Load tasks for probing: labelled clips of a data set, with splits and main metric."""
 
 import inspect
 import math
@@ -24,7 +24,7 @@ NAMED = re.compile(r"(?P<name>[^/=]+)=(?P<what>.+)")
 
 
 def named(text: str) -> tuple[str, str]:
-    """Split ``name=what`` into both parts; without a name, the text is both."""
+    """Split ``name=what`` into name and what. Without a name, both are the whole text."""
     match = NAMED.fullmatch(text)
     return (match["name"], match["what"]) if match else (text, text)
 
@@ -42,8 +42,8 @@ def load_task(
         text: name or import path of a data set, or ``name=task`` to rename it in tables.
         root: folder of the data set; None for synthetic tasks.
         options: options of the data set. ``fold`` (1, 2, ...) selects one fold.
-        seed: seed of the validation split, if the data set has none: a tenth of the training clips,
-            stratified, without splitting groups.
+        seed: seed of the validation split. If the data set has no validation split, a tenth of the
+            training clips is drawn, stratified by label; groups of clips stay together.
         need: splits that must have labelled clips.
 
     Raises:
@@ -74,8 +74,14 @@ def load_task(
 
 
 def fold_count(text: str, options: dict) -> int:
-    """Number of cross-validation folds: option ``folds``, else the module's ``FOLDS``; 0 without
-    folds or if ``fold`` is given.
+    """Return the number of cross-validation folds of a task.
+
+    The number is the option ``folds``, or the constant ``FOLDS`` in the module of the data set. It
+    is 0 for a data set without folds, or if the option ``fold`` selects one fold.
+
+    Args:
+        text: name or import path of a data set, or ``name=task``.
+        options: options of the data set.
     """
     function = find_task(named(text)[1])
     parameters = inspect.signature(function).parameters
@@ -87,9 +93,9 @@ def fold_count(text: str, options: dict) -> int:
 
 
 def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> LabelledClips:
-    """The task with a share of its training clips, at least one per class.
+    """Return the task with a random share of its training clips, at least one per class.
 
-    Shares are nested; other splits are unchanged.
+    A smaller share is a subset of a larger one. Validation and test clips are unchanged.
 
     Raises:
         ConfigError: for a share outside (0, 1].
@@ -100,7 +106,7 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
         )
     train = task.rows("train")
     order = train[permutation(len(train), "training share", seed).numpy()]
-    # The tolerance is for rounding: 0.55 * 100 is 55.000000000000007 in floating point.
+    # The tolerance avoids rounding up, since 0.55 * 100 is 55.000000000000007 in floating point.
     keep = set(order[: max(1, math.ceil(fraction * len(train) - 1e-9))].tolist())
     if task.kind in ("multiclass", "multilabel"):
         keep |= {
@@ -112,9 +118,9 @@ def fraction_of_training(task: LabelledClips, fraction: float, seed: int) -> Lab
 
 
 def shuffled_labels(task: LabelledClips, seed: int) -> LabelledClips:
-    """Shuffle the labels within the training and validation clips; test labels stay.
+    """Shuffle the labels within the training clips and within the validation clips.
 
-    Results must be at chance level.
+    Test labels are unchanged. Results of probes should then be at chance level.
     """
     targets = task.targets.copy()
     for split in ("train", "val"):
@@ -143,7 +149,7 @@ def _with_validation(clips: LabelledClips, seed: int) -> np.ndarray:
             [names[i] for i in train], _strata(clips, train), shares, seed
         )
     if not (split == "val").any():
-        # If every class is too small for a share, take a tenth of all clips.
+        # If all classes are too small for a stratified split, draw a tenth of all clips.
         by_hash = sorted(train, key=lambda i: stable_hash(f"{seed}/{names[i]}"))
         split[by_hash[: max(1, int(VALIDATION * len(train)))]] = "val"
     return split

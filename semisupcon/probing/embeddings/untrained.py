@@ -1,9 +1,10 @@
-"""An untrained copy of a module whose constructor may load weights.
+"""Build an untrained copy of a module whose constructor may load weights.
 
-The module is built twice, with different seeds. A tensor that differs was drawn at random and is
-kept. A tensor of one repeated value is a constant, such as a bias of zeros. Any other tensor may
-have been loaded: its module must initialise it again with ``reset_parameters``, as the modules of
-torch do. If none does, the untrained copy is refused, because it could hold trained values.
+The module is built twice, with different seeds. A tensor that differs between both was drawn at
+random and is kept. A tensor with only one value is a constant, such as a bias of zeros. Any other
+tensor may have been loaded, so its module must initialise it with ``reset_parameters``, as modules
+of torch do. If there is no such method, an error is raised, because the copy could have trained
+values.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from semisupcon.errors import ConfigError
 
-# Buffers of these packages are constants: windows, filter banks, statistics of the input.
+# In modules of these packages, buffers are constants: windows, filter banks, input statistics.
 CONSTANT = ("semisupcon", "torchaudio")
 Module = TypeVar("Module", bound=nn.Module)
 RESET = ("reset_parameters", "_reset_parameters")
@@ -23,40 +24,40 @@ RESET = ("reset_parameters", "_reset_parameters")
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's generator in the block and restore its state afterwards."""
+    """Context manager that seeds torch's generator in its block and restores it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def untrained(build: Callable[[], Module], seed: int, name: str) -> Module:
-    """Build a module and initialise everything that its constructor may have loaded.
+    """Build a module, and initialise all tensors that its constructor may have loaded.
 
     Args:
-        build: builds the module.
+        build: function that builds the module.
         seed: seed of the initialisation.
-        name: name of the module in errors.
+        name: name of the module for messages.
 
     Raises:
-        ConfigError: for a parameter or buffer that nothing initialises.
+        ConfigError: if a parameter or buffer may have been loaded and no method initialises it.
     """
     with seeded(seed):
         module = build()
         with seeded(seed + 1):
             other = build()
         fixed = _fixed(module, other)
-        # Submodules first: a module may then set the values of its submodules.
+        # Reset submodules before their parents, which may set values of their submodules.
         for part in reversed(list(module.modules())):
             if any(id(tensor) in fixed for tensor in _tensors(part)):
                 before = {id(tensor): tensor._version for tensor in _tensors(part)}
                 _reset(part)
                 after = {id(tensor): tensor._version for tensor in _tensors(part)}
-                # Changes in place are counted; a tensor that was replaced is not there any more.
+                # A tensor is initialised if it was changed in place or replaced.
                 for key in before:
                     if after.get(key) != before[key]:
                         fixed.pop(key, None)
     if fixed:
-        first = next(iter(fixed.values())).removeprefix("trunk.")  # of a wrapped module
+        first = next(iter(fixed.values())).removeprefix("trunk.")  # prefix of a wrapped module
         raise ConfigError(
             f"No untrained copy of {name} can be made: nothing initialises {first}"
             f"{f' and {len(fixed) - 1} other tensors' * (len(fixed) > 1)}, which its constructor "
@@ -67,7 +68,15 @@ def untrained(build: Callable[[], Module], seed: int, name: str) -> Module:
 
 
 def _fixed(module: nn.Module, other: nn.Module) -> dict[int, str]:
-    """Tensors that the constructor may have loaded, by id: their names."""
+    """Find the tensors that the constructor may have loaded.
+
+    Args:
+        module: the module.
+        other: the same module built with another seed.
+
+    Returns:
+        Name of each such tensor, by the ``id`` of the tensor.
+    """
     fixed: dict[int, str] = {}
     pairs = zip(module.named_modules(), other.modules(), strict=True)
     for (place, part), twin in pairs:
@@ -85,7 +94,7 @@ def _fixed(module: nn.Module, other: nn.Module) -> dict[int, str]:
 
 
 def _own(part: nn.Module) -> list[tuple[str, Tensor]]:
-    """Parameters and buffers of a module itself, without those of its submodules."""
+    """Return the parameters and buffers of a module, without those of its submodules."""
     return [
         *part.named_parameters(recurse=False),
         *part.named_buffers(recurse=False),
@@ -93,7 +102,7 @@ def _own(part: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _tensors(part: nn.Module) -> list[Tensor]:
-    """Parameters and buffers of a module and of its submodules."""
+    """Return the parameters and buffers of a module and of its submodules."""
     return [*part.parameters(), *part.buffers()]
 
 
@@ -111,7 +120,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _is_constant(tensor: Tensor) -> bool:
-    """Whether all values are the same; a single value must be 0 or 1."""
+    """Return whether all values of a tensor are equal. A single value must be 0 or 1."""
     if tensor.numel() == 0:
         return True
     first = tensor.flatten()[0]
@@ -119,7 +128,7 @@ def _is_constant(tensor: Tensor) -> bool:
 
 
 def _is_index(tensor: Tensor) -> bool:
-    """Whether it is a mask, or the integers from 0."""
+    """Return whether a tensor is a boolean mask, or has the integers from 0 in order."""
     if tensor.dtype == torch.bool:
         return True
     if tensor.is_floating_point() or tensor.is_complex():

@@ -10,23 +10,24 @@ from semisupcon.errors import ConfigError, first_line
 
 
 class ForeignEncoder(Encoder):
-    """Any module as an encoder.
+    """Encoder that wraps a module from another package.
 
-    The module gets waveforms ``[N, 1, T]``, or ``[N, T]`` if it raises an error for them. It
-    returns ``[N, D]`` or ``[N, D, F]``. If its ``forward`` has an argument ``length``, it also gets
-    the number of valid samples ``[N]``.
+    The module must map waveforms ``[N, 1, T]``, or ``[N, T]`` if it does not accept the former, to
+    ``[N, D]`` or ``[N, D, F]``. If its ``forward`` has an argument ``length``, the encoder passes
+    the number of valid samples ``[N]``. If the module has an attribute ``min_samples``, shorter
+    clips are repeated up to this length.
 
     Args:
-        module: the module.
-        sample_rate: sample rate in Hz; None reads the attribute of the module.
-        segment_samples: samples per segment; None reads the attribute of the module. With
-            ``whole_clips``, the default is one second.
-        whole_clips: whether the module gets complete clips instead of segments; None reads the
-            attribute of the module, which is false by default. An attribute ``min_samples`` is the
-            length to which shorter clips are repeated.
+        module: module to wrap.
+        sample_rate: sample rate in Hz; None for the attribute ``sample_rate`` of the module.
+        segment_samples: samples per segment; None for the attribute ``segment_samples`` of the
+            module. With ``whole_clips``, the default is one second.
+        whole_clips: whether the module gets whole clips instead of segments; None for the attribute
+            ``whole_clips`` of the module, or False without one.
 
     Raises:
-        ConfigError: if one of these is missing, or the module does not return one vector per clip.
+        ConfigError: if sample rate or segment length is missing, or the module does not return one
+            vector per clip.
     """
 
     def __init__(
@@ -72,7 +73,17 @@ class ForeignEncoder(Encoder):
 def _call(
     module: nn.Module, x: Tensor, channels: bool, takes_length: bool, length: Tensor | None = None
 ) -> Tensor:
-    """Vectors ``[N, D]`` of waveforms ``[N, 1, T]``; a sequence ``[N, D, F]`` is averaged over F."""
+    """Call a module with waveforms ``[N, 1, T]`` and return vectors ``[N, D]``.
+
+    An output ``[N, D, F]`` is averaged over F.
+
+    Args:
+        module: wrapped module.
+        x: ``[N, 1, T]``.
+        channels: whether the module takes ``[N, 1, T]``; if false, it takes ``[N, T]``.
+        takes_length: whether the module has an argument ``length``.
+        length: ``[N]``, valid samples; None for T.
+    """
     given = {}
     if takes_length:
         full = torch.full((len(x),), x.shape[-1], device=x.device)
@@ -84,7 +95,14 @@ def _call(
 
 
 def _try(module: nn.Module, name: str, samples: int, takes_length: bool) -> tuple[bool, int]:
-    """Whether the module takes a channel axis, and the width of its vectors."""
+    """Call a module with silence to find out its input and output.
+
+    Returns:
+        Whether the module takes waveforms with a channel axis, and the width of its vectors.
+
+    Raises:
+        ConfigError: if the module does not return one vector per waveform.
+    """
     was = module.training
     module.eval()
     errors = []
@@ -95,7 +113,7 @@ def _try(module: nn.Module, name: str, samples: int, takes_length: bool) -> tupl
                     answer = _call(module, torch.zeros(2, 1, samples), channels, takes_length)
                 except ModuleNotFoundError as error:
                     raise ConfigError(missing(name, error)) from error
-                except Exception as error:  # A module of the user may raise any type.
+                except Exception as error:  # A user module may raise any exception.
                     errors.append(first_line(error, 100))
                     continue
                 if answer.dim() == 2 and len(answer) == 2 and answer.is_floating_point():
@@ -110,6 +128,6 @@ def _try(module: nn.Module, name: str, samples: int, takes_length: bool) -> tupl
 
 
 def missing(name: str, error: ModuleNotFoundError) -> str:
-    """The sentence for a package that a module needs."""
+    """Return the error message for a module that needs a missing package."""
     package = (error.name or "a package").partition(".")[0]
     return f"{name} needs {package}, which is not installed: pip install {package}."
