@@ -1,6 +1,7 @@
-"""``semisupcon pretrain``: train an encoder inside a run folder.
+"""``semisupcon pretrain``: pretrain an encoder and write all files into a run folder.
 
-Classes are given by path in YAML (those of semisupcon by name). Options override every value.
+A YAML configuration names each class by its import path, or a class of semisupcon by its name.
+Options on the command line override all values of the configuration.
 """
 
 import logging
@@ -37,14 +38,14 @@ def speak_plainly() -> None:
         handler.addFilter(lambda record: not any(n in str(record.msg) for n in noise))
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("once", message=".*This DataLoader will create.*")
-    # Expected: momentum encoders and frozen parts.
+    # Momentum encoders and frozen parts are in eval mode on purpose.
     warnings.filterwarnings("ignore", message=r".*Found \d+ module\(s\) in eval mode.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
 
 
 def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> PretrainCLI:
-    """Build model, data module and trainer from a command line; no data are read."""
+    """Build model, data module and trainer from a command line, without reading data."""
     return cli(
         Objective,
         AudioDataModule,
@@ -61,7 +62,11 @@ def configured(args: ArgsType = None, cli: type[PretrainCLI] = PretrainCLI) -> P
 
 
 def main(args: ArgsType = None) -> int:
-    """Pretrain an encoder; return 0, 2 (user error), 143, 130 or 138 (SIGTERM, SIGINT, requeue)."""
+    """Pretrain an encoder and return the exit status.
+
+    The status is 0 for success, 2 for a mistake of the user, and 128 plus the number of the signal
+    that ended the run: 143 (SIGTERM), 129 (SIGHUP), 130 (SIGINT) or 138 (requeued by SLURM).
+    """
     speak_plainly()
     end_with_parent()
     try:
@@ -76,10 +81,12 @@ def main(args: ArgsType = None) -> int:
 
 
 def trained(words: ArgsType) -> PretrainCLI:
-    """Run the command line of `pretrain`; the run may have been ended by a signal (``cli.end``).
+    """Pretrain an encoder from a command line, and return the LightningCLI of the finished run.
+
+    If a signal has ended the run, ``cli.end.received`` is its number.
 
     Raises:
-        UserError: for a mistake of the user, also where torch or Lightning raised it.
+        UserError: for a mistake of the user, also if torch or Lightning has noticed it.
     """
     cli = None
     try:
@@ -113,5 +120,5 @@ def trained(words: ArgsType) -> PretrainCLI:
         ) from error
     finally:
         forget_name()
-    assert cli is not None  # else the exception has passed
+    assert cli is not None  # otherwise an exception has left this function
     return cli

@@ -1,5 +1,6 @@
-"""``semisupcon probe``: evaluate every encoder on every task with every method; ``semisupcon probe
---help`` lists the options.
+"""``semisupcon probe``: evaluate every encoder on every task with every method.
+
+``semisupcon probe --help`` lists the options.
 """
 
 import logging
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the probes. Returns the exit status: 0, or 2 after a user error."""
+    """Run the probes and return the exit status: 0, or 2 for a mistake of the user."""
     try:
         probed(sys.argv[1:] if args is None else args)
     except UserError as error:
@@ -35,7 +36,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def probed(args: list[str]) -> "list[Row]":
-    """Run the command line of `probe` and return all rows of its results.
+    """Run the probes of a command line and return all rows of the results.
 
     Raises:
         UserError: for a mistake of the user.
@@ -48,14 +49,14 @@ def probed(args: list[str]) -> "list[Row]":
     from semisupcon.probing.report.write import write_report
     from semisupcon.probing.suite import run, score_saved_head
 
-    # Check before hours of probing.
+    # Check the requirements of the report before hours of probing.
     require_matplotlib()
     check_output(Path(options.out), options.overwrite)
     built = read.instantiate(options)
     given = built.logger if isinstance(built.logger, list) else [built.logger]
     loggers = ProbeLoggers(options, [logger for logger in given if logger])
     suite = make_suite(options, built)
-    # One suite at a time writes results, predictions, heads and report; embeddings are shared.
+    # Only one command at a time writes into the output folder. The cache of embeddings is shared.
     with folder_lock(suite.out, "probe suite", "give another --out"):
         results = score_saved_head(suite) if suite.head else run(suite)
         command, date = (
@@ -69,10 +70,11 @@ def probed(args: list[str]) -> "list[Row]":
 
 
 def check_output(out: Path, overwrite: bool) -> None:
-    """Check that results can be written and that files of other programs are kept.
+    """Check that the output folder is writable and that no file of another program is replaced.
 
     Raises:
-        UserError: if the folder is not writable, or has files with these names that no probe wrote.
+        UserError: if the folder is not writable, or if it has files with the names of our reports
+            and no results of a probe.
     """
     from semisupcon.probing.report.write import REPORTS
     from semisupcon.probing.scores.results import RESULTS, ROBUSTNESS, Results
@@ -81,8 +83,8 @@ def check_output(out: Path, overwrite: bool) -> None:
     known = False
     for file in (out / RESULTS, out / ROBUSTNESS):
         try:
-            # A results file also counts as ours if all its predictions are gone, so that no row is
-            # valid.
+            # Without their predictions, no rows of a results file are valid. The folder of the
+            # predictions still shows that a probe has written the file.
             known |= bool(Results(file).rows) or (file.is_file() and (out / "predictions").is_dir())
         except UserError:
             if not overwrite:
@@ -93,8 +95,15 @@ def check_output(out: Path, overwrite: bool) -> None:
 
 
 def make_suite(options: Any, built: Any) -> "Suite":
-    """Build the suite from the parsed options; ``built`` holds the objects that the parser
-    instantiated.
+    """Build the suite from the parsed options.
+
+    Args:
+        options: parsed options.
+        built: the same options with instantiated classes.
+
+    Raises:
+        ConfigError: for options that are invalid or contradict each other.
+        UserError: if the folder of the embeddings is not writable.
     """
     from semisupcon.commands.device import device_of
     from semisupcon.commands.parsing.probe_numbers import check_probe_numbers
@@ -160,7 +169,7 @@ def make_suite(options: Any, built: Any) -> "Suite":
 
 
 def listed(given: Any) -> list:
-    """A list, a single value, or comma-separated values, as a list."""
+    """Convert a list, a single value or comma-separated values to a list."""
     items = given if isinstance(given, list) else [given]
     return [
         at_home(part)

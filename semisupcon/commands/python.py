@@ -1,7 +1,7 @@
-"""`semisupcon.pretrain` and `semisupcon.probe`: commands as Python calls.
+"""The Python functions `semisupcon.pretrain` and `semisupcon.probe`.
 
-A call becomes the words of a command line and runs the command, so both give the same run, bit for
-bit. Mistakes raise `UserError` instead of ending the program.
+A call is converted to a command line and runs the command of the same name. Both give the same
+result, bit for bit. A mistake of the caller raises a `UserError` and does not end the program.
 """
 
 import json
@@ -20,15 +20,16 @@ Text = str | os.PathLike[str]
 
 
 def words_of(options: Mapping[str, Any]) -> list[str]:
-    """The words of a command line for options, ``{"data.batch_size": 32}`` -> ``["--data.batch_size",
-    "32"]``.
+    """Convert options to the words of a command line.
+
+    ``{"data.batch_size": 32}`` becomes ``["--data.batch_size", "32"]``.
 
     Args:
-        options: name without dashes -> value: text, path, number, True, False, None (null), or lists
-            and dictionaries of them, which become JSON.
+        options: value of each option, by name without dashes. A value is text, a path, a number,
+            True, False, None (null), or a list or dictionary of these, which becomes JSON.
 
     Raises:
-        ConfigError: for names with dashes at the front, and values that are none of these.
+        ConfigError: if a name begins with a dash, or a value has another type.
     """
     words = []
     for name, value in options.items():
@@ -38,7 +39,7 @@ def words_of(options: Mapping[str, Any]) -> list[str]:
                 '{"trainer.max_steps": 100}.'
             )
         words += [f"--{name}", word_of(name, value)]
-    # A word that begins with a dash would be taken for an option.
+    # A parser takes a word that begins with a dash for an option: join it to its name.
     joined, rest = [], iter(words)
     for name, value in zip(rest, rest, strict=True):
         joined += [f"{name}={value}"] if value.startswith("-") else [name, value]
@@ -46,10 +47,10 @@ def words_of(options: Mapping[str, Any]) -> list[str]:
 
 
 def word_of(name: str, value: Any) -> str:
-    """One value as a word.
+    """Convert the value of an option to a word of a command line.
 
     Raises:
-        ConfigError: if it is none of the types of `words_of`.
+        ConfigError: if the value has none of the types that `words_of` accepts.
     """
     if isinstance(value, os.PathLike | str):
         return os.fspath(value)
@@ -65,7 +66,7 @@ def word_of(name: str, value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "tolist"):  # numbers and arrays of NumPy
+    if hasattr(value, "tolist"):  # a number or array of NumPy
         return value.tolist()
     if isinstance(value, tuple | set | frozenset):
         return sorted(value) if isinstance(value, set | frozenset) else list(value)
@@ -73,13 +74,12 @@ def _plain(value: Any) -> Any:
 
 
 def several(given: Text | Iterable[Text]) -> list[str]:
-    """One or several texts or paths, as a list of texts."""
+    """Convert one text or path, or several, to a list of texts."""
     return [os.fspath(one) for one in ([given] if isinstance(given, str | os.PathLike) else given)]
 
 
 def labels_of(labels: Text | Mapping[str, Any] | None) -> dict[str, Any]:
-    """Options of the labelled clips: a table, arguments of the data set ``csv``, or the name of a
-    task."""
+    """Return the options of ``semisupcon pretrain`` for the argument ``labels`` of `pretrain`."""
     if labels is None:
         return {}
     if isinstance(labels, Mapping):
@@ -94,7 +94,10 @@ def labels_of(labels: Text | Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def absolute(path: Text) -> str:
-    """A path relative to the current folder; the data set would take it relative to its root."""
+    """Make the path of a table absolute, relative to the current folder.
+
+    The data set would interpret a relative path as relative to its root folder.
+    """
     return str(Path(os.fspath(path)).expanduser().absolute())
 
 
@@ -107,29 +110,29 @@ def pretrain(
     name: str | None = None,
     out: Text = "runs",
 ) -> Path:
-    """Pretrain an encoder: ``semisupcon pretrain --config RECIPE ...``.
+    """Pretrain an encoder, as the command ``semisupcon pretrain`` does.
 
     Args:
-        recipe: name of a recipe or path of a YAML file; several, of which later ones override
-            earlier ones, such as ``["pretrain_ssl", "small/pretrain_ssl"]``.
-        data_dir: folder of audio files. Without it, and without ``labels``, the embedded synthetic
-            set is used.
-        labels: of some files: a .csv or .tsv table with the columns ``path`` and ``label``;
-            arguments of the data set ``csv``, such as ``{"file": "labels.csv", "label": "genre"}``;
-            or the name of a task, such as "gtzan". A relative path of a table starts at the current
-            folder.
-        overrides: any option of the command without dashes -> value, for example
+        recipe: name of a recipe or path of a YAML file, or a list of them, such as
+            ``["pretrain_ssl", "small/pretrain_ssl"]``. Later entries override earlier ones.
+        data_dir: folder with the audio files. Without ``data_dir`` and ``labels``, the run uses the
+            synthetic data set of the package.
+        labels: labels of some or all files: the path of a .csv or .tsv table with the columns
+            ``path`` and ``label``; the arguments of the data set ``csv``, such as
+            ``{"file": "labels.csv", "label": "genre"}``; or the name of a task, such as "gtzan".
+            The path of a table is relative to the current folder.
+        overrides: values of further options of the command, by name without dashes, such as
             ``{"trainer.max_steps": 1000, "data.batch_size": 64}``.
-        name: of the run; default: drawn from the time.
-        out: folder of runs.
+        name: name of the run; by default, it contains the objective, the encoder and the time.
+        out: folder of all runs.
 
     Returns:
-        The folder of the run, which `semisupcon.load`, `semisupcon.load_encoder` and
-        `semisupcon.probe` take.
+        Folder of the run. `semisupcon.load`, `semisupcon.load_encoder` and `semisupcon.probe`
+        accept it as a checkpoint.
 
     Raises:
-        UserError: for what the command answers with a sentence and exit status 2.
-        KeyboardInterrupt: after Ctrl-C; the run is saved.
+        UserError: for each mistake for which the command prints an error and exits with status 2.
+        KeyboardInterrupt: after Ctrl-C, when the run is saved.
     """
     from semisupcon.commands.pretrain import speak_plainly, trained
 
@@ -154,25 +157,26 @@ def probe(
     *,
     out: Text = "probes",
 ) -> "pd.DataFrame":
-    """Evaluate encoders on labelled tasks: ``semisupcon probe --checkpoints ... --tasks ...``.
+    """Evaluate encoders on labelled tasks, as the command ``semisupcon probe`` does.
 
     Args:
-        checkpoints: runs, checkpoints, exported folders or baselines ("random", "mfcc", ...).
-        tasks: names of tasks, see ``semisupcon data list``.
-        data_root: folder with one folder per data set; ``data_dirs.TASK`` among the overrides gives
-            the folder of one task.
-        methods: "linear", "mlp", "knn", "few_shot", "finetune", ...
-        overrides: any option of the command without dashes -> value, for example
+        checkpoints: run folders, checkpoints, exported folders, or names of baselines ("random",
+            "mfcc", ...).
+        tasks: names of tasks. ``semisupcon data list`` prints all of them.
+        data_root: folder with one folder per data set. The override ``data_dirs.TASK`` sets the
+            folder of one task.
+        methods: names of probe methods: "linear", "mlp", "knn", "few_shot", "finetune", ...
+        overrides: values of further options of the command, by name without dashes, such as
             ``{"data_dirs.csv": "~/music", "task_kwargs.csv.file": "labels.csv"}``.
-        out: folder of the report, tables and heads. A later call with the same folder adds to it,
-            and repeats nothing.
+        out: folder for the report, tables and heads. A later call with the same folder adds its
+            results and does not repeat finished probes.
 
     Returns:
         The rows of ``results.csv`` in ``out``: one per checkpoint, task, method and metric, with
         ``value``, ``low`` and ``high`` (95 % interval).
 
     Raises:
-        UserError: for what the command answers with a sentence and exit status 2.
+        UserError: for each mistake for which the command prints an error and exits with status 2.
     """
     from dataclasses import asdict
 

@@ -1,9 +1,9 @@
 """The argument parser of all commands.
 
-A user error prints ``error: ...`` (at most three lines, stderr) and exits with status 2.
+A mistake of the user prints ``error: ...`` to stderr (at most three lines) and exits with status 2.
 
-`Answers` builds the error messages. `Parser` adds them to argparse, `semisupcon.commands.parsing.typed` to
-jsonargparse.
+`Answers` builds the error messages. `Parser` uses them with argparse, and
+`semisupcon.commands.parsing.typed` uses them with jsonargparse.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from semisupcon.errors import UserError, closest, nearest
 from semisupcon.written import at_home
 
-# Base class of `Answers` for the type checker; jsonargparse's parser is a subclass of it.
+# For the type checker, `Answers` is an argument parser: only argument parsers inherit from it.
 if TYPE_CHECKING:
     _Mixed = argparse.ArgumentParser
 else:
@@ -25,7 +25,7 @@ else:
 
 LINES, LETTERS = 3, 600
 SIMILAR = 0.6
-# Last part of the names of options that take a file or folder.
+# Options that take a file or folder, by the last part of their names.
 PATHS = (
     "out",
     "data_dir",
@@ -44,7 +44,7 @@ _RAISING: ContextVar[bool] = ContextVar("raising", default=False)
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Within this context parsers raise `UserError` for an error, instead of exiting."""
+    """Context manager in which parsers raise a `UserError` instead of exiting."""
     before = _RAISING.set(True)
     try:
         yield
@@ -53,11 +53,11 @@ def raising() -> Iterator[None]:
 
 
 def nearest_option(name: str, options: list[str]) -> str | None:
-    """Full name, without dashes, of the option most similar to ``name``; None if no option is
-    similar.
+    """Return the full name of the option most similar to ``name``; None if no option is similar.
 
-    Existing sections are kept: ``data.bach_size`` is searched in ``data`` only. Missing sections
-    are added: ``batch_size`` becomes ``data.batch_size``.
+    Names have no dashes. A misspelt name with an existing section is compared with the options of
+    this section only: ``data.bach_size`` with those of ``data``. A name without a section is
+    compared with all options: ``batch_size`` gives ``data.batch_size``.
     """
     parts = name.split(".")
     for cut in range(len(parts) - 1, -1, -1):
@@ -82,7 +82,7 @@ def nearest_option(name: str, options: list[str]) -> str | None:
                 if option.count(".") == depth:
                     ends.setdefault(".".join(end(option)), option)
             likest = closest(".".join(rest), ends, 0.0)
-            assert likest is not None  # a cutoff of 0.0 always finds a match
+            assert likest is not None  # with a cutoff of 0.0, there is always a match
             return ends[likest]
     return None
 
@@ -100,11 +100,11 @@ def listing(names: list[str]) -> str:
 
 
 class Answers(_Mixed):
-    """Mixin that builds a parser's error messages.
+    """Mixin that builds the error messages of an argument parser.
 
     Attributes:
-        old_names: option of an earlier version or of an original system -> option in use.
-        refused: option that does not exist -> reason.
+        old_names: name of an option in an earlier version or in published code -> name in use.
+        refused: option that users may expect but does not exist -> reason.
         words: the command line.
     """
 
@@ -113,7 +113,11 @@ class Answers(_Mixed):
     words: list[str] = []
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the error message and exit with status 2; or raise it, see `raising`."""
+        """Print the error message and exit with status 2; within `raising`, raise it instead.
+
+        Raises:
+            UserError: within `raising`.
+        """
         text = short(self.answer(str(message)))
         if _RAISING.get():
             raise UserError(text) from ex
@@ -121,8 +125,9 @@ class Answers(_Mixed):
         raise SystemExit(2)
 
     def refuse_empty(self) -> None:
-        """Exit with status 2 if a path is empty, for example from an unset shell variable: it would
-        mean the current folder.
+        """Report an error if the path of an option is empty.
+
+        An unset shell variable gives an empty path, which would mean the current folder.
         """
         for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
             name, equals, value = word.partition("=")
@@ -164,7 +169,7 @@ class Answers(_Mixed):
         return message
 
     def unknown(self, word: str) -> str:
-        """Error message for an unknown option."""
+        """Return the error message for an unknown option."""
         name, written = plain_name(word), word.partition("=")[0]
         if name in self.refused:
             return f"There is no option --{name}: {self.refused[name]}"
@@ -176,7 +181,7 @@ class Answers(_Mixed):
         )
 
     def options(self) -> list[str]:
-        """Names of all long options without dashes, including those of the chosen subcommand."""
+        """Return the names of all long options, without dashes, also those of the subcommand."""
         return [
             name
             for parser in self._chosen()
@@ -185,8 +190,9 @@ class Answers(_Mixed):
         ]
 
     def unknown_words(self) -> Iterator[str]:
-        """Yield the words of the command line that look like options but are not; abbreviations are
-        accepted.
+        """Yield the words of the command line that begin with two dashes but are not options.
+
+        Abbreviations of options are not yielded.
         """
         known = [f"--{name}" for name in self.options()]
         for word in self.words:
@@ -199,7 +205,7 @@ class Answers(_Mixed):
                 yield word
 
     def without_value(self, names: list[str]) -> str:
-        """The option that lacks a value, as written on the command line."""
+        """Return the option that has no value, as it is written on the command line."""
         for word, following in zip(self.words, [*self.words[1:], "--"], strict=False):
             if following.startswith("--") and any(
                 word == name or word.startswith(f"{name}.") for name in names
@@ -208,11 +214,18 @@ class Answers(_Mixed):
         return self.long_name("/".join(names))
 
     def long_name(self, names: str) -> str:
-        """``--checkpoint`` for ``-c/--checkpoint``; a positional argument's name unchanged."""
+        """Return the long name of an option: ``--checkpoint`` for ``-c/--checkpoint``.
+
+        The name of a positional argument is returned unchanged.
+        """
         return next((name for name in names.split("/") if name.startswith("--")), names)
 
     def dashed(self, names: str) -> str:
-        """Names of arguments joined by commas; options with sections and dashes."""
+        """Return the full names of arguments, separated by commas.
+
+        Options get their sections and dashes: ``batch_size, file`` gives
+        ``--data.batch_size, file``.
+        """
         options = self.options()
 
         def full(name: str) -> str | None:
@@ -224,7 +237,7 @@ class Answers(_Mixed):
         return ", ".join(f"--{full(name)}" if full(name) else name for name in names.split(", "))
 
     def see_help(self) -> str:
-        """A pointer to the help of the command."""
+        """Return a sentence that refers to the help of the command."""
         return f"See: {self.prog} --help"
 
     def _chosen(self) -> Iterator[Any]:
@@ -235,7 +248,7 @@ class Answers(_Mixed):
 
 
 class Parser(Answers, argparse.ArgumentParser):
-    """argparse with the error messages of this module."""
+    """argparse's parser with the error messages of `Answers`."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         self.words = list(sys.argv[1:] if args is None else args)
@@ -247,8 +260,10 @@ class Parser(Answers, argparse.ArgumentParser):
 
 
 def plain_name(word: str) -> str:
-    """The name in a word such as ``--trainer.callbacks+=X`` or ``--data.init_args.views``, without
-    dashes, value and ``init_args``.
+    """Return the name of the option in a word of the command line.
+
+    ``--trainer.callbacks+=X`` gives ``trainer.callbacks``, and ``--data.init_args.views`` gives
+    ``data.views``.
     """
     return (
         word.partition("=")[0]
@@ -260,8 +275,9 @@ def plain_name(word: str) -> str:
 
 
 def long_options(action: argparse.Action) -> Iterator[str]:
-    """Yield the long names of an option without dashes, except ``x.help``, ``x+`` and
-    ``print_shtab``, which jsonargparse adds.
+    """Yield the long names of an option, without dashes.
+
+    The names ``x.help``, ``x+`` and ``print_shtab``, which jsonargparse adds, are left out.
     """
     for name in action.option_strings:
         if name.startswith("--") and not name.endswith((".help", "+", "print_shtab")):
