@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from semisupcon.encoders.base import Encoder
+    from semisupcon.labelling.model import Model
 
 accept_old_names()
 
@@ -27,6 +28,21 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":
     from semisupcon.checkpoints import load_encoder
 
     return cast("Encoder", load_encoder(path, trust))
+
+
+def load(
+    path: str | Path,
+    head: str | Path | None = None,
+    trust: Sequence[str] = (),
+    device: str = "cpu",
+    representation: str | None = None,
+) -> "Model":
+    """Load an encoder, and a head on it, to embed and to label audio; see
+    `semisupcon.labelling.model.load`.
+    """
+    from semisupcon.labelling.model import load
+
+    return load(path, head, trust, device, representation)
 
 
 def pretrain(
@@ -58,4 +74,4 @@ def probe(
     return python.probe(checkpoints, tasks, data_root, methods, overrides, **more)
 
 
-__all__ = ["load_encoder", "pretrain", "probe"]
+__all__ = ["load", "load_encoder", "pretrain", "probe"]
