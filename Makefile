@@ -22,9 +22,9 @@ demo: $(STAMP)
 gpu: $(STAMP)
 	$(BIN)/python -m benchmarks.gpu --out build/gpu.json $(ARGS)
 
-# All tests but the slow ones, in two processes; a file stays in one process.
+# All tests but the slow ones. Three processes fill the waits of two cores; a file stays in one process.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 # The tests of inner functions; SLOWER are files of tests of commands, which `make test` runs.
 FAST := frontends losses objectives

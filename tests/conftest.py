@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,15 @@ def pytest_addoption(parser):
         default="cpu",
         help="the accelerator that tests/devices compares with the CPU, e.g. cuda",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """Files of tests need not survive a power cut: hundreds of runs would wait for the disk. Tests
+    of durability put their own ``os.fsync`` in this place."""
+    real, os.fsync = os.fsync, lambda descriptor: None
+    yield
+    os.fsync = real
 
 
 @pytest.fixture(scope="session")

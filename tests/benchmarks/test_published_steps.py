@@ -1,10 +1,12 @@
 """The benchmark of published batch sizes, on a CPU: a recipe of every kind of batch makes a row."""
 
+import pytest
 import torch
 
 from benchmarks import published_steps
 
 
+@pytest.mark.slow  # `benchmarks.gpu` measures a recipe by it in `make test`
 def test_a_row_a_recipe(capsys):
     recipes = ["pretrain_smsl", "cpc"]
     few = ["--repeats", "1", "--batch_size", "4"]

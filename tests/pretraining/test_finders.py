@@ -56,7 +56,10 @@ def same_run(a, b):
 
 @pytest.mark.parametrize(
     ("finder", "rest"),
-    [(RATE, ("--trainer.max_steps", "4", *COSINE)), (SIZE, (*MOCO, *COSINE))],
+    [
+        (RATE, ("--trainer.max_steps", "4", *COSINE)),
+        pytest.param(SIZE, (*MOCO, *COSINE), marks=pytest.mark.slow),
+    ],
     ids=["rate", "size"],
 )
 def test_a_run_with_a_finder_is_the_run_that_is_configured_with_what_it_found(
