@@ -1,14 +1,15 @@
-"""Views a second of whole chains, ours on the batch against the libraries as they are used: clip by
-clip in two loader workers, and on the batch.
+"""Compare the speed of augmentation chains of semisupcon and of published libraries.
 
-Batches of 96 clips with two views of 2.7 s. Sides of a comparison run in turn in one process, five
-times each; medians count.
+The speed is measured in views per second. semisupcon augments a whole batch at once. The libraries
+augment clip by clip in two loader workers; the chain of SemiSupCon also augments a whole batch.
+Batches have 96 clips with two views of 2.7 s. The compared functions are called in turn in one
+process, five times each, and the medians are compared.
 
     python -m benchmarks.augment --check            # the chains
-    python -m benchmarks.augment --table            # every transform by itself
-    python -m benchmarks.augment --profile          # where our time goes
-    python -m benchmarks.augment --device cuda      # chains on a GPU, and their share of a
-    SampleCNN step
+    python -m benchmarks.augment --table            # each transform separately
+    python -m benchmarks.augment --profile          # time per operator of semisupcon
+    python -m benchmarks.augment --device cuda      # chains on a GPU, and their share of the time
+                                                    # of a training step of SampleCNN
 """
 
 import argparse
@@ -40,7 +41,7 @@ CLIPS, VIEWS, SECONDS, REPEATS, TABLE_CLIPS = 96, 2, 2.7, 5, 16
 
 
 class PerClip(Dataset):
-    """Clips ``[V, 1, T]``, augmented where a loader's worker asks for them."""
+    """Dataset of clips ``[V, 1, T]`` that augments each clip in the loader worker."""
 
     def __init__(self, audio: Tensor, augment: Callable[[Tensor], Tensor]):
         self.audio, self.augment = audio, augment
@@ -55,7 +56,10 @@ class PerClip(Dataset):
 def in_workers(
     audio: Tensor, augment: Callable[[Tensor], Tensor], workers: int = 2
 ) -> Callable[[], None]:
-    """One pass over all clips by workers that are already running."""
+    """Return a function that augments all clips once in loader workers.
+
+    The workers are started by the first call and keep running.
+    """
     clips = max(1, min(8, len(audio) // workers))
     loader = DataLoader(
         PerClip(audio, augment), batch_size=clips, num_workers=workers, persistent_workers=True
@@ -71,7 +75,10 @@ def in_workers(
 def interleaved(
     sides: dict[str, Callable[[], object]], repeats: int, device: str = "cpu"
 ) -> dict[str, float]:
-    """Median seconds of each side, after one call to warm up."""
+    """Return the median time in seconds of each function, by name.
+
+    The functions are called in turn. The first call of each is not counted.
+    """
     times: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
         for name, run in sides.items():
@@ -85,8 +92,10 @@ def interleaved(
 
 
 def batch(sample_rate: int, clips: int = CLIPS, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Audio ``[clips, V, 1, T]`` on the device (noise: no operator cares) and keys ``[clips, V]``
-    on the host."""
+    """Return noise ``[clips, V, 1, T]`` on the device, and keys ``[clips, V]`` on the CPU.
+
+    The content of the audio does not affect the time.
+    """
     audio = (
         torch.randn(
             clips, VIEWS, 1, int(SECONDS * sample_rate), generator=torch.Generator().manual_seed(0)
@@ -100,8 +109,11 @@ def batch(sample_rate: int, clips: int = CLIPS, device: str = "cpu") -> tuple[Te
 
 
 class Ours:
-    """A chain on the whole batch, each time in another pass; on an accelerator with plans made
-    beforehand, as a loader does."""
+    """Function that applies a chain of semisupcon to a whole batch.
+
+    Each call uses the random parameters of another pass. On a GPU, the parameters are drawn before,
+    as a data loader does.
+    """
 
     passes = 4
 
@@ -116,7 +128,10 @@ class Ours:
 
 
 def chains(repeats: int, clips: int) -> list[Bar]:
-    """Compare the three systems; returns name, ratio and bar of each comparison."""
+    """Compare the chains of SemiSupCon, CLMR and MT-SLVR with semisupcon.
+
+    Returns the ratio of the speeds for each comparison, with its limit.
+    """
     results = []
     for name, sample_rate in (("semisupcon", 22050), ("clmr", 22050), ("mtslvr", 16000)):
         audio, keys = batch(sample_rate, clips)
@@ -159,8 +174,10 @@ def chains(repeats: int, clips: int) -> list[Bar]:
 
 
 def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
-    """Milliseconds a view of every transform, on two views of each clip at 22,050 Hz, beside
-    torch-audiomentations on the same batch."""
+    """Print the milliseconds per view of each transform, and of torch-audiomentations.
+
+    Both run on the same batch, with two views of each clip at 22,050 Hz.
+    """
     rate = 22050
     audio, keys = batch(rate, clips)
     audio, keys = audio.flatten(0, 1), keys.flatten()
@@ -213,8 +230,7 @@ def table(repeats: int, clips: int = TABLE_CLIPS) -> None:
 
 
 def profile(clips: int, repeats: int = REPEATS) -> None:
-    """Seconds of each operator within the chain of SemiSupCon, and the operations that take most of
-    the processor's time."""
+    """Print the seconds per operator of SemiSupCon's chain, and the most expensive operations."""
     audio, keys = batch(22050, clips)
     chain = build_chain(SIX, 2, 22050)
     ours = Ours(chain, audio, keys)
@@ -236,8 +252,10 @@ def profile(clips: int, repeats: int = REPEATS) -> None:
 
 
 def on_device(device: str, repeats: int, clips: int) -> list[Bar]:
-    """Ours and the libraries' batch on an accelerator, and the chain's share of a training step of
-    SampleCNN."""
+    """Compare SemiSupCon's chain of semisupcon with that of torch-audiomentations on a GPU.
+
+    Also measure the share of augmentation in the time of a training step of SampleCNN.
+    """
     from semisupcon.encoders import SampleCNN
 
     audio, keys = batch(22050, clips, device)

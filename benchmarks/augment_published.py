@@ -1,8 +1,8 @@
-"""The chains of SemiSupCon, CLMR and MT-SLVR as their users compose them: from
-torch-audiomentations, torchaudio and torchaudio-augmentations.
+"""The augmentation chains of SemiSupCon, CLMR and MT-SLVR, composed of published libraries.
 
-Only the three operators that no library has (SemiSupCon's delay, MT-SLVR's fade and time stretch)
-are written here, from their formulas.
+The libraries are torch-audiomentations, torchaudio and torchaudio-augmentations. Three operators
+that the libraries do not have are implemented in this module from their formulas: the delay of
+SemiSupCon, and the fade and time stretch of MT-SLVR.
 """
 
 import random
@@ -22,7 +22,10 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 class Delay(BaseWaveformTransform):
-    """(x + sum of echoes, the first undelayed) / 2, parameters per example."""
+    """Delay of SemiSupCon: half the sum of the signal and its echoes; the first has no delay.
+
+    Parameters are drawn per example.
+    """
 
     supported_modes = {"per_example"}
 
@@ -60,7 +63,7 @@ class Delay(BaseWaveformTransform):
 
 
 def semisupcon(sample_rate: int) -> ta.Compose:
-    """The six operators at severity 2; for ``[N, 1, T]``."""
+    """Return the chain of SemiSupCon for ``[N, 1, T]``: six operators with severity 2."""
     common = {"sample_rate": sample_rate, "output_type": "dict"}
     own = {"p": 0.3, **common}
     filters = [
@@ -81,8 +84,11 @@ def semisupcon(sample_rate: int) -> ta.Compose:
 
 
 def clmr(sample_rate: int, samples: int):
-    """CLMR's chain on ``[1, T]``, without the crop; its pitch shift and reverb need SoX no more,
-    through our adapter."""
+    """Return the chain of CLMR for ``[1, T]``, without the crop.
+
+    The package is loaded through the adapter of semisupcon, so that pitch shift and reverb do not
+    need SoX.
+    """
     package = torchaudio_augmentations.load()
     chain = [
         (package.PolarityInversion(), 0.8),
@@ -115,8 +121,10 @@ def _time_stretch(x: Tensor, n_fft: int = 2048, hop: int = 512) -> Tensor:
 
 
 def mtslvr(sample_rate: int):
-    """A random subset of the seven operators in random order, on both views ``[2, 1, T]`` of a
-    clip."""
+    """Return the augmentation of MT-SLVR for the two views ``[2, 1, T]`` of a clip.
+
+    It applies a random subset of seven operators in random order.
+    """
     common = {"p": 1.0, "sample_rate": sample_rate, "output_type": "tensor"}
     masking = torchaudio.transforms.TimeMasking(1)
     library = (

@@ -1,9 +1,10 @@
-"""The pictures of docs/augmentations.md: twelve clips before and after an augmentation.
+"""Draw the figures of docs/augmentations.md: twelve clips before and after an augmentation.
 
     python -m benchmarks.augmentation_gallery ../shared/data/librosa_examples media
 
-reads excerpts of librosa's example recordings from a folder, writes augmentations_1.png to
-augmentations_3.png, and prints what was drawn.
+This command reads excerpts of the example recordings of librosa from the first folder, writes
+augmentations_1.png to augmentations_3.png into the second folder, and prints the parameters of the
+augmentations.
 """
 
 import sys
@@ -25,7 +26,7 @@ from semisupcon.augmentations.transform import Transform
 from semisupcon.commands.hear import augmented_views, draw_clips, read_span
 
 RATE, SECONDS = 22050, 2.7
-# Part of a file name, seconds into it, title, what is done, with what seed.
+# For each example: part of the file name, start in seconds, title, augmentations, seed.
 CLIPS: list[tuple[str, float, str, Transform | Chain, int]] = [
     ("Sugar_Plum", 8.0, "coloured noise, 10 dB, decay 1", AddColoredNoise(RATE, 10, 10, 1, 1), 5),
     ("Vibe_Ace", 20.0, "low-pass, 1500 Hz", LowPass(RATE, 1500, 1500), 5),
@@ -83,7 +84,7 @@ def main(args: list[str]) -> int:
 
 
 def save_small(figure, path: Path) -> None:
-    """As PNG with 128 colours, a fraction of the size."""
+    """Write a figure as a PNG file with 128 colours, which reduces the size of the file."""
     from PIL import Image
 
     buffer = BytesIO()

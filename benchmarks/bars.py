@@ -1,5 +1,4 @@
-"""What a benchmark found beside the bar it was asked to meet: a line each that people and programs
-can read."""
+"""Results of benchmarks with the limits that they must meet."""
 
 from collections.abc import Iterable
 from operator import ge, le
@@ -7,7 +6,14 @@ from typing import NamedTuple
 
 
 class Bar(NamedTuple):
-    """A figure and its bar: ``value`` must be ``relation`` (">=" or "<=") ``bar``."""
+    """A result with its limit.
+
+    Attributes:
+        name: name of the result.
+        value: measured value.
+        bar: limit of the value.
+        relation: ">=" or "<=", the required relation of value and limit.
+    """
 
     name: str
     value: float
@@ -16,12 +22,12 @@ class Bar(NamedTuple):
 
     @property
     def met(self) -> bool:
-        """Whether it is; nothing is met by a figure that is not a number."""
+        """Whether the value meets the limit; False for NaN."""
         return {">=": ge, "<=": le}[self.relation](self.value, self.bar)
 
 
 def all_met(bars: Iterable[Bar]) -> bool:
-    """Print a ``RESULT name value >=bar`` line for each; True when every one is met."""
+    """Print a line ``RESULT name value >=bar`` per result; return whether all limits are met."""
     bars = list(bars)
     for bar in bars:
         print(f"RESULT {bar.name} {bar.value:.4g} {bar.relation}{bar.bar:g}")

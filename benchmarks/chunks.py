@@ -1,7 +1,7 @@
-"""What ``--model.chunk_size`` saves and costs: peak memory and time of a forward and backward pass
-of SampleCNN on 32 views of 2.7 s.
+"""Measure the memory and time of ``--model.chunk_size``, which encodes the views in parts.
 
-Each case runs in a process of its own; memory is the peak over what weights and waveforms take. Run
+For each chunk size, a forward and backward pass of SampleCNN on 32 views of 2.7 s runs in a
+separate process. The memory is the peak memory minus the memory of weights and waveforms. Run
 ``python -m benchmarks.chunks --check``.
 """
 
@@ -18,32 +18,35 @@ from semisupcon.encoders import SampleCNN
 from semisupcon.objectives.base import Encode
 
 VIEWS, SIZES, ENDS = 32, (0, 16, 8, 4), (0, 4)
-PAGE_MIB = 2**-8  # memory is counted in pages
+PAGE_MIB = 2**-8  # size of a memory page, the unit in which memory is counted
 
 
 def status(field: str) -> float:
-    """A field of this process's memory status, in MiB."""
+    """Return a field of the memory status of this process, in MiB."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def measure(chunk_size: int, views: int = VIEWS) -> dict[str, float]:
-    """MiB and seconds of one pass in this process; 0 is the whole batch."""
+    """Measure the peak memory (MiB) and the time (seconds) of one pass in this process.
+
+    Args:
+        chunk_size: number of views encoded at the same time; 0 for all views.
+        views: number of views.
+    """
     torch.manual_seed(0)
     encoder = SampleCNN()
     encode, x = Encode(encoder, chunk_size or None), torch.randn(views, 1, 59049)
-    encode(
-        x[:1].repeat(2, 1, 1)
-    ).sum().backward()  # gradients have their memory, threads are started
+    encode(x[:1].repeat(2, 1, 1)).sum().backward()  # Allocates gradients and starts threads.
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the high-water mark starts again
+        file.write("5")  # resets the peak memory of the process
     before, started = status("VmRSS"), time.perf_counter()
     encode(x).square().mean().backward()
     return {"mib": status("VmHWM") - before, "seconds": time.perf_counter() - started}
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the table and the result; 1 when ``--check`` finds the bar missed."""
+    """Print the table and the result; return 1 if ``--check`` is given and the limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,10 @@
-"""Every kind of real data set through its own loader: two epochs of semi-supervised pretraining on
-each, and a linear probe of it.
+"""Test the loaders of real data sets with short pretraining runs and linear probes.
 
-``python -m benchmarks.datasets --data DIR`` pretrains on the training clips of each set (of each
-fold, where there are folds: a clip that is tested was never pretrained on), probes that encoder and
-an untrained one, and prints a table. DIR holds fsdd, esc10, fsdkaggle2018_mini, librispeech_mini
-and gm_notes. Two epochs of so few clips are a test of the loaders, not of the method.
+``python -m benchmarks.datasets --data DIR`` runs two epochs of semi-supervised pretraining on the
+training clips of each data set (of each fold, if there are folds). It then probes the encoder and
+an untrained one, and prints a table. Test clips are never used in pretraining. DIR must have the
+folders fsdd, esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. Two epochs on so few clips
+test the loaders, not the method.
 """
 
 import argparse
@@ -38,7 +38,14 @@ AUGMENTATION = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise
 
 
 def study(name: str, data: Path, folder: Path, more: list[str]) -> pd.DataFrame:
-    """Rows of results of one data set, over its folds."""
+    """Pretrain and probe on one data set, in all its folds, and return the result rows.
+
+    Args:
+        name: name of the data set.
+        data: folder of all data sets.
+        folder: folder for runs and probes.
+        more: further options of ``semisupcon pretrain``.
+    """
     real, results = REAL[name], []
     for fold in range(1, real.folds + 1) if real.folds else [None]:
         options = real.options | ({} if fold is None else {"fold": fold})
@@ -51,7 +58,8 @@ def study(name: str, data: Path, folder: Path, more: list[str]) -> pd.DataFrame:
             "--data.sl_kwargs",
             json.dumps(options),
         ]
-        # Regression values are near by how little they differ; labels, by whether they are shared.
+        # The target of a regression depends on the difference of values, that of classes on shared
+        # labels.
         args += (
             ["--model.criterion.target", "Kernel"] if options.get("kind") == "regression" else []
         )
@@ -76,7 +84,7 @@ def study(name: str, data: Path, folder: Path, more: list[str]) -> pd.DataFrame:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
+    """Run all data sets and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,11 +1,13 @@
-"""`make demo`: pretrain a small encoder twice on the embedded set, probe both beside an untrained
-one, MFCC and log-mel features, and look at the result.
+"""The demo of ``make demo``: pretrain two small encoders on the synthetic data set and probe them.
 
-Self-supervised, and semi-supervised with the tags of a tenth of the clips; instrument and pitch
-labels are never seen before the probe. The encoders train side by side, a process each. Leaves
-``runs/demo/``: a folder a run (checkpoints, metrics, heat maps of targets and similarities), the
-table, and t-SNE pictures. With ``--seeds 0 1 2 --supervised`` it is the measurement that the README
-quotes.
+One encoder is trained self-supervised, the other semi-supervised with the tags of a tenth of the
+clips. Both are compared with an untrained encoder, MFCCs and log-mel features. Labels of instrument
+and pitch are used by the probes only. The encoders are trained at the same time in separate
+processes.
+
+The results are in ``runs/demo/``: a folder per run (checkpoints, metrics, heat maps of targets and
+similarities), the table, and t-SNE figures. The README quotes the results of
+``--seeds 0 1 2 --supervised``.
 """
 
 import argparse
@@ -31,11 +33,11 @@ RUNS = {
     "semi-supervised": "pretrain_smsl",
     "supervised": "pretrain_sl",
 }
-# With fourteen tags a clip, nearly all clips share one: how far their tags overlap says more.
+# With fourteen tags, nearly all clips share a tag. The overlap of their tags (Dice) tells more.
 TARGET = ["--model.criterion.target", "Dice"]
 LABELS = {
-    # A tenth of the clips is labelled, and a sixteenth of each batch: with more, fitting the tags
-    # of so few clips crowds out what all clips teach.
+    # A tenth of the clips is labelled, and a sixteenth of each batch. With more labelled clips per
+    # batch, the encoder overfits to the tags of few clips.
     "semi-supervised": [
         "--data.supervised_data_p",
         "0.1",
@@ -45,10 +47,10 @@ LABELS = {
     ],
     "supervised": TARGET,
 }
-# In a minute or two a small encoder learns more from light augmentation; for long runs the whole
-# published list is better.
+# In a short run, a small encoder learns more from light augmentation. For long runs, the published
+# list is better.
 LIGHT = ["--data.aug_list", "[gain, polarity_inversion, add_colored_noise]", "--draw_every", "400"]
-# Shorter views, more steps: the same time, and more of it for learning.
+# Shorter views allow more steps in the same time.
 SHORT = [
     "--data.target_length",
     "0.6",
@@ -61,7 +63,7 @@ TASKS = ("synthetic_instrument", "synthetic_pitch", "synthetic_tags")
 
 
 def train(name: str, folder: Path, seed: int, threads: int, more: Sequence[str]) -> Path:
-    """Pretrain one encoder on a share of the cores; returns its run folder."""
+    """Pretrain one encoder with a given number of threads, and return its run folder."""
     torch.set_num_threads(threads)
     return pretrain(
         RUNS[name], folder, f"{name}-{seed}", seed, [*LIGHT, *SHORT, *LABELS.get(name, []), *more]
@@ -71,17 +73,17 @@ def train(name: str, folder: Path, seed: int, threads: int, more: Sequence[str])
 def train_all(
     names: Sequence[str], folder: Path, seed: int, more: Sequence[str]
 ) -> dict[str, Path]:
-    """Pretrain encoders side by side: two with a thread each finish in two thirds of the time that
-    they take in turn with two threads.
+    """Pretrain encoders at the same time in separate processes, and return their run folders.
 
-    They take equal steps, so that the progress bar of the first stands for all.
+    Two runs with one thread each take two thirds of the time of two successive runs with two
+    threads. Only the first run prints its progress; the others make the same number of steps.
     """
-    render()  # once, before all of them ask for it
+    render()  # render the data set once, before all processes need it
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     at_once = min(len(names), cores)
-    os.environ["OMP_NUM_THREADS"] = str(cores // at_once)  # read when the processes start
+    os.environ["OMP_NUM_THREADS"] = str(cores // at_once)  # the processes read it when they start
     silent = ["--trainer.enable_progress_bar", "false"]
     with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
         runs = {
@@ -94,7 +96,7 @@ def train_all(
 
 
 def draw_tsne(run: Path, picture: Path) -> None:
-    """t-SNE (cosine, perplexity 30) of the embeddings of the test clips, coloured by instrument."""
+    """Draw a t-SNE map (cosine, perplexity 30) of the test clips, coloured by instrument."""
     from sklearn.manifold import TSNE
 
     instruments = load_annotations("synthetic_instrument", None)
@@ -110,7 +112,7 @@ def draw_tsne(run: Path, picture: Path) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the demo; returns the exit status."""
+    """Run the demo and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,8 @@
-"""Spoken digits (FSDD): what digit labels add to self-supervision, by linear probes of the digit
-and of the speaker.
+"""Compare self-supervised and supervised pretraining on spoken digits (FSDD).
 
 ``python -m benchmarks.digits --data_dir <FSDD>`` pretrains the small encoder self-supervised,
-semi-supervised with 5 % and with all labels, and supervised.
+semi-supervised with 5 % and with all digit labels, and supervised. The encoders are compared by
+linear probes of the digit and of the speaker.
 """
 
 import argparse
@@ -22,7 +22,7 @@ RUNS = {
     "semi-supervised 100 %": ("pretrain_smsl", ["--data.sl_task", "fsdd_digit"]),
     "supervised": ("pretrain_sl", ["--data.sl_task", "fsdd_digit"]),
 }
-# Half a second holds most digits; the clips are 8 kHz, resampled.
+# Most digits are shorter than half a second. The clips have 8 kHz and are resampled.
 SETTINGS = [
     "--data.target_length",
     "0.5",
@@ -34,7 +34,7 @@ SETTINGS = [
 
 
 def main(args: list[str] | None = None) -> int:
-    """Pretrain, probe, print the table; returns the exit status."""
+    """Pretrain and probe all encoders, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,8 +49,8 @@ def main(args: list[str] | None = None) -> int:
         runs = {}
         for name, (recipe, labels) in RUNS.items():
             run = f"{name.replace(' %', '').replace(' ', '-')}-{seed}"
-            # The test repetitions lie in the same folder: naming the task keeps them out of the
-            # unlabelled pool.
+            # The folder also has the test clips. Given as a task, its test clips are not used as
+            # unlabelled clips.
             pool = ["--data.ssl_task", "fsdd_digit"] if recipe == "pretrain_ssl" else []
             runs[run] = pretrain(
                 recipe,

@@ -1,16 +1,16 @@
-"""Memory of ``semisupcon embed`` for long files and for many, and how much of its time the encoder
-takes.
+"""Measure the memory and speed of ``semisupcon embed`` for long files and for many files.
 
     python -m benchmarks.embed_memory [--check] [--minutes 10 60 600] [--files 100000] [--clips 500]
     [--folder DIR]
 
-Writes noise (stereo, 44.1 kHz, flac) of each length and two hours of silence in eight channels to a
-temporary folder, and embeds each in a process of its own, once per file and once per second. Memory
-is the peak resident size of that process, threads included, over its size once the model is loaded.
-The long files go through a narrow encoder, so that ten hours take minutes; the shortest goes
-through SampleCNN too. Then short clips are embedded beside the same batches without any reading,
-and many tiny files are listed, scanned and trained on for one step. The bars: 600 MB, whatever the
-length; 95 % of the time in the encoder.
+1. Long files: noise (stereo, 44.1 kHz, flac) of each length, and two hours of silence in eight
+   channels, are embedded in separate processes, once per file and once per second. The memory is
+   the peak resident size of the process minus its size with the model loaded. A narrow encoder is
+   used, so that ten hours of audio take minutes; the shortest file is also embedded with SampleCNN.
+2. Short clips: the time to embed them is compared with the time of the encoder alone.
+3. Many tiny files are listed, scanned, and used for one training step.
+
+The limits are 600 MB for files of any length, and 95 % of the time in the encoder for short clips.
 """
 
 import argparse
@@ -40,11 +40,14 @@ from semisupcon.memory import keep_freed_memory
 
 RATE, MOST_MB, SHARE = 44_100, 600, 0.95
 SILENCE_MINUTES = 120
-MB = 1024**2 / 1000**2  # of a MiB
+MB = 1024**2 / 1000**2  # MB per MiB
 
 
 def write_noise(file: Path, minutes: float) -> None:
-    """Stereo noise of few levels, which keeps flac small; a block again and again."""
+    """Write stereo noise, which repeats a block of 10 s.
+
+    The noise has few different values, so that the flac file is small.
+    """
     block = (np.random.default_rng(0).integers(-12, 12, (10 * RATE, 2)) * 64).astype(np.int16)
     with sf.SoundFile(file, "w", RATE, 2) as out:
         for _ in range(max(1, round(minutes * 6))):
@@ -52,20 +55,26 @@ def write_noise(file: Path, minutes: float) -> None:
 
 
 def write_silence(file: Path, minutes: float) -> None:
-    """Eight channels of zeros."""
+    """Write silence with eight channels."""
     with sf.SoundFile(file, "w", 48_000, 8) as out:
         for _ in range(max(1, round(minutes * 6))):
             out.write(np.zeros((480_000, 8), np.int16))
 
 
 def measure(model: str, audio: str, per: str) -> dict[str, float]:
-    """MB over the loaded model, and seconds, of embedding in this process."""
+    """Measure the memory (MB) and time (seconds) of embedding in this process.
+
+    Args:
+        model: folder of the encoder.
+        audio: audio file.
+        per: "file" or "second", for one embedding per file or per second.
+    """
     keep_freed_memory()
     encoder = load_encoder(model)
     before = status("VmRSS")
     del encoder
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the high-water mark starts again
+        file.write("5")  # resets the peak memory of the process
     started = time.perf_counter()
     out = Path(audio).parent / f"out-{os.getpid()}.npy"
     state = semisupcon(
@@ -78,7 +87,7 @@ def measure(model: str, audio: str, per: str) -> dict[str, float]:
 
 
 def apart(*case: str) -> dict[str, float]:
-    """`measure` in a process of its own."""
+    """Run `measure` in a separate process."""
     command = [sys.executable, "-m", "benchmarks.embed_memory", "--case", *case]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -87,8 +96,10 @@ def apart(*case: str) -> dict[str, float]:
 
 
 def share_of_encoder(model: str, clips: Path, count: int, rounds: int) -> tuple[float, float]:
-    """The encoder's share of the time to embed short clips (median over rounds), and clips a
-    second."""
+    """Measure the share of the encoder in the time to embed short clips.
+
+    Returns the share and the clips per second, both as medians over rounds.
+    """
     for i in range(count):
         write = np.random.default_rng(i).standard_normal(2 * 22_050) * 0.1
         sf.write(clips / f"{i:04d}.wav", write, 22_050)
@@ -97,7 +108,7 @@ def share_of_encoder(model: str, clips: Path, count: int, rounds: int) -> tuple[
     files, size = sorted(clips.glob("*.wav")), default_batch(encoder.segment_samples, "cpu")
     shares, rates = [], []
     segment = torch.randn(count, 1, encoder.segment_samples) * 0.1
-    for number in range(rounds + 1):  # the first warms up
+    for number in range(rounds + 1):  # the first round is not counted
         started = time.perf_counter()
         with frozen(encoder):
             for batch in segment.split(size):
@@ -112,8 +123,10 @@ def share_of_encoder(model: str, clips: Path, count: int, rounds: int) -> tuple[
 
 
 def many_files(folder: Path, count: int) -> dict[str, float]:
-    """Seconds to list, scan and train one step on tiny files, and peak MB of the training
-    process."""
+    """Measure the time to list, scan and train one step on many tiny files.
+
+    Returns seconds by name, and the peak memory of the processes in MB.
+    """
     tiny, found = np.sin(np.arange(800) / 9) * 0.3, {}
     for i in range(count):
         place = folder / f"{i // 1000:03d}"
@@ -145,7 +158,7 @@ def many_files(folder: Path, count: int) -> dict[str, float]:
 
 
 def run(options: argparse.Namespace, folder: Path) -> list[Bar]:
-    """Everything, printed as it comes."""
+    """Run all measurements, print each result, and return the results with their limits."""
     os.environ["SEMISUPCON_CACHE"] = str(folder / "cache")
     torch.manual_seed(0)
     narrow = SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=16_000, segment_samples=32_000)
@@ -195,7 +208,7 @@ def run(options: argparse.Namespace, folder: Path) -> list[Bar]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

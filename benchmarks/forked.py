@@ -1,5 +1,7 @@
-"""Commands in forked processes: everything is imported once, so that starting one takes
-milliseconds, and killing one costs no imports."""
+"""Run commands in forked processes, so that a start takes milliseconds.
+
+All modules are imported once before the first fork.
+"""
 
 import importlib
 import itertools
@@ -39,7 +41,7 @@ OPTIONS = {
 
 
 def import_commands() -> None:
-    """Import what the commands import, so that no forked process has to."""
+    """Import all modules that the commands use, so that forked processes need no imports."""
     from semisupcon.__main__ import COMMANDS
 
     slow = (
@@ -55,8 +57,10 @@ def import_commands() -> None:
 
 
 def make_clips(root: Path, repetitions: int = 10) -> Path:
-    """A folder laid out like FSDD: noisy tones of half a second at 8 kHz, three digits by two
-    speakers."""
+    """Write a data set with the file names of FSDD, and return its folder.
+
+    The clips are noisy tones of half a second at 8 kHz, for three digits and two speakers.
+    """
     (root / "recordings").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for digit, speaker, repetition in itertools.product(
@@ -69,8 +73,14 @@ def make_clips(root: Path, repetitions: int = 10) -> Path:
 
 
 def training(data: Path, runs: Path, **more: object) -> list[str]:
-    """Arguments of a small run; ``a__b=c`` is ``--a.b c``, and ``overlay`` a second
-    ``--config``."""
+    """Return the command line of a small training run.
+
+    Args:
+        data: folder of the clips.
+        runs: folder of all runs.
+        more: further options: ``a__b=c`` gives ``--a.b c``, and ``overlay`` is a second
+            ``--config``.
+    """
     given = {
         **OPTIONS,
         "data.data_dir": data,
@@ -88,8 +98,17 @@ def start(
     environment: Mapping[str, str] = {},
     before: Callable[[], object] | None = None,
 ) -> int:
-    """Run a command in a forked process that leads a group of its own; its number. What it prints
-    goes to ``log``."""
+    """Start a command in a forked process with a new process group.
+
+    Args:
+        args: command line.
+        log: file to which the output is appended.
+        environment: environment variables to set in the process.
+        before: function to call in the process before the command.
+
+    Returns:
+        ID of the process.
+    """
     from semisupcon.__main__ import main
 
     sys.stdout.flush()
@@ -113,17 +132,20 @@ def start(
         traceback.print_exc()
     finally:
         try:
-            # Threads and workers end as they would with the interpreter.
+            # End threads and workers, which os._exit would not do.
             from semisupcon.data import workers
 
             workers._end_workers()
-        finally:  # Never back into the program that was forked.
+        finally:  # Do not return into the code of the parent process.
             os._exit(status if isinstance(status, int) else 1)
 
 
 def ended(pid: int, seconds: float) -> int | None:
-    """The exit status of a process (negative: its signal) that ends in time; None for one that does
-    not."""
+    """Wait for the end of a process.
+
+    Returns its exit status (negative: number of the signal that ended it), or None if it does not
+    end within ``seconds``.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -134,8 +156,7 @@ def ended(pid: int, seconds: float) -> int | None:
 
 
 def left_running(group: int, seconds: float = 15.0) -> bool:
-    """Whether processes of a group outlive its leader by more than so many seconds; they are killed
-    then."""
+    """Return whether processes of a group still run after ``seconds``; they are then killed."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:

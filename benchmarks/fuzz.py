@@ -1,12 +1,13 @@
-"""Damaged files by the thousand: does any crash the process, hang it, end in a traceback, or is it
-taken for what was written?
+"""Fuzz the readers of all file formats with thousands of damaged files.
 
-Sound files of every format are damaged at random (flipped bits, cut ends, zeroed, moved and
-repeated parts, extreme numbers) and read as a command reads them, in one forked process under a
-memory limit and an alarm, which is meant to stay alive. Each case has a number, which is its seed:
-``python -m benchmarks.fuzz --only wav --case 17`` shows one. Files of other programs must be read
-or refused in a sentence; files of ours must be refused, made again, or give the very content that
-was written. Run ``python -m benchmarks.fuzz --check``; ``--quick`` tries 4 of 1,000 of each.
+Valid files of each format are damaged at random: flipped bits, truncation, zeroed, moved and
+repeated parts, extreme numbers. A forked process with a memory limit and a time limit reads them as
+a command does. No file may crash the process, hang it, or cause a traceback. Files of other
+programs must be read or refused with an error message. Files of semisupcon must be refused,
+rebuilt, or give the content that was written.
+
+Each case has a number, which is its seed: ``python -m benchmarks.fuzz --only wav --case 17`` shows
+one case. Run ``python -m benchmarks.fuzz --check``; ``--quick`` tries 4 of 1,000 cases.
 """
 
 import argparse
@@ -33,10 +34,10 @@ from benchmarks.fuzz_parts import Target
 from benchmarks.fuzz_targets import TARGETS
 from semisupcon.errors import UserError
 
-MEMORY = 4 << 30  # bytes of address space beyond what the process has at its start
-QUICK = 0.004  # share of the cases that --quick tries
-SECONDS = 20  # until a case counts as hanging
-SOUND = -1  # the number of the case in which nothing is damaged
+MEMORY = 4 << 30  # limit of additional address space of the process, in bytes
+QUICK = 0.004  # share of the cases with --quick
+SECONDS = 20  # time limit of a case
+SOUND = -1  # number of the case in which no file is damaged
 GOOD = ("same", "read", "refused", "rebuilt")
 BAD = ("changed", "traceback", "hang", "crash")
 EXTREMES = (
@@ -70,7 +71,13 @@ WORDS = (
 
 
 def damage(data: bytes, draw: random.Random, text: bool) -> bytes:
-    """One to three mutations of a file's content; never the content itself."""
+    """Return the content of a file with one to three random mutations.
+
+    Args:
+        data: content of the file.
+        draw: random generator.
+        text: whether the file is a text file.
+    """
     before = data
     while data == before:
         for _ in range(draw.choice((1, 1, 1, 2, 3))):
@@ -82,7 +89,7 @@ def _bytes(data: bytes, draw: random.Random) -> bytes:
     at, other = (draw.randrange(len(data) + 1) for _ in range(2))
     size = min(len(data), draw.choice((1, 1, 2, 4, 16, 64, 512, 4096)))
     end = at + size
-    # Headers and directories lie at the ends.
+    # Often damage the start or the end, where headers and directories are.
     if draw.random() < 0.3:
         at = draw.choice((draw.randrange(64), max(0, len(data) - 1 - draw.randrange(256))))
         end = at + size
@@ -112,7 +119,7 @@ def _bytes(data: bytes, draw: random.Random) -> bytes:
 
 
 def _word(data: bytes, draw: random.Random) -> bytes:
-    """A number, word or line of a text becomes another one."""
+    """Replace a random number, word or line of a text."""
     pattern = draw.choice((rb"-?\d+(?:\.\d+)?", rb"\w+", rb"[^\n]*\n", rb"[,;\t:\"\[\]{}]"))
     if not (found := list(re.finditer(pattern, data))):
         return data
@@ -126,7 +133,18 @@ def _word(data: bytes, draw: random.Random) -> bytes:
 def run_case(
     target: Target, sound: Path, work: Path, expected: str | None, case: int
 ) -> tuple[str, str]:
-    """Damage one file of a copy, and read it: the outcome, and the last line of what was said."""
+    """Damage one file in a copy of valid files, and read the copy.
+
+    Args:
+        target: kind of files.
+        sound: folder with valid files.
+        work: folder for the copy.
+        expected: digest of the content of the valid files; None for files of other programs.
+        case: number of the case.
+
+    Returns:
+        Outcome (one of `GOOD` and `BAD`), and a description.
+    """
     draw = random.Random(f"{target.name} {case}")
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(sound, work)
@@ -145,7 +163,7 @@ def run_case(
     file.write_bytes(
         damage(content, draw, file.suffix in (".json", ".csv", ".tsv", ".txt", ".yaml", ".key"))
     )
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # A broken disk changes no times.
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # A disk error changes no times.
     return _read(target, work, expected, f"{file.relative_to(work)}: ")
 
 
@@ -156,7 +174,7 @@ def _read(target: Target, work: Path, expected: str | None, about: str) -> tuple
     except UserError as error:
         lines = str(error).splitlines()
         return ("refused" if len(lines) <= 3 else "traceback"), about + lines[0]
-    except SystemExit as error:  # How parsers refuse an option.
+    except SystemExit as error:  # Parsers refuse an option with status 2.
         return ("refused" if error.code == 2 else "traceback"), f"{about}exit {error.code}"
     except _Hang:
         return "hang", about + "no answer"
@@ -182,11 +200,11 @@ def _ring(*_):
 
 
 class Worker:
-    """The forked process that reads; it is forked again where it has died.
+    """Forked process that reads the files. If it dies, a new one is forked.
 
     Args:
-        folder: with a sound set of files a target.
-        quiet: whether what is printed while reading is dropped.
+        folder: folder with the valid files of each target.
+        quiet: whether to suppress the output of the process.
     """
 
     def __init__(self, folder: Path, quiet: bool = True):
@@ -194,7 +212,7 @@ class Worker:
         self.start()
 
     def start(self) -> None:
-        """Fork."""
+        """Fork the process."""
         asked, answered = os.pipe(), os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -210,7 +228,7 @@ class Worker:
 
     def _serve(self, asked, answer: int) -> None:
         signal.signal(signal.SIGALRM, _ring)
-        torch.set_num_threads(1)  # Threads do not survive a fork.
+        torch.set_num_threads(1)  # The threads of torch do not work after a fork.
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
         if self.quiet:
@@ -230,7 +248,7 @@ class Worker:
             os.write(answer, (json.dumps(outcome) + "\n").encode())
 
     def ask(self, name: str, case: int) -> tuple[str, str]:
-        """The outcome of a case."""
+        """Run a case in the process and return its outcome and description."""
         self.asking.write(json.dumps([name, case]) + "\n")
         self.asking.flush()
         ready, _, _ = select.select([self.answers], [], [], 3 * SECONDS)
@@ -249,7 +267,7 @@ class Worker:
         )
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process by closing its pipes."""
         for pipe in (self.asking, self.answers):
             with contextlib.suppress(OSError):
                 pipe.close()
@@ -258,7 +276,17 @@ class Worker:
 def fuzz(
     names: list[str], share: float, first: int = 0
 ) -> tuple[dict[str, Counter], list[str], int]:
-    """Outcomes by target, the bad ones in words, and how often the worker died."""
+    """Run the cases of targets.
+
+    Args:
+        names: names of the targets.
+        share: share of the cases of each target to run.
+        first: number of the first case.
+
+    Returns:
+        Number of each outcome by target, descriptions of bad outcomes, and number of times that the
+        process died.
+    """
     outcomes, bad = {}, []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SEMISUPCON_CACHE"] = f"{folder}/cache"
@@ -287,7 +315,7 @@ def fuzz(
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run it; returns 1 with ``--check`` when a file was not handled as it should."""
+    """Run the cases; return 1 if ``--check`` is given and a case has a bad outcome."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,5 +1,8 @@
-"""Files of ours, as `benchmarks.fuzz` makes and reads them; what is read must be what was
-written."""
+"""Targets of `benchmarks.fuzz` with file formats of semisupcon.
+
+For each format, one function writes files, and another one reads them. The content that is read
+must equal the content that was written.
+"""
 
 import os
 import shutil
@@ -35,7 +38,7 @@ from semisupcon.training.loggers import MetricsFile
 
 
 def content_of_checkpoint() -> dict[str, Any]:
-    """What Lightning and we write into a checkpoint, of a tiny run."""
+    """Return the content of a checkpoint of a tiny run, as Lightning and semisupcon write it."""
     encoder, criterion, facts = encoder_of(), SemiSupCon(), DataFacts(("low", "high"), "multiclass")
     criterion.connect(encoder)
     criterion.prepare(facts)
@@ -59,7 +62,10 @@ def content_of_checkpoint() -> dict[str, Any]:
 
 
 def read_run(folder: Path) -> str:
-    """A checkpoint as `embed`, probes of a projection, and a resume read it."""
+    """Read a checkpoint as three commands do.
+
+    The commands are `embed`, a probe of the projection, and a resumed training run.
+    """
     path = folder / "last.ckpt"
     content = read_checkpoint(path)
     check_run(content, path)
@@ -159,7 +165,7 @@ def read_hashes(folder: Path) -> str:
 
 
 def make_scan(folder: Path) -> None:
-    """The cache of a scan; its name is that of the folder scanned."""
+    """Write the cache of a scan of audio files, whose name depends on the scanned folder."""
     clips = folder.parent.parent / "scanned"
     clips.mkdir(parents=True)
     for i in range(5):

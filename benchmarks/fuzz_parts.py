@@ -1,5 +1,4 @@
-"""What the targets of `benchmarks.fuzz` share: how one is described, a tiny encoder, a tone, a
-digest of values."""
+"""Helpers of the targets of `benchmarks.fuzz`: target class, tiny encoder, tone, digest."""
 
 import hashlib
 import random
@@ -18,17 +17,18 @@ RATE = 8000
 
 @dataclass(frozen=True)
 class Target:
-    """Files of one kind.
+    """A kind of files to be damaged and read.
 
     Attributes:
-        name: of the target.
-        make: writes a sound set of them into a new folder.
-        read: reads a folder as a command does; gives a word for the content ("rebuilt" where what
-            was damaged is made again), or raises UserError.
-        ours: whether the content must be what was written.
-        files: a regular expression that finds the files to damage, by their paths in the folder.
-        cases: how many the complete form tries.
-        spoil: changes the files in another way than `benchmarks.fuzz.damage`, and says how.
+        name: name of the target.
+        make: function that writes valid files into a new folder.
+        read: function that reads a folder as a command does. It returns a digest of the content, or
+            "rebuilt" if damaged files were rebuilt, or raises a UserError.
+        ours: whether semisupcon writes these files. The content must then be what was written.
+        files: regular expression for the paths of the files to damage, relative to the folder.
+        cases: number of cases without ``--quick``.
+        spoil: function that damages the files in place of `benchmarks.fuzz.damage`, and returns a
+            description.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Target:
 
 
 def word(*parts: Any) -> str:
-    """A digest of nested plain values, arrays and tensors."""
+    """Return a digest of nested plain values, arrays and tensors."""
     digest = hashlib.blake2b(digest_size=16)
 
     def add(value: Any) -> None:
@@ -65,14 +65,14 @@ def word(*parts: Any) -> str:
 
 
 def encoder_of(seed: int = 0) -> SampleCNNSmall:
-    """A tiny encoder."""
+    """Build a tiny encoder with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SampleCNNSmall(widths=[4, 8], stem=20, sample_rate=RATE, segment_samples=2000)
 
 
 def tone(seed: int = 0, seconds: float = 0.4) -> np.ndarray:
-    """A noisy tone."""
+    """Return a noisy tone ``[T]`` at 8 kHz."""
     t = np.arange(int(seconds * RATE)) / RATE
     return (
         0.3 * np.sin(2 * np.pi * 440 * (1 + seed) * t)

@@ -1,5 +1,8 @@
-"""Files of strangers for `benchmarks.fuzz`: well-formed, with values of other types and sizes; and
-whole folders of runs and results."""
+"""Targets of `benchmarks.fuzz` with well-formed files whose values have unexpected types or sizes.
+
+Such files are not damaged by accident, but made by somebody else. Further targets are whole folders
+of runs and results.
+"""
 
 import json
 import random
@@ -23,7 +26,7 @@ from semisupcon.data.packed.checks import TARGETS as TARGETS_FILE
 from semisupcon.digests import DIGEST, digest_of, read_json, with_digest
 from semisupcon.errors import UserError
 
-# As trained by the other benchmarks; the projection head is one more part to spoil.
+# The options of the other benchmarks, plus a projection head as one more part that is changed.
 TRAINED = OPTIONS | {
     "model.criterion.projector": "ProjectionHead",
     "model.criterion.projector.widths": [3072, 128],
@@ -53,7 +56,10 @@ ODD = (
 
 
 def spoilt(value: Any, draw: random.Random) -> tuple[Any, str]:
-    """Nested plain values with one of them replaced or left out, and which."""
+    """Replace or remove one random value of nested plain values, in place.
+
+    Returns the values and a description of the change.
+    """
     places: list[tuple[Any, Any]] = []
 
     def walk(item: Any) -> None:
@@ -77,7 +83,7 @@ def spoilt(value: Any, draw: random.Random) -> tuple[Any, str]:
 
 
 def plain(content: Any) -> Any:
-    """A copy in which mappings and sequences can be changed."""
+    """Return a copy of nested values in which mappings and sequences can be changed."""
     if isinstance(content, dict):
         return {key: plain(value) for key, value in content.items()}
     return [plain(value) for value in content] if isinstance(content, list | tuple) else content
@@ -91,8 +97,13 @@ def spoil_checkpoint(folder: Path, draw: random.Random) -> str:
 
 
 def spoil_json(name: str, sealed: bool = True) -> Callable[[Path, random.Random], str]:
-    """Spoils the first JSON file that fits a pattern; ``sealed`` with the digest that then belongs
-    to it, else without one."""
+    """Return a function that changes a value in a JSON file.
+
+    Args:
+        name: pattern of the file name.
+        sealed: whether to write a valid digest for the changed content. If false, the file has no
+            digest.
+    """
 
     def spoil(folder: Path, draw: random.Random) -> str:
         path = draw.choice(sorted(folder.rglob(name)))
@@ -106,7 +117,7 @@ def spoil_json(name: str, sealed: bool = True) -> Callable[[Path, random.Random]
 
 
 def spoil_index(folder: Path, draw: random.Random) -> str:
-    """A value or column of the index of a packed set, with the digests that then belong to it."""
+    """Change a value or column in the index of a packed set, and write valid digests for it."""
     table = pd.read_parquet(folder / INDEX)
     column = draw.choice(list(table))
     if draw.random() < 0.2:
@@ -127,7 +138,7 @@ def spoil_index(folder: Path, draw: random.Random) -> str:
         table[column] = values if draw.random() < 0.5 else [odd] * len(values)
     try:
         table.to_parquet(folder / INDEX)
-    except (ValueError, TypeError, OverflowError):  # Parquet does not take such a column.
+    except (ValueError, TypeError, OverflowError):  # Parquet cannot store this column.
         return "nothing"
     header = read_json(folder / HEADER) | {
         "index_digest": digest_of(folder / INDEX, folder / TARGETS_FILE)
@@ -144,11 +155,11 @@ def spoil_head(folder: Path, draw: random.Random) -> str:
     return told
 
 
-# Whole folders of runs and results.
+# Targets that are whole folders of runs and results.
 
 
 def make_run(folder: Path) -> None:
-    """A run of two steps; its clips lie beside."""
+    """Train a run of two steps. Its clips are in another folder."""
     clips = folder.parent.parent / "digits"
     for i in range(12):
         (clips / "recordings").mkdir(parents=True, exist_ok=True)
@@ -192,7 +203,7 @@ def read_resumed(folder: Path) -> str:
 
 
 def read_resumed_alone(folder: Path) -> str:
-    """With the configuration of its folder."""
+    """Resume a run without ``--config``, with the configuration in its folder."""
     return exit_word(
         pretrain(
             [

@@ -1,4 +1,4 @@
-"""What `benchmarks.fuzz` damages: files of other programs, and all kinds of files of ours."""
+"""All targets of `benchmarks.fuzz`: files of other programs and files of semisupcon."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ FORMATS = {
 
 
 def audio(suffix: str) -> Target:
-    """Sound files of a format, read by `embed`."""
+    """Return the target for audio files of a format, read by `embed`."""
 
     def make(folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -47,7 +47,7 @@ def audio(suffix: str) -> Target:
 
 
 def annotations(task: str) -> Target:
-    """Annotation files of a data set in miniature."""
+    """Return the target for the annotation files of a tiny copy of a data set."""
 
     def make(folder: Path) -> None:
         from tests.datasets.tiny_sets import BUILDERS
@@ -61,7 +61,7 @@ def annotations(task: str) -> Target:
     return Target(task, make, read, ours=False, files=r"\.(csv|tsv|txt|json|yaml|key)$", cases=200)
 
 
-# Their classes are the names of folders and files; no file says anything.
+# Tasks without annotation files: classes are given by the names of folders and files.
 UNWRITTEN = (
     "audiomnist_digit",
     "audiomnist_speaker",

@@ -1,8 +1,8 @@
-"""How benchmarks augment a batch that lies on a device: one place, so that all of them measure the
-same call.
+"""The call with which benchmarks augment a batch, in one place so that all measure the same call.
 
-In training the loader makes the plan of a batch ahead of its step, so the time of a chain on a
-device is that of ``run``; the plan is measured apart.
+In training, the data loader draws the random parameters of a batch (its plan) before the step.
+Therefore the time of a chain on a GPU is that of ``Chain.run`` with a given plan. The time of the
+plan is measured separately.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,14 @@ from semisupcon.augmentations import Chain
 
 
 def augmentation(chain: Chain, audio: Tensor, keys: Tensor) -> Callable[[], object]:
-    """The work of a chain on a batch, to be timed: on an accelerator with the plan made beforehand,
-    its copy to the device included.
+    """Return a function that applies a chain to a batch, to be timed.
+
+    On a GPU, the plan is made before. The function copies it to the device and runs the chain.
 
     Args:
-        chain: on the device of the audio.
+        chain: chain on the device of the audio.
         audio: ``[N, 1, T]``.
-        keys: ``[N]`` int64 on the host.
+        keys: ``[N]`` int64, on the CPU.
     """
     if audio.device.type == "cpu":
         return lambda: chain(audio, keys)
