@@ -30,6 +30,7 @@ PIP = {
 # Command -> all optional packages that it needs, so that one pip command installs them.
 NEEDS = {
     "data": ("pandas", "scipy", "tqdm", "yaml"),
+    "explore": ("sklearn",),
     "hear": ("matplotlib", "yaml"),
     "pack": (
         "jsonargparse",

@@ -1,0 +1,1 @@
+"""A map of embeddings as one HTML page: read, project, find neighbours, colour, write."""
