@@ -1,15 +1,21 @@
-"""What the project does on a GPU, in one command of about four minutes: correct, how fast, and
-whether it learns.
+"""Test and measure the project on a GPU with one command of about four minutes.
 
     python -m benchmarks.gpu --out gpu.json       # on the GPU
     python -m benchmarks.gpu --device cpu --tiny  # every part, at the smallest size
     python -m benchmarks.gpu --table gpu.json     # the tables of docs/gpu.md
 
-Parts: ``steps`` (every recipe's published step), ``peers`` (beside libraries), ``end_to_end``
-(clips a second with packed audio), ``tests`` (tests/devices), ``resume`` (bit for bit), ``train``
-(a minute of SemiSupCon, and probes). The last three are not timed and run side by side. Nothing is
-downloaded; data are noise and the embedded set, in a temporary folder. The JSON file is written
-after each part.
+The parts are:
+
+- ``steps``: time of a training step of each recipe at its published size;
+- ``peers``: comparison with other libraries;
+- ``end_to_end``: clips per second of training with packed audio;
+- ``tests``: the tests in tests/devices;
+- ``resume``: whether a resumed run is equal bit for bit;
+- ``train``: a minute of training with SemiSupCon, and probes.
+
+The last three parts run at the same time, because their time is not measured. Nothing is
+downloaded: the data are noise and the synthetic data set, in a temporary folder. The JSON file is
+written after each part.
 """
 
 import argparse
@@ -46,10 +52,10 @@ PARTS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "resume": gpu_parts.resume,
     "train": gpu_parts.train,
 }
-BESIDE = ("tests", "resume")  # wait for other processes, so that they run beside ``train``
+BESIDE = ("tests", "resume")  # parts that run in other processes, at the same time as ``train``
 BUDGET = 240
-UNTIMED_SECONDS = 40  # of the last three parts, beside the seconds of training
-OTHER_TIMED_SECONDS = 60  # of ``peers`` and ``end_to_end``
+UNTIMED_SECONDS = 40  # time for the last three parts, in addition to the time of training
+OTHER_TIMED_SECONDS = 60  # time for ``peers`` and ``end_to_end``
 PACKAGES = (
     *("pytorch-lightning", "torchaudio", "numpy", "triton"),
     *("torch-audiomentations", "lightly", "pytorch-metric-learning"),
@@ -57,8 +63,10 @@ PACKAGES = (
 
 
 def first_line(file: str, start: str) -> str:
-    """What follows the colon in the first line of a file that begins so; empty when there is
-    none."""
+    """Return the text after the colon in the first line of a file that begins with ``start``.
+
+    The text is empty if there is no such line.
+    """
     try:
         lines = Path(file).read_text(errors="replace").splitlines()
     except OSError:
@@ -67,7 +75,7 @@ def first_line(file: str, start: str) -> str:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine and the versions of the packages."""
     memory = first_line("/proc/meminfo", "MemTotal").split()
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found: dict[str, Any] = {
@@ -93,14 +101,14 @@ def machine(device: str) -> dict[str, Any]:
 
 
 class Report:
-    """The JSON file, written anew after each part."""
+    """The JSON file with the results, which is written again after each part."""
 
     def __init__(self, file: Path, about: dict[str, Any]):
         self.file, self.result = file, about | {"parts": {}}
         self.lock = threading.Lock()
 
     def run(self, name: str, setting: Setting) -> None:
-        """Run a part and write down what it found, or its error."""
+        """Run a part, and store its results or its error."""
         print(f"{name} ...", flush=True)
         began = time.perf_counter()
         try:
@@ -116,13 +124,16 @@ class Report:
         print(f"{name}: {ended}, {found['seconds']:.0f} s", flush=True)
 
     def write(self) -> None:
-        """Replace the file."""
+        """Write the file."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.file, json.dumps(self.result, indent=1) + "\n")
 
 
 def measure(names: list[str], report: Report, setting: Setting) -> None:
-    """Run parts: timed ones in turn, then the others side by side (in turn at tiny size)."""
+    """Run parts: first those whose time is measured, one after the other, then the others.
+
+    The others run at the same time, or one after the other at tiny size.
+    """
     for name in (n for n in names if n not in (*BESIDE, "train")):
         report.run(name, setting)
     last = [name for name in names if name in (*BESIDE, "train")]
@@ -137,13 +148,13 @@ def measure(names: list[str], report: Report, setting: Setting) -> None:
     with ThreadPoolExecutor(len(BESIDE)) as pool:
         others = [pool.submit(report.run, name, setting) for name in last if name in BESIDE]
         if "train" in last:
-            report.run("train", setting)  # in the main thread, which alone may handle signals
+            report.run("train", setting)  # in the main thread, because only it can handle signals
         for other in others:
             other.result()
 
 
 def parsed(args: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     about = {"description": __doc__, "formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(**about)
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
@@ -167,7 +178,7 @@ def parsed(args: list[str] | None) -> argparse.Namespace:
 
 @quiet()
 def main(args: list[str] | None = None) -> int:
-    """Run the parts, print the tables; 1 when a part has an error."""
+    """Run the parts and print the tables; return 1 if a part has an error."""
     given = parsed(args)
     if given.table is not None:
         print(tables(json.loads(given.table.read_text())))
@@ -192,7 +203,7 @@ def main(args: list[str] | None = None) -> int:
             train_seconds=train_seconds,
             only_recipes=tuple(given.recipes) if given.recipes else None,
         )
-        # At tiny size what is compiled elsewhere runs as it is: compiling takes long.
+        # At tiny size, torch.compile is disabled, because compiling takes long.
         with torch.compiler.set_stance("force_eager" if given.tiny else "default"):
             measure([name for name in PARTS if name in given.only], report, setting)
     report.result["seconds"] = time.monotonic() - began

@@ -1,5 +1,4 @@
-"""Parts of `benchmarks.gpu` that are not timed: tests on the device, an exact resume, a minute of
-training."""
+"""Parts of `benchmarks.gpu` whose time is not measured: tests, resuming, a minute of training."""
 
 import json
 import math
@@ -27,11 +26,18 @@ PRETRAIN = (sys.executable, "pretrain.py")
 def side_by_side(
     commands: Sequence[Sequence[str]], setting: Setting, fine: tuple[int, ...] = (0,)
 ) -> list[str]:
-    """What commands print that run at the same time in the root of the checkout.
+    """Run commands at the same time in the root folder of the repository.
+
+    Args:
+        commands: the command lines.
+        setting: settings of the benchmark.
+        fine: allowed exit statuses.
+
+    Returns:
+        Output of each command.
 
     Raises:
-        RuntimeError: if one ends with a status that is not ``fine``, with the end of what it
-            printed.
+        RuntimeError: if a command ends with another status, with the end of its output.
     """
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     own = {"PYTHONPATH": paths, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
@@ -56,8 +62,10 @@ def side_by_side(
 
 
 def tests(setting: Setting) -> dict[str, Any]:
-    """``pytest tests/devices``: how many tests passed and failed, and the names of those that
-    failed."""
+    """Run ``pytest tests/devices``.
+
+    Returns the numbers of tests that passed and failed, and the names of failed tests.
+    """
     few = ["-k", "draws or masks"] if setting.tiny else []
     words = [
         "tests/devices",
@@ -69,7 +77,7 @@ def tests(setting: Setting) -> dict[str, Any]:
         *few,
     ]
     command = (sys.executable, "-m", "pytest", *words)
-    (text,) = side_by_side([command], setting, fine=(0, 1))  # 1: tests failed
+    (text,) = side_by_side([command], setting, fine=(0, 1))  # status 1: tests failed
     pattern = r"(\d+) (passed|failed|skipped|error)s?\b"
     counts = dict.fromkeys(("passed", "failed", "skipped", "error"), 0)
     counts |= {kind: int(count) for count, kind in re.findall(pattern, text.splitlines()[-1])}
@@ -85,7 +93,7 @@ def tests(setting: Setting) -> dict[str, Any]:
 
 
 def on_device(setting: Setting) -> list[str]:
-    """Options of the trainer for the device."""
+    """Return the options of the trainer for the device."""
     if setting.device == "cpu":
         return ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true"]
     return [
@@ -99,17 +107,17 @@ def on_device(setting: Setting) -> list[str]:
 
 
 def on_set(recipe: str, root: Path) -> list[str]:
-    """Options that read the embedded set from a folder."""
+    """Return the options with which a recipe reads the synthetic data set from a folder."""
     if recipe.startswith("mtslvr"):
         return ["--data.data_dir", str(root)]
     return ["--data.sl_kwargs", json.dumps({"root": str(root)})]
 
 
 def resume(setting: Setting) -> dict[str, Any]:
-    """Six steps at once against three and three, deterministic: equal losses and weights, bit for
-    bit?
+    """Compare a run of six steps with a run of three steps that is resumed for three more.
 
-    The schedule is switched off: it would follow the length of the run.
+    Losses and weights must be equal bit for bit in deterministic mode. The schedule is disabled,
+    because it depends on the length of the run.
     """
     root, runs = embedded_set(setting), setting.folder / "resumed"
     recipes = RESUMED[:1] if setting.tiny else RESUMED
@@ -153,14 +161,14 @@ def resume(setting: Setting) -> dict[str, Any]:
 
 
 def embedded_set(setting: Setting) -> Path:
-    """The folder of the embedded set, rendered on the first call."""
+    """Return the folder of the synthetic data set, which the first call renders."""
     from semisupcon.datasets.synthesis import render
 
     return render(setting.folder / "synthetic", 60 if setting.tiny else 600, progress=False)
 
 
 def packed_set(setting: Setting, root: Path) -> Path:
-    """The embedded set with its tags, packed for the encoder of the recipe."""
+    """Pack the synthetic data set with its tags for the encoder of the recipe."""
     from semisupcon.data.packed.writing import pack
     from semisupcon.data.sources import gather
 
@@ -170,11 +178,13 @@ def packed_set(setting: Setting, root: Path) -> Path:
 
 
 def train(setting: Setting) -> dict[str, Any]:
-    """SemiSupCon at full published size on the embedded set, then linear probes beside the
-    untrained encoder."""
+    """Train SemiSupCon at its published size on the synthetic data set, and probe the encoder.
+
+    The results of linear probes are compared with those of an untrained encoder.
+    """
     root = embedded_set(setting)
     packed = packed_set(setting, root)
-    seconds = 600 if setting.tiny else math.ceil(setting.train_seconds)  # tiny is three steps
+    seconds = 600 if setting.tiny else math.ceil(setting.train_seconds)  # tiny: three steps
     days, rest = divmod(seconds, 86400)
     limit = f"{days:02d}:{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
     options = [

@@ -1,8 +1,7 @@
-"""Parts of `benchmarks.gpu` that are timed: published steps, comparisons with libraries, clips a
-second.
+"""Parts of `benchmarks.gpu` whose time is measured: steps, comparisons with libraries, throughput.
 
-Each part is a function from `Setting` to a dictionary of plain values. A comparison that fails, or
-whose library is not installed, says so in its own entry; the others stay.
+Each part is a function that maps a `Setting` to a dictionary of plain values. If a comparison
+fails, or its library is not installed, its entry has an error; the other entries are not affected.
 """
 
 import statistics
@@ -19,21 +18,21 @@ from semisupcon.losses.pairs import same_clip, shared_labels
 
 COMPILED = ("pretrain_smsl", "mtslvr/split_simclr")
 TINY_STEPS = ("pretrain_smsl", "mtslvr/split_simclr")
-COMPILE_SECONDS = 40  # a recipe is not compiled when less time is left
+COMPILE_SECONDS = 40  # minimum time left to measure a recipe with torch.compile
 
 
 class Setting(NamedTuple):
-    """What a part needs to know.
+    """Settings of all parts.
 
     Attributes:
         device: cpu or cuda.
-        tiny: the smallest size at which everything runs.
-        folder: for files; removed at the end.
-        until: of `time.monotonic`, when timed parts should be done.
-        end: of `time.monotonic`, when everything should be done.
-        compile_all: compile every recipe.
-        train_seconds: of the part `train`.
-        only_recipes: of the part `steps`; None is all.
+        tiny: whether to use the smallest sizes.
+        folder: folder for files, which is removed at the end.
+        until: time (`time.monotonic`) at which the timed parts should end.
+        end: time (`time.monotonic`) at which all parts should end.
+        compile_all: whether to measure every recipe with ``torch.compile``.
+        train_seconds: length of the part `train` in seconds.
+        only_recipes: recipes of the part `steps`; None for all.
     """
 
     device: str
@@ -47,23 +46,25 @@ class Setting(NamedTuple):
 
     @property
     def repeats(self) -> int:
-        """Timed calls of which the median counts."""
+        """Number of timed calls; the result is their median."""
         return 2 if self.tiny else 5
 
     @property
     def warm(self) -> int:
-        """Calls before the timed ones."""
+        """Number of calls before the timed calls."""
         return 1 if self.tiny else published_steps.WARM
 
 
 def say(error: BaseException) -> str:
-    """The kind of an error and the end of its text."""
+    """Return the type of an exception and the end of its message."""
     return f"{type(error).__name__}: {str(error)[-1500:]}"
 
 
 def steps(setting: Setting) -> dict[str, Any]:
-    """Every recipe's published step, see `published_steps.record`; what there was no time for is
-    named."""
+    """Measure a training step of each recipe at its published size.
+
+    The result also names the recipes for which no time was left.
+    """
     recipes = setting.only_recipes or (TINY_STEPS if setting.tiny else published_steps.RECIPES)
     rows, left_out = [], []
     for recipe in recipes:
@@ -91,8 +92,11 @@ def steps(setting: Setting) -> dict[str, Any]:
 def interleaved(
     sides: dict[str, Callable[[], object]], setting: Setting
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Median milliseconds of each side, taking turns after warm calls, and the errors of sides that
-    fail."""
+    """Measure functions in turn.
+
+    Returns the median time of each function in milliseconds, and the errors of functions that fail,
+    both by name.
+    """
     taken: dict[str, list[float]] = {name: [] for name in sides}
     errors: dict[str, str] = {}
     for turn in range(setting.warm + setting.repeats):
@@ -114,7 +118,11 @@ def interleaved(
 
 
 def chains(setting: Setting) -> dict[str, Any]:
-    """SemiSupCon's chain in semisupcon, in torch-audiomentations on the batch, and as published."""
+    """Compare three versions of SemiSupCon's augmentation chain.
+
+    The versions are that of semisupcon, that of torch-audiomentations on the whole batch, and the
+    published one (clip by clip in loader workers).
+    """
     from benchmarks import augment
     from benchmarks import augment_published as published
     from semisupcon.augmentations import build_chain
@@ -124,7 +132,7 @@ def chains(setting: Setting) -> dict[str, Any]:
     on_host, _ = augment.batch(rate, clips)
     theirs = published.semisupcon(rate).to(setting.device)
     ours = augment.Ours(build_chain(augment.SIX, 2, rate).to(setting.device), audio, keys)
-    # The loader's processes start first, and are idle when the others are timed.
+    # Measure the loader workers first, so that they are idle during the other measurements.
     published_way = augment.in_workers(on_host, published.semisupcon(rate), workers)
     in_workers = f"clip by clip, {workers} workers"
     ms, errors = interleaved({in_workers: published_way}, setting)
@@ -137,7 +145,7 @@ def chains(setting: Setting) -> dict[str, Any]:
 
 
 def dense(z: Tensor, tags: Tensor, classes: Tensor, clips: Tensor) -> Tensor:
-    """SemiSupCon's loss as a log-softmax over the whole ``[N, N]`` matrix."""
+    """Compute SemiSupCon's loss as a log-softmax over the whole ``[N, N]`` matrix."""
     own = torch.eye(len(z), dtype=torch.bool, device=z.device)
     weights = torch.maximum(same_clip(clips, clips), shared_labels(tags, tags)).masked_fill(own, 0)
     z = nn.functional.normalize(z, dim=1)
@@ -146,8 +154,10 @@ def dense(z: Tensor, tags: Tensor, classes: Tensor, clips: Tensor) -> Tensor:
 
 
 def losses(setting: Setting) -> list[dict[str, Any]]:
-    """Forward and backward of the contrastive loss, time and peak memory over the inputs, a row a
-    size."""
+    """Measure forward and backward pass of the contrastive loss in several implementations.
+
+    Returns one row per size, with times and peak memory (without the inputs).
+    """
     from benchmarks import loss
 
     cases = (
@@ -178,7 +188,7 @@ def losses(setting: Setting) -> list[dict[str, Any]]:
 
 
 def peers(setting: Setting) -> dict[str, Any]:
-    """Ours beside libraries: augmentation, and the contrastive loss."""
+    """Compare augmentation and contrastive loss with other libraries."""
     found: dict[str, Any] = {}
     for name, part in (("chains", chains), ("losses", losses)):
         try:
@@ -203,8 +213,10 @@ def peers(setting: Setting) -> dict[str, Any]:
 
 
 def end_to_end(setting: Setting) -> dict[str, Any]:
-    """Clips a second of SampleCNN through ``Trainer.fit``: the step alone, and with packed
-    audio."""
+    """Measure the clips per second of SampleCNN in ``Trainer.fit``.
+
+    Training on packed audio is compared with training on one batch in memory (the step alone).
+    """
     from benchmarks import step
     from semisupcon.encoders import SampleCNNSmall
     from semisupcon.objectives import SemiSupCon

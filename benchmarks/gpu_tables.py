@@ -1,4 +1,4 @@
-"""The figures of `benchmarks.gpu` as Markdown tables and as bars."""
+"""Format the results of `benchmarks.gpu` as Markdown tables, and compare them with limits."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,12 @@ from benchmarks.bars import Bar
 from benchmarks.published_steps import HEADER, row
 from benchmarks.recipes import markdown
 
-SHARE = 0.15  # of augmentation in a step of SemiSupCon
+SHARE = 0.15  # maximum share of augmentation in a training step of SemiSupCon
 SEMISUPCON = ("pretrain_ssl", "pretrain_smsl", "pretrain_sl")
 
 
 def machine_line(machine: dict[str, Any]) -> str:
-    """The machine in a sentence."""
+    """Describe the machine in a sentence."""
     cpu = f"{machine['cpus']} cores of {machine['cpu']}, {machine['memory_gib']:.0f} GiB"
     gpu = machine.get("gpu")
     if gpu:
@@ -23,7 +23,7 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 
 def parts_table(result: dict[str, Any]) -> str:
-    """A row a part: seconds, and the error if there is one."""
+    """Return a table of all parts with their time and errors."""
     rows = [["part", "seconds", "result"]]
     for name, part in result["parts"].items():
         error = " ".join(str(part.get("error") or "").split())
@@ -32,7 +32,7 @@ def parts_table(result: dict[str, Any]) -> str:
 
 
 def steps_table(part: dict[str, Any]) -> str:
-    """Every recipe's published step."""
+    """Return the table of the training steps of all recipes."""
     left_out = (
         f"\nNot measured for want of time: {', '.join(part['left_out'])}.\n"
         if part["left_out"]
@@ -42,7 +42,7 @@ def steps_table(part: dict[str, Any]) -> str:
 
 
 def peers_table(part: dict[str, Any]) -> str:
-    """Chains, then losses."""
+    """Return the tables of the augmentation chains and of the losses."""
     text, chains = "", part["chains"]
     if "ms" in chains:
         rows = [["SemiSupCon's chain", f"ms for {chains['views']} views", "relative to semisupcon"]]
@@ -66,7 +66,7 @@ def peers_table(part: dict[str, Any]) -> str:
 
 
 def end_to_end_table(part: dict[str, Any]) -> str:
-    """Clips a second."""
+    """Return the table of the clips per second."""
     rows = [
         [f"SampleCNN, {part['batch']}, {part['precision']}", "ms a step", "clips a second", "share"]
     ]
@@ -79,20 +79,20 @@ def end_to_end_table(part: dict[str, Any]) -> str:
 
 
 def tests_table(part: dict[str, Any]) -> str:
-    """Counts, and the names of tests that failed."""
+    """Return the numbers of tests, and the names of failed tests."""
     counts = ["passed", "failed", "skipped"]
     broken = "".join(f"\n- `{name}`" for name in part["broken"])
     return markdown([counts, [part[name] for name in counts]]) + (f"{broken}\n" if broken else "")
 
 
 def resume_table(part: dict[str, Any]) -> str:
-    """The largest difference of losses and weights."""
+    """Return the largest differences of losses and weights between the compared runs."""
     rows = [["6 steps against 3 + 3", "largest difference of losses and weights"]]
     return markdown(rows + [[name, f"{d:g}"] for name, d in part["largest_difference"].items()])
 
 
 def train_table(part: dict[str, Any]) -> str:
-    """Losses and probes."""
+    """Return the losses of the training run, and the results of the probes."""
 
     def cell(value: float, low: float, high: float) -> str:
         return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
@@ -118,7 +118,7 @@ TABLES = {
 
 
 def tables(result: dict[str, Any]) -> str:
-    """All tables of a result, for the page or the terminal."""
+    """Return all tables of a result as Markdown."""
     text = f"{machine_line(result['machine'])}\n\n{parts_table(result)}"
     for name, table in TABLES.items():
         part = result["parts"].get(name)
@@ -126,14 +126,13 @@ def tables(result: dict[str, Any]) -> str:
             continue
         try:
             text += f"\n### {name}\n\n{table(part)}"
-        except (KeyError, TypeError):  # The part ended before it had these figures.
+        except (KeyError, TypeError):  # The part has ended without these results.
             text += f"\n### {name}\n\nNo figures: {part.get('error')}\n"
     return text
 
 
 def bars(result: dict[str, Any]) -> Iterator[Bar]:
-    """The bars of the figures that are there; a part that ended before it had figures meets
-    none."""
+    """Yield the results with their limits. A part without results misses all its limits."""
     parts = result["parts"]
     rows = parts.get("steps", {}).get("rows", [])
     if rows:

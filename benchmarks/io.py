@@ -1,12 +1,13 @@
-"""How fast crops reach the training process: wav, flac, mp3, packed, device-resident, and
-``sf.read`` as SemiSupCon calls it.
+"""Measure how fast random crops are read from several formats.
 
     python -m benchmarks.io [--check] [--clips 96] [--rounds 7]
 
-Writes clips of 30 s (mono, 22,050 Hz) to a temporary folder in each format, packs them, and reads
-random crops of 2.7 s in batches, one reader after the other in every round, in changing order; the
-page cache is warm. "A core" is one process and one thread. The bars: packed at least 20 times mp3
-and 5 times wav, and 10,000 crops a second out of the loader as the training process meets it.
+The formats are wav, flac, mp3, packed, and device-resident. The published reading of SemiSupCon
+with ``sf.read`` is also measured. Clips of 30 s (mono, 22,050 Hz) are written to a temporary
+folder. Crops of 2.7 s are read in batches. In each round, the readers run one after the other in
+another order; the files are in the page cache. Rates "per core" are those of one process with one
+thread. The limits are: packed audio is at least 20 times as fast as mp3 and 5 times as fast as wav,
+and the training process gets at least 10,000 crops per second from the loader.
 """
 
 import argparse
@@ -39,7 +40,7 @@ BATCH, VIEWS, LOADED = 96, 2, 60
 
 
 def write_clips(folder: Path, count: int) -> None:
-    """Clips of chords in noise, in every format."""
+    """Write clips of chords in noise in all formats."""
     time_ = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     for i in range(count):
         rng = np.random.default_rng(i)
@@ -56,8 +57,11 @@ def write_clips(folder: Path, count: int) -> None:
 
 
 def published(paths: list[str], rng: np.random.Generator) -> torch.Tensor:
-    """A batch as SemiSupCon reads it: the header, a random stretch by ``sf.read``, channels
-    averaged, one tensor a clip, then stacked."""
+    """Read a batch as the published code of SemiSupCon does.
+
+    For each clip, it reads the header, reads a random section with ``sf.read``, and averages the
+    channels. The clips are then stacked.
+    """
     crops = []
     for path in paths:
         frames = sf.info(path).frames
@@ -70,8 +74,13 @@ def published(paths: list[str], rng: np.random.Generator) -> torch.Tensor:
 
 
 def readers(folder: Path, count: int, batch: int) -> dict[str, Callable[[int], object]]:
-    """Name -> function that reads batch number t of ``batch`` clips with `VIEWS` views, on one
-    core."""
+    """Return a function per reader, by name, that reads batch number t with one thread.
+
+    Args:
+        folder: folder with the clips in all formats.
+        count: number of clips.
+        batch: clips per batch; each clip has `VIEWS` views.
+    """
     found: dict[str, Callable[[int], object]] = {}
     for name in FORMATS:
         drawn = divide(gather(data_dir=folder / name), val_split=0)
@@ -102,7 +111,7 @@ def readers(folder: Path, count: int, batch: int) -> dict[str, Callable[[int], o
 
 
 def packed_clips(folder: Path, count: int, batch: int) -> tuple[Clips, MixedBatchSampler]:
-    """The wav clips, packed."""
+    """Pack the wav clips, and return them with a sampler."""
     sources = {
         "sl_task": None,
         "ssl_task": None,
@@ -119,7 +128,7 @@ def packed_clips(folder: Path, count: int, batch: int) -> tuple[Clips, MixedBatc
 
 
 def rate(read: Callable[[int], object], first: int, seconds: float, batch: int) -> float:
-    """Crops a second over at least ``seconds``."""
+    """Measure the crops per second of a reader during at least ``seconds``."""
     begin, number = time.perf_counter(), 0
     while (taken := time.perf_counter() - begin) < seconds or number == 0:
         read(first + number)
@@ -128,8 +137,10 @@ def rate(read: Callable[[int], object], first: int, seconds: float, batch: int) 
 
 
 def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batches: int) -> float:
-    """Crops a second that the loader gives to the process that iterates, after the first few
-    batches."""
+    """Measure the crops per second that a data loader gives to the training process.
+
+    The first batches are not counted.
+    """
     loader = EndlessLoader(clips, sampler, lambda: 0, "", num_workers)
     loader.sequence.start = 0
     iterator = iter(loader.loader)
@@ -142,7 +153,7 @@ def loader_rate(clips: Clips, sampler: MixedBatchSampler, num_workers: int, batc
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -157,7 +168,7 @@ def main(args: list[str] | None = None) -> int:
         options.clips, options.rounds, options.seconds, batch, loaded = 2, 1, 0.0, 2, 2
     torch.set_num_threads(1)
     if not torch.cuda.is_available():
-        keep_freed_memory()  # as pretrain.py does
+        keep_freed_memory()  # as ``semisupcon pretrain`` does
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         os.environ["SEMISUPCON_CACHE"] = str(folder / "cache")
@@ -171,8 +182,8 @@ def main(args: list[str] | None = None) -> int:
         for number in range(options.rounds):
             for name, read in list(found.items())[:: 1 if number % 2 else -1]:
                 for path in (folder / name.partition(",")[0]).rglob("*.*"):
-                    # Systems drop pages that nobody has read for a while; this is not about the
-                    # disk.
+                    # The system may have dropped the file from the page cache: read it again, since
+                    # the speed of the disk is not measured.
                     path.read_bytes()
                 rates[name].append(rate(read, 1 + 1000 * number, options.seconds, batch))
             for workers, taken in loaders.items():

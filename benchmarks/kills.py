@@ -1,12 +1,14 @@
-"""SIGKILLs at random times, seeded, spread over whole commands: is anything left that cannot be
-loaded, and is the end the same?
+"""Kill commands at random times, and check that they can continue with the same result.
 
-Pretraining (plain, with averaged weights, with gradient accumulation, on two ranks of which one is
-killed), pack, stream, embed, a probe suite and export. Each is run once undisturbed; then it is
-started, killed at a random moment of its duration, looked at, and started again in the same folder,
-the runs with ``--resume_from_checkpoint last``, until the kills are spent. What is left then must
-be equal to the undisturbed outcome: weights, optimizer and metrics.csv bit for bit, files byte for
-byte, results number for number. Run ``python -m benchmarks.kills --check``.
+The commands are pretraining (plain, with weight averaging, with gradient accumulation, and on two
+ranks, of which one is killed), pack, stream, embed, a probe suite, and export. Each command first
+runs without being killed. Then it is started, killed with SIGKILL at a random time, and started
+again in the same folder, until the planned number of kills is reached. Training runs are started
+again with ``--resume_from_checkpoint last``.
+
+After each kill, all files must be loadable. At the end, the results must equal those of the first
+run: weights, optimizer state and metrics.csv bit for bit, other files byte for byte, and results of
+probes in all numbers. Run ``python -m benchmarks.kills --check``.
 """
 
 import argparse
@@ -44,9 +46,9 @@ from semisupcon.data.packed.reading import Packed
 from semisupcon.probing.scores.results import Results
 from semisupcon.training.run_checkpoints import newest_checkpoint
 
-LIMIT = 600.0  # seconds for a run to its end
+LIMIT = 600.0  # time limit of a command in seconds
 STEPS = 12
-SHARES = {  # of the kills
+SHARES = {  # share of each command in the number of kills
     **{"pretrain": 0.3, "averaging": 0.15, "accumulation": 0.15, "ranks": 0.1},
     **{"pack": 0.08, "stream": 0.06, "embed": 0.06, "probe": 0.06, "export": 0.04},
 }
@@ -54,13 +56,14 @@ SHARES = {  # of the kills
 
 @dataclass(frozen=True)
 class Job:
-    """A command that is killed.
+    """A command that is killed. All functions take the output folder of the command.
 
     Attributes:
-        first, again: its arguments in a folder, at first and after a kill.
-        faults: what is wrong with the folder after a kill.
-        outcome: of a finished one, to compare.
-        ranks: processes.
+        first: function that returns the arguments of the first start.
+        again: function that returns the arguments after a kill; empty if the command has finished.
+        faults: function that describes all faults in the folder after a kill.
+        outcome: function that returns the result of a finished command.
+        ranks: number of processes.
     """
 
     first: Callable[[Path], list[str]]
@@ -71,7 +74,13 @@ class Job:
 
 
 def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
-    """All of them, on a folder of clips, its packed set and an exported encoder."""
+    """Return all commands by name.
+
+    Args:
+        data: folder of clips.
+        packed: packed data set of these clips.
+        model: folder of an exported encoder.
+    """
     ema = {"overlay": ROOT / "config" / "overlays" / "ema.yaml", "trainer__callbacks__decay": 0.9}
     accumulation = {"trainer__accumulate_grad_batches": 2}
     two = {"trainer__devices": 2, "data__batch_size": 4}
@@ -94,7 +103,7 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
             lambda out: _bytes(out / "set", "*.pcm", "*.npy"),
         ),
         "stream": _same(
-            # A stream that is whole is not written again.
+            # A complete stream is not written again.
             lambda out: (
                 [] if (out / "set" / HEADER).exists() else ["stream", str(packed), str(out / "set")]
             ),
@@ -167,8 +176,10 @@ def _outcome_of_run(out: Path) -> object:
 
 
 def _rows(file: Path, apart: str) -> list[list[tuple[str, str]]]:
-    """The rows of a table, sorted cells, without the column that a clock writes and without empty
-    cells."""
+    """Read the rows of a CSV file as sorted cells, without empty cells.
+
+    The column ``apart``, which depends on the speed of the machine, is left out.
+    """
     with file.open(newline="") as lines:
         return [
             sorted((k, v) for k, v in row.items() if k != apart and v)
@@ -190,7 +201,7 @@ def _tried(load: Callable, path: Path) -> list[str]:
 
 
 def same(a: object, b: object) -> bool:
-    """Whether two outcomes are equal bit for bit."""
+    """Return whether two results are equal bit for bit."""
     if isinstance(a, torch.Tensor):
         return isinstance(b, torch.Tensor) and torch.equal(a, b)
     if isinstance(a, dict):
@@ -201,7 +212,7 @@ def same(a: object, b: object) -> bool:
 
 
 def begin(job: Job, args: list[str], log: Path) -> list[int]:
-    """Start its processes, one for each rank as torchrun would."""
+    """Start the processes of a command, one per rank as torchrun does, and return their IDs."""
     if job.ranks == 1:
         return [start(args, log)]
     with socket.socket() as free:
@@ -221,7 +232,7 @@ def begin(job: Job, args: list[str], log: Path) -> list[int]:
 
 
 def finish(job: Job, args: list[str], log: Path) -> float:
-    """Run to the end; the seconds that it took."""
+    """Run a command to its end and return its time in seconds."""
     began = time.perf_counter()
     statuses = [ended(pid, LIMIT) for pid in begin(job, args, log)]
     if any(statuses):
@@ -234,8 +245,19 @@ def finish(job: Job, args: list[str], log: Path) -> float:
 def kill(
     job: Job, args: list[str], log: Path, delay: float, victim: int
 ) -> tuple[bool, float, bool]:
-    """Kill one process after a while; whether it still ran, after how many seconds the others had
-    ended, whether something stayed."""
+    """Start a command and kill one of its processes.
+
+    Args:
+        job: the command.
+        args: arguments of the command.
+        log: file for the output.
+        delay: time until the kill, in seconds.
+        victim: index of the process to kill.
+
+    Returns:
+        Whether the process was still running, the seconds until all other ranks had ended, and
+        whether other processes were left running.
+    """
     pids = begin(job, args, log)
     status = ended(pids[victim], delay)
     if status is None:
@@ -245,7 +267,7 @@ def kill(
     for pid in pids:
         if pid == pids[victim] or ended(pid, 0.5) is not None:
             continue
-        os.kill(pid, signal.SIGTERM)  # As torchrun does, and 30 s later:
+        os.kill(pid, signal.SIGTERM)  # torchrun sends SIGTERM, and SIGKILL after 30 s.
         if ended(pid, 30) is None:
             os.kill(pid, signal.SIGKILL)
             ended(pid, 10)
@@ -256,8 +278,20 @@ def kill(
 def try_job(
     name: str, job: Job, kills: int, draw: random.Random, folder: Path
 ) -> tuple[int, int, int, bool, float]:
-    """Kills that hit, unloadable folders, processes that stayed, whether the end is equal, longest
-    end of the other ranks."""
+    """Kill a command many times, and compare its result with that of a run without kills.
+
+    Args:
+        name: name of the command.
+        job: the command.
+        kills: number of kills.
+        draw: random generator for the times.
+        folder: folder for all output.
+
+    Returns:
+        Number of kills of running processes, number of folders that could not be loaded, number of
+        kills after which processes were left running, whether the results are equal, and the
+        longest time until the other ranks had ended, in seconds.
+    """
     log, whole, killed = folder / "log.txt", folder / "whole", folder / "killed"
     for out in (whole, killed):
         out.mkdir(parents=True)
@@ -273,7 +307,7 @@ def try_job(
         for fault in faults:
             print(f"  {name}, {delay:.2f} s: {fault}", flush=True)
         args = job.again(killed)
-        if not (hit and args):  # It came to its end.
+        if not (hit and args):  # The command has finished.
             equal &= same(job.outcome(killed), expected)
             shutil.rmtree(killed)
             killed.mkdir()
@@ -290,7 +324,7 @@ def try_job(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Kill and check; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -309,7 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["SEMISUPCON_CACHE"] = str(folder / "cache")
         data = make_clips(folder / "clips")
         given = jobs(data, folder / "packed" / "set", folder / "model" / "m")
-        # What stream, embed, probe and export start from.
+        # The inputs of stream, embed, probe and export.
         finish(given["pack"], given["pack"].first(folder / "packed"), folder / "log.txt")
         finish(given["pretrain"], given["pretrain"].first(folder / "model"), folder / "log.txt")
         run = Job(

@@ -1,13 +1,15 @@
-"""Does every objective learn? Pretrain each on the embedded set for at most two minutes on two
-cores, and probe it beside its untrained encoder.
+"""Check that every objective learns: pretrain for two minutes and compare with no training.
 
-Prints objective, encoder, and two linear probes before and after: the instruments (10 classes,
-accuracy) and the tags (14, ROC-AUC). The probes train on the 400 training clips and are tested on
-720: the 120 test clips of the set and 600 that are rendered for it, so that an accuracy is known to
-within 1.9 points. Bars: the gain of one probe in the mean over the seeds, the time of the slowest
-run, and that the first seed, run again in another process, logs the same curve and ends with the
-same weights to the last digit. Each run is a row of a CSV, kept as it is made, so that a stopped
-study goes on; nothing else should run meanwhile.
+Each objective is pretrained on the synthetic data set for at most two minutes on two cores. Two
+linear probes compare the encoder before and after training: instruments (10 classes, accuracy) and
+tags (14, ROC-AUC). The probes are trained on 400 clips and tested on 720 clips: the 120 test clips
+of the data set and 600 clips that are rendered in addition. The standard error of an accuracy is
+then at most 1.9 points.
+
+The limits are the mean gain of one probe over the seeds, the time of the slowest run, and the
+reproducibility: the first seed is run again in another process and must give the same loss curve
+and the same weights, bit for bit. Each run is a row of a CSV file, which is written after each run,
+so that a stopped study continues. Nothing else should run on the machine.
 """
 
 import argparse
@@ -48,7 +50,7 @@ QUIET = [
     "--monitor",
     "null",
 ]
-# Views of 0.6 s and light augmentation teach a small encoder most in a minute.
+# In a minute, a small encoder learns most from views of 0.6 s and light augmentation.
 SHORT = ("--data.target_length", "0.6")
 LIGHT = (*SHORT, "--data.aug_list", "[gain, polarity_inversion, add_colored_noise]")
 SPECTROGRAM = {"class_path": "ResNet2d", "init_args": RESNET}
@@ -59,7 +61,7 @@ FORMATS = {
     "segment_samples": 13230,
 }
 MEL = (*LIGHT, "--model.encoder", json.dumps(SPECTROGRAM))
-# What has no negatives needs many steps, which cost less so.
+# Objectives without negatives need many steps. Fewer frames make the steps cheaper.
 SPARSE = RESNET | {"frontend": {"class_path": "LogMel", "init_args": LOG_MEL | {"hop_length": 512}}}
 HALF = (*LIGHT, "--model.encoder", json.dumps({"class_path": "ResNet2d", "init_args": SPARSE}))
 BOTH = (
@@ -103,8 +105,16 @@ CLIPS, EMBEDDED, MINUTES = 1200, 600, 2
 
 
 class Learning(NamedTuple):
-    """An objective of the study: its recipe, its encoder in words, how long, by how many points it
-    must beat the untrained one, options, at what."""
+    """An objective of the study.
+
+    Attributes:
+        recipe: name of the recipe.
+        encoder: description of the encoder.
+        steps: number of training steps.
+        gain: required gain over the untrained encoder, in percentage points.
+        options: options of ``semisupcon pretrain``.
+        asked: probe with which the gain is measured.
+    """
 
     recipe: str
     encoder: str
@@ -114,8 +124,8 @@ class Learning(NamedTuple):
     asked: str = "instruments"
 
 
-# Settings and gains were chosen on the seeds 0 to 2, and on other clips than the 600
-# (docs/results.md, 7); the seeds here are new.
+# Settings and required gains were chosen with the seeds 0 to 2, and without the 600 additional
+# clips (docs/results.md, section 7). Other seeds are used here.
 SEEDS = (6, 7, 8)
 STUDIES = {
     "SemiSupCon": Learning(
@@ -141,7 +151,7 @@ STUDIES = {
 
 
 def train(objective: str, seed: int, folder: Path, more: list[str]) -> tuple[Path, float]:
-    """Pretrain anew; the run folder and how many seconds it took."""
+    """Pretrain a new encoder, and return the run folder and the time in seconds."""
     study, began = STUDIES[objective], time.perf_counter()
     name = f"{study.recipe.replace('/', '-')}-{seed}"
     run = pretrain(
@@ -155,8 +165,10 @@ def train(objective: str, seed: int, folder: Path, more: list[str]) -> tuple[Pat
 
 
 def difference(run: Path, other: Path) -> float:
-    """The largest by which logged losses or final weights of two runs differ; infinite when one
-    logged more."""
+    """Return the largest difference of the logged losses and the final weights of two runs.
+
+    It is infinite if the runs have different steps or different weights by name.
+    """
     curves = [
         pd.read_csv(r / "metrics.csv")[["step", "loss"]].dropna().to_numpy() for r in (run, other)
     ]
@@ -178,8 +190,7 @@ def difference(run: Path, other: Path) -> float:
 
 
 def test_set(folder: Path) -> Path:
-    """The embedded set with more test clips: it and the clips that follow in its numbering, all of
-    which are for testing."""
+    """Render the synthetic data set with additional test clips, and return its folder."""
     render(folder, CLIPS, progress=False)
     table = pd.read_csv(folder / LABELS)
     table.loc[EMBEDDED:, "split"] = "test"
@@ -190,11 +201,13 @@ def test_set(folder: Path) -> Path:
 def measure(
     objective: str, seed: int, folder: Path, clips: Path, repeat: bool, more: list[str]
 ) -> dict:
-    """Pretrain and probe; a row of `COLUMNS`. With ``repeat`` it is pretrained in another process
-    first."""
+    """Pretrain and probe an objective, and return a row of `COLUMNS`.
+
+    With ``repeat``, it is also pretrained in another process, and both runs are compared.
+    """
     again = float("nan")
     if repeat:
-        # Unlike a multiprocessing.Pool, which waits for ever, it tells of a worker that exits.
+        # If the worker dies, this pool raises an error; a multiprocessing.Pool would wait forever.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             other, _ = pool.submit(train, objective, seed, folder / "again", more).result()
     run, seconds = train(objective, seed, folder, more)
@@ -216,7 +229,7 @@ def measure(
 
 
 def table(done: pd.DataFrame) -> str:
-    """The rows of a study by objective, as a Markdown table."""
+    """Return the results of all objectives as a Markdown table."""
     probes = [heading for name in PROBES for heading in (name, "gain", "by seed")]
     lines = [["objective", "encoder", "steps", "training", *probes, "asked for"]]
     for objective, rows in done.groupby("objective", sort=False):
@@ -235,7 +248,7 @@ def table(done: pd.DataFrame) -> str:
 
 
 def bars(done: pd.DataFrame) -> list[Bar]:
-    """What every objective must show."""
+    """Return the results of all objectives with their limits."""
     found = []
     for objective, rows in done.groupby("objective", sort=False):
         study, name = STUDIES[objective], f"learning/{objective.replace(' ', '_')}"
@@ -247,7 +260,7 @@ def bars(done: pd.DataFrame) -> list[Bar]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the study; with ``--check`` the exit status says whether every bar is met."""
+    """Run the study; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,12 +1,14 @@
-"""What the contrastive loss costs: time and peak memory, forward and backward, beside the published
-formula and two libraries.
+"""Measure the time and memory of the contrastive loss, and compare other implementations.
 
-Ours, twice: SemiSupCon's target (same clip, or a label of 50 in common) and SimCLR's (same clip).
-Beside them: SemiSupCon's formula as published (cosines by broadcasting N x N x D, labels compared
-as N x N x C), pytorch-metric-learning's ``SupConLoss`` and lightly's ``NTXentLoss``. D = 128, C =
-50, N items in pairs. Times are interleaved medians; memory is the peak over what the inputs take,
-each case in a process of its own. Run ``python -m benchmarks.loss --check``; on a GPU add
-``--device cuda --sizes 4096 16384 65536``.
+The loss of semisupcon is measured with the target of SemiSupCon (same clip, or a common label of
+50) and with the target of SimCLR (same clip). It is compared with the published formula of
+SemiSupCon (cosines by broadcasting N x N x D, labels compared as N x N x C), ``SupConLoss`` of
+pytorch-metric-learning, and ``NTXentLoss`` of lightly. The width D is 128, the number of labels C
+is 50, and the N embeddings are pairs of views.
+
+The cases run in turn, and times are medians of forward and backward pass. Memory is the peak
+without the inputs, measured in a separate process per case. Run ``python -m benchmarks.loss
+--check``; on a GPU add ``--device cuda --sizes 4096 16384 65536``.
 """
 
 import argparse
@@ -29,14 +31,17 @@ from semisupcon.losses.pairs import same_clip, shared_labels
 
 WIDTH, CLASSES, TEMPERATURE, REPETITIONS = 128, 50, 0.1, 5
 SIZES, TINY = (512, 1024, 2048, 4096, 16384), (64, 128)
-LIMIT_GIB = 14  # a case that asks for more is listed as failing
+LIMIT_GIB = 14  # memory limit; a case that needs more is listed as failing
 PUBLISHED_UP_TO, LARGE = 2048, 16384
-PAGE_MIB = 2**-8  # memory is counted in pages
+PAGE_MIB = 2**-8  # size of a memory page, the unit in which memory is counted
 
 
 def inputs(n: int, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """Projections ``z [n, 128]``, tags ``[n, 50]`` (one of ten items a clip has each), one class an
-    item, and clips of two views each."""
+    """Draw the inputs of a loss for n embeddings, which are two views of each clip.
+
+    Returns projections ``z [n, 128]``, tags ``[n, 50]`` (each clip has each tag with probability
+    0.1), classes ``[n]`` and clip numbers ``[n]``.
+    """
     generator = torch.Generator().manual_seed(n)
     made = {
         "z": torch.randn(n, WIDTH, generator=generator, dtype=dtype),
@@ -96,7 +101,7 @@ CASES: dict[str, Callable[..., Tensor]] = OURS | PEERS | {PUBLISHED: published}
 
 
 def once(case: str, given: dict[str, Tensor]) -> float:
-    """Seconds of one forward and backward pass."""
+    """Return the seconds of one forward and backward pass."""
     given["z"].grad = None
     started = time.perf_counter()
     CASES[case](**given).backward()
@@ -106,21 +111,23 @@ def once(case: str, given: dict[str, Tensor]) -> float:
 
 
 def status(field: str) -> float:
-    """A field of this process's memory status, in MiB."""
+    """Return a field of the memory status of this process, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def peak(case: str, n: int, device: str) -> dict[str, float] | None:
-    """Peak MiB over the inputs, and seconds, of one pass in this process; None when it fails for
-    want of memory."""
+    """Measure the peak memory (MiB, without inputs) and seconds of one pass in this process.
+
+    Returns None if there is not enough memory.
+    """
     given = inputs(n, device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated() / 2**20
     else:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what earlier passes left behind
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns memory of earlier passes to the system
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak memory of the process
         before = status("VmRSS")
     try:
         seconds = once(case, given)
@@ -134,8 +141,10 @@ def peak(case: str, n: int, device: str) -> dict[str, float] | None:
 
 
 def peaks(case: str, sizes: Sequence[int], device: str) -> dict[int, dict[str, float]]:
-    """`peak` at each size, in a process of its own with limited memory; sizes that fail are
-    absent."""
+    """Run `peak` for several sizes in a separate process with limited memory.
+
+    Sizes that fail are left out.
+    """
     command = [
         sys.executable,
         "-m",
@@ -157,7 +166,7 @@ def peaks(case: str, sizes: Sequence[int], device: str) -> dict[int, dict[str, f
 
 
 def agreement(n: int = 512) -> tuple[float, float]:
-    """Relative distance in float64 of our loss and gradient from a dense log-softmax."""
+    """Return the relative differences of loss and gradient from a dense log-softmax, in float64."""
     given = inputs(n, "cpu", torch.float64)
     ours = ours_semi(**given)
     z, itself = nn.functional.normalize(given["z"], dim=1), torch.eye(n, dtype=torch.bool)
@@ -184,14 +193,21 @@ def measure(
     memory: dict[str, dict[int, dict[str, float]]],
     published_up_to: int = PUBLISHED_UP_TO,
 ) -> dict[str, float]:
-    """Median seconds of every case that runs at this size, taking turns."""
+    """Measure all cases in turn at one size, and return their median seconds.
+
+    Args:
+        n: number of embeddings.
+        device: torch device.
+        memory: results of `peaks` by case. Cases that failed at this size are left out.
+        published_up_to: largest size of the published formula.
+    """
     cases = [case for case in CASES if n in memory[case]]
     given, times = inputs(n, device), {case: [] for case in cases}
     for _ in range(REPETITIONS):
         for case in cases:
             if (
                 case != PUBLISHED or n < published_up_to // 2
-            ):  # above, the pass that measured its memory has to do
+            ):  # For larger sizes, the time of the memory measurement is used.
                 times[case].append(once(case, given))
     seconds = {
         case: statistics.median(taken or [memory[case][n]["seconds"]])
@@ -210,7 +226,7 @@ def measure(
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -236,7 +252,7 @@ def main(args: list[str] | None = None) -> int:
     if options.case:
         if options.device == "cpu":
             resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_GIB * 2**30,) * 2)
-        once(options.case, inputs(64, options.device))  # libraries are loaded and threads started
+        once(options.case, inputs(64, options.device))  # loads libraries and starts threads
         for n in sizes:
             print(json.dumps({"peak": peak(options.case, n, options.device)}), flush=True)
         return 0

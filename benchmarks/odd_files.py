@@ -1,9 +1,12 @@
-"""What becomes of odd files: each input of `benchmarks.odd_inputs`, laid among twenty good clips in
-two folders by class, is given to pretrain, pack, embed, probe and data check, and what each does
-with it is a row of a table.
+"""Test how the commands treat unusual files.
 
-``python -m benchmarks.odd_files --out docs/odd_files.md`` writes the table of the docs; ``--check``
-exits 1 where commands differ on an input, or do other than expected; ``--tiny`` tries five inputs.
+Each file of `benchmarks.odd_inputs` is added to twenty good clips in two class folders. The
+commands pretrain, pack, embed, probe and data check then run on the folder. The result is a table
+with one row per file and one column per command.
+
+``python -m benchmarks.odd_files --out docs/odd_files.md`` writes the table of the documentation.
+``--check`` gives exit status 1 if commands differ on a file or behave in an unexpected way.
+``--tiny`` tests five files.
 """
 
 import argparse
@@ -38,7 +41,7 @@ PARTS = {
     "Names, links and folders": NAMES,
 }
 TINY = ("nan.wav", "opposite.wav", "untagged.mp3", "a.m4a", "again")
-# Of pretraining and packing; a step is enough to meet a file.
+# Options of pretraining and packing. A few training steps are enough to read every file.
 DATA = {
     "data_dir": None,
     "target_sample_rate": RATE,
@@ -66,7 +69,7 @@ REASON = r"\(((?:[^()]|\([^()]*\))*)\)"
 
 
 def options(values: dict) -> list[str]:
-    """Command line of options."""
+    """Convert options to a command line."""
     return [
         part
         for name, value in values.items()
@@ -75,7 +78,7 @@ def options(values: dict) -> list[str]:
 
 
 def good_clips(folder: Path) -> None:
-    """Twenty clips of a second, in two folders by class."""
+    """Write twenty clips of one second into two class folders."""
     rng = np.random.default_rng(1)
     for name, pitch in (("low", 200), ("high", 900)):
         (folder / name).mkdir(parents=True)
@@ -87,8 +90,8 @@ def good_clips(folder: Path) -> None:
 
 
 def said(command: list[str]) -> tuple[int, str]:
-    """Exit status of a command, and all that it says."""
-    listing._told.clear()  # Each command stands for a process of its own.
+    """Run a command, and return its exit status and its output."""
+    listing._told.clear()  # Forget earlier messages, as in a new process.
     text = io.StringIO()
     handler, root = logging.StreamHandler(text), logging.getLogger()
     level = root.level
@@ -106,7 +109,7 @@ def said(command: list[str]) -> tuple[int, str]:
 
 
 def runs(folder: Path, work: Path, run: Path) -> dict[str, Callable[[], tuple[int, str]]]:
-    """The five commands on a folder."""
+    """Return a function per command, by name, that runs the command on a folder."""
     data = options(
         {f"data.{name}": folder if name == "data_dir" else value for name, value in DATA.items()}
     )
@@ -150,14 +153,20 @@ def runs(folder: Path, work: Path, run: Path) -> dict[str, Callable[[], tuple[in
 
 
 def outcome(name: str, status: int, text: str) -> str:
-    """What a command did with an input, by what it said."""
+    """Describe from the output of a command how it has treated a file.
+
+    Args:
+        name: name of the file.
+        status: exit status of the command.
+        text: output of the command.
+    """
     name = text_of(name)
     if "Traceback" in text or status not in (0, 1, 2):
         return "fails"
     found = re.search(rf"{re.escape(name)} {REASON}", text) or re.search(
         rf"left out \S*{re.escape(name)}: (.*)", text
     )
-    # Of a report, the line under which a file is named.
+    # The headings of a report before the name of the file.
     headings = re.findall(r"^(\w[^\n:]*):", text[: found.start()] if found else "", re.MULTILINE)
     if found and headings[-1:] != ["Clipped"]:
         counted = "are used unchanged" in text
@@ -178,7 +187,7 @@ def outcome(name: str, status: int, text: str) -> str:
 
 
 def seconds_in(work: Path, name: str) -> dict[str, float]:
-    """How much of an input was packed and embedded."""
+    """Return how many seconds of a file were packed and embedded, by command."""
     found = {}
     if (index := work / "packed" / "clips.parquet").exists():
         table = pd.read_parquet(index)
@@ -190,7 +199,7 @@ def seconds_in(work: Path, name: str) -> dict[str, float]:
 
 
 def try_out(odd: Odd, run: Path) -> dict[str, str]:
-    """A row: what each command does with an input."""
+    """Return a row of the table: how each command treats a file."""
     with tempfile.TemporaryDirectory() as place:
         folder, work = Path(place) / "audio", Path(place) / "work"
         good_clips(folder)
@@ -207,7 +216,7 @@ def try_out(odd: Odd, run: Path) -> dict[str, str]:
 
 
 def agrees(odd: Odd, row: dict[str, str]) -> bool:
-    """Whether all commands use an input whole, or none uses it."""
+    """Return whether all commands use a file completely, or no command uses it."""
     if not odd.seconds:
         return not any(cell.startswith(("used", "fails", "refused")) for cell in row.values())
     lengths = [float(cell[6:-2]) for cell in row.values() if cell.startswith("used, ")]
@@ -217,7 +226,7 @@ def agrees(odd: Odd, row: dict[str, str]) -> bool:
 
 
 def table(rows: dict[str, dict[str, str]]) -> str:
-    """The tables of the docs, a part each."""
+    """Return the tables of the documentation, one per group of files."""
     lines = []
     for title, inputs in PARTS.items():
         if not (tried := [odd for odd in inputs if odd.name in rows]):
@@ -237,7 +246,7 @@ def table(rows: dict[str, dict[str, str]]) -> str:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Try the inputs; returns the exit status."""
+    """Test the files and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="five inputs")
     parser.add_argument("--only", nargs="*", help="these inputs")
