@@ -12,6 +12,7 @@ import pytest
 from semisupcon.commands.probe import main
 from semisupcon.probing.embeddings.encoders import load_subject
 from semisupcon.probing.methods.by_name import METHODS, find_method
+from semisupcon.probing.report.section import Section
 from semisupcon.probing.scores.results import Results, read_predictions, write_predictions
 from semisupcon.probing.studies.maps import load_map, project
 from semisupcon.probing.studies.robustness import BASE, Corruption, corrupt_with, corruptions
@@ -154,6 +155,23 @@ def test_the_page_needs_nothing_else_and_names_every_clip(out):
 def test_markdown_table_says_what_the_terminal_says(out):
     text = (out / "out" / "report.md").read_text().splitlines()
     assert len([line for line in text if line.startswith("| pitch | linear |")]) == 2
+
+
+def test_markdown_describes_every_encoder(out):
+    text = (out / "out" / "report.md").read_text()
+    (header, _, *rows) = text.partition("## Encoders\n\n")[2].splitlines()
+    names = [cell.strip() for cell in header.strip("|").split("|")]
+    found = [
+        dict(zip(names, (c.strip() for c in r.strip("|").split("|")), strict=True)) for r in rows
+    ]
+    assert {row["encoder"] for row in found} >= {"ssl", "random"}
+    assert {row["sample_rate"] for row in found} == {"8000"}
+    assert all(row["layer"] and row["pooling"] and row["input"] for row in found)
+
+
+def test_cells_of_markdown_tables_stay_in_their_place():
+    section = Section("T", "", tables=[(["a", "b"], [["x | y", "two\nlines"]])])
+    assert "| x \\| y | two lines |" in section.markdown()
 
 
 def test_maps_are_of_the_test_clips(out):

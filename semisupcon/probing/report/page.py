@@ -22,6 +22,7 @@ from semisupcon.probing.report.pictures import (
     robustness_questions,
     robustness_rows,
 )
+from semisupcon.probing.report.section import Section
 from semisupcon.probing.report.table import HEADER, cells
 from semisupcon.probing.scores.by_class import CLASSES
 from semisupcon.probing.scores.results import Results, Row
@@ -55,7 +56,6 @@ def page(
         _results(lines, comparisons),
         _pairs(comparisons),
         all_metrics(rows),
-        _encoders(out),
         more,
     ]
     for task in dict.fromkeys(row.task for row in rows):
@@ -104,13 +104,20 @@ def _pairs(comparisons: Sequence[Comparison]) -> str:
     return f"<details><summary>All pairs of encoders</summary>{table(header, rows)}</details>"
 
 
-def _encoders(out: Path) -> str:
-    """Return a folded table with the sample rate, input, layer and pooling of each encoder."""
+def encoders_section(out: Path) -> Section | None:
+    """Return a section with the sample rate, input, layer and pooling of each encoder, from
+    ``encoders.csv``; None without this file.
+
+    On the HTML page, the table is folded.
+    """
     rows = read_rows(out / "encoders.csv")
     if not rows:
-        return ""
-    shown = table(tuple(rows[0]), [tuple(row.values()) for row in rows])
-    return f"<details><summary>Encoders: rate, input, layer, pooling</summary>{shown}</details>"
+        return None
+    header, of_each = tuple(rows[0]), [tuple(row.values()) for row in rows]
+    shown = (
+        f"<details><summary>Rate, input, layer, pooling</summary>{table(header, of_each)}</details>"
+    )
+    return Section("Encoders", shown, tables=[(header, of_each)])
 
 
 def _robustness(out: Path) -> str:

@@ -36,13 +36,18 @@ class Section:
         parts = [f"## {self.title}", *self.notes]
         for header, rows in self.tables:
             lines = [header, ["---"] * len(header), *rows]
-            parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+            parts.append("\n".join(f"| {' | '.join(map(_in_a_cell, line))} |" for line in lines))
         parts += ["\n".join(f"- {line}" for line in self.told)] if self.told else []
         return "\n\n".join(parts) + "\n"
 
     def terminal(self) -> str:
         """Return the title and the sentences of the section as plain text."""
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in self.told)])
+
+
+def _in_a_cell(text: str) -> str:
+    """Escape text that would end a cell of a Markdown table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def shown(picture: Picture) -> str:

@@ -9,7 +9,7 @@ from semisupcon.files import write_text
 from semisupcon.probing.report.across import across_section
 from semisupcon.probing.report.budgets import budget_section
 from semisupcon.probing.report.calibration import calibration_section
-from semisupcon.probing.report.page import page
+from semisupcon.probing.report.page import encoders_section, page
 from semisupcon.probing.report.table import markdown, table
 from semisupcon.probing.scores.bootstrap import RESAMPLES
 from semisupcon.probing.scores.by_class import CLASSES, class_lines
@@ -51,6 +51,8 @@ def write_report(
         sections.append(calibration)
     if (labels := budget_section(rows, out, resamples)) is not None:
         sections.append(labels)
+    if (encoders := encoders_section(out)) is not None:
+        sections.append(encoders)
     told = "\n".join([markdown(lines, comparisons), *(s.markdown() for s in sections)])
     write_text(out / "report.md", told)
     more = "".join(section.page() for section in sections)
