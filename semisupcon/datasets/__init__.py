@@ -1,4 +1,4 @@
-"""Data sets by name, one file per data set."""
+"""Data sets and their tasks, which are found by name. Each file defines one data set."""
 
 import importlib
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from semisupcon.datasets.parsing.returned import checked
 from semisupcon.datasets.parsing.splits import group_split, stratified_folds, stratified_split
 from semisupcon.errors import ConfigError, import_failure, nearest
 
-# module -> its tasks, functions from a root folder to LabelledClips. A module is imported when one
-# of its tasks is requested.
+# Tasks of each module. A task is a function that takes the root folder of the data set and returns
+# LabelledClips. A module is imported when one of its tasks is requested.
 MODULES: dict[str, tuple[str, ...]] = {
     "any_table": ("csv",),
     "audiomnist": ("audiomnist_digit", "audiomnist_speaker"),
@@ -58,8 +58,8 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
     """Return the function of a task by its name or import path (``my.module.function``).
 
     Raises:
-        ConfigError: for an unknown name, with the most similar known one, or a path that cannot be
-            imported.
+        ConfigError: if the name is unknown or the path cannot be imported. The message suggests the
+            most similar name.
     """
     path = TASKS.get(task, task)
     module, _, function = path.rpartition(".")
@@ -70,7 +70,7 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
     try:
         found = getattr(importlib.import_module(module), function)
     except (ModuleNotFoundError, AttributeError) as error:
-        if task in TASKS:  # a package is missing
+        if task in TASKS:  # a package that the module needs is missing
             raise
         raise ConfigError(
             f"Task '{task}' names no function that can be imported: {import_failure(error)}",
@@ -84,9 +84,9 @@ def find_task(task: str) -> Callable[..., LabelledClips]:
 
 
 def read_annotations(task: str, root: str | Path | None, **options: Any) -> LabelledClips:
-    """Read the annotations of a task without looking for its clips.
+    """Read the annotations of a task without searching for its audio files.
 
-    Arguments and errors as `load_annotations`, except for missing clips.
+    Arguments and errors are those of `load_annotations`, except that missing clips are accepted.
     """
     function = find_task(task)
     options = typed_options(task, function, options)
@@ -106,21 +106,21 @@ def load_annotations(
     max_missing: float = MAX_MISSING,
     **options: Any,
 ) -> LabelledClips:
-    """Read the annotations of a task, and find its clips.
+    """Read the annotations of a task and find its audio files.
 
     Args:
-        task: name or import path.
+        task: name of the task, or import path of a function.
         root: folder of the data set; None for synthetic tasks, which are rendered.
-        max_missing: maximum share of listed clips that may be missing; missing clips are dropped
+        max_missing: maximum share of listed clips whose files are missing. These clips are dropped
             with a warning.
-        options: options of this data set (for example its split).
+        options: options of the task, for example its split.
 
     Returns:
-        Clips whose ``path`` exists under ``root``, with any extension.
+        The clips whose audio file was found under ``root``; ``path`` is the found file.
 
     Raises:
-        ConfigError: for an unknown task or option.
-        DatasetNotFoundError: if the root or an annotation file is missing, or too many clips are.
+        ConfigError: if the task or an option is unknown.
+        DatasetNotFoundError: if the root folder, an annotation file or too many clips are missing.
         AnnotationError: if an annotation file cannot be read.
     """
     clips = replace(read_annotations(task, root, **options), name=task)

@@ -1,4 +1,4 @@
-"""Any table of clips: one row per clip, with path and labels, and optionally split and group."""
+"""User-defined data set in a table, with path, labels and optional split and group of clips."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import AnnotationError, ConfigError, DatasetNotFoundError
 from semisupcon.kinds import KINDS
 
-# without nan and inf: they have no order, or are words
+# Matches numbers, but not nan and inf, which cannot be sorted or may be words.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 log = logging.getLogger(__name__)
 NO_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"})
@@ -49,37 +49,40 @@ def csv(
     fractions: dict[str, float] = FRACTIONS,
     seed: int = 0,
 ) -> LabelledClips:
-    """Read a table with a header line.
+    """Read a data set from a table with a header line.
 
     Args:
-        root: folder that the paths are relative to.
-        file: the table, relative to ``root`` or absolute; None takes the only .csv or .tsv in
-            ``root``.
-        kind: label kind. A clip with an empty field is unlabelled. ``binary`` gives one column of
-            targets.
-        path: column of the paths; extensions may be missing or differ from those on disk.
-        label: column of the labels. Several columns are several values of ``regression``, or the
-            0/1 columns of ``multilabel``.
-        split: column of the split: train, val, test and their usual synonyms (for dev and eval see
-            `semisupcon.datasets.parsing.split_words`). None takes ``split`` if it exists, and
-            otherwise draws a seeded split: stratified by class, by rarest label, or by tenths of
-            the first value; over groups if ``group`` is given.
-        group: column of groups that must stay in one split (artist, speaker); a clip with an empty
-            field is a group of its own.
-        separator: separator of fields; None means tabs in a .tsv and commas in other files.
-        label_separator: separator of the labels of a ``multilabel`` column; cells with another
-            separator are an error, unless ``classes`` are given.
-        classes: the classes in order; None sorts the classes found (as numbers if all are numbers).
-        prefix: folder before every path.
-        folds: without a split column, the number of seeded folds; None splits by ``fractions``.
-        fold: the test fold, from 1; the next fold is used for validation.
-        fractions: without a split column and folds, the share of each split.
-        seed: seed of folds and fractions.
+        root: folder to which the paths are relative.
+        file: path of the table, relative to ``root`` or absolute; None takes the only .csv or .tsv
+            file in ``root``.
+        kind: label kind. Clips with an empty label field are unlabelled. ``binary`` gives one
+            column of targets.
+        path: name of the column with the paths. File extensions may be missing or differ from those
+            on disk.
+        label: name of the column with the labels. Several columns are several values for
+            ``regression``, or columns of 0 and 1 for ``multilabel``.
+        split: name of the column with the split: train, val, test and their usual synonyms (for dev
+            and eval see `semisupcon.datasets.parsing.split_words`). None takes the column ``split``
+            if it exists. Otherwise a split is drawn. It is stratified by class, by rarest label
+            (multilabel) or by deciles of the first value (regression). If ``group`` is given,
+            groups are drawn instead of clips.
+        group: name of the column with groups that must stay in one split, such as artists or
+            speakers. A clip with an empty field forms a separate group.
+        separator: separator of fields. None means tabs in a .tsv file and commas in other files.
+        label_separator: separator of the labels in a field of a ``multilabel`` column. Fields with
+            another separator are an error, unless ``classes`` is given.
+        classes: names of the classes in order. None sorts the classes in the table, by value if all
+            are numbers.
+        prefix: folder that is prepended to every path.
+        folds: number of drawn folds, if there is no split column. None splits by ``fractions``.
+        fold: number of the test fold, from 1. The next fold is used for validation.
+        fractions: share of each split, if there are neither a split column nor folds.
+        seed: seed of the drawn folds or split.
 
     Raises:
-        DatasetNotFoundError: if there is no table.
-        AnnotationError: for content that cannot be read, with file and line.
-        ConfigError: for options that do not fit each other.
+        DatasetNotFoundError: if the table is not found.
+        AnnotationError: if the content cannot be read. The message has file and line.
+        ConfigError: if options contradict each other.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind is one of {', '.join(KINDS)}; got '{kind}'.")
@@ -116,10 +119,10 @@ def csv(
 
 
 def table_of(root: Path, file: str | None, separator: str | None) -> tuple[Path, str]:
-    """Return the path of a table and its separator; the default is a tab for .tsv, else a comma.
+    """Return the path of a table and its separator; by default a tab for .tsv files, else a comma.
 
     Raises:
-        DatasetNotFoundError: if ``file`` is None and the folder does not hold exactly one table.
+        DatasetNotFoundError: if ``file`` is None and the folder does not contain exactly one table.
     """
     source = _only_table(root) if file is None else Path(root, file)
     return source, separator or ("\t" if source.suffix.lower() == ".tsv" else ",")
@@ -144,7 +147,7 @@ def _refuse_repetitions(paths: pd.Series) -> None:
 
 
 def refuse_empty(paths: pd.Series) -> None:
-    """Raise AnnotationError, with file and line, for an empty path."""
+    """Raise an AnnotationError with file and line if a path is empty."""
     if len(empty := np.flatnonzero(paths == "")):
         raise AnnotationError(
             *place(paths, empty[0]),
@@ -154,10 +157,10 @@ def refuse_empty(paths: pd.Series) -> None:
 
 
 def read_splits(values: pd.Series) -> list[str]:
-    """The splits train, val and test of a column with their usual synonyms.
+    """Convert a column with the words train, val, test and synonyms to splits.
 
     Raises:
-        AnnotationError: for other words, with file and line.
+        AnnotationError: if the column has other words. The message has file and line.
     """
     for row, value in enumerate(values):
         if value.lower() not in WORDS:
@@ -192,7 +195,7 @@ def _read_labels(
     label_separator: str,
     classes: Sequence[str] | None,
 ) -> tuple[np.ndarray, tuple[str, ...], list]:
-    """Targets, class names, and the strata of a drawn split."""
+    """Return the targets ``[n, C]``, the class names, and the strata for a drawn split."""
     if kind == "regression" or (kind == "multilabel" and len(columns) > 1):
         bounds = (0, 1) if kind == "multilabel" else (None, None)
         values = np.stack([numbers(rows[column], *bounds) for column in columns], axis=1)

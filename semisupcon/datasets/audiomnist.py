@@ -1,17 +1,18 @@
-"""AudioMNIST: English digits, 60 speakers x 10 digits x 50 takes, 48 kHz (Becker et al. 2018).
+"""AudioMNIST: spoken English digits at 48 kHz (Becker et al. 2018).
 
-Where: https://github.com/soerenab/AudioMNIST. Licence: MIT. Files:
+The set has 60 speakers with 50 takes of each of 10 digits. Where:
+https://github.com/soerenab/AudioMNIST. Licence: MIT. Files:
 ``data/NN/{digit}_{speaker}_{take}.wav``. Metric: accuracy.
 
-* ``audiomnist_digit``: seeded split by speaker, with 20 of 60 for test and a fifth of the others
-  for validation; speakers are the groups. MFCL draws its 20 test speakers from an unsorted
-  directory listing, and validates on training speakers. ``original_split`` does the same with a
-  sorted listing and numpy's generator seeded with 322, and stratifies the validation by speaker and
-  digit as intended there.
-* ``audiomnist_speaker``: every speaker is in all splits (80 / 10 / 10 % of the takes of every
-  digit, seeded).
+* ``audiomnist_digit``: the split is seeded and by speaker: 20 of 60 speakers are test, a fifth of
+  the others validation. Speakers are the groups. MFCL draws its 20 test speakers from an unsorted
+  directory listing, and validates on training speakers. ``original_split`` follows MFCL with a
+  sorted listing and NumPy's generator with the seed 322. Its validation is stratified by speaker
+  and digit, as MFCL intended.
+* ``audiomnist_speaker``: the split is seeded and by take: 80 / 10 / 10 % of the takes of every
+  digit of every speaker.
 
-Classes: digits, or speakers by number (01 to 60).
+Classes: the digits, or the speakers by number (01 to 60).
 """
 
 import re
@@ -66,16 +67,16 @@ def _strata(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 @card(classes=10, split="seeded, by speaker", **_ABOUT)
 def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
-    """The spoken digit.
+    """Load AudioMNIST with the spoken digit as the class.
 
     Args:
-        root: folder that holds ``data/NN/*.wav``.
+        root: folder that contains ``data/NN/*.wav``.
         seed: seed of the split.
-        original_split: use the rule of MFCL, without groups.
+        original_split: whether to use the split of MFCL, without groups.
 
     Raises:
-        DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file name without digit, speaker and take.
+        DatasetNotFoundError: if no recordings are found.
+        AnnotationError: if a file name does not have digit, speaker and take.
     """
     table = _recordings(root)
     speakers = sorted(table["speaker"].unique())
@@ -108,7 +109,7 @@ def audiomnist_digit(root: Path, seed: int = 0, original_split: bool = False) ->
 
 @card(classes=60, split="seeded, by take", **_ABOUT)
 def audiomnist_speaker(root: Path, seed: int = 0) -> LabelledClips:
-    """The speaker; arguments and errors as `audiomnist_digit`."""
+    """Load AudioMNIST with the speaker as the class; arguments as in `audiomnist_digit`."""
     table = _recordings(root)
     table["split"] = stratified_split(table["path"].map(stem).tolist(), _strata(table), seed=seed)
     return LabelledClips(

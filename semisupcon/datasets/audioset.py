@@ -1,11 +1,12 @@
-"""AudioSet, balanced: 10 s of YouTube videos with 527 sound classes (Gemmeke et al. 2017).
+"""Balanced AudioSet: 10 s segments of YouTube videos with 527 sound classes.
 
-Where: https://research.google.com/audioset/download.html (lists; users collect the audio from
-YouTube). Licence: lists CC BY 4.0; the audio belongs to its makers. Split:
-``balanced_train_segments.csv`` (22,160) is training, a seeded tenth of it validation;
-``eval_segments.csv`` (20,371) is test. Videos have one segment each, so no group is declared.
-Metric: mAP. Classes: display names in the order of ``class_labels_indices.csv``. Many videos are no
-longer available; raise ``max_missing`` accordingly.
+See Gemmeke et al. 2017. Where: https://research.google.com/audioset/download.html (only lists;
+users download the audio from YouTube). Licence: lists CC BY 4.0; the copyright of the audio is with
+its authors. Split: ``balanced_train_segments.csv`` (22,160 segments) is training, of which a seeded
+tenth is validation; ``eval_segments.csv`` (20,371 segments) is test. Each video has one segment, so
+no groups are declared. Metric: mAP. Classes: display names in the order of
+``class_labels_indices.csv``. Many videos are no longer available, so ``max_missing`` must be
+increased.
 """
 
 from pathlib import Path
@@ -37,21 +38,21 @@ def audioset_balanced(
     seed: int = 0,
     validation: float = 0.1,
 ) -> LabelledClips:
-    """The balanced training set and the evaluation set.
+    """Load the balanced training set and the evaluation set of AudioSet.
 
     Args:
-        root: folder that holds the two segment lists, ``class_labels_indices.csv`` (or all three in
-            ``metadata/``), and the clips at any depth.
-        file_name: names of the clips without extension; may contain ``{id}``, ``{start}``,
-            ``{end}`` (whole seconds), ``{start_ms}``, ``{end_ms}``. Other common names are
-            ``Y{id}`` and ``{id}_{start_ms}_{end_ms}``.
+        root: folder that contains the two segment lists and ``class_labels_indices.csv`` (all three
+            may be in ``metadata/``), and the audio files at any depth.
+        file_name: pattern of the audio file names, without extension. It may contain ``{id}``,
+            ``{start}``, ``{end}`` (whole seconds), ``{start_ms}`` and ``{end_ms}``. Other common
+            patterns are ``Y{id}`` and ``{id}_{start_ms}_{end_ms}``.
         seed: seed of the validation split.
         validation: share of the training segments used for validation.
 
     Raises:
         DatasetNotFoundError: if a list is missing.
-        AnnotationError: for a row that cannot be read, or a label that is not among the 527.
-        ConfigError: for a ``file_name`` with other fields.
+        AnnotationError: if a row cannot be read, or a label is not one of the 527 classes.
+        ConfigError: if ``file_name`` contains other fields.
     """
     names = read_table(_find(root, "class_labels_indices.csv"), ["index", "mid", "display_name"])
     classes = tuple(names["display_name"])
@@ -76,7 +77,7 @@ def audioset_balanced(
 
 
 def _segments(file: Path, file_name: str) -> pd.DataFrame:
-    # The release starts with three comment lines; many copies have one plain header instead.
+    # The official file begins with three comment lines. Many copies have one header line instead.
     rows = read_table(file, names=COLUMNS, comment="#")
     rows = rows[rows["YTID"] != "YTID"]
     times = [numbers(rows[column], 0) for column in ("start_seconds", "end_seconds")]

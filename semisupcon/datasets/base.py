@@ -1,8 +1,9 @@
-"""`LabelledClips`, the type of every table of clips with targets.
+"""`LabelledClips`, the type of all tables of clips with targets.
 
-It represents a data set, the clips of a run, a packed set, and the task of a probe. To add a data
-set, write a function from a root folder to `LabelledClips` in a file of its own and list it in
-`TASKS`, or give the import path of your function (``--data.sl_task my.module.function``).
+It represents a data set, the clips of a run, a packed set, or the task of a probe. To add a data
+set to the package, write a function that takes a root folder and returns `LabelledClips` in a new
+file, and list it in `MODULES`. Without changing the package, give the import path of the function
+(``--data.sl_task my.module.function``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,24 +24,25 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, eq=False)
 class LabelledClips:
-    """n clips with targets.
+    """A table of n clips with targets.
 
     Attributes:
-        table: one row per clip. Columns: ``path`` (relative to the root, with forward slashes, or
-            absolute), ``split`` (train, val or test), and ``group`` (artist, speaker, ...) only if
-            the official split is by group. Further columns are kept.
-        targets: ``[n, C]`` float32; a NaN row is unlabelled, an all-zero row is labelled without
-            tags (multilabel).
-        classes: C names in a reproducible order (for regression: the names of the values).
-        kind: label kind; None without classes.
-        metric: usual metrics of the task, separated by commas, the main one first; "" becomes the
-            metric of the label kind.
-        root: folder of relative paths. For absolute paths, their folders for messages.
-        name: name of the task, for tables and messages.
-        fold: round of cross-validation, from 1; 0 without cross-validation.
+        table: one row per clip. The columns are ``path`` (relative to the root, with forward
+            slashes, or absolute), ``split`` (train, val or test), and ``group`` (such as artist or
+            speaker), which exists only if the split is by group. Further columns are kept.
+        targets: ``[n, C]`` float32. A NaN row is an unlabelled clip. For multilabel targets, an
+            all-zero row is a labelled clip without tags.
+        classes: C names of classes (for regression: of values) in a reproducible order.
+        kind: label kind; None if there are no classes.
+        metric: usual metrics of the task, separated by commas, the main one first. "" is replaced
+            by the main metric of the label kind.
+        root: folder of relative paths. If paths are absolute, it is only used in messages.
+        name: name of the task, for tables of results and messages.
+        fold: number of the round of cross-validation, from 1; 0 without cross-validation.
 
     Raises:
-        ConfigError: if the parts do not fit together; it is a ValueError.
+        ConfigError: if the attributes contradict each other. (ConfigError is a subclass of
+            ValueError.)
     """
 
     table: pd.DataFrame
@@ -96,32 +98,32 @@ class LabelledClips:
 
     @property
     def label_kind(self) -> Kind:
-        """``kind`` of clips with classes."""
+        """Label kind of clips that have classes."""
         assert self.kind is not None
         return self.kind
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
-        """The n paths of the table."""
+        """Paths of the n clips, as in the table."""
         return tuple(self.table["path"])
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """The n audio files."""
+        """Audio files of the n clips: root and path."""
         return tuple(Path(self.root, path) for path in self.paths)
 
     @property
     def split(self) -> np.ndarray:
-        """``[n]`` of train, val, test."""
+        """Split of each clip, ``[n]`` strings: train, val or test."""
         return self.table["split"].to_numpy(dtype=object)
 
     @property
     def labelled(self) -> np.ndarray:
-        """``[n]`` bool: clips without NaN in their targets."""
+        """Mask ``[n]`` (bool) of the clips without NaN in their targets."""
         return ~np.isnan(self.targets).any(axis=1)
 
     def rows(self, split: str, **columns: str) -> np.ndarray:
-        """Return the positions of clips by split and column values (``source="labelled"``)."""
+        """Return the row numbers of clips with this split and these column values."""
         wanted = {"split": split, **columns}
         return np.flatnonzero(
             np.logical_and.reduce(
@@ -130,16 +132,16 @@ class LabelledClips:
         )
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "LabelledClips":
-        """Return a subset of the clips, by positions or a mask ``[n]`` bool."""
+        """Return a subset of the clips, given by row numbers or a mask ``[n]`` (bool)."""
         index = rows if isinstance(rows, np.ndarray) else list(rows)
         return replace(self, table=self.table.iloc[index], targets=self.targets[index])
 
     def assign(self, **columns: Any) -> "LabelledClips":
-        """Return the clips with new columns, as ``pandas.DataFrame.assign``."""
+        """Return the clips with additional columns; arguments as in ``pandas.DataFrame.assign``."""
         return replace(self, table=self.table.assign(**columns))
 
     def without_labels(self) -> "LabelledClips":
-        """Return the clips without classes."""
+        """Return the clips without classes and targets."""
         return replace(
             self,
             targets=np.zeros((len(self), 0), np.float32),
@@ -149,4 +151,4 @@ class LabelledClips:
         )
 
 
-Annotations = LabelledClips  # name in version 0.1
+Annotations = LabelledClips  # old name, from version 0.1

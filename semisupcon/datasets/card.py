@@ -1,4 +1,4 @@
-"""The card of a data set: its line in ``semisupcon data list``, without any file on disk."""
+"""Cards: facts about data sets for ``semisupcon data list``, which needs no files of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ from semisupcon.datasets.base import Kind, LabelledClips
 
 @dataclass(frozen=True)
 class Card:
-    """Facts about a task; a test compares them with the clips that its function returns.
+    """Facts about a task. A test compares them with the clips that the task returns.
 
     Attributes:
         kind: label kind.
-        classes: number of classes (for regression: of values); None if it depends on the files.
-        split: the split rule, in a few words.
+        classes: number of classes (for regression: of values); None if the number depends on the
+            files.
+        split: short description of the split.
         metric: usual metric of the task.
-        licence: licence of the audio, in a few words.
-        source: address of the data set.
-        archives: official archives with a published checksum; may be empty.
+        licence: short description of the licence of the audio.
+        source: web address of the data set.
+        archives: official archives with published checksums; may be empty.
     """
 
     kind: Kind | str
@@ -32,7 +33,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Archive:
-    """An official archive: address, bytes, and checksum as ``algorithm:hexadecimal``."""
+    """An official archive: address, size in bytes, and checksum as ``algorithm:hexadecimal``."""
 
     url: str
     bytes: int
@@ -47,7 +48,7 @@ Function = TypeVar("Function", bound=Callable[..., LabelledClips])
 
 
 def card(**fields: Any) -> Callable[[Function], Function]:
-    """Decorate the function of a task with its `Card`, as the attribute ``card``."""
+    """Return a decorator that sets the attribute ``card`` of a task's function to a `Card`."""
 
     def attach(function: Function) -> Function:
         cast("_WithCard", function).card = Card(**fields)
@@ -57,5 +58,5 @@ def card(**fields: Any) -> Callable[[Function], Function]:
 
 
 def card_of(function: Callable[..., LabelledClips]) -> Card:
-    """Return the card of a function of this package."""
+    """Return the card of a task's function in this package."""
     return cast("_WithCard", function).card

@@ -1,8 +1,8 @@
-"""Any collection with one folder per class.
+"""User-defined data set with one folder per class.
 
-For sets without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...) and the few-shot
-sets of MT-SLVR (Heggan et al. 2023), whose splits are lists of classes: test classes are not seen
-in training.
+Use it for data sets without annotation files (MUSAN, VoxForge, Watkins, Common Voice, ...). It also
+supports the few-shot data sets of MT-SLVR (Heggan et al. 2023), whose splits are lists of classes,
+so that test classes do not occur in training.
 """
 
 import logging
@@ -44,25 +44,25 @@ def class_folders(
     seed: int = 0,
     ignore: Sequence[str] = (),
 ) -> LabelledClips:
-    """The first folder of each path is the class; classes are in alphabetical order.
+    """Load clips whose class is the first folder of their path. Classes are sorted alphabetically.
 
     Args:
-        root: folder that holds one folder per class; audio may lie deeper in it. Folders whose name
-            starts with ``_`` or ``.`` are not classes.
-        train: training classes (few-shot protocols), as a list or separated by commas; ``"rest"``
-            means all classes that are in no other list.
-        val: validation classes.
-        test: test classes.
-        folds: without lists of classes, the number of seeded stratified folds; None splits by
+        root: folder that contains one folder per class, which may have subfolders. Folders whose
+            names begin with ``_`` or ``.`` are not classes.
+        train: training classes, for few-shot protocols, as a list or separated by commas.
+            ``"rest"`` means all classes that are not in another list.
+        val: validation classes, in the same format.
+        test: test classes, in the same format.
+        folds: number of drawn stratified folds, if there are no lists of classes. None splits by
             ``fractions``.
-        fold: the test fold, from 1; the next fold is used for validation.
-        fractions: without lists and folds, the share of each split.
-        seed: seed of folds and fractions.
+        fold: number of the test fold, from 1. The next fold is used for validation.
+        fractions: share of each split, if there are neither lists nor folds.
+        seed: seed of the drawn folds or split.
         ignore: folders that are not classes.
 
     Raises:
-        DatasetNotFoundError: if there is no folder with audio.
-        ConfigError: for a class or ignored folder that does not exist, or a class in two lists or
+        DatasetNotFoundError: if no folder contains audio.
+        ConfigError: if a class or ignored folder does not exist, or if a class is in two lists or
             in none.
     """
     ignored = {composed(name) for name in (_listed(ignore) or ())}
@@ -121,14 +121,15 @@ def _listed(names: Sequence[str] | str | None) -> Sequence[str] | str | None:
 
 
 def _without_copies(root: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Keep each recording of a class once; copies could otherwise be in two splits."""
+    """Keep each recording of a class once, because copies could be in two splits."""
     names = table["path"].tolist()
     paths, apart = (
         [os.path.join(os.path.realpath(root), name) for name in names],
         table["label"].tolist(),
     )
     used, left_out = one_of_each(paths, names, apart=apart)
-    # An unusable file does not replace another, and is kept so that the command can name it.
+    # An unusable file must not be chosen instead of a usable copy. It is kept in the table, so that
+    # the command reports it.
     involved = sorted({i for pair in left_out for i in pair})
     problems = scan([paths[i] for i in involved])["problem"].tolist()
     if broken := [i for i, problem in zip(involved, problems, strict=True) if problem]:

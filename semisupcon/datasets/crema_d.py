@@ -1,10 +1,10 @@
 """CREMA-D: 7,442 sentences acted with six emotions by 91 actors (Cao et al. 2014).
 
 Where: https://github.com/CheyneyComputerScience/CREMA-D. Licence: ODbL 1.0. Files:
-``AudioWAV/{actor}_{sentence}_{emotion}_{intensity}.wav``. Split: none official; 80 / 10 / 10 % of
-the actors, seeded; actors are the groups. Metric: accuracy. Classes: the codes of the emotions in
-alphabetical order. MT-SLVR uses the whole set for few-shot test; for that, use ``class_folders``
-with one folder per emotion.
+``AudioWAV/{actor}_{sentence}_{emotion}_{intensity}.wav``. Split: not official; 80 / 10 / 10 % of
+the actors, seeded. Actors are the groups. Metric: accuracy. Classes: codes of the emotions in
+alphabetical order. MT-SLVR uses the whole set for few-shot testing; to do the same, use
+``class_folders`` with one folder per emotion.
 """
 
 import re
@@ -37,16 +37,16 @@ NAME = re.compile(
     source=URL,
 )
 def crema_d(root: Path, seed: int = 0) -> LabelledClips:
-    """The acted emotion.
+    """Load CREMA-D with the acted emotion as the class.
 
     Args:
-        root: folder that holds ``AudioWAV/``.
+        root: folder that contains ``AudioWAV/``.
         seed: seed of the split.
 
     Raises:
-        DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file name without actor, sentence, emotion and intensity, or an
-            unknown emotion.
+        DatasetNotFoundError: if no recordings are found.
+        AnnotationError: if a file name does not have actor, sentence, emotion and intensity, or if
+            an emotion is unknown.
     """
     folder = root / "AudioWAV"
     files = audio_files(folder) if folder.is_dir() else []

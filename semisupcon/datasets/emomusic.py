@@ -1,12 +1,12 @@
 """EmoMusic: 744 song excerpts of 45 s with arousal and valence (Soleymani et al. 2013).
 
-It is the "1000 Songs" set without duplicates. Where: https://cvml.unige.ch/databases/emoMusic/.
-Licence: CC, by song (Free Music Archive); annotations for research. Split: the songs of the 2013
-evaluation set are test (125). Artists of the development set are assigned to training or validation
-by the SHA-1 of their names (504 / 115 songs, as in jukemir, Castellon et al. 2021). 52 artists are
-in both sets, so no group is declared. Metric: R2, mean of both values. Values: arousal and valence,
-rated from 1 to 9 (the original z-scores them over training and validation, which does not change
-R2).
+The set is "1000 Songs" without duplicates. Where: https://cvml.unige.ch/databases/emoMusic/.
+Licence: Creative Commons, which differ between songs (Free Music Archive); annotations for research
+only. Split: the 125 songs of the 2013 evaluation set are test. Artists of the development set are
+assigned to training or validation by the SHA-1 hash of their names (504 / 115 songs), as in jukemir
+(Castellon et al. 2021). 52 artists are in both sets, so no groups are declared. Metric: R2, mean of
+both values. Values: arousal and valence, rated from 1 to 9. (The code of SemiSupCon z-scores the
+values over training and validation, which does not change R2.)
 """
 
 import hashlib
@@ -42,15 +42,15 @@ def _is_validation(artist: str) -> bool:
     source=URL,
 )
 def emomusic(root: Path) -> LabelledClips:
-    """Mean arousal and valence of whole excerpts.
+    """Load EmoMusic with the mean arousal and valence of each excerpt as regression targets.
 
     Args:
-        root: folder that holds ``songs_info.csv``, ``static_annotations.csv`` (or both in
-            ``annotations/``) and ``clips_45seconds/<id>.mp3``.
+        root: folder that contains ``songs_info.csv`` and ``static_annotations.csv`` (both may be in
+            ``annotations/``), and ``clips_45seconds/<id>.mp3``.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
-        AnnotationError: for a song without values, values outside 1..9, or an unknown set.
+        AnnotationError: if a song has no values, or if a value is outside 1..9 or a set is unknown.
     """
     songs = read_table(_find(root, "songs_info"), ["song_id", "Artist", SET_COLUMN])
     ratings = read_table(

@@ -1,10 +1,11 @@
-"""ESC-50 and ESC-10: 5 s environmental sounds (Piczak 2015).
+"""ESC-50 and ESC-10: environmental sounds of 5 s (Piczak 2015).
 
-2,000 clips of 50 classes, or the 400 clips of 10 classes. Where:
+ESC-50 has 2,000 clips of 50 classes; ESC-10 is a subset of 400 clips of 10 classes. Where:
 https://github.com/karolpiczak/ESC-50. Licence: CC BY-NC 3.0 (ESC-10: CC BY 3.0). Split: five
-official folds; one is test, the next is validation, three are training (``original_split``: four
-are training, none validation). Four recordings (``src_file``) were cut into clips of two folds, so
-no group is declared. Metric: accuracy, mean of the five folds. Classes: in the order of ``target``.
+official folds, of which one is test, the next validation and three training (with
+``original_split``, four are training and none is validation). Four recordings (``src_file``) have
+clips in two folds, so no groups are declared. Metric: accuracy, mean over the five test folds.
+Classes: in the order of the column ``target``.
 """
 
 from pathlib import Path
@@ -65,17 +66,17 @@ def _read(root: Path, fold: int, original_split: bool, only_esc10: bool) -> Labe
     source=URL,
 )
 def esc50(root: Path, fold: int = 1, original_split: bool = False) -> LabelledClips:
-    """All 50 classes.
+    """Load ESC-50.
 
     Args:
-        root: folder that holds ``meta/esc50.csv`` and ``audio/``.
-        fold: the test fold, 1 to 5; the next one (1 after 5) is used for validation.
-        original_split: train on four folds, without validation.
+        root: folder that contains ``meta/esc50.csv`` and ``audio/``.
+        fold: number of the test fold, 1 to 5. The next fold (1 after 5) is used for validation.
+        original_split: whether to train on four folds, without validation.
 
     Raises:
         DatasetNotFoundError: if ``esc50.csv`` is missing.
-        AnnotationError: for a row that cannot be read.
-        ConfigError: for a fold that does not exist.
+        AnnotationError: if a row cannot be read.
+        ConfigError: if the fold does not exist.
     """
     return _read(root, fold, original_split, only_esc10=False)
 
@@ -89,5 +90,5 @@ def esc50(root: Path, fold: int = 1, original_split: bool = False) -> LabelledCl
     source=URL,
 )
 def esc10(root: Path, fold: int = 1, original_split: bool = False) -> LabelledClips:
-    """The clips with the mark ``esc10``; arguments and errors as `esc50`."""
+    """Load ESC-10. Arguments and errors are those of `esc50`."""
     return _read(root, fold, original_split, only_esc10=True)

@@ -1,10 +1,10 @@
-"""Events with times: onsets, beats, sound events or a pitch track of your own clips, in one table.
+"""User-defined data set of events with times, such as onsets, beats, sound events or pitch tracks.
 
-The table has one row per event: ``path``, ``start`` and ``end`` (seconds), ``label``, and
-optionally ``split``. An event without ``end`` is a point in time, such as an onset or a beat. For
-pitch tracks the label is a frequency in Hz. A row with an empty ``start`` lists a clip without
-events. Methods that read the times: ``onsets``, ``beats``, ``sound_events``, ``pitch_track``
-(docs/probing.md). Other methods predict which labels occur in a clip.
+The data set is a table with one row per event: ``path``, ``start`` and ``end`` (seconds),
+``label``, and optionally ``split``. An event without ``end`` is a point in time, such as an onset
+or a beat. For pitch tracks, the label is a frequency in Hz. A row with an empty ``start`` lists a
+clip without events. The probe methods ``onsets``, ``beats``, ``sound_events`` and ``pitch_track``
+use the times (docs/probing.md). All other methods predict which labels occur in a clip.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from semisupcon.datasets.parsing.reading import column, place, read_table
 from semisupcon.datasets.parsing.splits import FRACTIONS, seeded_split
 from semisupcon.errors import AnnotationError, ConfigError
 
-NAME = "events"  # the column of the table of clips: arrays [n, 2] of seconds and lists of labels
-ANY = "event"  # the label of rows without one
+NAME = "events"  # column of the table of clips with a list of (start, end, label)
+ANY = "event"  # label of events that have none
 
 
 @card(
@@ -47,28 +47,29 @@ def events(
     fractions: dict[str, float] = FRACTIONS,
     seed: int = 0,
 ) -> LabelledClips:
-    """Read a table of events.
+    """Read a data set from a table of events.
 
     Args:
-        root: folder that the paths are relative to.
-        file: the table, relative to ``root`` or absolute; None takes the only .csv or .tsv in
-            ``root``.
-        path, start, end, label: columns. ``end`` and ``label`` may be missing.
-        split: column of the split, the same in all rows of a clip. None takes ``split`` if it
-            exists, and otherwise draws a seeded split of the clips.
-        separator: separator of fields; None means tabs in a .tsv and commas in other files.
-        classes: the labels in order; None sorts the labels found.
+        root: folder to which the paths are relative.
+        file: path of the table, relative to ``root`` or absolute; None takes the only .csv or .tsv
+            file in ``root``.
+        path, start, end, label: names of the columns. The columns ``end`` and ``label`` may be
+            missing.
+        split: name of the column with the split, which must be equal in all rows of a clip. None
+            takes the column ``split`` if it exists. Otherwise a split of the clips is drawn.
+        separator: separator of fields. None means tabs in a .tsv file and commas in other files.
+        classes: names of the labels in order. None sorts the labels in the table.
         pitch: whether labels are frequencies in Hz.
-        fractions: without a split column, the share of each split.
+        fractions: share of each split, if there is no split column.
         seed: seed of a drawn split.
 
     Returns:
-        Clips with the column ``events``: a list of (start, end, label) per clip, sorted. A point in
-        time has its start as end.
+        Clips with the column ``events``, which has a sorted list of (start, end, label) for each
+        clip. For points in time, end is equal to start.
 
     Raises:
-        DatasetNotFoundError: if there is no table.
-        AnnotationError: for content that cannot be read, with file and line.
+        DatasetNotFoundError: if the table is not found.
+        AnnotationError: if the content cannot be read. The message has file and line.
     """
     source, separator = table_of(root, file, separator)
     rows = read_table(source, [path, start], separator)
@@ -121,7 +122,7 @@ def events(
 def _split_of_clips(
     splits: list[str], index: np.ndarray, clips: np.ndarray, column: pd.Series
 ) -> list[str]:
-    """The split of each clip; all rows of a clip must have the same."""
+    """Return the split of each clip, after checking that all its rows have the same split."""
     found: list[str] = [""] * len(clips)
     for row, clip in enumerate(index):
         if found[clip] not in ("", splits[row]):

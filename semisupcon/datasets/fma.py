@@ -1,12 +1,13 @@
-"""FMA: tracks of the Free Music Archive with genres (Defferrard et al. 2017), as 30 s clips.
+"""FMA: 30 s clips of the Free Music Archive with genres (Defferrard et al. 2017).
 
-Subsets: small 8,000, medium 25,000, large 106,574. Where: https://github.com/mdeff/fma. Licence:
-Creative Commons, by track (metadata CC BY 4.0). Split: official (80 / 10 / 10 %, stratified by
-genre and separated by artist; artists are the groups). The subsets are nested: medium contains
-small, so rows marked ``small`` belong to it (8,000 + 17,000). Metric: accuracy. Classes: the top
-genres of the subset in alphabetical order, 8 in small, 16 in medium; a track without top genre
-(most of large) is unlabelled. SemiSupCon pretrains on medium without labels and draws training and
-validation from all of it, including test; this package holds out its test tracks.
+The subset small has 8,000 clips, medium 25,000 and large 106,574. Where:
+https://github.com/mdeff/fma. Licence: Creative Commons, which differ between tracks (metadata CC BY
+4.0). Split: official, 80 / 10 / 10 %, stratified by genre and separated by artist. Artists are the
+groups. Subsets are nested: medium consists of the 8,000 tracks marked ``small`` in the table and of
+the 17,000 marked ``medium``. Metric: accuracy. Classes: top genres of the subset in alphabetical
+order, 8 in small, 16 in medium. Tracks without a top genre (most of large) are unlabelled.
+SemiSupCon pretrains on medium without labels, and draws training and validation clips from the
+whole subset, including test tracks. This package does not train on test tracks.
 """
 
 from itertools import islice
@@ -55,16 +56,17 @@ COLUMNS = {
     archives=ARCHIVES,
 )
 def fma(root: Path, subset: str = "medium") -> LabelledClips:
-    """The top genre.
+    """Load FMA with the top genre as the class.
 
     Args:
-        root: folder that holds ``fma_metadata/tracks.csv`` and ``fma_<subset>/NNN/NNNNNN.mp3``.
+        root: folder that contains ``fma_metadata/tracks.csv`` and ``fma_<subset>/NNN/NNNNNN.mp3``.
         subset: small, medium or large.
 
     Raises:
         DatasetNotFoundError: if ``tracks.csv`` is missing.
-        AnnotationError: if it lacks a column, or a row has an unknown split or subset.
-        ConfigError: for another subset.
+        AnnotationError: if ``tracks.csv`` lacks a column, or if a row has an unknown split or
+            subset.
+        ConfigError: if ``subset`` has an unknown value.
     """
     if subset not in SUBSETS:
         raise ConfigError(f"subset is one of {', '.join(SUBSETS)}; got '{subset}'.")
@@ -95,7 +97,7 @@ def fma(root: Path, subset: str = "medium") -> LabelledClips:
 
 
 def _read(file: Path) -> pd.DataFrame:
-    """Read the five needed columns of about fifty; three header lines name them together."""
+    """Read the needed columns of ``tracks.csv``, whose column names span three header lines."""
     lines = read_rows(file)
     heads = [fields for _, fields in islice(lines, 3)]
     names = (

@@ -1,9 +1,9 @@
 """FSD50K: 51,197 Freesound clips of 0.3 to 30 s with 200 sound classes (Fonseca et al. 2022).
 
 Where: https://zenodo.org/record/4060432. Licence: CC BY 4.0 (clips: CC0 to CC BY-NC). Split:
-official: the column ``split`` of ``dev.csv`` (36,796 training, 4,170 validation) and ``eval.csv``
-(10,231 test). The files do not name uploaders, so no group is declared. Metric: mAP. Classes: in
-the order of ``vocabulary.csv``, which is alphabetical.
+official; the column ``split`` of ``dev.csv`` has 36,796 training and 4,170 validation clips,
+``eval.csv`` has 10,231 test clips. The files do not name uploaders, so no groups are declared.
+Metric: mAP. Classes: in the order of ``vocabulary.csv``, which is alphabetical.
 """
 
 from pathlib import Path
@@ -29,15 +29,15 @@ URL = "https://zenodo.org/record/4060432"
     source=URL,
 )
 def fsd50k(root: Path) -> LabelledClips:
-    """All 200 classes.
+    """Load FSD50K with all 200 classes.
 
     Args:
-        root: folder that holds ``FSD50K.ground_truth/``, ``FSD50K.dev_audio/`` and
+        root: folder that contains ``FSD50K.ground_truth/``, ``FSD50K.dev_audio/`` and
             ``FSD50K.eval_audio/``.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
-        AnnotationError: for a row that cannot be read, or a label outside the vocabulary.
+        AnnotationError: if a row cannot be read, or if a label is not in the vocabulary.
     """
     vocabulary = read_table(_find(root, "vocabulary.csv"), names=["index", "label", "mid"])
     classes = tuple(vocabulary["label"])

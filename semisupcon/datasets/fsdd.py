@@ -1,10 +1,10 @@
 """Free Spoken Digit Dataset (Jackson et al. 2016): English digits by six speakers, 8 kHz.
 
 Where: https://github.com/Jakobovski/free-spoken-digit-dataset. Licence: CC BY-SA 4.0. Files:
-``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0-4 are the official test set;
-of the rest, a seeded tenth of each digit of each speaker is validation. All speakers are in all
-splits, so no group is declared. Metric: accuracy. Classes: the digits 0 to 9, or the speakers in
-alphabetical order.
+``recordings/{digit}_{speaker}_{repetition}.wav``. Split: repetitions 0 to 4 are the official test
+set. A seeded tenth of the other recordings of each digit and speaker is validation. All speakers
+are in all splits, so no groups are declared. Metric: accuracy. Classes: digits 0 to 9, or speakers
+in alphabetical order.
 """
 
 import re
@@ -68,16 +68,16 @@ def _recordings(root: Path, seed: int, validation: float) -> pd.DataFrame:
 
 @card(classes=10, **_ABOUT)
 def fsdd_digit(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledClips:
-    """The spoken digit.
+    """Load FSDD with the spoken digit as the class.
 
     Args:
-        root: folder that holds ``recordings/``.
+        root: folder that contains ``recordings/``.
         seed: seed of the validation split.
         validation: share of the training repetitions used for validation.
 
     Raises:
-        DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file name without digit, speaker and repetition.
+        DatasetNotFoundError: if no recordings are found.
+        AnnotationError: if a file name does not have digit, speaker and repetition.
     """
     table = _recordings(root, seed, validation)
     return LabelledClips(
@@ -91,7 +91,7 @@ def fsdd_digit(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledCl
 
 @card(classes=6, **_ABOUT)
 def fsdd_speaker(root: Path, seed: int = 0, validation: float = 0.1) -> LabelledClips:
-    """The speaker; arguments and errors as `fsdd_digit`."""
+    """Load FSDD with the speaker as the class. Arguments and errors are those of `fsdd_digit`."""
     table = _recordings(root, seed, validation)
     return LabelledClips(
         table,

@@ -1,10 +1,11 @@
 """FSDKaggle2018: 11,073 Freesound clips of 0.3 to 30 s, 41 classes (Fonseca et al. 2018).
 
-Where: https://zenodo.org/record/2552860. Licence: CC BY 4.0 (clips CC0 or CC BY). Split: official
-training (9,473) and test (1,600) tables; a seeded tenth of the training clips, stratified by class,
-is validation. Some training labels are unverified (``verified_only`` excludes them). The tables do
-not name uploaders, so no group is declared. Metric: accuracy (the challenge used MAP@3). Classes:
-alphabetical. MT-SLVR cuts it into 5 s pieces and splits classes instead: ``class_folders``.
+Where: https://zenodo.org/record/2552860. Licence: CC BY 4.0 (clips: CC0 or CC BY). Split: official
+tables for training (9,473 clips) and test (1,600 clips). A seeded tenth of the training clips,
+stratified by class, is validation. Some training labels are unverified; ``verified_only`` excludes
+them. The tables do not name uploaders, so no groups are declared. Metric: accuracy (the challenge
+used MAP@3). Classes: in alphabetical order. MT-SLVR cuts the clips into pieces of 5 s and splits by
+class; to do the same, use ``class_folders``.
 """
 
 from pathlib import Path
@@ -35,19 +36,18 @@ def fsdkaggle2018(
     seed: int = 0,
     validation: float = 0.1,
 ) -> LabelledClips:
-    """All 41 classes.
+    """Load FSDKaggle2018 with all 41 classes.
 
     Args:
-        root: folder that holds ``FSDKaggle2018.meta/``, ``FSDKaggle2018.audio_train/`` and
+        root: folder that contains ``FSDKaggle2018.meta/``, ``FSDKaggle2018.audio_train/`` and
             ``FSDKaggle2018.audio_test/``.
-        verified_only: train on verified labels only.
+        verified_only: whether to train only on clips with verified labels.
         seed: seed of the validation split.
         validation: share of the training clips used for validation.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
-        AnnotationError: for a row that cannot be read, or a test label that is not a training
-            label.
+        AnnotationError: if a row cannot be read, or if a test label is not a training label.
     """
     train = read_table(_find(root, TRAIN), ["fname", "label", "manually_verified"])
     verified = flags(train[["manually_verified"]])[:, 0] == 1

@@ -1,13 +1,14 @@
-"""GiantSteps key: two-minute excerpts of electronic dance music with their global key.
+"""GiantSteps key: two-minute excerpts of electronic dance music with their musical key.
 
-Knees et al. 2015; training set: Faraldo 2017. Where:
-https://github.com/GiantSteps/giantsteps-key-dataset (604 tracks, test) and
+See Knees et al. 2015, and Faraldo 2017 for the training set. Where:
+https://github.com/GiantSteps/giantsteps-key-dataset (604 test tracks) and
 https://github.com/GiantSteps/giantsteps-mtg-key-dataset (1,486 tracks). Licence: none stated;
-research use. Split: the first set is test. Of the second, the 1,159 tracks with a single key and an
-annotator who was certain (confidence 2) are training and validation (15 %, stratified by key). The
-original draws this validation with a global generator; here it is seeded, by track id. Metrics:
-mirex_weighted (the MIREX key score) and accuracy. Classes: 12 major, then 12 minor keys from C
-upwards, with flats (`keys.KEYS`); ``keys.key_similarity`` gives their similarities.
+research use. Split: the first set is test. In the second set, the 1,159 tracks with a single key
+and the highest confidence of the annotator (2) are training and validation (15 %, stratified by
+key). The code of SemiSupCon draws validation tracks with a global random generator. In this package
+the draw depends on seed and track id. Metrics: mirex_weighted (the MIREX key score) and accuracy.
+Classes: 12 major, then 12 minor keys from C upwards, with flats (`keys.KEYS`).
+``keys.key_similarity`` returns their similarities.
 """
 
 from pathlib import Path
@@ -36,17 +37,17 @@ CERTAIN = 2
     source=TEST_URL,
 )
 def giantsteps(root: Path, seed: int = 0, validation: float = 0.15) -> LabelledClips:
-    """Read both repositories, side by side in one folder.
+    """Load GiantSteps key from both repositories.
 
     Args:
-        root: folder that holds ``giantsteps-key-dataset`` and ``giantsteps-mtg-key-dataset`` with
-            their ``annotations`` and ``audio``.
+        root: folder that contains ``giantsteps-key-dataset`` and ``giantsteps-mtg-key-dataset``,
+            each with ``annotations`` and ``audio``.
         seed: seed of the validation split.
-        validation: share of the certain tracks used for validation.
+        validation: share of the tracks with certain annotations used for validation.
 
     Raises:
-        DatasetNotFoundError: if one of them is missing.
-        AnnotationError: for text that is not a key, with file and line.
+        DatasetNotFoundError: if a repository is missing.
+        AnnotationError: if a text is not a key. The message has file and line.
     """
     train, test = _certain_tracks(root), _test_tracks(root)
     shares = {"train": 1 - validation, "val": validation}
@@ -69,7 +70,7 @@ def _certain_tracks(root: Path) -> pd.DataFrame:
         source=TRAIN_URL,
     )
     rows = read_table(file, ["ID", "MANUAL KEY", "C"], separator="\t")
-    # "-" means no key, "D major / B minor" two keys.
+    # In this table, "-" means no key, and "D major / B minor" means two keys.
     certain = (
         (numbers(rows["C"], 0, 2) == CERTAIN)
         & ~rows["MANUAL KEY"].str.contains("/").to_numpy()

@@ -1,10 +1,11 @@
 """GTZAN genres: 30 s clips of 10 genres (Tzanetakis and Cook 2002).
 
-Where: http://marsyas.info/downloads/datasets.html (the lists:
-https://github.com/jongpillee/music_dataset_split). Licence: none stated; research use. Split: the
-fault-filtered lists (Kereliuk et al. 2015): 443 training, 197 validation, 290 test clips of the
-original 1,000, without repetitions, distortions and artists in two splits (the lists do not name
-artists, so no group is declared). Metric: accuracy. Classes: alphabetical.
+Where: http://marsyas.info/downloads/datasets.html (lists:
+https://github.com/jongpillee/music_dataset_split). Licence: none stated; research use. Split:
+fault-filtered lists (Kereliuk et al. 2015) with 443 training, 197 validation and 290 test clips of
+the original 1,000. They exclude repeated and distorted clips, and no artist is in two splits. The
+lists do not name artists, so no groups are declared. Metric: accuracy. Classes: in alphabetical
+order.
 """
 
 from pathlib import Path
@@ -29,7 +30,7 @@ GENRES = (
     "reggae",
     "rock",
 )
-# val_ and valid_ are both common
+# the names val_filtered.txt and valid_filtered.txt are both common
 LISTS = {"train": "train_filtered.txt", "val": "val*_filtered.txt", "test": "test_filtered.txt"}
 
 
@@ -42,15 +43,17 @@ LISTS = {"train": "train_filtered.txt", "val": "val*_filtered.txt", "test": "tes
     source=URL,
 )
 def gtzan(root: Path) -> LabelledClips:
-    """Read the three lists beside the ``genres/`` folder.
+    """Load GTZAN with the fault-filtered split.
 
     Args:
-        root: folder that holds ``genres/<genre>/<genre>.NNNNN.wav`` and the lists, one
-            ``genre/file`` per line.
+        root: folder that contains ``genres/<genre>/<genre>.NNNNN.wav`` and the three lists, which
+            have one ``genre/file`` per line.
 
     Raises:
-        DatasetNotFoundError: if a list is missing, with the searched path and the source.
-        AnnotationError: for a line without one of the ten genres, with file and line number.
+        DatasetNotFoundError: if a list is missing. The message has the searched path and the
+            source.
+        AnnotationError: if a line does not name one of the ten genres. The message has file and
+            line.
     """
     table = pd.concat(
         pd.DataFrame(

@@ -1,6 +1,6 @@
-"""Musical keys and pitches as classes, and their similarities.
+"""Musical keys and pitches as classes, with similarities between them.
 
-`key_similarity` (circle of fifths) and `pitch_class_similarity` (semitones) return the matrix for
+`key_similarity` (circle of fifths) and `pitch_class_similarity` (semitones) return matrices for
 `semisupcon.targets.ClassSimilarity`.
 """
 
@@ -14,14 +14,14 @@ KEYS = tuple(f"{tonic} {mode}" for mode in ("major", "minor") for tonic in PITCH
 _NATURAL = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTAL = {"": 0, "b": -1, "♭": -1, "#": 1, "♯": 1}
 _PITCH = re.compile(r"(?P<letter>[A-Ga-g])(?P<accidental>[b#♭♯]?)(?P<octave>-?\d+)?")
-_FIFTH_STEPS = 6.5  # half the circle plus the step between the modes
+_FIFTH_STEPS = 6.5  # half the circle of fifths plus the distance between the modes
 
 
 def pitch_class(name: str) -> int:
-    """Return semitones above C, 0 to 11, of a note name (``Db``, ``c#``, ``F♯4``) or MIDI number.
+    """Convert a note name (``Db``, ``c#``, ``F♯4``) or MIDI number to semitones above C, 0 to 11.
 
     Raises:
-        ValueError: for any other text.
+        ValueError: if the text is neither a note name nor a MIDI number.
     """
     if name.isdigit():
         return int(name) % 12
@@ -32,10 +32,10 @@ def pitch_class(name: str) -> int:
 
 
 def parse_key(text: str) -> tuple[int, str]:
-    """Return tonic (semitones above C) and mode (major or minor) of a key such as ``F# minor``.
+    """Return the tonic (semitones above C) and mode (major or minor) of a key such as ``F# minor``.
 
     Raises:
-        ValueError: if it is not a key.
+        ValueError: if the text is not a key.
     """
     tonic, _, mode = text.strip().partition(" ")
     if mode.strip().lower() not in ("major", "minor"):
@@ -44,7 +44,7 @@ def parse_key(text: str) -> tuple[int, str]:
 
 
 def canonical_key(text: str) -> str:
-    """Return the name of a key in `KEYS`, with sharps as flats (``A# major`` is ``Bb major``).
+    """Return the name of a key in `KEYS`, which has flats: ``A# major`` gives ``Bb major``.
 
     Raises the errors of `parse_key`.
     """
@@ -53,35 +53,35 @@ def canonical_key(text: str) -> str:
 
 
 def midi_name(midi: int) -> str:
-    """Return the scientific name of a MIDI note; 60 is ``C4``."""
+    """Return the name of a MIDI note in scientific pitch notation; 60 gives ``C4``."""
     return f"{PITCH_CLASSES[midi % 12]}{midi // 12 - 1}"
 
 
 def _round_distance(positions: np.ndarray) -> np.ndarray:
-    """Shortest distances ``[n, n]`` between positions on a circle of twelve."""
+    """Return the distances ``[n, n]`` of positions ``[n]`` on a circle of twelve steps."""
     steps = np.abs(positions[:, None] - positions) % 12
     return np.minimum(steps, 12 - steps).astype(float)
 
 
 def key_similarity(classes: Sequence[str] = KEYS, reach: float = _FIFTH_STEPS) -> np.ndarray:
-    """Similarity of keys on the circle of fifths.
+    """Return the similarity matrix of keys on the circle of fifths.
 
-    A minor key lies half a step from its relative major. The distance of two keys is the difference
-    in accidentals on the shorter way round (0 to 6), plus 0.5 if one is major and the other minor.
-    The similarity falls linearly from 1 at distance 0 to 0 at ``reach``.
+    The distance of two keys is their number of steps on the circle of fifths (0 to 6), where a
+    minor key has the position of its relative major, plus 0.5 if one key is major and the other
+    minor. The similarity falls linearly from 1 at distance 0 to 0 at the distance ``reach``.
 
     Args:
         classes: C names of keys.
-        reach: positive; 6.5 spans the whole circle. With 2, only fifths, relatives and their
-            neighbours are similar.
+        reach: positive distance at which the similarity is 0. 6.5 is the largest distance of two
+            keys. With 2, only closely related keys are similar.
 
     Returns:
         ``[C, C]`` in [0, 1], symmetric, with ones on the diagonal.
     """
     keys = [parse_key(name) for name in classes]
     is_minor = np.array([mode == "minor" for _, mode in keys])
-    # A minor key has the accidentals of the major key three semitones above; a fifth is seven
-    # semitones.
+    # A minor key has the accidentals of the major key three semitones above. A step on the circle
+    # of fifths is seven semitones.
     signature = np.array([(tonic + 3 * (mode == "minor")) * 7 % 12 for tonic, mode in keys])
     distance = _round_distance(signature) + 0.5 * (is_minor[:, None] != is_minor)
     return np.clip(1 - distance / reach, 0, 1)
@@ -91,13 +91,15 @@ def pitch_class_similarity(
     classes: Sequence[str] = PITCH_CLASSES,
     reach: float = 6.0,
 ) -> np.ndarray:
-    """Similarity of pitches regardless of octave.
+    """Return the similarity matrix of pitch classes, regardless of octave.
 
-    It is 1 for the same pitch class and falls linearly to 0 at ``reach`` semitones.
+    The similarity is 1 for equal pitch classes and falls linearly to 0 at a distance of ``reach``
+    semitones.
 
     Args:
-        classes: C names of notes (octaves allowed) or MIDI numbers.
-        reach: positive; 6 is the tritone, the largest distance of pitch classes.
+        classes: C names of notes, with or without octave, or MIDI numbers.
+        reach: positive distance in semitones at which the similarity is 0. 6 is the tritone, the
+            largest distance of two pitch classes.
 
     Returns:
         ``[C, C]`` in [0, 1], symmetric, with ones on the diagonal.

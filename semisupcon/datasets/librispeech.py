@@ -1,12 +1,12 @@
-"""LibriSpeech: read English, 16 kHz, as speaker identification (Panayotov et al. 2015).
+"""LibriSpeech: read English speech at 16 kHz, for speaker identification (Panayotov et al. 2015).
 
 Where: https://www.openslr.org/12. Licence: CC BY 4.0. Files:
 ``<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac``. Split: the official subsets
-have no common speakers, so the split is drawn within one of them (``train-clean-100``: 251
-speakers, reported by COLA and CPC). It is seeded: 80 / 10 / 10 % of the utterances of every speaker
-or, with ``by="chapter"``, of the chapters, which are then the groups. A speaker with a single
-chapter is in training only. For a small subset use cross-validation (``folds``). Metric: accuracy.
-Classes: the speakers with audio, by number.
+have no common speakers, so a seeded split is drawn within one subset (by default
+``train-clean-100`` with 251 speakers, which COLA and CPC report). It has 80 / 10 / 10 % of the
+utterances of every speaker. With ``by="chapter"``, chapters are drawn instead and are the groups;
+speakers with a single chapter are then only in training. Use cross-validation (``folds``) for a
+small subset. Metric: accuracy. Classes: speakers with audio, by number.
 """
 
 import re
@@ -48,21 +48,22 @@ def librispeech_speaker(
     fold: int = 1,
     seed: int = 0,
 ) -> LabelledClips:
-    """The speaker.
+    """Load a subset of LibriSpeech with the speaker as the class.
 
     Args:
-        root: folder that holds the subset (or ``LibriSpeech/<subset>``).
+        root: folder that contains the folder of the subset, or ``LibriSpeech/<subset>``.
         subset: name of an official subset.
-        by: unit of the split: ``utterance`` or ``chapter``.
-        folds: number of folds of utterances, stratified by speaker, for cross-validation of a small
-            subset; None splits 80 / 10 / 10 %.
-        fold: the test fold, from 1; the next fold is used for validation.
+        by: unit that is assigned to a split: ``utterance`` or ``chapter``.
+        folds: number of folds for cross-validation, stratified by speaker. None splits 80 / 10 / 10
+            %.
+        fold: number of the test fold, from 1. The next fold is used for validation.
         seed: seed of the split.
 
     Raises:
         DatasetNotFoundError: if the subset is missing.
-        AnnotationError: for a file name without speaker, chapter and utterance.
-        ConfigError: for another ``by``, folds of chapters, or a fold that does not exist.
+        AnnotationError: if a file name does not have speaker, chapter and utterance.
+        ConfigError: if ``by`` has an unknown value, if folds are combined with chapters, or if the
+            fold does not exist.
     """
     if by not in ("utterance", "chapter"):
         raise ConfigError(f"by is 'utterance' or 'chapter', got '{by}'.")

@@ -1,20 +1,21 @@
-"""MagnaTagATune: 25,863 clips of 29 s with 188 tags from a game (Law et al. 2009).
+"""MagnaTagATune: 25,863 clips of 29 s with 188 tags, collected by a game (Law et al. 2009).
 
 Where: https://mirg.city.ac.uk/codeapps/the-magnatagatune-dataset. Licence: CC BY-NC-SA (audio of
 Magnatune). Metrics: macro ROC-AUC and mAP.
 
 Two splits are published:
 
-* ``folders`` (Dieleman and Schrauwen 2014; SemiSupCon, CLMR, musicnn): by the first character of
-  the path, 0-b train, c validation, d-f test: 18,709 / 1,825 / 5,329 clips.
-* ``filtered`` (Lee et al. 2017): the same folders, but only clips with a top-50 tag and 29.1 s of
-  audio, by the three lists ``{train,valid,test}_list_pub.txt``: 15,244 / 1,529 / 4,332 clips.
+* ``folders`` (Dieleman and Schrauwen 2014; used by SemiSupCon, CLMR and musicnn): the first
+  character of the path determines the split: 0 to b train, c validation, d to f test. There are
+  18,709 / 1,825 / 5,329 clips.
+* ``filtered`` (Lee et al. 2017): the same split, restricted to clips with a top-50 tag and 29.1 s
+  of audio. The three lists ``{train,valid,test}_list_pub.txt`` have 15,244 / 1,529 / 4,332 clips.
 
-In both, the clips of one song stay together, so songs are the groups; artists are not. SemiSupCon's
-original code moves clips without a top-50 tag into training, from any folder. Here they stay in
-their split: unlabelled, or (``untagged="negative"``) labelled without tags, as in CLMR and musicnn.
-Top-50 classes: the 50 most frequent tags in descending order of their counts, as published (counts
-tie, so they are listed here).
+In both splits, all clips of a song are in the same split, so songs are the groups. An artist may be
+in several splits. The code of SemiSupCon moves all clips without a top-50 tag into training. In
+this package they keep their split. They are unlabelled, or labelled without tags if ``untagged`` is
+"negative", as in CLMR and musicnn. Classes of the top 50: the 50 most frequent tags in descending
+order of their counts. The order is the published one, because some counts are equal.
 """
 
 import re
@@ -77,7 +78,7 @@ def _split_by_folder(paths: pd.Series) -> pd.Series:
 
 
 def _table(paths: pd.Series, root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Table of the clips of a split with their song, and the mask ``[n]`` of their ``paths``."""
+    """Return the table of the clips with their songs, and a mask ``[n]`` of the used ``paths``."""
     songs = paths.map(lambda path: re.sub(r"-\d+-\d+$", "", stem(path)))
     table = pd.DataFrame({"path": paths, "split": _split_by_folder(paths), "group": songs})
     if split == "folders":
@@ -112,7 +113,7 @@ def _read_csv(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple[s
 
 
 def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple[str, ...]]:
-    """Read the tables of musicnn: clip ids with paths, and with top-50 tags as lists of numbers."""
+    """Read the tables of musicnn: one has the paths of clips, the others their top-50 tags."""
     index = read_table(
         find_file(root, *INDEX, source=INDEX_URL),
         separator="\t",
@@ -139,19 +140,19 @@ def _read_index(root: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, tuple
 
 @card(classes=50, **_ABOUT)
 def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled") -> LabelledClips:
-    """The 50 most frequent tags.
+    """Load MagnaTagATune with the 50 most frequent tags.
 
     Args:
-        root: folder that holds ``annotations_final.csv`` and the clips (``0/`` to ``f/``); without
-            that file, the tables of musicnn and CLMR are read (``index_mtt.tsv``,
+        root: folder that contains ``annotations_final.csv`` and the clips (``0/`` to ``f/``). If
+            the file is missing, the tables of musicnn and CLMR are read instead (``index_mtt.tsv``,
             ``{train,val,test}_gt_mtt.tsv``).
         split: ``folders`` or ``filtered``.
         untagged: treatment of clips without any of the 50 tags: ``unlabelled`` or ``negative``.
 
     Raises:
         DatasetNotFoundError: if the annotation file is missing.
-        AnnotationError: for a row that cannot be read.
-        ConfigError: for another split.
+        AnnotationError: if a row cannot be read.
+        ConfigError: if ``split`` or ``untagged`` has an unknown value.
     """
     if untagged not in ("unlabelled", "negative"):
         raise ConfigError(f"untagged is 'unlabelled' or 'negative', got '{untagged}'.")
@@ -172,9 +173,9 @@ def mtat_top50(root: Path, split: str = "folders", untagged: str = "unlabelled")
 
 @card(classes=188, **_ABOUT)
 def mtat_all(root: Path, split: str = "folders") -> LabelledClips:
-    """All 188 tags, in the order of their columns; a clip may have no tags.
+    """Load MagnaTagATune with all 188 tags, in the order of their columns.
 
-    Arguments and errors as `mtat_top50`.
+    A clip may have no tags. Arguments and errors are those of `mtat_top50`.
     """
     table, targets, tags = _read_csv(root, split)
     return LabelledClips(table, targets, tags, "multilabel", "roc_auc, mAP")

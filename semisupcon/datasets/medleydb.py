@@ -1,14 +1,14 @@
-"""MedleyDB: multitracks with the instrument of every stem and raw track.
+"""MedleyDB: multitrack recordings with the instrument of every stem and raw track.
 
-Bittner et al. 2014, 2016. Where: audio https://medleydb.weebly.com, metadata
-https://github.com/marl/medleydb. Licence: CC BY-NC-SA 4.0. Split: none official. The original gives
-every instrument of a stem its own row and splits rows at random, so one file is in training and
-test with contradicting labels. Here the target is multilabel with one row per file, and the split
-is by artist, with instruments balanced as far as possible (``original_split``: stratified by the
-first instrument of a stem, regardless of artist). Metrics: macro ROC-AUC and mAP. Classes: the most
-frequent instruments of the chosen versions (20 of stems, 40 of raw tracks) in descending order of
-their counts, then alphabetical, without the four labels that are not instruments; files without any
-of them are left out.
+See Bittner et al. 2014 and 2016. Where: https://medleydb.weebly.com (audio) and
+https://github.com/marl/medleydb (metadata). Licence: CC BY-NC-SA 4.0. Split: not official. The code
+of SemiSupCon has one row per instrument of a stem and splits rows at random, so a file can be in
+training and test with contradicting labels. In this package, targets are multilabel with one row
+per file. The split is by artist, with instruments balanced as far as possible (with
+``original_split``, it is stratified by the first instrument of a stem, regardless of artist).
+Metrics: macro ROC-AUC and mAP. Classes: the most frequent instruments of the chosen versions (20
+for stems, 40 for raw tracks), in descending order of their counts, then in alphabetical order. Four
+labels that are not instruments are excluded. Files without any of the classes are left out.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ _ABOUT = {
 
 
 def _songs(root: Path, versions: Sequence[str]) -> list[Path]:
-    """Metadata files of the songs in the track lists of the versions."""
+    """Return the metadata files of the songs in the track lists of the versions."""
     files: list[Path] = []
     for version in versions:
         for song in read_lines(
@@ -67,7 +67,7 @@ def _load(file: Path) -> dict:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         song = yaml.load(read_text(file), Loader=loader)
-    # invalid numbers and dates are ValueErrors
+    # Invalid numbers and dates in YAML raise a ValueError.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
@@ -178,20 +178,20 @@ def medleydb(
     seed: int = 0,
     original_split: bool = False,
 ) -> LabelledClips:
-    """Instruments of stems.
+    """Load the stems of MedleyDB with their instruments as labels.
 
     Args:
-        root: folder that holds ``data/Metadata/<song>_METADATA.yaml`` and
-            ``resources/tracklist_<version>.txt`` of the repository, and the audio as
+        root: folder that contains ``data/Metadata/<song>_METADATA.yaml`` and
+            ``resources/tracklist_<version>.txt`` of the repository, and the audio files
             ``Audio/<song>/<song>_STEMS/*.wav``.
-        versions: versions of the data set: v1 (122 songs) and v2 (74) are available with audio;
-            extra and bach10 have their own lists.
+        versions: versions of the data set. Audio is available for v1 (122 songs) and v2 (74 songs).
+            The versions extra and bach10 have separate lists.
         seed: seed of the split.
-        original_split: split files by instrument regardless of artist, without groups.
+        original_split: whether to split files by instrument regardless of artist, without groups.
 
     Raises:
-        DatasetNotFoundError: if a track list, or the metadata of a song, is missing.
-        AnnotationError: for metadata that cannot be read.
+        DatasetNotFoundError: if a track list or the metadata of a song is missing.
+        AnnotationError: if metadata cannot be read.
     """
     return _read(root, False, 20, versions, seed, original_split)
 
@@ -200,5 +200,5 @@ def medleydb(
 def medleydb_raw(
     root: Path, versions: Sequence[str] = ("v1", "v2"), seed: int = 0, original_split: bool = False
 ) -> LabelledClips:
-    """Instruments of raw tracks (``<song>_RAW/*.wav``); arguments and errors as `medleydb`."""
+    """Load the raw tracks of MedleyDB (``<song>_RAW/*.wav``); arguments as in `medleydb`."""
     return _read(root, True, 40, versions, seed, original_split)

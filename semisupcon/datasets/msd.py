@@ -1,16 +1,16 @@
 """Million Song Dataset: 30 s previews with the 50 most frequent Last.fm tags.
 
-Bertin-Mahieux et al. 2011, in the split of Pons et al. (2018) that CLMR used. Where:
-http://millionsongdataset.com (no audio); tables: https://github.com/jordipons/musicnn-training.
-Licence: research use; the audio is only available privately. Split:
-``{train,val,test}_gt_msd.tsv``: 201,680 / 11,774 / 28,435 tracks. The tables do not name artists,
-so no group is declared. Metrics: macro ROC-AUC and mAP. Classes: the 50 tags of
+See Bertin-Mahieux et al. 2011. Where: http://millionsongdataset.com (without audio) and
+https://github.com/jordipons/musicnn-training (tables). Licence: research use; the audio is not
+publicly available. Split: that of Pons et al. (2018), which CLMR uses:
+``{train,val,test}_gt_msd.tsv`` with 201,680 / 11,774 / 28,435 tracks. The tables do not name
+artists, so no groups are declared. Metrics: macro ROC-AUC and mAP. Classes: the 50 tags of
 ``output_labels_msd.txt``, in descending order of counts.
 
-The audio of track ``TRAAAAK128F9318786`` is ``A/A/A/TRAAAAK128F9318786.mp3``, or a file of that
-name in any folder. CLMR names its files by 7digital ids, which it reads from a pickle. Pickles are
-not read here: provide the map as a text file ``msd_to_7digital.tsv`` (track id, tab, 7digital id);
-the file is then ``<7digital id>.clip.mp3``.
+The audio file of the track ``TRAAAAK128F9318786`` is ``A/A/A/TRAAAAK128F9318786.mp3``, or a file
+with this name in any folder. Files of CLMR are named by 7digital ids (``<7digital id>.clip.mp3``),
+which CLMR reads from a pickle. This package does not read pickles: for such files, provide the
+mapping as a text file ``msd_to_7digital.tsv`` (track id, tab, 7digital id).
 """
 
 from pathlib import Path
@@ -44,16 +44,16 @@ PARTS = ("train", "val", "test")
     source=URL,
 )
 def msd_top50(root: Path) -> LabelledClips:
-    """The 50 most frequent tags.
+    """Load the Million Song Dataset with the 50 most frequent tags.
 
     Args:
-        root: folder that holds the three tables (or ``processed_annotations/`` with them), and the
-            previews.
+        root: folder that contains the three tables (they may be in a subfolder such as
+            ``processed_annotations/``), and the previews.
 
     Raises:
         DatasetNotFoundError: if a table is missing.
-        AnnotationError: for a row without a track id and a list of 50 zeros and ones, or a track
-            that the 7digital map lacks.
+        AnnotationError: if a row does not have a track id and a list of 50 zeros and ones, or if
+            the 7digital mapping lacks a track.
     """
     parts = []
     for part in PARTS:

@@ -1,10 +1,10 @@
-"""MTG-Jamendo: 55,000 full tracks with tags by their makers (Bogdanov et al. 2019).
+"""MTG-Jamendo: 55,000 full tracks with tags by the artists (Bogdanov et al. 2019).
 
-Tasks: top 50 tags, 87 genres, 40 instruments, 56 moods and themes. Where:
-https://github.com/MTG/mtg-jamendo-dataset. Licence: Creative Commons, by track (metadata CC
-BY-NC-SA 4.0). Split: one of five official splits (``split`` 0 to 4; papers report 0). No artist is
-in two of its parts, so artists are the groups. Metrics: macro ROC-AUC and mAP. Classes: the tags of
-the three lists with their category (``genre---rock``), in alphabetical order.
+There are four tasks: the top 50 tags, 87 genres, 40 instruments, and 56 moods and themes. Where:
+https://github.com/MTG/mtg-jamendo-dataset. Licence: Creative Commons, which differ between tracks
+(metadata CC BY-NC-SA 4.0). Split: one of five official splits (``split`` 0 to 4; papers report 0),
+each of which separates artists. Artists are the groups. Metrics: macro ROC-AUC and mAP. Classes:
+tags with their category (``genre---rock``), in alphabetical order.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def _read(root: Path, subset: str, split: int, low_quality: bool) -> LabelledCli
     parts = []
     for name, part in PARTS.items():
         list_name = f"splits/split-{split}/autotagging_{subset}-{part}.tsv"
-        # Rows are ragged: all fields from TAGS on are tags.
+        # Rows differ in length: the field TAGS and all further fields are tags.
         rows = read_table(
             find_file(root, f"data/{list_name}", list_name, source=URL),
             COLUMNS,
@@ -75,34 +75,34 @@ def _read(root: Path, subset: str, split: int, low_quality: bool) -> LabelledCli
 
 @card(classes=50, **_ABOUT)
 def mtg_top50(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
-    """The 50 most frequent tags.
+    """Load MTG-Jamendo with the 50 most frequent tags.
 
     Args:
-        root: folder that holds ``data/splits/`` (or ``splits/``) of the repository, and the audio
-            as ``audio/NN/<track>.mp3``.
+        root: folder that contains ``data/splits/`` (or ``splits/``) of the repository, and the
+            audio files ``audio/NN/<track>.mp3``.
         split: number of the official split, 0 to 4.
-        low_quality: the audio is the official low-quality release (``<track>.low.mp3``).
+        low_quality: whether the audio is the official low-quality release (``<track>.low.mp3``).
 
     Raises:
         DatasetNotFoundError: if a list is missing.
-        AnnotationError: for a row that cannot be read.
+        AnnotationError: if a row cannot be read.
     """
     return _read(root, "top50tags", split, low_quality)
 
 
 @card(classes=87, **_ABOUT)
 def mtg_genre(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
-    """Genres; arguments and errors as `mtg_top50`."""
+    """Load MTG-Jamendo with genres. Arguments and errors are those of `mtg_top50`."""
     return _read(root, "genre", split, low_quality)
 
 
 @card(classes=40, **_ABOUT)
 def mtg_instr(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
-    """Instruments; arguments and errors as `mtg_top50`."""
+    """Load MTG-Jamendo with instruments. Arguments and errors are those of `mtg_top50`."""
     return _read(root, "instrument", split, low_quality)
 
 
 @card(classes=56, **_ABOUT)
 def mtg_mood(root: Path, split: int = 0, low_quality: bool = False) -> LabelledClips:
-    """Moods and themes; arguments and errors as `mtg_top50`."""
+    """Load MTG-Jamendo with moods and themes. Arguments and errors are those of `mtg_top50`."""
     return _read(root, "moodtheme", split, low_quality)

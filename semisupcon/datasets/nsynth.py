@@ -1,12 +1,12 @@
-"""NSynth: 305,979 notes of 4 s at 16 kHz, of 1,006 instruments (Engel et al. 2017).
+"""NSynth: 305,979 notes of 1,006 instruments, 4 s at 16 kHz (Engel et al. 2017).
 
 Where: https://magenta.tensorflow.org/datasets/nsynth. Licence: CC BY 4.0. Files:
 ``nsynth-{train,valid,test}/examples.json`` and ``.../audio``. Split: the three folders (289,205 /
-12,678 / 4,096 notes). Training instruments are not in validation or test, but these two share
-instruments, so no group is declared. For the same reason this split cannot test a classifier of
-``nsynth_instr``: the task is for pretraining and few-shot episodes. Classes: pitches by MIDI number
-(9 to 120, named, 60 is C4), families and qualities in the order of their numbers, instruments by
-number.
+12,678 / 4,096 notes). Training instruments do not occur in validation and test, but these two
+splits share instruments, so no groups are declared. Since test instruments do not occur in
+training, ``nsynth_instr`` can only be used for pretraining and few-shot episodes. Classes: pitches
+in the order of their MIDI numbers 9 to 120 (60 is named C4); families, qualities and instruments in
+the order of their numbers.
 """
 
 import json
@@ -46,7 +46,7 @@ _ABOUT = {"split": "official folders", "licence": "CC BY 4.0", "source": URL}
 
 
 def _notes(root: Path, *fields: str) -> pd.DataFrame:
-    """Path, split and fields of every note, sorted by name within a split."""
+    """Return path, split and the given fields of every note, sorted by name within a split."""
     parts = []
     for split, part in PARTS.items():
         file = find_file(root, f"*-{part}/examples.json", f"{part}/examples.json", source=URL)
@@ -59,7 +59,7 @@ def _notes(root: Path, *fields: str) -> pd.DataFrame:
                 f"Not JSON: {error.msg}.",
                 f"Download it again from {URL}.",
             ) from None
-        # numbers with thousands of digits, thousands of brackets
+        # Numbers with thousands of digits and thousands of nested brackets raise these errors.
         except (ValueError, RecursionError) as error:
             if isinstance(error, UserError):
                 raise
@@ -101,14 +101,14 @@ def _notes(root: Path, *fields: str) -> pd.DataFrame:
 
 @card(kind="multiclass", classes=112, metric="accuracy", **_ABOUT)
 def nsynth_pitch(root: Path) -> LabelledClips:
-    """The pitch of the note; `keys.pitch_class_similarity` relates pitches across octaves.
+    """Load NSynth with the pitch as the class.
 
     Args:
-        root: folder that holds ``nsynth-train``, ``nsynth-valid`` and ``nsynth-test``.
+        root: folder that contains ``nsynth-train``, ``nsynth-valid`` and ``nsynth-test``.
 
     Raises:
         DatasetNotFoundError: if an ``examples.json`` is missing.
-        AnnotationError: for a file that is not JSON, lacks a field, or has a pitch outside 9..120.
+        AnnotationError: if a file is not JSON or lacks a field, or if a pitch is outside 9..120.
     """
     table = _notes(root, "pitch")
     names = table["pitch"].map(lambda pitch: midi_name(pitch) if pitch in PITCHES else str(pitch))
@@ -123,7 +123,7 @@ def nsynth_pitch(root: Path) -> LabelledClips:
 
 @card(kind="multiclass", classes=11, metric="accuracy", **_ABOUT)
 def nsynth_instr_family(root: Path) -> LabelledClips:
-    """The family of the instrument; arguments and errors as `nsynth_pitch`."""
+    """Load NSynth with the instrument family as the class; arguments as in `nsynth_pitch`."""
     table = _notes(root, "instrument_family")
     names = table["instrument_family"].map(
         lambda i: FAMILIES[i] if i in range(len(FAMILIES)) else str(i),
@@ -139,9 +139,9 @@ def nsynth_instr_family(root: Path) -> LabelledClips:
 
 @card(kind="multiclass", classes=1006, metric="accuracy", **_ABOUT)
 def nsynth_instr(root: Path) -> LabelledClips:
-    """The individual instrument, for pretraining and few-shot episodes only.
+    """Load NSynth with the instrument as the class, only for pretraining and few-shot episodes.
 
-    Arguments and errors as `nsynth_pitch`.
+    Arguments and errors are those of `nsynth_pitch`.
     """
     table = _notes(root, "instrument", "instrument_str")
     for (file, _), number, name in zip(
@@ -170,7 +170,7 @@ def nsynth_instr(root: Path) -> LabelledClips:
 
 @card(kind="multilabel", classes=10, metric="mAP", **_ABOUT)
 def nsynth_qualities(root: Path) -> LabelledClips:
-    """Ten qualities of the sound, several per note; arguments and errors as `nsynth_pitch`."""
+    """Load NSynth with ten sound qualities as labels; arguments as in `nsynth_pitch`."""
     table = _notes(root, "qualities")
     targets = np.zeros((len(table), len(QUALITIES)), np.float32)
     for row, values in enumerate(table["qualities"]):

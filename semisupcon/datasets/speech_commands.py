@@ -1,12 +1,13 @@
 """Speech Commands: one-second utterances of single words (Warden 2018).
 
-Version 1 has 30 words (64,727 clips), version 2 has 35 (105,829). Where:
+Version 1 has 30 words (64,727 clips), version 2 has 35 words (105,829 clips). Where:
 http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz. Licence: CC BY 4.0. Split:
 ``validation_list.txt`` and ``testing_list.txt`` (6,798 / 6,835 clips in version 1, 9,981 / 11,005
-in version 2); all other clips are training. The lists are by speaker (the part of the name before
-``_nohash_``), so speakers are the groups. ``_background_noise_`` contains no words. Metric:
-accuracy. Classes: the words in alphabetical order; with ``words="commands"`` the ten commands and,
-last, ``unknown`` for all others (the 11 classes that COLA reports on version 1).
+in version 2); all other clips are training. The lists separate speakers (the part of the file name
+before ``_nohash_``), so speakers are the groups. The folder ``_background_noise_`` is ignored.
+Metric: accuracy. Classes: words in alphabetical order. With ``words="commands"``, the classes are
+the ten commands and ``unknown`` for all other words (the 11 classes that COLA reports on version
+1).
 """
 
 from pathlib import Path
@@ -50,7 +51,8 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
         raise ConfigError(f"words is 'all' or 'commands', got '{words}'.")
     listed = {split: read_lines(root, name, source=URL) for split, name in LISTS.items()}
     held_out = {path.rsplit(".", 1)[0] for paths in listed.values() for path in paths}
-    # Kaggle's copy has the words in audio/, unlike the paths in the lists.
+    # In Kaggle's copy, the folders of words are in audio/, which the paths in the lists do not
+    # have.
     below = "audio/" if (root / "audio").is_dir() else ""
     files = [path.removeprefix(below) for path in audio_files(root)]
     spoken = [path for path in files if path.count("/") == 1]
@@ -85,17 +87,17 @@ def _read(root: Path, version: int, words: str) -> LabelledClips:
 
 @card(classes=35, source=URL, archives=(ARCHIVE,), **_ABOUT)
 def speech_commands(root: Path, version: int = 2, words: str = "all") -> LabelledClips:
-    """The spoken word.
+    """Load Speech Commands with the spoken word as the class.
 
     Args:
-        root: folder that holds the lists and one folder per word.
-        version: 1 or 2.
+        root: folder that contains the lists and one folder per word.
+        version: version of the data set, 1 or 2.
         words: ``all``, or ``commands`` for the ten commands and ``unknown``.
 
     Raises:
         DatasetNotFoundError: if a list is missing.
-        AnnotationError: for a line without one of the words.
-        ConfigError: for another version or choice of words.
+        AnnotationError: if a line does not name one of the words.
+        ConfigError: if ``version`` or ``words`` has an unknown value.
     """
     if version not in WORDS:
         raise ConfigError(f"version is 1 or 2, got {version}.")

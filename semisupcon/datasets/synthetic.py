@@ -1,8 +1,10 @@
-"""The embedded synthetic set as five tasks, of every label kind (`semisupcon.datasets.synthesis`).
+"""The embedded synthetic data set, as five tasks that cover all label kinds.
 
-Files: ``audio/NNNN.wav`` and ``labels.csv``; without a root they are rendered into, or read from,
-the cache. Split: fixed by the number of the clip; 400 of 600 clips are training, 80 validation and
-120 test, with the same number of each instrument. No tag names an instrument or a pitch.
+The set is rendered by `semisupcon.datasets.synthesis`. Files: ``audio/NNNN.wav`` and
+``labels.csv``. If no root is given, they are in the cache folder, and are rendered if they do not
+exist. Split: determined by the number of the clip. Of 600 clips, 400 are training, 80 validation
+and 120 test, with the same number of clips of each instrument. Tags do not name instruments or
+pitches.
 """
 
 from pathlib import Path
@@ -27,14 +29,14 @@ _ABOUT = {
 
 @card(kind="multiclass", classes=len(INSTRUMENTS), metric="accuracy", **_ABOUT)
 def synthetic_instrument(root: Path | None = None) -> LabelledClips:
-    """The instrument, one of ten; chance is 10 %.
+    """Load the synthetic set with the instrument as the class, one of ten (chance level 10 %).
 
     Args:
-        root: folder of a rendered set; None is the cache, rendered if needed.
+        root: folder of a rendered set. None uses the cache folder, and renders the set if needed.
 
     Raises:
-        DatasetNotFoundError: if a given root holds no labels.
-        AnnotationError: if its labels cannot be read.
+        DatasetNotFoundError: if the root has no labels.
+        AnnotationError: if the labels cannot be read.
     """
     folder, labels = _labels(root, "instrument")
     classes = tuple(INSTRUMENTS)
@@ -44,9 +46,10 @@ def synthetic_instrument(root: Path | None = None) -> LabelledClips:
 
 @card(kind="multiclass", classes=len(PITCHES), metric="accuracy", **_ABOUT)
 def synthetic_pitch(root: Path | None = None) -> LabelledClips:
-    """Pitch class of the tonic, the most frequent one of twelve; chance is 8.3 %.
+    """Load the synthetic set with the pitch class of the tonic as the class.
 
-    Argument and errors as `synthetic_instrument`.
+    The tonic is the most frequent of the twelve pitch classes. The chance level is 8.3 %. Arguments
+    and errors are those of `synthetic_instrument`.
     """
     folder, labels = _labels(root, "pitch")
     targets = one_hot(labels["pitch"], PITCHES)
@@ -55,7 +58,7 @@ def synthetic_pitch(root: Path | None = None) -> LabelledClips:
 
 @card(kind="multilabel", classes=len(TAGS), metric="roc_auc", **_ABOUT)
 def synthetic_tags(root: Path | None = None) -> LabelledClips:
-    """Fourteen tags of the sound. Argument and errors as `synthetic_instrument`."""
+    """Load the synthetic set with 14 tags of the sound; arguments as in `synthetic_instrument`."""
     folder, labels = _labels(root, *TAGS)
     table, targets = labels[["path", "split"]], _values(labels, TAGS)
     return LabelledClips(table, targets, TAGS, "multilabel", "roc_auc", root=folder)
@@ -63,7 +66,10 @@ def synthetic_tags(root: Path | None = None) -> LabelledClips:
 
 @card(kind="binary", classes=1, metric="accuracy", **_ABOUT)
 def synthetic_polyphony(root: Path | None = None) -> LabelledClips:
-    """Whether chords or single notes are played. Argument and errors as `synthetic_instrument`."""
+    """Load the synthetic set with a binary label: whether chords are played.
+
+    Arguments and errors are those of `synthetic_instrument`.
+    """
     folder, labels = _labels(root, "polyphonic")
     targets = _values(labels, ("polyphonic",))
     return LabelledClips(labels, targets, ("polyphonic",), "binary", "accuracy", root=folder)
@@ -71,11 +77,11 @@ def synthetic_polyphony(root: Path | None = None) -> LabelledClips:
 
 @card(kind="regression", classes=len(AFFECT), metric="r2", **_ABOUT)
 def synthetic_affect(root: Path | None = None) -> LabelledClips:
-    """Brightness and activity.
+    """Load the synthetic set with brightness and activity as regression targets.
 
-    Brightness: octaves from the tonic to the spectral centroid of the played sound, before room and
-    recording. Activity: base-2 logarithm of the onsets per second. Argument and errors as
-    `synthetic_instrument`.
+    Brightness is the distance in octaves from the tonic to the spectral centroid of the sound
+    before room and recording. Activity is the base-2 logarithm of the number of onsets per second.
+    Arguments and errors are those of `synthetic_instrument`.
     """
     folder, labels = _labels(root, *AFFECT)
     return LabelledClips(labels, _values(labels, AFFECT), AFFECT, "regression", "r2", root=folder)

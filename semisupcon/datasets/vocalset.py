@@ -1,16 +1,17 @@
-"""VocalSet: 3,500 recordings of 20 singers and 17 techniques (Wilkins et al. 2018).
+"""VocalSet: 3,500 recordings of 20 singers with 17 techniques (Wilkins et al. 2018).
 
 Where: https://zenodo.org/record/1193957. Licence: CC BY 4.0. Files: ``data_by_singer`` and
-``data_by_technique``, the same recordings twice, named
+``data_by_technique`` have the same recordings, named
 ``<singer>_<exercise>_<technique>_<vowel>.wav``. Metric: accuracy.
 
-* ``vocalset_singer``: no official split. The original draws files at random, so the five vowels of
-  one exercise, which differ in nothing else, are in training and test. Here the vowels of an
-  exercise stay together (they are the groups); the split is seeded and stratified by singer.
-  Classes: f1 to f9, m1 to m11.
-* ``vocalset_technique``: official lists of 15 training and 5 test singers; one seeded singer of
-  each sex is validation. Singers are the groups. The original validates on a tenth of the training
-  files, of the same singers (``original_split``). Classes: the folders, in alphabetical order.
+* ``vocalset_singer``: there is no official split. The code of SemiSupCon draws files at random, so
+  recordings of one exercise that differ only in the vowel are in training and test. In this
+  package, all vowels of an exercise are in the same split, so exercises are the groups. The split
+  is seeded and stratified by singer. Classes: f1 to f9, m1 to m11.
+* ``vocalset_technique``: official lists have 15 training and 5 test singers. One training singer of
+  each sex, drawn with a seed, is validation. Singers are the groups. The code of SemiSupCon
+  validates on a tenth of the training files, with the same singers (``original_split``). Classes:
+  names of the folders in alphabetical order.
 """
 
 import re
@@ -62,16 +63,16 @@ def _recordings(root: Path, folder: str) -> pd.DataFrame:
     source=URL,
 )
 def vocalset_singer(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
-    """The singer.
+    """Load VocalSet with the singer as the class.
 
     Args:
-        root: folder that holds ``data_by_singer/``.
+        root: folder that contains ``data_by_singer/``.
         seed: seed of the split.
-        original_split: draw files regardless of exercise, without groups.
+        original_split: whether to draw files regardless of exercise, without groups.
 
     Raises:
-        DatasetNotFoundError: if there are no recordings.
-        AnnotationError: for a file name that does not begin with a singer.
+        DatasetNotFoundError: if no recordings are found.
+        AnnotationError: if a file name does not begin with a singer.
     """
     table = _recordings(root, "data_by_singer")
     targets = one_hot(table["singer"], SINGERS)
@@ -104,17 +105,17 @@ def vocalset_singer(root: Path, seed: int = 0, original_split: bool = False) -> 
     source=URL,
 )
 def vocalset_technique(root: Path, seed: int = 0, original_split: bool = False) -> LabelledClips:
-    """The singing technique.
+    """Load VocalSet with the singing technique as the class.
 
     Args:
-        root: folder that holds ``data_by_technique/`` and the two lists of singers.
+        root: folder that contains ``data_by_technique/`` and the two lists of singers.
         seed: seed of the validation split.
-        original_split: validate on a tenth of the training files instead of on singers, without
-            groups.
+        original_split: whether to validate on a tenth of the training files instead of on separate
+            singers, without groups.
 
     Raises:
-        DatasetNotFoundError: if there are no recordings, or a list is missing.
-        AnnotationError: for a line that is not a singer, or a singer in both lists.
+        DatasetNotFoundError: if no recordings are found, or if a list is missing.
+        AnnotationError: if a line is not a singer, or if a singer is in both lists.
     """
     split_of: dict[str, str] = {}
     for split, name in LISTS.items():

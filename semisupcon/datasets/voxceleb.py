@@ -1,10 +1,11 @@
 """VoxCeleb1: 153,516 utterances of 1,251 celebrities from videos (Nagrani et al. 2017).
 
 The task is speaker identification. Where: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/
-(``meta/iden_split.txt``). Licence: metadata CC BY 4.0; the audio belongs to its makers. Split: the
-official identification list: 1 training, 2 validation, 3 test (138,361 / 6,904 / 8,251 utterances).
-Every speaker is in all parts and the list names no other groups, so none is declared. Metric:
-accuracy. Classes: speaker ids (id10001 to id11251) in order.
+(``meta/iden_split.txt``). Licence: metadata CC BY 4.0; the copyright of the audio is with its
+authors. Split: the official identification list, in which 1 is training, 2 validation and 3 test
+(138,361 / 6,904 / 8,251 utterances). Every speaker is in all splits and the list names no other
+groups, so no groups are declared. Metric: accuracy. Classes: speaker ids id10001 to id11251 in
+order.
 """
 
 from pathlib import Path
@@ -32,14 +33,15 @@ SPLITS = {"1": "train", "2": "val", "3": "test"}
     source=URL,
 )
 def voxceleb1(root: Path) -> LabelledClips:
-    """The speaker.
+    """Load VoxCeleb1 with the speaker as the class.
 
     Args:
-        root: folder that holds ``iden_split.txt`` and ``wav/<speaker>/<video>/<utterance>.wav``.
+        root: folder that contains ``iden_split.txt`` and ``wav/<speaker>/<video>/<utterance>.wav``.
 
     Raises:
         DatasetNotFoundError: if the list is missing.
-        AnnotationError: for a line that is not split and path, or names an unknown speaker.
+        AnnotationError: if a line does not consist of split and path, or if it names an unknown
+            speaker.
     """
     rows = read_table(
         find_file(root, "iden_split.txt", "meta/iden_split.txt", source=URL),

@@ -1,8 +1,9 @@
-"""Check whether a data set is fit for training: its annotations and all listed clips.
+"""Check whether a data set can be used for training: its annotations and all listed clips.
 
-A data set is unfit if too many clips are missing or unreadable, if the same audio or a group
-(artist, speaker, singer) is in two splits, or if there are no labelled training clips. Silent and
-clipped files, repeated audio within a split and classes without clips are only reported.
+A data set is unfit if too many clips are missing or unreadable, if the same audio or the same group
+(artist, speaker, singer) is in two splits, or if it has no labelled training clips. Silent files,
+files with clipped samples, repeated audio within a split, and classes without clips are reported
+but allowed.
 """
 
 import os
@@ -28,20 +29,21 @@ from semisupcon.datasets.parsing.finding import find_clips
 from semisupcon.errors import AudioError, DatasetNotFoundError
 
 MAX_UNREADABLE = 0.01
-LISTENED_SECONDS, FINGERPRINT_SECONDS = 60, 4  # seconds from the middle of longer files
+LISTENED_SECONDS, FINGERPRINT_SECONDS = 60, 4  # taken from the middle of longer files
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001
-RUN = 3  # consecutive samples at full scale that do not occur by chance
+RUN = 3  # minimum number of consecutive samples at full scale that counts as clipping
 _MANY = 2000
-_BLOCK = 1 << 20  # samples decoded at once, over all channels
+_BLOCK = 1 << 20  # number of samples decoded at once, all channels together
 
 
 @dataclass
 class Findings:
-    """Result of `check`. Paths are as listed, or as found on disk if they exist.
+    """Result of `check`. Paths of existing files are those on disk, other paths are those listed.
 
-    ``across`` and ``within`` hold pairs of files with the same audio in two splits and in one.
-    ``by_sound`` holds the pairs of both that match by acoustic fingerprint, not sample by sample.
+    ``across`` has pairs of files with the same audio in two splits, ``within`` pairs in the same
+    split. ``by_sound`` is the set of those pairs that match only by acoustic fingerprint. The
+    samples of all other pairs are equal.
     """
 
     clips: LabelledClips
@@ -59,7 +61,7 @@ class Findings:
 
     @property
     def fit(self) -> bool:
-        """Whether the data set can be used for training and test."""
+        """Whether the data set can be used for training and testing."""
         return not self.unfit
 
 
@@ -72,12 +74,13 @@ class Heard(NamedTuple):
 
 
 def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard:
-    """Decode a file in blocks; memory does not depend on its length or channels.
+    """Decode a file in blocks and compute its digest, share of clipped samples and fingerprint.
 
-    The digest is of the decoded mono samples, so a wav and its flac have the same digest; of files
-    longer than a minute, it is of the length and the minute in the middle. A sample is clipped if
-    it is at full scale with at least two neighbours. The fingerprint is of the four seconds in the
-    middle.
+    The digest is computed from decoded mono samples, so a wav file and a flac copy have the same
+    digest. For files longer than a minute, it is computed from the length and the middle minute. A
+    sample counts as clipped if it belongs to at least three consecutive samples at full scale. The
+    fingerprint is that of the middle four seconds. Memory use does not depend on length and
+    channels.
     """
     span = min(frames, LISTENED_SECONDS * sample_rate)
     first = (frames - span) // 2
@@ -103,9 +106,11 @@ def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard
 
 
 def _clipped(loud: np.ndarray, run: int) -> tuple[int, int]:
-    """Samples in runs that end in this block, and the length of the run that is still open.
+    """Count the samples of clipped runs that end in a block; also return the length of the open
+    run.
 
-    ``run`` is the length of the open run of the previous block.
+    A run is a sequence of samples at full scale. ``run`` is the length of the run that continues
+    from the previous block.
     """
     if not loud.any():
         return (run if run >= RUN else 0), 0
@@ -128,13 +133,13 @@ def check(
     max_unreadable: float = MAX_UNREADABLE,
     **options: Any,
 ) -> Findings:
-    """Check a data set.
+    """Check a data set and return the findings.
 
     Args:
         task: name or import path of a task.
-        root: its folder; None for the synthetic tasks.
-        max_missing: maximum share of listed clips that may be missing.
-        max_unreadable: maximum share of clips that may be unreadable.
+        root: folder of the data set; None for synthetic tasks.
+        max_missing: maximum share of missing clips among the listed clips.
+        max_unreadable: maximum share of unreadable clips.
         options: options of the task.
 
     Raises:
@@ -228,7 +233,7 @@ def _same_sound(
     by_digest: dict[bytes, list[int]],
     fingerprints: dict[int, np.ndarray],
 ) -> list[list[int]]:
-    """Groups of two or more files with the same audio, in the order of the table."""
+    """Return groups of two or more files with the same audio, in the order of the table."""
     group_of = {same[0]: same for same in by_digest.values()}
     heard = sorted(fingerprints)
     for a, b, _ in match([fingerprints[i] for i in heard]):
@@ -241,9 +246,9 @@ def _same_sound(
 
 
 def _pairs(same: list[int], splits: list[str]) -> Iterator[tuple[int, int]]:
-    """Pair each file of a group of equal files with the first file of the group in each split.
+    """Pair each file of a group of equal files with the first earlier file of each split.
 
-    The number of pairs grows linearly with the number of copies.
+    Thus the number of pairs grows linearly with the number of copies.
     """
     firsts: dict[str, int] = {}
     for i in same:
@@ -255,9 +260,10 @@ def _leaking_groups(
     table: pd.DataFrame,
     classes: tuple[str, ...],
 ) -> dict[str, dict[str, list[str]]]:
-    """By column, the groups that occur in several splits, and these splits.
+    """Return, for each column with groups, the groups that are in several splits, with these
+    splits.
 
-    Columns other than ``group`` are included if they look like groups.
+    Columns such as ``artist`` are included in addition to ``group`` if they are not the classes.
     """
     leaking = {}
     for column in [
@@ -275,7 +281,7 @@ def _leaking_groups(
 
 
 def _judge(findings: Findings, max_missing: float, max_unreadable: float) -> None:
-    """List the reasons why the data set is unfit, each in one sentence."""
+    """Add the reasons why the data set is unfit to the findings, each as a sentence."""
     clips, unfit = findings.clips, findings.unfit
     if len(findings.missing) > max_missing * findings.listed:
         unfit.append(

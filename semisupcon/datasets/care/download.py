@@ -1,4 +1,4 @@
-"""Download official archives with a published checksum: on request, with resume and check."""
+"""Download official archives of data sets, verify their published checksums and unpack them."""
 
 import hashlib
 import shutil
@@ -31,18 +31,19 @@ def download_task(
     say: Callable[[str], None] = print,
     overwrite: bool = False,
 ) -> int:
-    """List the archives of a task and, if confirmed, download and unpack them.
+    """List the archives of a task; if confirmed, also download and unpack them.
 
     Args:
         task: name of a task.
-        folder: where to unpack.
-        confirmed: download; otherwise only list the archives.
-        say: prints messages.
-        overwrite: replace files that are in the folder and in an archive.
+        folder: folder to unpack into.
+        confirmed: whether to download. False only lists the archives.
+        say: function that prints a message.
+        overwrite: whether to replace existing files in the folder by files of an archive.
 
     Raises:
-        ConfigError: for a task without official archives; names the tasks that have some.
-        UserError: if the download fails or is wrong.
+        ConfigError: if the task has no official archives. The message names the tasks that have
+            some.
+        UserError: if the download fails or has a wrong checksum.
     """
     card = card_of(find_task(task))
     if folder.exists() and not folder.is_dir():
@@ -70,7 +71,7 @@ def download_task(
                 fetch(archive, folder, say, overwrite)
     finally:
         if is_new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # nothing was downloaded
+            folder.rmdir()  # the folder is empty
     return 0
 
 
@@ -80,13 +81,15 @@ def fetch(
     say: Callable[[str], None] = print,
     overwrite: bool = False,
 ) -> None:
-    """Download an archive, check it, unpack it into ``folder`` and remove it; skip an unpacked one.
+    """Download an archive, verify its checksum, unpack it into ``folder`` and delete it.
+
+    An archive that is already unpacked is skipped.
 
     Raises:
-        UserError: if space is missing, the server fails, or size or checksum differ; a partial
-            download is kept for resuming unless it is wrong. Also if a file of the archive is
-            already in the folder, unless ``overwrite`` is set or an earlier unpacking was
-            interrupted.
+        UserError: if the disk is too small, the server fails, or size or checksum differ. A partial
+            download is kept for resuming; one with a wrong checksum is deleted. Also raised if a
+            file of the archive exists in the folder already, unless ``overwrite`` is set or an
+            earlier unpacking was interrupted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = urlsplit(archive.url).path.rsplit("/", 1)[-1]
@@ -121,7 +124,7 @@ def _receive(archive: Archive, part: Path, have: int) -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            # A server that ignores the range sends the whole file, with status 200.
+            # A server that does not support ranges sends the whole file, with status 200.
             resumed = response.status == 206
             bar = tqdm(
                 total=archive.bytes,
@@ -179,7 +182,7 @@ def _unpack(part: Path, folder: Path, overwrite: bool, begun: Path) -> None:
                 )
             write_text(begun, "")
             if isinstance(archive, zipfile.ZipFile):
-                # Rejects "..", drives and leading slashes.
+                # This method removes "..", drives and leading slashes from names.
                 archive.extractall(folder)
             else:
                 archive.extractall(folder, filter="data")

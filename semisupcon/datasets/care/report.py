@@ -1,4 +1,4 @@
-"""The result of a check, and the list of tasks, as text."""
+"""Format the result of a check, and the list of tasks, as text."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from semisupcon.datasets.card import card_of
 from semisupcon.datasets.care.check import Findings
 
 SHOWN, MOST_SHOWN = 5, 100
-ALL_CLASSES = 12  # up to this number, classes are listed one by one
+ALL_CLASSES = 12  # if there are more classes, only some are listed
 
 
 def table_of(rows: Iterable[tuple], header: tuple[str, ...]) -> str:
-    """Format columns under a header, numbers right-aligned."""
+    """Format rows as a text table with a header. Columns of numbers are aligned to the right."""
     rows = [tuple(map(str, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     is_number = [
@@ -36,7 +36,7 @@ def table_of(rows: Iterable[tuple], header: tuple[str, ...]) -> str:
 
 
 def list_of_tasks() -> str:
-    """Return one line per task: label kind, classes, split, metric, licence."""
+    """Return a text with one line per task: label kind, classes, split, metric, licence."""
     rows = []
     for task in sorted(TASKS):
         card = card_of(find_task(task))

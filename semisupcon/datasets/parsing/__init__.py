@@ -1,1 +1,1 @@
-"""Shared parts of the data sets: reading tables, finding files, labels and splits."""
+"""Functions that data sets share: read tables, find files, convert labels, draw splits."""

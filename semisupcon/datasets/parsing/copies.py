@@ -1,8 +1,9 @@
-"""Find copies of a recording: links, one name in several formats, equal bytes under another name.
+"""Find copies of a recording and choose one file of each recording.
 
-One of the copies is used. Otherwise a copy of a validation clip could be trained on, and copies
-would be negatives of each other. ``data check`` also finds copies that were encoded, cut or
-resampled under another name (`semisupcon.audio.fingerprints`).
+Copies are links, files of the same name in several formats, and files with equal bytes. Only one
+copy is used. Otherwise a copy of a validation clip could be used for training, and copies would be
+negatives of each other. ``semisupcon data check`` also finds copies that have another name and were
+encoded, cut or resampled (`semisupcon.audio.fingerprints`).
 """
 
 import os
@@ -16,18 +17,17 @@ import numpy as np
 from semisupcon.datasets.parsing.names import folded, place_of, stem
 from semisupcon.paths import AUDIO_SUFFIXES, system_path
 
-_SAMPLE = 4096  # bytes from the middle of a file, compared before the whole file
+_SAMPLE = 4096  # bytes from the middle of files, compared before whole files
 
 
 def copies(paths: Sequence[str]) -> np.ndarray:
-    """Return which files are the same recording.
+    """Find out which files are copies of the same recording.
 
     Args:
-        paths: n absolute paths. Missing or unreadable files are compared by name only.
+        paths: n absolute paths. Missing and unreadable files are compared only by name.
 
     Returns:
-        ``[n]`` int: for each file the position of the first file with the same recording (its own
-            position if there is none before it).
+        ``[n]`` int, the index of the first file with the same recording as each file.
     """
     first = np.arange(len(paths))
 
@@ -69,18 +69,21 @@ def one_of_each(
     rank: Sequence[int] | None = None,
     apart: Sequence[Hashable] | None = None,
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Choose one file per recording.
+    """Choose one file of each recording.
 
     Args:
         paths: n absolute paths.
-        names: paths relative to the data set, so that the choice does not depend on its location.
-        rank: of copies, the file of the lowest rank is used; then the first format of
-            `AUDIO_SUFFIXES`, the fewest folders, the first name.
-        apart: files that differ in this value (their class) are not copies of each other.
+        names: paths relative to the root of the data set. The choice depends on them, and thus not
+            on the location of the data set.
+        rank: number for each file; among copies, the file with the lowest number is chosen. Ties
+            are resolved by the order of formats in `AUDIO_SUFFIXES`, the number of folders, and the
+            name.
+        apart: value for each file, such as its class. Files with different values do not count as
+            copies.
 
     Returns:
-        ``[n]`` bool of the used files, and pairs of the positions of each unused file and the file
-        used instead.
+        A mask ``[n]`` (bool) of the chosen files, and pairs (index of a left-out file, index of the
+        chosen copy).
     """
     best = [
         (rank[i] if rank is not None else 0, _format(name), name.count("/"), name, i)
@@ -104,7 +107,7 @@ def one_of_each(
 
 
 def told(left_out: Sequence[tuple[int, int]], names: Sequence[str], most: int = 3) -> str:
-    """Return a sentence about left-out copies."""
+    """Return a sentence that lists left-out copies."""
     shown = "; ".join(f"{names[i]} of {names[j]}" for i, j in left_out[:most]) + (
         "; ..." if len(left_out) > most else ""
     )
@@ -118,7 +121,7 @@ def _root(first: np.ndarray, i: int) -> int:
 
 
 def _groups(items: Iterable[tuple[int, Hashable]], keep_fact: bool = False) -> list[list]:
-    """Groups of two or more positions that share a fact."""
+    """Return groups of two or more indices with equal values."""
     by_fact: dict[Hashable, list] = defaultdict(list)
     for i, fact in items:
         by_fact[fact].append((i, fact) if keep_fact else i)
@@ -126,9 +129,9 @@ def _groups(items: Iterable[tuple[int, Hashable]], keep_fact: bool = False) -> l
 
 
 def _name(path: str) -> tuple[tuple[str, ...], str]:
-    """Folder and name of a file without format words, for comparison.
+    """Return folder and name of a file for comparison, without words that describe its format.
 
-    See `semisupcon.datasets.parsing.finding`.
+    Such words are, for example, ``AudioWAV`` or ``mp3`` in the names of folders.
     """
     return place_of(os.path.dirname(path)), folded(stem(path))
 
@@ -147,7 +150,7 @@ def _format(path: str) -> int:
 
 
 def _identity(path: str) -> tuple[int, int, int] | None:
-    """Device, inode and size."""
+    """Return device, inode and size of a file; None if it does not exist."""
     try:
         status = os.stat(system_path(path))
     except OSError:

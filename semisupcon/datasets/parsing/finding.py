@@ -1,4 +1,4 @@
-"""Find clips on disk by stem, whatever their extension, and count missing clips."""
+"""Find the audio files of listed clips, also with other extensions, and count missing ones."""
 
 import logging
 import os
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 
 def audio_files(root: Path) -> list[str]:
-    """List audio under ``root`` like `list_audio`: relative paths, sorted; logs left-out files."""
+    """Return the sorted relative paths of all audio under ``root``; log left-out files."""
     listing = list_audio(root)
     tell(listing)
     return listing.files
 
 
 def _agreement(path: str, candidate: str) -> int:
-    """Number of folders that two paths share, counted from the file upwards."""
+    """Return the number of folders that two paths have in common, counted from the file upwards."""
     pairs = zip(
         PurePosixPath(folded(path)).parent.parts[::-1],
         PurePosixPath(folded(candidate)).parent.parts[::-1],
@@ -40,7 +40,7 @@ def _agreement(path: str, candidate: str) -> int:
 
 
 def _best(path: str, candidates: list[str], must_share_folder: bool) -> list[str]:
-    """Candidates for ``path``: one for a unique match, none, or several if ambiguous."""
+    """Return the best candidates for ``path``: one if unique, several if ambiguous, or none."""
     scores = {candidate: _agreement(path, candidate) for candidate in candidates}
     highest = max(scores.values(), default=0)
     best = [candidate for candidate, score in scores.items() if score == highest]
@@ -48,8 +48,8 @@ def _best(path: str, candidates: list[str], must_share_folder: bool) -> list[str
         return []
     if len({place_of(os.path.dirname(candidate)) for candidate in best}) > 1:
         return sorted(best)
-    # wav and mp3 of one clip are the same clip: prefer the listed extension, then the order of
-    # AUDIO_SUFFIXES.
+    # A wav and an mp3 file with the same name are the same clip. Prefer the listed extension, then
+    # the order of AUDIO_SUFFIXES.
     wanted = os.path.splitext(path)[1].lower()
     kinds = {candidate: os.path.splitext(candidate)[1].lower() for candidate in best}
     ranks = {
@@ -63,22 +63,22 @@ def find_by_stem(
     paths: Sequence[str],
     unclear: dict[str, list[str]] | None = None,
 ) -> list[str | None]:
-    """Find each listed path under ``root``; None if it is not found.
+    """Find the audio file of each listed path under ``root``; None if it is not found.
 
-    A path that exists is used. Otherwise it is the only file whose path differs in case or accents
-    (composed, decomposed). Otherwise it is an audio file of the same stem, with any extension and
-    folder, if it is the only one or shares more of the listed folders than all others. Folders that
-    differ only in the name of a format (AudioWAV, AudioMP3) hold the same clips. If several listed
-    clips have the same stem (``video/00001.wav``), at least the innermost folder must match. No
-    file is used for two listed paths.
+    If the path exists, it is used. Otherwise, if a single file has the same path except for case or
+    the composition of accents, it is used. Otherwise, an audio file with the same stem is used,
+    with any extension and folder, if it is the only such file or shares more of the listed folders
+    than all others. Folders whose names differ only in a format (AudioWAV, AudioMP3) count as
+    equal. If several listed clips have the same stem (``video/00001.wav``), at least the innermost
+    folder must match. A file is not used for two listed paths.
 
     Args:
         root: folder of the audio.
-        paths: as listed.
-        unclear: filled with the ambiguous listed paths and their candidate files.
+        paths: listed paths.
+        unclear: dictionary to which ambiguous listed paths are added, with their candidate files.
 
     Raises:
-        DatasetNotFoundError: if there is no folder ``root``.
+        DatasetNotFoundError: if the folder ``root`` does not exist.
     """
     if not Path(root).is_dir():
         raise DatasetNotFoundError(
@@ -89,7 +89,7 @@ def find_by_stem(
         )
     files = audio_files(root)
     present, listed = set(files), set(paths)
-    # A folder is listed under one of its names; a table may use another.
+    # If links lead to a folder, it is listed under one path only, but a table may use another one.
     present |= {path for path in listed - present if os.path.isfile(os.path.join(root, path))}
     if listed <= present:
         return list(paths)
@@ -129,13 +129,13 @@ def find_clips(
     root: Path,
     unclear: dict[str, list[str]] | None = None,
 ) -> tuple[LabelledClips, list[str]]:
-    """Return the clips with audio under ``root``, with found paths, and the other listed paths.
+    """Return the clips whose audio was found under ``root``, and the listed paths of the others.
 
-    If a found path is spelt differently (case, accents), the column ``listed_as`` keeps the listed
-    path, which is used for draws.
+    ``path`` is the found path. If its spelling differs from the listed path (case, accents), the
+    column ``listed_as`` has the listed path, on which random draws depend.
 
     Raises:
-        DatasetNotFoundError: if there is no folder ``root``.
+        DatasetNotFoundError: if the folder ``root`` does not exist.
     """
     found = find_by_stem(root, clips.paths, unclear)
     present = [row for row, path in enumerate(found) if path is not None]
@@ -152,15 +152,16 @@ def find_clips(
 
 
 def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) -> LabelledClips:
-    """Replace the paths of clips by existing ones; drop and count clips without audio.
+    """Replace the paths of clips by those of existing files; drop clips without audio.
 
     Args:
-        clips: as returned by a data set.
+        clips: clips that the function of a task has returned.
         root: folder of the audio.
-        max_missing: maximum share of clips that may be missing, 0 to 1.
+        max_missing: maximum share of missing clips, 0 to 1.
 
     Raises:
-        DatasetNotFoundError: if more are missing, with their number and the first five.
+        DatasetNotFoundError: if more clips are missing. The message has their number and the first
+            five.
     """
     unclear: dict[str, list[str]] = {}
     kept, absent = find_clips(clips, root, unclear)
@@ -181,7 +182,7 @@ def resolve(clips: LabelledClips, root: Path, max_missing: float = MAX_MISSING) 
 
 
 def _why_unclear(unclear: dict[str, list[str]]) -> str:
-    """Explain listed paths with several possible files; empty if there are none."""
+    """Return an explanation of ambiguous listed paths; empty if there are none."""
     if not unclear:
         return ""
     path, files = next(iter(unclear.items()))
@@ -194,7 +195,11 @@ def _why_unclear(unclear: dict[str, list[str]]) -> str:
 
 
 class Unlisted(NamedTuple):
-    """Sorted audio that no split lists: free, among held-out clips, or copies of listed clips."""
+    """Audio files that no split lists, sorted.
+
+    ``free`` files may be used for training. Files of ``beside`` are in folders of held-out clips,
+    files of ``copies`` are copies of listed clips.
+    """
 
     free: list[str]
     beside: list[str]
@@ -202,13 +207,14 @@ class Unlisted(NamedTuple):
 
 
 def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
-    """Sort the audio under ``root`` that no split lists by whether it may be trained on.
+    """Classify the audio under ``root`` that no split lists, by whether it may be used for
+    training.
 
-    A folder with validation or test clips is left out, with its subfolders, unless it also holds
-    training clips: files beside only held-out clips are held out too. A copy of a listed clip in
-    another format is left out everywhere. A file is a copy if it has the name of a listed clip and
-    lies in the same folder, in one that differs only in the name of a format (``AudioWAV/id1``,
-    ``mp3/id1``), or in a folder of that name elsewhere (``id1``, ``backup/id1``).
+    If a folder has validation or test clips but no training clips, its unlisted files are held out,
+    including subfolders. Copies of a listed clip in another format are left out everywhere. A file
+    counts as a copy if it has the name of a listed clip and is in an equivalent folder: the same
+    one, one that differs only in the name of a format (``AudioWAV/id1``, ``mp3/id1``), or one with
+    the same name at another place (``id1``, ``backup/id1``).
     """
     folders: dict[str, set[str]] = defaultdict(set)
     for path, split in zip(clips.paths, clips.split, strict=True):
@@ -245,5 +251,5 @@ def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
 
 
 def unlisted(clips: LabelledClips, root: Path) -> list[str]:
-    """Return unlisted audio under ``root`` that may be trained on, sorted; see `sort_unlisted`."""
+    """Return the unlisted audio that may be used for training; see `sort_unlisted`."""
     return sort_unlisted(clips, root).free

@@ -1,4 +1,4 @@
-"""Convert written labels to float32 targets, with a NaN row for a missing label."""
+"""Convert labels in text form to float32 targets. A missing label becomes a NaN row."""
 
 import json
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ _MARKS = (",", ";", "|", "/", "\t", " ")  # common separators of labels
 
 
 def one_hot(labels: pd.Series | Sequence, classes: Sequence[str]) -> np.ndarray:
-    """Return targets ``[n, C]`` float32 with a one for each label; None and NaN give a NaN row.
+    """Convert one label per row to targets ``[n, C]`` float32; None and NaN give a NaN row.
 
     Raises:
-        AnnotationError: for a label outside ``classes``, with file and line if known.
+        AnnotationError: if a label is not in ``classes``. The message has file and line if they are
+            known.
     """
     labels = labels if isinstance(labels, pd.Series) else pd.Series(list(labels), dtype=object)
     position = {name: i for i, name in enumerate(classes)}
@@ -36,12 +37,12 @@ def multi_hot(
     classes: Sequence[str],
     ignore_others: bool = False,
 ) -> np.ndarray:
-    """Return targets ``[n, C]`` float32 with a one for every label of a row.
+    """Convert lists of labels to targets ``[n, C]`` float32.
 
-    None gives a NaN row (unlabelled), an empty list a zero row.
+    None gives a NaN row (unlabelled). An empty list gives a zero row.
 
     Raises:
-        AnnotationError: for a label outside ``classes``, unless ``ignore_others`` is set.
+        AnnotationError: if a label is not in ``classes`` and ``ignore_others`` is not set.
     """
     labels = labels if isinstance(labels, pd.Series) else pd.Series(list(labels), dtype=object)
     position = {name: i for i, name in enumerate(classes)}
@@ -59,18 +60,18 @@ def multi_hot(
 
 
 def label_sets(cells: pd.Series, separator: str, check: bool = True) -> pd.Series:
-    """Split each cell of a column into labels without surrounding blanks; None for an empty cell.
+    """Split each cell of a column into labels without surrounding spaces; an empty cell gives None.
 
     Args:
-        cells: text.
+        cells: column of texts.
         separator: separator of the labels of a cell.
-        check: reject cells that seem to be written with another separator, which would become
-            classes of their own. Such a cell contains one, and its parts are labels of other
-            cells, or no cell contains ``separator``.
+        check: whether to reject cells that seem to use another separator, because they would become
+            separate classes. These are cells that contain another common separator, if their parts
+            are labels of other cells or if no cell contains ``separator``.
 
     Raises:
-        ConfigError: for an empty separator.
-        AnnotationError: for a cell with another separator, with file and line.
+        ConfigError: if the separator is empty.
+        AnnotationError: if a cell uses another separator. The message has file and line.
     """
     if not separator:
         raise ConfigError("label_separator is empty; give the separator of labels, such as ';'.")
@@ -120,10 +121,10 @@ def _unknown_label(
 
 
 def flags(rows: pd.DataFrame) -> np.ndarray:
-    """Convert a block of 0/1 columns to float32 ``[n, C]``.
+    """Convert C columns of the texts 0 and 1 to float32 ``[n, C]``.
 
     Raises:
-        AnnotationError: for any other value, with file, line and column.
+        AnnotationError: if a cell has another value. The message has file, line and column.
     """
     text = rows.to_numpy(dtype=object)
     ones = text == "1"
@@ -140,10 +141,11 @@ def flags(rows: pd.DataFrame) -> np.ndarray:
 
 
 def vectors(values: pd.Series, length: int) -> np.ndarray:
-    """Parse lists such as ``[0.0, 1.0, ...]`` to float32 ``[n, length]`` of zeros and ones.
+    """Parse texts such as ``[0.0, 1.0, ...]`` as float32 ``[n, length]`` of zeros and ones.
 
     Raises:
-        AnnotationError: for a list of another length, or with other numbers, with file and line.
+        AnnotationError: if a list has another length or other numbers. The message has file and
+            line.
     """
     result = np.zeros((len(values), length), np.float32)
     for row, text in enumerate(values):
@@ -169,8 +171,8 @@ def numbers(values: pd.Series, low: float | None = None, high: float | None = No
     """Parse a column as float64 ``[n]``; an empty field is NaN.
 
     Raises:
-        AnnotationError: for a field that is not a finite number, or outside ``low``..``high``
-            (inclusive), with file and line.
+        AnnotationError: if a field is not a finite number, or is outside ``low``..``high``
+            (inclusive). The message has file and line.
     """
     result = np.full(len(values), np.nan)
     for row, text in enumerate(values):

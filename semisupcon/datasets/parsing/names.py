@@ -1,7 +1,7 @@
-"""Normalise the paths of clips in tables across folders and operating systems.
+"""Normalise the paths of clips in tables, so that they do not depend on location and system.
 
-A path below the root is made relative, with forward slashes, directly after reading. Random draws
-that depend on the path of a clip are therefore unchanged if the data set is moved, linked, or
+Directly after reading, a path below the root is made relative, with forward slashes. Random draws
+depend on the paths of clips. They are therefore unchanged if the data set is moved, linked, or
 listed with absolute paths.
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 from semisupcon.paths import AUDIO_SUFFIXES
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
-# Words in folder names that describe the format, not the recording: AudioWAV, mp3, wav_16k.
+# Words in names of folders that describe the format and not the recording, as in AudioWAV, mp3,
+# wav_16k.
 _FORMAT = re.compile(
     r"(?:audio|wave?|flac|mp3|mpeg|ogg|vorbis|opus|aiff?|aifc|m4a|aac|caf|pcm|mono|stereo|\d{1,3}k(?:hz)?|\d{4,6}hz)+",
 )
@@ -25,19 +26,19 @@ _RATE = re.compile(r"8000|11025|16000|22050|24000|32000|44100|48000|96000")
 
 
 def stem(path: str) -> str:
-    """Return a file name without audio extension: ``1.LOFI`` for ``1.LOFI.mp3``."""
+    """Return the name of a file without its audio extension: ``1.LOFI`` for ``1.LOFI.mp3``."""
     name = path.rsplit("/", 1)[-1]
     head, dot, tail = name.rpartition(".")
     return head if dot and f".{tail.lower()}" in AUDIO_SUFFIXES else name
 
 
 def composed(text: str) -> str:
-    """Return the text with composed accents (NFC), so that a name is equal on all systems."""
+    """Convert a text to composed accents (NFC), so that a name is equal on all systems."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> str:
-    """Return the text for comparison, without case and accent composition."""
+    """Convert a text for comparison: differences of case and accent composition are removed."""
     return (
         text.lower()
         if text.isascii()
@@ -46,7 +47,7 @@ def folded(text: str) -> str:
 
 
 def spelling(name: str) -> str:
-    """Return the name used for draws: composed accents, and an audio extension in lower case."""
+    """Return the name on which draws depend: composed accents, audio extension in lower case."""
     name = composed(name)
     head, dot, tail = name.rpartition(".")
     return f"{head}.{tail.lower()}" if dot and f".{tail.lower()}" in AUDIO_SUFFIXES else name
@@ -54,7 +55,10 @@ def spelling(name: str) -> str:
 
 @cache
 def place_of(folder: str) -> tuple[str, ...]:
-    """Return the folders of a path without format words: ``("id1",)`` for ``AudioWAV/id1``."""
+    """Return the folders of a path without words that describe a format.
+
+    For example, ``AudioWAV/id1`` gives ``("id1",)``.
+    """
     return tuple(filter(None, map(_without_format, folded(folder).split("/"))))
 
 
@@ -65,28 +69,30 @@ def _without_format(name: str) -> str:
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path with forward slashes is absolute, on Windows too."""
+    """Return whether a path with forward slashes is absolute, on POSIX systems or Windows."""
     return path.startswith("/") or bool(_DRIVE.match(path))
 
 
 def below(root: str | Path, paths: Sequence[str]) -> list[str]:
-    """Return paths relative to ``root`` if they lie below it.
+    """Convert paths below ``root`` to relative paths.
 
-    An absolute path in a folder that no longer exists counts as below ``root`` if its last folders
-    exist there: the set was moved. Backslashes become slashes, unless a file has that name; ``./``
-    and double slashes are removed; a leading ``~/`` is the home folder.
+    If the folder of an absolute path does not exist, but its last folders exist in ``root``, the
+    data set has been moved, and the path counts as below ``root``. Backslashes become slashes,
+    unless a file with this name exists. ``./`` and double slashes are removed. A leading ``~/`` is
+    expanded.
 
     Returns:
-        n paths, relative to ``root`` with forward slashes, or absolute if they lie elsewhere.
+        n paths, relative to ``root`` with forward slashes. Paths that are not below ``root`` remain
+        absolute.
     """
     inside = _Inside(root)
     return [inside.relative(path) for path in paths]
 
 
 def portable(paths: Sequence[str]) -> list[str]:
-    """Return names for draws that do not depend on the location of the audio.
+    """Return names of clips for random draws, which do not depend on the location of the audio.
 
-    Relative paths are unchanged; other paths are relative to their common folder.
+    Absolute paths are made relative to their common folder.
     """
     names = [spelling(path) for path in paths]
     if absolute := [name for name in names if is_absolute(name)]:
@@ -104,7 +110,7 @@ def portable(paths: Sequence[str]) -> list[str]:
 
 
 class _Inside:
-    """Converts paths to paths relative to a data set, whose folder may have several paths."""
+    """Converts absolute paths to paths relative to a data set, also through linked folders."""
 
     def __init__(self, root: str | Path):
         self.root = os.path.abspath(Path(root).expanduser())
@@ -128,7 +134,7 @@ class _Inside:
         return f"{found}/{name}" if found else name
 
     def _folder(self, folder: str) -> str | None:
-        """Convert an absolute folder to a path relative to the root; None if it is not below it."""
+        """Convert an absolute folder to a path relative to the root; None if it is not inside."""
         for given in (folder, os.path.realpath(folder)):
             for root in (self.root, self.real):
                 if given == root or given.startswith(root.rstrip("/") + "/"):
@@ -149,7 +155,7 @@ class _Inside:
         )
 
     def _links(self) -> list[tuple[str, str]]:
-        """Target and relative path of every linked folder below the root."""
+        """Return target and relative path of every linked folder below the root."""
         folders = (
             (os.path.join(at, name) for name in inside) for at, inside, _ in os.walk(self.root)
         )

@@ -1,4 +1,4 @@
-"""Read the options of a task by the type hints of its function; names stay text in YAML."""
+"""Convert the options of a task by the type hints of its function."""
 
 import inspect
 import re
@@ -19,8 +19,8 @@ _WORDS = {
     type(None): "null",
 }
 _LISTS = (list, tuple, set, frozenset, Iterable)
-COMMON = {"root": str | None, "max_missing": float}  # options of every task
-_NEITHER = object()  # marks a value that a type does not accept
+COMMON = {"root": str | None, "max_missing": float}  # options that all tasks have
+_NEITHER = object()  # result for a value that a type does not accept
 
 
 def read_options(
@@ -28,9 +28,10 @@ def read_options(
     function: Callable | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Apply `typed_options`, with the options that all tasks have.
+    """Convert the options of a task by `typed_options`, and those in `COMMON`, which all tasks
+    have.
 
-    Without a known function the other options stay as YAML reads them.
+    If the function is None, the options of the task get their YAML values.
     """
     own = {name: value for name, value in options.items() if name not in COMMON}
     common = {
@@ -50,13 +51,13 @@ def typed_options(task: str, function: Callable, options: Mapping[str, Any]) -> 
     """Convert the options of a task by the type hints of its function.
 
     Args:
-        task: its name, for messages.
-        function: its first argument is the root; the others are its options.
-        options: values, `Scalar` or marked text (`semisupcon.written`) if the written text is
-            known.
+        task: name of the task, for messages.
+        function: function of the task. Its first argument is the root, the others are its options.
+        options: options as values, or as `Scalar` or marked text (`semisupcon.written`), which keep
+            the original text.
 
     Raises:
-        ConfigError: for an unknown option, or a value of another type.
+        ConfigError: if an option is unknown or has a value of the wrong type.
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -73,7 +74,7 @@ def typed_options(task: str, function: Callable, options: Mapping[str, Any]) -> 
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     try:
         hints = get_type_hints(function)
-    except Exception:  # type hints with names that cannot be found
+    except Exception:  # type hints may have undefined names
         hints = {}
     for name in options:
         if name not in known and len(known) == len(parameters):
@@ -116,7 +117,7 @@ def _typed(task: str, name: str, hint: Any, given: Any, default: Any) -> Any:
 
 
 def takes(hint: Any) -> str:
-    """Describe the values that a type accepts."""
+    """Return a text that describes the values that a type accepts."""
     parts = _members(hint)
     words = (
         "a mapping"
@@ -130,10 +131,10 @@ def takes(hint: Any) -> str:
 
 
 def read_as(hint: Any, given: Any) -> Any:
-    """Convert a value to a type; ``_NEITHER`` if the type does not accept it.
+    """Convert a value to a type; return ``_NEITHER`` if the type does not accept it.
 
-    If a type accepts text and numbers, text has priority. A single name for a list is a list of
-    one; commas separate several.
+    If a type accepts text and numbers, text has priority. For a list, a text is split at commas,
+    and a single name is a list with one element.
     """
     members = _members(hint)
     if Any in members or object in members or any(isinstance(member, str) for member in members):
@@ -193,7 +194,7 @@ def _read_one(hint: Any, text: Any, value: Any, given: Any) -> Any:
         return _read_mapping(hint, given)
     if hasattr(origin, "__fspath__"):
         return _NEITHER if _text(text) is _NEITHER else origin(_text(text))
-    return _NEITHER if origin in (str, type(None)) else value  # a user class
+    return _NEITHER if origin in (str, type(None)) else value  # a class of the user
 
 
 def _read_list(hint: Any, given: Any) -> Any:
@@ -217,9 +218,9 @@ def _read_mapping(hint: Any, given: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Return text unchanged, and whole numbers as names (speaker 1089).
+    """Convert a value to text; whole numbers are accepted as names, such as speaker 1089.
 
-    true, false and 1.0 are rejected: YAML made them from a name.
+    true, false and 1.0 are rejected, because their original text is not known.
     """
     if isinstance(value, str):
         return value

@@ -1,7 +1,8 @@
-"""Read lists and tables with the file and line of every value.
+"""Read lists and tables, and keep the file and line of every value.
 
-File and line are kept in the index levels ``file`` and ``line``; pandas carries them through
-``map``, selection and ``concat``. `one_hot` can therefore report the place of an unknown label.
+File and line are stored in the index levels ``file`` and ``line``. pandas preserves them in
+``map``, selection and ``concat``. Thus, for example, `one_hot` can report the file and line of an
+unknown label.
 """
 
 import csv
@@ -20,12 +21,12 @@ csv.field_size_limit(1 << 24)
 
 
 def find_file(root: Path, *patterns: str, source: str = "") -> Path:
-    """Return the first file under ``root`` that matches a glob pattern, in order of the patterns.
+    """Return the first file under ``root`` that matches one of the glob patterns, in their order.
 
     Args:
         root: folder of the data set.
-        patterns: relative glob patterns, the official place first.
-        source: address of the data set, for the error.
+        patterns: relative glob patterns, the official location first.
+        source: web address of the data set, for the error message.
 
     Raises:
         DatasetNotFoundError: if no file matches.
@@ -49,7 +50,7 @@ def find_file(root: Path, *patterns: str, source: str = "") -> Path:
 
 
 def optional_file(root: Path, *patterns: str) -> Path | None:
-    """Like `find_file`, but returns None if no file matches."""
+    """Return the result of `find_file`, or None if no file matches."""
     for pattern in patterns:
         if found := sorted(path for path in Path(root).glob(pattern) if path.is_file()):
             return found[0]
@@ -57,10 +58,10 @@ def optional_file(root: Path, *patterns: str) -> Path | None:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a UTF-8 file, with or without byte-order mark; line ends are kept.
+    """Return the text of a UTF-8 file, without byte-order mark; line ends are kept.
 
     Raises:
-        AnnotationError: with the line of the first byte that is not UTF-8.
+        AnnotationError: if the file is not UTF-8. The message has the line of the first wrong byte.
     """
     data = Path(file).read_bytes()
     try:
@@ -80,7 +81,7 @@ def located(
     files: Sequence[str | Path] | Path,
     lines: Sequence[int] | None = None,
 ) -> Values:
-    """Set files and lines as the index of ``values``; no lines if labels are file names."""
+    """Set files and lines as the index of ``values``. Lines are None if values are file names."""
     if isinstance(files, str | Path):
         names = [str(files)] * len(values)
     else:
@@ -91,9 +92,9 @@ def located(
 
 
 def place(rows: pd.Series | pd.DataFrame | pd.Index, position: int) -> tuple[str, int | None]:
-    """Return file and line of row ``position`` (line None: the whole file).
+    """Return the file and line of the row with index ``position``; line None means the whole file.
 
-    Returns the row number if the row was not read from a file.
+    If the row was not read from a file, the result has the row number instead of a file.
     """
     index = rows if isinstance(rows, pd.Index) else rows.index
     if list(index.names) != ["file", "line"]:
@@ -103,11 +104,12 @@ def place(rows: pd.Series | pd.DataFrame | pd.Index, position: int) -> tuple[str
 
 
 def read_lines(root: Path, *patterns: str, prefix: str = "", source: str = "") -> pd.Series:
-    """Return the stripped lines of a list without empty ones, with optional ``prefix/``.
+    """Return the non-empty lines of a list without surrounding spaces, with an optional
+    ``prefix/``.
 
     Raises:
         DatasetNotFoundError: if no file matches.
-        AnnotationError: if it is empty or not UTF-8.
+        AnnotationError: if the list is empty or not UTF-8.
     """
     file = find_file(root, *patterns, source=source)
     lines = [
@@ -131,13 +133,13 @@ def read_rows(
     separator: str = ",",
     comment: str | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and stripped fields of each line of a table.
+    """Yield the line number and the fields, without surrounding spaces, of each line of a table.
 
-    Empty lines, and lines that start with ``comment``, are skipped.
+    Empty lines and lines that begin with ``comment`` are skipped.
 
     Raises:
         DatasetNotFoundError: if the file does not exist.
-        AnnotationError: for text that is not UTF-8, or unclosed quotes.
+        AnnotationError: if the text is not UTF-8 or has unclosed quotes.
     """
     file = Path(file)
     if not file.is_file():
@@ -150,7 +152,7 @@ def read_rows(
         raise ConfigError(
             f"separator is one character between fields, such as ',' or a tab; got '{separator}'.",
         )
-    # csv handles line ends: a quoted field may contain one.
+    # The csv module handles line ends, because a quoted field may contain one.
     reader = csv.reader(
         io.StringIO(read_text(file), newline=""),
         delimiter=separator,
@@ -195,21 +197,21 @@ def read_table(
     ragged: bool = False,
     comment: str | None = None,
 ) -> pd.DataFrame:
-    """Read a table of strings.
+    """Read a table of texts.
 
     Args:
-        file: the file.
+        file: path of the table.
         columns: required column names.
         separator: separator of fields.
         names: column names of a table without a header line.
-        ragged: rows may be longer or shorter than the header; extra fields go, as a list, into the
-            column ``rest``.
-        comment: lines that start with this text are skipped.
+        ragged: whether rows may be longer or shorter than the header. The column ``rest`` then has
+            a list of the additional fields of each row.
+        comment: lines that begin with this text are skipped.
 
     Raises:
         DatasetNotFoundError: if the file does not exist.
-        AnnotationError: for an empty file, a missing or repeated column, a wrong separator, a row
-            of another length, or text that is not UTF-8.
+        AnnotationError: if the file is empty or not UTF-8, if a column is missing or repeated, if
+            the separator is wrong, or if a row has another length.
     """
     lines_of_file = read_rows(file, separator, comment)
     if names is None:

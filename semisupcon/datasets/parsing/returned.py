@@ -1,4 +1,4 @@
-"""Check the return value of the function of a task."""
+"""Check the value that the function of a task returns."""
 
 import os
 from dataclasses import replace
@@ -15,11 +15,11 @@ _REMEDY = "It must return LabelledClips(table, targets, classes, kind); see 'You
 
 
 def checked(task: str, returned: Any, root: Path | None) -> LabelledClips:
-    """Return the clips from the function of a task, with paths relative to ``root`` if below it.
+    """Check the return value of a task; return the clips with paths relative to ``root``.
 
     Raises:
-        ConfigError: for another object, paths that are not text, or targets that do not fit the
-            label kind.
+        ConfigError: if the value is not LabelledClips, if paths are not text, or if targets do not
+            fit the label kind.
     """
     if not isinstance(returned, LabelledClips):
         what = (

@@ -1,4 +1,4 @@
-"""Interpret the words of a split column and of fractions: train, val, test and synonyms."""
+"""Interpret the words for splits in a column or in fractions: train, val, test and synonyms."""
 
 from collections.abc import Iterable, Mapping
 from numbers import Real
@@ -10,7 +10,8 @@ CERTAIN = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# The meaning of these words depends on the other words: the first split that no other word has.
+# The meaning of these words depends on the other words that occur: it is the first of these splits
+# that no other word names.
 UNCERTAIN = {
     **dict.fromkeys(("eval", "evaluation"), ("test", "val")),
     **dict.fromkeys(("dev", "devel", "development"), ("train", "val", "test")),
@@ -20,19 +21,19 @@ NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def meaning(words: Iterable[str]) -> dict[str, str]:
-    """Return the split of each of the words that occur together.
+    """Return the split that each of the given words means.
 
-    ``dev`` is validation if ``train`` occurs, and training if only ``test`` occurs, and so on: a
-    word takes the split that the others leave.
+    Ambiguous words such as ``dev`` mean a split that no other word names: ``dev`` is validation if
+    ``train`` also occurs, and training if only ``test`` also occurs.
 
     Args:
-        words: in any case; each is one of `WORDS`.
+        words: words that occur together, in upper or lower case. Each is one of `WORDS`.
 
     Returns:
-        train, val or test by the given word.
+        Dictionary from each word to train, val or test.
 
     Raises:
-        ConfigError: for ambiguous words, such as train, val, test and dev.
+        ConfigError: if the words are ambiguous, such as train, val, test and dev.
     """
     words = list(dict.fromkeys(words))
     found = {word: CERTAIN[word.lower()] for word in words if word.lower() in CERTAIN}
@@ -51,7 +52,7 @@ def meaning(words: Iterable[str]) -> dict[str, str]:
 
 
 def told(found: Mapping[str, str]) -> str:
-    """Return a sentence with the meaning of each word; empty for train, val and test."""
+    """Return a sentence with the meaning of each word; empty if no word is ambiguous."""
     taken = [
         f"'{word}' is {NAMES[split]}" for word, split in found.items() if word.lower() != split
     ]
@@ -60,10 +61,11 @@ def told(found: Mapping[str, str]) -> str:
 
 
 def fractions_by_split(fractions: Mapping[str, float]) -> dict[str, float]:
-    """Rename the splits of fractions to train, val and test, in the given order.
+    """Rename the keys of fractions to train, val and test; their order is kept.
 
     Raises:
-        ConfigError: for another word, two words for one split, or a fraction that is not a number.
+        ConfigError: if a word is unknown, if two words mean the same split, or if a fraction is not
+            a number.
     """
     if not isinstance(fractions, Mapping):
         raise ConfigError(

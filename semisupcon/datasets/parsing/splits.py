@@ -1,7 +1,7 @@
-"""Seeded splits for data sets without official ones, as a function of names only.
+"""Draw splits for data sets without official ones. They depend only on a seed and names.
 
-Every clip or group is ranked by a hash of seed and name. The split is therefore the same on every
-machine, for any order of a directory and any state of a global generator.
+Every clip or group is ranked by a hash of seed and name. The split is therefore equal on all
+machines, and does not depend on the order of files or on global random generators.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,7 +17,7 @@ FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def _ranked(names: Sequence[str], seed: int) -> np.ndarray:
-    """Positions of ``names`` in their seeded order."""
+    """Return the indices of ``names``, sorted by a hash of seed and name."""
     names = [spelling(str(name)) for name in names]
     return np.array(
         sorted(range(len(names)), key=lambda i: (stable_hash(f"{seed}/{names[i]}"), names[i])),
@@ -35,7 +35,7 @@ def _checked(fractions: Mapping[str, float]) -> dict[str, float]:
 
 
 def _every(n: int, share: float) -> np.ndarray:
-    """Mask ``[n]`` of round(n * share) evenly spaced positions (systematic sampling)."""
+    """Return a mask ``[n]`` of round(n * share) evenly spaced positions (systematic sampling)."""
     steps = np.floor(np.arange(n + 1) * min(share, 1.0) + 0.5)
     return np.diff(steps) > 0
 
@@ -46,20 +46,21 @@ def stratified_split(
     fractions: Mapping[str, float] = FRACTIONS,
     seed: int = 0,
 ) -> np.ndarray:
-    """Draw the split of each clip so that all splits have the class balance of the whole.
+    """Draw the split of each clip so that all splits have the class balance of the whole data set.
 
-    Clips are sorted by label, in seeded order within a label, and evenly spaced clips are taken.
-    Sizes are exact over all clips and within one of exact for each label. The first split has at
-    least one clip of each label, also of a label that occurs once.
+    Clips are sorted by label, in pseudo-random order within a label, and evenly spaced clips are
+    taken. The sizes of splits are exact, up to rounding. For each label, the number of clips
+    differs from the exact share by at most one. The first split has at least one clip of each
+    label.
 
     Args:
         names: n unique names of clips.
         labels: n labels, or tuples of labels to stratify by.
-        fractions: share of each split, summing to 1.
+        fractions: share of each split; the sum is 1.
         seed: seed of the split.
 
     Returns:
-        ``[n]`` strings out of ``fractions``.
+        ``[n]`` strings, keys of ``fractions``.
     """
     names, fractions = list(names), _checked(fractions)
     strata: dict = {}
@@ -89,19 +90,19 @@ def group_split(
     seed: int = 0,
     labels: Sequence | None = None,
 ) -> np.ndarray:
-    """Draw the split of each clip so that each group (singer, artist) is in one split.
+    """Draw the split of each clip so that all clips of a group (singer, artist) are in one split.
 
-    Every split gets about its share of the groups.
+    Every split gets about the given share of the groups.
 
     Args:
         groups: n names of groups.
-        fractions: share of the groups in each split, summing to 1.
+        fractions: share of the groups in each split; the sum is 1.
         seed: seed of the split.
-        labels: labels to stratify the groups by, one per clip and constant within a group (such as
-            the sex of a singer).
+        labels: one label per clip, by which groups are stratified. It must be constant within a
+            group, such as the sex of a singer.
 
     Returns:
-        ``[n]`` strings out of ``fractions``.
+        ``[n]`` strings, keys of ``fractions``.
     """
     label_of = dict(zip(groups, labels if labels is not None else [""] * len(groups), strict=True))
     names = sorted(label_of)
@@ -121,20 +122,20 @@ def balanced_group_split(
     fractions: Mapping[str, float] = FRACTIONS,
     seed: int = 0,
 ) -> np.ndarray:
-    """Draw the split of each clip so that groups stay whole and labels are balanced.
+    """Draw the split of each clip so that groups are not divided and labels are balanced.
 
-    Use it for groups that differ in size and labels. Groups are assigned one by one, largest first,
-    each to the split that lacks most of its labels (iterative stratification after Sechidis et al.
-    2011, over groups).
+    Use it for groups that differ in size and labels. Groups are assigned one after another, the
+    largest first, each to the split that lacks most of its labels. This is the iterative
+    stratification of Sechidis et al. 2011, applied to groups.
 
     Args:
         groups: n names of groups.
         targets: ``[n, C]`` of zeros and ones.
-        fractions: share of each label in each split, summing to 1.
-        seed: breaks ties between groups of one size.
+        fractions: share of each label in each split; the sum is 1.
+        seed: seed of the order of groups with equal size.
 
     Returns:
-        ``[n]`` strings out of ``fractions``.
+        ``[n]`` strings, keys of ``fractions``.
     """
     fractions = _checked(fractions)
     names, member = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
@@ -154,16 +155,16 @@ def stratified_folds(
     folds: int,
     seed: int = 0,
 ) -> np.ndarray:
-    """Return the fold of each clip, ``[n]`` in 1..``folds``; each label is spread evenly.
+    """Return the fold of each clip, ``[n]`` in 1..``folds``, stratified by label.
 
-    The numbers of clips of a label differ by at most one between folds.
+    The number of clips of a label differs by at most one between folds.
     """
     if folds < 2:
         raise ConfigError(f"folds must be at least 2, got {folds}.")
     result = np.zeros(len(names), int)
     dealt: dict[Hashable, int] = {}
     for i in _ranked(list(names), seed):
-        # Start each label at another fold; otherwise the first fold would get the remainder of
+        # Each label starts at a different fold. Otherwise the first fold would get the remainder of
         # every label.
         offset = dealt.setdefault(labels[i], stable_hash(f"{seed}/{labels[i]}"))
         result[i] = offset % folds + 1
@@ -177,12 +178,13 @@ def split_of_folds(
     folds: int,
     validation: bool = True,
 ) -> np.ndarray:
-    """Return the splits ``[n]`` of one round of cross-validation.
+    """Return the split of each clip, ``[n]``, in one round of cross-validation.
 
-    ``fold`` is test, the next one (1 after the last) validation, the rest training.
+    The fold number ``fold`` is test, the next fold (1 after the last) is validation, all others are
+    training.
 
     Raises:
-        ConfigError: for a fold that does not exist.
+        ConfigError: if the fold does not exist.
     """
     if not 1 <= fold <= folds:
         raise ConfigError(f"fold must lie between 1 and {folds}, got {fold}.")
@@ -201,7 +203,7 @@ def seeded_split(
     fractions: Mapping[str, float] = FRACTIONS,
     seed: int = 0,
 ) -> np.ndarray:
-    """Draw splits ``[n]`` by fractions or folds, stratified over clips, or over groups if given."""
+    """Draw splits ``[n]`` by fractions or folds, stratified by ``strata``; if given, of groups."""
     if groups is not None:
         unique = sorted(set(groups))
         if folds is None:

@@ -1,9 +1,10 @@
-"""The embedded data set: a small set of synthetic music, rendered on first use.
+"""The embedded data set: synthetic music that is rendered when it is first used.
 
-600 clips of 6 s: ten instruments with ten methods of synthesis, twelve pitch classes, tags, and two
-continuous values. Everything is drawn from a seed and the number of the clip. The set is stored in
-a cache folder with its version in the name. It is written to a temporary folder and renamed, so
-that it is always complete, even if two processes render it at once.
+The set has 600 clips of 6 s. Labels are ten instruments with ten methods of synthesis, twelve pitch
+classes, tags, and two continuous values. All random draws depend only on a seed and the number of
+the clip. The set is stored in the cache folder, in a subfolder named by its version. It is written
+to a temporary folder and then renamed, so that it is always complete, even if two processes render
+it at the same time.
 """
 
 import os
@@ -26,16 +27,16 @@ from semisupcon.paths import cache_folder
 
 VERSION = "synthetic-v1"
 LABELS = "labels.csv"
-WAV_HEADER = 44  # bytes
+WAV_HEADER = 44  # size in bytes
 
 
 def synthetic_folder() -> Path:
-    """Return the folder of the set: in the cache folder, by version."""
+    """Return the folder of the synthetic set: a subfolder of the cache folder."""
     return cache_folder() / VERSION
 
 
 def complete(folder: Path, clips: int, seconds: float) -> bool:
-    """Whether a folder holds the first ``clips`` clips in full size, and their labels."""
+    """Return whether a folder has the first ``clips`` clips in full length, and their labels."""
     labels = folder / LABELS
     if not os.path.isfile(labels) or len(labels.read_text().splitlines()) <= clips:
         return False
@@ -45,7 +46,7 @@ def complete(folder: Path, clips: int, seconds: float) -> bool:
 
 
 def path_of(index: int) -> str:
-    """Return the path of a clip, relative to the folder of the set."""
+    """Return the path of the clip with number ``index``, relative to the folder of the set."""
     return f"audio/{index:04d}.wav"
 
 
@@ -55,16 +56,16 @@ def render(
     seconds: float = 6.0,
     progress: bool = True,
 ) -> Path:
-    """Render the set if it does not exist.
+    """Render the synthetic set if it does not exist.
 
     Args:
         folder: output folder; `synthetic_folder` by default.
-        clips: number of clips; clip *i* does not depend on it.
-        seconds: length of a clip.
+        clips: number of clips. Clip *i* does not depend on this number.
+        seconds: length of a clip in seconds.
         progress: whether to show a progress bar.
 
     Returns:
-        The folder, which holds ``audio/NNNN.wav`` (22,050 Hz, mono, 16 bit) and ``labels.csv``.
+        The folder. It contains ``audio/NNNN.wav`` (22,050 Hz, mono, 16 bit) and ``labels.csv``.
 
     Raises:
         UserError: if the disk is full or read-only.
@@ -113,10 +114,11 @@ def _write_clip(folder: Path, seconds: float, index: int) -> dict:
 
 
 def _publish(scratch: Path, folder: Path) -> None:
-    """Move a finished set to its place in one step.
+    """Move a rendered set to its final folder in one step.
 
-    If a complete or partial set exists there, move file by file, the labels last. Files are equal
-    for every writer, so two processes that do this at once leave a complete set.
+    If the folder already has a complete or partial set, files are moved one after another, the
+    labels last. Every process renders equal files, so the set is also complete if two processes do
+    this at the same time.
     """
     try:
         scratch.rename(folder)

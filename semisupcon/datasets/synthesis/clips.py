@@ -1,8 +1,9 @@
-"""Render one clip of the set.
+"""Render one clip of the synthetic set.
 
-Instrument and pitch class depend on its number, everything else on its number and the seed. Clip
-*i* never depends on the other clips or on their number. All pairs of instruments and pitch classes
-are equally frequent. Of 15 clips of an instrument 10 are training, 2 validation and 3 test.
+The number of a clip determines its instrument and pitch class. All other draws depend on this
+number and the seed. A clip does not depend on the other clips or on the number of clips. All pairs
+of instruments and pitch classes are equally frequent. Of each 15 clips of an instrument, 10 are
+training, 2 validation and 3 test.
 """
 
 import numpy as np
@@ -31,14 +32,14 @@ TAGS = (
     "swelling",
     "vibrato",
 )
-RELEASE = 0.06  # seconds of fade after the end of a note
+RELEASE = 0.06  # seconds of fade-out after the end of a note
 
 
 def split_of(index: int) -> str:
-    """Return train, val or test.
+    """Return the split (train, val or test) of the clip with number ``index``.
 
-    Instruments and, over 600 clips, the pitch classes of an instrument are equally frequent in
-    test.
+    In the test split, instruments are equally frequent. In 600 clips, this also holds for the pitch
+    classes of each instrument.
     """
     turn, instrument = divmod(index, len(INSTRUMENTS))
     place = (turn + instrument) % 15
@@ -46,10 +47,11 @@ def split_of(index: int) -> str:
 
 
 def render_clip(index: int, seconds: float = 6.0) -> tuple[np.ndarray, dict]:
-    """Render clip number ``index``.
+    """Render the clip with number ``index``.
 
     Returns:
-        int16 ``[seconds * 22050]``, and a row with labels and the settings that they follow from.
+        The audio, int16 ``[seconds * 22050]``, and a row with the labels and the settings that
+        determine them.
     """
     turn, number = divmod(index, len(INSTRUMENTS))
     name, instrument = list(INSTRUMENTS.items())[number]
@@ -86,9 +88,9 @@ def render_clip(index: int, seconds: float = 6.0) -> tuple[np.ndarray, dict]:
 
 
 def perform(scene: Scene, instrument: Instrument, patch: Patch, seconds: float) -> np.ndarray:
-    """Return the dry sound ``[T]`` float32 of a scene.
+    """Render a scene without room and recording; return the audio, float32 ``[T]``.
 
-    Every pitch is rendered once and cut to the length of each of its notes.
+    Every pitch is rendered once, and cut to the length of each note with this pitch.
     """
     release = int(RELEASE * SAMPLE_RATE)
     fade = np.linspace(1, 0, release, dtype=np.float32) ** 2
@@ -104,7 +106,7 @@ def perform(scene: Scene, instrument: Instrument, patch: Patch, seconds: float) 
         )
         for semitones, duration in longest.items()
     }
-    # the first note may begin before the clip
+    # The first note may begin before the clip.
     before = -min(0, int(scene.notes[0].onset * SAMPLE_RATE) - 1)
     out = np.zeros(before + int(seconds * SAMPLE_RATE), dtype=np.float32)
     for n in scene.notes:
@@ -117,7 +119,7 @@ def perform(scene: Scene, instrument: Instrument, patch: Patch, seconds: float) 
 
 
 def tags(scene: Scene, patch: Patch, room: Room, brightness: float, activity: float) -> set[str]:
-    """Return those of `TAGS` that describe the rendered clip."""
+    """Return the tags among `TAGS` that describe a rendered clip."""
     holds = {
         "bright": brightness > 3.2,
         "dark": brightness < 1.4,

@@ -1,9 +1,10 @@
-"""Ten instruments, each with its own method of synthesis.
+"""Ten instruments with ten different methods of synthesis.
 
-Each instrument is a pure function of a *patch* (the settings of the player of a clip), a pitch in
-Hz and a number of samples. All patches are drawn from the same ranges, so instruments differ in
-sound, not in the distribution of their settings. `players.note` adds common features (detuned
-voices, breath, a metallic strike, the loudness envelope).
+Each instrument is a function of a *patch* (the settings of the player of a clip), a pitch in Hz and
+a number of samples. The patches of all instruments are drawn from the same ranges, so that
+instruments differ in their sound and not in the distribution of their settings. `players.note` adds
+features that all instruments can have: detuned voices, breath, a metallic strike, and the loudness
+envelope.
 """
 
 from dataclasses import dataclass
@@ -22,28 +23,29 @@ from semisupcon.datasets.synthesis.oscillators import (
     wavetable,
 )
 
-# ah, eh, oh
+# Formants of the vowels ah, eh and oh in Hz.
 VOWELS = np.array([[800, 1150, 2900], [400, 1900, 2600], [450, 800, 2830]], dtype=np.float32)
-BODY = np.array([280, 550, 1150, 2700, 4200])  # Hz: the resonances of a bowed instrument
-# zeros of the Bessel functions: an ideal drum head
+BODY = np.array([280, 550, 1150, 2700, 4200])  # Hz, resonances of a bowed instrument
+# Frequency ratios of the modes of an ideal drum head, from zeros of Bessel functions.
 MEMBRANE = np.array([1, 1.594, 2.136, 2.296, 2.653, 2.918])
 
 
 @dataclass(frozen=True)
 class Patch:
-    """Settings of the player of a clip; constant within the clip.
+    """Settings of the player of a clip, which are constant within the clip.
 
     Attributes:
-        tonic: frequency of the tonic in Hz, as tuned.
+        tonic: tuned frequency of the tonic in Hz.
         brightness: 0 (few overtones) to 1 (many).
-        shape: ``[16]`` numbers in [0, 1) with a meaning specific to each instrument.
-        attack: seconds until a note is loudest.
-        ring: seconds until a note has decayed by 60 dB; infinite if it sounds as long as it is
-            held.
-        seconds: ``[T]`` float32, time since the beginning of a note.
-        warped: ``[T]`` float64, the same with vibrato: a frequency times this is a phase in cycles.
+        shape: ``[16]`` numbers in [0, 1), whose meaning depends on the instrument.
+        attack: seconds from the onset of a note to its maximum loudness.
+        ring: seconds in which a note decays by 60 dB; infinite for a note that does not decay while
+            it is held.
+        seconds: ``[T]`` float32, time since the onset of a note in seconds.
+        warped: ``[T]`` float64, this time with vibrato. The product of a frequency and it is a
+            phase in cycles.
         noise: ``[T]`` white noise of unit variance.
-        traits: those of `players.TRAITS` that this player has.
+        traits: the traits among `players.TRAITS` that this player has.
     """
 
     tonic: float
@@ -58,7 +60,7 @@ class Patch:
 
 
 def organ(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Additive synthesis: drawbars over five or six pipes, and a key click."""
+    """Play an organ by additive synthesis: five or six pipes with drawbars, and a key click."""
     order = harmonics_below(pitch)
     pipes = np.array([1, 3, 5, 7, 9]) if "hollow" in patch.traits else np.array([1, 2, 3, 4, 6, 8])
     pipes = pipes[pipes <= len(order)]
@@ -75,9 +77,9 @@ def organ(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def strings(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Additive synthesis of a bowed string in a body with five resonances.
+    """Play bowed strings by additive synthesis, in a body with five resonances.
 
-    The string has all harmonics, and slip noise once per period.
+    The spectrum has all harmonics. Slip noise occurs once per period.
     """
     order = harmonics_below(pitch)
     centres = BODY * (0.95 + 0.1 * patch.shape[:5])
@@ -93,7 +95,7 @@ def strings(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def brass(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Additive synthesis whose bandwidth grows with loudness (Risset 1969)."""
+    """Play brass by additive synthesis, with a bandwidth that grows with loudness (Risset 1969)."""
     order = harmonics_below(pitch)
     steps = np.linspace(3.5, 1.2 - 0.8 * patch.brightness, 6)[:, None]
     spectrum = order**-steps * _resonances(
@@ -115,7 +117,7 @@ def brass(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def choir(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Formant synthesis: a glottal pulse through the formants of one or two vowels."""
+    """Play a choir by formant synthesis: a glottal pulse with the formants of one or two vowels."""
     order = harmonics_below(pitch)
     number = int(len(VOWELS) * patch.shape[1])
     first, second = VOWELS[number], VOWELS[number - 1 if "sweeping" in patch.traits else number]
@@ -134,7 +136,7 @@ def choir(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def flute(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Filtered noise: narrow bands around a few harmonics, plus some tone."""
+    """Play a flute by filtered noise: narrow bands around a few harmonics, plus a tone."""
     tone = read_table(
         wavetable(_rolloff(patch, harmonics_below(pitch), 3, 1.5)[None]),
         pitch * patch.warped[:samples],
@@ -146,7 +148,7 @@ def flute(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def lead(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Subtractive synthesis: saw or square through a resonant low-pass with an envelope."""
+    """Play a lead by subtractive synthesis: saw or square with a resonant low-pass."""
     order = harmonics_below(pitch)
     ratio = order * pitch / np.geomspace(350, 7000, 10)[:, None]
     damping = 0.08 + 0.15 * patch.shape[0]
@@ -160,7 +162,10 @@ def lead(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def bell(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """FM synthesis (Chowning 1973), irrational ratio: decaying partials and a beating hum."""
+    """Play a bell by FM synthesis with an irrational ratio (Chowning 1973).
+
+    Partials decay, and a second sine beats with the hum tone.
+    """
     cycles, time = pitch * patch.warped[:samples], patch.seconds[:samples]
     ratio = (1.414, 2.414, 3.5015)[int(3 * patch.shape[0])]
     index = np.float32((1.2 + 1.6 * patch.brightness) / (2 * np.pi)) * fall(time, 1.5 * patch.ring)
@@ -169,7 +174,10 @@ def bell(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def electric_piano(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """FM synthesis, integer ratios: a body (1:1, or 1:2 for odd harmonics) and a short tine."""
+    """Play an electric piano by FM synthesis with integer ratios.
+
+    The body has the ratio 1:1 (1:2 for odd harmonics). A short tine is added.
+    """
     cycles, time = pitch * patch.warped[:samples], patch.seconds[:samples]
     body_index = np.float32((0.3 + 0.9 * patch.brightness) / (2 * np.pi)) * fall(time, patch.ring)
     body = sine(cycles + body_index * sine((2 if "hollow" in patch.traits else 1) * cycles))
@@ -184,16 +192,17 @@ def electric_piano(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def plucked_string(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """A loop of delay and loss (Karplus and Strong 1983), solved in the frequency domain.
+    """Play a plucked string: a loop of delay and loss (Karplus and Strong 1983).
 
-    The frequency domain allows any pitch to be in tune.
+    The loop is solved in the frequency domain, so that any pitch is in tune.
     """
     ring = min(patch.ring, 2.5)
-    # After the ring time the loop has decayed by 60 dB, so wrap-around is negligible.
+    # After ``ring`` seconds the loop has decayed by 60 dB, so the wrap-around of the FFT is
+    # negligible.
     length = fft.next_fast_len(max(samples, int(ring * SAMPLE_RATE)), real=True)
     omega = np.arange(length // 2 + 1) * (2 * np.pi / length)
     period = SAMPLE_RATE / pitch
-    damping = np.float32(0.45 - 0.38 * patch.brightness)  # of the two-point average in the loop
+    damping = np.float32(0.45 - 0.38 * patch.brightness)  # weight of the loop's average
     loss = np.float32(10 ** (-3 / (pitch * ring))) * (1 - damping + damping * _delay(omega, 1))
     place = 0.5 if "hollow" in patch.traits else 0.08 + 0.25 * patch.shape[0]
     burst = np.zeros(length, dtype=np.float32)
@@ -208,7 +217,10 @@ def plucked_string(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def drums(patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Modal synthesis and noise: a tuned drum for tonic notes, else snare, hat or other drum."""
+    """Play drums by modal synthesis and noise.
+
+    Notes on the tonic are a tuned drum. Other notes are a snare, a hi-hat or another drum.
+    """
     time, noise = patch.seconds[:samples], patch.noise[:samples]
     degree = round(12 * np.log2(pitch / patch.tonic)) % 12
     if degree % 3 == 1:
@@ -216,7 +228,7 @@ def drums(patch: Patch, pitch: float, samples: int) -> np.ndarray:
         return np.float32(0.3) * hat * fall(time, 0.1 + 0.25 * patch.shape[0])
     is_snare = degree % 3 == 2
     head = patch.tonic if is_snare else pitch
-    # The skin is tighter just after the hit: the pitch falls within 50 ms.
+    # The drum head is tighter just after the stroke, so the pitch falls within 50 ms.
     cycles = head * (patch.warped[:samples] + 0.0015 * patch.shape[1] * (1 - fall(time, 0.15)))
     levels = (0.2 + 0.5 * patch.brightness) ** np.arange(6) * (0.5 + patch.shape[2:8])
     levels[0] = 1
@@ -226,9 +238,10 @@ def drums(patch: Patch, pitch: float, samples: int) -> np.ndarray:
 
 
 def _rolloff(patch: Patch, order: np.ndarray, steep: float, shallow: float) -> np.ndarray:
-    """Harmonics ``[H]`` that fall off by a power between ``steep`` (dark) and ``shallow`` (bright).
+    """Return amplitudes ``[H]`` of harmonics that fall with a power of their number.
 
-    Even harmonics are almost removed for a hollow sound.
+    The exponent is between ``steep`` (dark) and ``shallow`` (bright). For a hollow sound, even
+    harmonics are attenuated.
     """
     spectrum = order ** -np.float32(steep + (shallow - steep) * patch.brightness)
     if "hollow" in patch.traits:
@@ -242,12 +255,12 @@ def _resonances(
     widths: np.ndarray,
     floor: float,
 ) -> np.ndarray:
-    """Gains ``[H]`` of resonances at ``centres [M]`` Hz, ``widths [M]`` Hz wide, over a floor."""
+    """Return the gains ``[H]`` of M resonances, given by centres and widths in Hz, plus a floor."""
     return floor + (1 / (1 + ((frequencies[:, None] - centres) / widths) ** 2)).sum(axis=1)
 
 
 def _delay(omega: np.ndarray, samples: float | np.floating) -> np.ndarray:
-    """Frequency response of a fractional delay at angular frequencies ``[F]`` per sample."""
+    """Return the response ``[F]`` of a fractional delay at angular frequencies ``omega [F]``."""
     angle = (samples * omega).astype(np.float32)
     response = np.empty(len(omega), dtype=np.complex64)
     response.real, response.imag = np.cos(angle), -np.sin(angle)

@@ -1,7 +1,7 @@
-"""Oscillators of the instruments: wavetables of harmonics, struck modes, and noise around a pitch.
+"""Oscillators of the synthetic instruments: wavetables, modes of struck bodies, smoothed noise.
 
-All take *warped time* (seconds with vibrato), so that frequency times time is a phase in cycles
-without integration.
+Their time is *warped time*: seconds with vibrato. The product of a constant frequency and warped
+time is the phase in cycles, so no integration is needed.
 """
 
 import numpy as np
@@ -13,9 +13,9 @@ MAX_HARMONICS = 200
 
 
 def harmonics_below(pitch: float) -> np.ndarray:
-    """Return the numbers ``[H]`` of the harmonics of a pitch (Hz) up to 0.45 times the sample rate.
+    """Return the numbers 1..H of the harmonics of a pitch (Hz) below 0.45 times the sample rate.
 
-    There are at most `MAX_HARMONICS`, and at least one.
+    H is at least 1 and at most `MAX_HARMONICS`.
     """
     return np.arange(
         1,
@@ -25,10 +25,11 @@ def harmonics_below(pitch: float) -> np.ndarray:
 
 
 def wavetable(amplitudes: np.ndarray) -> np.ndarray:
-    """Return one period of unit power for each of S spectra, as tables ``[S, TABLE + 1]`` float32.
+    """Return one period with unit power of each of S spectra, ``[S, TABLE + 1]`` float32.
 
-    Input are amplitudes ``[S, H]`` of harmonics 1..H. The phases are those of Schroeder (1970), the
-    same for all spectra: peaks are low, and neighbouring spectra mix without cancelling.
+    The input are amplitudes ``[S, H]`` of the harmonics 1..H. Phases are those of Schroeder (1970),
+    which give low peaks. They are the same for all spectra, so that neighbouring spectra do not
+    cancel when they are mixed.
     """
     order = np.arange(amplitudes.shape[1])
     phases = np.exp(-1j * np.pi * order * (order + 1) / amplitudes.shape[1])
@@ -44,10 +45,10 @@ def read_table(
     cycles: np.ndarray,
     position: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Play tables ``[S, TABLE + 1]`` at a phase ``[T]`` in cycles with linear interpolation.
+    """Read wavetables ``[S, TABLE + 1]`` at phases ``[T]`` in cycles, with linear interpolation.
 
-    The error of harmonic 50 is 60 dB below it. ``position [T]`` in 0..S-1 mixes neighbouring
-    spectra.
+    ``position [T]`` in 0..S-1 mixes neighbouring tables. The interpolation error of harmonic 50 is
+    60 dB below this harmonic.
     """
     place = cycles * TABLE
     column = place.astype(np.int64)
@@ -76,9 +77,10 @@ def modes(
     decays: np.ndarray,
     pitch: float,
 ) -> np.ndarray:
-    """Return decaying sines of a struck body, ``[T]`` float32.
+    """Return the sum of decaying sines of a struck body, ``[T]`` float32.
 
-    They have ``ratios [M]`` of the pitch and decay by 60 dB in ``decays [M]`` seconds.
+    The M sines have frequencies of ``ratios [M]`` times the pitch, amplitudes ``levels [M]``, and
+    decay by 60 dB in ``decays [M]`` seconds.
     """
     out = np.zeros(len(cycles), dtype=np.float32)
     for ratio, level, decay in zip(ratios, levels, decays, strict=True):
@@ -88,17 +90,17 @@ def modes(
 
 
 def sine(cycles: np.ndarray) -> np.ndarray:
-    """Return a unit sine at a phase in cycles, in float32 after reduction in float64."""
+    """Return the sine of a phase in cycles as float32; the phase is reduced in float64."""
     return np.sin(((cycles - np.floor(cycles)) * (2 * np.pi)).astype(np.float32))
 
 
 def fall(time: np.ndarray, seconds: float) -> np.ndarray:
-    """Return an exponential decay from 1, by 60 dB in ``seconds``, float32."""
+    """Return an exponential decay from 1 by 60 dB in ``seconds``, float32."""
     return np.exp(time * np.float32(-6.908 / seconds))
 
 
 def smoothed(noise: np.ndarray, samples: int) -> np.ndarray:
-    """Smooth white noise ``[T]`` of unit variance with a moving average; returns unit variance."""
+    """Smooth white noise ``[T]`` with a moving average; the variance remains 1."""
     total = np.cumsum(noise, dtype=np.float64)
     out = np.empty_like(noise)
     out[:samples] = total[:samples]

@@ -1,7 +1,7 @@
-"""Players: the abilities of each instrument, a player drawn for a clip, and one note.
+"""Draw the player of a clip, and render one note of this player.
 
-Traits of players (breath, detuned voices, ...) occur in all families with different frequency. They
-correlate with the instrument but do not identify it.
+Traits of players, such as breath or detuned voices, occur with several instruments, with different
+probabilities. They correlate with the instrument but do not identify it.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from semisupcon.datasets.synthesis import instruments
 from semisupcon.datasets.synthesis.instruments import Patch
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE, fall, modes, smoothed
 
-BAR = np.array([2.756, 5.404, 8.933])  # modes of a free bar, without its fundamental
+BAR = np.array([2.756, 5.404, 8.933])  # mode ratios of a free bar, without the first
 DETUNED = (-8, 1, 9)  # cents
 TRAITS = (
     "breathy",
@@ -29,12 +29,12 @@ TRAITS = (
 
 @dataclass(frozen=True)
 class Instrument:
-    """An instrument, and the frequency of traits among its players.
+    """An instrument and the probabilities of the traits of its players.
 
     Attributes:
-        play: (patch, pitch in Hz, samples) to ``[T]`` float32.
-        odds: probability of each of `TRAITS`, in that order.
-        chords: whether it can play several notes at once.
+        play: function (patch, pitch in Hz, number of samples T) that returns ``[T]`` float32.
+        odds: probability of each trait, in the order of `TRAITS`.
+        chords: whether the instrument can play several notes at once.
     """
 
     play: Callable[[Patch, float, int], np.ndarray]
@@ -43,7 +43,7 @@ class Instrument:
 
 
 INSTRUMENTS: dict[str, Instrument] = {
-    # breathy dec. ens. hollow metal. sweep. swell. vibrato
+    # Odds: breathy, decaying, ensemble, hollow, metallic, sweeping, swelling, vibrato.
     "bell": Instrument(instruments.bell, (0.00, 1.0, 0.05, 0.00, 0.75, 0.00, 0.00, 0.05)),
     "brass": Instrument(instruments.brass, (0.10, 0.1, 0.10, 0.05, 0.00, 0.50, 0.45, 0.20)),
     "choir": Instrument(instruments.choir, (0.25, 0.0, 0.55, 0.05, 0.00, 0.25, 0.25, 0.40)),
@@ -69,11 +69,11 @@ def draw_patch(
     tonic: float,
     seconds: float,
 ) -> Patch:
-    """Draw the settings of a player.
+    """Draw the settings of the player of a clip.
 
     Args:
         tonic: frequency of the tonic in Hz.
-        seconds: length of the longest note.
+        seconds: length of the longest note in seconds.
     """
     traits = frozenset(
         t for t, odds in zip(TRAITS, instrument.odds, strict=True) if rng.uniform() < odds
@@ -103,9 +103,10 @@ def draw_patch(
 
 
 def note(instrument: Instrument, patch: Patch, pitch: float, samples: int) -> np.ndarray:
-    """Return one note ``[T]`` float32 with about unit power at its loudest.
+    """Render one note, ``[T]`` float32, with a maximum power of about 1.
 
-    It combines instrument, traits and loudness envelope.
+    The note combines the sound of the instrument, the traits of the player and the loudness
+    envelope.
     """
     time = patch.seconds[:samples]
     cents = [c * (1 + patch.shape[15]) for c in DETUNED] if "ensemble" in patch.traits else [0]

@@ -1,7 +1,8 @@
-"""Recording conditions: noise, recording colour, room, and level.
+"""Recording conditions of a clip: room, noise, equalisation and level.
 
-They are drawn independently of the instrument. The recording is equalised to a drawn spectral
-centroid, and its peaks are limited to a drawn crest factor, so neither reveals the instrument.
+They are drawn independently of the instrument. The recording is equalised to a random spectral
+centroid, and its peaks are limited to a random crest factor, so that neither of them reveals the
+instrument.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from scipy import fft
 
 from semisupcon.datasets.synthesis.oscillators import SAMPLE_RATE, fall
 
-TILTS = np.linspace(-1.5, 1.5, 61)  # exponents of frequency: 1 is 6 dB per octave
+TILTS = np.linspace(-1.5, 1.5, 61)  # exponents of the frequency; 1 is 6 dB per octave
 BANDS = 96
 
 
@@ -20,14 +21,14 @@ class Room:
     """Recording conditions of a clip.
 
     Attributes:
-        decay: reverberation time in seconds (60 dB).
-        wet: energy of the reverberation over that of the direct sound.
-        damping: exponent of the loss of high frequencies in the reverberation.
-        noise: noise floor in dB below the music.
-        hiss: colour of the noise, 0 (dull) to 1 (white).
+        decay: time in seconds in which the reverberation decays by 60 dB.
+        wet: energy of the reverberation divided by that of the direct sound.
+        damping: exponent of the attenuation of high frequencies in the reverberation.
+        noise: level of the noise floor in dB below the music.
+        hiss: spectrum of the noise, from 0 (low frequencies dominate) to 1 (white).
         centroid: spectral centroid in Hz after equalisation.
-        crest: ratio of the highest peaks to the root mean square.
-        level: root mean square of the clip in dB of full scale.
+        crest: ratio of the highest peak to the root mean square.
+        level: root mean square of the clip in dB relative to full scale.
     """
 
     decay: float
@@ -41,7 +42,11 @@ class Room:
 
 
 def draw_room(rng: np.random.Generator, pitch: float) -> Room:
-    """Draw a room; with ``pitch`` (tonic, Hz) the colour does not remove the fundamental."""
+    """Draw recording conditions.
+
+    The centroid depends on ``pitch`` (the tonic in Hz), so that equalisation does not remove the
+    fundamental.
+    """
     size = rng.uniform()
     noisy = rng.uniform() < 0.13
     return Room(
@@ -57,20 +62,20 @@ def draw_room(rng: np.random.Generator, pitch: float) -> Room:
 
 
 def centroid(magnitudes: np.ndarray) -> float:
-    """Return the spectral centroid in Hz of magnitudes ``[F]``, 0 Hz to half the sample rate."""
+    """Return the spectral centroid in Hz of magnitudes ``[F]`` up to half the sample rate."""
     frequencies = np.linspace(0, SAMPLE_RATE / 2, len(magnitudes), dtype=np.float32)
     return float((frequencies @ magnitudes) / (magnitudes.sum() + 1e-9))
 
 
 def record(dry: np.ndarray, room: Room, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Play ``dry [T]`` in a room and record it.
+    """Apply recording conditions to a sound ``dry [T]``.
 
     Returns:
-        The recording ``[T]`` float32 in [-1, 1], and the centroid in Hz of the music before the
-        room.
+        The recording, ``[T]`` float32 in [-1, 1], and the spectral centroid of ``dry`` in Hz.
     """
     samples = len(dry)
-    # The reverberation of the end wraps around to the beginning, as if music had preceded it.
+    # The reverberation of the end of the clip wraps around to its beginning, as if music preceded
+    # the clip.
     length = fft.next_fast_len(samples, real=True)
     tail = min(int(room.decay * SAMPLE_RATE), length)
     spectrum = fft.rfft(dry, length)
@@ -84,7 +89,7 @@ def record(dry: np.ndarray, room: Room, rng: np.random.Generator) -> tuple[np.nd
     spectrum *= _colour(np.abs(spectrum), frequencies, room.centroid)
     wet = fft.irfft(spectrum, length)[:samples]
 
-    for _ in range(2):  # the second pass also limits loud attacks to the drawn crest
+    for _ in range(2):  # the second pass limits loud attacks to the drawn crest factor
         wet *= np.float32(1 / (room.crest * np.sqrt(np.mean(wet * wet)) + 1e-9))
         wet = np.tanh(wet)
     edge = np.minimum(1, np.arange(samples, dtype=np.float32) / (0.005 * SAMPLE_RATE))
@@ -104,10 +109,10 @@ def _reverberation(
     frequencies: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Frequency response of direct sound, six early reflections, and a damped noise tail."""
+    """Return the response of direct sound, six early reflections, and a damped noise tail."""
     time = np.arange(tail, dtype=np.float32) / SAMPLE_RATE
     response = _white(rng, tail) * fall(time, room.decay)
-    response[: int(0.01 * SAMPLE_RATE)] *= 0.2  # reflections arrive later than the direct sound
+    response[: int(0.01 * SAMPLE_RATE)] *= 0.2  # reflections arrive after the direct sound
     response[(rng.uniform(0.003, 0.05, size=6) * room.decay**0.5 * SAMPLE_RATE).astype(int)] += (
         rng.uniform(-8, 8, size=6)
     )
@@ -122,7 +127,7 @@ def _noise(
     frequencies: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Spectrum of a noise floor that falls with frequency."""
+    """Return the spectrum of a noise floor that falls with frequency."""
     noise = _white(rng, 2 * len(spectrum)).view(np.complex64) * (
         frequencies / 50 + 1
     ) ** -np.float32(1 - 0.9 * room.hiss)
@@ -131,9 +136,10 @@ def _noise(
 
 
 def _colour(magnitudes: np.ndarray, frequencies: np.ndarray, target: float) -> np.ndarray:
-    """Gains ``[F]`` of a power of frequency that move the centroid to ``target`` Hz.
+    """Return the gains ``[F]`` of an equaliser that moves the spectral centroid to ``target`` Hz.
 
-    The gains are flat below 60 Hz.
+    The gains are a power of the frequency, constant below 60 Hz. Inaudible low frequencies are
+    removed.
     """
     edges = np.unique(np.geomspace(1, len(magnitudes) - 1, BANDS).astype(int))
     bands = np.add.reduceat(magnitudes, edges)
@@ -142,5 +148,5 @@ def _colour(magnitudes: np.ndarray, frequencies: np.ndarray, target: float) -> n
     centroids = (gains * bands * centres).sum(axis=1) / (gains * bands).sum(axis=1)
     tilt = np.interp(np.log(target), np.log(centroids), TILTS)
     gains = np.maximum(frequencies, 60) ** np.float32(tilt)
-    gains *= np.minimum(1, frequencies / 30) ** 2  # remove inaudible low frequencies
+    gains *= np.minimum(1, frequencies / 30) ** 2  # high-pass at 30 Hz
     return gains

@@ -1,8 +1,8 @@
-"""Scenes: short phrases over a tonic that sounds in every second.
+"""Scenes: short phrases in which the tonic occurs in every second.
 
-A phrase is a list of notes. Even steps of a melody are the tonic, an arpeggio returns to it every
-other step, and every chord contains it. The tonic is therefore the most frequent pitch class of any
-excerpt of a few seconds.
+A phrase is a list of notes. Every second note of a melody or an arpeggio is the tonic, and every
+chord contains it. The tonic is therefore the most frequent pitch class in any excerpt of a few
+seconds.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 
 TEXTURES = ("melody", "arpeggio", "chords")
 MODES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-# I IV vi sus4
+# Chords I, IV, vi and sus4 in semitones above the tonic, by mode.
 CHORDS = {
     "major": ((0, 4, 7), (0, 5, 9), (-3, 0, 4), (0, 5, 7)),
     "minor": ((0, 3, 7), (0, 5, 8), (-4, 0, 3), (0, 5, 7)),
 }
-CENTRE = 48  # MIDI number in the centre of the phrases
+CENTRE = 48  # MIDI number in the centre of the range of phrases
 
 
 @dataclass(frozen=True)
 class Note:
-    """A note: onset and duration in seconds, semitones above the tonic, loudness in (0, 1]."""
+    """A note: onset and duration in seconds, pitch above the tonic, and loudness in (0, 1]."""
 
     onset: float
     duration: float
@@ -31,12 +31,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Scene:
-    """A phrase and its setting.
+    """A phrase, with its tonic, rate, mode and texture.
 
     Attributes:
-        notes: the notes, in order of onset; the first may begin before the clip.
+        notes: notes in order of onset. The first one may begin before the clip.
         tonic: MIDI number of the tonic.
-        rate: steps per second.
+        rate: number of steps per second.
         mode: major or minor.
         texture: one of `TEXTURES`.
     """
@@ -64,7 +64,7 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
     gate = rng.uniform(0.55, 1.0)
     steps = _steps(rng, texture, mode, int(np.ceil(seconds * rate)) + 2)
     start = -rng.uniform(0, 1) / rate
-    bar = max(2, round(rng.uniform(0.8, 1.6) * rate))  # steps in one octave
+    bar = max(2, round(rng.uniform(0.8, 1.6) * rate))  # number of steps that stay in one octave
     octaves = 12 * rng.integers(0, 2, size=len(steps) // bar + 1)
     notes, step = [], 0
     while step < len(steps):
@@ -80,9 +80,9 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
 
 
 def _steps(rng: np.random.Generator, texture: str, mode: str, count: int) -> list[tuple[int, ...]]:
-    """Semitones above the tonic at each of ``count`` steps."""
+    """Draw the notes at each of ``count`` steps, as semitones above the tonic."""
     if texture == "chords":
-        length = int(rng.integers(1, 4))  # steps per chord
+        length = int(rng.integers(1, 4))  # number of steps per chord
         chosen = [CHORDS[mode][k] for k in rng.integers(0, 4, size=count // length + 1)]
         bass = int(rng.choice((-12, 0)))
         return [tuple(sorted({bass, 12, *chosen[k // length]})) for k in range(count)]
