@@ -38,7 +38,7 @@ def noise():
     return 0.1 * torch.randn(2, 1, 16000, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", [name for name in PACKAGES if name != "pesto"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_each_embeds_clips_one_by_one(noise, name):
     needed(PACKAGES[name], *(["onnxruntime"] if name == "basic-pitch" else []))
     encoder = extractor(name).eval()
@@ -111,6 +111,17 @@ def test_crepe_is_the_network_of_the_package(noise, monkeypatch):
         assert torch.allclose(bins, own(frames), atol=1e-5)
         # The package gives the fifth layer as its embedding, the network here the last hidden one.
         assert torch.allclose(torch.sigmoid(own.classifier(hidden)), bins, atol=1e-6)
+
+
+def test_pesto_hears_octaves():
+    needed("pesto")
+    encoder = extractor("pesto").eval()
+    times = torch.arange(2 * 16000) / 16000
+    tones = torch.stack([0.3 * torch.sin(2 * torch.pi * f * times) for f in (110, 220, 440)])
+    with torch.no_grad():
+        embedding = encoder(tones[:, None, : encoder.segment_samples])
+    pitch = embedding[:, -6]  # mean over frames, in semitones as MIDI numbers them
+    assert torch.allclose(pitch, torch.tensor([45.0, 57.0, 69.0]), atol=0.6)
 
 
 def test_resemblyzer_is_the_network_of_the_package(noise, monkeypatch):
