@@ -1,6 +1,7 @@
-"""Files and folders as they are found in real collections, made with numpy and soundfile: values no
-audio has, lengths that are missing or wrong, damaged headers, rare formats, files that are no
-audio, links and names. `benchmarks.odd_files` and tests take them from here.
+"""Make unusual files and folders as in real collections, for `benchmarks.odd_files` and tests.
+
+They have invalid sample values, missing or wrong lengths, damaged headers, rare formats, or unusual
+names. Others are links, or files that are not audio. All are made with numpy and soundfile.
 """
 
 import os
@@ -17,8 +18,14 @@ SECONDS = 4
 
 
 class Odd(NamedTuple):
-    """One odd input: the file (or its folder) that it makes, what it is, and how many seconds of
-    audio are to be used; 0 for none."""
+    """An unusual file.
+
+    Attributes:
+        name: name of the file, or of a folder with the file.
+        what: description.
+        make: function that makes the file at a path.
+        seconds: seconds of audio that the commands should use; 0 if they should not use the file.
+    """
 
     name: str
     what: str
@@ -29,14 +36,14 @@ class Odd(NamedTuple):
 def noise(
     seconds: float = SECONDS, rate: int = RATE, channels: int = 1, seed: int = 0
 ) -> np.ndarray:
-    """Noise ``[samples, channels]``, loud in its first quarter and quiet after it."""
+    """Return noise ``[samples, channels]`` that is loud only in its first quarter."""
     x = np.random.default_rng(seed).standard_normal((round(seconds * rate), channels)) * 0.1
     x[len(x) // 4 :] *= 0.05
     return x
 
 
 def written(path: Path, audio: np.ndarray | None = None, rate: int = RATE, **options) -> bytes:
-    """Write audio; gives the bytes of the file."""
+    """Write audio (default: noise) to a file, and return the content of the file."""
     sf.write(path, noise(rate=rate) if audio is None else audio, rate, **options)
     return path.read_bytes()
 
@@ -44,22 +51,22 @@ def written(path: Path, audio: np.ndarray | None = None, rate: int = RATE, **opt
 def sound(
     audio: Callable[[], np.ndarray] | None = None, rate: int = RATE, **options
 ) -> Callable[[Path], None]:
-    """A maker that writes audio as it is."""
+    """Return a function that writes audio to a path."""
     return lambda path: written(path, None if audio is None else audio(), rate, **options) and None
 
 
 def altered(change: Callable[[bytes], bytes], **options) -> Callable[[Path], None]:
-    """A maker that writes audio and changes its bytes."""
+    """Return a function that writes audio to a path and changes the bytes of the file."""
     return lambda path: path.write_bytes(change(written(path, **options))) and None
 
 
 def content(data: bytes) -> Callable[[Path], None]:
-    """A maker that writes bytes."""
+    """Return a function that writes bytes to a path."""
     return lambda path: path.write_bytes(data) and None
 
 
 def with_value(value: float, where: slice = slice(9000, 9001)) -> Callable[[], np.ndarray]:
-    """Noise with other values at some samples."""
+    """Return a function that makes noise in which some samples have another value."""
 
     def make() -> np.ndarray:
         x = noise()
@@ -70,7 +77,7 @@ def with_value(value: float, where: slice = slice(9000, 9001)) -> Callable[[], n
 
 
 def patched(mark: bytes, offset: int, data: bytes) -> Callable[[bytes], bytes]:
-    """A change that writes bytes at an offset from a mark."""
+    """Return a function that replaces the bytes at an offset from a mark in a file."""
 
     def change(file: bytes) -> bytes:
         at = file.index(mark) + offset
@@ -80,29 +87,29 @@ def patched(mark: bytes, offset: int, data: bytes) -> Callable[[bytes], bytes]:
 
 
 def without_tag(file: bytes) -> bytes:
-    """An mp3 without the frame that counts the others."""
+    """Remove the first frame of an mp3 file, which has the number of frames."""
     at = max(file.find(b"Xing"), file.find(b"Info"))
     return file[file.index(file[:2], at) :]
 
 
 def mp3(rate: int = 22050, seed: int = 0) -> Callable[[Path], bytes]:
-    """An mp3 of variable bit rate, its first quarter loud."""
+    """Return a function that writes an mp3 file with a variable bit rate, and returns its bytes."""
     options = {"bitrate_mode": "VARIABLE", "compression_level": 0.3}
     return lambda path: written(path, noise(rate=rate, seed=seed), rate, format="MP3", **options)
 
 
 def of_mp3(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    """A maker of an mp3 with changed bytes."""
+    """Return a function that writes an mp3 file with changed bytes to a path."""
     return lambda path: path.write_bytes(change(mp3()(path))) and None
 
 
 def joined(*makers: Callable[[Path], bytes]) -> Callable[[Path], None]:
-    """A maker of files one after the other."""
+    """Return a function that writes several files, concatenated, to a path."""
     return lambda path: path.write_bytes(b"".join([make(path) for make in makers])) and None
 
 
 def mp3_in_wav(path: Path) -> None:
-    """What sound editors write as "compressed wav"."""
+    """Write mp3 audio in a wav container, which sound editors call "compressed wav"."""
     data = without_tag(mp3()(path))
     form = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 22050, 8000, 1, 0, 12, 1, 2, 417, 1, 1393)
     fact = struct.pack("<4sII", b"fact", 4, SECONDS * 22050)
@@ -118,31 +125,30 @@ def mp3_in_wav(path: Path) -> None:
 
 
 def flac_of_unknown_length(file: bytes) -> bytes:
-    """As a pipe leaves it: no total, no checksum."""
+    """Remove length and checksum from a flac file, as if it were written to a pipe."""
     return file[:21] + bytes([file[21] & 0xF0]) + bytes(4) + bytes(16) + file[42:]
 
 
 def ogg(subtype: str, seed: int) -> Callable[[Path], bytes]:
-    """An Ogg stream."""
+    """Return a function that writes an Ogg file and returns its bytes."""
     return lambda path: written(
         path, noise(rate=16000, seed=seed), 16000, format="OGG", subtype=subtype
     )
 
 
 def opposite(path: Path) -> None:
-    """Stereo whose channels cancel out."""
+    """Write a stereo file whose channels cancel each other out."""
     x = noise()
     written(path, np.hstack([x, -x]), subtype="PCM_16")
 
 
 def linked(target: str, **options) -> Callable[[Path], None]:
-    """A maker of a link."""
+    """Return a function that makes a symbolic link at a path."""
     return lambda path: path.symlink_to(target, **options)
 
 
 def named(name: bytes) -> Callable[[Path], None]:
-    """A maker of a file whose name is given in bytes, and which lies in a folder of its own or
-    not."""
+    """Return a function that writes a file with a name in bytes into the folder of a path."""
 
     def make(path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
@@ -154,7 +160,7 @@ def named(name: bytes) -> Callable[[Path], None]:
 
 
 def pipe(path: Path) -> None:
-    """A named pipe that nobody writes into."""
+    """Make a named pipe without a writer."""
     os.mkfifo(path)
 
 

@@ -1,9 +1,8 @@
-"""Cost of the probes while a run trains (``val_knn``, ``val_linear``): the same run through the
-command with and without them, in turn.
+"""Measure the cost of the probes during pretraining (``val_knn``, ``val_linear``).
 
-``python -m benchmarks.online_probes`` trains the small semi-supervised recipe on the embedded
-synthetic instruments and prints the median share of CPU time and of wall-clock time that the probes
-add. One run before the others imports and renders everything.
+``python -m benchmarks.online_probes`` trains the small semi-supervised recipe on the synthetic data
+set, in turn with and without probes. It prints the median share of CPU time and of wall-clock time
+that the probes add. A first run, which imports modules and renders the data, is not counted.
 """
 
 import argparse
@@ -28,7 +27,7 @@ TINY = {
 
 
 def train(folder: Path, name: str, steps: int, probed: bool, tiny: bool) -> tuple[float, float]:
-    """Seconds of CPU and of wall-clock time of one run."""
+    """Train one run, and return its seconds of CPU time and of wall-clock time."""
     configs = (
         CONFIG / "pretraining" / f"{RECIPE}.yaml",
         CONFIG / "overlays" / "small" / f"{RECIPE}.yaml",
@@ -54,7 +53,7 @@ def train(folder: Path, name: str, steps: int, probed: bool, tiny: bool) -> tupl
 
 @quiet()
 def main(args: list[str] | None = None) -> int:
-    """Measure and print; the exit status is 1 with --check if the cost is too high."""
+    """Run the benchmark; return 1 if ``--check`` is given and the cost is too high."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=75, help="optimizer steps, of 25 an epoch")
     parser.add_argument("--pairs", type=int, default=5, help="runs with and without")

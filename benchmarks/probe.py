@@ -1,8 +1,9 @@
-"""Speed of probing: embeddings once against every epoch, and episodes all at once against one
-classifier each.
+"""Measure the speed of probing in two comparisons.
 
-`python -m benchmarks.probe` prints both sides of each comparison, measured in turn in one run, and
-`--check` exits 1 when a bar is missed.
+1. Linear probe: clips are embedded once, or again in every epoch.
+2. Few-shot episodes: all episodes are fitted at once, or each with its own scikit-learn classifier.
+
+Both versions of a comparison are measured in turn. Run ``python -m benchmarks.probe --check``.
 """
 
 import argparse
@@ -41,7 +42,10 @@ RATE_HZ = 22_050
 
 
 def tones(folder: Path, clips: int = 96, classes: int = 8) -> LabelledClips:
-    """Noisy tones of 1.5 s, each class a pitch: 56 clips train, 16 validate, 24 test."""
+    """Write noisy tones of 1.5 s, with one pitch per class, and return the labelled clips.
+
+    With the default number of 96 clips, 56 are for training, 16 for validation and 24 for testing.
+    """
     draw = np.random.default_rng(0)
     t, label = np.arange(33_075) / RATE_HZ, np.arange(clips) % classes
     paths = []
@@ -65,7 +69,7 @@ def tones(folder: Path, clips: int = 96, classes: int = 8) -> LabelledClips:
 
 
 def probe_from_cache(subject: Subject, task: LabelledClips, folder: Path, epochs: int) -> float:
-    """Embed every clip once, train some epochs; the test accuracy."""
+    """Embed each clip once, train a linear probe, and return the test accuracy."""
     features = Embedder(folder).features(subject, task)
     scores = probe(
         features, "linear", Settings(training=Training(max_epochs=epochs, patience=epochs)), seed=0
@@ -79,9 +83,10 @@ def probe_encoding_every_epoch(
     folder: Path,
     epochs: int,
 ) -> float:
-    """The same probe, whose clips are read and encoded again in each epoch.
+    """Train the probe of `probe_from_cache` with clips that are embedded again in each epoch.
 
-    Users of a frozen module in a training loop do so.
+    This is the usual way to train a head on a frozen encoder in a training loop. Returns the test
+    accuracy.
     """
     training = Training()
     adam = kept = None
@@ -121,8 +126,10 @@ def one_classifier_each(
     seed: int,
     count: int,
 ) -> np.ndarray:
-    """Accuracy of episodes, each with a scikit-learn classifier of its own, as MT-SLVR
-    evaluates."""
+    """Return the accuracy of each episode, with one scikit-learn classifier per episode.
+
+    The published code of MT-SLVR does the same.
+    """
     result = []
     for clips in episodes(labels, Settings(episodes=count), np.random.default_rng(seed)):
         for episode in clips:
@@ -148,7 +155,7 @@ def timed(function: Callable[[], object]) -> tuple[float, object]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run both comparisons; returns the exit status."""
+    """Run both comparisons; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -195,8 +202,8 @@ def main(args: list[str] | None = None) -> int:
     ).astype(np.float32)
     ours, theirs, ours_too = [], [], []
     for i in range(given.repeats):
-        # As few as the slow way can afford, and so the very same episodes: accuracies of different
-        # ones differ by chance.
+        # Both versions use the same few episodes, because accuracies of different episodes differ
+        # by chance, and the slow version cannot fit many.
         ours_too.append(
             run_episodes(embeddings, labels, Settings(episodes=few), seed=i)["logistic regression"]
         )

@@ -1,11 +1,11 @@
-"""The probing report of `docs/`: three encoders on seven questions of real audio, with intervals,
-verdicts, robustness and pictures.
+"""Make the probing report of the documentation: three encoders on seven tasks of real audio.
 
-`python -m benchmarks.probe_suite --data DIR` takes two encoders of the study of digits
-(`benchmarks.digits`: self-supervised, and semi-supervised with all digit labels, both on the
-training clips of FSDD), or pretrains them; probes both and an untrained one; and writes
-`docs/probing.html`, the table in `docs/probing.md`, and the pictures in `media/`. DIR holds fsdd,
-esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call does only what is missing.
+``python -m benchmarks.probe_suite --data DIR`` uses two encoders of `benchmarks.digits`, and
+pretrains them if they are missing: self-supervised, and semi-supervised with all digit labels, both
+on the training clips of FSDD. It probes both and an untrained encoder. It writes
+``docs/probing.html``, the table in ``docs/probing.md``, and figures in ``media/``. DIR must have
+the folders fsdd, esc10, fsdkaggle2018_mini, librispeech_mini and gm_notes. A second call computes
+missing results only.
 """
 
 import argparse
@@ -28,8 +28,7 @@ RUNS = {"self-supervised": "self-supervised-0", "semi-supervised": "semi-supervi
 
 
 def encoder(name: str, folder: Path, data: Path, more: list[str]) -> Path:
-    """The run folder of an encoder, as the study of digits leaves it; pretrained here where it is
-    not there."""
+    """Return the run folder of an encoder of `benchmarks.digits`; pretrain it if it is missing."""
     run = folder / RUNS[name]
     if not (run / "last.ckpt").exists():
         recipe, labels = digits.RUNS[name if name in digits.RUNS else f"{name} 100 %"]
@@ -45,7 +44,7 @@ def encoder(name: str, folder: Path, data: Path, more: list[str]) -> Path:
 
 
 def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
-    """Probe; returns the folder of results."""
+    """Probe the encoders and return the folder of the results."""
     args = [
         "--tasks",
         f"[{','.join(named_tasks(list(REAL)))}]",
@@ -67,7 +66,10 @@ def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
 
 
 def pictures(out: Path, media: Path) -> None:
-    """t-SNE of both FSDD questions, a confusion matrix, and the robustness of the digits."""
+    """Draw the figures of the documentation.
+
+    They are t-SNE maps of both FSDD tasks, a confusion matrix, and the robustness on the digits.
+    """
     for task in ("fsdd_digit", "fsdd_speaker"):
         for who in ("self-supervised", "semi-supervised", "random"):
             found = load_map(out / "maps" / f"{task}-{who}-embedding-tsne.json")
@@ -116,7 +118,7 @@ def pictures(out: Path, media: Path) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Make the report; returns the exit status."""
+    """Make the report and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,14 +1,17 @@
-"""What a training step of each recipe takes at its published batch size: milliseconds, steps a
-second, and peak memory of the device.
+"""Measure the time and memory of a training step of each recipe at its published batch size.
 
-Encoder, criterion, optimizer, batch, views and length of the YAML, in bf16; clips are noise that
-lies on the device, so that nothing is read. The step is forward, backward and optimizer;
-augmentation of the same batch stands beside it. These times are of calls that are waited for. In
-training nobody waits for the device, so the share of augmentation is measured in a loop: the time
-of augmentation and step, less that of the step alone, as a share of the former.
-Run ``python -m benchmarks.published_steps --device cuda``; a recipe that does not fit says so.
-``--small`` takes the overlays, which a CPU can do, ``--compile`` also measures the step with
-``torch.compile``. `record` measures one recipe.
+The recipe gives encoder, criterion, optimizer, batch size, number of views and their length. The
+clips are noise on the device, so no files are read; the precision is bf16. The time of a step
+(forward pass, backward pass and optimizer) and the time of augmentation are measured with a
+synchronisation of the device after each call.
+
+Training does not synchronise after each call. Therefore the share of augmentation is measured in a
+loop without synchronisation: the time of augmentation and step minus the time of the step, divided
+by the former.
+
+Run ``python -m benchmarks.published_steps --device cuda``. A recipe that needs too much memory is
+reported. ``--small`` uses the small overlays, which can run on a CPU. ``--compile`` also measures
+the step with ``torch.compile``.
 """
 
 import argparse
@@ -93,7 +96,7 @@ WARM = 3
 
 
 def facts_of(data: AudioDataModule) -> DataFacts:
-    """What the criterion may know of the embedded set, without rendering or reading it."""
+    """Return the facts of the synthetic data set for the criterion, without rendering it."""
     classes, kind = LABELS.get(data.sources[0] or "", ((), None))
     return DataFacts(
         classes=classes,
@@ -106,8 +109,14 @@ def facts_of(data: AudioDataModule) -> DataFacts:
 
 @quiet()
 def build(recipe: str, small: bool, folder: Path, more: Sequence[str] = ()) -> PretrainCLI:
-    """The recipe with options, connected to the facts of the embedded set; its data module reads
-    nothing."""
+    """Build model, data module and trainer of a recipe, without reading data.
+
+    Args:
+        recipe: name of the recipe.
+        small: whether to add the small overlay.
+        folder: folder of the run.
+        more: further options of ``semisupcon pretrain``.
+    """
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]
     configs += [ROOT / "config" / "overlays" / "small" / f"{recipe}.yaml"] if small else []
     args = [part for config in configs for part in ("--config", str(config))]
@@ -140,8 +149,10 @@ def build(recipe: str, small: bool, folder: Path, more: Sequence[str] = ()) -> P
 
 
 def noise_batch(cli: PretrainCLI, device: str) -> dict[str, Tensor]:
-    """A batch of the recipe's size on the device; half of it labelled where the recipe has labels,
-    all of it where it is fully supervised."""
+    """Return a batch of noise with the size of the recipe, on the device.
+
+    The share of labelled clips is that of the recipe: none, half, or all.
+    """
     data, classes = cli.datamodule, len(facts_of(cli.datamodule).classes)
     clips, views, samples = (
         data.batch_size,
@@ -169,7 +180,10 @@ def noise_batch(cli: PretrainCLI, device: str) -> dict[str, Tensor]:
 
 
 def median_ms(work: Callable[[], object], repeats: int, device: str, warm: int = WARM) -> float:
-    """Of calls after the first few."""
+    """Return the median time of a call in ms, with a synchronisation after each call.
+
+    The first ``warm`` calls are not counted.
+    """
     taken = []
     for _ in range(warm + repeats):
         began = time.perf_counter()
@@ -181,7 +195,7 @@ def median_ms(work: Callable[[], object], repeats: int, device: str, warm: int =
 
 
 def looped_ms(work: Callable[[], object], repeats: int, device: str) -> float:
-    """Of a call in a loop that waits for the device at its end only."""
+    """Return the mean time of a call in ms, in a loop with one synchronisation at its end."""
     work()
     if device != "cpu":
         torch.cuda.synchronize()
@@ -202,29 +216,36 @@ def record(
     warm: int = WARM,
     more: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What a step of a recipe takes.
+    """Measure a training step of a recipe.
 
     Args:
         recipe: one of `RECIPES`.
         device: cpu or cuda.
-        repeats: timed calls, of which the median counts.
-        small: with the overlay.
-        compiled: also measure the step with ``torch.compile``.
-        warm: calls before the timed ones.
-        more: options of `pretrain`.
+        repeats: number of timed calls.
+        small: whether to use the small overlay.
+        compiled: whether to also measure the step with ``torch.compile``.
+        warm: number of calls before the timed calls.
+        more: further options of ``semisupcon pretrain``.
 
     Returns:
-        ``recipe``, ``encoder``, ``batch``, ``augmentation_ms`` (None without augmentations),
-        ``plan_ms`` (its plan, which the loader makes on the host, ahead of the step), ``step_ms``,
-        ``step_loop_ms`` and ``training_ms`` (step, and augmentation and step, in a loop that does
-        not wait for the device), ``share`` (of augmentation, of ``training_ms``), ``peak_gib``
-        (None on a CPU); with ``compiled`` also ``compiled_ms`` and
-        ``compile_seconds``; ``error`` when the recipe does not fit.
+        Dictionary with these values:
+
+        - ``recipe``, ``encoder``, ``batch``: names, and the size of the batch;
+        - ``augmentation_ms``: time of augmentation, None without augmentations;
+        - ``plan_ms``: time to draw the parameters of the augmentation on the CPU, which the data
+          loader does before the step;
+        - ``step_ms``: time of the step;
+        - ``step_loop_ms``: time of the step in a loop without synchronisation;
+        - ``training_ms``: time of augmentation and step in such a loop;
+        - ``share``: share of augmentation in ``training_ms``;
+        - ``peak_gib``: peak memory of the device in GiB, None on a CPU;
+        - ``compiled_ms``, ``compile_seconds``: time of the compiled step, and of compiling;
+        - ``error``: error if the recipe needs too much memory or its loss is not finite.
     """
     with tempfile.TemporaryDirectory() as folder:
         cli = build(recipe, small, Path(folder), more)
     model, chain = cli.model.to(device).train(), cli.datamodule.chain
-    model.criterion.log_values(False)  # as most steps
+    model.criterion.log_values(False)  # Most training steps log no values.
     optimizer = model.make_optimizer(
         parameter_groups(model, [(n, p) for n, p in model.named_parameters() if p.requires_grad])
     )
@@ -277,14 +298,14 @@ def record(
 
 
 def release(device: str) -> None:
-    """Free what a recipe took, so that the next one starts anew."""
+    """Free the memory of a recipe before the next recipe."""
     gc.collect()
     if device != "cpu":
         torch.cuda.empty_cache()
 
 
 def row(found: dict[str, Any]) -> list[str]:
-    """A row of the table under `HEADER`; what was not measured is empty."""
+    """Return a row of the table with the columns of `HEADER`; missing values are empty."""
     cells = [
         form.format(found[name]) if found.get(name) is not None else ""
         for name, form in COLUMNS.items()
@@ -293,7 +314,7 @@ def row(found: dict[str, Any]) -> list[str]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the table."""
+    """Measure all recipes and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

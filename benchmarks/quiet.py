@@ -1,4 +1,4 @@
-"""No warnings and few log messages while a benchmark runs; everything is as before afterwards."""
+"""Suppress warnings and most log messages while a benchmark runs."""
 
 import logging
 import warnings
@@ -18,10 +18,12 @@ NOISY = (
 
 @contextmanager
 def quiet(*names: str) -> Iterator[None]:
-    """Raise the level of the loggers (all of :data:`NOISY` without names) to ERROR; also a
-    decorator.
+    """Context manager and decorator that hides warnings and log messages below ERROR.
 
-    A benchmark may set torch's number of threads; it is reset at the end.
+    At the end, log levels, warnings and the number of torch threads are restored.
+
+    Args:
+        names: names of loggers; without names, all of `NOISY`.
     """
     loggers = [logging.getLogger(name) for name in names or NOISY]
     levels, threads = [logger.level for logger in loggers], torch.get_num_threads()

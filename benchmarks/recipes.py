@@ -1,5 +1,4 @@
-"""What the studies share: run a recipe with its small overlay, probe the result, and write a
-table."""
+"""Helpers of the studies: pretrain with a recipe, probe the encoder, and write a table."""
 
 import shutil
 from collections.abc import Sequence
@@ -13,8 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Real(NamedTuple):
-    """A data set of real recordings: its folder under the folder of all, its task with options, and
-    over how many folds it is tested."""
+    """A data set of real recordings.
+
+    Attributes:
+        folder: its folder in the folder of all data sets.
+        task: name of the task.
+        options: options of the task.
+        folds: number of folds for testing; 0 for one fixed split.
+    """
 
     folder: str
     task: str
@@ -44,10 +49,19 @@ def pretrain(
     more: Sequence[str] = (),
     small: bool = True,
 ) -> Path:
-    """Pretrain by a recipe and, if ``small``, its overlay, anew; returns the run folder."""
+    """Pretrain an encoder and return the run folder. An older run with the same name is removed.
+
+    Args:
+        recipe: name of the recipe.
+        folder: folder of all runs.
+        name: name of the run.
+        seed: seed of all draws.
+        more: further options of ``semisupcon pretrain``.
+        small: whether to add the small overlay of the recipe.
+    """
     from semisupcon.commands.pretrain import (
         main as pretrain_main,
-    )  # Lightning, which writing tables does without
+    )  # imported here, because it imports Lightning
 
     shutil.rmtree(folder / name, ignore_errors=True)
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]
@@ -68,7 +82,7 @@ def pretrain(
     return folder / name
 
 
-# What an encoder is compared with: an untrained one, and features that need no training.
+# Encoders for comparison: an untrained encoder, and features without training.
 BESIDE = ("random", "mfcc", "logmel")
 
 
@@ -80,8 +94,16 @@ def probe(
     more: Sequence[str] = (),
     beside: Sequence[str] = ("random",),
 ) -> pd.DataFrame:
-    """Linear probes (unless ``more`` says otherwise) of the last checkpoints of runs and of the
-    encoders of ``beside``, as a table of results."""
+    """Probe encoders and return the rows of ``results.csv``.
+
+    Args:
+        tasks: tasks as in ``semisupcon probe --tasks``.
+        runs: run folder of each encoder, by name. The last checkpoint is probed.
+        out: folder of the results.
+        seed: seed of the probes.
+        more: further options of ``semisupcon probe``. Without methods, the probes are linear.
+        beside: further encoders for comparison.
+    """
     from semisupcon.commands.probe import main as probe_main
 
     checkpoints = ",".join(
@@ -104,8 +126,10 @@ def probe(
 
 
 def summary(results: pd.DataFrame, metrics: Sequence[str] = ("accuracy", "roc_auc", "r2")) -> str:
-    """Mean of the test metric over seeds, in percent, with its standard deviation where there are
-    several, as a Markdown table."""
+    """Return the mean test metrics over seeds or folds in percent, as a Markdown table.
+
+    With several seeds or folds, the standard deviation is added.
+    """
     chosen = results[results["metric"].isin(metrics)]
     cells = chosen.groupby(["task", "metric", "checkpoint"], sort=False)["value"].agg(
         ["mean", "std"]
@@ -129,14 +153,18 @@ def summary(results: pd.DataFrame, metrics: Sequence[str] = ("accuracy", "roc_au
 
 
 def markdown(rows: Sequence[Sequence[object]]) -> str:
-    """Rows, the first of which is the header, as a Markdown table."""
+    """Format rows as a Markdown table. The first row is the header."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def asking(names: Sequence[str], data: Path) -> list[str]:
-    """What `probe.py` must be told to find the sets ``names`` of `REAL` under the folder ``data``,
-    without ``--tasks``."""
+    """Return the options of ``semisupcon probe`` for the folders and options of data sets.
+
+    Args:
+        names: keys of `REAL`.
+        data: folder of all data sets.
+    """
     roots = [f"--data_dirs.{name}={data / REAL[name].folder}" for name in names]
     return roots + [
         f"--task_kwargs.{name}.{key}={value}"
@@ -146,5 +174,5 @@ def asking(names: Sequence[str], data: Path) -> list[str]:
 
 
 def named_tasks(names: Sequence[str]) -> list[str]:
-    """``name=task`` for `probe.py --tasks`."""
+    """Return ``name=task`` of each data set, for ``semisupcon probe --tasks``."""
     return [name if name == REAL[name].task else f"{name}={REAL[name].task}" for name in names]

@@ -1,11 +1,11 @@
-"""What graded supervision adds: pitch classes, near by the circle they lie on, and values by a
-kernel, each against self-supervision alone.
+"""Compare graded supervision, with similarities of labels, with self-supervision.
 
-``python -m benchmarks.similarities`` pretrains on the embedded set, with and without the labels of
-all training clips, and probes what they name. For pitch classes the encoder is a small SampleCNN,
-since mel bands do not tell them apart; for two continuous values (brightness and activity) it is a
-narrow ResNet-18 on mel bands. What pitch values add on real notes is in the SemiSupCon study of
-``benchmarks/evidence``.
+``python -m benchmarks.similarities`` pretrains on the synthetic data set with and without the
+labels of all training clips, and probes the labelled property. There are two studies. Pitch classes
+are similar if they are near on the circle of pitch classes; the encoder is a small SampleCNN, since
+mel bands do not distinguish pitch classes. For two continuous values (brightness and activity), the
+similarity is a kernel; the encoder is a narrow ResNet-18 on mel bands. The effect of pitch values
+on real notes is measured in the SemiSupCon study of ``benchmarks/evidence``.
 """
 
 import argparse
@@ -20,7 +20,14 @@ from benchmarks.recipes import pretrain, probe, summary
 
 
 class Graded(NamedTuple):
-    """A task with a similarity of its labels, steps, and the options of its encoder."""
+    """A study.
+
+    Attributes:
+        task: name of the task.
+        similarity: target of the criterion, with the similarity of labels.
+        steps: number of training steps.
+        options: options of ``semisupcon pretrain`` for the encoder.
+    """
 
     task: str
     similarity: str
@@ -41,7 +48,7 @@ STUDIES = {
 
 
 def study(name: str, folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
-    """Results of one seed; those of an earlier call are read again."""
+    """Return the results of one seed. Results of an earlier call are read from their file."""
     out = folder / f"probe-{name}-{seed}"
     if (out / "results.csv").exists():
         return pd.read_csv(out / "results.csv")
@@ -73,7 +80,7 @@ def study(name: str, folder: Path, seed: int, more: list[str]) -> pd.DataFrame:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Pretrain, probe, print the table; returns the exit status."""
+    """Pretrain and probe all encoders, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,11 @@
-"""Open files and memory of a long run and of a large embedding: do they stay where they are?
+"""Check that open files and memory do not grow during long commands.
 
-A run of 2,000 steps with a loader worker, a validation every 100 and a save every 50 steps, and
-`embed` over 5,000 files, each a command in a forked process that is watched from outside: open file
-descriptors and resident memory, children included, at even distances in time. The first two fifths
-are not judged: libraries, caches and the pool of freed memory fill up in them. Run ``python -m
-benchmarks.steady --check --figure media/steady.png``.
+The commands are a training run of 2,000 steps (with a loader worker, a validation every 100 steps
+and a save every 50 steps) and ``semisupcon embed`` for 5,000 files. Each command runs in a forked
+process. The open file descriptors and the resident memory of this process and its children are
+sampled at regular intervals. The first two fifths of the samples are not used, because libraries
+and caches allocate memory in this time. Run ``python -m benchmarks.steady --check --figure
+media/steady.png``.
 """
 
 import argparse
@@ -22,17 +23,22 @@ import torch
 from benchmarks.bars import Bar, all_met
 from benchmarks.forked import import_commands, make_clips, start, training
 
-JUDGED = 0.6  # the share of the samples, from the end, that must be flat
+JUDGED = 0.6  # share of the samples, at the end, in which growth is measured
 PAGE = os.sysconf("SC_PAGE_SIZE")
 FDS_MOST, MEGABYTES_MOST = (
     5.0,
     10.0,
-)  # batches on their way hold some descriptors, now more and now fewer
+)  # the number of descriptors of batches in transit varies
 
 
 class Sample(NamedTuple):
-    """At one moment: seconds since the start, open descriptors, MB resident; of a process and those
-    that it has started."""
+    """Sample of a process and its children.
+
+    Attributes:
+        seconds: seconds since the start.
+        descriptors: number of open file descriptors.
+        megabytes: resident memory in MB.
+    """
 
     seconds: float
     descriptors: int
@@ -40,7 +46,7 @@ class Sample(NamedTuple):
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children."""
+    """Return the IDs of a process and its children."""
     tasks = Path(f"/proc/{pid}/task")
     children = [
         int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()
@@ -49,20 +55,20 @@ def family(pid: int) -> list[int]:
 
 
 def look(pid: int, began: float) -> Sample | None:
-    """A sample; None when the process has ended."""
+    """Take a sample of a process; None if the process has ended."""
     try:
         own = [Path(f"/proc/{member}") for member in family(pid)]
         descriptors = sum(len(os.listdir(place / "fd")) for place in own)
         pages = sum(int((place / "statm").read_text().split()[1]) for place in own)
     except OSError:
         return None
-    if not pages:  # It has just ended.
+    if not pages:  # The process has just ended.
         return None
     return Sample(time.monotonic() - began, descriptors, pages * PAGE / 1e6)
 
 
 def watch(args: list[str], log: Path, every: float) -> list[Sample]:
-    """Run a command to its end; samples every so many seconds."""
+    """Run a command to its end, and return samples taken every ``every`` seconds."""
     pid, began, samples = start(args, log), time.monotonic(), []
     while True:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -79,11 +85,17 @@ def watch(args: list[str], log: Path, every: float) -> list[Sample]:
 
 
 def growth(samples: Sequence[Sample], share: float = JUDGED) -> tuple[float, float]:
-    """Descriptors and MB by which the judged part grows: the fitted line's end above its
-    beginning."""
+    """Return the growth of descriptors and of memory (MB) in the last samples.
+
+    The growth is the difference of the end and the start of a fitted line.
+
+    Args:
+        samples: samples of a command.
+        share: share of the samples, at the end, to use.
+    """
     judged = samples[
         round(len(samples) * (1 - share)) : max(len(samples) - 2, 0)
-    ]  # the last ones see the end of the process
+    ]  # without the last samples, when the process ends
     if len(judged) < 5:
         return float("nan"), float("nan")
     seconds = np.array([sample.seconds for sample in judged])
@@ -95,7 +107,7 @@ def growth(samples: Sequence[Sample], share: float = JUDGED) -> tuple[float, flo
 
 
 def draw(curves: dict[str, list[Sample]], file: Path) -> None:
-    """Both curves of both commands over the share of their duration."""
+    """Draw memory and open files of all commands against the share of their duration."""
     from semisupcon.plots import draw_lines, save_figure
 
     lines, points = {}, 50
@@ -111,7 +123,7 @@ def draw(curves: dict[str, list[Sample]], file: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Watch and check; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

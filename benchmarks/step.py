@@ -1,13 +1,17 @@
-"""What data and augmentation cost a training step: ours, the same step on tensors made beforehand,
-and the published way to feed it.
+"""Measure the share of data loading and augmentation in the time of a training step.
 
-All three go through ``Trainer.fit``: batches of 16 clips with two views of 2.7 s at 22,050 Hz, out
-of 40 clips of 30 s at 44,100 Hz, under the six augmentations of SemiSupCon. Ours is
-`AudioDataModule` as recommended: a packed set, no workers, augmentation on the batch. The published
-way decodes a whole wav file a clip, resamples an excerpt and augments it by torch-audiomentations,
-in two loader workers. Encoders: SampleCNN, and a ResNet of 1.3 M parameters on log-mel frames of 10
-ms, next to which data and augmentation weigh most. Sides run in turn; medians count. Run
-``python -m benchmarks.step --check``; ``--profile`` says what a step of ours is made of.
+Three versions of a training run with ``Trainer.fit`` are measured in turn, and their median times
+are compared:
+
+1. semisupcon: `AudioDataModule` with a packed data set, no workers, and augmentation of the batch;
+2. the step alone: the same step on one batch in memory;
+3. the published way: two loader workers, which decode a whole wav file per clip, resample an
+   excerpt, and augment it with torch-audiomentations.
+
+Batches have 16 clips with two views of 2.7 s at 22,050 Hz, from 40 clips of 30 s at 44,100 Hz, with
+the six augmentations of SemiSupCon. The encoders are SampleCNN, and a small ResNet (1.3 M
+parameters) on log-mel frames of 10 ms, for which the share of data and augmentation is largest. Run
+``python -m benchmarks.step --check``; ``--profile`` prints the time of each part of a step.
 """
 
 import argparse
@@ -67,8 +71,11 @@ def log_mel_resnet() -> Encoder:
 
 
 class PublishedClips(Dataset):
-    """A whole file read, a random excerpt of it resampled, cut into views and augmented: what
-    SemiSupCon does in its workers."""
+    """Dataset that loads and augments clips as the published code of SemiSupCon.
+
+    For each clip, it reads the whole file, resamples a random excerpt, cuts it into views, and
+    augments them.
+    """
 
     def __init__(self, files: list[Path]):
         self.files, self.augment = files, published.semisupcon(RATE)
@@ -94,7 +101,7 @@ class PublishedClips(Dataset):
 
 
 class Same:
-    """One batch, again and again: the step by itself."""
+    """Data loader that yields the same batch again and again, to measure the step alone."""
 
     def __init__(self, batch: dict[str, Tensor]):
         self.batch = batch
@@ -108,8 +115,10 @@ class Same:
 
 
 class Clock(L.Callback):
-    """When each step ended; on a GPU it waits for the device at two steps only, the ends of the
-    time that counts."""
+    """Callback that records the time at the end of each step.
+
+    On a GPU, it synchronises only at the start and the end of the measured steps.
+    """
 
     def __init__(self, steps: int):
         self.times: list[float] = []
@@ -124,7 +133,10 @@ class Clock(L.Callback):
 def seconds_a_step(
     model: Objective, data: AudioDataModule | Iterable, steps: int, accelerator: str, precision: str
 ) -> float:
-    """Of the steps after the first few, data and augmentation included."""
+    """Return the mean seconds per training step, with data loading and augmentation.
+
+    The first steps are not counted.
+    """
     clock = Clock(steps)
     trainer = L.Trainer(
         accelerator=accelerator,
@@ -154,7 +166,7 @@ def seconds_a_step(
 def make_files(
     folder: Path, clips: int = CLIPS, seconds: float = FILE_SECONDS, rate: int = FILE_RATE
 ) -> list[Path]:
-    """Clips of gliding tones and noise."""
+    """Write clips of noisy tones with rising pitch, and return their paths."""
     rng, t = np.random.default_rng(0), np.arange(int(rate * seconds)) / rate
     folder.mkdir()
     files = [folder / f"{i:03d}.wav" for i in range(clips)]
@@ -167,7 +179,7 @@ def make_files(
 
 
 def packed_noise(folder: Path, files: list[Path]) -> str:
-    """The packed set of the files."""
+    """Pack the files, and return the folder of the packed data set."""
     sources = {
         "sl_task": None,
         "ssl_task": None,
@@ -182,8 +194,10 @@ def packed_noise(folder: Path, files: list[Path]) -> str:
 def data_module(
     encoder: Encoder, packed: str, batch_size: int, workers: int = 0, resident: bool = False
 ) -> AudioDataModule:
-    """Batches of packed clips under the six augmentations, not set up: the trainer's device decides
-    where resident clips go."""
+    """Return a data module of packed clips with the six augmentations of SemiSupCon.
+
+    It is not set up, because the trainer determines the device of resident clips.
+    """
     options = {"batch_size": batch_size, "num_workers": workers, "device_resident": resident}
     data = AudioDataModule(packed=packed, aug_list=list(PARAMETRIC), **options)
     data.bind(encoder, VIEWS)
@@ -191,13 +205,13 @@ def data_module(
 
 
 def one_batch(data: AudioDataModule) -> dict[str, Tensor]:
-    """A batch of training clips, scaled and augmented."""
+    """Return an augmented batch of training clips."""
     batch = next(iter(data.train_dataloader()))
     return data.augmented({**batch, "audio": to_float(batch["audio"])})
 
 
 def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
-    """Milliseconds of each part of a step of ours, one after the other in one thread of control."""
+    """Print the time in ms of each part of a training step of semisupcon."""
     epochs = (data.train_dataloader() for _ in itertools.count())
     loader, parts = (
         itertools.chain.from_iterable(epochs),
@@ -227,7 +241,7 @@ def profile(model: Objective, data: AudioDataModule, steps: int = 5) -> None:
 
 @quiet()
 def main(args: list[str] | None = None) -> int:
-    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -249,12 +263,12 @@ def main(args: list[str] | None = None) -> int:
     options = parser.parse_args(args)
     on_gpu = options.device == "cuda"
     if not on_gpu:
-        keep_freed_memory()  # as pretrain.py does
+        keep_freed_memory()  # as ``semisupcon pretrain`` does
     accelerator, precision, batch_size = (
         ("gpu", "bf16-mixed", 96) if on_gpu else ("cpu", "32-true", BATCH)
     )
-    # name: encoder, least share of the pure step, steps a round, published way too and how many
-    # times faster to be
+    # Name: encoder, minimum share of the step alone, steps per round, minimum speed relative to the
+    # published way (None: not measured).
     cases = {
         "sample_cnn": (sample_cnn, 0.9, 2, None),
         "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5),

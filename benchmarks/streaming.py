@@ -1,12 +1,14 @@
-"""Training from object storage: which engine, by measurement.
+"""Compare three ways to train on audio in object storage.
 
-Clips a second, and bytes fetched a clip, of three ways to read batches of 16 crops of 5.4 s out of
-160 clips of 15 s (a folder stands in for the bucket): WebDataset (tar shards read from end to end,
-shuffled in a buffer), LitData as it iterates (chunks shuffled, whole clips read), and ours
-(LitData's range requests for exactly the crops of our sampler). Then each is stopped after three
-batches and resumed by its own means, with as many workers and with another number: are the next
-batches those that would have come? With ``--latency`` every request waits as long. Run
-``python -m benchmarks.streaming --check``.
+- WebDataset: tar shards are read from start to end, and clips are shuffled in a buffer.
+- LitData: chunks are shuffled, and whole clips are read.
+- semisupcon: range requests of LitData read only the crops that the sampler has drawn.
+
+Each reads batches of 16 crops of 5.4 s from 160 clips of 15 s. A local folder replaces the object
+storage. The benchmark measures clips per second and bytes per clip. It also stops each reader after
+three batches and resumes it, with the same and with another number of workers, and checks whether
+the next batches are those of a reader that was not stopped. ``--latency`` adds a delay to each
+request. Run ``python -m benchmarks.streaming --check``.
 """
 
 import argparse
@@ -38,7 +40,10 @@ TINY_CLIPS, TINY_TIMED, TINY_WARM = 32, 2, 1
 
 
 def make(folder: Path, clips: int = CLIPS) -> tuple[Path, Path]:
-    """The same noise as LitData's chunks and as WebDataset's shards, of 16 MB each."""
+    """Write the same noise as chunks of LitData and as shards of WebDataset, of 16 MB each.
+
+    Returns the folders of both.
+    """
     import webdataset
 
     rng = np.random.default_rng(0)
@@ -71,19 +76,21 @@ def make(folder: Path, clips: int = CLIPS) -> tuple[Path, Path]:
 
 
 def crop(audio: np.ndarray) -> torch.Tensor:
-    """A stretch of a clip, of two views; always the same one, so that only the order of the clips
-    can be lost in a resume."""
+    """Cut a section with two views out of a clip.
+
+    The section is always the same, so that resumed readers can differ only in the order of clips.
+    """
     begin = abs(int(audio[:8].sum())) % (len(audio) - CROP + 1)
     return torch.from_numpy(np.array(audio[begin : begin + CROP]))
 
 
 def first_samples(batch: torch.Tensor) -> list[int]:
-    """What tells batches apart: the first samples of each crop."""
+    """Return the first samples of each crop, which identify a batch."""
     return batch.reshape(len(batch), -1)[:, :4].flatten().tolist()
 
 
 class WebDataset:
-    """Its own resume is to begin again."""
+    """Reader of WebDataset shards. It cannot resume and starts from the beginning."""
 
     name = "WebDataset"
     bytes_a_clip = 2 * SECONDS * RATE
@@ -108,14 +115,14 @@ class WebDataset:
 
 
 class Whole:
-    """Crops of the clips that LitData yields; a class, so that workers can be given it."""
+    """Collate function that crops whole clips; a class, so that it can be sent to workers."""
 
     def __call__(self, items: list[dict[str, np.ndarray]]) -> torch.Tensor:
         return torch.stack([crop(item["audio"]) for item in items])
 
 
 class LitData:
-    """Chunks shuffled by LitData, resumed by its loader's state."""
+    """Reader of LitData chunks, which resumes from the state of the LitData loader."""
 
     name = "LitData, iterating"
     bytes_a_clip = 2 * SECONDS * RATE
@@ -141,8 +148,10 @@ class LitData:
 
 
 class Ours:
-    """Range requests through LitData for the batches of our sampler; the state is the number of
-    batches trained on."""
+    """Reader of semisupcon, with range requests of LitData for the batches of the sampler.
+
+    Its state is the number of batches that were read.
+    """
 
     name = "ours, by LitData's windows"
     bytes_a_clip = 2 * CROP
@@ -179,7 +188,7 @@ def clips_a_second(
     timed: int = TIMED,
     warm: int = WARM,
 ) -> float:
-    """After the first batches, which also pay for the start."""
+    """Return the clips per second of a reader. The first batches are not counted."""
     batches = engine(folder, workers).batches()
     for _ in range(warm):
         next(batches)
@@ -190,8 +199,16 @@ def clips_a_second(
 
 
 def resumes(engine: Callable, folder: Path, before: int, after: int) -> str:
-    """Whether the batches after a resume are those that would have come, with another number of
-    workers too."""
+    """Check whether a resumed reader continues with the batches of a reader that was not stopped.
+
+    Args:
+        engine: class of the reader.
+        folder: folder of its data.
+        before, after: number of workers before and after the stop.
+
+    Returns:
+        "yes", "no", or "no" with the type of an exception.
+    """
     undisturbed = [
         first_samples(b) for b in itertools.islice(engine(folder, before).batches(), STOP + NEXT)
     ][STOP:]
@@ -211,7 +228,7 @@ def resumes(engine: Callable, folder: Path, before: int, after: int) -> str:
 
 
 def wait_before_requests(seconds: float) -> None:
-    """Let every read from the folder begin as late as a request to a bucket would."""
+    """Delay each read of LitData by ``seconds``, like a request to an object storage."""
     from litdata.streaming.window import _WindowReader
 
     read = _WindowReader._read
@@ -225,7 +242,7 @@ def wait_before_requests(seconds: float) -> None:
 
 @quiet()
 def main(args: list[str] | None = None) -> int:
-    """Print the table and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -278,7 +295,7 @@ def main(args: list[str] | None = None) -> int:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    # Endless iterators of the peers leave workers that a normal exit would wait for.
+    # The endless iterators of the other readers leave workers for which a normal exit would wait.
     for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(status)

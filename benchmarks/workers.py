@@ -1,11 +1,13 @@
-"""What a run says, and how soon it has ended, when one of its processes dies or hangs; and whether
-anything stays behind.
+"""Test the end of a training run in which a process dies or hangs.
 
-A small run trains with two loader workers. One is killed as the kernel's out-of-memory killer does
-(SIGKILL), one raises, one crashes in a library (SIGSEGV), one hangs (stopped; the limits are set to
-3 and 6 s here, they are 60 and 600 s); and of two ranks the second is killed, then the first. For
-each: the sentence, seconds until it is said and until all processes have ended, and whether the run
-was saved at its last step. Run ``python -m benchmarks.workers --check``.
+In the first four cases, a small run has two loader workers, of which one is killed (SIGKILL, as the
+out-of-memory killer of the kernel does), raises an exception, crashes (SIGSEGV), or hangs (is
+stopped). The time limits for a hanging worker are 3 and 6 s instead of 60 and 600 s. In the other
+two cases, the run has two ranks, of which the second or the first is killed.
+
+For each case, the benchmark prints the error message, the seconds until the message and until the
+end of all processes, and whether the run was saved at its last step. It also checks that no process
+is left running. Run ``python -m benchmarks.workers --check``.
 """
 
 import argparse
@@ -39,12 +41,12 @@ CASES = {
 
 
 def steps_of(run: Path) -> int:
-    """Rows of steps in metrics.csv; 0 without one."""
+    """Return the number of rows in metrics.csv; 0 without the file."""
     return len((run / METRICS).read_text().splitlines()) - 1 if (run / METRICS).exists() else 0
 
 
 def until(true: Callable[[], bool], seconds: float) -> bool:
-    """Wait for something; whether it has come."""
+    """Wait until a condition is true, at most ``seconds``; return whether it is true."""
     limit = time.monotonic() + seconds
     while not true():
         if time.monotonic() > limit:
@@ -54,7 +56,16 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def harm(case: str, pids: list[int], data: Path) -> int:
-    """Do what the case says; the position of the process of the run that is watched."""
+    """Kill, stop or disturb a process as the case requires.
+
+    Args:
+        case: name of the case.
+        pids: IDs of the processes (ranks) of the run.
+        data: folder of the clips.
+
+    Returns:
+        Index of the rank whose end is observed.
+    """
     if case.startswith("rank"):
         victim = int(case[-1])
         os.kill(pids[victim], signal.SIGKILL)
@@ -64,14 +75,19 @@ def harm(case: str, pids: list[int], data: Path) -> int:
         for file in (data / "recordings").iterdir():
             file.write_bytes(b"no audio any more")
         return 0
-    # Those of validation are started first, and are waited for by nobody now.
+    # Take the last worker: the first ones belong to the validation, which does not run now.
     os.kill(family(pids[0])[-1], CASES[case])
     return 0
 
 
 def try_case(case: str, folder: Path) -> tuple[float, float, bool, bool, bool, str]:
-    """Seconds until the sentence and until the end, whether it was plain, saved, and nothing
-    stayed; and the sentence."""
+    """Run a case.
+
+    Returns:
+        Seconds until the error message and until the end of the run, whether the message is plain
+        (without a traceback), whether the run was saved at its last step, whether no process is
+        left running, and the message.
+    """
     folder.mkdir()
     data, log = make_clips(folder / "clips"), folder / "log.txt"
     more = {"trainer__devices": 2} if case.startswith("rank") else {"data__num_workers": 2}
@@ -113,7 +129,7 @@ def try_case(case: str, folder: Path) -> tuple[float, float, bool, bool, bool, s
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Try and check; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -139,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
                 Bar(f"{case.replace(' ', '_')}_plain_and_nothing_left", int(plain and clean), 1),
                 Bar(
                     f"{case.replace(' ', '_')}_saved", int(saved), int(case != "rank 0")
-                ),  # the first one writes
+                ),  # rank 0 writes the checkpoints
                 Bar(f"{case.replace(' ', '_')}_seconds", seconds, 30, "<="),
             ]
     met = all_met(results)
