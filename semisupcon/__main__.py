@@ -1,4 +1,6 @@
-"""All commands: ``semisupcon <command> --help`` or ``python -m semisupcon <command> --help``."""
+"""Entry point of all commands: ``semisupcon <command> --help`` or
+``python -m semisupcon <command> --help``.
+"""
 
 import importlib
 import sys
@@ -41,7 +43,7 @@ COMMANDS = {
 def main(args: list[str] | None = None) -> int:
     """Run a command.
 
-    Returns the exit status: 2 after a user error, else see `semisupcon.commands.ending`.
+    Returns the exit status: 2 after a user error; `semisupcon.commands.ending` lists the others.
     """
     args = sys.argv[1:] if args is None else args
     return ended_well(lambda: run(args))
@@ -50,7 +52,7 @@ def main(args: list[str] | None = None) -> int:
 def run(args: list[str]) -> int:
     """Run a command and return its exit status.
 
-    User errors are printed; other exceptions pass through.
+    User errors are printed. Other exceptions are raised.
     """
     if not args or args[0] in ("-h", "--help"):
         print("usage: semisupcon <command> [options]\n")
