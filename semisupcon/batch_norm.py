@@ -56,10 +56,9 @@ def statistics_learned(*modules: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def statistics_measured(module: nn.Module) -> Iterator[None]:
-    """Recompute the running statistics of batch norm as averages over the batches of a ``with``
-    block.
+    """Recompute the running statistics of batch norm while a ``with`` block runs.
 
-    Batch norm is in eval mode after the block.
+    Afterwards they are averages over the batches of the block, and batch norm is in eval mode.
     """
     layers = tracking(module)
     momenta = [layer.momentum for layer in layers]

@@ -79,7 +79,7 @@ class Share:
         return values.sum() / max(len(values), 1) * self.weight
 
     def mean_of(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """Mean of the elements of ``values`` (any shape) that a mask chooses; 0 if it chooses none.
+        """Return the mean of the elements of ``values`` (any shape) in a mask; 0 if there are none.
 
         The mean is weighted for distributed data parallel, as in `mean`. ``chosen`` is bool and has
         the shape of ``values``. The other elements must be finite; they get no gradient. Unlike
@@ -122,12 +122,12 @@ def gathered(x: Tensor) -> Tensor:
 
 
 def gathered_in_turn(own: Tensor, rows: int) -> Tensor:
-    """Gather rows that were dealt to W ranks in turn, ``[rows, ...]``, in their order.
+    """Gather rows that were distributed to W ranks in turn; return ``[rows, ...]`` in order.
 
     Every rank must call it.
 
     Args:
-        own: rows r, r + W, r + 2 W, ... of rank r.
+        own: rows of this rank: r, r + W, r + 2 W, ... on rank r.
         rows: total number of rows.
     """
     world = world_size()

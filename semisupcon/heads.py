@@ -20,12 +20,12 @@ class Head(Recorded):
     Subclasses define ``make(in_dim, out_dim)``.
 
     Args:
-        in_dim: width of the input; None until connected.
-        out_dim: width of the output; None until connected.
+        in_dim: width of the input; None until `connect` sets it.
+        out_dim: width of the output; None until `connect` sets it.
         hidden: widths of the hidden layers.
 
     Raises:
-        ConfigError: for a width below 1.
+        ConfigError: if a width is below 1.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Head(Recorded):
         self.connect()
 
     def make(self, in_dim: int, out_dim: int) -> nn.Sequential:
-        """Build the layers for these widths."""
+        """Build the layers for the given input and output widths."""
         raise TypeError(f"{type(self).__name__} defines no make(in_dim, out_dim)")
 
     def connect(self, in_dim: int | None = None, out_dim: int | None = None) -> None:
-        """Set or check the widths.
+        """Set the widths of input and output, or check them if they are set already.
 
         The layers are built once both widths are known. The widths are stored in the spec of the
         head.
@@ -123,7 +123,7 @@ class ProjectionHead(Head):
     Args:
         widths: widths of the layers; the last one is the output.
         bias: whether the layers have biases.
-        in_dim: width of the embedding; None until connected.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class SimCLRHead(Head):
 
     Args:
         out_dim: width of the output; 256 in MT-SLVR.
-        in_dim: width of the embedding; None until connected.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(self, out_dim: int = 256, in_dim: int | None = None):
@@ -166,7 +166,7 @@ class SimSiamProjector(Head):
     Args:
         out_dim: width of all layers; 2048 in the paper and in MT-SLVR.
         layers: number of layers; 3 in the paper, which uses 2 for small images.
-        in_dim: width of the embedding; None until connected.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(self, out_dim: int = 2048, layers: int = 3, in_dim: int | None = None):
@@ -186,7 +186,7 @@ class Predictor(Head):
 
     Args:
         hidden: width of the bottleneck; 512 in SimSiam.
-        in_dim: width of the projection; None until connected.
+        in_dim: width of the projection; None until `connect` sets it.
     """
 
     def __init__(self, hidden: int = 512, in_dim: int | None = None):
@@ -212,8 +212,9 @@ class COLAHead(Head):
     Args:
         out_dim: width of the output; 512 in COLA.
         bias: whether the linear layer has biases; the JAX port of COLA has none.
-        epsilon: epsilon of the LayerNorm: 1e-3 in the TensorFlow original, 1e-6 in the JAX port.
-        in_dim: width of the embedding; None until connected.
+        epsilon: epsilon of the LayerNorm; 1e-3 in the TensorFlow code of COLA, 1e-6 in the JAX
+            port.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(
@@ -241,8 +242,8 @@ class AugmentationPredictor(Head):
 
     Args:
         widths: widths of the hidden layers.
-        out_dim: number of operators or parameters to predict; None until connected.
-        in_dim: width of the embedding; None until connected.
+        out_dim: number of operators or parameters to predict; None until `connect` sets it.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(
@@ -262,9 +263,9 @@ class LinearHead(Head):
     """One linear layer: the linear probe.
 
     Args:
-        out_dim: number of classes; None until connected.
+        out_dim: number of classes; None until `connect` sets it.
         bias: whether the layer has biases; SemiSupCon's probes have none.
-        in_dim: width of the embedding; None until connected.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(self, out_dim: int | None = None, bias: bool = True, in_dim: int | None = None):
@@ -279,10 +280,10 @@ class MLPHead(Head):
     """One hidden layer with ReLU: the MLP probe.
 
     Args:
-        out_dim: number of classes; None until connected.
+        out_dim: number of classes; None until `connect` sets it.
         hidden: width of the hidden layer; 512 in SemiSupCon and CLMR.
         bias: whether the layers have biases; SemiSupCon's probes have none.
-        in_dim: width of the embedding; None until connected.
+        in_dim: width of the embedding; None until `connect` sets it.
     """
 
     def __init__(

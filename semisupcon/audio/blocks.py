@@ -14,7 +14,7 @@ import soxr
 from semisupcon.audio.opening import open_audio
 from semisupcon.audio.reading import mono_blocks
 
-BLOCK = 1 << 18  # maximum samples per block, after resampling
+BLOCK = 1 << 18  # maximum number of samples of a block, after resampling
 
 
 def read_blocks(
@@ -27,7 +27,7 @@ def read_blocks(
 
     Args:
         path: any file that `open_audio` opens.
-        sample_rate: Hz of the blocks; None keeps the sample rate of the file.
+        sample_rate: sample rate of the blocks in Hz; None keeps the sample rate of the file.
         frames: number of samples to read, at the sample rate of the file; None reads to the end.
         silent: function that is called at the end of a silent file with the text that
             `semisupcon.audio.values.silence` returns.

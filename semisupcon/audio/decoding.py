@@ -55,8 +55,8 @@ class AudioFile:
     Attributes:
         path: the file.
         frames: number of samples per channel that can be decoded.
-        samplerate: Hz, 1,000 to 768,000.
-        channels: 1 to 64.
+        samplerate: sample rate in Hz, 1,000 to 768,000.
+        channels: number of channels, 1 to 64.
         format: libsndfile's name, such as WAV, FLAC, MP3, ...
         subtype: libsndfile's name, such as PCM_16, FLOAT, VORBIS, ...
         block: number of samples per channel in a block of 2 MiB of float32.

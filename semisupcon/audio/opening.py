@@ -44,8 +44,8 @@ def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFil
 
     Raises:
         AudioError: if the file is missing, not audio, truncated, or has an impossible sample rate
-            or number of channels. Errors of libsndfile inside the ``with`` block are also
-            converted. The message names the file; the attribute ``problem`` is the reason alone.
+            or number of channels. Errors of libsndfile inside the ``with`` block are also raised as
+            AudioError. The message names the file; the attribute ``problem`` is the reason alone.
     """
     try:
         with _open(path, frames) as file:
@@ -60,7 +60,7 @@ def open_audio(path: str | Path, frames: int | None = None) -> Iterator[AudioFil
 
 
 class _Plan(NamedTuple):
-    """How to open a file.
+    """Instructions for opening a file.
 
     ``streams`` lists, for each stream, its pieces (None for the unchanged file) and its length in
     samples per channel. ``slack`` is the number of samples that may be missing at the end.

@@ -135,7 +135,7 @@ class OneOf(Transform):
     The first reported parameter is the index of the chosen transform.
 
     Args:
-        transforms: candidates.
+        transforms: the candidates.
         name: name of the operator.
         p: probability that a candidate is applied.
         shared_choices: whether the candidate is drawn once for all views of a clip, as in

@@ -95,8 +95,8 @@ def phase_vocoder(
     # row with the highest rate determines the number of frames.
     padded = torch.nn.functional.pad(audio.flatten(0, 1), (3 * hop, n_fft))
     framed = padded.unfold(-1, n_fft, hop)[:, : int((hops - 2) * fastest) + 4]
-    # Without the Nyquist bin, frames hold a whole number of SIMD vectors (see `by_rows`).
-    # [N, frames, bins]
+    # [N, frames, bins]. Without the Nyquist bin, a frame is a whole number of SIMD vectors (see
+    # `by_rows`).
     spectrum = by_rows(rfft(framed * window, n_fft)).contiguous()
     magnitude = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag).sqrt_()
     phasor = torch.where(

@@ -99,7 +99,7 @@ def shift_on_device(
     bins: int,
     groups: list[Tensor],
 ) -> Tensor:
-    """`shift_pitch` for an accelerator, with few kernel launches.
+    """Shift the pitch of rows on an accelerator, with few kernel launches; see `shift_pitch`.
 
     All rows are resampled at once. WSOLA runs on two groups of rows.
 

@@ -220,7 +220,7 @@ def read_record(file: Path) -> Heard | None:
         if not fits:
             raise ValueError("its arrays do not fit each other")
         return Heard(content, offsets, levels, str(about["table"]), bool(about["earlier"]))
-    except Exception as error:  # `zipfile` raises many types for a damaged archive.
+    except Exception as error:  # A damaged archive raises many types of errors.
         log.warning("%s cannot be used: %s.", file, first_line(error, 120).rstrip("."))
         return None
 

@@ -14,8 +14,8 @@ class MultiFormat(Encoder):
     concatenation of both embeddings.
 
     Args:
-        waveform: waveform encoder; `DilatedCNN` in the AudioMNIST exercise.
-        spectrogram: spectrogram encoder; `ResNet2d` in the exercise.
+        waveform: waveform encoder; `DilatedCNN` in the AudioMNIST exercise about MFCL.
+        spectrogram: spectrogram encoder; `ResNet2d` in the AudioMNIST exercise about MFCL.
         segment_samples: segment length in samples; None takes the longer segment of the two
             encoders.
 

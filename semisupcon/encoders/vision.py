@@ -92,7 +92,7 @@ class TimmEncoder(Encoder):
 
 def create(name: str, arguments: Mapping[str, Any]) -> FeatureMap:
     """Build the timm model ``name`` with random weights."""
-    import timm  # lazy: other encoders do not need timm
+    import timm  # imported here, since other encoders do not need timm
 
     if not timm.is_model(name):
         raise ConfigError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")

@@ -83,7 +83,7 @@ class Normalization(Recorded):
 
 
 class NoNormalization(Normalization):
-    """No normalisation."""
+    """Return waveforms unchanged."""
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         return x
@@ -160,7 +160,7 @@ class DatasetStatistics(Normalization):
 
     @property
     def fitted(self) -> bool:
-        """Whether the statistics are known."""
+        """Whether mean and standard deviation are known."""
         # This property is read in every forward pass. Once the buffer is set, it is not read again,
         # because it may be on a GPU.
         self._seen = self._seen or not bool(self.std.isnan())

@@ -178,7 +178,7 @@ def _head(reader: Reader) -> dict[str, Head]:
             SimCLRHead((reader.shape("layer2.weight") or (256,))[0], in_dim=first[1]),
             ("1.0", "2"),
         )
-    assert head.net is not None  # the layers exist, since the head has both widths
+    assert head.net is not None  # the head knows both widths, so it has layers
     with_weights = [
         i for i, layer in enumerate(head.net) if next(layer.parameters(), None) is not None
     ]

@@ -37,8 +37,8 @@ class AugmentationPrediction(ViewCriterion):
             The predictor always gets all views in one batch, as in the code of the paper.
 
     Logged:
-        ``operator_loss``; with a regressor ``parameter_loss``; in validation ``val_operator_map``
-        and ``val_operator_roc_auc``, means over operators.
+        ``operator_loss``; ``parameter_loss`` if parameters are predicted; in validation
+        ``val_operator_map`` and ``val_operator_roc_auc``, which are means over operators.
     """
 
     predicts_augmentation = True

@@ -43,10 +43,10 @@ class Bilinear(Recorded):
 
 
 class Cosine(Recorded):
-    """Similarity s(a, p) = cosine / temperature.
+    """Similarity s(a, p) = cosine(a, p) / temperature.
 
     Args:
-        temperature: positive; 0.2 in the paper.
+        temperature: positive; 0.2 in the COLA paper.
     """
 
     dim = None

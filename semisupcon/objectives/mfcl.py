@@ -27,12 +27,12 @@ class MFCL(Criterion):
     formats. Negatives are the other clips in both formats. Crops may differ in length.
 
     Args:
-        temperature: positive; 0.1 in the exercise.
+        temperature: positive; 0.1 in the AudioMNIST exercise.
         waveform_projector: head on the waveform embedding; None compares the embedding itself, as
-            in the exercise.
+            in the AudioMNIST exercise.
         spectrogram_projector: head on the spectrogram embedding, with the same output width.
         spec_augment: module ``(features, key) -> features`` that is applied to spectrograms in
-            training. In the exercise, frequency masks gave the best probe result.
+            training. In the AudioMNIST exercise, frequency masks gave the best probe result.
         gather_negatives: whether negatives are from all ranks, or only from the rank of the anchor.
 
     Logged:

@@ -94,7 +94,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         )
     if version >= 2 and not has_digest(path):
         raise damaged(folder, f"{HEADER} cannot be used, it is not what was written")
-    # The fingerprint is used in the name of a cache file, so it must be harmless.
+    # The fingerprint is used in the name of a cache file, so only hexadecimal digits are allowed.
     if not isinstance(fingerprint := header.get("fingerprint"), str) or not re.fullmatch(
         "[0-9a-f]{32}",
         fingerprint,

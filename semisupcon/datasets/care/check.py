@@ -260,10 +260,10 @@ def _leaking_groups(
     table: pd.DataFrame,
     classes: tuple[str, ...],
 ) -> dict[str, dict[str, list[str]]]:
-    """Return, for each column with groups, the groups that are in several splits, with these
-    splits.
+    """Find the groups that are in several splits; return them with their splits by column.
 
-    Columns such as ``artist`` are included in addition to ``group`` if they are not the classes.
+    The column ``group`` is checked, and also columns such as ``artist`` or ``speaker``, unless
+    their values are the classes of the task.
     """
     leaking = {}
     for column in [

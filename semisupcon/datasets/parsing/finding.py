@@ -212,9 +212,9 @@ def sort_unlisted(clips: LabelledClips, root: Path) -> Unlisted:
 
     If a folder has validation or test clips but no training clips, its unlisted files are held out,
     including subfolders. Copies of a listed clip in another format are left out everywhere. A file
-    counts as a copy if it has the name of a listed clip and is in an equivalent folder: the same
-    one, one that differs only in the name of a format (``AudioWAV/id1``, ``mp3/id1``), or one with
-    the same name at another place (``id1``, ``backup/id1``).
+    counts as a copy if it has the name of a listed clip, and its folder is the same, differs only
+    in the name of a format (``AudioWAV/id1`` and ``mp3/id1``), or has the same name at another
+    place (``id1`` and ``backup/id1``).
     """
     folders: dict[str, set[str]] = defaultdict(set)
     for path, split in zip(clips.paths, clips.split, strict=True):
