@@ -14,6 +14,7 @@ SHOWN = {
     "binary": ("roc_auc", "accuracy", "ece"),
     "multilabel": ("roc_auc", "mAP", "ece"),
 }
+FEW = 500  # clips; with fewer, chance differences within the 15 bins enlarge the error
 WORDS = {
     "accuracy": "accuracy",
     "roc_auc": "ROC-AUC",
@@ -62,5 +63,6 @@ def sentences(found: dict[str, Estimate], clips: int, folds: int, grouped: bool)
     lines = [f"{how} of whole groups:" if grouped else f"{how}:"]
     for name, (value, low, high) in found.items():
         words = WORDS.get(name) or name.replace("median_error", "median error of")
-        lines.append(f"  {words} {value:.3f} (95 % interval {low:.3f} to {high:.3f})")
+        note = "; few clips make it larger" if name == "ece" and clips < FEW else ""
+        lines.append(f"  {words} {value:.3f} (95 % interval {low:.3f} to {high:.3f}{note})")
     return lines if found else [f"{how}: no metric is defined for these labels."]

@@ -11,6 +11,7 @@ from semisupcon.kinds import KINDS
 from semisupcon.probing.methods.head import without_constant
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # C of scikit-learn, 1 / alpha of ridge regression
+COARSE, FINE = 1e-4, 1e-8  # tolerances of fits that are compared, and of those that predict
 NEVER = -30.0  # logit of a class without training clips
 
 
@@ -87,7 +88,8 @@ def choose(kind: str, x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
             continue
         centre, spread = _scale(kind, y[rest])
         for i, strength in enumerate(STRENGTHS):
-            outputs, truth = fit(kind, x[rest], y[rest], strength)(x[inside]), y[inside]
+            line = fit(kind, x[rest], y[rest], strength, COARSE)
+            outputs, truth = line(x[inside]), y[inside]
             loss, _ = KINDS[kind].loss_and_gradient(
                 (outputs - centre) / spread, (truth - centre) / spread
             )
@@ -95,13 +97,14 @@ def choose(kind: str, x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     return STRENGTHS[int(losses.argmin())]
 
 
-def fit(kind: str, x: np.ndarray, y: np.ndarray, strength: float) -> Line:
+def fit(kind: str, x: np.ndarray, y: np.ndarray, strength: float, tolerance: float = FINE) -> Line:
     """Fit logistic regression (multinomial, or one per tag) or ridge regression.
 
     Args:
         kind: label kind.
         x, y: embeddings ``[n, D]`` and targets ``[n, C]``.
         strength: inverse of the L2 penalty.
+        tolerance: largest gradient at which logistic regression stops.
 
     Returns:
         The map to logits, or to values in their unit.
@@ -116,7 +119,7 @@ def fit(kind: str, x: np.ndarray, y: np.ndarray, strength: float) -> Line:
         ridge = Ridge(alpha=1 / strength).fit(inputs, (y - centre) / spread)
         weight = np.atleast_2d(ridge.coef_) * spread[:, None]
         return Line(mean, scale, weight, np.atleast_1d(ridge.intercept_) * spread + centre)
-    make = LogisticRegression(C=strength, max_iter=10_000, tol=1e-5)
+    make = LogisticRegression(C=strength, max_iter=10_000, tol=tolerance)
     if kind == "multiclass":
         present = np.flatnonzero(y.any(axis=0))
         if len(present) == 1:

@@ -33,8 +33,8 @@ class Trained:
     Attributes:
         tagger: the probe, with temperature and thresholds.
         targets: ``[n, C]``.
-        scores: out-of-fold probabilities or values ``[n, C]``; the temperature of a fold is fitted
-            on the other folds.
+        scores: out-of-fold probabilities or values ``[n, C]``; regularisation and temperature of
+            each fold are chosen within the other folds.
         folds: number of folds.
         strength: chosen regularisation, one of `semisupcon.labelling.linear.STRENGTHS`.
     """
@@ -69,20 +69,55 @@ def train(
     check_labels(clips, groups)
     x, names = x.astype(np.float64), list(clips.paths)
     fold = folds_of(kind, y, names, groups, folds)
-    outputs, known = np.zeros_like(y), np.ones(len(y), dtype=bool)
+    scores = np.zeros_like(y)
     with config_context(skip_parameter_validation=True):  # a third of the time of few clips
         for f in np.unique(fold):
             inside, rest = fold == f, fold != f
             named = _of(names, rest), groups and _of(groups, rest)
             within = folds_of(kind, y[rest], *named, INNER)
-            strength = choose(kind, x[rest], y[rest], within)
-            outputs[inside] = fit(kind, x[rest], y[rest], strength)(x[inside])
-            known[inside] = known_classes(kind, y[rest], y[inside])
-        strength = choose(kind, x, y, fold)
-        line = fit(kind, x, y, strength)
-    scores, calibration = calibrated(kind, outputs, y, fold, known)
+            probe, calibration = fitted(kind, x[rest], y[rest], within)[:2]
+            scores[inside] = _scores(kind, probe(x[inside]), y[rest], calibration)
+        line, calibration, strength = fitted(kind, x, y, fold)
     tagger = Tagger(head_of(line, kind, y), clips.classes, "embedding", calibration)
     return Trained(tagger, clips.targets, scores, len(np.unique(fold)), strength)
+
+
+def fitted(
+    kind: str, x: np.ndarray, y: np.ndarray, fold: np.ndarray
+) -> tuple[Line, Calibration | None, float]:
+    """A probe on all clips, its calibration, and its regularisation; the latter two from
+    predictions out of fold, of probes with the same regularisation.
+
+    Args:
+        kind: label kind.
+        x, y: embeddings ``[n, D]`` and targets ``[n, C]``.
+        fold: ``[n]``.
+    """
+    strength = choose(kind, x, y, fold)
+    line = fit(kind, x, y, strength)
+    if kind == "regression":
+        return line, None, strength
+    outputs, known = np.zeros_like(y), np.zeros(len(y), dtype=bool)
+    for f in np.unique(fold):
+        inside, rest = fold == f, fold != f
+        if rest.any():
+            outputs[inside] = fit(kind, x[rest], y[rest], strength)(x[inside])
+            known[inside] = known_classes(kind, y[rest], y[inside])
+    # A class without other clips tells nothing about the temperature.
+    temperature = fit_temperature(kind, outputs[known], y[known]) if known.any() else 1.0
+    if kind == "multiclass":
+        return line, Calibration(temperature), strength
+    thresholds = best_thresholds(scaled(kind, outputs, temperature), y)
+    return line, Calibration(temperature, thresholds), strength
+
+
+def _scores(
+    kind: str, outputs: np.ndarray, y: np.ndarray, calibration: Calibration | None
+) -> np.ndarray:
+    """Probabilities, or values in the range of the targets ``y`` of training."""
+    if calibration is None:
+        return np.clip(outputs, y.min(axis=0), y.max(axis=0))
+    return scaled(kind, outputs, calibration.temperature)
 
 
 def check_labels(clips: LabelledClips, groups: Sequence[str] | None) -> None:
@@ -106,36 +141,6 @@ def check_labels(clips: LabelledClips, groups: Sequence[str] | None) -> None:
         raise ConfigError(
             f"All {len(clips)} labelled clips have the same label; a probe needs two different ones."
         )
-
-
-def calibrated(
-    kind: str, outputs: np.ndarray, y: np.ndarray, fold: np.ndarray, known: np.ndarray
-) -> tuple[np.ndarray, Calibration | None]:
-    """Out-of-fold probabilities ``[n, C]``, and the calibration of the probe on all clips.
-
-    Args:
-        kind: label kind.
-        outputs: out-of-fold logits or values ``[n, C]``.
-        y: targets ``[n, C]``.
-        fold: ``[n]``.
-        known: ``[n]``, whether the class of a clip was in its training folds; only these clips
-            determine temperatures.
-    """
-    if kind == "regression":
-        return np.clip(outputs, y.min(axis=0), y.max(axis=0)), None
-
-    def temperature(rows: np.ndarray) -> float:
-        rows = rows & known
-        return fit_temperature(kind, outputs[rows], y[rows]) if rows.any() else 1.0
-
-    scores = np.zeros_like(outputs)
-    for f in np.unique(fold):
-        scores[fold == f] = scaled(kind, outputs[fold == f], temperature(fold != f))
-    final = temperature(np.ones(len(y), dtype=bool))
-    thresholds: tuple[float, ...] = ()
-    if kind != "multiclass":
-        thresholds = best_thresholds(scaled(kind, outputs, final), y)
-    return scores, Calibration(final, thresholds)
 
 
 def head_of(line: Line, kind: str, y: np.ndarray) -> ProbeHead:
