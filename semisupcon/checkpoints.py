@@ -33,7 +33,7 @@ AVERAGED = "averaged.ckpt"  # weights of stochastic weight averaging at the end 
 REQUEUED = "hpc_ckpt_*.ckpt"  # written by Lightning before it requeues a SLURM job
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 RECORD = "pretraining_audio.npz"  # record of the pretraining audio, next to a checkpoint or export
-_ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # attributes of encoders
+_ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # of every encoder
 
 
 def find_checkpoint(path: str | Path) -> Path:

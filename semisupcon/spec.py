@@ -41,7 +41,7 @@ class Recorded(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            # The wrapper has the same signature.
+            # Replace the constructor by a wrapper with the same signature.
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
 
 

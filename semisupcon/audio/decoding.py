@@ -19,8 +19,8 @@ from semisupcon.audio.containers import last_ogg_page
 from semisupcon.errors import AudioError
 from semisupcon.paths import system_path
 
-MP3_PREROLL = 18_432  # 16 frames of 1,152 samples; bit reservoir at low bit rates
-OPUS_PREROLL = 2  # seconds; the specified 80 ms leave errors of 1e-3
+MP3_PREROLL = 18_432  # 16 frames, the length of the bit reservoir at low rates
+OPUS_PREROLL = 2  # seconds; the 80 ms of the standard leave errors of 1e-3
 _VORBIS_BLOCK = 8192
 _DECODED = 1 << 19  # number of samples decoded at once, all channels together
 

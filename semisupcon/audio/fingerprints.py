@@ -28,12 +28,12 @@ STEP, RANGE = 0.5, 50.0  # dB; resolution of the levels, and their range below t
 # low bands.
 TILT = 4.0
 MAX_DIFFERENCE = 1.4  # dB, root mean square over the audible levels
-MIN_CORRELATION = 0.9  # of the level changes over time of two recordings; not for steady sounds
+MIN_CORRELATION = 0.9  # of the level changes of two recordings; not required for steady sounds
 STEADY = 1.0  # dB; a sound whose levels change by less is steady
 STRETCH, EVERY = 125, 31  # frames; the length of four seconds and the hop of one second
 # Number of coefficients of an envelope, and search radius in dB (root mean square).
 _COEFFICIENTS, _RADIUS = 12, 2.0
-_AUDIBLE = 16.0  # dB above the softest level; lossy encoders drop softer masked sound
+_AUDIBLE = 16.0  # dB above the softest level; softer sound is ignored, as codecs drop it
 _MIN_CELLS = 64
 _MIN_OVERLAP = 0.5  # minimum overlap, as a share of the shorter recording
 _QUERIES = 4096

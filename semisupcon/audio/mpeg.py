@@ -116,7 +116,8 @@ class Walk(NamedTuple):
 def header(four: bytes) -> Header | None:
     """Parse the four bytes of a frame header.
 
-    Returns None if the bytes are not a frame header, or have the free format.
+    Returns None if the bytes are not a frame header, or if the bit rate is free (not in the
+    standard table).
     """
     if len(four) < 4 or four[0] != 0xFF or four[1] & 0xE0 != 0xE0:
         return None
@@ -148,7 +149,7 @@ def tag_offset(four: bytes) -> int:
 def walk(path: str | bytes, start: int = 0, stop: int | None = None) -> Walk | None:
     """Count the frames between two bytes of a file.
 
-    Returns None if no frames are found, or if they have the free format.
+    Returns None if no frames are found, or if their bit rate is free (not in the standard table).
     """
     size = os.path.getsize(path)
     stop = size if stop is None else min(stop, size)

@@ -90,7 +90,7 @@ class Chain(Recorded):
         return audio, *seen.stacked()
 
     def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield steps: operator index, its keys ``[N]``, and mask ``[N]`` of the rows to change."""
+        """Yield steps as (operator index, keys ``[N]``, mask ``[N]`` of the rows to change)."""
         among = self.coin(key)
         for position in range(len(self.transforms)):
             yield position, operator_key(key, position), among

@@ -34,7 +34,7 @@ class Delay(Transform):
         first: delay of the first echo, as a multiple of the drawn delay.
         delay_interval_ms: if given, delays are multiples of this interval above the shortest delay.
             None allows any number of samples.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("delay_ms", "volume", "repeats", "attenuation")

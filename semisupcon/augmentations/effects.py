@@ -57,7 +57,7 @@ class Chorus(Transform):
         depth: modulation depth, 0 to 1.
         center_delay_ms: centre of the delay in milliseconds.
         mix: share of the delayed copy, 0 to 1; 1 is the copy alone.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("phase",)
@@ -152,7 +152,7 @@ class Compression(Pedal):
         ratio: compression ratio, at least 1.
         attack_ms: time constant for a rising level, in milliseconds.
         release_ms: time constant for a falling level, in milliseconds.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class MP3(Pedal):
     Args:
         sample_rate: one of the sample rates of MP3, 8,000 to 48,000 Hz.
         quality: quality setting of the encoder, 0 (best) to 10.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     def __init__(self, sample_rate: int, quality: float = 9.0, p: float = 1.0):

@@ -82,7 +82,7 @@ class LowPass(Filter):
         max_cutoff_hz: highest cut-off in Hz.
         mel: whether the cut-off is uniform on the mel scale, as in SemiSupCon. False is uniform in
             Hz, as in CLMR.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("cutoff_hz",)
@@ -137,7 +137,7 @@ class BandPass(Filter):
         max_center_hz: highest centre frequency in Hz.
         min_bandwidth: smallest b, above 0.
         max_bandwidth: largest b, below 2.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("center_hz", "bandwidth")

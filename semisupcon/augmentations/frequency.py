@@ -26,7 +26,7 @@ class TimeStretch(Transform):
             appends silence (SemiSupCon). Clips that became longer are cut.
         decimals: number of decimals to which rates are rounded.
         n_fft: length of the window in samples, a multiple of 4.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("rate",)
@@ -148,7 +148,7 @@ class FrequencyShift(Transform):
         min_shift_hz: lowest shift in Hz.
         max_shift_hz: highest shift in Hz. Shifts are multiples of the frequency resolution of the
             clip.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("shift_hz",)

@@ -26,7 +26,7 @@ class Gain(Transform):
     Args:
         min_db: lowest gain in dB.
         max_db: highest gain in dB.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("gain_db",)

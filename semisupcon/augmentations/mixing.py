@@ -21,7 +21,7 @@ class Mix(Transform):
     Args:
         min_weight: smallest weight of the row itself; from 0.5, the row dominates the mixture.
         max_weight: largest weight of the row itself.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("weight",)

@@ -91,7 +91,7 @@ class AddColoredNoise(Transform):
         min_decay: lowest spectral exponent, see the docstring of the module. Noise with -2 rises by
             40 dB per decade.
         max_decay: highest spectral exponent.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("snr_db", "decay")
@@ -137,7 +137,7 @@ class AddNoise(Transform):
     Args:
         min_ratio: ratio of the softest noise; 0.0001 is 80 dB below the signal.
         max_ratio: ratio of the loudest noise; 0.01 is 40 dB below the signal.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("ratio",)

@@ -131,7 +131,7 @@ class PitchShift(Transform):
         max_semitones: highest shift in semitones.
         ratios: "published" draws uniformly from `published_ratios`; "continuous" draws semitones
             uniformly.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
 
     Raises:
         ConfigError: if ``ratios`` has an unknown value, or if no published ratio is in the range

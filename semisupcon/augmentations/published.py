@@ -111,7 +111,8 @@ class RandomSubset(Chain):
         return order.masked_fill(torch.arange(most, device=key.device) >= count[:, None], -1)
 
     def stages(self, key: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield calls: operator index, its keys ``[N]``, and a mask ``[N]`` of the rows to change.
+        """Yield operator calls as (operator index, keys ``[N]``, mask ``[N]`` of the rows to
+        change).
 
         ``key`` is on the CPU. Each call runs the operator that most rows need next, so that there
         are few calls with many rows. Rows are weighted by their number of remaining steps.

@@ -60,7 +60,8 @@ def _network(
 ) -> Tensor:
     """Return the transfer function ``[n, at least size // 2 + 1]`` of the filter network.
 
-    It is evaluated on the circle outside the unit circle.
+    The z-transform is evaluated on a circle outside the unit circle, see the docstring of the
+    module.
     """
     # As in SoX, equal steps of the control are equal perceived steps of the feedback: 0.3 at 0,
     # 0.98 at 100.
@@ -128,7 +129,7 @@ class Reverb(Transform):
         max_room_size: largest room.
         wet_gain_db: level of the reverberation relative to that of SoX, which is about 8 to 16 dB
             below the dry signal.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("reverberance", "damping", "room_size")

@@ -25,7 +25,7 @@ class Fade(Transform):
             this value.
         max_fade_out: longest fade-out as a fraction of the clip. Lengths are uniform between 0 and
             this value.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("fade_in", "fade_out", "shape")
@@ -90,7 +90,7 @@ class TimeMask(Transform):
         max_width: largest width of the section as a fraction of the clip. Widths are uniform
             between 0 and this value, and starts are uniform.
         fill: "silence" or "noise" (white noise at the level of the clip).
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("start", "width")
@@ -167,7 +167,7 @@ class SpliceOut(Transform):
         splices: number of splices.
         max_width_ms: largest width of a splice in milliseconds. Widths are uniform between 0 and
             this value.
-        p: probability of the transform for a row.
+        p: probability that the transform is applied to a row.
     """
 
     parameter_names = ("removed_ms",)

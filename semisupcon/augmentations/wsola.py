@@ -69,7 +69,7 @@ def _similar_places(mono: Tensor, nominal: Tensor, hop: int, reach: int) -> Tens
 
     A start is at most ``reach`` samples from ``nominal + reach``.
     """
-    if len(mono) == 1:  # duplicate it, because the FFT of a single row rounds differently
+    if len(mono) == 1:  # duplicate a single row, whose FFT would round differently
         return _similar_places(mono.expand(2, -1), nominal.expand(2, -1), hop, reach)[:1]
     n, size = len(mono), hop + 2 * reach
     row = torch.arange(n, device=mono.device)

@@ -156,9 +156,9 @@ class Clips(Dataset):
             policy,
         )
         self.fraction, self.overlap, self.min_samples = crop_fraction, crop_overlap, min_samples
-        self.repeats = self.filled and short_clips == "circular"  # short clips are repeated
+        self.repeats = self.filled and short_clips == "circular"  # whether short clips are repeated
         self.leaves_padding = not self.filled or short_clips == "zero"
-        self.pin_memory = False  # set by the loader
+        self.pin_memory = False  # whether to write batches to page-locked memory; set by the loader
         self.audio: Samples = FileAudio(clips.table) if audio is None else audio
         columns = (
             clips.table[name].to_numpy(np.int64, copy=True)

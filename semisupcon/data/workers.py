@@ -25,7 +25,7 @@ from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.batch import Batch
 from semisupcon.errors import AudioError, UserError
 
-LOOK = 1.0  # seconds between two checks of the workers during a wait
+LOOK = 1.0  # seconds between two checks of the workers
 WARN_AFTER, GIVE_UP_AFTER = 60.0, 600.0  # seconds without a batch
 log = logging.getLogger(__name__)
 _for_life = ExitStack()  # contexts that a worker leaves when it exits

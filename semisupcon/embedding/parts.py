@@ -173,7 +173,7 @@ class Parts:
         return self.folder / f"rows-{number:05d}.{suffix}"
 
     def _check(self, overwrite: bool) -> None:
-        """Raise an error for other contents; ``overwrite`` removes parts of another plan."""
+        """Refuse a folder with other files; ``overwrite`` removes parts of another plan."""
         if not self.folder.exists():
             return
         plan = self.folder / PLAN

@@ -104,7 +104,7 @@ class MelFrontend(Frontend):
                 )
             self.register_buffer(
                 "cast", torch.zeros(()), persistent=False
-            )  # has the dtype to which the module was cast
+            )  # this buffer has the dtype to which the module was cast
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

@@ -122,7 +122,7 @@ def mtslvr(reader: Reader) -> Imported:
         else ThreeChannelMel(),
         normalize=DatasetStatistics(*statistics) if statistics else None,
     )
-    # The file does not have the statistics of the normalisation, so fill only these parts.
+    # The file does not have the statistics of the normalisation, so load only trunk and output.
     reader.fill(encoder, adapter_rules(kind) if kind else RESNET, parts=("trunk.", "output."))
     return Imported(encoder)
 

@@ -194,7 +194,7 @@ def _read_one(hint: Any, text: Any, value: Any, given: Any) -> Any:
         return _read_mapping(hint, given)
     if hasattr(origin, "__fspath__"):
         return _NEITHER if _text(text) is _NEITHER else origin(_text(text))
-    return _NEITHER if origin in (str, type(None)) else value  # a class of the user
+    return _NEITHER if origin in (str, type(None)) else value  # accept any value for user classes
 
 
 def _read_list(hint: Any, given: Any) -> Any:

@@ -68,7 +68,7 @@ def draw_scene(rng: np.random.Generator, pitch_class: int, seconds: float, chord
     octaves = 12 * rng.integers(0, 2, size=len(steps) // bar + 1)
     notes, step = [], 0
     while step < len(steps):
-        held = 2 if step % 2 == 0 and rng.uniform() < 0.25 else 1  # only the tonic is held
+        held = 2 if step % 2 == 0 and rng.uniform() < 0.25 else 1  # only tonic notes last 2 steps
         onset, duration, octave = start + step / rate, held * gate / rate, int(octaves[step // bar])
         loudness = rng.uniform(0.4, 1.0)
         notes += [
