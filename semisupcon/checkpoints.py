@@ -218,7 +218,7 @@ def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | 
 def _check_finite(module: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
     """Refuse weights and statistics with NaN or infinite values.
 
-    A tensor passes if it is not finite in the untrained module either.
+    Tensors that are not finite in the untrained module either are accepted.
     """
     spoilt = [name for name, value in weights.items() if not value.isfinite().all()]
     fresh = module.state_dict() if spoilt else {}

@@ -204,7 +204,7 @@ def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _alike(value: Any, other: Any) -> Any:
     """Convert a class from short form to ``class_path`` and ``init_args``.
 
-    Only done if ``other`` has the long form.
+    The class is converted only if ``other`` has the long form.
     """
     if not isinstance(other, Mapping) or not _SPEC & other.keys():
         return value

@@ -84,7 +84,7 @@ class Share:
         The mean is weighted for distributed data parallel, as in `mean`. ``chosen`` is bool and has
         the shape of ``values``. The other elements must be finite; they get no gradient. Unlike
         indexing with a mask, this method does not synchronise with the device. Every rank must call
-        it.
+        this function.
         """
         total, count = torch.where(chosen, values, 0.0).sum(), chosen.sum()
         if len(self.sizes) == 1:
@@ -112,7 +112,7 @@ def share(rows: int, device: torch.device, over_ranks: bool = True) -> Share:
 def gathered(x: Tensor) -> Tensor:
     """Gather a tensor of equal shape from each of W ranks, ``[W, ...]``, without gradient.
 
-    Every rank must call it.
+    Every rank must call this function.
     """
     if world_size() == 1:
         return x.detach()[None]
@@ -124,7 +124,7 @@ def gathered(x: Tensor) -> Tensor:
 def gathered_in_turn(own: Tensor, rows: int) -> Tensor:
     """Gather rows that were distributed to W ranks in turn; return ``[rows, ...]`` in order.
 
-    Every rank must call it.
+    Every rank must call this function.
 
     Args:
         own: rows of this rank: r, r + W, r + 2 W, ... on rank r.

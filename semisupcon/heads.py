@@ -73,7 +73,7 @@ class Head(Recorded):
         """Connect a projector or predictor and build all its layers.
 
         Returns:
-            The width of its output.
+            The output width of the head.
 
         Raises:
             ConfigError: if the widths of the head differ from the given ones, or its output width

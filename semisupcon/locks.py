@@ -35,8 +35,8 @@ LOCK = ".lock"  # name in a locked folder; the lock of a file is `.NAME.lock` in
 _BUSY = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _EVERY = 0.05  # seconds between two attempts
-# (device, inode) of each lock file of this process -> thread that holds it. Record locks do not
-# exclude other threads of the same process.
+# Maps (device, inode) of each lock file of this process to the thread that holds the lock. Record
+# locks do not exclude other threads of the same process.
 _held: dict[tuple[int, int], int] = {}
 _one_thread = threading.Lock()
 log = logging.getLogger(__name__)

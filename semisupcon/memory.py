@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
 
     Activations are large blocks, and a new block costs one page fault per 4 KiB. This takes up to
     half of the time of a SampleCNN training step. The drawback is that the process needs up to
-    twice as much memory. ``SEMISUPCON_KEEP_MEMORY=0`` in the environment disables it. Not useful
-    for training on a GPU, which allocates few such blocks.
+    twice as much memory. The environment variable ``SEMISUPCON_KEEP_MEMORY=0`` disables this
+    function. It is not useful for training on a GPU, which allocates few such blocks.
 
     Returns:
         Whether the setting was made; only glibc (Linux) supports it.

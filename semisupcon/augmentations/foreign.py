@@ -53,8 +53,8 @@ class Foreign(Transform):
         init_args: arguments of the class. Nested transforms are dictionaries of ``class_path`` and
             ``init_args``.
         sample_rate: sample rate in Hz; passed to the class if it has such an argument.
-        p: probability of the adapter for a row. It multiplies the probability of the transform
-            itself.
+        p: probability that the transform is run on a row. The transform itself may have a further
+            probability.
 
     Raises:
         ConfigError: for an unknown class, unknown arguments, or if the length of a row changes.

@@ -68,8 +68,8 @@ def by_rows(spectrum: Tensor) -> Tensor:
 def resampling_sizes(samples: int, ratio: float) -> tuple[int, int]:
     """Return efficient FFT sizes (n, m) with n >= ``samples`` and n / m close to ``ratio``.
 
-    Resampling from n to m samples multiplies the pitch by n / m. The error is below 1 cent if some
-    n up to ``samples`` * 9 / 8 allows this.
+    Resampling from n to m samples multiplies the pitch by n / m. The error of the ratio is below 1
+    cent if such sizes exist with n up to ``samples`` * 9 / 8.
     """
     sizes = [
         2 * n

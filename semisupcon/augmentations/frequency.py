@@ -114,8 +114,8 @@ def phase_vocoder(
     before = place.floor().long().clamp(max=spectrum.shape[1] - 2)
     row = torch.arange(len(spectrum), device=audio.device)[:, None]
     fraction = (place - before).clamp(0, 1)[..., None].to(audio.dtype)
-    # Only phases modulo 2 pi matter, so phases are unit phasors. The phase advance is a product of
-    # two phasors, and its sum over frames is a cumulative product.
+    # Phases matter only modulo 2 pi, so they are represented by unit phasors. The phase advance is
+    # a product of two phasors, and its sum over frames is a cumulative product.
     phase = torch.cat(
         [phasor[:, :1], (phasor[:, 1:] * phasor[:, :-1].conj())[row, before[:, :-1]]], 1
     )

@@ -25,8 +25,9 @@ PACKAGE = "torchaudio_augmentations"
 class PitchShift(nn.Module):
     """Shift the pitch by a whole number of cents, uniform in a range given in semitones.
 
-    In a batch ``[B, C, T]``, each clip has a separate shift. The length is kept; as in the original
-    class, ``n_samples`` has no effect. Unlike in the original class, the input is not modified.
+    In a batch ``[B, C, T]``, each clip has a separate shift. The length is kept. The class replaces
+    one of torchaudio-augmentations. As in that class, ``n_samples`` has no effect, but the input is
+    not modified.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class PitchShift(nn.Module):
 class Reverb(nn.Module):
     """Reverberation with three random integer controls. Upper bounds are exclusive.
 
-    The input is ``[C, T]``. Unlike the original class, it also accepts ``[T]`` and batches
-    ``[B, C, T]``, with the same controls for the whole batch. The spelling "dumping" is that of the
-    original class.
+    The class replaces one of torchaudio-augmentations, which accepts only ``[C, T]``. This class
+    also accepts ``[T]``, and batches ``[B, C, T]`` with the same controls for the whole batch. The
+    spelling "dumping" is that of torchaudio-augmentations.
     """
 
     def __init__(

@@ -27,9 +27,9 @@ class Bilinear(Recorded):
     Args:
         dim: width of the projections.
         initial_scale: initial standard deviation of W. For batches of 256 clips, the initial loss
-            is about 7.5 with 0.01 (as in the JAX port) and 29 with 0.05 (as in the TensorFlow
-            code); training fails with 1. The loss of an uninformative similarity is the logarithm
-            of the batch size.
+            is about 7.5 with 0.01 (as in the JAX port of COLA) and 29 with 0.05 (as in its
+            TensorFlow code); training fails with 1. The loss of an uninformative similarity is the
+            logarithm of the batch size.
     """
 
     def __init__(self, dim: int = 512, initial_scale: float = 0.01):

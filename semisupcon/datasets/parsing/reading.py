@@ -50,7 +50,7 @@ def find_file(root: Path, *patterns: str, source: str = "") -> Path:
 
 
 def optional_file(root: Path, *patterns: str) -> Path | None:
-    """Return the result of `find_file`, or None if no file matches."""
+    """Return the first file under ``root`` that matches a glob pattern, or None."""
     for pattern in patterns:
         if found := sorted(path for path in Path(root).glob(pattern) if path.is_file()):
             return found[0]
