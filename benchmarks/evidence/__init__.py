@@ -1,2 +1,4 @@
-"""The papers' claims, tried on real recordings: one file a study, one CSV a study, and
-`docs/results.md` made of them."""
+"""Studies that test the claims of papers on real recordings.
+
+Each study is one module and writes one CSV file. ``docs/results.md`` is made from these files.
+"""

@@ -1,9 +1,9 @@
-"""Run studies: ``python -m benchmarks.evidence mfcl --data DIR``, several, or ``all``. What is in a
-study's CSV is not run again.
+"""Run studies: ``python -m benchmarks.evidence mfcl --data DIR``, several studies, or ``all``.
 
-DIR holds fsdd, esc10, fsdkaggle2018_mini, gm_notes and librispeech_mini. Runs go to
-``runs/evidence/``, numbers to ``docs/evidence/``, tables to ``docs/results.md``; with ``--quick``,
-a few steps of a few settings, everything stays in ``runs/evidence-quick/``.
+Results that are already in the CSV file of a study are not computed again. DIR must have the
+folders fsdd, esc10, fsdkaggle2018_mini, gm_notes and librispeech_mini. Runs are written to
+``runs/evidence/``, CSV files to ``docs/evidence/``, and tables to ``docs/results.md``. ``--quick``
+runs a few steps of a few settings and writes all files to ``runs/evidence-quick/``.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.evidence.study import cells
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run studies; returns the exit status, 1 when a cell failed."""
+    """Run studies; return 1 if a setting has failed, else 0."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

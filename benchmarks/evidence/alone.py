@@ -1,4 +1,4 @@
-"""What the studies share that are commands of their own: `baselines` and `few_shot`."""
+"""Helpers of the studies that are separate commands: `baselines` and `few_shot`."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ Tables = Callable[[pd.DataFrame], dict[str, str]]
 
 
 def parser(about: str | None, name: str) -> argparse.ArgumentParser:
-    """The common options of the command of a study."""
+    """Return the argument parser of a study, with the common options."""
     found = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -28,7 +28,7 @@ def parser(about: str | None, name: str) -> argparse.ArgumentParser:
 
 
 def probe(options: Mapping[str, Any]) -> None:
-    """Run ``probe.py``."""
+    """Run ``semisupcon probe`` with options."""
     from semisupcon.commands.probe import main as probe_main
 
     if status := probe_main(as_arguments(options)):
@@ -36,7 +36,10 @@ def probe(options: Mapping[str, Any]) -> None:
 
 
 def finish(results: pd.DataFrame, name: str, figures: Path, tables: Tables, counted: str) -> int:
-    """Write the CSV, print the tables and the number of different values of a column."""
+    """Write the CSV file of a study and print its tables.
+
+    Also print the number of different values of the column ``counted``.
+    """
     figures.mkdir(parents=True, exist_ok=True)
     results.to_csv(figures / f"{name}.csv", index=False, float_format="%.6g")
     print("\n".join(tables(results).values()))
@@ -45,7 +48,10 @@ def finish(results: pd.DataFrame, name: str, figures: Path, tables: Tables, coun
 
 
 def from_csv(name: str, figures: Path, tables: Tables, blocks: Sequence[str]) -> dict[str, str]:
-    """The tables of the page; a sentence in their place where nothing has been measured."""
+    """Return the tables of a study for the page, made from its CSV file.
+
+    Without the file, each table is replaced by a sentence that says so.
+    """
     file = figures / f"{name}.csv"
     if file.exists():
         return tables(pd.read_csv(file))

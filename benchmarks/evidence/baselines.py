@@ -1,12 +1,11 @@
-"""Against what you could have for nothing: our encoders beside features of a signal and public
-models, on the same clips with the same linear probe.
+"""Compare pretrained encoders with audio features and public models by the same linear probes.
 
 ``python -m benchmarks.evidence.baselines --data DIR`` pretrains the narrow ResNet-18 of the study
 of objectives: self-supervised, semi-supervised and supervised on FSDD, and self-supervised on the
-training clips of the two sets with sounds and notes. It probes them beside an untrained one, MFCC,
-log-mel, openSMILE and the public models whose weights are in a package, and writes
-``docs/evidence/baselines.csv`` and the tables of the page. Packages that are not installed are left
-out and named. A second call does only what is missing.
+training clips of the two data sets of sounds and notes. It compares these encoders with an
+untrained one, MFCC, log-mel, openSMILE, and the public models whose weights are in a package. The
+results are written to ``docs/evidence/baselines.csv`` and to the tables of the page. Models whose
+packages are not installed are reported and left out. A second call computes missing results only.
 """
 
 import sys
@@ -34,17 +33,17 @@ from semisupcon.probing.baselines import extractor
 
 NAME, UNTRAINED = "baselines", "untrained"
 KINDS = ("self-supervised", "semi-supervised", "supervised")
-# Where an encoder is pretrained on the training clips of the task's own data set.
+# Data sets on whose training clips a separate encoder is pretrained.
 OWN_AUDIO = ("fsdd", "gm_notes", "esc10")
 SHORT_UNTRAINED = "untrained (segments of 0.2 s)"
 OWN = "self-supervised on own audio"
 TRANSFER = tuple(f"{kind} on FSDD" for kind in KINDS)
 FREE = ("mfcc", "logmel", "opensmile", "silero", "musicnn", "resemblyzer", "basic-pitch")
-# A transcription model is asked about notes alone.
+# Models that are probed on notes only: this one transcribes notes.
 NOTES_ONLY = ("basic-pitch",)
 SPLIT = {"of": "esc10", "shares": NOTES}
 READERS = {"of": "librispeech_speaker", "options": {"subset": "test-other"}, "shares": NOTES}
-# Tasks by data set. Digits and speakers of FSDD have their official split, the others a seeded one.
+# Tasks by data set. FSDD has an official split; the splits of the others are drawn with a seed.
 TASKS = {
     "fsdd": {"digit": QUESTIONS["digit"], "speaker": QUESTIONS["speaker"]},
     "gm_notes": {"instrument": QUESTIONS["instrument"], "pitch": QUESTIONS["pitch"]},
@@ -59,9 +58,9 @@ TITLES = {
     "instrument": "instruments",
     "pitch": "pitch, R2",
 }
-# Labels of pretraining: those of the first task of the data set.
+# Task whose labels are used in pretraining: the first task of each data set.
 LABELS = {folder: next(iter(tasks)) for folder, tasks in TASKS.items()}
-# A fifth of FSDD's training labels (420): some models take a tenth of a second for a clip.
+# Share of the training clips: a fifth of FSDD (420), since some models need 0.1 s per clip.
 SHARE = {"fsdd": 0.2}
 RECIPES = {
     "self-supervised": "pretrain_ssl",
@@ -73,26 +72,26 @@ COLUMNS += ["against", "difference", "difference_low", "difference_high", "verdi
 
 
 def run_of(kind: str, data_set: str, seed: int, folder: Path, data: Path, steps: int) -> Path:
-    """The run of an encoder, pretrained where it is missing."""
+    """Return the run folder of an encoder; pretrain the encoder if the run is missing."""
     from benchmarks.evidence.objectives import PLAIN, SHORT
     from benchmarks.evidence.semisupcon import BASE
 
     run = folder / f"{kind}-{data_set}-{seed}"
     last = run / "last.ckpt"
     if last.exists() and read_checkpoint(last)["global_step"] == steps:
-        return run  # an interrupted run is made again
+        return run  # otherwise, an interrupted run starts again
     question = TASKS[data_set][LABELS[data_set]]
     role = "ssl" if kind == "self-supervised" else "sl"
     options = COMMON | BASE | {"model.encoder": PLAIN, "data.data_dir": str(data / data_set)}
     options |= {f"data.{role}_task": question.task, "trainer.max_steps": steps}
     options |= {f"data.{role}_kwargs": question.options} if question.options else {}
-    # Two crops of half a second would show the same digit nearly whole.
+    # Use short crops: two crops of half a second would both contain most of the digit.
     options |= SHORT if (kind, data_set) == ("self-supervised", "fsdd") else {}
     return pretrain(RECIPES[kind], folder, run.name, seed, as_arguments(options))
 
 
 def probe(data_set: str, seed: int, runs: dict[str, Path], free: list[str], given) -> None:
-    """Probe the encoders on the tasks of a data set with one seed of the heads."""
+    """Probe all encoders on the tasks of a data set with one seed."""
     tasks = TASKS[data_set]
     if given.tiny:
         few = QUESTIONS["instrument"]
@@ -112,7 +111,7 @@ def probe(data_set: str, seed: int, runs: dict[str, Path], free: list[str], give
 
 
 def installed(names: tuple[str, ...] = FREE) -> list[str]:
-    """The free encoders whose packages are installed; the others are named."""
+    """Return the baselines whose packages are installed, and report the others."""
     found = []
     for name in names:
         try:
@@ -124,7 +123,7 @@ def installed(names: tuple[str, ...] = FREE) -> list[str]:
 
 
 def collect(folder: Path) -> pd.DataFrame:
-    """Values, and paired differences of every pair of encoders, of all data sets."""
+    """Collect the scores of all data sets, and the paired differences of all encoders."""
     parts = []
     for data_set in TASKS:
         out = folder / data_set
@@ -132,7 +131,7 @@ def collect(folder: Path) -> pd.DataFrame:
             continue
         lines = pd.read_csv(out / "summary.csv")
         pairs = pd.read_csv(out / "comparisons.csv")
-        # The main metric of a task is its first.
+        # Keep the first line of a task and encoder, which has the main metric.
         lines = lines.drop_duplicates(["task", "checkpoint"])
         lines = lines.rename(columns={"checkpoint": "encoder"})
         pairs = pairs.rename(
@@ -152,7 +151,10 @@ def collect(folder: Path) -> pd.DataFrame:
 
 
 def untrained_name(name: str, data_set: str) -> str:
-    """Name in the tables of an untrained encoder; there are two where the segments differ."""
+    """Return the name of an encoder in the tables.
+
+    There are two untrained encoders if the encoders have segments of different lengths.
+    """
     if not name.startswith("random"):
         return name
     short = OWN if data_set == "fsdd" else TRANSFER[0]
@@ -160,7 +162,10 @@ def untrained_name(name: str, data_set: str) -> str:
 
 
 def tables(results: pd.DataFrame) -> dict[str, str]:
-    """The tables of the page: values, and our best encoder minus each free one."""
+    """Return the tables of the page.
+
+    They have the scores, and the differences of our best encoder and each baseline.
+    """
     tasks = [task for task in TITLES if task in set(results["task"])]
     order = [OWN, *TRANSFER, UNTRAINED, SHORT_UNTRAINED, *FREE]
     values = results.drop_duplicates(["encoder", "task"]).set_index(["encoder", "task"])
@@ -210,12 +215,12 @@ def tables(results: pd.DataFrame) -> dict[str, str]:
 
 
 def page_tables(figures: Path = FIGURES) -> dict[str, str]:
-    """The tables from the CSV."""
+    """Return the tables of the page from the CSV file."""
     return alone.from_csv(NAME, figures, tables, ("values", "differences"))
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
+    """Run the study and return the exit status."""
     parser = alone.parser(__doc__, NAME)
     parser.add_argument("--sets", nargs="+", choices=list(TASKS), default=list(TASKS))
     given = parser.parse_args(args)

@@ -1,5 +1,4 @@
-"""One cell of a study: pretrain a setting with a seed, probe it, and say in rows of a CSV what came
-out."""
+"""Run one cell of a study: pretrain an encoder with one setting and one seed, and probe it."""
 
 import platform
 import shutil
@@ -35,8 +34,10 @@ COLUMNS += ["classes", "steps", "seconds", "machine"]
 
 
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
-    """Pretrain, probe, and say what came out, in rows of `COLUMNS`; of the run, its numbers and
-    settings are kept and its weights are not."""
+    """Pretrain and probe an encoder, and return rows with the columns `COLUMNS`.
+
+    The weights of the run are removed. Its metrics and settings are kept.
+    """
     began, options = time.process_time(), dict(cell.setting.options)
     if "data.data_dir" in options:
         options["data.data_dir"] = str(cell.data / options["data.data_dir"])
@@ -69,8 +70,11 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
 
 
 def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]:
-    """The command line of ``probe.py``. Tables know tasks by the names of `QUESTIONS`, the encoder
-    as "trained", its untrained twin as "random"."""
+    """Return the command line of ``semisupcon probe`` for a run.
+
+    In the results, tasks have the names of `QUESTIONS`, the encoder is called "trained", and the
+    untrained encoder is called "random".
+    """
     names = {name: name.replace(" ", "_") for name in probe.questions}
     asked = {names[name]: QUESTIONS[name] for name in probe.questions}
     checkpoints = [f"trained={run / 'last.ckpt'}", *(["random"] if cell.setting.untrained else [])]
@@ -87,10 +91,17 @@ def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]
 
 
 def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
-    """Rows of `COLUMNS`, as far as a folder of probes knows them; the main metric of each task
-    alone, and what the studies beside it found."""
+    """Yield rows with those columns of `COLUMNS` that the results of probes have.
+
+    There is one row per result, with the main metric of the task, and rows for the robustness and
+    invariance studies.
+
+    Args:
+        out: folder of the results.
+        note: text that is added to the names of the methods.
+    """
     for file in (out / "results.csv", out / "robustness.csv"):
-        # The rows of a result begin with its main metric.
+        # The first row of a result has the main metric.
         for row in (
             pd.read_csv(file).drop_duplicates(list(UNIT)).to_dict("records")
             if file.exists()
@@ -114,8 +125,8 @@ def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
         shares = file.stem.endswith("-weights")
         for row in pd.read_csv(file).to_dict("records"):
             who = "random" if "-random-" in file.stem else "trained"
-            # A share of the distance between unrelated clips: 0 is invariant, and encoders of any
-            # scale can be compared.
+            # Divide by the distance of unrelated clips, so that encoders of different scales can be
+            # compared; 0 means invariant.
             value = row["share"] if shares else row["mahalanobis"] / row["unrelated_mahalanobis"]
             what = (
                 {"method": "weight share", "metric": "share"}
@@ -132,7 +143,7 @@ def read_rows(out: Path, note: str = "") -> Iterator[dict[str, Any]]:
 
 
 def machine() -> str:
-    """The processor, in short; every cell runs on one thread of it."""
+    """Describe the processor; each cell uses one thread."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),

@@ -1,5 +1,8 @@
-"""`make evidence-check`: rebuild every table of ``docs/results.md`` from the CSVs, and fail at the
-first difference; ``--write`` writes them."""
+"""Check that the tables of ``docs/results.md`` match the CSV files of the studies.
+
+``make evidence-check`` makes all tables again and fails at the first difference. ``--write`` writes
+the tables into the page.
+"""
 
 import argparse
 import importlib
@@ -19,13 +22,15 @@ PAGE, FIGURES = ROOT / "docs" / "results.md", ROOT / "docs" / "evidence"
 
 
 def load_study(name: str) -> Study:
-    """The study of that name."""
+    """Import the study with a name."""
     return importlib.import_module(f"benchmarks.evidence.{name}").STUDY
 
 
 def tables_of(study: Study, figures: Path) -> dict[str, str]:
-    """The study's tables as Markdown, by the names in the page's markers; a word in their place
-    where nothing has been measured."""
+    """Return the tables of a study as Markdown, by their names in the markers of the page.
+
+    Without the CSV file of the study, each table is replaced by a sentence that says so.
+    """
     file = figures / f"{study.name}.csv"
     if not file.exists():
         return {
@@ -37,7 +42,7 @@ def tables_of(study: Study, figures: Path) -> dict[str, str]:
 
 
 def learning_table(figures: Path) -> dict[str, str]:
-    """The table of `benchmarks.learning`, whose CSV lies beside those of the studies."""
+    """Return the table of `benchmarks.learning`, whose CSV file is in the same folder."""
     file = figures / "learning.csv"
     return {
         "learning.all": learning.table(pd.read_csv(file))
@@ -47,7 +52,7 @@ def learning_table(figures: Path) -> dict[str, str]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Check or write the page; returns the exit status."""
+    """Check or write the page, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the tables into the page")
     parser.add_argument("--page", type=Path, default=PAGE)

@@ -1,8 +1,8 @@
-"""CLMR on FSDD (Spijkervet and Burgoyne 2021): each augmentation alone, the whole chain, linear and
-MLP probes, few labels.
+"""Study of CLMR (Spijkervet and Burgoyne 2021) on FSDD.
 
-The small SampleCNN at 8 kHz in place of SampleCNN on 2.7 s of music at 22 kHz; temperature 0.5 and
-the 512-64 projector as published.
+It compares each augmentation alone with the whole chain, linear with MLP probes, and different
+numbers of labels. The encoder is a small SampleCNN at 8 kHz; the paper uses SampleCNN on 2.7 s of
+music at 22 kHz. The temperature of 0.5 and the 512-64 projector are those of the paper.
 """
 
 from benchmarks.evidence.mfcl import SHAPE
@@ -19,7 +19,7 @@ SHARES = (1, 10, 100)
 
 
 def chain(**probabilities: float) -> dict:
-    """The published chain with other probabilities."""
+    """Return options for the published chain with other probabilities."""
     init = {"sample_rate": 8000} | probabilities
     return {
         "data.aug_list": [
@@ -29,14 +29,16 @@ def chain(**probabilities: float) -> dict:
 
 
 def semitones(most: float) -> dict:
-    """Pitch shifts alone, of so many semitones at most: the published ones reach 7, which moves
-    formants by half their frequency."""
+    """Return options for pitch shifts of at most ``most`` semitones, without other augmentations.
+
+    Published shifts have up to 7 semitones, which changes formants by half of their frequency.
+    """
     init = {"sample_rate": 8000, "min_semitones": -most, "max_semitones": most}
     return {"data.aug_list": [{"class_path": "PitchShift", "init_args": init}]}
 
 
 def probe(share: int) -> Probe:
-    """Both probes with a share of the labels."""
+    """Return the linear and the MLP probe with ``share`` percent of the labels."""
     options = {} if share == 100 else {"train_share": share / 100}
     return Probe(
         ("digit",),
@@ -69,7 +71,7 @@ ENDS = ("crops alone", "whole chain", "supervised", "untrained")
 
 
 def few(share: int, method: str) -> Column:
-    """A probe with a share of the labels."""
+    """Return the column of a probe with ``share`` percent of the labels."""
     return Column(
         f"{method}, {share} %",
         "digit",
@@ -77,7 +79,7 @@ def few(share: int, method: str) -> Column:
     )
 
 
-# Average precision over 50 tags; with 1 % of the labels the encoder itself was fine-tuned.
+# Average precision over 50 tags. With 1 % of the labels, the paper fine-tunes the encoder.
 PUBLISHED = {
     "CLMR (MagnaTagATune, average precision)": ("33.1", "", "35.6", "", "", "36.0"),
     "supervised SampleCNN (the same)": ("", "", "34.4", "", "", ""),

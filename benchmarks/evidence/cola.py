@@ -1,8 +1,8 @@
-"""COLA on FSDD (Saeed et al. 2021): which similarity, how large a batch, one direction or both,
-masks on the positive or on both.
+"""Study of COLA (Saeed et al. 2021) on FSDD.
 
-A narrow ResNet-18 on log-mel bands of half-second crops at 8 kHz. Batches of different sizes see
-the same number of clips.
+It compares similarities, batch sizes, one or both directions of the loss, and spectrogram masks on
+the positives or on both crops. The encoder is a narrow ResNet-18 on log-mel bands at 8 kHz. All
+batch sizes use the same total number of clips.
 """
 
 from benchmarks.evidence.mfcl import SPECTROGRAM
@@ -12,14 +12,14 @@ from semisupcon.objectives import COLA
 
 
 class MasksBoth(COLA):
-    """COLA with its spectrogram masks on anchors too."""
+    """COLA with spectrogram masks on anchors and positives."""
 
     def _on_positives(self, features, key):
         return self.spec_augment(features, key)
 
 
 INIT = SPECTROGRAM["init_args"] | {"out_dim": None, "pool": None, "normalize": {"class_path": "L2"}}
-# Crops of a fifth of a second: two of them seldom show the same part of a digit of four.
+# Crops of 0.2 s: two crops of a digit, which is about 0.4 s long, seldom have the same content.
 OPTIONS = {
     **FSDD,
     "data.ssl_task": "fsdd_digit",
@@ -41,7 +41,7 @@ COSINE = {"model.criterion.projector": LINEAR, "model.criterion.similarity": "Co
 
 
 def sized(size: int) -> dict:
-    """A batch size, and the steps in which it sees as many clips as every other."""
+    """Return the options of a batch size, with the same total number of clips for all sizes."""
     return {"data.batch_size": size, "trainer.max_steps": CLIPS // size}
 
 
@@ -54,7 +54,7 @@ SETTINGS = (
     *(Setting(name, "cola", sized(size)) for size, name in BATCHES.items()),
 )
 ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
-# Speech Commands v1 stands for our digits, VoxCeleb for our speakers.
+# Published results on Speech Commands v1 (instead of digits) and VoxCeleb (instead of speakers).
 PUBLISHED = {
     "bilinear, batch of 1,024 (Speech Commands v1, 11 classes; VoxCeleb, 1,251)": ("71.7", "29.9"),
     "cosine, batch of 1,024 (the same)": ("64.5", "15.2"),

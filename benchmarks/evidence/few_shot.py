@@ -1,11 +1,16 @@
-"""Few-shot episodes as MT-SLVR publishes them and as ours, on the same clips and encoders.
+"""Compare the few-shot protocol of MT-SLVR with that of semisupcon on the same encoders.
 
 ``python -m benchmarks.evidence.few_shot --data DIR`` pretrains the narrow ResNet-18 of the study of
-baselines on the own audio of ESC-10, GM notes and FSDD, and draws 10,000 5-way 1-shot episodes for
-it, an untrained one and MFCC. Published (``config/probing/mtslvr.yaml``): a random segment of each
-support clip, a majority vote over the segments of a query, embeddings as they are. Ours: the mean
-over the segments, standardised. The two changes are also made one at a time. It writes
-``docs/evidence/few_shot.csv`` and the table of the page. A second call does only what is missing.
+baselines on the training clips of ESC-10, GM notes and FSDD. It draws 10,000 5-way 1-shot episodes
+for these encoders, an untrained one, and MFCC.
+
+The published protocol (``config/probing/mtslvr.yaml``) uses a random segment of each support clip,
+a majority vote over the segments of a query, and embeddings without standardisation. The protocol
+of semisupcon uses mean embeddings over segments, with standardisation. Both changes are also tested
+separately.
+
+The results are written to ``docs/evidence/few_shot.csv`` and to the table of the page. A second
+call computes missing results only.
 """
 
 import argparse
@@ -23,7 +28,7 @@ from benchmarks.evidence.questions import Question, of_questions
 from benchmarks.recipes import markdown
 
 NAME = "few_shot"
-# The splits of the study of baselines: no test clip is in the pretraining of an encoder.
+# The splits are those of the study of baselines, so no test clip is used in pretraining.
 TASKS: dict[str, tuple[str, Question]] = {
     "esc10": ("ESC-10", baselines.TASKS["esc10"]["esc10"]),
     "instrument": ("instruments", baselines.TASKS["gm_notes"]["instrument"]),
@@ -40,7 +45,7 @@ CLASSIFIERS = ("logistic regression", "nearest centroid")
 
 
 def probe(task: str, protocol: str, seed: int, run: Path, given: argparse.Namespace) -> None:
-    """Draw the episodes of one task by one protocol."""
+    """Score the episodes of one task with one protocol."""
     question = TASKS[task][1]
     if given.tiny:
         question = replace(question, options=question.options | {"most": 5})
@@ -61,12 +66,12 @@ def probe(task: str, protocol: str, seed: int, run: Path, given: argparse.Namesp
 
 
 def out_of(task: str, protocol: str, folder: Path) -> Path:
-    """The folder of the results of one task by one protocol."""
+    """Return the folder of the results of one task with one protocol."""
     return folder / f"{task} {protocol}".replace(" ", "-").replace(",", "")
 
 
 def collect(folder: Path) -> pd.DataFrame:
-    """Accuracies of all tasks, protocols and encoders: means over seeds, with 95 % intervals."""
+    """Collect the mean accuracies over seeds, with 95 % intervals, of all results."""
     parts = []
     for task in TASKS:
         for protocol in PROTOCOLS:
@@ -83,7 +88,7 @@ def collect(folder: Path) -> pd.DataFrame:
 
 
 def tables(results: pd.DataFrame) -> dict[str, str]:
-    """The table of the page: protocols by encoders, for both classifiers."""
+    """Return the table of the page: all protocols and encoders, for both classifiers."""
     tasks = [task for task in TASKS if task in set(results["task"])]
     encoders = [name for name in (OWN, UNTRAINED, "mfcc") if name in set(results["encoder"])]
     values = results.set_index(["task", "protocol", "encoder", "classifier"])
@@ -106,12 +111,12 @@ def tables(results: pd.DataFrame) -> dict[str, str]:
 
 
 def page_tables(figures: Path = FIGURES) -> dict[str, str]:
-    """The table from the CSV."""
+    """Return the table of the page from the CSV file."""
     return alone.from_csv(NAME, figures, tables, ("all",))
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
+    """Run the study and return the exit status."""
     given = alone.parser(__doc__, NAME).parse_args(args)
     given.data, given.episodes, steps, tasks = given.data.resolve(), 10_000, 250, list(TASKS)
     if given.tiny:

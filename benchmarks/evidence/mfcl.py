@@ -1,10 +1,12 @@
-"""MFCL on FSDD (Wang and van den Oord 2021; as its AudioMNIST exercise): two formats at once,
-augmentations, crop lengths, digits and speakers.
+"""Study of MFCL (Wang and van den Oord 2021) on FSDD, after the AudioMNIST exercise of MFCL.
 
-Encoders are narrow, at 8 kHz: the small SampleCNN hears, since the dilated CNN of the exercise
-costs three times as much, and a ResNet-18 sees. No projector, temperature 0.1, crops of 45 % apart:
-as published. Its time masks hid less than a millisecond; here gain, polarity and coloured noise
-stand for augmentation of the waveform, and masked bands for that of the spectrogram.
+It tests two input formats at once, augmentations, and crop lengths, with probes of digits and
+speakers. The encoders are narrow, at 8 kHz: a small SampleCNN for waveforms and a ResNet-18 for
+spectrograms. (The dilated CNN of the exercise is three times as expensive.) As published, there is
+no projector, the temperature is 0.1, and the crops have 45 % of a clip and do not overlap.
+
+The published time masks have less than a millisecond. This study uses gain, polarity inversion and
+coloured noise to augment waveforms, and frequency masks to augment spectrograms.
 """
 
 from pathlib import Path
@@ -41,7 +43,7 @@ SPECTROGRAM = {
 
 
 def both(waveform: dict, spectrogram: dict) -> dict:
-    """Two formats at once."""
+    """Return the configuration of an encoder for both formats."""
     return {
         "class_path": "MultiFormat",
         "init_args": {"waveform": waveform, "spectrogram": spectrogram, "segment_samples": 4000},
@@ -49,7 +51,7 @@ def both(waveform: dict, spectrogram: dict) -> dict:
 
 
 def wider(encoder: dict, **changed) -> dict:
-    """An encoder with other arguments, its widths for instance."""
+    """Return the configuration of an encoder with changed arguments, such as its widths."""
     return encoder | {"init_args": encoder["init_args"] | changed}
 
 
@@ -58,8 +60,8 @@ MASKS = {
     "init_args": {"max_bands": 8, "max_frames": 0, "masks": 1, "fill": "mean"},
 }
 
-# Crops are shares of a clip, of seven tenths of a second at most: all but 3 % of the clips are
-# shorter. Probes see segments of that length.
+# A crop is a share of a clip, of which at most 0.7 s are used; 97 % of the clips are shorter.
+# Probes use segments of 0.7 s.
 CROPS = {
     "model.encoder": both(WAVEFORM, SPECTROGRAM),
     "data.ssl_task": "fsdd_digit",
@@ -72,7 +74,7 @@ ALL = ("waveform", "spectrogram", "embedding")
 NEIGHBOURS = {"neighbours": [3, 5, 10, 20, 50]}
 SELF = (Probe(("digit",), representations=ALL), Probe(("speaker",), ("knn",), ALL, NEIGHBOURS))
 SUPERVISED = (Probe(("digit",)), Probe(("speaker",), ("knn",), options=NEIGHBOURS))
-# Its maps are drawn for the page.
+# Probes of the setting whose maps are drawn for the page.
 MAPPED = (
     *SELF,
     Probe(("digit", "speaker"), ("knn",), options={"projection": "tsne"}, note="mapped"),
@@ -89,15 +91,17 @@ LEFT_OUT = {name: f"twice as wide and as long, without {name}" for name in SPEAK
 
 
 def left_out(speaker: str) -> Setting:
-    """The best setting without a speaker, who is then tested; six speakers take the place of
-    seeds."""
+    """Return the best setting, pretrained without a speaker, whose clips are the test clips.
+
+    The six speakers replace seeds.
+    """
     pool = {"data.ssl_task": WITHOUT, "data.ssl_kwargs": {"speaker": speaker}}
     probes = (Probe((f"digit of {speaker}",), representations=ALL),)
     return Setting(LEFT_OUT[speaker], "mfcl", BEST | pool, probes, seeds=(0,))
 
 
 def pictures(runs: Path) -> None:
-    """t-SNE of the test clips of one run, by digit and by speaker."""
+    """Draw t-SNE maps of the test clips of one run, coloured by digit and by speaker."""
     for task in ("digit", "speaker"):
         file = (
             runs
@@ -106,7 +110,7 @@ def pictures(runs: Path) -> None:
             / "maps"
             / f"{task}-trained-embedding-tsne.json"
         )
-        if file.exists():  # a study that was begun elsewhere has no runs here
+        if file.exists():  # missing if the runs are on another machine
             found = load_map(file)
             figure = draw_scatter(
                 np.array(found.points), found.labels, "MFCL, both formats: FSDD test clips", task

@@ -1,12 +1,14 @@
-"""MT-SLVR (Heggan et al. 2023): contrastive, predictive, and both at once by six architectures,
-with SimCLR and with SimSiam; few-shot tests.
+"""Study of MT-SLVR (Heggan et al. 2023) with few-shot episodes.
 
-Equal steps and equal draws of augmentations for all (the published baselines drew theirs otherwise
-and trained for fewer steps); SimSiam has a third of the learning rate, for with that of the others
-its embeddings, as they come, ended at chance. Pretrained on the training clips of FSDD: of the five
-sets it is the only one with enough clips, and the other four are then as foreign to the encoder as
-the published test sets were. Its own test clips, and four fifths of fifteen clips a class of the
-others, make the episodes; all classes are test classes.
+It compares contrastive training, predictive training, and both at once in six architectures, with
+SimCLR and with SimSiam. All settings have equal steps and equal draws of augmentations; the
+published baselines have other draws and fewer steps. SimSiam has a third of the learning rate,
+because with the rate of the others, embeddings without standardisation gave chance level.
+
+Encoders are pretrained on the training clips of FSDD, the only one of the five data sets with
+enough clips. As in the paper, the other data sets are then unknown to the encoder. Episodes are
+drawn from the test clips of FSDD, and from four fifths of at most fifteen clips per class of the
+other data sets. All classes are test classes.
 """
 
 from benchmarks.evidence.study import FSDD, Probe, Setting, Study
@@ -16,7 +18,7 @@ MEL = {
     "class_path": "ThreeChannelMel",
     "init_args": {"sample_rate": 8000, "n_fft": 256, "hop_length": 128, "n_mels": 40},
 }
-# Without the two operators, of seven, that cost more than the encoder.
+# Two of the seven operators are left out, because they are more expensive than the encoder.
 CHAIN = {"class_path": "semisupcon.augmentations.published.MTSLVRChain"}
 CHAIN["init_args"] = {"sample_rate": 8000, "augs_to_exclude": ["pitch_shift", "time_stretch"]}
 OPTIONS = {
@@ -41,8 +43,8 @@ ASKED = {
 OPERATORS = ["add_colored_noise", "gain", "filtering", "delay", "polarity_inversion"]
 EPISODES = {"standardise": False, "way": 5, "shot": 1, "queries": 1, "episodes": 1000}
 METHOD = "few_shot 5-way 1-shot, logistic regression"
-# As they come, embeddings that share a large offset are read badly: also by mean and standard
-# deviation of the training clips.
+# A large common offset of the embeddings is bad for the classifier. Therefore the episodes are also
+# scored on standardised embeddings.
 LEVEL = Probe(
     tuple(ASKED.values()),
     ("few_shot",),
@@ -51,8 +53,8 @@ LEVEL = Probe(
 )
 HEADS = ("contrastive", "predictive")
 
-# Noise as faint as the recordings' own, for a filter leaves bands emptier than any recording has
-# them, and the floor of this mel is at -156 dB.
+# The noise is as faint as that of the recordings. It is necessary because filters leave less energy
+# in some bands than any recording has, and the floor of this mel spectrogram is -156 dB.
 INVARIANCE = Probe(("digit",), options={"invariance": OPERATORS, "invariance_noise": -80.0})
 PROBES = (Probe(tuple(ASKED.values()), ("few_shot",), options=EPISODES), LEVEL, INVARIANCE)
 ONE_HEAD = ("contrastive", "simple")
@@ -61,7 +63,7 @@ CONTRASTS = {"SimCLR": "simclr", "SimSiam": "simsiam"}
 
 
 def title(architecture: str, contrast: str) -> str:
-    """What tables call a setting."""
+    """Return the name of a setting in the tables."""
     return (
         f"contrastive only, {contrast}"
         if architecture == "contrastive"
@@ -79,7 +81,8 @@ SETTINGS = (
 )
 ROWS = {name: ("predictive only", *(title(a, name) for a in ARCHITECTURES)) for name in CONTRASTS}
 TWO_HEADED = tuple(title(a, name) for name in CONTRASTS for a in ARCHITECTURES if a not in ONE_HEAD)
-# Accuracy on ESC-50 and Kaggle18, which ours are parts of, and the mean rank over ten sets.
+# Published accuracy on ESC-50 and Kaggle18, of which this study uses parts, and the published mean
+# rank over ten data sets.
 PUBLISHED = {
     "SimCLR": {
         "contrastive only": ("", "63.40 ± 0.39 (50)", "37.64 ± 0.40 (41)", "", "", "3.9 of 7"),
@@ -103,7 +106,7 @@ PUBLISHED = {
 
 
 def moved(head: str) -> tuple[Column, ...]:
-    """How far each operator moves a head."""
+    """Return the columns with the effect of each operator on the embedding of a head."""
     return tuple(
         Column(operator.replace("_", " "), "digit", "invariance", head, operator)
         for operator in OPERATORS
@@ -111,7 +114,7 @@ def moved(head: str) -> tuple[Column, ...]:
 
 
 def asked(method: str) -> tuple[Column, ...]:
-    """One column a data set."""
+    """Return one column per data set for a method."""
     return tuple(Column(name, task, method) for name, task in ASKED.items())
 
 

@@ -1,11 +1,12 @@
-"""Beyond the papers: every objective on one encoder, one data set, one budget and one suite of
-probes.
+"""Compare all objectives with the same encoder, data set, number of steps, and probes.
 
-The narrow ResNet-18 of the SemiSupCon study on FSDD at 8 kHz, the light augmentations, batches of
-32 and equal steps for all; each objective keeps its own views, heads, temperature and learning
-rate, as its recipe and overlay have them. Three cannot share that encoder wholly: MT-SLVR adds
-adapters and halves to it, MFCL an encoder of waveforms, and so has CPC, for it needs more frames;
-they stand beside their untrained selves.
+The encoder is the narrow ResNet-18 of the SemiSupCon study, on FSDD at 8 kHz, with light
+augmentations and batches of 32. Views, heads, temperature and learning rate are those of the recipe
+and the small overlay of each objective.
+
+Three objectives need another encoder: MT-SLVR adds adapters and two parts, MFCL adds an encoder of
+waveforms, and CPC uses an encoder of waveforms, because it needs more frames. They are compared
+with untrained encoders of the same architecture.
 """
 
 from benchmarks.evidence.mfcl import WAVEFORM, both, wider
@@ -13,7 +14,8 @@ from benchmarks.evidence.semisupcon import BASE, DIGIT, ENCODER, POOL
 from benchmarks.evidence.study import Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
-# As it is, whatever normalization and pooling a recipe gives its own.
+# The encoder of all objectives, with default normalization and pooling instead of those of the
+# recipe.
 PLAIN = wider(ENCODER, normalize=None, pool=None)
 ADAPTED = {
     "class_path": "AdapterResNet2d",
@@ -23,9 +25,9 @@ WAVES = wider(WAVEFORM, widths=[32, 32, 64, 128, 96])
 MFCL = {"model.encoder": both(WAVES, PLAIN), "data.target_length": 0.7}
 PADDED = {"data.short_clips": "zero"}
 FIVE = {"data.supervised_data_p": 0.05}
-# Frames are 30 ms apart: sixteen in half a second.
+# A frame has 30 ms, so half a second has sixteen frames.
 CPC = {"model.encoder": WAVES, "model.criterion.steps": 4}
-# Two crops of half a second would show the same digit nearly whole.
+# Short crops, since two crops of half a second would both contain most of the digit.
 SHORT = {"data.target_length": 0.2}
 ALONE = {
     "SimCLR": ("clmr", {}),
@@ -56,7 +58,7 @@ LABELLED = {
     "supervised, all labels": ("supervised", {}),
 }
 SHARES = (1, 10)
-# With every label; with few; and carried over to notes that no encoder has heard.
+# Probes with all labels, with few labels, and of notes, which are not in the pretraining data.
 PROBES = (
     Probe(("digit", "speaker", "instrument", "pitch")),
     *(

@@ -1,5 +1,7 @@
-"""What the encoders are asked: data sets with their folders and numbers of classes, and the splits
-of them that only the studies need."""
+"""The tasks of the probes: data sets with their folders and numbers of classes.
+
+Some tasks have splits that only the studies use.
+"""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +16,8 @@ from semisupcon.datasets import LabelledClips, load_annotations
 from semisupcon.datasets.parsing.splits import stratified_split
 from semisupcon.random import permutation
 
-# All classes are test classes; a fifth of the clips is kept from the episodes, to give untrained
-# encoders their batch-norm statistics.
+# All classes are test classes. A fifth of the clips is not used in episodes; the batch-norm
+# statistics of untrained encoders are measured on it.
 EPISODES = {"shares": {"train": 0.2, "test": 0.8}, "most": 15}
 NOTES = {"train": 0.5, "val": 0.1, "test": 0.4}
 
@@ -25,10 +27,10 @@ class Question:
     """A task of the probes.
 
     Attributes:
-        task: its name or import path.
-        folder: of its audio, in the folder of all data sets.
-        classes: how many there are; 0 for values.
-        options: the task's own.
+        task: name or import path of the task.
+        folder: folder of its audio, relative to the folder of all data sets.
+        classes: number of classes; 0 for a regression.
+        options: options of the task.
     """
 
     task: str
@@ -44,15 +46,16 @@ def resplit(
     options: dict[str, Any] | None = None,
     most: int | None = None,
 ) -> LabelledClips:
-    """A data set with a seeded split in place of its own, balanced by class; values are balanced by
-    folder.
+    """Load a data set with a seeded random split instead of its official split.
+
+    The split is stratified by class, or by folder for values.
 
     Args:
         root: folder of the data set.
-        of: its task.
-        shares: of the splits, summing to 1.
-        options: of the task.
-        most: so many clips of a class, at most.
+        of: name of the task.
+        shares: share of each split; the sum is 1.
+        options: options of the task.
+        most: maximum number of clips per class.
     """
     found = load_annotations(of, root, **(options or {}))
     if most is not None:
@@ -70,7 +73,7 @@ def resplit(
 
 
 def notes(label: str, kind: str = "multiclass") -> dict[str, Any]:
-    """Options of `resplit` for a column of the GM notes; every column has the same split."""
+    """Return the options of `resplit` for a column of the GM notes. All columns share a split."""
     return {
         "of": "csv",
         "shares": NOTES,
@@ -79,16 +82,20 @@ def notes(label: str, kind: str = "multiclass") -> dict[str, Any]:
 
 
 def fsdd_without(root: Path, speaker: str) -> LabelledClips:
-    """The digits of FSDD: ``speaker`` is tested, all clips of the others are trained on but for
-    their validation clips."""
+    """Load the digits of FSDD with all clips of ``speaker`` as test clips.
+
+    The clips of the other speakers are training clips, except for their validation clips.
+    """
     found = load_annotations("fsdd_digit", root)
     split = np.where(found.split == "val", "val", "train")
     return found.assign(split=np.where(found.table["speaker"] == speaker, "test", split))
 
 
 def fsdd_tags(root: Path) -> LabelledClips:
-    """Digit and speaker of FSDD's clips as two tags of sixteen: so that clips can share none, one
-    or both."""
+    """Load FSDD with digit and speaker as two of sixteen tags.
+
+    Two clips can share no tag, one tag, or both tags.
+    """
     digit, speaker = (load_annotations(task, root) for task in ("fsdd_digit", "fsdd_speaker"))
     targets = np.concatenate([digit.targets, speaker.targets], axis=1)
     return LabelledClips(
@@ -100,8 +107,8 @@ def fsdd_tags(root: Path) -> LabelledClips:
     )
 
 
-# By the names that tables know; "digit of theo" is the question "digit", with a split that the
-# setting says.
+# Tasks by their names in the tables. "digit of theo" is shown as "digit"; its split depends on the
+# setting.
 RESPLIT = "benchmarks.evidence.questions.resplit"
 QUESTIONS = {
     "digit": Question("fsdd_digit", "fsdd", 10),
@@ -126,7 +133,7 @@ QUESTIONS |= {
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Options as they are typed: text as it is, everything else as JSON."""
+    """Convert options to a command line: text is kept, other values become JSON."""
     return [
         f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
         for name, value in options.items()
@@ -134,7 +141,7 @@ def as_arguments(options: Mapping[str, Any]) -> list[str]:
 
 
 def of_questions(asked: Mapping[str, Question], data: Path) -> dict[str, Any]:
-    """Tasks of ``probe.py``, with their names, folders and options."""
+    """Return the options of ``semisupcon probe`` for tasks: names, folders and task options."""
     options: dict[str, Any] = {"tasks": [f"{name}={q.task}" for name, q in asked.items()]}
     for name, question in asked.items():
         options[f"data_dirs.{name}"] = str(data / question.folder)

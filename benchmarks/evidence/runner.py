@@ -1,5 +1,7 @@
-"""Run the cells of a study, some at a time, and keep the rows of each in the study's CSV: what is
-there is not run again."""
+"""Run the cells of a study and write their rows to its CSV file.
+
+Several cells can run at the same time. Cells that are already in the file are not run again.
+"""
 
 import os
 import sys
@@ -17,17 +19,17 @@ from benchmarks.evidence.cell import COLUMNS, run_cell
 from benchmarks.evidence.study import Cell
 from semisupcon.files import write_text
 
-STOPPED = (130, 143)  # what pretraining exits with after SIGINT and SIGTERM
+STOPPED = (130, 143)  # exit status of pretraining after SIGINT and SIGTERM
 
 
 def done(file: Path) -> set[tuple[str, int]]:
-    """Settings and seeds whose rows are in a CSV."""
+    """Return the settings and seeds whose rows are in a CSV file."""
     rows = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=COLUMNS)
     return set(zip(rows["setting"], rows["seed"].astype(int), strict=True))
 
 
 def put(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to a CSV, which is replaced whole: no cell is ever there by half."""
+    """Add the rows of a cell to a CSV file. The file is replaced, so that no cell is incomplete."""
     text = (
         pd.DataFrame(rows)
         .reindex(columns=COLUMNS)
@@ -42,12 +44,18 @@ def run(
     jobs: int = 1,
     work: Callable[[Cell], list[dict[str, Any]]] = run_cell,
 ) -> int:
-    """Run the cells that the CSV does not hold; returns how many failed. They are told of, and the
-    others are run nevertheless.
+    """Run the cells that are not in the CSV file, and return the number of failed cells.
+
+    A failed cell is reported, and the other cells are still run.
+
+    Args:
+        todo: cells of the study.
+        file: CSV file of the study.
+        jobs: number of cells that run at the same time.
+        work: function that runs a cell and returns its rows.
 
     Raises:
-        SystemExit: when a run was stopped by SIGINT or SIGTERM, for then it is the study that shall
-            stop.
+        SystemExit: if SIGINT or SIGTERM has stopped a run. The study then stops too.
     """
     there = done(file)
     todo = [cell for cell in todo if (cell.setting.name, cell.seed) not in there]
@@ -71,7 +79,7 @@ def run(
 def results(
     todo: Sequence[Cell], jobs: int, work: Callable
 ) -> Iterator[tuple[Cell, list[dict[str, Any]], BaseException | None]]:
-    """Cells as they finish, with their rows, or with what went wrong."""
+    """Yield each cell when it finishes, with its rows and its exception, if any."""
     if jobs == 1:
         torch.set_num_threads(1)
         for cell in todo:
@@ -90,12 +98,12 @@ def results(
             for future in as_completed(waiting):
                 problem = future.exception()
                 yield waiting[future], [] if problem else future.result(), problem
-        finally:  # of a study that is stopped, what has not begun shall not
+        finally:  # If the study is stopped, do not start further cells.
             pool.shutdown(cancel_futures=True)
 
 
 def quiet(folder: Path) -> None:
-    """Of a worker: one thread, and a log in place of the terminal."""
+    """Initialise a worker process: one thread, and output to a log file in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     log = os.open(folder / f"worker-{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):

@@ -1,9 +1,9 @@
-"""SemiSupCon on FSDD and GM notes (Guinot et al. 2024): how many labels, how many in a batch, which
-labels, compared how; and robustness.
+"""Study of SemiSupCon (Guinot et al. 2024) on FSDD and GM notes.
 
-A narrow ResNet-18 on log-mel bands at 8 kHz in place of SampleCNN, which needs longer runs to tell
-digits apart; two views of half a second. Its own paper's tables could not be had, so nothing
-published stands beside ours.
+It tests the number of labels, the share of labelled clips in a batch, the kind of labels, the
+similarity of labels, and robustness. The encoder is a narrow ResNet-18 on log-mel bands at 8 kHz,
+with two views of half a second; SampleCNN needs longer runs to distinguish digits. The tables of
+the paper were not available, so there are no published results for comparison.
 """
 
 from benchmarks.evidence.mfcl import LOG_MEL, SHAPE
@@ -32,7 +32,7 @@ TAGS = {"data.sl_task": "benchmarks.evidence.questions.fsdd_tags"}
 TWO = {"class_path": "SharedLabels", "init_args": {"threshold": 2}}
 
 FSDD_ASKED = Probe(("digit", "speaker"))
-# The same probe with few of its labels, and with corrupted test clips.
+# Probes with few labels, and with corrupted test clips.
 FEW = tuple(
     Probe(("digit",), options={"train_share": share}, note=f"{share:.0%} of labels")
     for share in (0.01, 0.1)
@@ -45,7 +45,10 @@ IN_BATCH = {p: f"{p} % of the batch labelled" for p in (25, 75, 100)}
 
 
 def share(p: int) -> Setting:
-    """Semi-supervised with p per cent of the digit labels, half of each batch."""
+    """Return the semi-supervised setting with p percent of the digit labels.
+
+    Half of each batch is labelled.
+    """
     probes = CORRUPTED if p == 100 else FULL if p in WIDELY_PROBED else None
     return Setting(
         SHARES[p], "pretrain_smsl", {**BASE, **DIGIT, "data.supervised_data_p": p / 100}, probes
@@ -53,7 +56,7 @@ def share(p: int) -> Setting:
 
 
 def on_notes(name: str, recipe: str, options: dict, untrained: str | None = None) -> Setting:
-    """Pretraining on single notes; probes of their instruments and pitches."""
+    """Return a setting that pretrains on GM notes, with probes of instrument and pitch."""
     return Setting(
         name,
         recipe,
@@ -64,8 +67,13 @@ def on_notes(name: str, recipe: str, options: dict, untrained: str | None = None
 
 
 def of_notes(role: str, label: str, kind: str = "multiclass") -> dict:
-    """A column of the notes, with the split that all of them share, as the data of a role (sl or
-    ssl)."""
+    """Return the data options for a column of the GM notes, with the common split.
+
+    Args:
+        role: "sl" for labelled clips or "ssl" for unlabelled clips.
+        label: column with the labels.
+        kind: label kind.
+    """
     return {f"data.{role}_task": RESPLIT, f"data.{role}_kwargs": notes(label, kind)}
 
 
@@ -103,7 +111,7 @@ PROBED_WITH_FEW = (
 ROBUST = ("self-supervised", SHARES[100], "supervised", "untrained")
 TABLES = (
     Table("labels", ("self-supervised", *SHARES.values(), "supervised", "untrained"), ASKED),
-    # With no labels in the batch it is self-supervised; half of it is the default.
+    # Without labels in the batch, training is self-supervised. By default, half of it is labelled.
     Table(
         "batch", ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100]), ASKED
     ),

@@ -1,4 +1,4 @@
-"""A study: settings by seeds, what each is asked, and the tables that are made of the answers."""
+"""The classes of a study: settings, probes, and tables of the results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,16 +7,16 @@ from typing import Any
 
 from benchmarks.evidence.tables import Table
 
-# What every run has in common: nothing is drawn, validated or waited for. The last weights are
-# probed, so no choice is made on the way.
+# Options of all runs: no figures, validation, or progress bar. The last checkpoint is probed, so no
+# checkpoint is selected.
 COMMON = {
     "draw_every": 0,
     "monitor": None,
     "trainer.limit_val_batches": 0,
     "trainer.enable_progress_bar": False,
 }
-# A small training set and one segment length at 8 kHz, FSDD's own rate; half a second holds most
-# digits.
+# Options of studies on FSDD, at its sample rate of 8 kHz. Most digits are shorter than half a
+# second.
 FSDD = {"data.data_dir": "fsdd", "data.target_sample_rate": 8000, "data.target_length": 0.5}
 LIGHT = ["gain", "polarity_inversion", "add_colored_noise"]
 QUICK_RUN = {"trainer.max_steps": 4, "trainer.log_every_n_steps": 2, "data.batch_size": 16}
@@ -25,14 +25,13 @@ QUICK_PROBE = {"resamples": 20, "training.max_epochs": 3, "episodes": 200}
 
 @dataclass(frozen=True)
 class Probe:
-    """Some questions by some methods, of some parts of an encoder.
+    """Probes of several tasks, methods and representations.
 
     Attributes:
-        questions: of `QUESTIONS`.
-        methods, representations: as ``probe.py`` names them.
-        options: further options of ``probe.py``.
-        note: what the methods' names are followed by in the CSV, so that a table can tell two
-            probes apart.
+        questions: tasks, keys of `QUESTIONS`.
+        methods, representations: names as in ``semisupcon probe``.
+        options: further options of ``semisupcon probe``.
+        note: text that is added to the names of the methods in the CSV file, to distinguish probes.
     """
 
     questions: tuple[str, ...]
@@ -44,17 +43,17 @@ class Probe:
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to pretrain.
+    """A setting of pretraining.
 
     Attributes:
-        name: what tables call it.
-        recipe: of ``config/pretraining``, made small by its overlay.
-        options: of ``pretrain.py``, on top of those of the study; ``data.data_dir`` is relative to
-            the folder of all data sets.
-        probes: None takes the study's.
-        untrained: what tables call an untrained encoder of this shape, probed beside it; None
-            probes none.
-        seeds: the only ones that it is run with; None for all.
+        name: name in the tables.
+        recipe: name of a recipe in ``config/pretraining``; its small overlay is added.
+        options: options of ``semisupcon pretrain`` in addition to those of the study.
+            ``data.data_dir`` is relative to the folder of all data sets.
+        probes: probes of the setting; None for the probes of the study.
+        untrained: name of an untrained encoder with the same architecture, which is also probed;
+            None for no such encoder.
+        seeds: seeds of the setting; None for all seeds of the study.
     """
 
     name: str
@@ -67,16 +66,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Study:
-    """Settings by seeds, and what is made of them.
+    """A study with several settings, each run with several seeds.
 
     Attributes:
-        name: of the CSV.
-        settings: in the order in which they are run.
-        probes: of every setting that has none of its own.
-        options: of ``pretrain.py``, for every setting.
-        tables: of the page.
-        quick: names of the settings that ``--quick`` tries.
-        pictures: draws from the folder of the study's runs into ``media/``.
+        name: name of the study and of its CSV file.
+        settings: settings, in the order in which they are run.
+        probes: probes of the settings that do not define probes.
+        options: options of ``semisupcon pretrain`` for all settings.
+        tables: tables of the page.
+        quick: names of the settings that ``--quick`` runs.
+        pictures: function that draws figures into ``media/`` from the folder of the runs.
     """
 
     name: str
@@ -90,7 +89,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Cell:
-    """A setting with everything resolved, and a seed."""
+    """A setting with all its options and probes, and a seed."""
 
     study: str
     setting: Setting
@@ -100,7 +99,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The name of its run."""
+        """Name of the run."""
         return "".join(c if c.isalnum() else "-" for c in f"{self.setting.name} {self.seed}")
 
 
@@ -112,11 +111,20 @@ def cells(
     only: Sequence[str] = (),
     quick: bool = False,
 ) -> list[Cell]:
-    """All cells of a study, seed by seed: a study that is stopped has every setting with fewer
-    seeds.
+    """Return all cells of a study, seed by seed.
+
+    If a study is stopped, it has all settings with fewer seeds.
+
+    Args:
+        study: the study.
+        seeds: seeds of the runs.
+        folder: folder of the runs.
+        data: folder of all data sets.
+        only: names of settings to run; empty for all.
+        quick: whether to run few steps of the settings in ``study.quick``.
 
     Raises:
-        SystemExit: when ``only`` names no setting.
+        SystemExit: if ``only`` has the name of an unknown setting.
     """
     names = [setting.name for setting in study.settings]
     if unknown := set(only) - set(names):

@@ -1,5 +1,8 @@
-"""From a study's CSV to its tables: means over seeds with 95 % intervals, chance and numbers of
-classes, published figures beside them."""
+"""Make the tables of a study from its CSV file.
+
+A table has means over seeds with 95 % intervals, the chance level, the number of classes, and
+published results for comparison.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +22,7 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of a table holds; the fields after the title are those of the CSV."""
+    """A column of a table. All fields except the title select rows of the CSV file."""
 
     title: str
     task: str
@@ -33,13 +36,12 @@ class Table:
     """A table of the page.
 
     Attributes:
-        name: after the study's, in the page's markers.
-        rows: settings of the CSV.
-        columns: of the table.
-        published: name of a published row to its cells, one a column; given as they were published.
-        rank: a last column with each row's mean rank over the columns.
-        mean: name of a row with the mean of all the others, whose interval is over them; empty for
-            none.
+        name: name of the table in the markers of the page, after the name of the study.
+        rows: settings of the CSV file.
+        columns: columns of the table.
+        published: cells of published results as text, by the name of the row.
+        rank: whether the last column is the mean rank of each row over the columns.
+        mean: name of a last row with the mean over all rows; empty for no such row.
     """
 
     name: str
@@ -51,15 +53,20 @@ class Table:
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t (4.30 s / sqrt(3) of three); nan
-    of a single value."""
+    """Return the mean of values and half the width of its 95 % interval (Student's t).
+
+    With three values, the half width is 4.30 s / sqrt(3). It is NaN for a single value.
+    """
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
     return float(np.mean(values)), float(half)
 
 
 def percent(values: Sequence[float]) -> str:
-    """``mean ± half`` in percent with one decimal; a single value alone, and nothing for none."""
+    """Format values as ``mean ± half width`` in percent.
+
+    A single value has no half width. Without values, the text is empty.
+    """
     if not len(values):
         return ""
     mean, half = mean_and_half(values)
@@ -67,7 +74,7 @@ def percent(values: Sequence[float]) -> str:
 
 
 def pick(results: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """The rows of a CSV that a column is made of."""
+    """Return the rows of a CSV file that belong to a column."""
     names = ("task", "method", "representation", "metric")
     return results[
         np.logical_and.reduce([results[name] == getattr(column, name) for name in names])
@@ -75,8 +82,10 @@ def pick(results: pd.DataFrame, column: Column) -> pd.DataFrame:
 
 
 def render(table: Table, results: pd.DataFrame) -> str:
-    """A table as Markdown, with a line on what its numbers are; settings that were not run are left
-    out."""
+    """Return a table as Markdown, followed by a line that explains its numbers.
+
+    Settings without results are left out.
+    """
     picked = [pick(results, column) for column in table.columns]
     values = {
         row: [found.loc[found["setting"] == row, "value"].to_numpy() for found in picked]
@@ -108,8 +117,10 @@ def render(table: Table, results: pd.DataFrame) -> str:
 
 
 def mean_ranks(values: Mapping[str, Sequence[np.ndarray]]) -> dict[str, float]:
-    """Rank of each row's mean within a column, 1 the best, averaged over columns; of rows that fill
-    all of them."""
+    """Return the mean rank of each row over all columns; rank 1 is the best.
+
+    Rows with empty cells are left out.
+    """
     whole = {
         row: [cell.mean() for cell in cells]
         for row, cells in values.items()
@@ -124,7 +135,7 @@ def mean_ranks(values: Mapping[str, Sequence[np.ndarray]]) -> dict[str, float]:
 
 
 def chance(found: pd.DataFrame) -> str:
-    """What an answer that ignores the audio scores, and among how many classes."""
+    """Return the chance level of a column in percent, with the number of classes."""
     if found.empty or found["chance"].isna().all():
         return ""
     classes = int(found["classes"].iloc[0])
@@ -132,8 +143,10 @@ def chance(found: pd.DataFrame) -> str:
 
 
 def note(found: pd.DataFrame, rows: Sequence[str]) -> str:
-    """Seeds, steps, time and machine of the cells that a table is made of; of few-shot tables also
-    the intervals over episodes."""
+    """Describe the cells of a table: seeds, steps, time and machine.
+
+    For few-shot tables, the interval over episodes is added.
+    """
     found = found[found["setting"].isin(rows)]
     if found.empty:
         return ""
@@ -158,16 +171,16 @@ def note(found: pd.DataFrame, rows: Sequence[str]) -> str:
 
 
 def span(values: pd.Series) -> str:
-    """``low to high``, or the one value."""
+    """Format the range of values as ``low to high``, or as one value."""
     low, high = int(values.min()), int(values.max())
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def rebuilt(page: str, tables: Mapping[str, str]) -> str:
-    """The page with every table made anew.
+    """Return the page with all tables replaced.
 
     Raises:
-        ValueError: when the page lacks a table, or has a place for one that nobody makes.
+        ValueError: if the page has no place for a table, or a place for an unknown table.
     """
     there = [block["name"] for block in BLOCK.finditer(page)]
     if wrong := sorted(set(there) ^ set(tables)) or sorted(
@@ -183,7 +196,7 @@ def rebuilt(page: str, tables: Mapping[str, str]) -> str:
 
 
 def first_difference(page: str, anew: str) -> str | None:
-    """The first table that differs, and the first line in which it does; None when none does."""
+    """Describe the first table and line in which two pages differ; None if none differs."""
     for old, new in zip(BLOCK.finditer(page), BLOCK.finditer(anew), strict=True):
         if old["text"] != new["text"]:
             was, now = old["text"].splitlines(), new["text"].splitlines()

@@ -1,7 +1,7 @@
-"""Mutation testing of the package: do the tests notice when one place of the code is wrong?
+"""Mutation testing: check that the tests detect small changes of the code.
 
-mutmut says which changes can be made (a sign, a bound, a comparison, an argument left out);
-`sample` draws some of them with a seed; `selection` finds the tests that could notice each; `trial`
-runs them in a process forked from one that has imported the libraries already. Run
+mutmut lists the possible changes, such as another sign, bound or comparison, or a removed argument.
+`sample` draws some of these mutants with a seed. `selection` finds the tests that could detect each
+mutant. `trial` runs these tests in a process that is forked after all libraries are imported. Run
 ``make mutants``, or ``python -m benchmarks.mutants --help``.
 """

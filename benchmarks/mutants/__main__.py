@@ -1,9 +1,8 @@
-"""``make mutants``: a sample of mutants, the tests that could see each, and how many were caught in
-every folder.
+"""Run a sample of mutants, and print how many the tests have caught in each folder of the package.
 
-What was found is kept in a file, a line a mutant; a second run tries those only that survived and
-those that are new. Mutants that no test can catch, because they do the same, stand with their
-reason in ``equivalent.txt`` and are not counted.
+The results are stored in a file with one line per mutant. A second run tests only new mutants and
+mutants that were not caught. Mutants that behave like the original code are listed with a reason in
+``equivalent.txt`` and are not counted.
 """
 
 import argparse
@@ -25,7 +24,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the argument parser."""
     p = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__)
     p.add_argument("--count", type=int, default=300, help="about how many mutants")
     p.add_argument("--seed", type=int, default=0, help="of the sample")
@@ -59,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def reasons() -> dict[str, str]:
-    """The mutants that do the same as the original, by key, and why."""
+    """Return the reason why each equivalent mutant behaves like the original, by key."""
     lines = EQUIVALENT.read_text().splitlines() if EQUIVALENT.exists() else []
     pairs = (line.rsplit(" # ", 1) for line in lines if line and not line.startswith("#"))
     return {key.strip(): why.strip() for key, why in pairs}
@@ -68,8 +67,19 @@ def reasons() -> dict[str, str]:
 def try_out(
     bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter
 ) -> dict[str, object]:
-    """The tests that have caught most mutants of the module so far (``wins``), then all near ones,
-    then far ones."""
+    """Test a mutant and return its result.
+
+    First the tests run that have caught most mutants of the module so far, then all near tests, and
+    then far tests, until a test fails.
+
+    Args:
+        bench: copy of the repository.
+        selection: finds the tests of a module.
+        mutant: mutant to test.
+        limit: time limit in seconds for each group of tests.
+        far: maximum number of far tests.
+        wins: number of mutants that each test has caught, by module and test.
+    """
     found = {
         "key": mutant.key,
         "folder": mutant.folder,
@@ -94,7 +104,7 @@ def try_out(
 
 
 def table(results: Sequence[dict], equivalent: dict[str, str]) -> list[tuple[str, int, int, int]]:
-    """Rows of folder, mutants, equivalent ones, and caught ones; the last is the sum."""
+    """Return the numbers of all, equivalent and caught mutants per folder, and their sums."""
     same = Counter(r["folder"] for r in results if not r["caught"] and r["key"] in equivalent)
     tried, caught = (
         Counter(r["folder"] for r in results),
@@ -109,14 +119,14 @@ def table(results: Sequence[dict], equivalent: dict[str, str]) -> list[tuple[str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; returns the exit status."""
+    """Run the mutants; return 1 if ``--check`` is given and a limit is missed."""
     args = parser().parse_args(argv)
     equivalent = reasons()
     known = {}
     if args.out.exists():
         known = {r["key"]: r for r in map(json.loads, args.out.read_text().splitlines())}
     print("Drawing mutants.", flush=True)
-    # So that a run that is ended removes its copy and ends its tests.
+    # SIGTERM then removes the copy of the repository and ends the tests.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     mutants = list(sample(ROOT, args.count, args.seed, args.least, args.only))
     args.out.parent.mkdir(parents=True, exist_ok=True)

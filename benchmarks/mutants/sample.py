@@ -1,8 +1,8 @@
-"""Which mutants there are, by the operators of mutmut, and a seeded sample of them from every
-folder of the package.
+"""Draw a seeded sample of mutants from each folder of the package, with the operators of mutmut.
 
-Left alone: annotations, decorators, imports, docstrings and other text, what is raised, logged or
-printed, and the modules of old names. Of a line one mutant at most is drawn.
+Annotations, decorators, imports, docstrings and other text are not changed. Statements that raise,
+log or print are not changed either, nor are the modules of old names. At most one mutant is drawn
+per line.
 """
 
 import hashlib
@@ -36,11 +36,11 @@ class Mutant:
     """One change of one file.
 
     Attributes:
-        path: of the file, relative to the repository.
-        line: number of the first line that differs.
-        operator: of mutmut.
-        source: the whole file with the change.
-        before, after: the lines that differ.
+        path: path of the file, relative to the repository.
+        line: number of the first changed line.
+        operator: operator of mutmut.
+        source: content of the changed file.
+        before, after: changed lines, before and after the change.
     """
 
     path: str
@@ -52,23 +52,23 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What names it whatever is written above it in the file."""
+        """Text that identifies the mutant, independent of line numbers."""
         return f"{self.path} | {' '.join(self.before.split())} | {' '.join(self.after.split())}"
 
     @property
     def folder(self) -> str:
-        """The folder of the package that it is counted in; ``.`` for modules beside the folders."""
+        """Folder of the package to which the file belongs; ``.`` for the top level."""
         return folder_of(self.path)
 
 
 def folder_of(path: str) -> str:
-    """The folder of the package that a file lies in; ``.`` for modules beside the folders."""
+    """Return the folder of the package to which a file belongs; ``.`` for the top level."""
     parts = Path(path).parts
     return parts[1] if len(parts) > 2 else "."
 
 
 class Changes(cst.CSTVisitor):
-    """Collects ``(node, changed node, operator)`` of a module."""
+    """Visitor that collects all possible changes of a module: node, changed node, operator."""
 
     METADATA_DEPENDENCIES = (PositionProvider,)
 
@@ -97,7 +97,7 @@ Change = tuple[cst.CSTNode, cst.CSTNode, str]
 
 
 def changes_of(source: str) -> tuple[cst.Module, dict[int, list[Change]]]:
-    """A file and the changes that begin on each of its lines."""
+    """Parse a file, and return its syntax tree and the possible changes by line."""
     wrapper, visitor = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True), Changes()
     wrapper.visit(visitor)
     positions = wrapper.resolve(PositionProvider)
@@ -109,7 +109,7 @@ def changes_of(source: str) -> tuple[cst.Module, dict[int, list[Change]]]:
 
 
 def mutant(path: str, source: str, module: cst.Module, change: Change) -> Mutant | None:
-    """The file with one change; None where that does not compile."""
+    """Return the mutant with one change; None if its code does not compile."""
     mutated = module.deep_replace(*change[:2]).code
     try:
         compile(mutated, path, "exec")
@@ -131,7 +131,7 @@ def mutant(path: str, source: str, module: cst.Module, change: Change) -> Mutant
 
 
 def modules(root: Path) -> list[str]:
-    """The files that are mutated, relative to the repository."""
+    """Return the paths of the files that are changed, relative to the repository."""
     skipped = ("old_names.py", "__main__.py")
     return [
         p.relative_to(root).as_posix()
@@ -141,8 +141,10 @@ def modules(root: Path) -> list[str]:
 
 
 def shares(sizes: Mapping[str, int], count: int, least: int) -> dict[str, int]:
-    """How many of ``count`` each folder gives: as its size has it, but at least ``least`` or all
-    that it has."""
+    """Return the number of mutants per folder.
+
+    It is proportional to the size of the folder, but at least ``least`` (or all of a small folder).
+    """
     total = max(sum(sizes.values()), 1)
     return {
         folder: min(size, max(least, round(count * size / total))) for folder, size in sizes.items()
@@ -152,19 +154,19 @@ def shares(sizes: Mapping[str, int], count: int, least: int) -> dict[str, int]:
 def sample(
     root: Path, count: int, seed: int, least: int = 8, only: Sequence[str] = ()
 ) -> Iterator[Mutant]:
-    """Mutants of the package, drawn with a seed, file by file.
+    """Draw mutants of the package with a seed, and yield them file by file.
 
     Args:
-        root: of the repository.
-        count: about how many.
-        seed: of the draw.
-        least: that every folder gives.
-        only: beginnings of paths; empty for the whole package.
+        root: folder of the repository.
+        count: approximate number of mutants.
+        seed: seed of the draw.
+        least: minimum number of mutants per folder.
+        only: first parts of paths to include; empty for the whole package.
     """
     files = [path for path in modules(root) if not only or path.startswith(tuple(only))]
     sources = {path: (root / path).read_text() for path in files}
     parsed = {path: changes_of(source) for path, source in sources.items()}
-    # Lines are drawn first, so that a long call is no more likely than another line.
+    # Draw lines first, so that lines with many possible changes are not drawn more often.
     lines: dict[str, list[tuple[str, str, int]]] = {}
     for path, (_, by_line) in parsed.items():
         text = sources[path].splitlines()
@@ -184,6 +186,8 @@ def sample(
 
 
 def draw(seed: int, *what: str) -> str:
-    """A draw that depends on the seed and on what is drawn alone: a line keeps its own while others
-    change."""
+    """Return a pseudo-random text that depends only on the seed and the given texts.
+
+    The draw of a line thus does not change when other lines change.
+    """
     return hashlib.blake2b(repr((seed, *what)).encode(), digest_size=8).hexdigest()

@@ -1,5 +1,7 @@
-"""Which tests could see a change in a module, from imports alone: those that mirror its path first,
-then those that import it, then the far ones."""
+"""Find the tests that could detect a change in a module, from the imports of modules and tests.
+
+The order is: tests with the same path as the module, tests that import it directly, other tests.
+"""
 
 import ast
 import re
@@ -9,11 +11,11 @@ from pathlib import Path
 
 from benchmarks.mutants.sample import PACKAGE
 
-# Tests that read the source or import everything: they see no change of what the code does.
+# Tests that only read source code or imports, and cannot detect a change of behaviour.
 BLIND = ("tests/test_layers.py", "tests/test_no_other_writes.py", "tests/test_old_names.py")
-# Files of tests for a module that none imports itself.
+# Maximum number of near test files for a module that no test imports directly.
 FEW = 6
-# Tests that see all modules, by way of no import.
+# Tests that can detect changes in all modules without importing them.
 ALWAYS = ("tests/test_defaults.py",)
 
 
@@ -21,7 +23,7 @@ class Selection:
     """The import graph of package and tests.
 
     Args:
-        root: of the repository.
+        root: folder of the repository.
     """
 
     def __init__(self, root: Path):
@@ -44,17 +46,19 @@ class Selection:
         }
 
     def relative(self, path: Path) -> str:
-        """A path below the repository, with slashes."""
+        """Return a path relative to the repository, with slashes."""
         return path.relative_to(self.root).as_posix()
 
     def module_of(self, path: Path) -> str:
-        """``a.b`` of ``a/b.py`` and of ``a/b/__init__.py``."""
+        """Return the module name of a file: ``a.b`` for ``a/b.py`` and ``a/b/__init__.py``."""
         return ".".join(path.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__")
 
     @cached_property
     def imports(self) -> dict[str, set[str]]:
-        """Module to the modules that it imports or names in text, lazily too; names that a package
-        passes on count as theirs."""
+        """Modules that each module imports, also within functions, or names in a text.
+
+        A name that a package re-exports counts as an import of the module that defines it.
+        """
         return {name: self._read(name, path) for name, path in self.files.items()}
 
     def _read(self, name: str, path: Path) -> set[str]:
@@ -66,7 +70,7 @@ class Selection:
                 found |= {self._origin(node.module, alias.name) for alias in node.names}
         found |= set(re.findall(rf"\b{PACKAGE}(?:\.[a-z_0-9]+)+", text))
         if name.startswith("tests."):
-            # conftest.py is imported by no name, and folders of tests are on the path.
+            # Tests use conftest.py without an import, and can import modules in their folders.
             folder = name.rpartition(".")[0]
             found |= {f"{folder}.{other}" for other in found} | {
                 f"tests.{other}" for other in found
@@ -80,7 +84,7 @@ class Selection:
         return name or None
 
     def _origin(self, module: str, name: str) -> str:
-        """The module that defines a name which a package only passes on."""
+        """Return the module that defines a name, also if a package re-exports the name."""
         path = self.files.get(module)
         if f"{module}.{name}" in self.files or path is None or path.name != "__init__.py":
             return f"{module}.{name}"
@@ -94,10 +98,11 @@ class Selection:
         return module
 
     def for_module(self, path: str) -> tuple[list[str], list[str]]:
-        """Paths of near and of far tests of a file: near ones mirror its path or import it, or
-        import what does where there are none.
+        """Return the paths of the near and the far tests of a file.
 
-        Far ones import it by way of other modules, or start processes.
+        Near tests have the same path as the file, or import it directly. If there are no such
+        tests, near tests import a module that imports the file. Far tests import the file
+        indirectly, or start processes.
         """
         target = self.module_of(self.root / path)
         distance, queue = {}, deque()
@@ -109,7 +114,7 @@ class Selection:
         while queue:
             module, steps = queue.popleft()
             for name in importers.get(module, ()):
-                # A step through a helper of the tests is none.
+                # An import of a test helper does not count as a step.
                 further = steps + (not name.startswith("tests.") or name in self.tests)
                 if name not in distance or further < distance[name]:
                     distance[name] = further
@@ -138,7 +143,7 @@ class Selection:
             for name in reached
             if distance[name] <= 1 or self.relative(self.files[name]) == mirror
         ]
-        # Those that start processes wait until the others have passed.
+        # Tests that start processes are slow, so they count as far.
         near = [
             name
             for name in direct

@@ -1,8 +1,8 @@
-"""Tests in a copy of the repository with one changed file, in processes forked from this one, which
-has imported the libraries but not the package.
+"""Run tests on mutants, in a copy of the repository.
 
-A mutant is caught when a test fails that passes without it, when collecting the tests fails, or
-when time or memory run out.
+Tests run in forked processes. The parent process has imported the libraries, but not the package. A
+mutant is caught if a test fails that passes on the original code, if the tests cannot be collected,
+or if a limit of time or memory is exceeded.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.mutants.sample import PACKAGE, Mutant
 
-# Imported once, before the first fork.
+# Libraries that are imported once, before the first fork.
 LIBRARIES = (
     "torch",
     "torchaudio",
@@ -65,8 +65,13 @@ MEMORY = 12 << 30
 
 @dataclass(frozen=True)
 class Answer:
-    """What the tests said: "passed", "failed", "timeout" or "empty" (no test ran), the first test
-    that failed, and the seconds it took."""
+    """Result of a run of tests.
+
+    Attributes:
+        outcome: "passed", "failed", "timeout", or "empty" if no test was run.
+        test: first test that has failed; empty if none.
+        seconds: time of the run in seconds.
+    """
 
     outcome: str
     test: str
@@ -74,7 +79,7 @@ class Answer:
 
 
 class FirstFailure:
-    """A plugin of pytest that writes the name of the first test that fails into a file."""
+    """Plugin of pytest that writes the name of the first failed test to a file."""
 
     def __init__(self, file: Path):
         self.file = file
@@ -89,11 +94,11 @@ class FirstFailure:
 
 
 class Bench:
-    """A copy of the repository that mutants are put into, one after the other.
+    """Copy of the repository in which mutants are tested, one after the other.
 
     Args:
-        root: of the repository; its working tree is copied and never changed.
-        folder: to work in; made anew.
+        root: folder of the repository, whose working tree is copied and never changed.
+        folder: folder for the copy; None for a new temporary folder.
     """
 
     def __init__(self, root: Path, folder: Path | None = None):
@@ -122,8 +127,7 @@ class Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def test(self, tests: Sequence[str], limit: float) -> Answer:
-        """Run tests until the first failure, in a process of its own, for at most ``limit``
-        seconds."""
+        """Run tests in a new process until the first failure, for at most ``limit`` seconds."""
         failed, begun = self.folder / "failed", time.monotonic()
         failed.unlink(missing_ok=True)
         sys.stdout.flush()
@@ -138,7 +142,7 @@ class Bench:
         if status is None:
             return Answer("timeout", name, seconds)
         code = os.waitstatus_to_exitcode(status)
-        # 4 is a test that does not exist, unless collecting has failed.
+        # Status 4 means that a test does not exist, unless the collection of tests has failed.
         outcome = (
             "passed"
             if code == 0
@@ -149,7 +153,10 @@ class Bench:
         return Answer(outcome, name, seconds)
 
     def _wait(self, child: int, deadline: float) -> int | None:
-        """The status of the child; None when it had to be killed. What it started ends with it."""
+        """Wait for a child process until a deadline, then kill it and all its processes.
+
+        Returns its status, or None if it did not end in time.
+        """
         status = None
         try:
             while status is None and time.monotonic() < deadline:
@@ -164,7 +171,7 @@ class Bench:
         return status
 
     def _run(self, tests: Sequence[str], failed: Path) -> None:
-        """In the child: pytest on the copy. Does not return."""
+        """Run pytest on the copy in the child process. This method does not return."""
         try:
             os.setsid()
             quiet = os.open(os.devnull, os.O_WRONLY)
@@ -206,7 +213,7 @@ class Bench:
             os._exit(1)
 
     def catches(self, mutant: Mutant, tests: Sequence[str], limit: float) -> Answer:
-        """Run tests on a mutant. A test that fails without it too is left out."""
+        """Run tests on a mutant. Tests that also fail on the original code are left out."""
         file = self.root / mutant.path
         original, left_out = file.read_text(), []
         try:
@@ -225,7 +232,7 @@ class Bench:
             file.write_text(original)
 
     def _passes(self, test: str, limit: float) -> bool:
-        """Whether a test passes on the unchanged copy."""
+        """Return whether a test passes on the original code."""
         if test not in self._passing:
             self._passing[test] = self.test(
                 [test.removesuffix(" (collecting)")], limit
