@@ -1,4 +1,4 @@
-"""A headless chromium without a GPU, driven by playwright."""
+"""Start a headless chromium without a GPU, controlled by playwright."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-r
 
 
 def why_none() -> str:
-    """Why no browser can be driven here; empty if one can."""
+    """Return the reason why no browser can be started; empty if one can."""
     try:
         import playwright  # noqa: F401
     except ModuleNotFoundError:
@@ -22,13 +22,13 @@ def why_none() -> str:
 
 
 def program() -> str | None:
-    """Path of an installed chromium."""
+    """Return the path of an installed chromium, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def browser() -> Iterator["Browser"]:
-    """A running browser."""
+    """Context manager that starts a browser and closes it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:

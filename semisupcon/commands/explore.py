@@ -1,7 +1,7 @@
 """``semisupcon explore``: write a map of embeddings as one HTML page.
 
-The page needs no network. It shows all clips as points, coloured by label, prediction or cluster,
-plays a clip, and lists its nearest neighbours in the space of the embeddings.
+The page needs no network. It shows each clip as a point, coloured by label, prediction or cluster.
+It can play a clip, and lists the clips with the nearest embeddings.
 """
 
 import os
@@ -35,7 +35,7 @@ RANGES = {
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon explore``."""
     p = Parser(prog="semisupcon explore", description=__doc__.split(": ", 1)[1])
     p.add_argument(
         "embeddings",
@@ -72,7 +72,7 @@ def parser() -> Parser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command and return the exit status."""
+    """Run ``semisupcon explore`` and return the exit status."""
     given = parser().parse_args(args)
     check_numbers(vars(given), RANGES)
     if given.seed >= 2**32:
@@ -88,7 +88,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def explore(given: Namespace) -> int:
-    """Write the page given by the parsed options and return the exit status."""
+    """Write the page for the parsed options, and return the exit status."""
     clips = read_clips(given.embeddings, given.most)
     method, told = (given.method, "") if given.method else default_method(len(clips))
     if told:
@@ -116,7 +116,7 @@ def explore(given: Namespace) -> int:
 
 
 def coloured(given: Namespace, clips: Clips) -> list[Colouring]:
-    """The colourings that the options ask for."""
+    """Return the colourings of the points that the options select."""
     found = []
     for file in given.labels:
         colouring, known = read_colouring(file, clips)
@@ -129,12 +129,20 @@ def coloured(given: Namespace, clips: Clips) -> list[Colouring]:
 
 
 def sound_of(name: str, root: Path | None) -> str:
-    """Path of the audio of a clip."""
+    """Return the path of the audio file of a clip."""
     return name if root is None else os.path.join(root, name)
 
 
 def warn_of_missing(files: list[str], needed: bool) -> None:
-    """Say that audio is not at its place; an error if it is needed and none is there."""
+    """Warn about missing audio files.
+
+    Args:
+        files: audio files of the clips.
+        needed: whether the page needs audio.
+
+    Raises:
+        UserError: if audio is needed and all files are missing.
+    """
     missing = [file for file in dict.fromkeys(files) if not os.path.isfile(system_path(file))]
     if not missing:
         return
@@ -151,7 +159,10 @@ def warn_of_missing(files: list[str], needed: bool) -> None:
 
 
 def heard(files: list[str], clips: Clips, seconds: float) -> Iterator[bytes]:
-    """Previews of all clips, in order, with progress; unreadable ones are empty."""
+    """Yield a preview of each clip, in order, and show the progress.
+
+    The preview of an unreadable file is empty.
+    """
     starts = clips.starts if clips.starts is not None else [0.0] * len(files)
     items = list(zip(files, starts, strict=True))
     pieces = pieces_ahead(lambda item: [preview(item[0], float(item[1]), seconds)], items)

@@ -1,7 +1,7 @@
-"""``semisupcon index``: embed audio files into an index that `search` and `explore` read.
+"""``semisupcon index``: embed audio files into an index for ``semisupcon search`` and ``explore``.
 
-The same command continues after an interruption. On an existing index it embeds only files that are
-new or have changed.
+After an interruption, the same command continues. If the index exists, only new and changed files
+are embedded.
 """
 
 import os
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command and return the exit status."""
+    """Run ``semisupcon index`` and return the exit status."""
     given = parser().parse_args(args)
     check_numbers(vars(given), RANGES)
     if given.per != "window" and (given.window is not None or given.hop is not None):
@@ -56,7 +56,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def run(given: Namespace) -> int:
-    """Index the files given by the parsed options and return the exit status."""
+    """Index the files that the parsed options name, and return the exit status."""
     out = given.out
     old = existing(out, given.overwrite)
     device = device_of(given.device)
@@ -83,7 +83,7 @@ def run(given: Namespace) -> int:
         parts.remove()
         raise UserError(f"None of the {len(files)} files can be read as audio.")
     removed = gone if given.prune else []
-    # A known file that has changed and can no longer be read keeps no vectors of its old content.
+    # Also remove changed files that can no longer be read: their vectors are out of date.
     removed = [*removed, *(todo[position] for position in left_out)]
     index = old
     if new or old is None or (set(removed) & {e.file for e in old.entries}):
@@ -93,7 +93,7 @@ def run(given: Namespace) -> int:
         header["dim"] = parts.width or (old.header["dim"] if old is not None else 0)
         index = write_index(out, header, old, new, parts.rows, removed)
     parts.remove()
-    assert index is not None  # the old one or a new one
+    assert index is not None  # the existing index or a new one
     finish(given, index)
     known = len(files) - len(todo)
     print(
@@ -108,10 +108,10 @@ def run(given: Namespace) -> int:
 
 
 def existing(out: Path, overwrite: bool) -> Index | None:
-    """The index that files are added to; None to make a new one.
+    """Load the existing index in a folder; None if a new index must be made.
 
     Raises:
-        UserError: if the folder holds other files than an index.
+        UserError: if the folder has files that do not belong to an index.
     """
     parts = folder_of(out / INDEX)
     there = set(out.iterdir()) - {parts, out / ".lock"} - set(leftovers(out))
@@ -127,7 +127,7 @@ def existing(out: Path, overwrite: bool) -> Index | None:
 
 
 def load(checkpoint: str, trust: list[str], device: str) -> "Encoder":
-    """Load an encoder or a baseline."""
+    """Load an encoder or a baseline onto a device."""
     from typing import cast
 
     from semisupcon.checkpoints import load_encoder
@@ -139,10 +139,15 @@ def load(checkpoint: str, trust: list[str], device: str) -> "Encoder":
 
 
 def header_of(given: Namespace, encoder: "Encoder", old: Index | None) -> dict[str, Any]:
-    """Encoder and settings of the index.
+    """Return the header of the index, with the encoder and the settings.
+
+    Args:
+        given: parsed options.
+        encoder: encoder of the command.
+        old: existing index; None for a new index.
 
     Raises:
-        UserError: if they differ from those of the existing index.
+        UserError: if encoder or settings differ from those of the existing index.
     """
     per = given.per or (old.header["per"] if old is not None else "file")
     header: dict[str, Any] = {
@@ -180,8 +185,17 @@ def header_of(given: Namespace, encoder: "Encoder", old: Index | None) -> dict[s
 def embedded(
     given: Namespace, encoder: "Encoder", device: str, todo: list[str], header: dict[str, Any]
 ) -> tuple[list[Entry], Parts] | None:
-    """Embed files into parts, which a later run continues; returns the files that have rows and the
-    parts, or None if it is interrupted.
+    """Embed files and store the embeddings in parts, which a repeated command keeps.
+
+    Args:
+        given: parsed options.
+        encoder: encoder of the index.
+        device: torch device.
+        todo: files to embed.
+        header: header of the index.
+
+    Returns:
+        Entries of the readable files, and the parts; None after an interruption by the user.
     """
     kind = device.partition(":")[0]
     windows = None
@@ -235,7 +249,10 @@ def _written(parts: Parts, reading: Reading, todo: list[str]) -> Iterator[Any]:
 
 
 def finish(given: Namespace, index: Index) -> None:
-    """Write the approximate index if it is wanted and not there; remove it if not."""
+    """Write the approximate index if it is requested and missing, and remove outdated files.
+
+    The approximate index is removed with ``--approximate no``.
+    """
     graph = graph_of(index)
     wanted = given.approximate == "yes" or (
         given.approximate == "auto"

@@ -1,4 +1,4 @@
-"""What `predict` and `tag` do alike: list files, embed them into parts, report what is left out."""
+"""Common functions of ``semisupcon predict`` and ``semisupcon tag``: list and embed files."""
 
 import os
 import sys
@@ -17,13 +17,13 @@ from semisupcon.labelling.tagger import ROWS, by_file
 
 
 def tell(listings: Iterable[Listing]) -> None:
-    """Print what folders hold that is left out."""
+    """Print the files in folders that are left out, with the reasons."""
     for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
         print(sentence, file=sys.stderr)
 
 
 def workers_of(given: Namespace, device: str) -> int:
-    """Number of threads that decode audio."""
+    """Return the number of threads that decode audio."""
     on_cpu = device.partition(":")[0] == "cpu"
     return given.workers or (2 if on_cpu else min(16, os.cpu_count() or 1))
 
@@ -31,20 +31,22 @@ def workers_of(given: Namespace, device: str) -> int:
 def embedded(
     given: Namespace, reading: Reading, files: list[str], plan: dict[str, Any], label: str
 ) -> Parts | None:
-    """Embed the files into parts beside ``given.out``, and report those that cannot be read.
+    """Embed files, store the embeddings in parts, and report unreadable files.
+
+    The parts are in the folder of the output file. A repeated command keeps finished parts.
 
     Args:
-        given: the options.
-        reading: how files are read and embedded.
-        files: the files, in the order of the parts.
-        plan: what determines the parts.
-        label: name of the work, for the progress.
+        given: parsed options.
+        reading: object that reads and embeds files.
+        files: audio files, in the order of the parts.
+        plan: settings that affect the embeddings.
+        label: name of the progress bar.
 
     Returns:
-        The parts; None after an interruption, which is reported.
+        The parts, or None after an interruption by the user.
 
     Raises:
-        UserError: if no file can be read, or unfinished parts are those of another command.
+        UserError: if no file can be read, or the existing parts belong to another command.
     """
     kind = reading.device.partition(":")[0]
     plan = plan | {"--batch_size": reading.batch(), "--device": kind}
@@ -77,7 +79,7 @@ def embedded(
 
 
 def rows_by_file(parts: Parts, files: list[str]) -> Iterator[tuple[int, str, np.ndarray, int]]:
-    """Yield position, name, rows ``[k, W]`` and length in samples of every readable file."""
+    """Yield index, name, rows ``[k, W]`` and length in samples of each readable file."""
     rows = by_file(parts.rows(ROWS), parts.sizes(), parts.width)
     for position, (file, mine, length) in enumerate(zip(files, rows, parts.lengths(), strict=True)):
         if length:

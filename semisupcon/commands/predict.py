@@ -1,7 +1,7 @@
 """``semisupcon predict``: write the labels that a saved head gives to audio files or windows.
 
 The head comes from a probe (``heads/NAME.safetensors``), from ``semisupcon tag --save_head``, or
-from an imported checkpoint. Only ``.parquet`` needs an extra package (pyarrow).
+from an imported checkpoint. Writing ``.parquet`` needs the package pyarrow.
 """
 
 import sys
@@ -34,7 +34,7 @@ __all__ = ["FORMATS", "main", "parser"]
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon predict``."""
     p = Parser(
         prog="semisupcon predict",
         description="Label audio files with a saved head: one row per file or window and label.",
@@ -87,9 +87,9 @@ def parser() -> Parser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command and return the exit status.
+    """Run ``semisupcon predict`` and return the exit status.
 
-    Unreadable files are reported; it is an error only if no file is readable.
+    Unreadable files are reported and left out. The command fails only if no file is readable.
     """
     given = parser().parse_args(args)
     form = check_common(given)
@@ -101,7 +101,12 @@ def main(args: list[str] | None = None) -> int:
 
 
 def predict(given: Namespace, form: str) -> int:
-    """Label the files given by the parsed options and return the exit status."""
+    """Label the files that the parsed options name, and return the exit status.
+
+    Args:
+        given: parsed options.
+        form: format of the output.
+    """
     from semisupcon.commands.embed_files import digest_of_files
     from semisupcon.commands.label_files import embedded, rows_by_file, tell, workers_of
     from semisupcon.labelling.rows import columns_of, rows_of
@@ -150,11 +155,11 @@ def predict(given: Namespace, form: str) -> int:
 
 
 def loaded(given: Namespace) -> "tuple[Subject, Tagger, str]":
-    """The encoder, the head, and a text that identifies the head.
+    """Load the encoder and the head. Also return a text that identifies the head.
 
     Raises:
         CheckpointError: for a file that is not a head, or a head of another encoder.
-        ConfigError: for options that are only for imported heads.
+        ConfigError: for options of imported heads that are given with another head.
     """
     from semisupcon.digests import digest_of
     from semisupcon.errors import ConfigError

@@ -1,7 +1,7 @@
 """``semisupcon search``: find the most similar audio in an index, or near-identical pairs.
 
-A query is a file of the index, by its name, or another audio file, which needs the encoder of the
-index (``--checkpoint``). Several queries are averaged.
+A query is the name of a file in the index, or another audio file. The latter needs the encoder of
+the index (``--checkpoint``). The embeddings of several queries are averaged.
 """
 
 import sys
@@ -35,7 +35,7 @@ THRESHOLD = 0.99
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon search``."""
     p = Parser(prog="semisupcon search", description=__doc__.split(": ", 1)[1])
     p.add_argument(
         "query", nargs="*", help="names of indexed files, or audio files; the mean counts"
@@ -84,7 +84,7 @@ def parser() -> Parser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command and return the exit status."""
+    """Run ``semisupcon search`` and return the exit status."""
     given = parser().parse_args(args)
     check_numbers(vars(given), RANGES)
     check_options(given)
@@ -102,7 +102,11 @@ def main(args: list[str] | None = None) -> int:
 
 
 def check_options(given: Namespace) -> None:
-    """Refuse options that do not go together."""
+    """Check that the options can be combined.
+
+    Raises:
+        UserError: for options that exclude each other, or without a query.
+    """
     if given.duplicates:
         for name in ("query", "at", "by", "checkpoint", "include_query"):
             if getattr(given, name) not in (None, False, []):
@@ -117,7 +121,7 @@ def check_options(given: Namespace) -> None:
 
 
 def run(given: Namespace) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
-    """Print hits or pairs; returns the columns and rows of the table."""
+    """Print hits or pairs, and return the columns and rows of their table."""
     index = load_index(given.index)
     if given.verify:
         index.verify()
@@ -149,10 +153,10 @@ def run(given: Namespace) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
 
 
 def queries(given: Namespace, index: Index) -> tuple[list[np.ndarray], list[int]]:
-    """Embeddings ``[n, D]`` of each query, and the numbers of the files that the index holds.
+    """Return the embeddings ``[n, D]`` of each query, and the indices of those in the index.
 
     Raises:
-        UserError: if a query is not in the index and no encoder, or another one, is given.
+        UserError: if a query is not in the index, and the encoder of the index is not given.
     """
     names = [text_of(query) for query in given.query]
     known = {same_file(entry.file): i for i, entry in enumerate(index.entries)}
@@ -173,7 +177,10 @@ def queries(given: Namespace, index: Index) -> tuple[list[np.ndarray], list[int]
 
 
 def embed(given: Namespace, index: Index, files: list[str]) -> list[np.ndarray]:
-    """Embed files as those of the index: rows ``[n, D]`` each."""
+    """Embed files with the encoder and the settings of the index.
+
+    Returns the rows ``[n, D]`` of each file.
+    """
     device = device_of(given.device)
     encoder = load(given.checkpoint, given.trust, device)
     if fingerprint(encoder) != index.encoder:
@@ -200,7 +207,7 @@ def embed(given: Namespace, index: Index, files: list[str]) -> list[np.ndarray]:
 
 
 def _at(rows: np.ndarray, at: float, index: Index, samples: int, file: str) -> np.ndarray:
-    assert index.windows is not None  # checked before
+    assert index.windows is not None  # `run` has checked it
     starts, ends = index.windows.times(samples)
     if at > ends[-1]:
         raise UserError(f"--at must lie within {file}, which ends at {ends[-1]:g} s, got {at:g}.")
@@ -209,7 +216,15 @@ def _at(rows: np.ndarray, at: float, index: Index, samples: int, file: str) -> n
 
 
 def finder(method: str, index: Index) -> Finder | None:
-    """The function that finds rows; None for the exact one."""
+    """Return the function for approximate search; None for exact search.
+
+    Args:
+        method: "auto", "exact" or "approximate".
+        index: index to search.
+
+    Raises:
+        UserError: if ``method`` is "approximate" and there is no approximate index.
+    """
     path = graph_of(index)
     if method == "approximate" and not path.is_file():
         raise UserError(
@@ -223,7 +238,7 @@ def finder(method: str, index: Index) -> Finder | None:
 
 
 def duplicates(given: Namespace, index: Index) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
-    """Print near-identical pairs; returns the columns and rows of the table."""
+    """Print near-identical pairs, and return the columns and rows of their table."""
     groups = np.repeat(np.arange(len(index.entries)), [e.rows for e in index.entries])
     told = Progress(len(index.vectors), "comparing")
     threshold = THRESHOLD if given.threshold is None else given.threshold
@@ -239,12 +254,15 @@ def duplicates(given: Namespace, index: Index) -> tuple[tuple[str, ...], Iterato
 
 
 def time_of(hit: Hit, index: Index) -> str:
-    """Begin and end of a hit in seconds; the length of the file in an index per file."""
+    """Format the start and end of a hit in seconds.
+
+    For an index with one embedding per file, return the length of the file.
+    """
     if index.windows is None:
         return f"{hit.end:.2f} s"
     return f"{hit.start:.2f}-{hit.end:.2f} s"
 
 
 def shown(name: str) -> str:
-    """A name on one line: control characters are written as escapes."""
+    """Return a name on one line, with control characters written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

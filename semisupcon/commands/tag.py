@@ -1,7 +1,8 @@
 """``semisupcon tag``: label a folder of audio from a table that labels some of its files.
 
-A linear probe is trained on the labelled files and predicts all others. Its quality is estimated by
-cross-validation within the labelled files. Only ``.parquet`` needs pyarrow.
+A linear probe is trained on the labelled files and predicts the labels of all other files. Its
+accuracy is estimated by cross-validation on the labelled files. Writing ``.parquet`` needs the
+package pyarrow.
 """
 
 import sys
@@ -38,7 +39,7 @@ COLUMNS = ("file", "label", "probability", "uncertainty", "distance")
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon tag``."""
     p = Parser(
         prog="semisupcon tag",
         description="Label a folder of audio from a table that labels some of its files.",
@@ -79,9 +80,9 @@ def parser() -> Parser:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command and return the exit status.
+    """Run ``semisupcon tag`` and return the exit status.
 
-    Unreadable files are reported; it is an error only if no file is readable.
+    Unreadable files are reported and left out. The command fails only if no file is readable.
     """
     given = parser().parse_args(args)
     form = check_common(given)
@@ -101,7 +102,12 @@ def main(args: list[str] | None = None) -> int:
 
 
 def tag(given: Namespace, form: str) -> int:
-    """Label the files given by the parsed options and return the exit status."""
+    """Label the files that the parsed options name, and return the exit status.
+
+    Args:
+        given: parsed options.
+        form: format of the output.
+    """
     from semisupcon.commands.embed_files import digest_of_files
     from semisupcon.commands.label_files import embedded, rows_by_file, tell, workers_of
     from semisupcon.labelling.labels import read_labels
@@ -164,7 +170,7 @@ def _stacked(rows: "dict[str, np.ndarray]", labels: "Labels") -> "np.ndarray":
 
 
 def tell_estimate(trained: "Trained", labels: "Labels") -> None:
-    """Print the cross-validated estimate."""
+    """Print the cross-validated metrics of the probe."""
     from semisupcon.labelling.estimating import estimates, sentences
 
     clips, tagger = labels.clips, trained.tagger
@@ -180,7 +186,16 @@ def tell_suggestions(
     parts: "Parts",
     files: list[str],
 ) -> None:
-    """Print or write the files that are most worth labelling."""
+    """Print, or write to a file, the files whose labels would help most.
+
+    Args:
+        given: parsed options.
+        trained: trained probe.
+        labels: labelled files.
+        labelled: ``[n, D]``, embeddings of the labelled files.
+        parts: embeddings of all files.
+        files: names of all files, in the order of the parts.
+    """
     from semisupcon.commands.label_files import rows_by_file
     from semisupcon.files import write_csv
     from semisupcon.labelling.suggesting import suggest
@@ -202,7 +217,7 @@ def tell_suggestions(
 
 
 def save(path: Path, trained: "Trained", labels: "Labels", subject: "Subject") -> None:
-    """Write the head, for ``semisupcon predict --head``."""
+    """Write the head of the probe to a file for ``semisupcon predict --head``."""
     from semisupcon.probing.methods.head import save_head
 
     tagger = trained.tagger

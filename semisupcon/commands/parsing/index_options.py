@@ -1,4 +1,4 @@
-"""The options of ``semisupcon index``."""
+"""Options of ``semisupcon index``."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ RANGES = {
 
 
 def parser() -> Parser:
-    """Return the parser of the command."""
+    """Return the argument parser of ``semisupcon index``."""
     p = Parser(prog="semisupcon index", description=DESCRIPTION)
     p.add_argument("audio", nargs="+", help="audio files, or folders to search for audio")
     p.add_argument(

@@ -1,4 +1,4 @@
-"""Options that `predict` and `tag` share, and their checks."""
+"""Common options of ``semisupcon predict`` and ``semisupcon tag``, and their checks."""
 
 import importlib.util
 import math
@@ -11,7 +11,7 @@ from semisupcon.labelling.formats import FORMATS, format_of
 
 
 def add_encoder(p: Parser) -> None:
-    """Add the options of the encoder, the output and the arithmetic."""
+    """Add the options of encoder, output, device and threads to a parser."""
     p.add_argument(
         "--checkpoint",
         required=True,
@@ -56,7 +56,7 @@ def add_encoder(p: Parser) -> None:
 
 
 def check_common(given: Namespace) -> str:
-    """Check the options of `add_encoder`, and return the format of the output.
+    """Check the options that `add_encoder` adds, and return the format of the output.
 
     Raises:
         ConfigError: for an unknown format, a missing package, or a number out of range.
@@ -78,10 +78,10 @@ def check_common(given: Namespace) -> str:
 
 
 def check_threshold(given: Namespace, kind: str) -> None:
-    """Check that a label kind has thresholds if one is given.
+    """Check that ``--threshold`` is given only for binary and multilabel heads.
 
     Raises:
-        ConfigError: if it has none.
+        ConfigError: for another label kind.
     """
     if given.threshold is not None and kind not in ("binary", "multilabel"):
         what = "values" if kind == "regression" else "one label per file"
@@ -92,7 +92,8 @@ def check_windows(given: Namespace) -> None:
     """Check ``--per``, ``--window`` and ``--hop``.
 
     Raises:
-        ConfigError: for a number that is not positive, or one without ``--per window``.
+        ConfigError: if ``--window`` or ``--hop`` is not positive, or given without
+            ``--per window``.
     """
     for name in ("window", "hop"):
         value = getattr(given, name)
