@@ -49,7 +49,7 @@ def main(args: list[str] | None = None) -> int:
         runs = {}
         for name, (recipe, labels) in RUNS.items():
             run = f"{name.replace(' %', '').replace(' ', '-')}-{seed}"
-            # The folder also has the test clips. Given as a task, its test clips are not used as
+            # The folder also has the test clips. With the name of the task, they are not used as
             # unlabelled clips.
             pool = ["--data.ssl_task", "fsdd_digit"] if recipe == "pretrain_ssl" else []
             runs[run] = pretrain(

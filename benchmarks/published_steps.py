@@ -298,7 +298,7 @@ def record(
 
 
 def release(device: str) -> None:
-    """Free the memory of a recipe before the next recipe."""
+    """Free the memory of a recipe before the next one is measured."""
     gc.collect()
     if device != "cpu":
         torch.cuda.empty_cache()

@@ -61,7 +61,7 @@ def pretrain(
     """
     from semisupcon.commands.pretrain import (
         main as pretrain_main,
-    )  # imported here, because it imports Lightning
+    )  # imported in the function, because the import loads Lightning
 
     shutil.rmtree(folder / name, ignore_errors=True)
     configs = [ROOT / "config" / "pretraining" / f"{recipe}.yaml"]

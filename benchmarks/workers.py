@@ -75,7 +75,7 @@ def harm(case: str, pids: list[int], data: Path) -> int:
         for file in (data / "recordings").iterdir():
             file.write_bytes(b"no audio any more")
         return 0
-    # Take the last worker: the first ones belong to the validation, which does not run now.
+    # The last child is a worker of the training loader; earlier children belong to the validation.
     os.kill(family(pids[0])[-1], CASES[case])
     return 0
 

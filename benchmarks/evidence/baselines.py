@@ -39,7 +39,7 @@ SHORT_UNTRAINED = "untrained (segments of 0.2 s)"
 OWN = "self-supervised on own audio"
 TRANSFER = tuple(f"{kind} on FSDD" for kind in KINDS)
 FREE = ("mfcc", "logmel", "opensmile", "silero", "musicnn", "resemblyzer", "basic-pitch")
-# Models that are probed on notes only: this one transcribes notes.
+# Models that are probed on notes only, because they transcribe notes.
 NOTES_ONLY = ("basic-pitch",)
 SPLIT = {"of": "esc10", "shares": NOTES}
 READERS = {"of": "librispeech_speaker", "options": {"subset": "test-other"}, "shares": NOTES}

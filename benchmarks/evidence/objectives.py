@@ -14,7 +14,7 @@ from benchmarks.evidence.semisupcon import BASE, DIGIT, ENCODER, POOL
 from benchmarks.evidence.study import Probe, Setting, Study
 from benchmarks.evidence.tables import Column, Table
 
-# The encoder of all objectives, with default normalization and pooling instead of those of the
+# The encoder of all objectives. Its normalization and pooling are the defaults, not those of a
 # recipe.
 PLAIN = wider(ENCODER, normalize=None, pool=None)
 ADAPTED = {

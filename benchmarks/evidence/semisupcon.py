@@ -111,7 +111,7 @@ PROBED_WITH_FEW = (
 ROBUST = ("self-supervised", SHARES[100], "supervised", "untrained")
 TABLES = (
     Table("labels", ("self-supervised", *SHARES.values(), "supervised", "untrained"), ASKED),
-    # Without labels in the batch, training is self-supervised. By default, half of it is labelled.
+    # Without labels, training is self-supervised. By default, half of a batch is labelled.
     Table(
         "batch", ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100]), ASKED
     ),

@@ -232,7 +232,7 @@ class PretrainCLI(LightningCLI):
         sweep_run(self.run.folder)
         self.finders.record()
         text = self.parser.dump(self.config, skip_none=False, skip_validation=True)
-        # Each resumption writes its configuration to a file of its own and keeps the first.
+        # A resumed run writes its configuration to a new file and keeps the first configuration.
         resumed = self.run.checkpoint and (self.run.folder / CONFIG).exists()
         name = f"run_config.resumed-{self._resumptions():03d}.yaml" if resumed else CONFIG
         write_text(self.run.folder / name, text)

@@ -149,7 +149,7 @@ class JobTimer(Timer):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Do nothing: each job has the full time."""
+        """Do nothing, so that a resumed run has the full time."""
 
 
 class Throughput(L.Callback):

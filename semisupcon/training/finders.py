@@ -115,7 +115,7 @@ def value_of(config: Any, option: str) -> Any:
 
 
 def _below(config: Any, sections: Sequence[str]) -> Any:
-    """Return the options of a section; if it chooses a class, the options of the class."""
+    """Return the options of a section. Options of a class are those in its ``init_args``."""
     for section in sections:
         config = config.get(section) if hasattr(config, "get") else None
     return config.get("init_args", config) if hasattr(config, "get") else None

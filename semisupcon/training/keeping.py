@@ -75,7 +75,7 @@ class KeepCheckpoints(Checkpoint):
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         self._position = None
-        # Save after the validation, not before it: a run resumed before it would skip it.
+        # If a validation follows, save after it: a run that is resumed before it would skip it.
         if within_accumulation(trainer) or validation_follows(trainer):
             return
         self._mark(trainer, row := row_of_step(trainer))

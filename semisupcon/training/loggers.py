@@ -56,7 +56,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add metrics to the row of a step; it is written when metrics of another step come."""
+        """Add metrics to the row of a step. Metrics of another step cause the row to be written."""
         empty = [
             what
             for name, what in (("negatives", "negative"), ("loss", "positive"))
@@ -128,7 +128,7 @@ class MetricsFile(Logger):
             self.save()
 
     def read(self) -> list[dict[str, str]]:
-        """Return all rows so far. Only the first process has them."""
+        """Return all rows of the file. Only the first process has rows."""
         self.save()
         return self._rows()
 

@@ -215,7 +215,7 @@ class Objective(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logs = (self.global_step + 1) % settings_of(self.trainer).log_every_n_steps == 0
         self.criterion.log_values(logs)
-        if self.searching:  # A finder raises the rate until the loss diverges: do not check it.
+        if self.searching:  # The loss may diverge: a finder raises the rate until then.
             return self.criterion.losses(batch, self.encode)["loss"]
         self.finite.before(self)
         losses = checked_losses(self.criterion, batch, self.encode)
@@ -236,7 +236,7 @@ class Objective(L.LightningModule):
         optimizer: Any,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        # Skip the step here: at the end of the batch, a callback may have saved the weights.
+        # Skip the step before `on_train_batch_end`, where a callback may save the weights.
         if self.finite.skips and not self.searching:
             result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning always gives one
             if self.finite.take_back(self):

@@ -91,7 +91,7 @@ def _run_length(trainer: L.Trainer) -> int:
 
 
 def stepped(scheduler: Any) -> dict[str, Any]:
-    """Return Lightning's ``lr_scheduler`` dictionary: the schedule, and how often it is stepped."""
+    """Return a ``lr_scheduler`` dictionary for Lightning, with the schedule and its interval."""
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}
     return {"scheduler": scheduler, "interval": "step"}

@@ -60,7 +60,7 @@ class ProbeOptions:
             raise ConfigError(f"--probe.clips must be at least 10, got {self.clips}.")
 
     def names(self) -> list[str] | None:
-        """Return the tasks as a list; None for the default."""
+        """Return ``tasks`` as a list, or None if the option is not given."""
         if self.tasks is None:
             return None
         given = self.tasks.split(",") if isinstance(self.tasks, str) else self.tasks

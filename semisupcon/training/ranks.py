@@ -47,7 +47,7 @@ def end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(LOOK)
-        time.sleep(PATIENCE)  # Until then, a lost connection may end the process with a message.
+        time.sleep(PATIENCE)  # Let a connection error end the process first, with a message.
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="watch-parent").start()
@@ -96,7 +96,7 @@ class WatchRanks(L.Callback):
         until = time.monotonic() + GRACE
         while time.monotonic() < until:
             time.sleep(LOOK)
-        # The main thread did not end: it waits in a collective operation, which Python cannot stop.
+        # The main thread still waits in a collective operation, which Python cannot interrupt.
         print(f"error: {self.sentence()}", file=sys.stderr, flush=True)
         os._exit(1)
 

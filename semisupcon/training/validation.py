@@ -30,7 +30,7 @@ class Validation:
         shown = measures.first_views(shown, criterion.views)
         criterion.log_values(True)
         losses = checked_losses(criterion, shown, module.encode)
-        losses.pop("top1", None)  # the value of one batch; `end` logs it over all clips
+        losses.pop("top1", None)  # value of one batch; `end` logs the value over all clips
         self.scored.append(measures.take_scored(losses))
         values = {f"val_{name}": value for name, value in losses.items()}
         module.log_dict(values, on_epoch=True, sync_dist=True, batch_size=len(batch["clip"]))

@@ -18,7 +18,7 @@ from semisupcon.training.run_checkpoints import newest_checkpoint
 from semisupcon.training.runs import CONFIG
 from semisupcon.written import at_home
 
-# Name of an option in the README of the published SemiSupCon code -> name here.
+# Name of an option in the README of the published SemiSupCon code -> its name in semisupcon.
 OLD_NAMES = {
     "resume_from_ckpt": "resume_from_checkpoint",
     "data.aug_severity": "data.severity_modifier",

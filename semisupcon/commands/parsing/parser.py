@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from semisupcon.errors import UserError, closest, nearest
 from semisupcon.written import at_home
 
-# For the type checker, `Answers` is an argument parser: only argument parsers inherit from it.
+# For the type checker, `Answers` has the methods of an argument parser: only argument parsers
+# inherit from it.
 if TYPE_CHECKING:
     _Mixed = argparse.ArgumentParser
 else:

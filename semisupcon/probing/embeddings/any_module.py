@@ -158,7 +158,7 @@ def from_class(
     def build() -> Encoder:
         return as_encoder(cls, arguments, sample_rate, segment_samples, whole_clips)
 
-    with seeded(0):  # The weights are then the same in every session.
+    with seeded(0):  # Random weights are then the same in each session.
         encoder = build()
     classes = [*foreign_classes(encoder), cls]
     path = f"{cls.__module__}.{cls.__qualname__}"

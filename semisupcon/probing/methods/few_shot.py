@@ -89,7 +89,7 @@ def few_shot(features: Features, settings: Settings, seed: int = 0) -> list[Outc
 
 
 def over_episodes(accuracy: np.ndarray) -> tuple[float, float, float]:
-    """Mean, and bounds 1.96 standard errors below and above it."""
+    """Return the mean of values, and the bounds of its 95 % interval (1.96 standard errors)."""
     mean, error = (
         accuracy.mean(),
         accuracy.std(ddof=1) / np.sqrt(len(accuracy)) if len(accuracy) > 1 else np.nan,
@@ -100,8 +100,12 @@ def over_episodes(accuracy: np.ndarray) -> tuple[float, float, float]:
 def run_episodes(
     embeddings: np.ndarray, labels: np.ndarray, settings: Settings, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Accuracy of every episode, ``[episodes]``, by classifier, for one embedding ``[n, D]`` per
-    clip. See `score_episodes`.
+    """Return the accuracy of each episode, ``[episodes]``, by classifier.
+
+    Args:
+        embeddings: ``[n, D]``, one embedding per clip.
+        labels: ``[n]``, class of each clip.
+        settings, seed: settings and seed of the episodes, as in `few_shot`.
     """
     return score_episodes(_single(embeddings), labels, settings, seed)[0]
 

@@ -23,7 +23,8 @@ from semisupcon.probing.scores.events import (
 )
 
 GAP = 0.1  # seconds; shorter gaps between two sound events are closed
-# Values of CREPE (Kim et al. 2018), in cents, cents and bins.
+# Width of a pitch bin (cents), standard deviation of a target (cents), and bins on each side of the
+# best bin that are averaged: the values of CREPE (Kim et al. 2018).
 BIN, SPREAD, NEAR = 20.0, 25.0, 4
 
 

@@ -188,6 +188,6 @@ def with_intervals(
 def _nothing(
     names: Sequence[str], reference: Sequence | np.ndarray, estimated: np.ndarray
 ) -> Parts:
-    """Return scores of 0 that count if there is a reference or an estimate, else do not count."""
+    """Return scores of 0. They do not count if there is neither a reference nor an estimate."""
     count = 1.0 if len(reference) or len(estimated) else 0.0
     return dict.fromkeys(names, (0.0, count))

@@ -244,7 +244,8 @@ def _compare(ours: Line, theirs: Line, our_pool: _Pool, their_pool: _Pool) -> Co
             return None
         by, low, high, word = difference(our_pool.drawn, their_pool.drawn, ours.metric)
     else:
-        # Both are means over the same episodes. To treat them as independent is conservative.
+        # Both values are means over the same episodes. It is conservative to treat the values as
+        # independent.
         half = float(np.hypot(ours.value - ours.low, theirs.value - theirs.low))
         by = ours.value - theirs.value
         low, high = by - half, by + half
