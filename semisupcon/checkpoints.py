@@ -25,8 +25,7 @@ from semisupcon.torch_files import UNREADABLE, read_checkpoint, save_atomically
 __all__ = ["read_checkpoint", "save_atomically"]  # re-exported
 
 Model = TypeVar("Model", bound=nn.Module)
-# Format of checkpoints and exports. Format 1 (version 0.1) stores classes by import path, format 2
-# by public name.
+# Format 1 of checkpoints and exports (version 0.1) stores classes by import path, 2 by public name.
 FORMAT = 2
 BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights of stochastic weight averaging at the end of training
@@ -130,10 +129,7 @@ def _short(value: Any) -> str:
 
 
 def _written(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the specs and data properties that semisupcon stored in a checkpoint.
-
-    The dictionary is empty for files of other programs.
-    """
+    """Return the specs and data properties in a checkpoint; {} for files of other programs."""
     written = content.get("semisupcon", {})
     if not isinstance(written, dict):
         raise CheckpointError(
@@ -170,9 +166,9 @@ def _state(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
 
 
 def plain_facts(facts: DataFacts) -> dict[str, Any]:
-    """Convert the properties of the data to plain types for a checkpoint.
+    """Convert the properties of the data to plain types, without the labels of clips.
 
-    They suffice to build the heads again. Labels of clips are not included.
+    They suffice to build the heads again.
     """
     return {
         "classes": list(facts.classes),
@@ -216,10 +212,7 @@ def load_weights(module: Model, weights: dict[str, torch.Tensor], source: str | 
 
 
 def _check_finite(module: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
-    """Refuse weights and statistics with NaN or infinite values.
-
-    Tensors that are not finite in the untrained module either are accepted.
-    """
+    """Refuse tensors with NaN or infinite values, unless the untrained module has them too."""
     spoilt = [name for name, value in weights.items() if not value.isfinite().all()]
     fresh = module.state_dict() if spoilt else {}
     spoilt = [name for name in spoilt if name not in fresh or fresh[name].isfinite().all()]

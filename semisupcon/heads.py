@@ -1,5 +1,4 @@
-"""Heads on embeddings: projectors, predictors and probes. The default widths are the published
-ones.
+"""Heads on embeddings: projectors, predictors and probes, with the published default widths.
 
 The input width of a head is given by the user, or set from the encoder by `Head.connect`.
 `Head.connect` also sets the output width of heads that predict classes or operators. For other

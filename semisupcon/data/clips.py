@@ -52,16 +52,14 @@ class FileAudio:
     """Reads the samples of the clips in a table from audio files.
 
     Args:
-        rows: table with the column ``path``, and with ``frames`` if a scan has determined the
-            lengths.
+        rows: table with the column ``path``, and with ``frames`` if a scan has counted them.
     """
 
     dtype = torch.float32
     patience = 1.0  # seconds before a second attempt to read a file
 
     def __init__(self, rows: pd.DataFrame):
-        # Use arrays instead of lists: reading an array does not change reference counts, so forked
-        # workers share its memory.
+        # Reading an array, unlike a list, changes no reference counts: forked workers share it.
         self.paths = np.array([os.fsencode(path) for path in rows["path"]])
         self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
@@ -74,8 +72,7 @@ class FileAudio:
         try:
             return read_spans(path, spans, length)[0]
         except AudioError:
-            # The scan has read this file before. Network file systems fail occasionally, and this
-            # should not end a long run, so try again.
+            # The scan has read this file before, but network file systems fail occasionally.
             time.sleep(self.patience)
             return read_spans(path, spans, length)[0]
 

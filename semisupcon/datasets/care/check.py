@@ -79,8 +79,7 @@ def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard
     The digest is computed from decoded mono samples, so a wav file and a flac copy have the same
     digest. For files longer than a minute, it is computed from the length and the middle minute. A
     sample counts as clipped if it belongs to at least three consecutive samples at full scale. The
-    fingerprint is that of the middle four seconds. Memory use does not depend on length and
-    channels.
+    fingerprint is that of the middle four seconds. Memory use is constant.
     """
     span = min(frames, LISTENED_SECONDS * sample_rate)
     first = (frames - span) // 2
@@ -106,8 +105,7 @@ def listen(path: str, frames: int, sample_rate: int, channels: int = 1) -> Heard
 
 
 def _clipped(loud: np.ndarray, run: int) -> tuple[int, int]:
-    """Count the samples of clipped runs that end in a block; also return the length of the open
-    run.
+    """Count the samples of clipped runs that end in a block; also return the open run's length.
 
     A run is a sequence of samples at full scale. ``run`` is the length of the run that continues
     from the previous block.
@@ -246,10 +244,8 @@ def _same_sound(
 
 
 def _pairs(same: list[int], splits: list[str]) -> Iterator[tuple[int, int]]:
-    """Pair each file of a group of equal files with the first earlier file of each split.
-
-    Thus the number of pairs grows linearly with the number of copies.
-    """
+    """Pair each of several equal files with the first earlier file of each split."""
+    # Pairing all of them would give a number of pairs quadratic in the number of copies.
     firsts: dict[str, int] = {}
     for i in same:
         yield from ((first, i) for first in firsts.values())
