@@ -58,8 +58,7 @@ def study(name: str, data: Path, folder: Path, more: list[str]) -> pd.DataFrame:
             "--data.sl_kwargs",
             json.dumps(options),
         ]
-        # The target of a regression depends on the difference of values, that of classes on shared
-        # labels.
+        # For a regression, the target depends on the difference of values, not on equal labels.
         args += (
             ["--model.criterion.target", "Kernel"] if options.get("kind") == "regression" else []
         )

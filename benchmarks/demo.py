@@ -33,7 +33,8 @@ RUNS = {
     "semi-supervised": "pretrain_smsl",
     "supervised": "pretrain_sl",
 }
-# With fourteen tags, nearly all clips share a tag. The overlap of their tags (Dice) tells more.
+# With fourteen tags, nearly all pairs of clips share a tag, so the target is the overlap of tags
+# (Dice).
 TARGET = ["--model.criterion.target", "Dice"]
 LABELS = {
     # A tenth of the clips is labelled, and a sixteenth of each batch. With more labelled clips per
@@ -83,7 +84,7 @@ def train_all(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     at_once = min(len(names), cores)
-    os.environ["OMP_NUM_THREADS"] = str(cores // at_once)  # the processes read it when they start
+    os.environ["OMP_NUM_THREADS"] = str(cores // at_once)  # read by each process at its start
     silent = ["--trainer.enable_progress_bar", "false"]
     with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
         runs = {

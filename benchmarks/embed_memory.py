@@ -108,7 +108,7 @@ def share_of_encoder(model: str, clips: Path, count: int, rounds: int) -> tuple[
     files, size = sorted(clips.glob("*.wav")), default_batch(encoder.segment_samples, "cpu")
     shares, rates = [], []
     segment = torch.randn(count, 1, encoder.segment_samples) * 0.1
-    for number in range(rounds + 1):  # the first round is not counted
+    for number in range(rounds + 1):  # round 0 warms up and is not counted
         started = time.perf_counter()
         with frozen(encoder):
             for batch in segment.split(size):

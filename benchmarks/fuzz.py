@@ -89,7 +89,7 @@ def _bytes(data: bytes, draw: random.Random) -> bytes:
     at, other = (draw.randrange(len(data) + 1) for _ in range(2))
     size = min(len(data), draw.choice((1, 1, 2, 4, 16, 64, 512, 4096)))
     end = at + size
-    # Often damage the start or the end, where headers and directories are.
+    # In 30 % of the cases, damage the start or the end of the file, where headers are.
     if draw.random() < 0.3:
         at = draw.choice((draw.randrange(64), max(0, len(data) - 1 - draw.randrange(256))))
         end = at + size

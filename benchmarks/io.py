@@ -182,8 +182,8 @@ def main(args: list[str] | None = None) -> int:
         for number in range(options.rounds):
             for name, read in list(found.items())[:: 1 if number % 2 else -1]:
                 for path in (folder / name.partition(",")[0]).rglob("*.*"):
-                    # The system may have dropped the file from the page cache: read it again, since
-                    # the speed of the disk is not measured.
+                    # Read all files, which puts them into the page cache: the benchmark does not
+                    # measure the speed of the disk.
                     path.read_bytes()
                 rates[name].append(rate(read, 1 + 1000 * number, options.seconds, batch))
             for workers, taken in loaders.items():

@@ -267,8 +267,8 @@ def main(args: list[str] | None = None) -> int:
     accelerator, precision, batch_size = (
         ("gpu", "bf16-mixed", 96) if on_gpu else ("cpu", "32-true", BATCH)
     )
-    # Name: encoder, minimum share of the step alone, steps per round, minimum speed relative to the
-    # published way (None: not measured).
+    # For each case: encoder, minimum share of the step alone in the time of a training step, steps
+    # per round, and minimum speed relative to the published way (None: not measured).
     cases = {
         "sample_cnn": (sample_cnn, 0.9, 2, None),
         "log_mel_resnet": (log_mel_resnet, 0.7, 8, 2.5),

@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
                 Bar(f"{case.replace(' ', '_')}_plain_and_nothing_left", int(plain and clean), 1),
                 Bar(
                     f"{case.replace(' ', '_')}_saved", int(saved), int(case != "rank 0")
-                ),  # rank 0 writes the checkpoints
+                ),  # A run without rank 0 cannot save.
                 Bar(f"{case.replace(' ', '_')}_seconds", seconds, 30, "<="),
             ]
     met = all_met(results)

@@ -79,7 +79,7 @@ def run_of(kind: str, data_set: str, seed: int, folder: Path, data: Path, steps:
     run = folder / f"{kind}-{data_set}-{seed}"
     last = run / "last.ckpt"
     if last.exists() and read_checkpoint(last)["global_step"] == steps:
-        return run  # otherwise, an interrupted run starts again
+        return run  # A run with fewer steps was interrupted and starts again.
     question = TASKS[data_set][LABELS[data_set]]
     role = "ssl" if kind == "self-supervised" else "sl"
     options = COMMON | BASE | {"model.encoder": PLAIN, "data.data_dir": str(data / data_set)}

@@ -28,7 +28,7 @@ from benchmarks.evidence.questions import Question, of_questions
 from benchmarks.recipes import markdown
 
 NAME = "few_shot"
-# The splits are those of the study of baselines, so no test clip is used in pretraining.
+# The splits of the data sets are those of `baselines`, so no test clip is used in pretraining.
 TASKS: dict[str, tuple[str, Question]] = {
     "esc10": ("ESC-10", baselines.TASKS["esc10"]["esc10"]),
     "instrument": ("instruments", baselines.TASKS["gm_notes"]["instrument"]),

@@ -74,7 +74,7 @@ ALL = ("waveform", "spectrogram", "embedding")
 NEIGHBOURS = {"neighbours": [3, 5, 10, 20, 50]}
 SELF = (Probe(("digit",), representations=ALL), Probe(("speaker",), ("knn",), ALL, NEIGHBOURS))
 SUPERVISED = (Probe(("digit",)), Probe(("speaker",), ("knn",), options=NEIGHBOURS))
-# Probes of the setting whose maps are drawn for the page.
+# Probes of the setting whose t-SNE maps are drawn for the results page.
 MAPPED = (
     *SELF,
     Probe(("digit", "speaker"), ("knn",), options={"projection": "tsne"}, note="mapped"),
@@ -110,7 +110,7 @@ def pictures(runs: Path) -> None:
             / "maps"
             / f"{task}-trained-embedding-tsne.json"
         )
-        if file.exists():  # missing if the runs are on another machine
+        if file.exists():  # The file is missing if the runs are on another machine.
             found = load_map(file)
             figure = draw_scatter(
                 np.array(found.points), found.labels, "MFCL, both formats: FSDD test clips", task

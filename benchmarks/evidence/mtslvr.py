@@ -43,8 +43,8 @@ ASKED = {
 OPERATORS = ["add_colored_noise", "gain", "filtering", "delay", "polarity_inversion"]
 EPISODES = {"standardise": False, "way": 5, "shot": 1, "queries": 1, "episodes": 1000}
 METHOD = "few_shot 5-way 1-shot, logistic regression"
-# A large common offset of the embeddings is bad for the classifier. Therefore the episodes are also
-# scored on standardised embeddings.
+# Few-shot classifiers perform badly if all embeddings have a large common offset. Therefore the
+# episodes are also scored on standardised embeddings.
 LEVEL = Probe(
     tuple(ASKED.values()),
     ("few_shot",),

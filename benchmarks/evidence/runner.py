@@ -88,7 +88,7 @@ def results(
             except (Exception, SystemExit) as problem:
                 yield cell, [], problem
         return
-    os.environ["OMP_NUM_THREADS"] = "1"  # the spawned processes read it when they start
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by each spawned process at its start
     folder = todo[0].folder if todo else Path()
     with ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=quiet, initargs=(folder,)

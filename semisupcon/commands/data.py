@@ -127,7 +127,7 @@ def _check(known: Namespace, options: dict, of_command: list[str]) -> int:
             f"--data_dir is {what}: {known.data_dir}\nGive the folder of the data set "
             f"'{known.task}'."
         )
-    # The data sets log which word of a table they read as which split.
+    # Show messages of data sets, such as how they interpret the names of splits in a table.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     findings = check(known.task, known.data_dir, known.max_missing, known.max_unreadable, **options)
     print(report(known.task, findings))

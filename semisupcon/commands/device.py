@@ -17,7 +17,7 @@ def device_of(given: str) -> str:
     if given == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        # The call of .cpu() fails for the device "meta", whose tensors have no data.
+        # Copy to the CPU, which fails for the device "meta", because its tensors have no data.
         torch.zeros(1, device=torch.device(given)).cpu()
     except Exception as error:  # The type of the exception depends on the device.
         there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])

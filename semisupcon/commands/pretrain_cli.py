@@ -176,7 +176,7 @@ class PretrainCLI(LightningCLI):
                 Estimate(small_overlay(self.parser.files)),
                 DrawMatrices(run.folder, config["draw_every"]),
                 self.ranks,
-                # Before the checkpoint callback, so that checkpoints contain the probe metrics.
+                # The probes run before the checkpoint callback, which stores their metrics.
                 OnlineProbes(
                     self.config_init["probe"],
                     run.folder,

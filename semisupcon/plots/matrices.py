@@ -10,7 +10,7 @@ from semisupcon.plots.style import GRID, draws, hover, new_figure, printable, sh
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The colour has an opacity that grows with the share, for light and dark pages alike.
+# Colour of the cells, whose opacity grows with the share, so that it suits light and dark pages.
 SHARE_COLOUR = (0.10, 0.42, 0.71)
 FAINTEST = 0.1  # opacity for the smallest share
 NUMBERS_UP_TO = 20  # maximum number of classes for which the cells show their counts

@@ -41,7 +41,7 @@ class BeforeOthers(L.Callback):
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         module.setup(stage)
-        # Set before training, because Lightning runs the finders before all other callbacks.
+        # Set `searching` here, because Lightning runs the finders before all other callbacks.
         settings = settings_of(trainer)
         finding = bool(finders_of(settings.callbacks))
         cast("Objective", module).searching = finding and not settings.fast_dev_run
@@ -82,7 +82,7 @@ class EndWell(L.Callback):
         if getattr(environment, "auto_requeue", False):
             self._requeue_signal = cast("SLURMEnvironment", environment).requeue_signal
         try:
-            # SIGHUP is sent when the terminal closes. Under nohup it stays ignored.
+            # SIGHUP is sent when the terminal closes. If nohup ignores it, leave it ignored.
             hangup = getattr(signal, "SIGHUP", None)
             if hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN:
                 hangup = None
@@ -118,7 +118,7 @@ class EndWell(L.Callback):
         # so that a resumed run logs the same metrics.
         due = validation_follows(trainer)
         trainer.should_stop = True
-        # The signal overrides min_epochs and min_steps.
+        # End the run also before min_epochs and min_steps.
         loop.min_epochs, loop.epoch_loop.min_steps = 0, 0
         if not due:
             trainer.limit_val_batches = 0

@@ -12,8 +12,8 @@ import torch
 from semisupcon.batch import Batch
 from semisupcon.objectives.base import Encode
 
-# Minimum number of audio samples per step for an estimate. The small overlays of recipes are far
-# below, the published recipes above.
+# Minimum number of audio samples per step for an estimate. Published recipes have more, their small
+# overlays far fewer.
 LARGE_STEP = 5_000_000
 TRIALS = (2, 4)  # clips per step of the two trials
 SLOW, SHARE = 2.0, 0.5  # limits for a warning: seconds per step, share of the memory

@@ -89,8 +89,8 @@ class KeepCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        # Between accumulated batches, the row has the number of the next step. A resumed run drops
-        # this row, so the checkpoint stores it.
+        # Between accumulated batches, the row of the validation has the number of the next step. A
+        # resumed run drops this row from metrics.csv, so the checkpoint stores it.
         row = row_of_validation(trainer) if within_accumulation(trainer) else {}
         value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
         if self.monitor and value is None:
@@ -118,7 +118,7 @@ class KeepCheckpoints(Checkpoint):
     def on_exception(
         self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
     ) -> None:
-        # The data loader fails between two steps, when the last step is complete.
+        # Save if the data loader has failed, since this happens between two complete steps.
         if getattr(trainer.train_dataloader, "failed", False) and trainer.world_size == 1:
             self.save_last_step(trainer)
 

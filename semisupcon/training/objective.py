@@ -139,8 +139,8 @@ class Objective(L.LightningModule):
         if (data := getattr(self.trainer, "datamodule", None)) is not None:
             self.facts = data.facts
             self.criterion.prepare(self.facts)
-            # Fitted before weights are restored, and in the copies of the encoder that the
-            # criterion may have.
+            # Fit all modules, since the criterion may have copies of the encoder. Restored weights
+            # replace the statistics later.
             fit_statistics(
                 self, training_waveforms(data), lambda own: of_all_ranks(self, [own[None]])
             )
@@ -238,7 +238,7 @@ class Objective(L.LightningModule):
     ) -> None:
         # Skip the step before `on_train_batch_end`, where a callback may save the weights.
         if self.finite.skips and not self.searching:
-            result = cast("Callable[[], Any]", optimizer_closure)()  # Lightning always gives one
+            result = cast("Callable[[], Any]", optimizer_closure)()  # never None in Lightning
             if self.finite.take_back(self):
                 optimizer.zero_grad()
                 return

@@ -23,7 +23,8 @@ import torch
 from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.processes import job
 
-LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0  # seconds between checks, to save, to end
+# Seconds between two checks, for saving after a death, and for ending.
+LOOK, GRACE, PATIENCE = 0.2, 60.0, 15.0
 _LOST = re.compile(
     r"connection (was )?(closed|reset)|broken pipe|remote process exited|nccl|gloo|socket|peer",
     re.IGNORECASE,

@@ -108,7 +108,7 @@ def _same_optimizer(content: dict[str, Any], optimizer: Optimizer, path: Path) -
             "Keep --model.decay_norm_and_bias, the frozen parameters and the model of the "
             f"run.\nCheckpoint: {path}"
         )
-    # Version 0.1 did not store the class; then compare the names of the hyperparameters.
+    # Checkpoints of version 0.1 have no optimizer class: compare the names of hyperparameters.
     names = [
         set(group) - {"initial_lr", "swa_lr"}
         for group in (recorded["groups"][0], ours["groups"][0])

@@ -99,7 +99,7 @@ def open_run(
         if restarted() and (newer := newest(checkpoints_in(found.parent))):
             found = newer
         return _resumed(found)
-    # Lightning launches one process per further device; they inherit the name in a variable.
+    # Lightning launches a process per further device, which gets the name from the environment.
     name = (
         name
         or os.environ.get(_SHARED_NAME)

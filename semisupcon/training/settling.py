@@ -159,7 +159,7 @@ def settle(
 def _same_schedule(old: dict[str, Any] | None, new: dict[str, Any], scheduler: Any) -> bool:
     if old is None or old["class"] not in (None, new["class"]):
         return False
-    # `_Closed` schedules do not restore their settings, so differences do not matter.
+    # Settings of `_Closed` schedules are not restored, so their differences do not matter.
     spared = scheduler.settings if isinstance(scheduler, _Closed) and old["class"] is None else ()
     theirs, ours = (
         {k: v for k, v in part["settings"].items() if k not in spared} for part in (old, new)

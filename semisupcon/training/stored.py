@@ -43,7 +43,7 @@ def restore(module: Any, state: dict[str, Any]) -> None:
     trainer = module.trainer
     trainer.strategy.load_optimizer_state_dict({"optimizer_states": state["optimizer_states"]})
     schedules = trainer.lr_scheduler_configs
-    if schedules or module.make_scheduler is None:  # Weight averaging may have removed it.
+    if schedules or module.make_scheduler is None:  # else a callback removed it
         (optimizer,) = trainer.optimizers
         scheduler = schedules[0].scheduler if schedules else None
         settle(optimizer, scheduler, module.schedule, module.configured, state)

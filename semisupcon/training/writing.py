@@ -94,7 +94,7 @@ def write_alone(trainer: L.Trainer, path: Path, epoch: int, loops: dict[str, Any
     """
     progress = trainer.fit_loop.epoch_loop.batch_progress
     for part in (progress.total, progress.current):
-        tracker = cast("_ProcessedTracker", part)  # the type in the progress of batches
+        tracker = cast("_ProcessedTracker", part)  # the type of batch progress
         tracker.ready = tracker.started = tracker.processed = tracker.completed
     check_weights(trainer.lightning_module)
     for file in metrics_of(trainer):

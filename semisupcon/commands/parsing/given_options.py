@@ -62,7 +62,7 @@ class GivenOptions(_Mixed):
                 content, layered([find_config(name, self.recipes)], accepts, self._read), accepts
             )
             self.files = (*already, *reversed(self.files))
-        self.config = resolved(content)  # `_types` needs it to find the chosen classes.
+        self.config = resolved(content)  # `_types` finds the chosen classes in it.
         return quoted_config(content, self._types().get)
 
     def _read(self, path: str | Path) -> dict[str, Any]:

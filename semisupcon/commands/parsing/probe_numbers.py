@@ -12,7 +12,7 @@ from semisupcon.commands.parsing.ranges import (
 )
 from semisupcon.errors import ConfigError
 
-_MANY = Range(1, 10_000_000)  # for numbers of resamples and episodes; more would take days
+_MANY = Range(1, 10_000_000)  # range of resamples and episodes
 RANGES = {
     "batch_size": COUNT,
     "resamples": _MANY,

@@ -51,7 +51,7 @@ def check_trainer(trainer: L.Trainer, given: Mapping[str, Any]) -> None:
         ConfigError: if processes were started that do not communicate with each other, or for
             synchronised batch norm on CPUs.
     """
-    # Not trainer.world_size: under SLURM it is the number of SLURM tasks, whatever the options are.
+    # Do not use trainer.world_size: under SLURM it is the number of SLURM tasks.
     check_processes(trainer.num_nodes * trainer.num_devices)
     if (
         given.get("sync_batchnorm")

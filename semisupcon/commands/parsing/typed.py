@@ -80,7 +80,7 @@ class Typed(GivenOptions):
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(2) from error
         groups = self.groups or {}
-        # A section that a file sets to null keeps its defaults.
+        # Ignore a section that is null in a file, so that its options keep their defaults.
         given = {
             name: value
             for name, value in self.config.items()
@@ -103,7 +103,7 @@ class Typed(GivenOptions):
     def answer(self, message: str) -> str:
         """Rephrase a jsonargparse message and suggest the most similar option, class or value."""
         message = self._of_chosen_class(unmarked_text(message))
-        # Only this part of the message remains, also if the class is one of the types of a Union.
+        # Report a missing argument first, also if its class is one of the types of a Union.
         if missing := re.search(
             r"following arguments are required: ([\w.]+(?:, [\w.]+)*)", message
         ):

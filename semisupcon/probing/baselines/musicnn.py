@@ -68,7 +68,7 @@ class MusiCNN(Extractor):
 
     def vectors(self, x: Tensor) -> Tensor:
         frames = self.sequence(x)
-        # As in the published code, maxima and means of the channels alternate.
+        # Maxima and means of the channels alternate, as in the published code.
         pools = torch.stack([frames.amax(dim=2), frames.mean(dim=2)], dim=2).flatten(1)
         if self.layer == "pools":
             return pools

@@ -35,7 +35,7 @@ class Resemblyzer(Extractor):
         self.lstm = nn.LSTM(40, 256, 3, batch_first=True)
         self.linear = nn.Linear(256, 256)
         state = read_checkpoint(file)["model_state"]
-        # The other tensors in the file belong to the loss.
+        # Load the network only: the other tensors in the file belong to the loss.
         own = {k: v for k, v in state.items() if k.startswith(("lstm.", "linear."))}
         left = self.load_state_dict(own, strict=False).missing_keys
         if left:

@@ -52,7 +52,7 @@ def untrained(build: Callable[[], Module], seed: int, name: str) -> Module:
                 before = {id(tensor): tensor._version for tensor in _tensors(part)}
                 _reset(part)
                 after = {id(tensor): tensor._version for tensor in _tensors(part)}
-                # A tensor is initialised if it was changed in place or replaced.
+                # A tensor counts as initialised if `_reset` has changed it in place or replaced it.
                 for key in before:
                     if after.get(key) != before[key]:
                         fixed.pop(key, None)

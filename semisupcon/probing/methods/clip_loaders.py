@@ -64,7 +64,7 @@ def training_loader(
         table, encoder.sample_rate, encoder.segment_samples, views=1, policy="independent"
     )
     passes = Passes(train.paths, options.batch_size, seed)
-    # The type differs because the sampler yields arrays instead of lists.
+    # Ignore the type check: the batch sampler yields arrays instead of lists.
     return DataLoader(clips, batch_sampler=passes, collate_fn=as_is)  # type: ignore[arg-type]
 
 

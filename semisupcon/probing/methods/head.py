@@ -56,7 +56,7 @@ class ProbeHead(nn.Module):
             targets: ``[n, C]``, targets of the training clips.
         """
         self.mean, self.scale = embeddings.mean(dim=0), embeddings.std(dim=0, correction=0)
-        # A dimension that is constant in training has no information: divide it by infinity.
+        # Dimensions that are constant in training have no information: divide them by infinity.
         self.scale[self.scale < 1e-6 * self.scale.max().clamp(min=1e-12)] = torch.inf
         if self.kind == "regression":
             self.target_mean, self.target_scale = (

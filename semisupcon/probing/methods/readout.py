@@ -96,7 +96,7 @@ def left_out_ridge(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray
     left = vectors if n <= x.shape[1] else x @ vectors / np.sqrt(values)
     rows = [np.flatnonzero(fold == number) for number in numbers]
     residuals = np.empty((len(PENALTIES), *y.shape))
-    errors = np.zeros((len(PENALTIES), len(numbers)))  # of a fold while two are left out
+    errors = np.zeros((len(PENALTIES), len(numbers)))  # of each fold
     for i, penalty in enumerate(PENALTIES):
         hat = (left * (values / (values + penalty))) @ left.T + 1 / n
         apart = y - hat @ y

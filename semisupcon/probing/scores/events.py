@@ -15,7 +15,8 @@ import numpy as np
 Event = tuple[float, float, str]
 Parts = dict[str, tuple[float, float]]
 ONSET_WINDOW, BEAT_WINDOW = 0.05, 0.07  # tolerances in seconds, as in MIREX
-COLLAR, LENGTH_SHARE, SEGMENT = 0.2, 0.5, 1.0  # seconds, share of an event, seconds, as in DCASE
+# Tolerance in seconds and as a share of the event, and segment length in seconds, as in DCASE.
+COLLAR, LENGTH_SHARE, SEGMENT = 0.2, 0.5, 1.0
 
 
 def score_onsets(reference: np.ndarray, estimated: np.ndarray) -> Parts:

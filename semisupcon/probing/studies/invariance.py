@@ -82,7 +82,7 @@ def invariance(
     found = []
     for operator in map(current_name, operators):
         chain = build_chain([operator], 2.0, encoder.sample_rate, p=1.0)
-        assert chain is not None  # there is one operator
+        assert chain is not None  # a chain with an operator is never None
         chain.transforms[0].p = 1.0
         keys = clip_key(derive(clips, "invariance", seed))
         changed = torch.cat(
