@@ -153,7 +153,7 @@ def runs(folder: Path, work: Path, run: Path) -> dict[str, Callable[[], tuple[in
 
 
 def outcome(name: str, status: int, text: str) -> str:
-    """Describe from the output of a command how it has treated a file.
+    """Describe how a command has treated a file, according to the output of the command.
 
     Args:
         name: name of the file.

@@ -182,15 +182,10 @@ def _probe(
     results: Results,
     progress: tuple[int, int],
 ) -> None:
-    """Run all probes and studies of an encoder on a task.
+    """Run all probes and studies of an encoder on a task, and add their rows to ``results``.
 
-    Args:
-        suite: settings of the suite.
-        task: labelled clips of the task.
-        subject: encoder.
-        content: hash of the clips and labels of the task.
-        results: results of the suite, to which new rows are added.
-        progress: number of finished probes, and number of all probes, for log messages.
+    ``content`` is a hash of the clips and labels of the task. ``progress`` has the numbers of
+    finished and of all probes, for log messages.
     """
     case = cache(
         lambda: Case(

@@ -174,8 +174,7 @@ def finetune(
 
     Args:
         subject: encoder; it is not modified.
-        features: embeddings before training, from which the initial constants of the head are
-            computed.
+        features: embeddings before training, for the initial constants of the head.
         embedder: object that embeds clips; training uses its device.
         options: settings of fine-tuning.
         seed: seed of the head, of crops and of the order of clips.
@@ -262,13 +261,7 @@ def make_trainer(embedder: Embedder, options: FineTuning) -> L.Trainer:
 
 
 class AfterHead(L.callbacks.EarlyStopping):
-    """Early stopping that ignores the epochs in which only the head is trained.
-
-    Args:
-        monitor: name of the logged validation loss.
-        head_epochs: number of epochs in which only the head is trained.
-        patience: epochs without a better value before training stops.
-    """
+    """Early stopping that ignores the first epochs, in which only the head is trained."""
 
     def __init__(self, monitor: str, head_epochs: int, patience: int):
         super().__init__(monitor, patience=patience)
@@ -296,13 +289,9 @@ def quiet_lightning() -> Iterator[None]:
 def loss_of(
     head: ProbeHead, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
 ) -> Tensor:
-    """Return the mean loss of a batch, on the scale of standardised targets.
+    """Return the mean loss of outputs ``[N, C]`` for targets ``[N, C]``, on their standard scale.
 
-    Args:
-        head: head with the label kind and the scale of the targets.
-        outputs: ``[N, C]``, logits or values.
-        targets: ``[N, C]``.
-        weights: ``[C]``, weights of the classes; None for equal weights.
+    ``weights [C]`` are weights of the classes; None for equal weights.
     """
     if weights is not None:
         return weighted_loss(outputs, targets, head.kind, weights)
