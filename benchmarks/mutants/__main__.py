@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bars import Bar, all_met
+from benchmarks.mutants.cover import Cover, digest_of, file_of, measured, within
 from benchmarks.mutants.sample import Mutant, sample
 from benchmarks.mutants.selection import FEW, Selection
 from benchmarks.mutants.trial import Bench
@@ -43,6 +44,12 @@ def parser() -> argparse.ArgumentParser:
         help="seconds for the tests of a mutant; one that is not done by then counts as caught",
     )
     p.add_argument(
+        "--spend",
+        type=float,
+        default=60,
+        help="seconds of tests that execute the changed line and are tried, the quickest first",
+    )
+    p.add_argument(
         "--far",
         type=int,
         default=12,
@@ -50,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="what was found"
+    )
+    p.add_argument(
+        "--no_cover",
+        action="store_true",
+        help="choose tests by imports alone, without running all tests under coverage first",
     )
     p.add_argument(
         "--check", action="store_true", help="exit 1 when fewer than 95 %% are caught in a folder"
@@ -64,20 +76,47 @@ def reasons() -> dict[str, str]:
     return {key.strip(): why.strip() for key, why in pairs}
 
 
+def candidates(
+    mutant: Mutant, original: str, cover: Cover, selection: Selection, spend: float, far: int
+) -> list[list[str]]:
+    """Return groups of tests that could notice a mutant, in the order in which to run them.
+
+    Tests that execute the changed line come first. Where coverage knows none (code that runs in other
+    processes or at import), tests are chosen by imports: near ones, then far ones.
+
+    Args:
+        mutant: mutant to test.
+        original: source of the file without the change.
+        cover: the tests that execute each line.
+        selection: finds the tests of a module by imports.
+        spend: maximum number of seconds of a group of tests that execute the line.
+        far: maximum number of far tests.
+    """
+    last = mutant.line + mutant.before.count("\n")
+    running = cover.tests(mutant.path, original, mutant.line, last)
+    near, further = selection.for_module(mutant.path)
+    if not running:
+        return [near, further[:far]]
+    first = within([name for name in running if file_of(name) in near], cover.seconds, spend)
+    rest = [name for name in within(running, cover.seconds, spend) if name not in first]
+    # Coverage does not see the lines that run in processes which tests start.
+    apart = [file for file in further if selection.starts_processes(file)][:1]
+    return [first, rest, apart]
+
+
 def try_out(
-    bench: Bench, selection: Selection, mutant: Mutant, limit: float, far: int, wins: Counter
+    bench: Bench, mutant: Mutant, groups: list[list[str]], limit: float, wins: Counter
 ) -> dict[str, object]:
     """Test a mutant and return its result.
 
-    First the tests run that have caught most mutants of the module so far, then all near tests, and
-    then far tests, until a test fails.
+    First the tests run that have caught most mutants of the module so far, then groups of tests in
+    turn, until a test fails.
 
     Args:
         bench: copy of the repository.
-        selection: finds the tests of a module.
         mutant: mutant to test.
+        groups: see `candidates`.
         limit: time limit in seconds for each group of tests.
-        far: maximum number of far tests.
         wins: number of mutants that each test has caught, by module and test.
     """
     found = {
@@ -87,10 +126,9 @@ def try_out(
         "line": mutant.line,
         "operator": mutant.operator,
     }
-    near, further = selection.for_module(mutant.path)
     best = [test for (path, test), _ in wins.most_common() if path == mutant.path]
     begun = time.monotonic()
-    for tests in (best[:FEW], near, further[:far]):
+    for tests in (best[:FEW], *groups):
         if not tests:
             continue
         answer = bench.catches(mutant, tests, limit)
@@ -101,6 +139,23 @@ def try_out(
                 "seconds": round(time.monotonic() - begun, 1),
             }
     return found | {"caught": False, "by": "", "seconds": round(time.monotonic() - begun, 1)}
+
+
+def covered(bench: Bench, args: argparse.Namespace) -> Cover:
+    """Return the tests that execute each line; empty with ``--no_cover``.
+
+    An earlier measurement of the same sources is used again.
+    """
+    if args.no_cover:
+        return Cover()
+    file = args.out.with_name("mutants-cover.json")
+    known = Cover.read(file)
+    if known.digest == digest_of(bench.root):
+        return known
+    print("Running all tests under coverage.", flush=True)
+    found = measured(bench, limit=2 * 3600)
+    found.write(file)
+    return found
 
 
 def table(results: Sequence[dict], equivalent: dict[str, str]) -> list[tuple[str, int, int, int]]:
@@ -132,10 +187,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bench, selection, results, wins = Bench(ROOT), Selection(ROOT), [], Counter()
     try:
+        cover = covered(bench, args)
         for number, mutant in enumerate(mutants, 1):
             result = known.get(mutant.key)
             if result is None or not (result["caught"] or mutant.key in equivalent):
-                result = try_out(bench, selection, mutant, args.limit, args.far, wins)
+                original = (bench.root / mutant.path).read_text()
+                groups = candidates(mutant, original, cover, selection, args.spend, args.far)
+                result = try_out(bench, mutant, groups, args.limit, wins)
                 with args.out.open("a") as file:
                     file.write(json.dumps(result) + "\n")
             results.append(result)

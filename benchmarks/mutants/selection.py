@@ -45,6 +45,10 @@ class Selection:
             if re.search(r"\bsubprocess\b|\branks\(", self.files[name].read_text())
         }
 
+    def starts_processes(self, file: str) -> bool:
+        """Return whether a file of tests, relative to the repository, starts processes."""
+        return self.module_of(self.root / file) in self.slow
+
     def relative(self, path: Path) -> str:
         """Return a path relative to the repository, with slashes."""
         return path.relative_to(self.root).as_posix()

@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,11 +133,10 @@ class Bench:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            self._run(tests, failed)
+            self._run(["-x", *tests], lambda: FirstFailure(failed))
         status = self._wait(child, begun + limit)
         seconds = time.monotonic() - begun
-        for made in ("scratch", "cache", "temporary"):
-            shutil.rmtree(self.folder / made, ignore_errors=True)
+        self._tidy()
         name = failed.read_text() if failed.exists() else ""
         if status is None:
             return Answer("timeout", name, seconds)
@@ -151,6 +150,21 @@ class Bench:
             else "failed"
         )
         return Answer(outcome, name, seconds)
+
+    def run_all(self, plugin: Callable[[], object], limit: float) -> int | None:
+        """Run all tests to their end, with a plugin that is made in the child; its exit status, None
+        when time ran out."""
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            self._run([], plugin)
+        status = self._wait(child, time.monotonic() + limit)
+        self._tidy()
+        return None if status is None else os.waitstatus_to_exitcode(status)
+
+    def _tidy(self) -> None:
+        for made in ("scratch", "cache", "temporary"):
+            shutil.rmtree(self.folder / made, ignore_errors=True)
 
     def _wait(self, child: int, deadline: float) -> int | None:
         """Wait for a child process until a deadline, then kill it and all its processes.
@@ -170,7 +184,7 @@ class Bench:
                 os.waitpid(child, 0)
         return status
 
-    def _run(self, tests: Sequence[str], failed: Path) -> None:
+    def _run(self, words: Sequence[str], plugin: Callable[[], object]) -> None:
         """Run pytest on the copy in the child process. This method does not return."""
         try:
             os.setsid()
@@ -200,14 +214,13 @@ class Bench:
                 sys.modules["torch"].set_num_threads(1)
             sys.argv[:] = ["pytest"]
             options = [
-                "-x",
                 "-q",
                 "--tb=no",
                 "-p",
                 "no:cacheprovider",
                 f"--basetemp={self.folder / 'scratch'}",
             ]
-            code = pytest.main([*options, *tests], plugins=[FirstFailure(failed)])
+            code = pytest.main([*options, *words], plugins=[plugin()])
             os._exit(int(code))
         except BaseException:
             os._exit(1)

@@ -8,6 +8,7 @@ pytest.importorskip("mutmut", reason="needs mutmut, see requirements-dev.txt")
 
 from benchmarks.mutants import __main__ as driver
 from benchmarks.mutants import trial
+from benchmarks.mutants.cover import measured, within
 from benchmarks.mutants.sample import changes_of, mutant, sample, shares
 from benchmarks.mutants.selection import Selection
 
@@ -91,6 +92,52 @@ def test_the_sample_is_a_function_of_its_seed(repository):
     )
     assert one == again != other
     assert len({key.split(" | ")[1] for key in one}) == 2
+
+
+SEEN = """import pytest
+from semisupcon.thing import total, untested
+
+@pytest.fixture(scope="module")
+def made():
+    return untested(7)
+
+def test_made(made):
+    assert made == 2
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_total(x):
+    assert total(x) == 2 * x
+"""
+
+
+def test_coverage_finds_the_tests_of_a_line(repository):
+    (repository / "tests" / "test_seen.py").write_text(SEEN)
+    bench = trial.Bench(repository)
+    try:
+        cover = measured(bench, 60)
+    finally:
+        bench.close()
+    path, lines = "semisupcon/thing.py", CODE.splitlines()
+    at = {text.strip(): number for number, text in enumerate(lines, 1)}
+
+    def tests(text: str) -> set[str]:
+        return set(cover.tests(path, CODE, at[text], at[text]))
+
+    calls = {"tests/test_seen.py::test_total", "tests/test_thing.py::test_total"}
+    assert tests("return x + x") == calls
+    # Fixtures are set up for all tests of a file.
+    assert tests("return x - 5") == {"tests/test_seen.py"}
+    # A default argument is evaluated at import; the tests that call the function can notice it.
+    assert tests("def total(x: int | None = None):") == calls
+    assert tests("log = logging.getLogger(__name__)") == set()
+    assert cover.seconds["tests/test_seen.py"] > 0
+
+
+def test_tests_of_a_line_share_the_time():
+    seconds = {"a::1": 1.0, "a::2": 2.0, "b::1": 3.0, "c": 50.0}
+    names = ["a::1", "a::2", "b::1", "c"]
+    assert within(names, seconds, 10) == ["a::1", "b::1", "a::2"]
+    assert within(["c"], seconds, 10) == ["c"]
 
 
 def test_two_mutants(repository, tmp_path, capsys):
