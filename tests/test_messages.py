@@ -92,7 +92,7 @@ def known_options() -> set[str]:
 
     collect(table)
     names |= {o for action in probe_options.parser()._actions for o in action.option_strings}
-    for file in (PACKAGE / "commands").glob("*.py"):
+    for file in (PACKAGE / "commands").rglob("*.py"):
         names |= set(re.findall(r'add_argument\(\s*"--([\w.]+)"', file.read_text()))
     return {name.lstrip("-") for name in names}
 
