@@ -1,5 +1,5 @@
 """``semisupcon export RUN --out FOLDER``: write the encoder of a run as ``model.safetensors`` and
-``config.json``, with the description of its training audio if the run has one.
+``config.json``. The record of the training audio is copied if the run has one.
 """
 
 from pathlib import Path

@@ -28,7 +28,7 @@ log = logging.getLogger("semisupcon")
 
 
 def speak_plainly() -> None:
-    """Set up logging and silence warnings of Lightning and torch that need no action."""
+    """Set up logging, and hide warnings of Lightning and torch that need no action."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     noise = ("litlogger", "`weights_only` was not set", "TPU available")
     for handler in (

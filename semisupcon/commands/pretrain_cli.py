@@ -60,12 +60,12 @@ class PretrainCLI(LightningCLI):
     parser: Parser
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of Lightning; integers (counts) and floats (shares) keep their types."""
+        """Add the options of Lightning, and distinguish 1 (a count) from 1.0 (a share)."""
         super().add_core_arguments_to_parser(parser)
         numbers_as_written(parser)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of the run."""
+        """Add the options that concern the run, and set defaults of data module and trainer."""
         add_run_options(parser)
         # Lightning's model summary is off, because `RunProgress` logs one of model and data.
         parser.set_defaults(
@@ -140,7 +140,12 @@ class PretrainCLI(LightningCLI):
         return content["global_step"]
 
     def instantiate_trainer(self, resumed_step: int | None = None, **kwargs: Any) -> L.Trainer:
-        """Build the trainer with the callbacks and loggers of the run."""
+        """Build the trainer with the callbacks and loggers of the run.
+
+        Args:
+            resumed_step: optimizer step of the checkpoint; None for a new run.
+            kwargs: further arguments of the trainer.
+        """
         config, run = self.config, self.run
         logger = make_logger(
             config["log"],

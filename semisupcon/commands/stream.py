@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Write the chunks and return the exit status."""
+    """Write the chunks of a packed data set and return the exit status."""
     parser = Parser(
         prog="semisupcon stream", description="Copy a packed set into chunks for object storage."
     )

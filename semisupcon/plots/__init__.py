@@ -1,4 +1,4 @@
-"""Figures with matplotlib. Every ``draw_*`` function returns a Figure without a window."""
+"""Draw figures with matplotlib. Each ``draw_*`` function returns a Figure and opens no window."""
 
 from semisupcon.plots.budgets import draw_budgets
 from semisupcon.plots.critical import draw_critical

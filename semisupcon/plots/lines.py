@@ -36,10 +36,10 @@ def draw_lines(
     """Draw one line per name.
 
     Args:
-        ticks: names of the n positions (epochs, severities, effects). Whole numbers must be
-            ascending and are placed by value.
-        lines: for each name, at most n values, or (value, low, high) to add a band. NaN leaves a
-            gap.
+        ticks: names of the n positions on the horizontal axis, such as epochs or effects. If all
+            names are whole numbers, they must be ascending and determine the positions.
+        lines: for each name, at most n values, or n triples (value, low, high) to add a band from
+            ``low`` to ``high``. NaN leaves a gap.
         title, x, y: titles of the figure and of the axes.
 
     Raises:

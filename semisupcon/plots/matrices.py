@@ -1,4 +1,4 @@
-"""Heat maps: target and similarity matrices, confusion matrices."""
+"""Draw target matrices, similarity matrices and confusion matrices as heat maps."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""2-D maps of embeddings."""
+"""Draw 2-D maps of embeddings."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Spectrograms of several clips with a common colour scale."""
+"""Draw spectrograms of several clips with a common colour scale."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The metrics file of every run, and the logger selected by ``--log``."""
+"""Write ``metrics.csv``, the metrics file of each run, and create the logger of ``--log``."""
 
 import csv
 import logging

@@ -179,7 +179,7 @@ class Objective(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": stepped(scheduler)}
 
     def schedule(self, optimizer: torch.optim.Optimizer) -> Any:
-        """Build the configured schedule for an optimizer."""
+        """Build the configured learning-rate schedule for an optimizer."""
         assert self.make_scheduler is not None  # called only with a scheduler
         return schedule_of(self.make_scheduler, optimizer, self.trainer)
 

@@ -56,8 +56,7 @@ class Probed:
         chance: value of the metric for predictions without audio.
         rows: ``[m]``, indices of the decoded clips.
         audio: ``[m, T]`` int16, one segment of each decoded clip.
-        peaks: ``[m]`` float32, factor of each segment: the int16 value 32767 is a sample of this
-            value.
+        peaks: ``[m]`` float32, scale of each segment: the sample that 32767 stands for.
     """
 
     name: str
@@ -200,7 +199,10 @@ def _paths(data: Any, split: str) -> tuple[set[str], set[int]]:
 
 
 def _drawn(clips: LabelledClips, rows: np.ndarray, most: int) -> np.ndarray:
-    """Draw at most ``most`` rows by the hashes of their clips, and return them sorted."""
+    """Draw at most ``most`` rows at random, and return them sorted.
+
+    The draw depends on the names of the clips only.
+    """
     if len(rows) <= most:
         return rows
     number = torch.from_numpy(clips.table["clip"].to_numpy(np.int64)[rows])

@@ -32,10 +32,10 @@ _LOST = re.compile(
 
 
 def end_with_parent() -> None:
-    """Let a process that Lightning launched end soon after the main process has ended.
+    """Start a thread that ends this process soon after the main process of the run has ended.
 
-    Otherwise a process that waits for the main process would wait forever. In other processes, this
-    function does nothing.
+    Without it, a process that waits for the main process would wait forever. The thread is started
+    only in processes that Lightning has launched.
     """
     if (
         int(os.environ.get("LOCAL_RANK") or 0) == 0

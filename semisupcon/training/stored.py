@@ -1,4 +1,4 @@
-"""Store the state of an `Objective` in a checkpoint, and continue training from it."""
+"""Store the state of an `Objective` in a checkpoint, and restore it in a resumed run."""
 
 from typing import Any
 
@@ -39,7 +39,10 @@ def take_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore(module: Any, state: dict[str, Any]) -> None:
-    """Restore optimizer, schedule and pending work; configured settings override stored ones."""
+    """Restore optimizer, schedule and pending work from the state that `take_state` returned.
+
+    Settings of the configuration override those of the checkpoint.
+    """
     trainer = module.trainer
     trainer.strategy.load_optimizer_state_dict({"optimizer_states": state["optimizer_states"]})
     schedules = trainer.lr_scheduler_configs

@@ -22,7 +22,7 @@ class Validation:
         self.scored: list[list[Scored]] = []
 
     def step(self, module: Any, batch: Batch) -> None:
-        """Log the losses as ``val_*`` and store the embeddings of two views of every clip."""
+        """Log the losses of a batch as ``val_*``, and keep the embeddings of two views per clip."""
         criterion, shown = module.criterion, batch
         augment = getattr(getattr(module.trainer, "datamodule", None), "augmented", None)
         if criterion.predicts_augmentation and augment is not None:

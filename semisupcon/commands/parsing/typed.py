@@ -94,7 +94,8 @@ class Typed(GivenOptions):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error message and exit with status 2.
 
-        The parser of a class raises the error instead, and the parser of the command prints it.
+        If this is the nested parser of a class, raise the error, which the parser of the command
+        then prints.
         """
         if not self.exit_on_error:
             ArgumentParser.error(self, message, ex)

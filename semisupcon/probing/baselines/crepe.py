@@ -19,11 +19,11 @@ BINS, FRAME, FRAMES_AT_ONCE = 360, 1024, 200
 
 
 class Crepe(Extractor):
-    """Mean over frames of the last hidden layer and of 360 pitch bins: ``[N, 616]`` for tiny.
+    """Mean over frames of the last hidden layer and of 360 pitch bins, ``[N, 616]`` for "tiny".
 
     Args:
-        size: "tiny" or "full" (fifteen times slower).
-        hop: samples between frames.
+        size: size of the network, "tiny" or "full" (fifteen times slower).
+        hop: number of samples between two frames.
 
     Raises:
         ConfigError: if torchcrepe is not installed, or for an unknown size.

@@ -72,7 +72,7 @@ class Adam:
         self.moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
 
     def step(self, gradients: Sequence[np.ndarray], factor: float = 1.0) -> None:
-        """Update the parameters once, with ``factor`` times the learning rate."""
+        """Make one step with a learning rate of ``factor`` times ``lr``."""
         self.steps += 1
         (b1, b2), t = self.betas, self.steps
         lr = self.lr * factor

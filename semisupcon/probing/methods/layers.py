@@ -51,7 +51,7 @@ class Mixture(nn.Module):
 
 
 class MixtureHead(Head):
-    """A mixture of blocks, followed by a linear layer or an MLP.
+    """Head that mixes blocks (`Mixture`), followed by a linear layer or an MLP.
 
     Args:
         widths: widths of the blocks.

@@ -64,7 +64,7 @@ class Training:
         return [] if values == ["adam", "constant", 0.0, True] else values
 
     def check(self) -> None:
-        """Check the choices and the length of the warm-up.
+        """Check the values of optimizer, schedule and warm-up.
 
         Raises:
             ConfigError: for an unknown optimizer or schedule, or a warm-up as long as the training.
@@ -150,7 +150,7 @@ class FineTuning:
         return [] if values == [getattr(FineTuning(), name) for name in names] else values
 
     def check(self, kind: str) -> None:
-        """Check the choices for a label kind.
+        """Check the values of optimizer, schedule, warm-up and class weights for a label kind.
 
         Raises:
             ConfigError: for an unknown optimizer or schedule, a warm-up as long as the training, or
