@@ -210,7 +210,7 @@ def labels_for(wanted: np.ndarray, curve: np.ndarray, sizes: Sequence[int]) -> n
 
 
 def write_curves(points: Sequence[Point], equal: Sequence[Equal], out: Path) -> None:
-    """Write ``label_budgets.csv`` with the points, and ``equal_labels.csv`` with the comparisons."""
+    """Write the points to ``label_budgets.csv`` and the comparisons to ``equal_labels.csv``."""
     for items, name in ((points, CURVES), (equal, EQUAL)):
         if items:
             write_csv(out / name, [f.name for f in fields(items[0])], map(short_values, items))
