@@ -63,6 +63,9 @@ def sentences(found: dict[str, Estimate], clips: int, folds: int, grouped: bool)
     lines = [f"{how} of whole groups:" if grouped else f"{how}:"]
     for name, (value, low, high) in found.items():
         words = WORDS.get(name) or name.replace("median_error", "median error of")
-        note = "; few clips make it larger" if name == "ece" and clips < FEW else ""
-        lines.append(f"  {words} {value:.3f} (95 % interval {low:.3f} to {high:.3f}{note})")
+        if name == "ece":
+            # Resampling enlarges the differences within bins: the interval would lie above the value.
+            lines.append(f"  {words} {value:.3f}{' (few clips enlarge it)' * (clips < FEW)}")
+            continue
+        lines.append(f"  {words} {value:.3f} (95 % interval {low:.3f} to {high:.3f})")
     return lines if found else [f"{how}: no metric is defined for these labels."]

@@ -48,7 +48,7 @@ def test_a_fit_is_that_of_scikit_learn(kind, classes):
         np.testing.assert_allclose(line(new), expected, atol=1e-6)
         return
     for c in np.flatnonzero(y.std(axis=0)):
-        pipe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-5, max_iter=1000))
+        pipe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-9, max_iter=10000))
         truth = y.argmax(axis=1) if kind == "multiclass" else y[:, c]
         expected = pipe.fit(x, truth).predict_proba(new)
         logits = line(new)
