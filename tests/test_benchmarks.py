@@ -70,7 +70,7 @@ CASES = [
     Case("explore", ("--tiny",), slow=True),
     Case("io", ("--tiny",), "RESULT packed_loader_crops_per_second .*"),
     Case("kills", ("--kills", "1", "--only", "export"), "RESULT seconds_until_other_ranks_.*"),
-    Case("labels", ("--tiny",), "RESULT mb_0.01_hours_per_window .* <=600"),
+    Case("labels", ("--tiny",)),
     Case("learning", ("--folder", "{out}", "--only", "COLA", "--seeds", "6", *STEP), slow=True),
     Case("loss", ("--tiny",), "RESULT peak_mib_128 .*"),
     Case("online_probes", ("--tiny",), "RESULT online_probes_cpu_percent .*"),

@@ -1,7 +1,9 @@
 """`semisupcon.load`: the rows of the commands, bit for bit, from files and from waveforms."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -119,3 +121,23 @@ print(semisupcon.load({str(place / "small")!r}).embed({str(place / "in" / "1.wav
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "(1, 16)", done.stderr
+
+
+def test_the_python_of_the_page_runs(place, tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "predict.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    subject = load_subject("mfcc")
+    about = {"classes": ["a", "b"], "encoder": subject.fingerprint()}
+    head = new_head("linear", subject.encoder.embedding_dim, 2, "multiclass")
+    save_head(head, tmp_path / "head.safetensors", about)
+    (tmp_path / "recordings").mkdir()
+    for i, name in enumerate(("recordings/a.wav", "recordings/b.wav", "a.wav", "b.wav")):
+        (tmp_path / name).write_bytes((place / "in" / f"{i}.wav").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(block, "predict.md", "exec"), names)  # noqa: S102
+    assert (
+        names["table"].file.tolist() == names["names"] == ["recordings/a.wav", "recordings/b.wav"]
+    )
+    assert names["vectors"].shape == (2, subject.encoder.embedding_dim)
+    assert set(names["windows"].file) == {"a.wav", "b.wav"}

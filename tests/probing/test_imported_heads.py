@@ -114,3 +114,27 @@ def test_classes_without_a_head(made, tmp_path, capsys):
     given = [f"--checkpoints={made[0] / 'clmr'}", "--tasks=csv", "--head_classes=[a]"]
     assert main(["probe", *given, f"--out={tmp_path}"]) == 2
     assert "--head_classes needs --test_only" in capsys.readouterr().err
+
+
+def test_predict_labels_with_an_imported_classifier(made, tmp_path, capsys):
+    root, embeddings, weight, bias = made
+    names = tmp_path / "tags.txt"
+    names.write_text("low\nmiddle\nhigh\n")
+    out = tmp_path / "tags.csv"
+    words = ["predict", str(root / "data"), "--checkpoint", str(root / "clmr")]
+    words += ["--head", str(root / "linear"), "--out", str(out)]
+    assert main(words) == 2
+    assert "give --head_classes with 3 different names" in capsys.readouterr().err
+    words += ["--head_classes", str(names), "--all"]
+    assert main([*words, "--aggregation", "probability"]) == 0
+    assert "thresholds 0.5 are used" in capsys.readouterr().err
+    found = {(r["file"][-5], r["label"]): float(r["probability"]) for r in rows_of(out)}
+    expected = (embeddings @ weight.T + bias).sigmoid().mean(dim=1)
+    for i in range(6):
+        for c, name in enumerate(CLASSES):
+            assert found[str(i), name] == pytest.approx(float(expected[i, c]), abs=1e-4)
+
+
+def rows_of(file):
+    with open(file, newline="") as lines:
+        return list(csv.DictReader(lines))
