@@ -97,6 +97,25 @@ def checked_classifier(
     return head, names
 
 
+def named_classifier(
+    subject: Subject, folder: Path, classes: Sequence[str]
+) -> tuple[Head, list[str]]:
+    """The classifier of an imported checkpoint with the names of its outputs, without a task.
+
+    Raises:
+        CheckpointError: for a folder without classifier, or an encoder of another checkpoint.
+        ConfigError: without names, or if their number is another one, or a name occurs twice.
+    """
+    head, names = _classifier(folder, subject), _names(classes)
+    if len(names) != head.out_dim or len(set(names)) < len(names):
+        raise ConfigError(
+            f"The classifier in {folder} has {head.out_dim} outputs and names none of them: give "
+            f"--head_classes with {head.out_dim} different names in their order, or a text file "
+            f"with one per line; got {len(set(names))}."
+        )
+    return head, names
+
+
 def _classifier(folder: Path, subject: Subject) -> Head:
     heads = load_heads(folder)
     if CLASSIFIER not in heads:
