@@ -1,13 +1,17 @@
-"""Size of a page of ``semisupcon explore``, and how quickly a browser shows and moves it.
+"""Measure the size of a page of ``semisupcon explore``, and its speed in a browser.
 
     python -m benchmarks.explore [--check] [--points 2000 50000] [--method pca] [--pictures DIR]
     [--no_browser]
 
-Writes embeddings of 12 overlapping groups with names of recordings, and makes a page of them with
-labels and clusters. Chromium opens each page without a GPU (headless, 1280 x 800): the time from the
-beginning of the navigation until the map is drawn and answers (median of five loads), and the
-median rate of the frames in which the map moves while the mouse drags it for four seconds. The
-bars for 50,000 points: 5 MB, 3 s, 20 frames a second.
+The embeddings are random: 12 overlapping groups, whose rows have names of recordings. A page with
+labels and clusters is made of them. Chromium opens each page in a window of 1280 x 800 without a
+GPU (headless). Two values are measured:
+
+* the seconds from the start of the navigation until the map is drawn and reacts to input, as the
+  median of five loads;
+* the frames per second while the mouse drags the map for four seconds, as the median.
+
+The limits for 50,000 points are 5 MB, 3 s and 20 frames per second.
 """
 
 import argparse
@@ -36,7 +40,7 @@ RECORD = """() => { const stage = document.getElementById('stage'), times = wind
 
 
 def write_embeddings(folder: Path, points: int) -> None:
-    """``e.npy``, ``e.csv`` and ``labels.csv``."""
+    """Write random embeddings (``e.npy``), their file names (``e.csv``) and ``labels.csv``."""
     rng = np.random.default_rng(0)
     group = rng.integers(0, len(NAMES), points)
     centres = rng.standard_normal((len(NAMES), 64))
@@ -56,7 +60,7 @@ def write_embeddings(folder: Path, points: int) -> None:
 
 
 def moving(page) -> float:
-    """Median frames a second of the map while the mouse drags it."""
+    """Drag the map with the mouse and return the median of its frames per second."""
     box = page.locator("#marks").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.evaluate(RECORD)
@@ -72,7 +76,16 @@ def moving(page) -> float:
 
 
 def measure(folder: Path, points: int, pictures: Path | None) -> tuple[float, float]:
-    """Seconds until a page answers (median), and frames a second."""
+    """Open the page ``map.html`` in Chromium and measure its speed.
+
+    Args:
+        folder: folder of ``map.html``.
+        points: number of points of the page, for the names of the screenshots.
+        pictures: folder for screenshots; None for no screenshots.
+
+    Returns:
+        The median of the seconds until the page reacts to input, and the frames per second.
+    """
     loads = []
     with browser() as chromium:
         for load in range(LOADS):
@@ -102,7 +115,7 @@ def measure(folder: Path, points: int, pictures: Path | None) -> tuple[float, fl
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print a line per page and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
