@@ -122,6 +122,7 @@ def tag(given: Namespace, form: str) -> int:
     check_labels(labels.clips, labels.groups)
     listed, listings = audio_files([given.audio])
     tell(listings)
+    labels = labels.named_as(listed)
     there, known = set(listed), set(labels.files)
     others = [file for file in listed if file not in known]
     check_format(form, len(others))

@@ -28,6 +28,12 @@ class Labels:
     files: list[str]
     groups: list[str] | None
 
+    def named_as(self, listed: Sequence[str]) -> "Labels":
+        """The same files, by their names in a listing of the folder where they are in it."""
+        known = {os.path.normpath(file): file for file in listed}
+        files = [known.get(os.path.normpath(file), file) for file in self.files]
+        return Labels(self.clips, files, self.groups)
+
     def select(self, rows: Sequence[int]) -> "Labels":
         """Some of the files."""
         groups = self.groups and [self.groups[i] for i in rows]
@@ -73,7 +79,7 @@ def read_labels(
         raise ConfigError(f"No row of {table} has a label in column '{label[0]}'.")
     order = sorted(range(len(clips)), key=lambda i: clips.paths[i])
     clips = clips.select(order)
-    files = [os.path.normpath(os.path.join(text_of(audio), name)) for name in clips.paths]
+    files = [os.path.join(text_of(audio), name) for name in clips.paths]
     groups = None
     if "group" in clips.table:
         named = clips.table["group"].tolist()

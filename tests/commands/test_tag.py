@@ -129,6 +129,18 @@ def test_groups_tags_and_values(tag, tmp_path, capsys):
     assert np.corrcoef(values.value, truth)[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("written", ["{}/", "{}/../in", "./{}"])
+def test_the_folder_may_be_written_in_any_way(tag, audio, tmp_path, monkeypatch, written):
+    monkeypatch.chdir(audio.parent)
+    rows = [
+        (str(audio / name_of(i)) if i < 3 else f"./{name_of(i)}", f"c{i % 2}") for i in range(6)
+    ]
+    table = write(tmp_path / "paths.csv", rows)
+    assert tag("--audio", written.format("in"), table=table) == 0
+    found = pd.read_csv(tmp_path / "tags.csv")
+    assert sorted(int(file[-6:-4]) for file in found.file) == list(range(6, 36))
+
+
 def test_an_interrupted_command_continues(tag, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stream, "BATCHES_A_PART", {"cpu": 1})
     assert tag("--batch_size", 4, out="whole.csv") == 0
