@@ -165,9 +165,12 @@ def within(names: Sequence[str], seconds: Mapping[str, float], most: float) -> l
 def measured(bench: Any, limit: float) -> Cover:
     """Run all tests of a bench's copy under coverage, which takes half as long again as the tests."""
     out, begun = bench.folder / "cover.json", time.monotonic()
-    bench.run_all(lambda: Recorder(bench.root, out), limit)
-    if not out.exists():
-        raise RuntimeError("The tests under coverage did not reach their end.")
-    found = json.loads(out.read_text())
+    status = bench.run_all(lambda: Recorder(bench.root, out), limit)
+    found = json.loads(out.read_text()) if out.exists() else {}
+    # 1: some tests fail, which other files of tests do not mind.
+    if status not in (0, 1) or not found.get("seconds"):
+        raise RuntimeError(
+            f"The tests under coverage ended with status {status}; see what pytest says."
+        )
     print(f"Coverage measured in {time.monotonic() - begun:.0f} s.", flush=True)
     return Cover(digest=digest_of(bench.root), **found)
