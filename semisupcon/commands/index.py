@@ -18,7 +18,7 @@ from semisupcon.commands.embed_files import digest_of_files, fingerprint, in_pre
 from semisupcon.commands.parsing.index_options import RANGES, parser
 from semisupcon.commands.parsing.ranges import check_numbers
 from semisupcon.embedding import Progress, batch_of
-from semisupcon.embedding.parts import Parts, folder_of
+from semisupcon.embedding.parts import Parts, being_written, folder_of
 from semisupcon.errors import UserError
 from semisupcon.files import leftovers
 from semisupcon.labelling.stream import Reading
@@ -91,6 +91,7 @@ def run(given: Namespace) -> int:
             parts.remove()
             raise UserError("No file of the index is left; the index was not changed.")
         header["dim"] = parts.width or (old.header["dim"] if old is not None else 0)
+        parts.begin_writing()
         index = write_index(out, header, old, new, parts.rows, removed)
     parts.remove()
     assert index is not None  # the existing index or a new one
@@ -209,7 +210,10 @@ def embedded(
         **{"audio": digest_of_files(todo), "--batch_size": batch_size, "--device": kind},
     }
     states = [state_of(file) for file in todo]
-    parts = Parts(given.out / INDEX, plan, given.overwrite)
+    # After a crash between the replacement of the index and the removal of its parts, the files are
+    # known: these parts are of no use.
+    useless = being_written(given.out / INDEX)
+    parts = Parts(given.out / INDEX, plan, given.overwrite or useless)
     workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
     reading = Reading(
         encoder,

@@ -4,6 +4,7 @@ A query is the name of a file in the index, or another audio file. The latter ne
 the index (``--checkpoint``). The embeddings of several queries are averaged.
 """
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from semisupcon.files import write_csv
 from semisupcon.labelling.stream import Reading
 from semisupcon.locks import file_lock
 from semisupcon.outputs import check_writable, refuse_existing
-from semisupcon.paths import text_of
+from semisupcon.paths import system_path, text_of
 from semisupcon.search.approximate import FROM_ROWS, Graph
 from semisupcon.search.building import graph_of, same_file
 from semisupcon.search.duplicates import near_identical
@@ -160,8 +161,7 @@ def queries(given: Namespace, index: Index) -> tuple[list[np.ndarray], list[int]
     """
     names = [text_of(query) for query in given.query]
     known = {same_file(entry.file): i for i, entry in enumerate(index.entries)}
-    found = [index.find(name) for name in names]
-    found = [known.get(same_file(n)) if i is None else i for n, i in zip(names, found, strict=True)]
+    found = [number_of(name, index, known) for name in names]
     others = [name for name, i in zip(names, found, strict=True) if i is None]
     if others and given.checkpoint is None:
         raise UserError(
@@ -174,6 +174,19 @@ def queries(given: Namespace, index: Index) -> tuple[list[np.ndarray], list[int]
         for name, i in zip(names, found, strict=True)
     ]
     return examples, [i for i in found if i is not None]
+
+
+def number_of(name: str, index: Index, known: dict[str, int]) -> int | None:
+    """Number of the indexed file of a query.
+
+    A file on disk is looked up by its path only: another file may have the same ending.
+    """
+    found = index.find(name, ending=False)
+    if found is None:
+        found = known.get(same_file(name))
+    if found is None and not os.path.exists(system_path(name)):
+        found = index.find(name)
+    return found
 
 
 def embed(given: Namespace, index: Index, files: list[str]) -> list[np.ndarray]:

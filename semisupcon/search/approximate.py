@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from semisupcon.search.index import Index
 
 FROM_ROWS = 1_000_000  # larger indices get an approximate index if faiss is installed
-PROBED, AGAIN = 64, 20  # groups per query; candidates per hit that are compared exactly
-TRAINING = 64  # vectors per centre
+PROBED, AGAIN = 128, 20  # groups per query; candidates per hit that are compared exactly
+TRAINING, ITERATIONS = 40, 10  # vectors per centre, rounds of k-means
 BLOCK = 1 << 16
 
 
 def groups_for(rows: int) -> int:
-    """Number of groups for a number of vectors: 4 sqrt(n), with at least 40 vectors each."""
-    return max(1, min(round(4 * math.sqrt(rows)), rows // 40))
+    """Number of groups for a number of vectors: 2 sqrt(n), with at least 40 vectors each."""
+    return max(1, min(round(2 * math.sqrt(rows)), rows // 40))
 
 
 def build(vectors: np.ndarray, path: Path) -> None:
@@ -37,7 +37,7 @@ def build(vectors: np.ndarray, path: Path) -> None:
     faiss = package()
     count = groups_for(len(vectors))
     graph = faiss.index_factory(vectors.shape[1], f"IVF{count},SQ8", faiss.METRIC_INNER_PRODUCT)
-    graph.cp.seed = 0
+    graph.cp.seed, graph.cp.niter = 0, ITERATIONS
     rows = np.unique(
         np.linspace(0, len(vectors) - 1, min(len(vectors), TRAINING * count)).astype(np.int64)
     )

@@ -11,7 +11,7 @@ An index is data: it names no code, and only files in its own folder.
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +54,7 @@ class Index:
     header: Mapping[str, Any]
     entries: list[Entry]
     vectors: np.ndarray
+    _times: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     @property
     def encoder(self) -> str:
@@ -77,12 +78,19 @@ class Index:
     def _position(self) -> dict[str, int]:
         return {entry.file: i for i, entry in enumerate(self.entries)}
 
-    def find(self, file: str) -> int | None:
-        """Number of the file of this name; or of the only file whose path ends with it; or None."""
+    def find(self, file: str, ending: bool = True) -> int | None:
+        """Number of the file of this name, or None.
+
+        Args:
+            file: name.
+            ending: without a file of this name, find the only one whose path ends with it.
+        """
         if file in self._position:
             return self._position[file]
-        ending = [i for i, entry in enumerate(self.entries) if entry.file.endswith(f"/{file}")]
-        return ending[0] if len(ending) == 1 else None
+        if not ending:
+            return None
+        found = [i for i, entry in enumerate(self.entries) if entry.file.endswith(f"/{file}")]
+        return found[0] if len(found) == 1 else None
 
     def files_of(self, rows: np.ndarray) -> np.ndarray:
         """Number of the file of each row."""
@@ -90,10 +98,11 @@ class Index:
 
     def times(self, file: int) -> tuple[np.ndarray, np.ndarray]:
         """Begin and end of the rows of a file in seconds, ``[rows]`` each."""
-        entry = self.entries[file]
-        if (windows := self.windows) is not None:
-            return windows.times(entry.samples)
-        return np.zeros(1), np.array([round(entry.samples / self.header["sample_rate"], 6)])
+        if file not in self._times:
+            samples, rate = self.entries[file].samples, self.header["sample_rate"]
+            whole = (np.zeros(1), np.array([round(samples / rate, 6)]))
+            self._times[file] = whole if self.windows is None else self.windows.times(samples)
+        return self._times[file]
 
     def place(self, row: int) -> tuple[str, float, float]:
         """File, begin and end (seconds) of a row."""

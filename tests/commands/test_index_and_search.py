@@ -211,6 +211,38 @@ def test_an_interrupted_index_goes_on_to_the_same_bytes(
     assert one == two
 
 
+def test_a_crash_after_the_index_is_replaced_leaves_nothing_in_the_way(
+    index, audio, tmp_path, monkeypatch
+):
+    def fails(*_):
+        raise RuntimeError
+
+    for place, done in (("write_index", False), ("finish", True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(command, place, fails)
+            patch.setattr(command.Parts, "remove", lambda self: None)
+            with pytest.raises(RuntimeError):
+                index()
+        assert (tmp_path / "ix" / "index.json").is_file() == done
+        assert (tmp_path / "ix" / "index.json.unfinished").is_dir()
+    assert index() == 0
+    assert not (tmp_path / "ix" / "index.json.unfinished").exists()
+    assert len(load_index(tmp_path / "ix").entries) == 9
+
+
+def test_a_file_on_disk_is_not_taken_for_another_of_the_same_name(
+    index, search, audio, model, tmp_path, monkeypatch
+):
+    assert index() == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "3.wav").write_bytes((audio / "6.wav").read_bytes())
+    status, _, said = search("3.wav")
+    assert status == 2
+    assert "3.wav is not in the index" in said
+    _, lines, _ = search("3.wav", "--checkpoint", model, "--top", 1)
+    assert lines[0][:2] == ["1.0000", str(audio / "6.wav")]
+
+
 def test_near_identical_pairs(index, search, audio, tmp_path):
     assert index() == 0
     status, lines, said = search(
