@@ -1,12 +1,15 @@
-"""Memory and speed of ``semisupcon predict`` for many short files and for a long one.
+"""Measure the memory and speed of ``semisupcon predict`` on many short files and on a long one.
 
     python -m benchmarks.labels [--check] [--files 10000] [--hours 3] [--folder DIR] [--tiny]
 
-Writes files of one second and one recording of noise to a temporary folder, and predicts them with an
-untrained SampleCNNSmall and a head of 50 tags: per file, and in windows of one second every half
-second. Each runs in a process of its own. Memory is the peak resident size over the size with the
-model loaded; the bar is 600 MB. Then the encoder alone runs on as many segments in the same batches,
-without files; its seconds are printed without a bar.
+Files of one second and one long recording are written to a temporary folder; both contain noise.
+An untrained SampleCNNSmall with a head of 50 tags predicts the labels. There are three cases: the
+short files, the long recording as one file, and the long recording in windows of one second every
+half second. Each case runs in a separate process.
+
+The memory of a case is the highest resident size of its process minus the size after loading the
+model. The limit is 600 MB. For comparison, the encoder alone processes the same number of segments
+in the same batches without reading files; its seconds have no limit.
 """
 
 import argparse
@@ -38,7 +41,7 @@ WINDOWS = ("--per", "window", "--window", "1.0", "--hop", "0.5")
 
 
 def write_model(folder: Path) -> None:
-    """An exported encoder, and a head of 50 tags on it."""
+    """Export an untrained encoder to ``encoder`` and save a head of 50 tags for it."""
     torch.manual_seed(0)
     encoder = SampleCNNSmall(sample_rate=RATE, segment_samples=RATE)
     export_encoder(encoder, folder / "encoder")
@@ -49,13 +52,23 @@ def write_model(folder: Path) -> None:
 
 
 def measure(folder: str, audio: str, per: str) -> dict[str, float]:
-    """MB over the loaded model, and seconds, of predicting in this process."""
+    """Run ``semisupcon predict`` in this process and measure it.
+
+    Args:
+        folder: folder with the encoder and the head; the predictions are written to it.
+        audio: file or folder to predict.
+        per: ``"file"`` or ``"window"``.
+
+    Returns:
+        ``mb``: the highest memory minus the memory after loading the model; ``seconds``: time of
+        the command; ``status``: its exit status; ``rows``: number of rows written.
+    """
     keep_freed_memory()
     encoder = load_subject(f"{folder}/encoder")
     before = status("VmRSS")
     del encoder
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the high-water mark starts again
+        file.write("5")  # resets the highest resident size (VmHWM)
     started = time.perf_counter()
     out = Path(folder) / f"out-{os.getpid()}.csv"
     words = ["predict", audio, "--checkpoint", f"{folder}/encoder", "--device", "cpu"]
@@ -68,7 +81,11 @@ def measure(folder: str, audio: str, per: str) -> dict[str, float]:
 
 
 def apart(*case: str) -> dict[str, float]:
-    """`measure` in a process of its own."""
+    """Call `measure` with these arguments in a separate process.
+
+    Raises:
+        RuntimeError: if the process or the command in it fails.
+    """
     command = [sys.executable, "-m", "benchmarks.labels", "--case", *case]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -80,7 +97,7 @@ def apart(*case: str) -> dict[str, float]:
 
 
 def encoder_seconds(folder: Path, segments: int) -> float:
-    """Seconds of the encoder alone on this number of segments, in the batches of ``predict``."""
+    """Run only the encoder, in batches of the size that ``predict`` uses; return the seconds."""
     encoder = load_encoder(folder / "encoder")
     size = default_batch(RATE, "cpu")
     batch = 0.1 * torch.randn(size, 1, RATE)
@@ -93,7 +110,7 @@ def encoder_seconds(folder: Path, segments: int) -> float:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print a line per case and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

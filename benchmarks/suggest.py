@@ -1,13 +1,17 @@
-"""Are the clips that ``semisupcon tag --suggest`` names better to label than clips drawn at random?
+"""Compare labelling the clips that ``semisupcon tag --suggest`` names with labelling random clips.
 
     python -m benchmarks.suggest --data ../shared/data [--draws 20] [--tiny]
 
-Three data sets (spoken digits of FSDD, ESC-10, and ten classes of FSDKaggle2018) and MFCC statistics.
-Of each, half of the clips (stratified, drawn once per draw) are for scoring only. Of the other half,
-2 clips of every class are labelled at first. Then 20 clips are labelled in two ways: those suggested,
-or random ones. The probe of ``tag`` is trained on each set. The table has the accuracy on the
-scoring half, and the mean of the paired differences over draws with its 95 % interval (percentiles of
-10,000 resamples of the draws). An interval that holds 0 is printed as any other.
+Three data sets are used: spoken digits of FSDD, ESC-10, and ten classes of FSDKaggle2018. The
+embeddings are MFCC statistics. Every draw divides the clips of a data set at random. Half of the
+clips of each class are used only for the test. Of the other half, 2 clips of each class are
+labelled at the start. Then 20 clips are added, either the suggested clips or random ones.
+
+The probe of ``tag`` is trained three times: on the clips at the start, with the suggested clips, and
+with the random clips. The table shows the mean accuracy of each on the test half. It also shows the
+mean difference between suggested and random clips, which are compared in each draw, with a 95 %
+interval (percentiles of 10,000 resamples of the draws). If the interval contains 0, the benchmark
+shows no difference between the two ways.
 """
 
 import argparse
@@ -35,7 +39,7 @@ AT_FIRST, MORE, MOST = 2, 20, 600
 
 
 def tones(folder: Path) -> LabelledClips:
-    """48 noisy tones of four pitches, for ``--tiny``."""
+    """Write 48 noisy tones of four pitches and load them as a data set, for ``--tiny``."""
     draw = np.random.default_rng(0)
     lines = ["path,label"]
     for i in range(48):
@@ -48,7 +52,16 @@ def tones(folder: Path) -> LabelledClips:
 
 
 def halves(clips: LabelledClips, draw: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clips labelled at first, clips that may be labelled, and clips for scoring."""
+    """Divide the clips of each class at random.
+
+    Args:
+        clips: clips with one class each.
+        draw: number of the draw, the seed of the division.
+
+    Returns:
+        Rows of the clips labelled at the start, of those that can be labelled later, and of the
+        clips for the test.
+    """
     generator = np.random.default_rng(draw)
     order = generator.permutation(len(clips))
     label = clips.targets.argmax(axis=1)
@@ -63,7 +76,13 @@ def halves(clips: LabelledClips, draw: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def probe_of(x: np.ndarray, clips: LabelledClips, rows: np.ndarray) -> Tagger:
-    """The probe of ``tag`` on some clips, without the estimate of its quality."""
+    """Train the probe of ``tag``, but do not estimate its quality.
+
+    Args:
+        x: embeddings of all clips.
+        clips: all clips.
+        rows: rows of the clips to train on.
+    """
     mine = clips.select(rows)
     kind, y = mine.label_kind, mine.targets.astype(np.float64)
     fold = folds_of(kind, y, mine.paths, None, FOLDS)
@@ -72,13 +91,24 @@ def probe_of(x: np.ndarray, clips: LabelledClips, rows: np.ndarray) -> Tagger:
 
 
 def accuracy(x: np.ndarray, clips: LabelledClips, rows: np.ndarray, test: np.ndarray) -> float:
-    """Accuracy on ``test`` of the probe that was trained on ``rows``."""
+    """Train the probe on the clips ``rows`` and return its accuracy on the clips ``test``."""
     guess = probe_of(x, clips, rows).scores(x[test]).argmax(axis=1)
     return float((guess == clips.targets[test].argmax(axis=1)).mean())
 
 
 def once(x: np.ndarray, clips: LabelledClips, draw: int, more: int) -> tuple[float, float, float]:
-    """Accuracy at first, with the suggested clips, and with random ones."""
+    """Compare the suggested clips with random ones in one draw.
+
+    Args:
+        x: embeddings of all clips.
+        clips: all clips.
+        draw: number of the draw.
+        more: number of clips to add.
+
+    Returns:
+        The accuracies on the test half: of the clips at the start, with the suggested clips, and
+        with the random clips.
+    """
     first, pool, test = halves(clips, draw)
     tagger = probe_of(x, clips, first)
     others = ((str(i), x[i], tagger.scores(x[i : i + 1])[0]) for i in pool.tolist())
@@ -92,7 +122,7 @@ def once(x: np.ndarray, clips: LabelledClips, draw: int, more: int) -> tuple[flo
 
 
 def interval(differences: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of the mean over draws."""
+    """Return the 95 % bootstrap interval of the mean of the differences in all draws."""
     generator = np.random.default_rng(0)
     rows = generator.integers(0, len(differences), (10_000, len(differences)))
     low, high = np.percentile(differences[rows].mean(axis=1), [2.5, 97.5])

@@ -67,11 +67,20 @@ def score_with_classifier(
 def checked_classifier(
     subject: Subject, task: LabelledClips, folder: Path, classes: Sequence[str] = ()
 ) -> tuple[Head, list[str]]:
-    """The classifier of an imported checkpoint and the names of its outputs.
+    """Load the classifier of an imported checkpoint and check it against a task.
+
+    Args:
+        subject: encoder of the same checkpoint.
+        task: task whose classes the classifier must have.
+        folder: folder of the imported checkpoint.
+        classes: names of the outputs in their order; empty for the classes of the task.
+
+    Returns:
+        The classifier and the names of its outputs.
 
     Raises:
-        CheckpointError: for a folder without classifier, or an encoder of another checkpoint.
-        ConfigError: for other classes than the task has.
+        CheckpointError: if the folder has no classifier, or ``subject`` is another encoder.
+        ConfigError: if the classes of the classifier are not those of the task.
     """
     head = _classifier(folder, subject)
     names = _names(classes) or list(task.classes)
@@ -100,11 +109,20 @@ def checked_classifier(
 def named_classifier(
     subject: Subject, folder: Path, classes: Sequence[str]
 ) -> tuple[Head, list[str]]:
-    """The classifier of an imported checkpoint with the names of its outputs, without a task.
+    """Load the classifier of an imported checkpoint, with names for its outputs.
+
+    Args:
+        subject: encoder of the same checkpoint.
+        folder: folder of the imported checkpoint.
+        classes: names of the outputs in their order; one name can be the path of a text file
+            with the names.
+
+    Returns:
+        The classifier and the names of its outputs.
 
     Raises:
-        CheckpointError: for a folder without classifier, or an encoder of another checkpoint.
-        ConfigError: without names, or if their number is another one, or a name occurs twice.
+        CheckpointError: if the folder has no classifier, or ``subject`` is another encoder.
+        ConfigError: if the number of different names is not the number of outputs.
     """
     head, names = _classifier(folder, subject), _names(classes)
     if len(names) != head.out_dim or len(set(names)) < len(names):
