@@ -243,5 +243,6 @@ def load(
     from semisupcon.labelling.tagger import load_tagger, representation_in
     from semisupcon.probing.embeddings.encoders import load_subject
 
-    subject = load_subject(str(path), representation or representation_in(head), trust).to(device)
-    return Model(subject.encoder, subject, load_tagger(head, subject), device)
+    subject = load_subject(str(path), representation or representation_in(head), trust)
+    tagger = load_tagger(head, subject)
+    return Model(subject.to(device).encoder, subject, tagger, device)

@@ -87,7 +87,7 @@ class Tagger:
 
 
 def load_tagger(path: str | Path, subject: "Subject") -> Tagger:
-    """Load a saved head for the encoder that it was trained on.
+    """Load a saved head for the encoder that it was trained on, which is on the CPU.
 
     Raises:
         CheckpointError: for a file that is not a head, has no classes, or belongs to another
@@ -101,9 +101,8 @@ def load_tagger(path: str | Path, subject: "Subject") -> Tagger:
             f"The head was trained on another encoder (or representation) than '{subject.name}'."
             f"{_its_encoder(Path(path))}\nHead: {path}"
         )
-    device = next((p.device for p in subject.encoder.parameters()), torch.device("cpu"))
     with torch.inference_mode():
-        width = subject(torch.zeros(1, 1, subject.encoder.segment_samples, device=device)).shape[1]
+        width = subject(torch.zeros(1, 1, subject.encoder.segment_samples)).shape[1]
     if width != head.net.in_dim:
         raise CheckpointError(
             f"The head takes embeddings of width {head.net.in_dim}; those of '{subject.name}' are "

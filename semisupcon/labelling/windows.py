@@ -14,6 +14,8 @@ from semisupcon.embedding.batches import Form
 from semisupcon.embedding.cutting import PIECE, whole_of_blocks
 from semisupcon.errors import ConfigError
 
+LONGEST = 3600  # seconds of a window
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -60,13 +62,19 @@ def windows_for(encoder: Form, window: float | None, hop: float | None) -> Windo
         window, hop: seconds.
 
     Raises:
-        ConfigError: for a window shorter than the encoder accepts, or a hop below a sample.
+        ConfigError: for a window above an hour or shorter than the encoder accepts, or a hop below
+            a sample.
     """
     rate = encoder.sample_rate
     length = encoder.segment_samples if window is None else round(window * rate)
     if length < encoder.min_samples or length < 1:
         raise ConfigError(
             f"--window must be at least {encoder.min_samples / rate:.4g} s for this encoder, got "
+            f"{window:g}."
+        )
+    if length > LONGEST * rate:
+        raise ConfigError(
+            f"--window must be at most {LONGEST} s, because a window is held in memory, got "
             f"{window:g}."
         )
     hop = length / rate if hop is None else hop

@@ -62,9 +62,11 @@ def test_an_encoder_of_whole_clips_gets_windows_uncut():
     assert segments_a_window(mfcc, windows) == 1
 
 
-def test_windows_that_are_too_short_are_refused():
+def test_windows_that_are_too_short_or_too_long_are_refused():
     with pytest.raises(ConfigError, match="--window must be at least"):
         windows_for(ENCODER, 1e-4, None)
+    with pytest.raises(ConfigError, match="--window must be at most 3600 s"):
+        windows_for(ENCODER, 1e300, None)
     with pytest.raises(ConfigError, match="--hop must be at least one sample"):
         windows_for(ENCODER, 1.0, 1e-5)
     assert windows_for(ENCODER, None, None) == Windows(2000, 0.25, RATE)

@@ -102,6 +102,8 @@ GOOD = {"classes": ["a", "b"], "aggregation": "embedding", "encoder": "x", "temp
         ("multilabel", {"hidden": -1}, "its hidden is -1"),
         ("multilabel", {"in_dim": 1 << 60}, "its in_dim is 11529"),
         ("multilabel", {"in_dim": 2.5}, "its in_dim is 2.5"),
+        ("multilabel", {"in_dim": 1 << 20}, "its sizes are not those of its values"),
+        ("multilabel", {"method": "mlp", "hidden": 1 << 20}, "its sizes are not"),
         ("multilabel", {"kind": []}, "does not name a known head"),
         ("multilabel", {"aggregation": ["x" * 99]}, "its aggregation is"),
         ("regression", {"aggregation": "vote", "temperature": 1}, "which values do not have"),

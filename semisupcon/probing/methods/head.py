@@ -16,7 +16,7 @@ from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.untrained import seeded
 from semisupcon.probing.methods.calibrating import Calibration, calibration_of
-from semisupcon.probing.methods.head_header import check_header
+from semisupcon.probing.methods.head_header import check_header, values_of
 
 
 class ProbeHead(nn.Module):
@@ -271,6 +271,8 @@ def load_head(path: str | Path) -> tuple[ProbeHead, dict[str, Any]]:
         check_header(about)
         if DIGEST in metadata and metadata[DIGEST] != _digest(about, state):
             raise ValueError("it is damaged: its values were changed")
+        if sum(value.numel() for value in state.values()) != values_of(about):
+            raise ValueError("its sizes are not those of its values")
         head = new_head(
             about["method"], about["in_dim"], about["out_dim"], about["kind"], about["hidden"]
         )

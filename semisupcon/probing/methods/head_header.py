@@ -62,6 +62,17 @@ def _check_calibration(about: dict[str, Any]) -> None:
         raise ValueError("it has a temperature, which values do not have")
 
 
+def values_of(about: dict[str, Any]) -> int:
+    """Number of values in the file of a head with this checked header, so that a head of other sizes
+    is refused before it is built.
+    """
+    inputs, outputs, hidden = about["in_dim"], about["out_dim"], about["hidden"]
+    constants = 2 * inputs + 4 * outputs
+    if about["method"] == "linear":
+        return (inputs + 1) * outputs + constants
+    return (inputs + 1) * hidden + (hidden + 1) * outputs + constants
+
+
 def calibration_in(about: dict[str, Any]) -> Calibration | None:
     """Return the calibration in a checked header; None for a head without calibration."""
     if "temperature" not in about:
