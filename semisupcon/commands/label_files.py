@@ -4,7 +4,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from semisupcon.embedding import Progress
 from semisupcon.embedding.parts import Parts
 from semisupcon.errors import UserError
 from semisupcon.labelling.stream import Reading
-from semisupcon.labelling.tagger import ROWS, by_file
+from semisupcon.labelling.tagger import ROWS, blocks_by_file
 
 
 def tell(listings: Iterable[Listing]) -> None:
@@ -78,9 +78,27 @@ def embedded(
     return parts
 
 
-def rows_by_file(parts: Parts, files: list[str]) -> Iterator[tuple[int, str, np.ndarray, int]]:
-    """Yield index, name, rows ``[k, W]`` and length in samples of each readable file."""
-    rows = by_file(parts.rows(ROWS), parts.sizes(), parts.width)
-    for position, (file, mine, length) in enumerate(zip(files, rows, parts.lengths(), strict=True)):
-        if length:
-            yield position, file, mine, length
+class Block(NamedTuple):
+    """Averages ``[k, W]`` of a file or of some of its windows.
+
+    Attributes:
+        file: its name.
+        means: ``[k, W]``.
+        samples: length of the file.
+        first: number of the first window.
+        last: whether no windows of the file follow.
+    """
+
+    file: str
+    means: np.ndarray
+    samples: int
+    first: int
+    last: bool
+
+
+def blocks_of(parts: Parts, files: list[str]) -> Iterator[Block]:
+    """Yield the averages of every readable file, in order."""
+    lengths, first = list(parts.lengths()), 0
+    for position, means, last in blocks_by_file(parts.rows(ROWS), parts.sizes(), parts.width):
+        yield Block(files[position], means, lengths[position], first, last)
+        first = 0 if last else first + len(means)

@@ -108,7 +108,7 @@ def predict(given: Namespace, form: str) -> int:
         form: format of the output.
     """
     from semisupcon.commands.embed_files import digest_of_files
-    from semisupcon.commands.label_files import embedded, rows_by_file, tell, workers_of
+    from semisupcon.commands.label_files import blocks_of, embedded, tell, workers_of
     from semisupcon.labelling.rows import columns_of, rows_of
     from semisupcon.labelling.stream import Reading
     from semisupcon.labelling.tagger import uncalibrated
@@ -141,8 +141,18 @@ def predict(given: Namespace, form: str) -> int:
     parts.begin_writing()
     rate, choice = encoder.sample_rate, (given.all, given.threshold)
     found = (
-        rows_of(file, tagger.scores(means), length, rate, windows, tagger, *choice)
-        for _, file, means, length in rows_by_file(parts, files)
+        rows_of(
+            b.file,
+            tagger.scores(b.means),
+            b.samples,
+            rate,
+            windows,
+            tagger,
+            *choice,
+            b.first,
+            b.last,
+        )
+        for b in blocks_of(parts, files)
     )
     count = write_rows(given.out, form, found, columns_of(tagger.kind), rate)
     left_out = len(parts.problems())

@@ -109,7 +109,7 @@ def tag(given: Namespace, form: str) -> int:
         form: format of the output.
     """
     from semisupcon.commands.embed_files import digest_of_files
-    from semisupcon.commands.label_files import embedded, rows_by_file, tell, workers_of
+    from semisupcon.commands.label_files import blocks_of, embedded, tell, workers_of
     from semisupcon.labelling.labels import read_labels
     from semisupcon.labelling.rows import columns_of, rows_of
     from semisupcon.labelling.stream import Reading
@@ -139,16 +139,16 @@ def tag(given: Namespace, form: str) -> int:
     plan = {"encoder": subject.fingerprint(), "audio": digest_of_files(files), "--per": "file"}
     if (parts := embedded(given, reading, files, plan, "embedding")) is None:
         return 130
-    rows = {file: means[0] for _, file, means, _ in rows_by_file(parts, files) if file in known}
+    rows = {b.file: b.means[0] for b in blocks_of(parts, files) if b.file in known}
     labels = labels.select([i for i, file in enumerate(labels.files) if file in rows])
     trained = train(_stacked(rows, labels), labels.clips, labels.groups)
     tell_estimate(trained, labels)
     parts.begin_writing()
-    tagger, rate = trained.tagger, encoder.sample_rate
+    tagger, rate, choice = trained.tagger, encoder.sample_rate, (given.all, given.threshold)
     found = (
-        rows_of(file, tagger.scores(m), n, rate, None, tagger, given.all, given.threshold)
-        for _, file, m, n in rows_by_file(parts, files)
-        if file not in known
+        rows_of(b.file, tagger.scores(b.means), b.samples, rate, None, tagger, *choice)
+        for b in blocks_of(parts, files)
+        if b.file not in known
     )
     write_rows(given.out, form, found, columns_of(tagger.kind), rate)
     if given.suggest:
@@ -197,15 +197,15 @@ def tell_suggestions(
         parts: embeddings of all files.
         files: names of all files, in the order of the parts.
     """
-    from semisupcon.commands.label_files import rows_by_file
+    from semisupcon.commands.label_files import blocks_of
     from semisupcon.files import write_csv
     from semisupcon.labelling.suggesting import suggest
 
     known = set(labels.files)
     others = (
-        (file, means[0], trained.tagger.scores(means)[0])
-        for _, file, means, _ in rows_by_file(parts, files)
-        if file not in known
+        (b.file, b.means[0], trained.tagger.scores(b.means)[0])
+        for b in blocks_of(parts, files)
+        if b.file not in known
     )
     found = suggest(given.suggest, labelled, others, trained.tagger)
     if given.suggestions:

@@ -1,6 +1,7 @@
 """Rows of predictions: one per file or window and label."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ class FileRows(NamedTuple):
 
     Attributes:
         file: its name.
-        seconds: its length.
+        seconds: its length, with its last rows; 0 with others.
         starts, ends: seconds, ``[n]``.
         labels: n names of classes or values.
         values: probabilities, or predicted values, ``[n]`` float32.
@@ -39,6 +40,11 @@ def columns_of(kind: str) -> tuple[str, ...]:
     return ("file", "start", "end", "label", "value" if kind == "regression" else "probability")
 
 
+@lru_cache(maxsize=1)
+def _times(windows: Windows, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    return windows.times(samples)
+
+
 def rows_of(
     file: str,
     scores: np.ndarray,
@@ -48,24 +54,30 @@ def rows_of(
     tagger: Tagger,
     every: bool = False,
     threshold: float | None = None,
+    first: int = 0,
+    last: bool = True,
 ) -> FileRows:
-    """Rows of one file.
+    """Rows of one file, or of some of its windows.
 
     Args:
         file: name of the file.
-        scores: ``[k, C]`` of its windows, or of the file (k is 1).
+        scores: ``[k, C]`` of k windows, or of the file (k is 1).
         samples: length of the file at ``sample_rate`` (Hz).
         sample_rate: of the encoder.
         windows: None for the whole file.
         tagger: the head.
         every, threshold: see `Tagger.selected`.
+        first: number of the first of the k windows.
+        last: whether these are the last windows of the file.
     """
     seconds = round(samples / sample_rate, 6)
-    starts, ends = (np.zeros(1), np.array([seconds])) if windows is None else windows.times(samples)
+    starts, ends = np.zeros(1), np.array([seconds])
+    if windows is not None:
+        starts, ends = (t[first : first + len(scores)] for t in _times(windows, samples))
     rows, columns = tagger.selected(scores, every, threshold)
     return FileRows(
         file,
-        seconds,
+        seconds if last else 0.0,
         starts[rows],
         ends[rows],
         [tagger.classes[c] for c in columns.tolist()],

@@ -159,15 +159,20 @@ def uncalibrated(tagger: Tagger) -> str:
     return f"The head holds no temperature and no thresholds; {used} are used."
 
 
-def by_file(rows: Iterator[np.ndarray], sizes: Iterator[int], width: int) -> Iterator[np.ndarray]:
-    """Cut consecutive rows into one array ``[size, W]`` per file."""
+def blocks_by_file(
+    rows: Iterator[np.ndarray], sizes: Iterator[int], width: int
+) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """Cut consecutive rows into blocks ``[k, W]`` of one file each, of at most `ROWS` rows.
+
+    Yields:
+        Position of the file, the block, and whether it is the last of the file.
+    """
     kept = np.zeros((0, width), np.float32)
-    for size in sizes:
-        parts: Sequence[np.ndarray] = [kept]
-        have = len(kept)
-        while have < size:
-            parts = [*parts, next(rows)]
-            have += len(parts[-1])
-        joined = np.concatenate(parts) if len(parts) > 1 else kept
-        yield joined[:size]
-        kept = joined[size:]
+    for position, size in enumerate(sizes):
+        while size:
+            count = min(ROWS, size)
+            while len(kept) < count:
+                kept = np.concatenate([kept, next(rows)])
+            size -= count
+            yield position, kept[:count], not size
+            kept = kept[count:]

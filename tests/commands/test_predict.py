@@ -10,8 +10,9 @@ import soundfile
 
 from semisupcon import embedding
 from semisupcon.__main__ import main
+from semisupcon.commands import label_files
 from semisupcon.files import plain_cell
-from semisupcon.labelling import stream
+from semisupcon.labelling import stream, tagger
 from semisupcon.probing.embeddings.encoders import load_subject
 from semisupcon.probing.methods.head import load_head, new_head, save_head
 
@@ -195,6 +196,22 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     assert len(read) == 12 - done
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not unfinished.exists()
+
+
+def test_windows_of_a_long_file_come_in_blocks(predict, audio, tmp_path, monkeypatch):
+    """Blocks of windows give the rows of all windows at once."""
+    per = ("--per", "window", "--window", "0.3", "--hop", "0.1", "--all")
+    for out in ("a.csv", "a.selections.txt"):
+        assert predict(audio, *per, out=out) == 0
+    for module in (label_files, tagger):
+        monkeypatch.setattr(module, "ROWS", 7)
+    for out in ("b.csv", "b.selections.txt"):
+        assert predict(audio, *per, out=out) == 0
+    a, b = (table(tmp_path / f"{name}.csv") for name in "ab")
+    pd.testing.assert_frame_equal(a, b, atol=1e-6)
+    lines = [(tmp_path / f"{name}.selections.txt").read_text().splitlines() for name in "ab"]
+    cut = [[line.rsplit("\t", 1)[0] for line in of] for of in lines]
+    assert cut[0] == cut[1]
 
 
 def load_other(folder):
