@@ -152,6 +152,8 @@ def test_a_second_embed_probe_pack_and_download_are_refused(digits, tmp_path, ca
         "e.npy": ["embed", str(digits), "--checkpoint", "none", "--out"],
         "probe": ["probe", "--tasks", "synthetic_pitch", "--checkpoints", "none", "--out"],
         "packed": [*pack, "--out"],
+        "index": ["index", str(digits), "--checkpoint", "none", "--out"],
+        "map.html": ["explore", "none.npy", "--out"],
         "speech": ["data", "download", "speech_commands", "--yes", "--data_dir"],
     }
     for name, command in commands.items():
