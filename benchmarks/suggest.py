@@ -7,9 +7,9 @@ embeddings are MFCC statistics. Every draw divides the clips of a data set at ra
 clips of each class are used only for the test. Of the other half, 2 clips of each class are
 labelled at the start. Then 20 clips are added, either the suggested clips or random ones.
 
-The probe of ``tag`` is trained three times: on the clips at the start, with the suggested clips, and
-with the random clips. The table shows the mean accuracy of each on the test half. It also shows the
-mean difference between suggested and random clips, which are compared in each draw, with a 95 %
+The probe of ``tag`` is trained three times: on the clips at the start, with the suggested clips,
+and with the random clips. The table shows the mean accuracy of each on the test half. It also shows
+the mean difference between suggested and random clips, which are compared in each draw, with a 95 %
 interval (percentiles of 10,000 resamples of the draws). If the interval contains 0, the benchmark
 shows no difference between the two ways.
 """
