@@ -15,7 +15,7 @@ from semisupcon.heads import Head, LinearHead, MLPHead
 from semisupcon.kinds import KINDS
 from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.untrained import seeded
-from semisupcon.probing.methods.calibrating import Calibration, calibration_of
+from semisupcon.probing.methods.calibrating import Calibration
 from semisupcon.probing.methods.head_header import check_header, values_of
 
 
@@ -197,25 +197,6 @@ def scores_of(
         return np.ascontiguousarray(means, np.float32)
     logits = torch.from_numpy(logits_of(head, means, aggregation))
     return head.probabilities(logits if temperature == 1 else logits / temperature).numpy()
-
-
-def calibrated(
-    head: ProbeHead, chunks: Chunks, targets: np.ndarray, aggregation: str
-) -> Calibration | None:
-    """Calibrate a trained head on validation clips.
-
-    Returns temperature and thresholds. Returns None for a regression, or if there are no clips.
-
-    Args:
-        head: trained head.
-        chunks: embeddings of the segments of n validation clips.
-        targets: ``[n, C]``.
-        aggregation: quantity that is averaged over the segments of a clip.
-    """
-    if head.kind == "regression" or not len(targets):
-        return None
-    outputs = logits_of(head, averages(head, chunks, aggregation), aggregation)
-    return calibration_of(head.kind, outputs, targets, votes=aggregation == "vote")
 
 
 def save_head(

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from semisupcon.errors import ConfigError
+from semisupcon.probing.embeddings.cache import Chunks
 from semisupcon.probing.embeddings.embedder import Features, Part
 from semisupcon.probing.methods.base import Outcome
+from semisupcon.probing.methods.calibrating import Calibration, calibration_of
 from semisupcon.probing.methods.gradients import Adam, loss_and_gradients
-from semisupcon.probing.methods.head import ProbeHead, calibrated, new_head, predict
+from semisupcon.probing.methods.head import ProbeHead, averages, logits_of, new_head, predict
 from semisupcon.probing.methods.schedule import Plateau, rate_factor
 from semisupcon.probing.methods.settings import Settings, Training
 from semisupcon.random import permutation
@@ -49,6 +51,25 @@ def probe(features: Features, method: str, settings: Settings, seed: int = 0) ->
         calibrated=None if found is None else predict(head, test, how, found.temperature),
         curve=curve,
     )
+
+
+def calibrated(
+    head: ProbeHead, chunks: Chunks, targets: np.ndarray, aggregation: str
+) -> Calibration | None:
+    """Calibrate a trained head on validation clips.
+
+    Returns temperature and thresholds. Returns None for a regression, or if there are no clips.
+
+    Args:
+        head: trained head.
+        chunks: embeddings of the segments of n validation clips.
+        targets: ``[n, C]``.
+        aggregation: quantity that is averaged over the segments of a clip.
+    """
+    if head.kind == "regression" or not len(targets):
+        return None
+    outputs = logits_of(head, averages(head, chunks, aggregation), aggregation)
+    return calibration_of(head.kind, outputs, targets, votes=aggregation == "vote")
 
 
 def fit(
