@@ -1,18 +1,18 @@
-"""Time of a query and recall in large indices, and memory of ``semisupcon index`` and ``search``.
+"""Measure queries of large indices, and the memory of ``semisupcon index`` and ``search``.
 
     python -m benchmarks.search [--check] [--rows 1000000] [--dim 128] [--files 10000] [--hours 3]
     [--folder DIR]
 
-Two sets of vectors of unit length are written to a temporary folder: independent normal values, the
-hardest case for an approximate index, and clusters (each vector is one of 5,000 centres plus noise
-of the same length). Exact and approximate queries alternate; times are medians over the queries
-with the vectors mapped from disk. The processor time of an exact query is printed too: on a machine
-that other work shares it is closer to the time on a free one. Recall is the share of the ten exact hits that the approximate
-search finds.
+Two sets of vectors of unit length are written to a temporary folder and mapped into memory. The
+values of the first set are independent and normal, the hardest case for an approximate index. In
+the second set the vectors form clusters: each is one of 5,000 centres plus noise of the same length.
+Exact and approximate queries alternate, and the median of their times is reported. The processor
+time of an exact query is printed as well; it depends less on other programs on the same machine.
+Recall is the share of the ten exact hits that the approximate search finds.
 
-Then many files of 1 s and one long file are indexed (the long one in windows of 1 s) and searched,
-each in a process of its own. Memory is the peak resident size over the size with the model loaded.
-The bars: 100 ms a query, 90 % recall on clusters, 600 MB.
+Then many files of 1 s are indexed and searched, and one long file in windows of 1 s. Each of the
+two cases runs in a separate process. Its memory is the highest resident size minus the size after
+loading the model. The limits are 100 ms per exact query, 90 % recall on clusters, and 600 MB.
 """
 
 import argparse
@@ -44,7 +44,7 @@ CENTRES, BLOCK = 5000, 1 << 15
 
 
 def write_vectors(path: Path, rows: int, dim: int, clustered: bool) -> np.ndarray:
-    """Vectors of unit length on disk, mapped into memory."""
+    """Write random vectors of unit length ``[rows, dim]`` and return them as a memory map."""
     rng = np.random.default_rng(0)
     centres = unit(rng.standard_normal((min(CENTRES, rows), dim)))
     out = np.lib.format.open_memmap(path, "w+", "<f4", (rows, dim))
@@ -58,14 +58,14 @@ def write_vectors(path: Path, rows: int, dim: int, clustered: bool) -> np.ndarra
 
 
 def milliseconds(find, query: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Time of a query, its time on processors (all threads), and its rows."""
+    """Run a query; return its milliseconds, processor milliseconds (all threads), and rows."""
     started, used = time.perf_counter(), time.process_time()
     rows, _ = find(query, TOP)
     return 1000 * (time.perf_counter() - started), 1000 * (time.process_time() - used), rows
 
 
 def queries(options: argparse.Namespace, folder: Path, clustered: bool) -> list[Bar]:
-    """Times and recall for one set of vectors."""
+    """Measure and print the times and the recall for one set of vectors."""
     name = "clusters" if clustered else "random"
     vectors = write_vectors(folder / f"{name}.npy", options.rows, options.dim, clustered)
     places = np.random.default_rng(1).integers(0, len(vectors), options.queries)
@@ -109,7 +109,18 @@ def queries(options: argparse.Namespace, folder: Path, clustered: bool) -> list[
 
 
 def measure(model: str, audio: str, index: str, *more: str) -> dict[str, float]:
-    """MB over the loaded model and seconds of `index` and of `search`, in this process."""
+    """Run ``semisupcon index`` and ``search`` in this process and measure them.
+
+    Args:
+        model: folder of the encoder.
+        audio: folder to index; its first file is the query.
+        index: folder of the new index.
+        *more: further options of ``semisupcon index``.
+
+    Returns:
+        For ``index`` and ``search``: the exit status (``_status``), the seconds (``_s``), and the
+        highest memory minus the memory after loading the model (``_mb``).
+    """
     keep_freed_memory()
     encoder = load_encoder(model)
     before = status("VmRSS")
@@ -121,7 +132,7 @@ def measure(model: str, audio: str, index: str, *more: str) -> dict[str, float]:
         "search": ["search", str(first), "--index", index, "--include_query"],
     }.items():
         with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the high-water mark starts again
+            file.write("5")  # resets the highest resident size (VmHWM)
         started = time.perf_counter()
         found[f"{name}_status"] = semisupcon(words)
         found[f"{name}_s"] = time.perf_counter() - started
@@ -130,7 +141,7 @@ def measure(model: str, audio: str, index: str, *more: str) -> dict[str, float]:
 
 
 def memory(options: argparse.Namespace, folder: Path) -> list[Bar]:
-    """Many files, and a long one."""
+    """Measure and print the memory for many short files and for a long file."""
     torch.manual_seed(0)
     encoder = SampleCNNSmall(widths=[8, 16], stem=20, sample_rate=16_000, segment_samples=32_000)
     model = str(export_encoder(encoder, folder / "model"))
@@ -162,7 +173,7 @@ def memory(options: argparse.Namespace, folder: Path) -> list[Bar]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Print the lines and the results; 1 when ``--check`` finds a bar missed."""
+    """Run the benchmark; return 1 if ``--check`` is given and a limit is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,8 @@
-"""Which tests execute each line of the package, measured once by running all tests under coverage.
+"""Find the tests that execute each line of the package: run all tests once under coverage.
 
-A line that runs in the call of a test belongs to this test. A line that runs while fixtures are set
-up belongs to all tests of the file, because a fixture of a module or session is set up once and
-read by several tests.
+A line that runs during the call of a test is recorded for this test. A line that runs while
+fixtures are set up is recorded for the whole file of tests, because a fixture of a module or session
+is set up once and used by several tests.
 """
 
 import ast
@@ -18,10 +18,10 @@ from benchmarks.mutants.sample import PACKAGE
 
 
 class Recorder:
-    """A plugin of pytest that records the lines of the package that each test executes.
+    """Plugin of pytest that records the lines of the package that each test executes.
 
     Args:
-        root: of the repository.
+        root: folder of the repository.
         out: JSON file to write at the end.
     """
 
@@ -36,24 +36,24 @@ class Recorder:
         self.coverage.start()
 
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
-        """Lines from here on belong to the file: fixtures are being set up."""
+        """Record the next lines for the file of the test, because its fixtures are set up."""
         self.coverage.switch_context(file_of(nodeid))
 
     def pytest_runtest_call(self, item: Any) -> None:
-        """Lines from here on belong to the test."""
+        """Record the next lines for the test."""
         self.coverage.switch_context(test_of(item.nodeid))
 
     def pytest_runtest_teardown(self, item: Any) -> None:
-        """Lines from here on belong to the file."""
+        """Record the next lines for the file of the test."""
         self.coverage.switch_context(file_of(item.nodeid))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Add up the seconds of a test and of its file."""
+        """Add the duration to the seconds of the test and of its file."""
         for name in (test_of(report.nodeid), file_of(report.nodeid)):
             self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        """Write what was recorded."""
+        """Write the recorded lines and seconds to ``out``."""
         self.coverage.stop()
         data = self.coverage.get_data()
         lines = {}
@@ -65,23 +65,23 @@ class Recorder:
 
 
 def test_of(nodeid: str) -> str:
-    """The name of a test without its parameters."""
+    """Return the name of a test without its parameters."""
     return nodeid.partition("[")[0]
 
 
 def file_of(nodeid: str) -> str:
-    """The file of a test."""
+    """Return the file of a test."""
     return nodeid.partition("::")[0]
 
 
 @dataclass(frozen=True)
 class Cover:
-    """The tests that execute each line.
+    """Tests that execute each line of the package.
 
     Attributes:
         lines: path -> line number, as text -> names of tests (``file::function``) and of files.
         seconds: name of a test or file -> seconds that it takes.
-        digest: of the sources that were measured.
+        digest: digest of the package and the tests at the time of the measurement.
     """
 
     lines: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
@@ -100,11 +100,17 @@ class Cover:
         file.write_text(json.dumps(text))
 
     def tests(self, path: str, source: str, first: int, last: int) -> list[str]:
-        """Names of the tests and files that execute any of the lines of the statement at ``first`` to
-        ``last``; the quickest first.
+        """Return the tests and files that execute a statement, the fastest first.
 
-        A line that only runs at import, such as that of a default argument, belongs to the tests that
+        If no test executes these lines, the tests of the smallest statement around them are
+        returned. For example, a default argument is evaluated at import; its tests are those that
         execute the function.
+
+        Args:
+            path: file of the package, relative to the repository.
+            source: text of this file.
+            first: first line of the statement.
+            last: last line of the statement.
         """
         known = self.lines.get(path, {})
         for begin, end in statements_at(source, first, last):
@@ -119,7 +125,7 @@ class Cover:
 
 
 def statements_at(source: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """First and last line of the statements that hold the lines, from the innermost outwards."""
+    """Yield the first and last line of each statement around these lines, the innermost first."""
     yield first, last
     spans = [
         (node.lineno, node.end_lineno or node.lineno)
@@ -130,7 +136,7 @@ def statements_at(source: str, first: int, last: int) -> Iterator[tuple[int, int
 
 
 def digest_of(root: Path) -> str:
-    """Digest of the sources of package and tests."""
+    """Return a digest of the source files of the package and the tests."""
     digest = hashlib.blake2b(digest_size=16)
     for folder in (PACKAGE, "tests"):
         for path in sorted((root / folder).rglob("*.py")):
@@ -139,10 +145,14 @@ def digest_of(root: Path) -> str:
 
 
 def within(names: Sequence[str], seconds: Mapping[str, float], most: float) -> list[str]:
-    """The first names whose tests take at most so many seconds together, but one at least.
+    """Choose tests that together take at most ``most`` seconds; at least one is chosen.
 
-    Files take turns: after the quickest test of a file come those of the other files, since tests of
-    one file often see the same.
+    The files take turns, one test each, because tests of one file often find the same faults.
+
+    Args:
+        names: names of tests, the fastest first.
+        seconds: name of a test -> seconds that it takes.
+        most: limit of the sum of the seconds.
     """
     by_file: dict[str, list[str]] = {}
     for name in names:
@@ -163,11 +173,21 @@ def within(names: Sequence[str], seconds: Mapping[str, float], most: float) -> l
 
 
 def measured(bench: Any, limit: float) -> Cover:
-    """Run all tests of a bench's copy under coverage, which takes half as long again as the tests."""
+    """Run all tests in the copy of a bench under coverage.
+
+    This takes about 1.5 times as long as the tests alone.
+
+    Args:
+        bench: bench with the copy of the repository.
+        limit: maximum seconds.
+
+    Raises:
+        RuntimeError: if pytest did not finish, or recorded nothing.
+    """
     out, begun = bench.folder / "cover.json", time.monotonic()
     status = bench.run_all(lambda: Recorder(bench.root, out), limit)
     found = json.loads(out.read_text()) if out.exists() else {}
-    # 1: some tests fail, which other files of tests do not mind.
+    # Status 1 means that some tests failed; the recorded lines can still be used.
     if status not in (0, 1) or not found.get("seconds"):
         raise RuntimeError(
             f"The tests under coverage ended with status {status}; see what pytest says."

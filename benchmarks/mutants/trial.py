@@ -152,8 +152,15 @@ class Bench:
         return Answer(outcome, name, seconds)
 
     def run_all(self, plugin: Callable[[], object], limit: float) -> int | None:
-        """Run all tests to their end, with a plugin that is made in the child; its exit status, None
-        when time ran out."""
+        """Run all tests in a new process, also after failures.
+
+        Args:
+            plugin: makes the plugin of pytest; called in the new process.
+            limit: maximum seconds.
+
+        Returns:
+            Exit status of pytest; None after the limit.
+        """
         sys.stdout.flush()
         child = os.fork()
         if child == 0:

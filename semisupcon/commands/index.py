@@ -210,8 +210,8 @@ def embedded(
         **{"audio": digest_of_files(todo), "--batch_size": batch_size, "--device": kind},
     }
     states = [state_of(file) for file in todo]
-    # After a crash between the replacement of the index and the removal of its parts, the files are
-    # known: these parts are of no use.
+    # A run can crash after it has replaced the index and before it has removed its parts. The files
+    # are then in the index already, and the parts are not used.
     useless = being_written(given.out / INDEX)
     parts = Parts(given.out / INDEX, plan, given.overwrite or useless)
     workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))

@@ -79,14 +79,14 @@ def embedded(
 
 
 class Block(NamedTuple):
-    """Averages ``[k, W]`` of a file or of some of its windows.
+    """Averages over the segments of a file, or of each of k of its windows.
 
     Attributes:
-        file: its name.
+        file: name of the file.
         means: ``[k, W]``.
         samples: length of the file.
         first: number of the first window.
-        last: whether no windows of the file follow.
+        last: whether this is the last block of the file.
     """
 
     file: str
@@ -97,7 +97,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(parts: Parts, files: list[str]) -> Iterator[Block]:
-    """Yield the averages of every readable file, in order."""
+    """Yield the blocks of every readable file, in order."""
     lengths, first = list(parts.lengths()), 0
     for position, means, last in blocks_by_file(parts.rows(ROWS), parts.sizes(), parts.width):
         yield Block(files[position], means, lengths[position], first, last)

@@ -63,8 +63,9 @@ def _check_calibration(about: dict[str, Any]) -> None:
 
 
 def values_of(about: dict[str, Any]) -> int:
-    """Number of values in the file of a head with this checked header, so that a head of other sizes
-    is refused before it is built.
+    """Return the number of values in the file of a head with this checked header.
+
+    A file with another number of values is refused before the head is built.
     """
     inputs, outputs, hidden = about["in_dim"], about["out_dim"], about["hidden"]
     constants = 2 * inputs + 4 * outputs
