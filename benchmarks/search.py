@@ -5,7 +5,7 @@
 
 Two sets of vectors of unit length are written to a temporary folder and mapped into memory. The
 values of the first set are independent and normal, the hardest case for an approximate index. In
-the second set the vectors form clusters: each is one of 5,000 centres plus noise of the same length.
+the second set the vectors form clusters: each is one of 5,000 centres plus noise of equal length.
 Exact and approximate queries alternate, and the median of their times is reported. The processor
 time of an exact query is printed as well; it depends less on other programs on the same machine.
 Recall is the share of the ten exact hits that the approximate search finds.

@@ -1,8 +1,8 @@
 """Find the tests that execute each line of the package: run all tests once under coverage.
 
 A line that runs during the call of a test is recorded for this test. A line that runs while
-fixtures are set up is recorded for the whole file of tests, because a fixture of a module or session
-is set up once and used by several tests.
+fixtures are set up is recorded for the whole file of tests, because a fixture of a module or of a
+session is set up once and used by several tests.
 """
 
 import ast
