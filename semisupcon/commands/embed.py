@@ -17,6 +17,13 @@ import numpy as np
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.embed_files import digest_of_files, embed_files, fingerprint
+from semisupcon.commands.parsing.encoder_options import (
+    add_checkpoint,
+    add_computing,
+    add_precision,
+    add_trust,
+    check_computing,
+)
 from semisupcon.commands.parsing.parser import Parser
 from semisupcon.embedding import batch_of
 from semisupcon.embedding.parts import Parts, being_written
@@ -30,7 +37,6 @@ from semisupcon.paths import text_of
 if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 GROUP_BYTES = 16 << 20  # maximum size of a row group in .parquet files
 
 
@@ -45,11 +51,7 @@ def parser() -> Parser:
         nargs="+",
         help="audio files, or folders to search for audio; any format and sample rate",
     )
-    p.add_argument(
-        "--checkpoint",
-        required=True,
-        help="checkpoint, run folder, exported folder, or a baseline such as mfcc (docs/baselines.md)",
-    )
+    add_checkpoint(p)
     p.add_argument(
         "--out",
         required=True,
@@ -66,30 +68,10 @@ def parser() -> Parser:
         "--task",
         help="use only this task or format of the encoder; default: all of them, concatenated",
     )
-    p.add_argument(
-        "--batch_size",
-        type=int,
-        help="segments per forward pass; default: 32 on a GPU, 400,000 samples in total on a CPU",
-    )
-    p.add_argument(
-        "--workers",
-        type=int,
-        help="threads that decode audio; default: 2 on a CPU, else one per core, at most 16",
-    )
-    p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
-    p.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="of the encoder's arithmetic; embeddings are float32",
-    )
+    add_computing(p)
+    add_precision(p)
     p.add_argument("--overwrite", action="store_true", help="replace existing output files")
-    p.add_argument(
-        "--trust",
-        nargs="*",
-        default=[],
-        help="modules outside semisupcon whose classes the checkpoint may name",
-    )
+    add_trust(p)
     return p
 
 
@@ -101,9 +83,7 @@ def main(args: list[str] | None = None) -> int:
     given = parser().parse_args(args)
     if given.out.suffix not in (".parquet", ".npy", ".csv"):
         raise UserError(f"--out must end in .parquet, .npy or .csv, got '{given.out.name}'.")
-    for name in ("batch_size", "workers"):
-        if getattr(given, name) is not None and getattr(given, name) < 1:
-            raise UserError(f"--{name} must be at least 1, got {getattr(given, name)}.")
+    check_computing(given)
     if given.out.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UserError(
             "Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in "

@@ -16,6 +16,7 @@ import numpy as np
 from semisupcon.commands.device import device_of
 from semisupcon.commands.embed_files import fingerprint, in_precision
 from semisupcon.commands.index import load
+from semisupcon.commands.parsing.encoder_options import add_trust
 from semisupcon.commands.parsing.parser import Parser
 from semisupcon.commands.parsing.ranges import COUNT, NOT_NEGATIVE, Range, check_numbers
 from semisupcon.embedding import Progress
@@ -75,12 +76,7 @@ def parser() -> Parser:
     )
     p.add_argument("--device", default="auto", help="cpu, cuda, or auto; of the encoder")
     p.add_argument("--overwrite", action="store_true", help="replace an existing --out")
-    p.add_argument(
-        "--trust",
-        nargs="*",
-        default=[],
-        help="modules outside semisupcon whose classes the checkpoint may name",
-    )
+    add_trust(p)
     return p
 
 

@@ -18,6 +18,7 @@ from semisupcon.audio.values import waveform
 from semisupcon.embedding.ahead import WORKERS, Piece, pieces_ahead, read_ahead
 from semisupcon.embedding.batches import (
     BREAK,
+    PRECISIONS,
     Form,
     batch_of,
     default_batch,
@@ -37,6 +38,7 @@ from semisupcon.errors import AudioError, ConfigError
 
 __all__ = [
     "BREAK",
+    "PRECISIONS",
     "Piece",
     "Progress",
     "batch_of",

@@ -10,6 +10,7 @@ from torch import Tensor
 from semisupcon.embedding.ahead import Piece
 
 BATCH, CPU_SAMPLES = 32, 400_000
+PRECISIONS = ("float32", "bfloat16", "float16")  # that an encoder can compute in
 BREAK = Piece(-1, None)  # in a sequence of pieces, ends a batch early
 
 

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semisupcon.digests import digest_of, read_json
+from semisupcon.embedding import PRECISIONS
 from semisupcon.errors import UserError
 from semisupcon.files import plain_cell
 from semisupcon.labelling.windows import Windows
 from semisupcon.paths import inside
 
 INDEX, FORMAT = "index.json", 1
-PRECISIONS = ("float32", "bfloat16", "float16")
 COLUMNS = ("file", "rows", "samples", "size", "modified_ns")
 
 

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+from semisupcon.commands.parsing.encoder_options import (
+    add_checkpoint,
+    add_computing,
+    add_precision,
+    add_trust,
+)
 from semisupcon.commands.parsing.parser import Parser
 from semisupcon.commands.parsing.ranges import ABOVE_ZERO, COUNT, Range
-from semisupcon.search.index import PRECISIONS
 
 DESCRIPTION = """Embed audio files into an index that `search` and `explore` read. The same command
 continues after an interruption. On an existing index it embeds only files that are new or have
@@ -21,11 +26,7 @@ def parser() -> Parser:
     """Return the argument parser of ``semisupcon index``."""
     p = Parser(prog="semisupcon index", description=DESCRIPTION)
     p.add_argument("audio", nargs="+", help="audio files, or folders to search for audio")
-    p.add_argument(
-        "--checkpoint",
-        required=True,
-        help="checkpoint, run folder, exported folder, or a baseline such as mfcc (docs/baselines.md)",
-    )
+    add_checkpoint(p)
     p.add_argument(
         "--out",
         required=True,
@@ -49,17 +50,8 @@ def parser() -> Parser:
     p.add_argument(
         "--prune", action="store_true", help="remove files from the index that no longer exist"
     )
-    p.add_argument("--batch_size", type=int, help="segments per forward pass")
-    p.add_argument("--workers", type=int, help="threads that decode audio")
-    p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
-    p.add_argument(
-        "--precision", choices=PRECISIONS, default="float32", help="of the encoder's arithmetic"
-    )
+    add_computing(p)
+    add_precision(p)
     p.add_argument("--overwrite", action="store_true", help="make an existing index anew")
-    p.add_argument(
-        "--trust",
-        nargs="*",
-        default=[],
-        help="modules outside semisupcon whose classes the checkpoint may name",
-    )
+    add_trust(p)
     return p

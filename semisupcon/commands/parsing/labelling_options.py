@@ -5,6 +5,12 @@ import math
 from argparse import Namespace
 from pathlib import Path
 
+from semisupcon.commands.parsing.encoder_options import (
+    add_checkpoint,
+    add_computing,
+    add_trust,
+    check_computing,
+)
 from semisupcon.commands.parsing.parser import Parser
 from semisupcon.errors import ConfigError
 from semisupcon.labelling.formats import FORMATS, format_of
@@ -12,12 +18,7 @@ from semisupcon.labelling.formats import FORMATS, format_of
 
 def add_encoder(p: Parser) -> None:
     """Add the options of encoder, output, device and threads to a parser."""
-    p.add_argument(
-        "--checkpoint",
-        required=True,
-        help="checkpoint, run folder, exported or fine-tuned folder, or a baseline such as mfcc "
-        "(docs/baselines.md)",
-    )
+    add_checkpoint(p, " or fine-tuned")
     p.add_argument(
         "--out",
         required=True,
@@ -35,24 +36,9 @@ def add_encoder(p: Parser) -> None:
         help="probability from which a label is written, for all classes (multilabel, binary); "
         "default: the thresholds of the head",
     )
-    p.add_argument(
-        "--batch_size",
-        type=int,
-        help="segments per forward pass; default: 32 on a GPU, 400,000 samples in total on a CPU",
-    )
-    p.add_argument(
-        "--workers",
-        type=int,
-        help="threads that decode audio; default: 2 on a CPU, else one per core, at most 16",
-    )
-    p.add_argument("--device", default="auto", help="cpu, cuda, or auto")
+    add_computing(p)
     p.add_argument("--overwrite", action="store_true", help="replace existing output files")
-    p.add_argument(
-        "--trust",
-        nargs="*",
-        default=[],
-        help="modules outside semisupcon whose classes the checkpoint may name",
-    )
+    add_trust(p)
 
 
 def check_common(given: Namespace) -> str:
@@ -67,9 +53,7 @@ def check_common(given: Namespace) -> str:
             "Writing .parquet needs pyarrow: pip install pyarrow, or give an --out that ends in "
             ".csv."
         )
-    for name in ("batch_size", "workers"):
-        if getattr(given, name) is not None and getattr(given, name) < 1:
-            raise ConfigError(f"--{name} must be at least 1, got {getattr(given, name)}.")
+    check_computing(given)
     if given.threshold is not None and not 0 <= given.threshold <= 1:
         raise ConfigError(f"--threshold must lie between 0 and 1, got {given.threshold:g}.")
     if given.threshold is not None and given.all:
