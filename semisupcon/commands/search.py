@@ -173,9 +173,15 @@ def queries(given: Namespace, index: Index) -> tuple[list[np.ndarray], list[int]
 
 
 def number_of(name: str, index: Index, known: dict[str, int]) -> int | None:
-    """Number of the indexed file of a query.
+    """Return the number of a query's file in the index; None if it is not there.
 
-    A file on disk is looked up by its path only: another file may have the same ending.
+    A file that exists on disk must have the same path in the index. For other names, the end of the
+    path is enough, see `Index.find`.
+
+    Args:
+        name: path or name of the query.
+        index: index to look in.
+        known: absolute path of each indexed file (`same_file`) -> its number.
     """
     found = index.find(name, ending=False)
     if found is None:
