@@ -49,6 +49,7 @@ def test_the_page_has_a_file_and_a_command_for_every_part():
     assert all(line.startswith(" ".join(START)) for line in COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_command_runs(project, capfd):
     runpy.run_path("make_sounds.py")

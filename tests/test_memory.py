@@ -27,6 +27,7 @@ def faults(what: str) -> list[str]:
     ).stdout.split()
 
 
+@pytest.mark.slow
 def test_large_blocks_are_not_faulted_in_again():
     said, kept = faults("keep")[0], int(faults("keep")[-1])
     if said == "cannot":

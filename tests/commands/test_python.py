@@ -17,6 +17,7 @@ from semisupcon.commands.pretrain import main as pretrain_command
 from semisupcon.commands.probe import main as probe_command
 from semisupcon.commands.python import labels_of, words_of
 from semisupcon.errors import UserError
+from tests.marks import mostly_slow
 from tests.pretraining.runs import rows
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
@@ -132,7 +133,7 @@ def test_labels_are_a_table_its_arguments_or_a_task(tmp_path, monkeypatch):
     assert labels_of(None) == {}
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("name", mostly_slow(BLOCKS, ("loop.py",)))
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_runs(music, name, capsys):
     names: dict = {}

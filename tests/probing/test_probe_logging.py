@@ -54,6 +54,7 @@ def test_tensorboard_has_scores_table_and_figures(probe, tmp_path):
     assert any(name.startswith("results") for name in events.Tags()["tensors"])
 
 
+@pytest.mark.slow
 def test_wandb_offline_continues_one_run(probe, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
