@@ -30,7 +30,7 @@ class Listing:
         files: audio files, sorted.
         hidden: number of hidden audio files and folders.
         undecodable: audio and video files in formats that libsndfile does not decode. A file is
-            left out if a decodable file of the same name is in its folder.
+            not listed here if its folder has a decodable file that differs only in the suffix.
         closed: folders without read permission.
         repeated: links to folders that are already listed or that contain the root.
         special: pipes, sockets and devices whose names have the suffix of an audio file.

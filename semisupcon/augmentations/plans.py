@@ -1,10 +1,10 @@
 """Plans: the random draws of a chain for a batch, made on the CPU and copied to the device.
 
-The keys alone determine which rows an operator changes, and its parameters. On an accelerator,
-these draws would need hundreds of small kernels, and the CPU would wait for each list of rows.
-Instead, `Transform.decide` draws on the CPU, in a process or thread of the loader. `Plan` packs the
-drawn tensors into one buffer. `Transform.perform` then computes on the device without
-synchronisation.
+The keys (seeds) of the views alone determine which rows an operator changes, and its parameters. On
+an accelerator, these draws would need hundreds of small kernels. The CPU would also wait for the
+device each time an operator selects the rows to change. Instead, `Transform.decide` draws on the
+CPU, in a process or thread of the loader. `Plan` packs the drawn tensors into one buffer.
+`Transform.perform` then computes on the device without synchronisation.
 """
 
 import inspect

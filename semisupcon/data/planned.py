@@ -18,7 +18,7 @@ AugmentIn = Literal["device", "workers"]
 
 
 class Wrapped(Dataset):
-    """Base class of data sets that change the batches of another data set in the loader.
+    """Base class of data sets that wrap another data set and change its batches in the loader.
 
     Args:
         clips: data set whose batches are changed.

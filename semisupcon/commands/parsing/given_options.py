@@ -45,8 +45,9 @@ class GivenOptions(_Mixed):
     def read_files(self, given: list[str]) -> dict[str, Any]:
         """Merge the files given as ``--config`` into one mapping.
 
-        Values of text options become text, also if YAML reads them as numbers. Options of tasks
-        become marked text (`semisupcon.written.marked`), because their types are known later.
+        Values of text options become text, also if YAML reads them as numbers. The types of the
+        options of tasks are not known yet. Their values become text with a mark, which is parsed
+        later (`semisupcon.written.marked`).
 
         Args:
             given: paths of files or names of recipes. Later files override earlier ones.

@@ -277,7 +277,7 @@ def _leaking_groups(
 
 
 def _judge(findings: Findings, max_missing: float, max_unreadable: float) -> None:
-    """Add the reasons why the data set is unfit to the findings, each as a sentence."""
+    """Add to the findings each reason why the data set is unfit for use, as a sentence."""
     clips, unfit = findings.clips, findings.unfit
     if len(findings.missing) > max_missing * findings.listed:
         unfit.append(

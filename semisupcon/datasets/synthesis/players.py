@@ -43,7 +43,8 @@ class Instrument:
 
 
 INSTRUMENTS: dict[str, Instrument] = {
-    # Odds: breathy, decaying, ensemble, hollow, metallic, sweeping, swelling, vibrato.
+    # The numbers are the probabilities of the traits breathy, decaying, ensemble, hollow, metallic,
+    # sweeping, swelling and vibrato, in this order.
     "bell": Instrument(instruments.bell, (0.00, 1.0, 0.05, 0.00, 0.75, 0.00, 0.00, 0.05)),
     "brass": Instrument(instruments.brass, (0.10, 0.1, 0.10, 0.05, 0.00, 0.50, 0.45, 0.20)),
     "choir": Instrument(instruments.choir, (0.25, 0.0, 0.55, 0.05, 0.00, 0.25, 0.25, 0.40)),

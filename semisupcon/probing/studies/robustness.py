@@ -41,12 +41,12 @@ class Corruption:
 
 
 def corruptions(families: Sequence[str]) -> list[Corruption]:
-    """Return the corruptions of families.
+    """Return the corruptions of the given families, in order.
 
-    - "severity": six base operators with severity 0 to 5.
-    - "only": no operator, and then each operator alone.
-    - "plus": the base operators alone, and then with each further effect.
-    - "tiers": the tiers of effects of SemiSupCon.
+    - "severity": all base operators together, at each severity from 0 to 5.
+    - "only": no operator, and then each base operator and each effect alone.
+    - "plus": all base operators together, and then the same with one effect, for each effect.
+    - "tiers": the tiers of SemiSupCon, each a set of operators.
 
     Raises:
         ConfigError: for an unknown family, with the most similar name.
