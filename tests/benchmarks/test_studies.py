@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks import datasets, demo, digits, learning, probe_suite, similarities
+from benchmarks.recipes import BESIDE
 
 METRICS = {"synthetic_tags": "roc_auc", "synthetic_affect": "r2"}
 
@@ -21,13 +22,13 @@ def pretrained(recipe, folder, name, seed, more=(), small=True):
     return run
 
 
-def probed(tasks, runs, out, seed, more=()):
+def probed(tasks, runs, out, seed, more=(), beside=("random",)):
     """Results as a probe gives them: 0.5 untrained, 0.75 trained, and a second metric."""
     rows = []
     for task in (name.partition("=")[0] for name in tasks):
-        for checkpoint in (*runs, "random"):
+        for checkpoint in (*runs, *beside):
             metric = METRICS.get(task, "accuracy")
-            value = 0.5 if checkpoint == "random" else 0.75
+            value = 0.5 if checkpoint in beside else 0.75
             rows += [(task, checkpoint, metric, value), (task, checkpoint, "other", 0.1)]
     return pd.DataFrame(rows, columns=["task", "checkpoint", "metric", "value"])
 
@@ -76,9 +77,9 @@ def table(capsys):
 def test_datasets(tmp_path, capsys):
     assert datasets.main(["--data", str(tmp_path), "--folder", str(tmp_path)]) == 0
     rows = table(capsys)
-    assert rows[0] == ["task", "metric", "two-epochs", "random"]
-    assert rows[2] == ["fsdd_digit", "accuracy", "75.0", "50.0"]
-    assert ["esc10", "accuracy", "75.0 ± 0.0", "50.0 ± 0.0"] in rows
+    assert rows[0] == ["task", "metric", "two-epochs", *BESIDE]
+    assert rows[2] == ["fsdd_digit", "accuracy", "75.0", "50.0", "50.0", "50.0"]
+    assert ["esc10", "accuracy", "75.0 ± 0.0", *["50.0 ± 0.0"] * 3] in rows
     assert (tmp_path / "results.md").exists()
 
 
@@ -86,7 +87,7 @@ def test_demo(tmp_path, capsys):
     folder = tmp_path / "demo"
     assert demo.main(["--folder", str(folder), "--supervised", "--seeds", "0", "1"]) == 0
     rows = table(capsys)
-    assert rows[0] == ["task", "metric", *demo.RUNS, "random"]
+    assert rows[0] == ["task", "metric", *demo.RUNS, *BESIDE]
     assert [row[0] for row in rows[2:]] == list(demo.TASKS)
     assert len(list(folder.glob("tsne-*.png"))) == 6
 
@@ -95,7 +96,8 @@ def test_digits(tmp_path, capsys):
     assert digits.main(["--data_dir", str(tmp_path), "--folder", str(tmp_path)]) == 0
     rows = table(capsys)
     assert rows[0][2:] == [
-        *("self-supervised", "semi-supervised-5", "semi-supervised-100", "supervised", "random"),
+        *("self-supervised", "semi-supervised-5", "semi-supervised-100", "supervised"),
+        *BESIDE,
     ]
     assert [row[0] for row in rows[2:]] == ["fsdd_digit", "fsdd_speaker"]
 

@@ -30,6 +30,39 @@ EACH = {
         MISSING: ("a.wav --out o.npy", "Missing: --checkpoint."),
         VALUE: ("a.wav --checkpoint x --out", "--out needs a value."),
     },
+    "predict": {
+        OPTION: ("a.wav --checkpoint x --haed h --out o.csv", "Did you mean --head?"),
+        CHOICE: ("a.wav --checkpoint x --head h --out o.csv --per fil", "Did you mean 'file'?"),
+        MISSING: ("a.wav --checkpoint x --out o.csv", "Missing: --head."),
+        VALUE: ("a.wav --checkpoint x --out o.csv --head", "--head needs a value."),
+    },
+    "tag": {
+        OPTION: ("--audio a --lables l.csv --checkpoint x --out o.csv", "Did you mean --labels?"),
+        CHOICE: (
+            "--audio a --labels l.csv --checkpoint x --out o.csv --kind multilable",
+            "Did you mean 'multilabel'?",
+        ),
+        MISSING: ("--audio a --labels l.csv --out o.csv", "Missing: --checkpoint."),
+        VALUE: ("--audio a --checkpoint x --out o.csv --labels", "--labels needs a value."),
+    },
+    "index": {
+        OPTION: ("a --checkpoint x --out i --prunee", "Did you mean --prune?"),
+        CHOICE: ("a --checkpoint x --out i --per windw", "Did you mean 'window'?"),
+        MISSING: ("a --out i", "Missing: --checkpoint."),
+        VALUE: ("a --checkpoint x --out", "--out needs a value."),
+    },
+    "search": {
+        OPTION: ("a.wav --index i --topp 3", "Did you mean --top?"),
+        CHOICE: ("a.wav --index i --method exakt", "Did you mean 'exact'?"),
+        MISSING: ("a.wav", "Missing: --index."),
+        VALUE: ("a.wav --index", "--index needs a value."),
+    },
+    "explore": {
+        OPTION: ("e.npy --out m.html --clustres 3", "Did you mean --clusters?"),
+        CHOICE: ("e.npy --out m.html --method tsn", "Did you mean 'tsne'?"),
+        MISSING: ("e.npy", "Missing: --out."),
+        VALUE: ("e.npy --out", "--out needs a value."),
+    },
     "export": {
         OPTION: ("runs/x --otu y", "Did you mean --out?"),
         MISSING: ("runs/x", "Missing: --out."),

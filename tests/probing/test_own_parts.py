@@ -179,9 +179,11 @@ def test_the_metric_of_a_data_set_is_the_main_one(run):
     )
     assert status == 0
     linear = [r for r in rows if r["method"] == "linear"]
-    assert [r["metric"] for r in linear] == ["f1", "accuracy", "precision", "recall", "ece"]
+    assert [r["metric"] for r in linear] == [
+        *("f1", "accuracy", "precision", "recall", "ece", "ece_scaled")
+    ]
     # Of the three classes, one is always answered: precision 1/3, recall 1.
-    assert [r["chance"] for r in linear] == [f"{1 / 6:.6g}", "nan", "nan", "nan", "nan"]
+    assert [r["chance"] for r in linear] == [f"{1 / 6:.6g}", "nan", "nan", "nan", "nan", "nan"]
     assert [line["metric"] for line in lines if line["method"] == "linear"] == ["f1", "accuracy"]
     assert {line["metric"] for line in lines if line["method"].startswith("few_shot")} == {
         "accuracy"
@@ -232,13 +234,14 @@ def test_a_result_is_resampled_once(run, tones, tmp_path, monkeypatch):
     draw = bootstrap.resamples
     monkeypatch.setattr(bootstrap, "resamples", lambda n, *more: drawn.append(n) or draw(n, *more))
     _, rows, lines = run("--methods=[linear,knn]", seeds="[0,1]")
-    assert drawn == [18, 18, 18]  # linear with two seeds, kNN with one
+    # Linear with two seeds, each also with scaled probabilities; kNN with one.
+    assert drawn == [18] * 5
     knn = next(row for row in rows if (row["method"], row["metric"]) == ("knn", "accuracy"))
     assert (float(lines[1]["low"]), float(lines[1]["high"])) == pytest.approx(
         [float(knn[side]) for side in ("low", "high")], abs=1e-5
     )
     run("--methods=[linear,knn]", seeds="[0,1]")
-    assert len(drawn) == 3
+    assert len(drawn) == 5
     labels = [line.split(",") for line in (tones / "labels.csv").read_text().splitlines()]
     (tmp_path / "folds.csv").write_text("\n".join(f"{row[0]},{row[2]}" for row in labels) + "\n")
     drawn.clear()
@@ -249,7 +252,8 @@ def test_a_result_is_resampled_once(run, tones, tmp_path, monkeypatch):
     ]
     folds.append(f"--out={tmp_path / 'folds'}")
     run(*folds)
-    assert drawn == [30, 30, 30, 90]  # every fold, and their clips together
+    # Every fold, with and without scaled probabilities, and their clips together.
+    assert drawn == [30] * 6 + [90]
     drawn.clear()
     run(*folds)
     assert drawn == []
