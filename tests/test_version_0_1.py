@@ -58,7 +58,7 @@ def test_an_encoder_embeds_as_it_did(shared, name):
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", mostly_slow(RUNS, ("pretrain_smsl", "moco")))
+@pytest.mark.parametrize("name", mostly_slow(RUNS, ("pretrain_smsl",)))
 def test_a_run_goes_on_along_its_curve(shared, tmp_path, name):
     source = shared(f"version_0_1/{name}")
     shutil.copytree(

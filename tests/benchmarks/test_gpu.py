@@ -35,7 +35,7 @@ def in_process(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
-QUICK = ["steps", "end_to_end", "tests"]
+QUICK = ["steps", "tests"]
 
 
 @pytest.mark.usefixtures("in_process")

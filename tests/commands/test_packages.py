@@ -86,10 +86,10 @@ def test_hear_names_what_it_draws_with(tmp_path):
     assert "pip install matplotlib" in done.stderr
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("pack", "data", "stream")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("probe", "pack", "data", "stream")]
 
 
-@pytest.mark.parametrize("command", ["pretrain", "probe", *SLOW])
+@pytest.mark.parametrize("command", ["pretrain", *SLOW])
 def test_nothing_else_is_missing_once_they_are_installed(tmp_path, command):
     present = {
         *NEEDS[command],
@@ -105,8 +105,8 @@ def test_nothing_else_is_missing_once_they_are_installed(tmp_path, command):
     "words",
     [
         ["embed", "--help"],
-        ["export", "nowhere", "--out", "x"],
-        ["import", "clmr", "nowhere", "--out", "x"],
+        pytest.param(["export", "nowhere", "--out", "x"], marks=pytest.mark.slow),
+        pytest.param(["import", "clmr", "nowhere", "--out", "x"], marks=pytest.mark.slow),
     ],
 )
 def test_the_other_commands_need_no_more_than_a_minimal_installation(tmp_path, words):

@@ -322,6 +322,7 @@ def predicted(features, y, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [np.asarray, np.log])
 def test_no_label_is_readable_from_trivial_statistics(audio, labels, scale):
     statistics = scale(trivial_statistics(audio))
@@ -354,6 +355,7 @@ def accuracy_of(features, y, split, **options):
     )
 
 
+@pytest.mark.slow
 def test_labels_can_be_learnt_from_an_excerpt(audio, labels):
     """Logistic regression on a log spectrum in bands (instrument, chance 0.1) and on a chromagram
     (pitch, chance 0.08) of 2.7 s."""

@@ -108,6 +108,7 @@ def test_mistakes_are_named(place, tmp_path):
     assert semisupcon.load("mfcc").embed(place / "in" / "1.wav").shape[0] == 1
 
 
+@pytest.mark.slow
 def test_embedding_needs_no_package_of_training(place):
     code = f"""
 import sys

@@ -77,7 +77,10 @@ def test_a_run_is_not_overwritten(digits, tmp_path, capsys):
     assert "already has a run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["tensorboard", "wandb", "false"])
+# A run with wandb is also in test_resume.py.
+@pytest.mark.parametrize(
+    "kind", ["tensorboard", pytest.param("wandb", marks=pytest.mark.slow), "false"]
+)
 def test_loggers(digits, tmp_path, kind, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")

@@ -16,7 +16,6 @@ from semisupcon.checkpoints import read_checkpoint
 from semisupcon.commands.pretrain import main
 from tests.marks import mostly_slow
 from tests.pretraining.runs import (
-    EACH_KIND,
     EACH_OBJECTIVE,
     ROOT,
     TINY,
@@ -189,7 +188,9 @@ def test_the_script_for_slurm_trains_on_two_tasks(clips, tmp_path):
     assert_trained(run, 2)
 
 
-@pytest.mark.parametrize("recipe", mostly_slow(EACH_OBJECTIVE, EACH_KIND))
+@pytest.mark.parametrize(
+    "recipe", mostly_slow(EACH_OBJECTIVE, ("pretrain_smsl", "mtslvr/split_simclr"))
+)
 def test_every_objective_trains_in_mixed_precision(clips, tmp_path, recipe):
     more = ("--trainer.max_steps", "2", "--trainer.precision", "bf16-mixed", "--run_name", "a")
     assert main(small(recipe, clips, tmp_path, *more)) == 0
