@@ -24,7 +24,7 @@ gpu: $(STAMP)
 
 # All tests but the slow ones. Three processes fill the waits of two cores; a file stays in one process.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The tests of inner functions; SLOWER are files of tests of commands, which `make test` runs.
 FAST := frontends losses objectives

@@ -11,6 +11,32 @@ import soundfile
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+# Files with few tests that take long. With several processes they come first: the last file would
+# keep one process busy while the others have nothing left.
+LONG = (
+    "test_script",
+    "test_benchmarks",
+    "test_package",
+    "test_packages",
+    "test_gpu",
+    "test_dying",
+    "test_recipes",
+    "test_resume_with_other_settings",
+    "test_synthetic",
+    "test_learning",
+    "test_reliability",
+    "test_odd_files",
+    "test_moved_sets",
+    "test_mutants",
+    "test_fuzz",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Bring the tests of `LONG` files to the front, in their order."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--device",
