@@ -6,17 +6,24 @@ name lists the file and the second of each row. Writing ``.parquet`` needs the p
 """
 
 import importlib.util
-import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.embed_files import digest_of_files, embed_files, fingerprint
+from semisupcon.commands.in_parts import (
+    check_task,
+    completed,
+    load,
+    none_readable,
+    tell,
+    tell_left_out,
+    workers_of,
+)
 from semisupcon.commands.parsing.encoder_options import (
     add_checkpoint,
     add_computing,
@@ -33,9 +40,6 @@ from semisupcon.locks import file_lock
 from semisupcon.memory import keep_freed_memory
 from semisupcon.outputs import check_writable, refuse_existing
 from semisupcon.paths import text_of
-
-if TYPE_CHECKING:
-    from semisupcon.encoders.base import Encoder
 
 GROUP_BYTES = 16 << 20  # maximum size of a row group in .parquet files
 
@@ -101,23 +105,13 @@ def main(args: list[str] | None = None) -> int:
 
 def embed(given: Namespace) -> int:
     """Embed the files that the parsed options name, and return the exit status."""
-    from semisupcon.checkpoints import load_encoder
-    from semisupcon.probing.baselines import extractor, is_named
-
     device = device_of(given.device)
     files, listings = audio_files(given.audio)
-    for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
-        print(sentence, file=sys.stderr)
+    tell(listings)
     if device == "cpu":
         keep_freed_memory()
-    if is_named(given.checkpoint):
-        encoder: Encoder = extractor(given.checkpoint).to(device)
-    else:
-        encoder = cast("Encoder", load_encoder(given.checkpoint, given.trust).to(device))
-    if given.task is not None and given.task not in encoder.tasks:
-        raise UserError(
-            f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}."
-        )
+    encoder = load(given.checkpoint, given.trust, device)
+    check_task(encoder, given.task)
     kind = device.partition(":")[0]
     batch_size = given.batch_size or batch_of(encoder, device)
     plan = {
@@ -127,35 +121,12 @@ def embed(given: Namespace) -> int:
         **({} if given.precision == "float32" else {"--precision": given.precision}),
     }
     parts = Parts(given.out, plan, given.overwrite)
-    workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
-    try:
-        embed_files(
-            encoder,
-            files,
-            parts,
-            given.per,
-            given.task,
-            batch_size,
-            device,
-            workers,
-            given.precision,
-        )
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command continues after {parts.done} of {len(files)} files",
-            file=sys.stderr,
-        )
+    settings = given.per, given.task, batch_size, device, workers_of(given, device), given.precision
+    if not completed(parts, lambda: embed_files(encoder, files, parts, *settings), len(files)):
         return 130
-    except UserError:
-        if not parts.finished:
-            parts.remove()
-        raise
-    problems = parts.problems()
-    for position, problem in problems.items():
-        print(f"left out {files[position]}: {problem}", file=sys.stderr)
+    problems = tell_left_out(parts, files)
     if len(problems) == len(files):
-        parts.remove()
-        raise UserError(f"None of the {len(files)} files can be read as audio.")
+        raise none_readable(parts, len(files))
     parts.begin_writing()
     write(given.out, files, parts)
     count, width = sum(parts.sizes()), parts.width

@@ -7,13 +7,13 @@ finished parts.
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semisupcon.audio.decoding import unusable
+from semisupcon.commands.in_parts import tell_continued
 from semisupcon.digests import add_weights
 from semisupcon.embedding import Piece, Progress, embed_pieces, frozen, load_pieces, pieces_ahead
 from semisupcon.embedding.parts import Parts, with_breaks
@@ -46,8 +46,7 @@ def embed_files(
     An unreadable file does not end the run: its error is stored in place of its embedding.
     """
     done = parts.done
-    if done:
-        print(f"continuing {parts.folder}: {done} of {len(files)} files are done", file=sys.stderr)
+    tell_continued(parts, len(files))
     told = Progress(len(files), "embedding", done)
 
     def load(item: tuple[int, str]) -> Iterator[np.ndarray]:

@@ -4,10 +4,9 @@ After an interruption, the same command continues. If the index exists, only new
 are embedded.
 """
 
-import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,16 @@ from typing import TYPE_CHECKING, Any
 from semisupcon.audio.listing import audio_files
 from semisupcon.commands.device import device_of
 from semisupcon.commands.embed_files import digest_of_files, fingerprint, in_precision
+from semisupcon.commands.in_parts import (
+    check_task,
+    completed,
+    load,
+    none_readable,
+    tell,
+    tell_continued,
+    tell_left_out,
+    workers_of,
+)
 from semisupcon.commands.parsing.index_options import RANGES, parser
 from semisupcon.commands.parsing.ranges import check_numbers
 from semisupcon.embedding import Progress, batch_of
@@ -61,27 +70,20 @@ def run(given: Namespace) -> int:
     old = existing(out, given.overwrite)
     device = device_of(given.device)
     files, listings = audio_files(given.audio)
-    for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
-        print(sentence, file=sys.stderr)
+    tell(listings)
     if device == "cpu":
         keep_freed_memory()
     encoder = load(given.checkpoint, given.trust, device)
-    if given.task is not None and given.task not in encoder.tasks:
-        raise UserError(
-            f"The encoder has no task '{given.task}'; it has: {', '.join(encoder.tasks) or 'none'}."
-        )
+    check_task(encoder, given.task)
     header = header_of(given, encoder, old)
     todo = to_embed(files, old)
     gone = [e.file for e in old.entries if state_of(e.file).size < 0] if old is not None else []
     if (found := embedded(given, encoder, device, todo, header)) is None:
         return 130
     new, parts = found
-    left_out = parts.problems()
-    for position, problem in left_out.items():
-        print(f"left out {todo[position]}: {problem}", file=sys.stderr)
+    left_out = tell_left_out(parts, todo)
     if not new and old is None:
-        parts.remove()
-        raise UserError(f"None of the {len(files)} files can be read as audio.")
+        raise none_readable(parts, len(files))
     removed = gone if given.prune else []
     # Also remove changed files that can no longer be read: their vectors are out of date.
     removed = [*removed, *(todo[position] for position in left_out)]
@@ -125,18 +127,6 @@ def existing(out: Path, overwrite: bool) -> Index | None:
             "another --out."
         )
     return None
-
-
-def load(checkpoint: str, trust: list[str], device: str) -> "Encoder":
-    """Load an encoder or a baseline onto a device."""
-    from typing import cast
-
-    from semisupcon.checkpoints import load_encoder
-    from semisupcon.probing.baselines import extractor, is_named
-
-    if is_named(checkpoint):
-        return extractor(checkpoint).to(device)
-    return cast("Encoder", load_encoder(checkpoint, trust).to(device))
 
 
 def header_of(given: Namespace, encoder: "Encoder", old: Index | None) -> dict[str, Any]:
@@ -214,42 +204,26 @@ def embedded(
     # are then in the index already, and the parts are not used.
     useless = being_written(given.out / INDEX)
     parts = Parts(given.out / INDEX, plan, given.overwrite or useless)
-    workers = given.workers or (2 if kind == "cpu" else min(16, os.cpu_count() or 1))
     reading = Reading(
         encoder,
         in_precision(encoder, given.task, given.precision),
         windows,
         device,
         batch_size,
-        workers,
+        workers_of(given, device),
     )
-    try:
-        for _ in _written(parts, reading, todo):
-            pass
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command continues after {parts.done} of {len(todo)} files",
-            file=sys.stderr,
-        )
+    if not completed(parts, lambda: _write(parts, reading, todo), len(todo)):
         return None
-    except UserError:
-        if not parts.finished:
-            parts.remove()
-        raise
     numbers = zip(todo, parts.sizes(), parts.lengths(), states, strict=True)
     return [Entry(file, rows, n, *state) for file, rows, n, state in numbers if rows], parts
 
 
-def _written(parts: Parts, reading: Reading, todo: list[str]) -> Iterator[Any]:
-    if parts.done:
-        print(
-            f"continuing {parts.folder}: {parts.done} of {len(todo)} files are done",
-            file=sys.stderr,
-        )
+def _write(parts: Parts, reading: Reading, todo: list[str]) -> None:
+    tell_continued(parts, len(todo))
     if parts.done < len(todo):
         told = Progress(len(todo), "embedding", parts.done)
         pieces = reading.averages(todo[parts.done :], told=told)
-        yield from parts.write(pieces, mean=False, lengths=reading.lengths)
+        deque(parts.write(pieces, mean=False, lengths=reading.lengths), maxlen=0)
 
 
 def finish(given: Namespace, index: Index) -> None:

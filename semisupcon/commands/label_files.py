@@ -1,31 +1,17 @@
 """Common functions of ``semisupcon predict`` and ``semisupcon tag``: list and embed files."""
 
-import os
-import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from semisupcon.audio.listing import Listing
+from semisupcon.commands.in_parts import completed, none_readable, tell_continued, tell_left_out
 from semisupcon.embedding import Progress
 from semisupcon.embedding.parts import Parts
-from semisupcon.errors import UserError
 from semisupcon.labelling.stream import Reading
 from semisupcon.labelling.tagger import ROWS, blocks_by_file
-
-
-def tell(listings: Iterable[Listing]) -> None:
-    """Print the files in folders that are left out, with the reasons."""
-    for sentence in (s for listing in listings for s in (*listing.warnings(), *listing.notes())):
-        print(sentence, file=sys.stderr)
-
-
-def workers_of(given: Namespace, device: str) -> int:
-    """Return the number of threads that decode audio."""
-    on_cpu = device.partition(":")[0] == "cpu"
-    return given.workers or (2 if on_cpu else min(16, os.cpu_count() or 1))
 
 
 def embedded(
@@ -51,30 +37,14 @@ def embedded(
     kind = reading.device.partition(":")[0]
     plan = plan | {"--batch_size": reading.batch(), "--device": kind}
     parts = Parts(given.out, plan, given.overwrite)
-    if parts.done:
-        told = f"continuing {parts.folder}: {parts.done} of {len(files)} files are done"
-        print(told, file=sys.stderr)
+    tell_continued(parts, len(files))
     progress = Progress(len(files), label, parts.done)
     pieces = reading.averages(files[parts.done :], progress)
-    try:
-        for _ in parts.write(pieces, mean=False, lengths=reading.lengths):
-            pass
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; the same command continues after {parts.done} of {len(files)} files",
-            file=sys.stderr,
-        )
+    written = parts.write(pieces, mean=False, lengths=reading.lengths)
+    if not completed(parts, lambda: deque(written, maxlen=0), len(files)):
         return None
-    except UserError:
-        if not parts.finished:
-            parts.remove()
-        raise
-    problems = parts.problems()
-    for position, problem in problems.items():
-        print(f"left out {files[position]}: {problem}", file=sys.stderr)
-    if len(problems) == len(files):
-        parts.remove()
-        raise UserError(f"None of the {len(files)} files can be read as audio.")
+    if len(tell_left_out(parts, files)) == len(files):
+        raise none_readable(parts, len(files))
     return parts
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from semisupcon.commands.device import device_of
 from semisupcon.commands.embed_files import fingerprint, in_precision
-from semisupcon.commands.index import load
+from semisupcon.commands.in_parts import load
 from semisupcon.commands.parsing.encoder_options import add_trust
 from semisupcon.commands.parsing.parser import Parser
 from semisupcon.commands.parsing.ranges import COUNT, NOT_NEGATIVE, Range, check_numbers

@@ -109,7 +109,8 @@ def tag(given: Namespace, form: str) -> int:
         form: format of the output.
     """
     from semisupcon.commands.embed_files import digest_of_files
-    from semisupcon.commands.label_files import blocks_of, embedded, tell, workers_of
+    from semisupcon.commands.in_parts import tell, workers_of
+    from semisupcon.commands.label_files import blocks_of, embedded
     from semisupcon.labelling.labels import read_labels
     from semisupcon.labelling.rows import columns_of, rows_of
     from semisupcon.labelling.stream import Reading

@@ -12,7 +12,7 @@ from semisupcon.files import plain_cell, write_csv, write_text
 from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.methods.base import Case, Method, Outcome
 from semisupcon.probing.methods.head import save_head
-from semisupcon.probing.scores.bootstrap import bootstrap, calibration_interval
+from semisupcon.probing.scores.bootstrap import bootstrap
 from semisupcon.probing.scores.calibration import SCALED, TEMPERATURE
 from semisupcon.probing.scores.draws import draws_file, save_draws
 from semisupcon.probing.scores.metrics import chance, main_first
@@ -61,21 +61,19 @@ def rows_of(
     aggregation = case.settings.aggregation if "aggregation" in method.depends else "embedding"
     label = f"{name}-{outcome.share:g}" if outcome.share < 1 else name
     predictions, head = _write_files(outcome, case, out, label, identity, aggregation)
-    intervals, level = outcome.intervals, outcome.chance
+    intervals, level, detail = outcome.intervals, outcome.chance, outcome.detail
     if outcome.scores is not None:
-        drawn = bootstrap(task.label_kind, test.targets, outcome.scores, task.classes, resamples)
+        answers = task.label_kind, test.targets, outcome.scores, task.classes, resamples
+        drawn = bootstrap(*answers, calibrated=outcome.calibrated)
         save_draws(drawn, draws_file(task.label_kind, out, [predictions], resamples))
         intervals = {
             metric: (value, *drawn.interval(metric))
             for metric, value in main_first(task.metric, drawn.values).items()
             if metric != "ece" or (method.probabilities and value == value)  # not NaN
         }
-    detail = outcome.detail
-    found, scores = outcome.calibration, outcome.calibrated
-    if found is not None and scores is not None and "ece" in intervals:
-        answers = task.label_kind, test.targets, scores
-        intervals[SCALED] = calibration_interval(*answers, resamples)
-        detail += f", {TEMPERATURE} {found.temperature:.3f}"
+        if outcome.calibration is not None and drawn.scaled is not None and "ece" in intervals:
+            intervals[SCALED] = drawn.scaled
+            detail += f", {TEMPERATURE} {outcome.calibration.temperature:.3f}"
     if level is None:
         known = next(iter(intervals), None) == task.metric
         level = float("nan")

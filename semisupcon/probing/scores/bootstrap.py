@@ -25,11 +25,14 @@ class Drawn:
         values: value on the test clips, by metric.
         draws: ``[count]``, values on the resamples, by metric.
         by_class: ``[C, 3]``, value of each class and its 95 % interval, by metric.
+        scaled: expected calibration error of calibrated probabilities, and its 95 % interval; None
+            without them.
     """
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]
     by_class: dict[str, np.ndarray] = field(default_factory=dict)
+    scaled: tuple[float, float, float] | None = None
 
     def interval(self, metric: str) -> tuple[float, float]:
         """Return the lower and the upper bound of the 95 % interval of a metric."""
@@ -55,6 +58,7 @@ def bootstrap(
     classes: tuple[str, ...],
     count: int = RESAMPLES,
     seed: int = 0,
+    calibrated: np.ndarray | None = None,
 ) -> Drawn:
     """Compute all metrics of a label kind on test clips and on resamples of them.
 
@@ -63,14 +67,23 @@ def bootstrap(
         scores: ``[n, C]``, scores of the encoder.
         count: number of resamples.
         seed: seed of the resamples. Use the same seed for encoders that are compared.
+        calibrated: ``[n, C]``, calibrated probabilities, of which only the expected calibration
+            error is computed.
     """
     each: ByClass = {}
     values = evaluate(kind, targets, scores, classes, by_class=each)
-    drawn, drawn_each = [], []
+    drawn, drawn_each, drawn_scaled = [], [], [np.zeros(0)]
+    error = of_multiclass if kind == "multiclass" else of_labels
     for weights in resamples(len(targets), count, seed):
         of_block: ByClass = {}
         drawn.append(evaluate(kind, targets, scores, classes, weights, of_block))
         drawn_each.append(of_block)
+        if calibrated is not None:
+            drawn_scaled.append(error(targets, calibrated, weights))
+    scaled = None
+    if calibrated is not None:
+        value = float(error(targets, calibrated, np.ones((1, len(targets))))[0])
+        scaled = value, *percentiles(np.concatenate(drawn_scaled))
     return Drawn(
         {name: float(value[0]) for name, value in values.items()},
         {
@@ -81,24 +94,8 @@ def bootstrap(
             name: _class_intervals(value[0], [d[name] for d in drawn_each])
             for name, value in each.items()
         },
+        scaled,
     )
-
-
-def calibration_interval(
-    kind: str, targets: np.ndarray, scores: np.ndarray, count: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float, float]:
-    """Return the expected calibration error of probabilities, and its 95 % interval.
-
-    Args:
-        kind: binary, multiclass or multilabel.
-        targets, scores: ``[n, C]``.
-        count, seed: number and seed of the resamples. Equal values give the resamples of
-            `bootstrap`.
-    """
-    error = of_multiclass if kind == "multiclass" else of_labels
-    value = float(error(targets, scores, np.ones((1, len(targets))))[0])
-    draws = [error(targets, scores, w) for w in resamples(len(targets), count, seed)]
-    return value, *percentiles(np.concatenate([np.zeros(0), *draws]))
 
 
 def _class_intervals(values: np.ndarray, blocks: Sequence[np.ndarray]) -> np.ndarray:
