@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import gaussian_features
 from scipy.special import log_softmax
 
 from semisupcon.__main__ import main
@@ -17,6 +16,7 @@ from semisupcon.probing.methods.head import load_head, new_head, predict, save_h
 from semisupcon.probing.methods.head_header import calibration_in
 from semisupcon.probing.methods.linear import probe
 from semisupcon.probing.methods.settings import Training
+from tests.probing.conftest import gaussian_features
 
 
 def test_the_temperature_is_where_the_likelihood_of_a_grid_is_best():

@@ -4,7 +4,6 @@ import csv
 
 import numpy as np
 import pytest
-from conftest import gaussian_features
 
 from semisupcon.commands.probe import main
 from semisupcon.probing.scores.budgets import labels_for
@@ -14,6 +13,7 @@ from semisupcon.probing.studies.budgets import (
     labelling_order,
     with_labels,
 )
+from tests.probing.conftest import gaussian_features
 
 
 def read(file):
