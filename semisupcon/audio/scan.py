@@ -9,7 +9,7 @@ cached by path, size and modification time.
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -82,30 +82,56 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
     Returns:
         A table in the order of ``paths`` with the columns of `FileFacts`.
     """
-    if len(paths) == 0:
+    with ThreadPoolExecutor(_threads()) as pool:
+        stamps = list(pool.map(_stamp, paths))
+    common = os.path.commonpath([os.path.dirname(p) for p in paths]) if len(paths) else ""
+    return scan_items(paths, stamps, common, examine)
+
+
+def scan_items(
+    names: Sequence[str],
+    stamps: Sequence[str],
+    where: str,
+    examine: Callable[[str], FileFacts],
+) -> pd.DataFrame:
+    """Check items by a function, and look up unchanged ones in the cache.
+
+    Args:
+        names: unique names of the items, such as paths.
+        stamps: texts that change if the content of an item changes.
+        where: name of the whole set; each set has a cache file of its own.
+        examine: function that checks the item with a name. It runs in threads.
+
+    Returns:
+        A table in the order of ``names`` with the columns of `FileFacts`.
+    """
+    if len(names) == 0:
         return pd.DataFrame({"frames": [], "sample_rate": [], "channels": [], "problem": []})
-    with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
-        now = pd.DataFrame({"path": list(paths), "stamp": list(pool.map(_stamp, paths))})
-        store = (
-            cache_folder()
-            / f"scan-v2-{stable_hash(os.path.commonpath([os.path.dirname(p) for p in paths])):016x}.parquet"
-        )
-        known = _load(store)
-        fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
-        unknown = fresh["problem"].isna()
-        if unknown.any():
-            todo = fresh.loc[unknown, "path"].tolist()
+    now = pd.DataFrame({"path": list(names), "stamp": list(stamps)})
+    store = cache_folder() / f"scan-v2-{stable_hash(where):016x}.parquet"
+    known = _load(store)
+    fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
+    unknown = fresh["problem"].isna()
+    if unknown.any():
+        todo = fresh.loc[unknown, "path"].tolist()
+        with ThreadPoolExecutor(_threads()) as pool:
             fresh.loc[unknown, COLUMNS] = pd.DataFrame(
-                _examine_all(todo, pool),
+                _examine_all(todo, examine, pool),
                 columns=COLUMNS,
                 index=fresh.index[unknown],
             )
-            _save(pd.concat([known[~known["path"].isin(fresh["path"])], fresh]), store)
-    facts = fresh.set_index("path").loc[list(paths), COLUMNS].reset_index(drop=True)
+        _save(pd.concat([known[~known["path"].isin(fresh["path"])], fresh]), store)
+    facts = fresh.set_index("path").loc[list(names), COLUMNS].reset_index(drop=True)
     return facts.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64})
 
 
-def _examine_all(paths: list[str], pool: ThreadPoolExecutor) -> list[FileFacts]:
+def _threads() -> int:
+    return min(32, 4 * (os.cpu_count() or 1))
+
+
+def _examine_all(
+    paths: list[str], examine: Callable[[str], FileFacts], pool: ThreadPoolExecutor
+) -> list[FileFacts]:
     with without_decoder_notes() as real, os.fdopen(os.dup(real), "w") as terminal:
         hidden = None if len(paths) > _MANY else True
         return list(

@@ -7,6 +7,7 @@ from semisupcon.errors import UserError
 # Module -> pip requirement. A missing module that is not listed keeps its traceback, because the
 # cause may be a typo in an import.
 PIP = {
+    "datasets": "'datasets>=4'",
     "faiss": "faiss-cpu",
     "jsonargparse": "'jsonargparse[signatures]'",
     "litdata": "'litdata>=0.2.76'",

@@ -187,14 +187,14 @@ def _has_validation(text: str, root: Path, options: dict[str, Any]) -> bool:
 def _paths(data: Any, split: str) -> tuple[set[str], set[int]]:
     """Return the paths and the hashes of the clips of a split of the run.
 
-    The set of hashes is empty unless the audio is packed or streamed. Then the paths may differ
-    from those of the same clips in a data set.
+    The set of hashes is empty unless the audio is packed, streamed, or of another source than
+    files. Then the paths may differ from those of the same clips in a data set.
     """
     drawn = getattr(data, "drawn", None)
     if drawn is None:
         return set(), set()
     table = drawn.table[drawn.table["split"] == split]
-    elsewhere = getattr(data, "packed", None) or getattr(data, "stream", None)
+    elsewhere = any(getattr(data, name, None) for name in ("packed", "stream", "outside"))
     return set(table["path"]), set(table["clip"]) if elsewhere else set()
 
 

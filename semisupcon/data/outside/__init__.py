@@ -1,0 +1,1 @@
+"""Train from data that are no folder of audio files: WebDataset shards, Hugging Face, torch."""
