@@ -25,7 +25,7 @@ from semisupcon.commands.parsing.trainer_options import (
 )
 from semisupcon.commands.parsing.types import numbers_as_written
 from semisupcon.data import streamed  # noqa: F401
-from semisupcon.data.outside import hugging_face, webdataset  # noqa: F401
+from semisupcon.data.outside import hugging_face, torch_dataset, webdataset  # noqa: F401
 from semisupcon.data.trainer_settings import settings_of
 from semisupcon.errors import ConfigError
 from semisupcon.files import write_text
