@@ -17,6 +17,7 @@ from benchmarks.odd_inputs import (
     written,
 )
 from semisupcon.audio import mpeg
+from semisupcon.audio.decoding import AudioFile, Part, Sound
 from semisupcon.audio.opening import open_audio
 from semisupcon.audio.reading import probe_file, read
 from semisupcon.audio.scan import examine
@@ -116,6 +117,49 @@ def test_a_flac_of_unknown_length_is_found_by_its_last_frame(tmp_path):
         assert probe_file(path).frames == samples == len(read(path))
     path.write_bytes(data[:-50])  # cut off as well: its last frame is lost
     assert 100_000 < len(read(path)) < 123_456
+
+
+def test_a_header_may_state_ten_milliseconds_more_than_can_be_decoded(tmp_path):
+    """Encoders round lengths up. What is missing beyond that is a truncated file."""
+    path = tmp_path / "a.flac"
+    data = bytearray(written(path, noise(1, 8000), 8000))
+    total = int.from_bytes(data[22:26], "big")
+    for more, whole in ((80, True), (81, False)):
+        data[22:26] = (total + more).to_bytes(4, "big")
+        path.write_bytes(data)
+        if whole:
+            assert len(read(path)) == total
+        else:
+            with pytest.raises(AudioError, match=f"truncated: {total} of {total + more} samples"):
+                read(path)
+
+
+def test_a_known_length_is_exact(tmp_path):
+    """Where a scan has counted the samples, none may be missing."""
+    path = tmp_path / "a.wav"
+    written(path, noise(1, 8000), 8000)
+    with pytest.raises(AudioError, match="truncated: 8000 of 8001 samples"), AudioFile(path, [Part(lambda: Sound(path), 8001)]) as file:
+        file.read()
+
+
+def test_bytes_after_the_last_page_of_an_ogg_file_are_passed_over(tmp_path):
+    path = tmp_path / "a.ogg"
+    pages = written(path, noise(1, 8000), 8000)
+    length = len(read(path))
+    for streams in (1, 2):
+        path.write_bytes(pages * streams + b"TAG" + b"x" * 125)
+        assert len(read(path)) == streams * length
+
+
+def test_two_frames_are_mp3_where_nothing_follows_them(tmp_path):
+    """Random bytes look like one or two frames; less than a header may follow the last frame."""
+    path = tmp_path / "a.mp3"
+    frames = without_tag(mp3()(path))
+    size = mpeg.header(frames[:4]).size
+    second = mpeg.header(frames[size : size + 4]).size
+    for rest, found in ((0, True), (4, True), (5, False)):
+        path.write_bytes(frames[: size + second] + bytes(rest))
+        assert (mpeg.walk(path) is not None) == found
 
 
 def test_the_samples_beside_the_checkout(shared):
