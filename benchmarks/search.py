@@ -36,8 +36,8 @@ from semisupcon.__main__ import main as semisupcon
 from semisupcon.checkpoints import export_encoder, load_encoder
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.memory import keep_freed_memory
-from semisupcon.search import approximate, most_similar
-from semisupcon.search.queries import unit
+from semisupcon.retrieval import approximate, most_similar
+from semisupcon.retrieval.queries import unit
 
 TOP, MOST_MS, RECALL, MOST_MB = 10, 100.0, 0.9, 600
 CENTRES, BLOCK = 5000, 1 << 15

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from semisupcon.commands.calls import embed, explore, index, predict, search, tag
     from semisupcon.encoders.base import Encoder
     from semisupcon.labelling.model import Model
 
@@ -74,4 +75,27 @@ def probe(
     return python.probe(checkpoints, tasks, data_root, methods, overrides, **more)
 
 
-__all__ = ["load", "load_encoder", "pretrain", "probe"]
+_CALLS = ("embed", "explore", "index", "predict", "search", "tag")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the functions of `semisupcon.commands.calls` at their first use."""
+    if name in _CALLS:
+        from semisupcon.commands import calls
+
+        return getattr(calls, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "embed",
+    "explore",
+    "index",
+    "load",
+    "load_encoder",
+    "predict",
+    "pretrain",
+    "probe",
+    "search",
+    "tag",
+]

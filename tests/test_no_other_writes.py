@@ -17,7 +17,7 @@ APART = {
     "datasets/care/download.py": {"open"},  # an archive that is resumed
     "datasets/synthesis/__init__.py": {"replace", "rename", "to_csv", "soundfile.write"},
     "plots/saving.py": {"savefig"},  # into memory
-    "search/map/previews.py": {"soundfile.write"},  # into memory
+    "retrieval/map/previews.py": {"soundfile.write"},  # into memory
     "audio/scan.py": {"fdopen"},  # the terminal
 }
 WRITES = {

@@ -55,7 +55,7 @@ def test_contents(wheel):
         f"semisupcon/config/{path.relative_to(recipes_folder())}"
         for path in recipes_folder().rglob("*.yaml")
     }
-    page = {f"semisupcon/search/map/page.{kind}" for kind in ("html", "css", "js")}
+    page = {f"semisupcon/retrieval/map/page.{kind}" for kind in ("html", "css", "js")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "semisupcon").rglob("*.py")}
     assert (
         recipes

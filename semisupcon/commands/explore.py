@@ -18,12 +18,12 @@ from semisupcon.files import amount_of
 from semisupcon.locks import file_lock
 from semisupcon.outputs import check_writable, refuse_existing
 from semisupcon.paths import system_path, text_of
-from semisupcon.search.map.clips import LEAST, MOST, Clips, read_clips
-from semisupcon.search.map.colours import Colouring, by_cluster, read_colouring
-from semisupcon.search.map.neighbours import nearest
-from semisupcon.search.map.page import write_page
-from semisupcon.search.map.previews import preview
-from semisupcon.search.map.projection import METHODS, TITLES, clusters, default_method, project
+from semisupcon.retrieval.map.clips import LEAST, MOST, Clips, read_clips
+from semisupcon.retrieval.map.colours import Colouring, by_cluster, read_colouring
+from semisupcon.retrieval.map.neighbours import nearest
+from semisupcon.retrieval.map.page import write_page
+from semisupcon.retrieval.map.previews import preview
+from semisupcon.retrieval.map.projection import METHODS, TITLES, clusters, default_method, project
 
 RANGES = {
     "clusters": Range(2, 1000),

@@ -35,8 +35,8 @@ from semisupcon.labelling.windows import windows_for
 from semisupcon.locks import folder_lock
 from semisupcon.memory import keep_freed_memory
 from semisupcon.outputs import check_folder
-from semisupcon.search.approximate import FROM_ROWS, package
-from semisupcon.search.building import (
+from semisupcon.retrieval.approximate import FROM_ROWS, package
+from semisupcon.retrieval.building import (
     Entry,
     graph_of,
     remove_others,
@@ -45,7 +45,7 @@ from semisupcon.search.building import (
     write_graph,
     write_index,
 )
-from semisupcon.search.index import INDEX, Index, load_index
+from semisupcon.retrieval.index import INDEX, Index, load_index
 
 if TYPE_CHECKING:
     from semisupcon.encoders.base import Encoder

@@ -7,7 +7,7 @@ the index (``--checkpoint``). The embeddings of several queries are averaged.
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,10 @@ from semisupcon.labelling.stream import Reading
 from semisupcon.locks import file_lock
 from semisupcon.outputs import check_writable, refuse_existing
 from semisupcon.paths import system_path, text_of
-from semisupcon.search.approximate import FROM_ROWS, Graph
-from semisupcon.search.building import graph_of, same_file
-from semisupcon.search.duplicates import near_identical
-from semisupcon.search.index import Index, load_index
-from semisupcon.search.queries import Finder, Hit, best_hits, mean_of, rows_of
+from semisupcon.retrieval.building import finder, same_file
+from semisupcon.retrieval.duplicates import near_identical
+from semisupcon.retrieval.index import Index, load_index
+from semisupcon.retrieval.queries import Hit, best_hits, mean_of, rows_of
 
 RANGES = {"top": COUNT, "at": NOT_NEGATIVE, "threshold": Range(-1, 1)}
 THRESHOLD = 0.99
@@ -82,20 +81,38 @@ def parser() -> Parser:
 
 def main(args: list[str] | None = None) -> int:
     """Run ``semisupcon search`` and return the exit status."""
-    given = parser().parse_args(args)
-    check_numbers(vars(given), RANGES)
-    check_options(given)
+    given = checked(args)
     if given.out is None:
         run(given)
         return 0
-    if given.out.suffix != ".csv":
-        raise UserError(f"--out must end in .csv, got '{given.out.name}'.")
     check_writable(given.out)
     with file_lock(given.out, "search", "give another --out"):
         refuse_existing([given.out], given.overwrite)
         columns, rows = run(given)
         write_csv(given.out, columns, rows)
     return 0
+
+
+def checked(args: list[str] | None) -> Namespace:
+    """Parse and check the options of ``semisupcon search``."""
+    given = parser().parse_args(args)
+    check_numbers(vars(given), RANGES)
+    check_options(given)
+    if given.out is not None and given.out.suffix != ".csv":
+        raise UserError(f"--out must end in .csv, got '{given.out.name}'.")
+    return given
+
+
+def searched(args: list[str]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Run ``semisupcon search`` without printing hits, and return the columns and rows of its table.
+
+    The options have no ``--out``.
+    """
+    given = checked(args)
+    if given.out is not None:
+        raise UserError("The hits are returned; leave out the option 'out'.")
+    columns, rows = run(given, lambda line: None)
+    return columns, list(rows)
 
 
 def check_options(given: Namespace) -> None:
@@ -117,13 +134,15 @@ def check_options(given: Namespace) -> None:
         raise UserError("--threshold needs --duplicates.")
 
 
-def run(given: Namespace) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
-    """Print hits or pairs, and return the columns and rows of their table."""
+def run(
+    given: Namespace, say: Callable[[str], None] = print
+) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """Print hits or pairs with ``say``, and return the columns and rows of their table."""
     index = load_index(given.index)
     if given.verify:
         index.verify()
     if given.duplicates:
-        return duplicates(given, index)
+        return duplicates(given, index, say)
     if given.by == "window" and index.windows is None:
         raise UserError(
             f"{given.index} holds one embedding per file; --by window needs an index made with "
@@ -142,7 +161,7 @@ def run(given: Namespace) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         finder(given.method, index),
     )
     for hit in hits:
-        print(f"{hit.similarity:.4f}  {shown(hit.file)}  {time_of(hit, index)}")
+        say(f"{hit.similarity:.4f}  {shown(hit.file)}  {time_of(hit, index)}")
     if not hits:
         print("no other file is in the index", file=sys.stderr)
     table = ((i + 1, *hit) for i, hit in enumerate(hits))
@@ -230,30 +249,10 @@ def _at(rows: np.ndarray, at: float, index: Index, samples: int, file: str) -> n
     return rows[nearest][None]
 
 
-def finder(method: str, index: Index) -> Finder | None:
-    """Return the function for approximate search; None for exact search.
-
-    Args:
-        method: "auto", "exact" or "approximate".
-        index: index to search.
-
-    Raises:
-        UserError: if ``method`` is "approximate" and there is no approximate index.
-    """
-    path = graph_of(index)
-    if method == "approximate" and not path.is_file():
-        raise UserError(
-            f"{index.folder} has no approximate index.\nTo add it, repeat `semisupcon index` with "
-            "--approximate yes."
-        )
-    use = method == "approximate" or (
-        method == "auto" and path.is_file() and len(index.vectors) >= FROM_ROWS
-    )
-    return Graph(index, path).most_similar if use else None
-
-
-def duplicates(given: Namespace, index: Index) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
-    """Print near-identical pairs, and return the columns and rows of their table."""
+def duplicates(
+    given: Namespace, index: Index, say: Callable[[str], None]
+) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """Print near-identical pairs with ``say``, and return the columns and rows of their table."""
     groups = np.repeat(np.arange(len(index.entries)), [e.rows for e in index.entries])
     told = Progress(len(index.vectors), "comparing")
     threshold = THRESHOLD if given.threshold is None else given.threshold
@@ -261,7 +260,7 @@ def duplicates(given: Namespace, index: Index) -> tuple[tuple[str, ...], Iterato
     places = [(pair, index.place(pair.first), index.place(pair.second)) for pair in pairs]
     for pair, first, second in places:
         a, b = (f"{shown(p[0])}  {time_of(Hit(0, *p), index)}" for p in (first, second))
-        print(f"{pair.similarity:.4f}  {a}  {b}")
+        say(f"{pair.similarity:.4f}  {a}  {b}")
     more = f"; the {len(pairs)} most similar are listed (--top)" if total > len(pairs) else ""
     print(f"{total} pairs reach {threshold:g}{more}", file=sys.stderr)
     columns = ("similarity", "file", "start", "end", "other_file", "other_start", "other_end")

@@ -1,4 +1,4 @@
-"""`explore`: the data of its page, and what it refuses. `tests/search/test_page_in_a_browser.py`
+"""`explore`: the data of its page, and what it refuses. `tests/retrieval/test_page_in_a_browser.py`
 opens pages."""
 
 import base64
@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from semisupcon.__main__ import main
-from semisupcon.search.map import projection
-from tests.search.pages import read_page
+from semisupcon.retrieval.map import projection
+from tests.retrieval.pages import read_page
 
 HOSTILE = 'x/</script><script>document.title="run"</script>.wav'
 
@@ -134,7 +134,7 @@ def test_seconds_of_tables_are_windows(world, tmp_path, form):
 
 
 def test_overlapping_windows_are_no_neighbours():
-    from semisupcon.search.map.clips import Clips
+    from semisupcon.retrieval.map.clips import Clips
 
     starts = np.array([0, 0.5, 1.0, 1.5, 0.0, 0.5])
     clips = Clips(["a"] * 4 + ["b"] * 2, np.eye(6), starts, starts + 1)
@@ -244,7 +244,7 @@ def test_of_more_clips_evenly_spaced_ones_are_taken(world, tmp_path, monkeypatch
     assert explore("--most", 4) == 0
     header, _, _ = read_page(tmp_path / "map.html")
     assert [header["folder"] + n for n in header["names"]] == [names[i] for i in (0, 9, 19, 29)]
-    monkeypatch.setattr("semisupcon.search.map.clips.MOST", 20)
+    monkeypatch.setattr("semisupcon.retrieval.map.clips.MOST", 20)
     assert explore(out="b.html") == 2
     assert "Give --most 10" in capsys.readouterr().err
 

@@ -15,7 +15,7 @@ from semisupcon.checkpoints import export_encoder
 from semisupcon.commands import index as command
 from semisupcon.encoders import SampleCNNSmall
 from semisupcon.labelling import stream
-from semisupcon.search import load_index
+from semisupcon.retrieval import load_index
 
 RATE = 8000
 

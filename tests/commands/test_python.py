@@ -1,8 +1,9 @@
-"""`semisupcon.pretrain` and `semisupcon.probe` do what the commands do, and raise what these
+"""The functions of `semisupcon` do what the commands of the same names do, and raise what these
 print."""
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ import soundfile
 import torch
 
 import semisupcon
-from semisupcon.checkpoints import read_checkpoint
+from semisupcon.__main__ import main
+from semisupcon.checkpoints import export_encoder, read_checkpoint
+from semisupcon.commands.calls import options_of
 from semisupcon.commands.pretrain import main as pretrain_command
 from semisupcon.commands.probe import main as probe_command
 from semisupcon.commands.python import labels_of, words_of
+from semisupcon.encoders import SampleCNNSmall
 from semisupcon.errors import UserError
 from tests.marks import mostly_slow
 from tests.pretraining.runs import rows
@@ -133,19 +137,90 @@ def test_labels_are_a_table_its_arguments_or_a_task(tmp_path, monkeypatch):
     assert labels_of(None) == {}
 
 
+@pytest.fixture
+def encoder(music):
+    """An exported encoder with random weights, of segments of half a second."""
+    torch.manual_seed(0)
+    return export_encoder(SampleCNNSmall(segment_samples=11025), music / "encoder")
+
+
+def test_labels_and_maps_are_those_of_the_commands(music, encoder):
+    """Each call beside the command: the same files, byte for byte."""
+    Path("some.csv").write_text("\n".join(Path("labels.csv").read_text().splitlines()[:13]))
+    given = {"checkpoint": encoder, "device": "cpu"}
+    heads = {"save_head": "ours.head", "labels": "some.csv", "audio": "music"}
+    assert semisupcon.tag(out="ours.csv", **heads, **given) == Path("ours.csv")
+    semisupcon.embed("music", out="ours.parquet", **given)
+    semisupcon.predict("music/9.wav", head="ours.head", out="ours.txt", format="audacity", **given)
+    semisupcon.index(["music/0.wav", "music/1.wav", "music"], out="ours", **given)
+    semisupcon.explore("ours", out="ours.html", method="pca", clusters=2)
+    hits = semisupcon.search("music/0.wav", "ours", top=3)
+    common = ["--checkpoint", str(encoder), "--device", "cpu"]
+    page = Path("ours.html").read_bytes()  # its name and place stand in it
+    Path("ours.html").unlink()
+    for words in (
+        ["tag", "--audio=music", "--labels=some.csv", "--save_head=b.head", "--out=b.csv", *common],
+        ["embed", "music", "--out", "b.parquet", *common],
+        ["predict", "music/9.wav", "--head=b.head", "--out=b.txt", "--format=audacity", *common],
+        ["index", "music/0.wav", "music/1.wav", "music", "--out", "b", *common],
+        ["explore", "ours", "--out", "ours.html", "--method", "pca", "--clusters", "2"],
+        ["search", "music/0.wav", "--index", "b", "--top", "3", "--out", "hits.csv"],
+    ):
+        assert main(words) == 0
+    for kind in ("csv", "parquet", "txt"):
+        assert Path(f"ours.{kind}").read_bytes() == Path(f"b.{kind}").read_bytes()
+    assert Path("ours.html").read_bytes() == Path("ours.html").read_bytes()
+    pd.testing.assert_frame_equal(hits, pd.read_csv("hits.csv"), check_dtype=False)
+    assert list(hits["rank"]) == [1, 2, 3]
+    pairs = semisupcon.search([], "ours", duplicates=True, threshold=-1)
+    assert list(pairs)[:2] == ["similarity", "file"]
+    assert len(pairs) == 10
+
+
+def test_mistakes_of_calls_are_raised(music, encoder):
+    with pytest.raises(UserError, match="nowhere"):
+        semisupcon.embed("nowhere", encoder, "a.csv")
+    with pytest.raises(UserError, match="--windo"):
+        semisupcon.index("music", encoder, "ix", windo=1.0)
+    with pytest.raises(UserError, match="--window and --hop need --per window"):
+        semisupcon.index("music", encoder, "ix", window=1.0)
+    with pytest.raises(UserError, match="no dictionary"):
+        semisupcon.explore("ix", "a.html", labels={"a": 1})
+    with pytest.raises(UserError, match="leave out the option 'out'"):
+        semisupcon.search("a.wav", "ix", out="hits.csv")
+    with pytest.raises(UserError, match="Give a query"):
+        semisupcon.search([], "ix")
+    with pytest.raises(AttributeError, match="no attribute 'tags'"):
+        semisupcon.tags  # noqa: B018
+
+
+def test_keyword_arguments_become_options():
+    given = {"a": True, "b": False, "c": None, "d": ["x", Path("y")], "e": -1.5, "f": "u v"}
+    assert options_of(given) == ["--a", "--d", "x", "y", "--e=-1.5", "--f=u v"]
+
+
 @pytest.mark.parametrize("name", mostly_slow(BLOCKS, ("loop.py",)))
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_runs(music, name, capsys):
     names: dict = {}
+    if name == "label.py":
+        export_encoder(SampleCNNSmall(), music / "runs" / "mine")
+        Path("some.csv").write_text("\n".join(Path("labels.csv").read_text().splitlines()[:13]))
+        shutil.copytree("music", "more")
     exec(compile(BLOCKS[name], name, "exec"), names)  # noqa: S102
     if name == "use.py":
         assert names["vectors"].shape == (2, names["encoder"].embedding_dim)
         assert set(names["results"]["checkpoint"]) == {"mine", "mfcc"}
+    elif name == "label.py":
+        assert len(names["hits"]) == 5
+        assert len(names["best"]) == 24
+        assert len(pd.read_csv("tags.csv")) == 12
+        assert Path("map.html").exists()
     else:
         said = capsys.readouterr().out.splitlines()
         assert len(said) == 10
         assert float(said[-1].split()[1]) < float(said[0].split()[1])
 
 
-def test_the_page_has_both():
-    assert set(BLOCKS) == {"use.py", "loop.py"}
+def test_the_page_has_three():
+    assert set(BLOCKS) == {"use.py", "label.py", "loop.py"}

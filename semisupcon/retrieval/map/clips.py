@@ -10,8 +10,8 @@ import numpy as np
 
 from semisupcon.errors import UserError
 from semisupcon.files import plain_cell
-from semisupcon.search.index import load_index
-from semisupcon.search.queries import unit
+from semisupcon.retrieval.index import load_index
+from semisupcon.retrieval.queries import unit
 
 MOST = 200_000  # points of a page
 LEAST = 3

@@ -21,8 +21,8 @@ import numpy as np
 
 from semisupcon.files import atomic_open
 from semisupcon.paths import text_of
-from semisupcon.search.map.clips import Clips
-from semisupcon.search.map.colours import Colouring
+from semisupcon.retrieval.map.clips import Clips
+from semisupcon.retrieval.map.colours import Colouring
 
 GRID = 65_535  # steps of a coordinate
 
@@ -63,7 +63,7 @@ def write_page(
 
 def document(title: str) -> tuple[str, str]:
     """The HTML before and after the data."""
-    folder = files("semisupcon.search.map")
+    folder = files("semisupcon.retrieval.map")
     html, style, script = (
         folder.joinpath(f"page.{kind}").read_text(encoding="utf-8")
         for kind in ("html", "css", "js")

@@ -9,7 +9,7 @@ import soundfile
 
 from benchmarks.browsers import browser, why_none
 from semisupcon.__main__ import main
-from tests.search.pages import read_page
+from tests.retrieval.pages import read_page
 
 pytestmark = [
     pytest.mark.slow,

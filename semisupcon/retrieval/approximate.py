@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semisupcon.errors import UserError
-from semisupcon.search.exact import most_similar
+from semisupcon.retrieval.exact import most_similar
 
 if TYPE_CHECKING:
-    from semisupcon.search.index import Index
+    from semisupcon.retrieval.index import Index
 
 FROM_ROWS = 1_000_000  # larger indices get an approximate index if faiss is installed
 PROBED, AGAIN = 128, 20  # groups per query; candidates per hit that are compared exactly
@@ -71,7 +71,7 @@ class Graph:
     def most_similar(
         self, query: np.ndarray, top: int, leave_out: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `semisupcon.search.exact.most_similar`, but may miss rows."""
+        """As `semisupcon.retrieval.exact.most_similar`, but may miss rows."""
         self._graph.nprobe = PROBED
         left_out = np.zeros(0, np.int64) if leave_out is None else leave_out
         wanted = min(len(self._vectors), AGAIN * top + len(left_out))

@@ -2,10 +2,10 @@
 queries, and near-identical pairs.
 """
 
-from semisupcon.search.duplicates import Pair, near_identical
-from semisupcon.search.exact import most_similar
-from semisupcon.search.index import Index, load_index
-from semisupcon.search.queries import Hit, best_hits
+from semisupcon.retrieval.duplicates import Pair, near_identical
+from semisupcon.retrieval.exact import most_similar
+from semisupcon.retrieval.index import Index, load_index
+from semisupcon.retrieval.queries import Hit, best_hits
 
 __all__ = [
     "Hit",

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from semisupcon.errors import UserError
-from semisupcon.search.exact import most_similar
-from semisupcon.search.index import Index
+from semisupcon.retrieval.exact import most_similar
+from semisupcon.retrieval.index import Index
 
 Finder = Callable[[np.ndarray, int, np.ndarray], tuple[np.ndarray, np.ndarray]]
 

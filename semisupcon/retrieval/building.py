@@ -1,4 +1,4 @@
-"""Write an index, or add files to one: vectors of unit length, sorted by file.
+"""Write an index, or add files to one: vectors of unit length, sorted by file. Find its graph.
 
 All files are written under new names before ``index.json``, which names them, is replaced. An
 interruption leaves the earlier index in place.
@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semisupcon.digests import digest_of, digest_of_json, with_digest
+from semisupcon.errors import UserError
 from semisupcon.files import atomic_open, atomic_path, sweep, write_csv, write_text
 from semisupcon.paths import system_path, text_of
-from semisupcon.search.index import COLUMNS, FORMAT, INDEX, Entry, Index, load_index
-from semisupcon.search.queries import unit
+from semisupcon.retrieval.approximate import FROM_ROWS, Graph
+from semisupcon.retrieval.index import COLUMNS, FORMAT, INDEX, Entry, Index, load_index
+from semisupcon.retrieval.queries import Finder, unit
 
 BLOCK_BYTES = 16 << 20
 PARTS = ("vectors-", "files-", "graph-")
@@ -116,7 +118,7 @@ def write_index(
 
 def write_graph(index: Index) -> Path:
     """Write the approximate index beside the vectors, and return its path."""
-    from semisupcon.search.approximate import build
+    from semisupcon.retrieval.approximate import build
 
     path = graph_of(index)
     with atomic_path(path) as partial:
@@ -185,3 +187,25 @@ class _Taken:
             yield block[:count]
             self._rest = block[count:] if len(block) > count else None
             count -= len(block[:count])
+
+
+def finder(method: str, index: Index) -> Finder | None:
+    """Return the function for approximate search; None for exact search.
+
+    Args:
+        method: "auto", "exact" or "approximate".
+        index: index to search.
+
+    Raises:
+        UserError: if ``method`` is "approximate" and there is no approximate index.
+    """
+    path = graph_of(index)
+    if method == "approximate" and not path.is_file():
+        raise UserError(
+            f"{index.folder} has no approximate index.\nTo add it, repeat `semisupcon index` with "
+            "--approximate yes."
+        )
+    use = method == "approximate" or (
+        method == "auto" and path.is_file() and len(index.vectors) >= FROM_ROWS
+    )
+    return Graph(index, path).most_similar if use else None

@@ -4,7 +4,7 @@ A folder holds ``index.json`` (encoder, settings, and the names and digests of t
 ``vectors-ID.npy`` (``[rows, D]`` float32 of unit length, sorted by file) and ``files-ID.csv`` (file,
 rows, samples, size, modification time). The ID changes with the content, and ``index.json`` is
 replaced last: until then the old index is in place. ``graph-ID.faiss`` is optional; see
-`semisupcon.search.approximate`.
+`semisupcon.retrieval.approximate`.
 
 An index is data: it names no code, and only files in its own folder.
 """

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from semisupcon.search import approximate, duplicates, exact
-from semisupcon.search.duplicates import near_identical
-from semisupcon.search.exact import most_similar
-from semisupcon.search.queries import mean_of, unit
+from semisupcon.retrieval import approximate, duplicates, exact
+from semisupcon.retrieval.duplicates import near_identical
+from semisupcon.retrieval.exact import most_similar
+from semisupcon.retrieval.queries import mean_of, unit
 
 
 def rows(count, dim=12, seed=0):

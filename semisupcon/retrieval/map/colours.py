@@ -10,7 +10,7 @@ import numpy as np
 
 from semisupcon.errors import UserError
 from semisupcon.files import plain_cell
-from semisupcon.search.map.clips import Clips
+from semisupcon.retrieval.map.clips import Clips
 
 DISTINCT = 12  # more numbers than this are a scale
 NAMES, LABELS = ("file", "path"), ("value", "label", "class")
