@@ -34,16 +34,16 @@ COLUMNS += ["classes", "steps", "seconds", "machine"]
 
 
 def run_cell(cell: Cell) -> list[dict[str, Any]]:
-    """Pretrain and probe an encoder, and return rows with the columns `COLUMNS`.
+    """Pretrain and probe an encoder, or probe a baseline; return rows with the columns `COLUMNS`.
 
     The weights of the run are removed. Its metrics and settings are kept.
     """
-    began, options = time.process_time(), dict(cell.setting.options)
-    if "data.data_dir" in options:
-        options["data.data_dir"] = str(cell.data / options["data.data_dir"])
-    run = pretrain(cell.setting.recipe, cell.folder, cell.name, cell.seed, as_arguments(options))
-    steps = read_checkpoint(run / "last.ckpt")["global_step"]
-    rows = []
+    began, rows, steps = time.process_time(), [], 0
+    if cell.setting.baseline:
+        run = cell.folder / cell.name
+    else:
+        run = pretrained(cell)
+        steps = read_checkpoint(run / "last.ckpt")["global_step"]
     for number, probe in enumerate(cell.setting.probes):
         out = run / f"probe-{number}"
         if status := probe_main(probe_arguments(cell, probe, run, out)):
@@ -69,6 +69,14 @@ def run_cell(cell: Cell) -> list[dict[str, Any]]:
     return [row | about | (untrained if row["setting"] == "random" else trained) for row in rows]
 
 
+def pretrained(cell: Cell) -> Path:
+    """Pretrain the encoder of a cell and return the folder of the run."""
+    options = dict(cell.setting.options)
+    if "data.data_dir" in options:
+        options["data.data_dir"] = str(cell.data / options["data.data_dir"])
+    return pretrain(cell.setting.recipe, cell.folder, cell.name, cell.seed, as_arguments(options))
+
+
 def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]:
     """Return the command line of ``semisupcon probe`` for a run.
 
@@ -77,7 +85,8 @@ def probe_arguments(cell: Cell, probe: Probe, run: Path, out: Path) -> list[str]
     """
     names = {name: name.replace(" ", "_") for name in probe.questions}
     asked = {names[name]: QUESTIONS[name] for name in probe.questions}
-    checkpoints = [f"trained={run / 'last.ckpt'}", *(["random"] if cell.setting.untrained else [])]
+    checkpoints = [f"trained={cell.setting.baseline or run / 'last.ckpt'}"]
+    checkpoints += ["random"] if cell.setting.untrained else []
     options = {
         "checkpoints": checkpoints,
         "methods": list(probe.methods),

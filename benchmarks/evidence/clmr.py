@@ -6,7 +6,7 @@ music at 22 kHz. The temperature of 0.5 and the 512-64 projector are those of th
 """
 
 from benchmarks.evidence.mfcl import SHAPE
-from benchmarks.evidence.study import FSDD, Probe, Setting, Study
+from benchmarks.evidence.study import FEATURES, FSDD, Probe, Setting, Study, baselines
 from benchmarks.evidence.tables import Column, Table
 
 ENCODER = {
@@ -66,8 +66,9 @@ SETTINGS = (
         {"data.ssl_task": None, "data.sl_task": "fsdd_digit", "data.aug_list": []},
         FEW,
     ),
+    *baselines(*FEW),
 )
-ENDS = ("crops alone", "whole chain", "supervised", "untrained")
+ENDS = ("crops alone", "whole chain", "supervised", "untrained", *FEATURES)
 
 
 def few(share: int, method: str) -> Column:
@@ -87,7 +88,7 @@ PUBLISHED = {
 TABLES = (
     Table(
         "augmentations",
-        ("crops alone", *ALONE, NEARLY, "whole chain", LEVEL, "untrained"),
+        ("crops alone", *ALONE, NEARLY, "whole chain", LEVEL, "untrained", *FEATURES),
         (Column("digit", "digit"), Column("digit, MLP", "digit", "mlp")),
     ),
     Table(

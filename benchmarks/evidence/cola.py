@@ -6,7 +6,7 @@ batch sizes use the same total number of clips.
 """
 
 from benchmarks.evidence.mfcl import SPECTROGRAM
-from benchmarks.evidence.study import FSDD, Probe, Setting, Study
+from benchmarks.evidence.study import FEATURES, FSDD, Probe, Setting, Study, baselines
 from benchmarks.evidence.tables import Column, Table
 from semisupcon.objectives import COLA
 
@@ -52,6 +52,7 @@ SETTINGS = (
     Setting("masks on the positive", "cola", {"model.criterion.spec_augment": MASKS}),
     Setting("masks on both", "cola", {"model.criterion": BOTH}),
     *(Setting(name, "cola", sized(size)) for size, name in BATCHES.items()),
+    *baselines(),
 )
 ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
 # Published results on Speech Commands v1 (instead of digits) and VoxCeleb (instead of speakers).
@@ -69,12 +70,27 @@ SIZES = {
 TABLES = (
     Table(
         "similarity",
-        ("bilinear, batch of 48", "cosine, batch of 48", "both directions", "untrained"),
+        (
+            "bilinear, batch of 48",
+            "cosine, batch of 48",
+            "both directions",
+            "untrained",
+            *FEATURES,
+        ),
         ASKED,
         PUBLISHED,
     ),
-    Table("batch", (BATCHES[16], "bilinear, batch of 48", BATCHES[96], BATCHES[192]), ASKED, SIZES),
-    Table("masks", ("bilinear, batch of 48", "masks on the positive", "masks on both"), ASKED),
+    Table(
+        "batch",
+        (BATCHES[16], "bilinear, batch of 48", BATCHES[96], BATCHES[192], *FEATURES),
+        ASKED,
+        SIZES,
+    ),
+    Table(
+        "masks",
+        ("bilinear, batch of 48", "masks on the positive", "masks on both", *FEATURES),
+        ASKED,
+    ),
 )
 STUDY = Study(
     "cola",

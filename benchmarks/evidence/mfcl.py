@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.evidence.questions import SPEAKERS, WITHOUT
-from benchmarks.evidence.study import FSDD, LIGHT, Probe, Setting, Study
+from benchmarks.evidence.study import FEATURES, FSDD, LIGHT, Probe, Setting, Study, baselines
 from benchmarks.evidence.tables import Column, Table
 from benchmarks.recipes import ROOT
 from semisupcon.plots import draw_scatter, save_figure
@@ -140,6 +140,7 @@ SETTINGS = (
     Setting(WIDE, "mfcl", BEST, MAPPED),
     *(Setting(name, "mfcl", {**CROPS, **crop}) for name, crop in CROP_LENGTHS.items()),
     *(left_out(speaker) for speaker in SPEAKERS),
+    *baselines(Probe(("digit",)), Probe(("speaker",), ("knn",), options=NEIGHBOURS)),
 )
 PARTS = {"waveform": "1-D", "spectrogram": "2-D", "embedding": "both"}
 DIGITS = tuple(
@@ -148,7 +149,7 @@ DIGITS = tuple(
 TABLES = (
     Table(
         "supervised",
-        ("supervised, 1-D", "supervised, 2-D", "untrained, 1-D", "untrained, 2-D"),
+        ("supervised, 1-D", "supervised, 2-D", "untrained, 1-D", "untrained, 2-D", *FEATURES),
         (Column("digit", "digit"), Column("speaker, kNN", "speaker", "knn")),
         {
             "1-D (10 digits, chance 10 %; 20 speakers, 5 %)": ("98.4", "86.2"),
@@ -157,13 +158,13 @@ TABLES = (
     ),
     Table(
         "digits",
-        (*AUGMENTED, WIDE, *CROP_LENGTHS, "untrained, both"),
+        (*AUGMENTED, WIDE, *CROP_LENGTHS, "untrained, both", *FEATURES),
         DIGITS,
         {"spectrogram augmented, the best (10 digits, chance 10 %)": ("", "92.7", "")},
     ),
     Table(
         "speakers",
-        (*AUGMENTED, WIDE, *CROP_LENGTHS, "untrained, both"),
+        (*AUGMENTED, WIDE, *CROP_LENGTHS, "untrained, both", *FEATURES),
         tuple(Column(f"speaker, {name}", "speaker", "knn", part) for part, name in PARTS.items()),
         {"no augmentation (20 speakers, chance 5 %)": ("82.5", "21.9", "")},
     ),

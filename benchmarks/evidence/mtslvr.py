@@ -11,7 +11,7 @@ drawn from the test clips of FSDD, and from four fifths of at most fifteen clips
 other data sets. All classes are test classes.
 """
 
-from benchmarks.evidence.study import FSDD, Probe, Setting, Study
+from benchmarks.evidence.study import FEATURES, FSDD, Probe, Setting, Study, baselines
 from benchmarks.evidence.tables import Column, Table
 
 MEL = {
@@ -78,6 +78,7 @@ SETTINGS = (
         for name, recipe in CONTRASTS.items()
         for a in ARCHITECTURES
     ),
+    *baselines(*PROBES[:2]),
 )
 ROWS = {name: ("predictive only", *(title(a, name) for a in ARCHITECTURES)) for name in CONTRASTS}
 TWO_HEADED = tuple(title(a, name) for name in CONTRASTS for a in ARCHITECTURES if a not in ONE_HEAD)
@@ -124,12 +125,12 @@ TABLES = (
         Table(contrast.lower(), rows, asked(METHOD), PUBLISHED[contrast], rank=True)
         for contrast, rows in ROWS.items()
     ),
-    Table("untrained", ("untrained",), asked(METHOD)),
+    Table("untrained", ("untrained", *FEATURES), asked(METHOD)),
     *(
         Table(f"{contrast.lower()}_{LEVEL.note}", rows, asked(LEVELLED), rank=True)
         for contrast, rows in ROWS.items()
     ),
-    Table(f"untrained_{LEVEL.note}", ("untrained",), asked(LEVELLED)),
+    Table(f"untrained_{LEVEL.note}", ("untrained", *FEATURES), asked(LEVELLED)),
     Table(
         "invariance",
         ("predictive only", *(title(a, name) for name in CONTRASTS for a in ONE_HEAD), "untrained"),

@@ -11,7 +11,7 @@ with untrained encoders of the same architecture.
 
 from benchmarks.evidence.mfcl import WAVEFORM, both, wider
 from benchmarks.evidence.semisupcon import BASE, DIGIT, ENCODER, POOL
-from benchmarks.evidence.study import Probe, Setting, Study
+from benchmarks.evidence.study import FEATURES, Probe, Setting, Study, baselines
 from benchmarks.evidence.tables import Column, Table
 
 # The encoder of all objectives. Its normalization and pooling are the defaults, not those of a
@@ -73,6 +73,7 @@ SETTINGS = (
         for name, (recipe, options) in ALONE.items()
     ),
     *(Setting(name, recipe, DIGIT | options) for name, (recipe, options) in LABELLED.items()),
+    *baselines(),
 )
 COLUMNS = (
     *(Column(f"digit, {share} %", "digit", f"linear, {share} % of labels") for share in SHARES),
@@ -82,7 +83,8 @@ COLUMNS = (
     Column("instrument", "instrument"),
     Column("pitch, R2", "pitch", metric="r2"),
 )
-TABLES = (Table("all", (*ALONE, *LABELLED, *UNTRAINED.values()), COLUMNS, rank=True),)
+ROWS = (*ALONE, *LABELLED, *UNTRAINED.values(), *FEATURES)
+TABLES = (Table("all", ROWS, COLUMNS, rank=True),)
 STUDY = Study(
     "objectives",
     SETTINGS,

@@ -8,7 +8,7 @@ the paper were not available, so there are no published results for comparison.
 
 from benchmarks.evidence.mfcl import LOG_MEL, SHAPE
 from benchmarks.evidence.questions import RESPLIT, notes
-from benchmarks.evidence.study import FSDD, LIGHT, Probe, Setting, Study
+from benchmarks.evidence.study import FEATURES, FSDD, LIGHT, Probe, Setting, Study, baselines
 from benchmarks.evidence.tables import Column, Table
 
 FRONTEND = {"class_path": "LogMel", "init_args": LOG_MEL | {"hop_length": 100, "n_mels": 32}}
@@ -100,6 +100,8 @@ SETTINGS = (
         "pretrain_smsl",
         PITCHES | {"data.intrabatch_supervised_p": 1.0},
     ),
+    *baselines(*CORRUPTED),
+    *baselines(Probe(("instrument", "pitch")), prefix="notes, "),
 )
 ASKED = (Column("digit", "digit"), Column("speaker", "speaker"))
 PROBED_WITH_FEW = (
@@ -107,13 +109,18 @@ PROBED_WITH_FEW = (
     *(SHARES[p] for p in WIDELY_PROBED),
     "supervised",
     "untrained",
+    *FEATURES,
 )
-ROBUST = ("self-supervised", SHARES[100], "supervised", "untrained")
+ROBUST = ("self-supervised", SHARES[100], "supervised", "untrained", *FEATURES)
 TABLES = (
-    Table("labels", ("self-supervised", *SHARES.values(), "supervised", "untrained"), ASKED),
+    Table(
+        "labels", ("self-supervised", *SHARES.values(), "supervised", "untrained", *FEATURES), ASKED
+    ),
     # Without labels, training is self-supervised. By default, half of a batch is labelled.
     Table(
-        "batch", ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100]), ASKED
+        "batch",
+        ("self-supervised", IN_BATCH[25], SHARES[100], IN_BATCH[75], IN_BATCH[100], *FEATURES),
+        ASKED,
     ),
     Table(
         "targets",
@@ -124,6 +131,7 @@ TABLES = (
             SHARES[100],
             "speaker labels",
             "self-supervised",
+            *FEATURES,
         ),
         ASKED,
     ),
@@ -135,6 +143,7 @@ TABLES = (
             "notes, pitch values",
             "notes, pitch values, all of the batch",
             "notes, untrained",
+            *(f"notes, {name}" for name in FEATURES),
         ),
         (Column("instrument", "instrument"), Column("pitch, R2", "pitch", metric="r2")),
     ),

@@ -19,6 +19,8 @@ COMMON = {
 # second.
 FSDD = {"data.data_dir": "fsdd", "data.target_sample_rate": 8000, "data.target_length": 0.5}
 LIGHT = ["gain", "polarity_inversion", "add_colored_noise"]
+# Audio features that stand beside the encoders in the tables.
+FEATURES = ("mfcc", "logmel")
 QUICK_RUN = {"trainer.max_steps": 4, "trainer.log_every_n_steps": 2, "data.batch_size": 16}
 QUICK_PROBE = {"resamples": 20, "training.max_epochs": 3, "episodes": 200}
 
@@ -54,14 +56,29 @@ class Setting:
         untrained: name of an untrained encoder with the same architecture, which is also probed;
             None for no such encoder.
         seeds: seeds of the setting; None for all seeds of the study.
+        baseline: name of a baseline of ``semisupcon probe`` that is probed in place of a pretrained
+            encoder; there is no recipe then.
     """
 
     name: str
-    recipe: str
+    recipe: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     probes: tuple[Probe, ...] | None = None
     untrained: str | None = None
     seeds: tuple[int, ...] | None = None
+    baseline: str = ""
+
+
+def baselines(*probes: Probe, prefix: str = "") -> tuple[Setting, ...]:
+    """Return the settings that probe audio features, which need no training.
+
+    Args:
+        probes: probes of the settings; none for the probes of the study.
+        prefix: beginning of the names of the settings.
+    """
+    return tuple(
+        Setting(f"{prefix}{name}", probes=probes or None, baseline=name) for name in FEATURES
+    )
 
 
 @dataclass(frozen=True)
