@@ -102,7 +102,7 @@ class OutsideDataModule(AudioDataModule):
         given = dict(zip(OTHER_SOURCES, (*self.sources[:3], self.packed), strict=True))
         if named := [name for name, value in given.items() if value is not None]:
             raise ConfigError(
-                f"data.{named[0]} names another source of clips than {type(self).__name__}.\nAdd "
+                f"data.{named[0]} names another source of clips than {type(self).__name__}; add "
                 f"{' '.join(f'--data.{name} null' for name in named)}."
             )
 

@@ -66,7 +66,7 @@ def shards_at(place: str, option: str = "data.shards") -> list[str]:
     if missing := [path for path in found if not os.path.isfile(path)]:
         raise DatasetNotFoundError("A shard", missing[0], remedy)
     if not found:
-        raise DatasetNotFoundError("The shards", place, remedy)
+        raise DatasetNotFoundError("A shard", place, remedy)
     if packed := [path for path in found if not path.endswith(".tar")]:
         raise ConfigError(
             f"{packed[0]} is not an uncompressed .tar file, so its members cannot be read in any "

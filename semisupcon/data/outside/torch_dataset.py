@@ -80,7 +80,7 @@ class TorchDataModule(OutsideDataModule):
     def _check_in_order(self) -> None:
         if self.form.label is not None or self.intrabatch_supervised_p == 1:
             raise ConfigError(
-                f"{self.path} is an IterableDataset, whose items are used without labels.\nGive a "
+                f"{self.path} is an IterableDataset, whose items are used without labels; give a "
                 "data set with __getitem__ and __len__ for labels, or leave out data.label and the "
                 "options that need labels."
             )
@@ -88,8 +88,8 @@ class TorchDataModule(OutsideDataModule):
             self.epoch_items = len(self.dataset)
         if self.epoch_items is None or self.epoch_items < 1:
             raise ConfigError(
-                f"{self.path} is an IterableDataset without a length.\nGive the number of items of "
-                "an epoch as data.epoch_items, at least 1."
+                f"{self.path} is an IterableDataset without a length; give the number of items "
+                "of an epoch as data.epoch_items, at least 1."
             )
 
     def list_items(self) -> Items:
@@ -136,6 +136,11 @@ class TorchDataModule(OutsideDataModule):
             self.max_bad,
         )
         self.clips = self.validation_clips = self.ordered  # type: ignore[assignment]
+        log.info(
+            "data: the items of %s are used as they arrive, %d per epoch, without validation.",
+            self.path,
+            self.epoch_items,
+        )
 
     @property
     def facts(self) -> DataFacts:
@@ -220,7 +225,7 @@ def built(path: str, arguments: dict[str, Any]) -> Any:
         dataset = make(**arguments)
     except Exception as error:  # The class is the user's.
         raise ConfigError(
-            f"data.dataset {path} cannot be built with data.dataset_kwargs {arguments}:\n"
+            f"data.dataset {path} cannot be built with data.dataset_kwargs {arguments}: "
             f"{type(error).__name__}: {first_line(error, 200)}"
         ) from error
     listed = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
