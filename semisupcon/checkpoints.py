@@ -18,6 +18,7 @@ from semisupcon.batch import DataFacts
 from semisupcon.digests import DIGEST, digest_of_json
 from semisupcon.errors import CheckpointError, UserError, first_line
 from semisupcon.files import atomic_open, make_folders, write_text
+from semisupcon.hub import local
 from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 from semisupcon.torch_files import UNREADABLE, read_checkpoint, save_atomically
@@ -38,13 +39,13 @@ _ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # of ev
 def find_checkpoint(path: str | Path) -> Path:
     """Return the checkpoint file or exported folder that a path refers to.
 
-    For a run folder, this is the best checkpoint, else the last one. Other paths are returned
-    unchanged.
+    For a run folder, this is the best checkpoint, else the last one; for ``hf://user/name``, the
+    downloaded folder. Other paths are returned unchanged.
 
     Raises:
         CheckpointError: if no checkpoint is found. The message contains the path.
     """
-    path = Path(path)
+    path = Path(local(path))
     if path.is_file() or (path / CONFIG).is_file():
         return path
     for name in (BEST, LAST):
@@ -60,7 +61,7 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
     """Load the encoder of a checkpoint, run folder or exported folder, in eval mode on the CPU.
 
     Args:
-        path: checkpoint, run folder or exported folder.
+        path: checkpoint, run folder or exported folder, or ``hf://user/name[@revision]``.
         trust: modules outside this package whose classes the file may name.
 
     Raises:
@@ -69,7 +70,7 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> nn.Module:
     """
     path = find_checkpoint(path)
     if path.is_dir():
-        config, weights = _read_exported(path)
+        config, weights = read_exported(path)
         spec = config.get("encoder")
     else:
         content = read_checkpoint(path)
@@ -166,10 +167,7 @@ def _state(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
 
 
 def plain_facts(facts: DataFacts) -> dict[str, Any]:
-    """Convert the properties of the data to plain types, without the labels of clips.
-
-    They suffice to build the heads again.
-    """
+    """Convert the properties of the data that the heads need to plain types."""
     return {
         "classes": list(facts.classes),
         "kind": facts.kind,
@@ -271,7 +269,8 @@ def export_encoder(
     return folder
 
 
-def _read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def read_exported(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return the content of an exported folder; raises a CheckpointError if it is damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

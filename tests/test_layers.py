@@ -15,7 +15,7 @@ PACKAGE = ROOT / "semisupcon"
 LAYERS = {
     7: ("__init__.py", "__main__.py", "commands/"),
     6: ("training/",),
-    5: ("adapters/", "objectives/", "probing/", "labelling/", "retrieval/", "importer/"),
+    5: ("adapters/", "objectives/", "probing/", "labelling/", "retrieval/", "importer/", "exporter/"),
     4: ("encoders/", "data/"),
     3: (
         "augmentations/",
@@ -26,7 +26,7 @@ LAYERS = {
         "checkpoints.py",
         "embedding/",
     ),
-    2: ("audio/", "torch_files.py", "spec.py", "public.py", "old_names.py"),
+    2: ("audio/", "hub.py", "torch_files.py", "spec.py", "public.py", "old_names.py"),
     1: (
         "batch.py",
         "batch_norm.py",

@@ -29,6 +29,7 @@ from semisupcon.datasets.base import LabelledClips
 from semisupcon.digests import digest_of_arrays
 from semisupcon.errors import UserError, first_line
 from semisupcon.files import atomic_open
+from semisupcon.hub import local
 from semisupcon.paths import system_path
 from semisupcon.random import derive
 
@@ -230,6 +231,6 @@ def find_record(path: str | Path) -> Heard | None:
 
     ``path`` is a checkpoint, a run folder or an exported folder.
     """
-    folder = Path(path).expanduser()
+    folder = Path(local(path)).expanduser()
     file = (folder if folder.is_dir() else folder.parent) / RECORD
     return read_record(file) if file.is_file() else None

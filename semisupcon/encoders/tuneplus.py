@@ -5,7 +5,6 @@ The network is a waveform U-Net followed by a second downsampling path ("tail").
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool1d
 
 from semisupcon.encoders.base import Encoder, needs_waveform
 from semisupcon.encoders.pooling import Pool
@@ -23,6 +22,17 @@ def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm1d(channels_out), nn.ReLU())
 
 
+class WholeBlocks(nn.Module):
+    """Cut ``[..., T]`` to a multiple of ``block`` samples."""
+
+    def __init__(self, block: int):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., : x.shape[-1] // self.block * self.block]
+
+
 class TailedUNet(nn.Module):
     """U-Net with a tail. It maps ``[N, 1, T]`` to ``[N, out, T / 3^9]``.
 
@@ -38,6 +48,7 @@ class TailedUNet(nn.Module):
         )
         self.up = nn.ModuleList(nn.ConvTranspose1d(2 * c, c, 3, 3) for c in reversed(levels[:-1]))
         self.merge = nn.ModuleList(conv_block(2 * c, c) for c in reversed(levels[:-1]))
+        self.pool, self.cut = nn.MaxPool1d(3), WholeBlocks(3**LEVELS)
         ends = [width * multiple for multiple in TAIL] + [out]
         skips = [*levels[1:], 0, 0, 0, 0, 0]
         self.tail = nn.ModuleList(
@@ -45,10 +56,10 @@ class TailedUNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x[..., : x.shape[-1] // 3**LEVELS * 3**LEVELS]
+        x = self.cut(x)
         skips = []
         for i, block in enumerate(self.down):
-            x = block(max_pool1d(x, 3) if i else x)
+            x = block(self.pool(x) if i else x)
             skips.append(x)
         # The tail has skip connections from the decoder outputs and from the lowest level of the
         # U-Net.
@@ -58,7 +69,7 @@ class TailedUNet(nn.Module):
             beside.append(x)
         beside.pop()
         for block in self.tail:
-            x = max_pool1d(x, 3)
+            x = self.pool(x)
             x = block(torch.cat([x, beside.pop()], dim=1) if beside else x)
         return x
 

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.mel_base import MelFrontend
+from semisupcon.frontends.planes import Planes, phase
+
+ROUNDING = 2.0**-18  # rounding of a Fourier transform in float32, with a margin
 
 
-def energy(spectrum: Tensor) -> Tensor:
+def energy(spectrum: Tensor | Planes) -> Tensor:
     """Return the squared magnitude of a complex tensor of any shape.
 
     On a CPU, this is three times as fast as ``abs`` followed by squaring.
@@ -95,6 +98,11 @@ class ThreeChannelMel(MelFrontend):
     magnitude is converted to dB as if it were a power, as in the code of MT-SLVR. Digital silence
     gives the values -156.54, -156.54 and 0.
 
+    Reflection makes the first frame symmetric, so its imaginary parts are zero up to rounding. In
+    the code of MT-SLVR, the phase of such values is pi or -pi at random, by processor. Here parts
+    below ``ROUNDING`` of the largest magnitude of their frame count as zero before the phase is
+    taken.
+
     Args:
         sample_rate, n_fft, hop_length, n_mels, f_min, f_max: see `MelFrontend`. The window has
             ``n_fft`` samples and is centred.
@@ -120,9 +128,16 @@ class ThreeChannelMel(MelFrontend):
     def spectrogram(self, x: Tensor) -> Tensor:
         mel = self.to_mel(energy(self.stft(x, self.window)))
         spectrum = self.stft(x, torch.ones_like(self.window))
-        projected = torch.complex(self.to_mel(spectrum.real), self.to_mel(spectrum.imag))
+        projected = self.to_complex_mel(spectrum)
         decibel = 10 * (torch.stack([mel, projected.abs()], dim=1) + self.offset).log10()
-        return torch.cat([decibel, projected.angle()[:, None]], dim=1)
+        return torch.cat([decibel, self.phase(projected)[:, None]], dim=1)
+
+    def phase(self, projected: Tensor | Planes) -> Tensor:
+        """Return the phase in radians; parts that are zero up to rounding count as zero."""
+        least = ROUNDING * projected.abs().amax(dim=1, keepdim=True)
+        parts = (part * (part.abs() > least) for part in (projected.real, projected.imag))
+        real, imag = (part + 0.0 for part in parts)  # -0 becomes 0
+        return phase(real, imag) if self.as_convolution else torch.atan2(imag, real)
 
 
 def cola_log_mel() -> LogMel:

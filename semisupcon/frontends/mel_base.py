@@ -7,10 +7,11 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv1d, pad
 
 from semisupcon.errors import ConfigError
 from semisupcon.frontends.base import Count, Frontend
+from semisupcon.frontends.planes import Planes, fourier_transform
 
 
 def mel_filters(bins: int, f_min: float, f_max: float, n_mels: int, sample_rate: int) -> Tensor:
@@ -56,8 +57,13 @@ class MelFrontend(Frontend):
         n_mels: number of bands.
         f_min: lowest frequency in Hz.
         f_max: highest frequency in Hz; None is half the sample rate.
+
+    Attributes:
+        as_convolution: whether the Fourier transform is a convolution and spectra are `Planes`, for
+            exported graphs.
     """
 
+    as_convolution = False
     window: Tensor
     filters: Tensor
     cast: Tensor
@@ -107,6 +113,8 @@ class MelFrontend(Frontend):
             )  # this buffer has the dtype to which the module was cast
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.as_convolution:  # exported graphs have no autocast
+            return self.spectrogram(x)
         with torch.autocast(x.device.type, enabled=False):
             return self.spectrogram(x).to(self.cast.dtype)
 
@@ -131,11 +139,13 @@ class MelFrontend(Frontend):
         """Return the length in samples of the shortest waveform that gives ``frames`` frames."""
         return max(1, (frames - 1) * self.hop_length + self.win_length - 2 * self.padding)
 
-    def stft(self, x: Tensor, window: Tensor) -> Tensor:
+    def stft(self, x: Tensor, window: Tensor) -> Tensor | Planes:
         """Compute complex spectra ``[N, n_fft / 2 + 1, frames]`` of waveforms ``[N, 1, T]``."""
         x = x[:, 0].float()
         if self.padding:
             x = pad(x, (self.padding, self.padding), mode="reflect")
+        if self.as_convolution:
+            return fourier_transform(x, window, self.n_fft, self.hop_length)
         # torch.stft centres the window in n_fft points, so pad with zeros to keep the positions of
         # frames.
         x = pad(x, ((self.n_fft - self.win_length) // 2, (self.n_fft - self.win_length + 1) // 2))
@@ -151,4 +161,11 @@ class MelFrontend(Frontend):
 
     def to_mel(self, spectrum: Tensor) -> Tensor:
         """Apply mel filters: ``[N, n_fft / 2 + 1, frames]`` to ``[N, n_mels, frames]``."""
+        if self.as_convolution:  # matrix products depend on whether the batch has one waveform
+            return conv1d(spectrum, self.filters.T[:, :, None])
         return (spectrum.transpose(1, 2) @ self.filters).transpose(1, 2)
+
+    def to_complex_mel(self, spectrum: Tensor | Planes) -> Tensor | Planes:
+        """Apply mel filters to the real and to the imaginary parts of spectra."""
+        parts = self.to_mel(spectrum.real), self.to_mel(spectrum.imag)
+        return Planes(*parts) if isinstance(spectrum, Planes) else torch.complex(*parts)

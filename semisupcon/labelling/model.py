@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from semisupcon.encoders.base import Encoder
+    from semisupcon.exporter import Exported
     from semisupcon.labelling.tagger import Tagger
     from semisupcon.probing.embeddings.subject import Subject
 
@@ -175,6 +176,40 @@ class Model:
         types = ("str", "float64", "float64", "str", "float32")
         columns = zip(columns_of(tagger.kind), values, types, strict=True)
         return pd.DataFrame({name: pd.Series(of, dtype=kind) for name, of, kind in columns})
+
+    def export(
+        self,
+        out: str | Path,
+        format: str = "onnx",
+        per: str | None = None,
+        tolerance: float = 1e-5,
+        overwrite: bool = False,
+    ) -> "Exported":
+        """Export the encoder, and the head on it, as one graph from waveforms to results.
+
+        Args:
+            out: folder to write.
+            format: "onnx" or "torch_export".
+            per: "segment" embeds a waveform at once; "file" cuts it into segments and averages, as
+                `embed` and `predict` do. None is "file" with a head, else "segment".
+            tolerance: largest relative difference from PyTorch with which the file is kept.
+            overwrite: whether to replace existing files.
+
+        Returns:
+            Path, metadata, and differences from PyTorch.
+
+        Raises:
+            UserError: if a package is missing, the encoder cannot be exported, or the file differs.
+        """
+        from semisupcon.exporter import check_form, export_graph, files_of
+        from semisupcon.outputs import check_folder, refuse_existing
+        from semisupcon.probing.embeddings.subject import Subject
+
+        check_form(format)
+        refuse_existing(files_of(out, format), overwrite, "out")
+        check_folder(out, "out")
+        subject = self._subject or Subject("model", self.encoder, "pretrained")
+        return export_graph(subject.to("cpu"), out, format, self._tagger, per, tolerance)
 
     def _by_second(self, clips: list[Clip], batch: int) -> Iterator[Piece]:
         def load(item: tuple[int, Clip]) -> Iterator[np.ndarray]:

@@ -19,6 +19,7 @@ from semisupcon.data.heard import (
     write_record,
 )
 from semisupcon.errors import DiskError
+from semisupcon.hub import is_hub
 
 log = logging.getLogger("semisupcon")
 
@@ -52,7 +53,8 @@ def record_audio(folder: Path, data: Any, init_from: str | None) -> None:
     if before is not None:
         heard = before.joined(heard)
     elif init_from is not None:
-        earlier = find_record(init_from) if Path(init_from).expanduser().exists() else None
+        known = is_hub(init_from) or Path(init_from).expanduser().exists()
+        earlier = find_record(init_from) if known else None
         heard = replace(heard, earlier=True) if earlier is None else earlier.joined(heard)
     _write(heard, file)
     log.info(

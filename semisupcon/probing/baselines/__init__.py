@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semisupcon.errors import ConfigError, UserError, first_line
+from semisupcon.hub import is_hub
 
 if TYPE_CHECKING:
     from semisupcon.probing.baselines.base import Extractor
@@ -35,7 +36,7 @@ NAMES = {
 
 def is_named(text: str) -> bool:
     """Return whether a text is the name of a baseline."""
-    return (text in NAMES and text != "hf") or text.startswith(FOLDER)
+    return (text in NAMES and text != "hf") or (text.startswith(FOLDER) and not is_hub(text))
 
 
 def in_transformers_folder(text: str) -> bool:

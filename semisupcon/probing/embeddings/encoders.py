@@ -22,6 +22,7 @@ from semisupcon.checkpoints import load_encoder, load_parts
 from semisupcon.encoders.base import WHOLE, Encoder, freeze
 from semisupcon.errors import ConfigError
 from semisupcon.frontends import Normalization
+from semisupcon.hub import address_of, is_hub
 from semisupcon.probing.baselines import FOLDER, extractor, in_transformers_folder, is_named
 from semisupcon.probing.baselines.base import Extractor
 from semisupcon.probing.embeddings.any_module import (
@@ -60,6 +61,8 @@ def load_subject(
         ConfigError: for an unknown representation, with a list of the known representations.
     """
     name, what = named(text)
+    if is_hub(what) and name == what:
+        name = address_of(what).repo.rpartition("/")[2]
     if in_transformers_folder(what):
         name = name if name != what else _short_name(Path(what))
         what = f"{FOLDER}{what}"

@@ -20,6 +20,7 @@ from semisupcon.audio.scan import scan
 from semisupcon.data.heard import MOST, Heard, content_of, find_record, middle_of
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.files import plain_cell, write_csv
+from semisupcon.hub import is_hub
 from semisupcon.paths import text_of
 from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.embeddings.tasks import named
@@ -77,7 +78,7 @@ def records_of(
         subject = subjects[i * representations]
         if subject.source not in ("baseline", "random"):
             what = named(text)[1]
-            found[subject.name] = find_record(what) if Path(what).exists() else None
+            found[subject.name] = find_record(what) if is_hub(what) or Path(what).exists() else None
     return found
 
 
