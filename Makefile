@@ -32,8 +32,8 @@ SLOWER := tests/test_benchmarks.py tests/test_package.py tests/test_version_0_1.
 test-fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix tests/,$(FAST)) $(filter-out $(SLOWER),$(wildcard tests/test_*.py))
 
-# Also the tests of models of transformers, which other tests do without.
-test-slow: $(STAMP) .venv/.docs .venv/.slow
+# Also the tests of models of transformers, which other tests do without, and of the packages of benchmarks.
+test-slow: $(STAMP) .venv/.docs .venv/.slow .venv/.adapters
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/probing/test_huggingface.py
 
@@ -48,6 +48,10 @@ docs: $(STAMP) .venv/.docs
 .venv/.slow: requirements-slow.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-slow.txt
 	touch .venv/.slow
+
+.venv/.adapters: requirements-adapters.txt .venv/.slow
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-adapters.txt
+	touch .venv/.adapters
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

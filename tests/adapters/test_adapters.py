@@ -1,5 +1,5 @@
 """The adapters have the interfaces of their benchmarks, and give the embeddings of ``semisupcon
-embed``. The packages of the benchmarks are not needed here; test_packages.py uses them."""
+embed``. The packages of the benchmarks are not needed here; test_benchmark_packages.py uses them."""
 
 import os
 import sys
