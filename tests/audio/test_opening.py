@@ -138,7 +138,10 @@ def test_a_known_length_is_exact(tmp_path):
     """Where a scan has counted the samples, none may be missing."""
     path = tmp_path / "a.wav"
     written(path, noise(1, 8000), 8000)
-    with pytest.raises(AudioError, match="truncated: 8000 of 8001 samples"), AudioFile(path, [Part(lambda: Sound(path), 8001)]) as file:
+    with (
+        pytest.raises(AudioError, match="truncated: 8000 of 8001 samples"),
+        AudioFile(path, [Part(lambda: Sound(path), 8001)]) as file,
+    ):
         file.read()
 
 

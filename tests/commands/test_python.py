@@ -169,7 +169,7 @@ def test_labels_and_maps_are_those_of_the_commands(music, encoder):
         assert main(words) == 0
     for kind in ("csv", "parquet", "txt"):
         assert Path(f"ours.{kind}").read_bytes() == Path(f"b.{kind}").read_bytes()
-    assert Path("ours.html").read_bytes() == Path("ours.html").read_bytes()
+    assert Path("ours.html").read_bytes() == page
     pd.testing.assert_frame_equal(hits, pd.read_csv("hits.csv"), check_dtype=False)
     assert list(hits["rank"]) == [1, 2, 3]
     pairs = semisupcon.search([], "ours", duplicates=True, threshold=-1)

@@ -14,6 +14,7 @@ from semisupcon.commands.data import task_options
 from semisupcon.datasets import TASKS, load_annotations
 from semisupcon.datasets.care.check import check, listen
 from semisupcon.errors import ConfigError
+from tests.marks import mostly_slow
 
 RATE = 8000
 
@@ -206,7 +207,7 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("folder", REAL)
+@pytest.mark.parametrize("folder", mostly_slow(REAL, ("fsdd", "fsdkaggle2018_mini")))
 def test_in_a_real_set_nothing_is_wrong_but_the_test_clip_that_was_copied_into_training(
     folder, shared, tmp_path
 ):

@@ -18,6 +18,7 @@ from semisupcon.importer.mtslvr import RESNET, adapter_rules
 from semisupcon.importer.panns import _rules
 from semisupcon.importer.reader import translate
 from semisupcon.importer.samplecnn import SAMPLECNN, TUNEPLUS
+from tests.marks import mostly_slow
 from tests.pretraining.runs import pretrain
 from tests.pretraining.test_starting import ONE, STILL, near, weights
 
@@ -96,7 +97,7 @@ def published(encoder, rules, prefix):
     }, state
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", mostly_slow(FILES, ("samplecnn", "tune+", "panns")))
 def test_a_run_starts_from_a_published_file(digits, tmp_path, caplog, name):
     system, file, make, rules, prefix, options = FILES[name]
     content, expected = published(make(), rules, prefix)

@@ -89,6 +89,7 @@ def test_two_epochs_and_the_next_after_them(digits, tmp_path, uninterrupted):
     assert_same(ours["state_dict"], theirs["state_dict"])
 
 
+@pytest.mark.slow
 def test_the_wandb_run_continues(digits, tmp_path, monkeypatch, caplog):
     """Offline, a resumed run has two folders of one id; the command that the run prints sends both,
     the second behind the first."""

@@ -77,6 +77,7 @@ def ended(process):
     raise AssertionError("processes were left behind")
 
 
+@pytest.mark.slow
 def test_two_ranks_are_stopped_resumed_and_equal_one_process(digits, tmp_path):
     two = ("--trainer.devices", "2", "--run_name", "two", "--trainer.max_steps")
     process = start("pretrain.py", *arguments(digits, tmp_path, *two, "100000"))

@@ -31,7 +31,7 @@ def command(tones, exported, tmp_path_factory):
                 *(f"--data_dirs.pitch={tones}", f"--out={folder / out}", f"--tasks={tasks}"),
                 f"--cache_dir={folder / 'cache'}",
                 f"--checkpoints=[tiny={exported},random,mfcc]",
-                *("--resamples=100", "--projection=none", *more),
+                *("--resamples=100", "--projection=none", "--training.max_epochs=30", *more),
             ]
         )
 

@@ -218,7 +218,9 @@ def once_per_arguments(function):
     return call
 
 
-HEAVY = {"ConvNeXtLarge", "EfficientNetB0"}  # as ConvNeXtTiny and TimmEncoder, and slow to build
+# Built like others that are tried, and slow to build.
+HEAVY = {"ConvNeXtLarge", "ConvNeXtTiny", "EfficientNetB0", "Res1dNet31", "Res1dNet51", "ResNet1d"}
+HEAVY |= {"SampleCNNXL", "SplitResNet1d", "SplitResNet2d"}
 
 
 @pytest.mark.parametrize("name", mostly_slow(sorted(CLASSES), set(CLASSES) - HEAVY))
