@@ -79,10 +79,12 @@ class Source:
     def _chained(self, number: int) -> np.ndarray:
         """Return the order of a pass of a small source.
 
-        It is computed pass by pass, from the latest known pass.
+        It is computed pass by pass, from the latest known pass. A pass that begins with a batch
+        does not depend on earlier ones, so there are fewer passes to compute than ``share``.
         """
-        known = max((p for p in self._orders if p <= number), default=0)
-        order = self._orders[known] if known in self._orders else self._raw(0)
+        whole = number - number % (self.share // math.gcd(len(self), self.share))
+        known = max((p for p in self._orders if whole < p <= number), default=whole)
+        order = self._orders[known] if known > whole else self._raw(whole)
         for p in range(known + 1, number + 1):
             order = self._apart(self._raw(p), order, p)
         return order

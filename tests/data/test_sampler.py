@@ -97,6 +97,24 @@ def test_slots_do_not_depend_on_what_was_asked_before(n, share, starts):
         np.testing.assert_array_equal(source.slots(start, share), fresh.slots(start, share))
 
 
+@pytest.mark.parametrize(("n", "share"), [(100, 48), (97, 48), (48, 48), (50, 20)])
+def test_a_late_batch_goes_through_few_passes(n, share, monkeypatch):
+    """The order of a small source follows from earlier passes, but not from all of them."""
+    asked = []
+    raw = Source._raw
+    monkeypatch.setattr(Source, "_raw", lambda self, p: asked.append(p) or raw(self, p))
+    early = Source(np.arange(n), CLIPS[:n], share, 3, "labelled")
+    for number in range(100):
+        early.slots(number * share, share)
+    asked.clear()
+    late = Source(np.arange(n), CLIPS[:n], share, 3, "labelled")
+    np.testing.assert_array_equal(late.slots(99 * share, share), early.slots(99 * share, share))
+    assert len(asked) <= share + 2
+    asked.clear()
+    late.slots(10**7 * share, share)
+    assert len(asked) <= 2 * share + 2
+
+
 def test_every_pass_has_another_order_and_other_keys():
     source = Source(np.arange(50), CLIPS[:50], 8, 0, "labelled")
     first, second = source.slots(0, 50), source.slots(50, 50)
