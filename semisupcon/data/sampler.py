@@ -59,7 +59,8 @@ class Source:
         """Return the permutation of clips in a pass."""
         if number not in self._orders:
             order = self._raw(number)
-            if number > 0 and len(self) >= self.share:
+            # A pass that begins with a batch shares no batch with the pass before.
+            if len(self) >= self.share and number * len(self) % self.share:
                 # `_apart` changes an order only near its beginning. In a source of at least three
                 # shares, the last clips of a pass are therefore those of the raw order.
                 before = (
@@ -96,8 +97,6 @@ class Source:
         ``before``.
         """
         taken = number * len(self) % self.share  # slots of this batch in the previous pass
-        if not taken:
-            return order
         taken_clips = before[-taken:]
         head = self.share - taken
         clash = np.flatnonzero(np.isin(order[:head], taken_clips))
