@@ -7,6 +7,7 @@ rules of docs/security.md. The token is the one that huggingface_hub finds (``hf
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -182,15 +183,18 @@ def sentences(address: Address, name: str = "", writing: bool = False) -> Iterat
     Raises:
         UserError: with a sentence for the user.
     """
+    # Its logger tells of each repetition; what counts is how it ends.
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        text = _sentence(error, address, name, writing)
-        if not text:
-            raise
-        raise UserError(text) from error
+        raise UserError(_sentence(error, address, name, writing)) from error
+    finally:
+        logger.setLevel(level)
 
 
 def _sentence(error: Exception, address: Address, name: str, writing: bool) -> str:
@@ -213,12 +217,11 @@ def _sentence(error: Exception, address: Address, name: str, writing: bool) -> s
         )
     if isinstance(error, errors.LocalEntryNotFoundError):
         return f"{where} cannot be reached, and {name} of {repo} is not in the cache."
-    if isinstance(error, errors.EntryNotFoundError):
+    if isinstance(error, errors.EntryNotFoundError) and not writing:
         return f"{repo} has no {name}, so it is no exported folder of semisupcon."
     if status in (401, 403):
         return f"You may not write to {repo}: {where} refuses your login.\n{LOGIN}"
-    if "Consistency check failed" in str(error):
+    if any(words in str(error) for words in ("Consistency check", "complete message body")):
         return f"The download of {name} of {repo} was cut short. Repeat the command."
-    if isinstance(error, OSError) or type(error).__module__.partition(".")[0].startswith("httpx"):
-        return f"{where} cannot be used for {name or repo} of {repo}: {first_line(error, 160)}"
-    return ""
+    said = f"{type(error).__name__}: {first_line(error, 160)}"
+    return f"{where} cannot be used for {repo}: {said}"

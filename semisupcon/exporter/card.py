@@ -154,7 +154,7 @@ def interval(line: Line) -> str:
 def plain(value: Any) -> str:
     """Return text that Markdown shows as it is, on one line."""
     text = " ".join(str(value).split())
-    for sign in "\\`*_{}[]<>|#":
+    for sign in "\\`*_{}[]|#<>":
         text = text.replace(sign, f"&#{ord(sign)};" if sign in "<>" else f"\\{sign}")
     return text
 

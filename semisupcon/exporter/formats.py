@@ -172,8 +172,11 @@ def quiet(form: str) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
         raise UserError(
-            f"The encoder cannot be exported as {form}: {first_line(error, 300)}\n"
+            f"The encoder cannot be exported as {form}: {first_line(cause, 300)}\n"
             "--format safetensors exports every encoder."
         ) from error
     finally:

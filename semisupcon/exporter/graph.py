@@ -45,7 +45,9 @@ class Graph(nn.Module):
         if self.segment is not None:
             samples = waveform.shape[1]
             each = (samples + self.segment - 1) // self.segment
-            places = torch.arange(each * self.segment, device=waveform.device) % samples
+            # The length as a tensor: ONNX has no remainder by a number that is not constant.
+            length = torch.scalar_tensor(samples, dtype=torch.int64)
+            places = torch.arange(each * self.segment).remainder(length)
             segments = waveform.index_select(1, places).reshape(-1, self.segment)
         rows = self.encoder(segments[:, None], task=self.task)
         if self.of_representation is not None:
