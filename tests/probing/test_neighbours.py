@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from semisupcon.errors import ConfigError
 from semisupcon.kinds import KINDS
 from semisupcon.probing.methods.base import Settings
-from semisupcon.probing.methods.knn import FOLDS, knn, predict, similarity
+from semisupcon.probing.methods.knn import FOLDS, knn, nearest, predict, similarity
 from semisupcon.probing.methods.prototypes import class_means, prototypes
 from semisupcon.probing.scores.metrics import evaluate
 from tests.probing.conftest import gaussian_features
@@ -37,6 +37,39 @@ def test_knn_is_scikit_learns(distance, k):
         .predict(queries)
     )
     assert np.allclose(predict(queries, gallery, values, [k], distance)[0], mean)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_blocks_and_left_out_rows_change_nothing(distance, monkeypatch):
+    gallery, queries = draw.standard_normal((500, 4)), draw.standard_normal((30, 4))
+    gallery[100:200] = gallery[:100]  # copies, which are equally near
+    rows = np.flatnonzero(np.arange(500) % 3 > 0)
+    by_hand = np.argsort(-similarity(queries, gallery[rows], distance), axis=1, kind="stable")
+    expected = rows[by_hand[:, :20]]
+    for size in (7, 64, 1000):
+        monkeypatch.setattr("semisupcon.probing.methods.knn._GALLERY", size)
+        found = nearest(queries, gallery, 20, distance, rows)
+        np.testing.assert_array_equal(found[:, :19], expected[:, :19])
+        # The last one may be a copy of the expected row.
+        np.testing.assert_array_equal(gallery[found[:, 19]], gallery[expected[:, 19]])
+
+
+def test_k_is_chosen_on_a_sample_of_many_clips(monkeypatch):
+    """The other folds are whole; only the clips that are predicted are sampled."""
+    features = gaussian_features(distance=4.0, n=600)
+    asked = []
+    monkeypatch.setattr("semisupcon.probing.methods.knn.CHOOSING", 100)
+    monkeypatch.setattr(
+        "semisupcon.probing.methods.knn.predict",
+        lambda *args: asked.append((len(args[0]), len(args[5]))) or predict(*args)
+        if len(args) > 5
+        else predict(*args),
+    )
+    outcome = knn(features, Settings())
+    known = len(features.train) + len(features.val)
+    assert sum(queries for queries, _ in asked) == 100
+    assert sum(rows for _, rows in asked) == (FOLDS - 1) * known
+    assert int(outcome.detail.removeprefix("k=")) in Settings().neighbours
 
 
 def test_a_draw_goes_to_the_nearest_neighbour():
