@@ -7,22 +7,24 @@ from sklearn import metrics as sk
 from semisupcon.errors import UserError
 from semisupcon.probing.scores.bootstrap import bootstrap, difference, resamples
 from semisupcon.probing.scores.metrics import (
-    average_precision,
     chance,
     confusion,
     evaluate,
     key_scores,
-    roc_auc,
 )
+from semisupcon.probing.scores.ranks import ranking
 
 draw = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("levels", [1000, 4])
-def test_rank_metrics_with_ties_and_weights(levels):
-    positive, score = draw.random(200) < 0.3, draw.integers(0, levels, 200) / levels
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.98])
+@pytest.mark.parametrize("levels", [1000, 4, 1])
+def test_rank_metrics_with_ties_and_weights(levels, share):
+    positive, score = draw.random(200) < share, draw.integers(0, levels, 200) / levels
+    positive[:2] = True, False
     weights = draw.integers(0, 4, (5, 200)).astype(float)
-    auc, ap = roc_auc(positive, score, weights), average_precision(positive, score, weights)
+    weights[:, :2] += 1
+    auc, ap = ranking(positive, score, weights.T)
     for b, w in enumerate(weights):
         assert auc[b] == pytest.approx(
             sk.roc_auc_score(positive, score, sample_weight=w), abs=1e-12

@@ -14,7 +14,8 @@ from semisupcon.probing.scores.calibration import of_labels, of_multiclass
 from semisupcon.probing.scores.metrics import ByClass, evaluate, lower_is_better
 
 RESAMPLES = 1000
-_BLOCK = 100
+# Resamples that are computed at once: as many as have 2^24 weights (128 MiB), and at least 100.
+_WEIGHTS, _LEAST = 1 << 24, 100
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ def resamples(n: int, count: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndar
     The sum of each row is n.
     """
     generator = np.random.default_rng(seed)
-    for start in range(0, count, _BLOCK):
-        yield generator.multinomial(n, np.full(n, 1 / n), size=min(_BLOCK, count - start)).astype(
+    block = max(_LEAST, _WEIGHTS // n)
+    for start in range(0, count, block):
+        yield generator.multinomial(n, np.full(n, 1 / n), size=min(block, count - start)).astype(
             np.float64
         )
 

@@ -8,14 +8,12 @@ A macro average leaves out classes without positives or without negatives of non
 MIREX score of musical keys (fifth 0.5, relative 0.3, parallel 0.2) comes from mir_eval.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.kinds import KINDS
 from semisupcon.probing.scores import calibration
-from semisupcon.probing.scores.ranks import average_precision, d_prime, lrap, roc_auc
+from semisupcon.probing.scores.ranks import d_prime, lrap, ranking
 
 ByClass = dict[str, np.ndarray]
 
@@ -56,10 +54,7 @@ def evaluate(
             f"All test clips have the same labels: no class of {', '.join(classes[:5])} has both "
             "positives and negatives."
         )
-    each: ByClass = {
-        name: _each(metric, targets, scores, weights, scorable)
-        for name, metric in (("roc_auc", roc_auc), ("average_precision", average_precision))
-    }
+    each = _each(targets, scores, weights, scorable)
     if by_class is not None:
         by_class |= each
     auc = _macro(each["roc_auc"])
@@ -173,24 +168,19 @@ def confusion(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _each(
-    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-    targets: np.ndarray,
-    scores: np.ndarray,
-    weights: np.ndarray,
-    scorable: np.ndarray,
-) -> np.ndarray:
-    """Compute a metric of each class, ``[B, C]``.
+    targets: np.ndarray, scores: np.ndarray, weights: np.ndarray, scorable: np.ndarray
+) -> ByClass:
+    """Compute ROC-AUC and average precision of each class, ``[B, C]``.
 
-    The metric is NaN for a class without positives or without negatives. Classes that are false in
+    They are NaN for a class without positives or without negatives. Classes that are false in
     ``scorable [C]`` are not computed.
     """
-    values = np.full((len(weights), targets.shape[1]), np.nan)
+    values = np.full((2, len(weights), targets.shape[1]), np.nan)
+    drawn = np.ascontiguousarray(weights.T)
     for c in np.flatnonzero(scorable):
-        positive = targets[:, c] > 0.5
-        value = metric(positive, scores[:, c], weights)
-        known = (weights @ positive > 0) & (weights @ ~positive > 0)
-        values[:, c] = np.where(known, value, np.nan)
-    return values
+        area, precision = ranking(targets[:, c] > 0.5, scores[:, c], drawn)
+        values[:, :, c] = area, np.where(np.isnan(area), np.nan, precision)
+    return {"roc_auc": values[0], "average_precision": values[1]}
 
 
 def _macro(values: np.ndarray) -> np.ndarray:

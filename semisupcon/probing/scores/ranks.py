@@ -5,48 +5,54 @@ of all resamples of a bootstrap at once. Tests compare both to 1e-12.
 """
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.stats import norm, rankdata
 
 
-def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the area under the ROC curve ``[B]`` of one class.
+def ranking(
+    positive: np.ndarray, score: np.ndarray, drawn: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the area under the ROC curve and the average precision of one class, each ``[B]``.
 
-    It is NaN without positives or without negatives.
-
-    Args:
-        positive: ``[n]``, whether each clip is a positive.
-        score: ``[n]``, higher is more likely. Equal scores share a threshold.
-        weights: ``[B, n]``, non-negative.
-    """
-    order, ends = _by_score(score)
-    w = weights[:, order]
-    positives, negatives = _up_to(w * positive[order], ends), _up_to(w * ~positive[order], ends)
-    height = (positives[:, 1:] + positives[:, :-1]) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (height * np.diff(negatives, axis=1)).sum(axis=1) / (
-            positives[:, -1] * negatives[:, -1]
-        )
-
-
-def average_precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the average precision ``[B]`` of one class.
-
-    This is the sum over thresholds of the precision times the increase of the recall. It is NaN
+    The average precision is the sum over thresholds of the precision times the increase of the
+    recall. The area is NaN without positives or without negatives, and the average precision
     without positives.
 
     Args:
         positive: ``[n]``, whether each clip is a positive.
         score: ``[n]``, higher is more likely. Equal scores share a threshold.
-        weights: ``[B, n]``, non-negative.
+        drawn: ``[n, B]``, non-negative weights, a column per resample.
     """
-    order, ends = _by_score(score)
-    w = weights[:, order]
-    positives, all_ = _up_to(w * positive[order], ends), _up_to(w, ends)
-    precision = np.divide(
-        positives[:, 1:], all_[:, 1:], out=np.zeros_like(positives[:, 1:]), where=all_[:, 1:] > 0
+    order = np.argsort(-score, kind="stable")
+    part = _parts(score[order], positive[order])
+    first = np.searchsorted(part, np.arange(part[-1] + 2))
+    positives = order[positive[order]]
+    first_positive = np.searchsorted(part[positive[order]], np.arange(part[-1] + 2))
+    all_, hits = (
+        csr_array((np.ones(len(clips)), clips, begins), (part[-1] + 1, len(score))) @ drawn
+        for clips, begins in ((order, first), (positives, first_positive))
     )
+    found, above = hits.cumsum(axis=0), all_.cumsum(axis=0)
+    misses = all_ - hits
+    precision = np.divide(found, above, out=np.zeros_like(found), where=above > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (precision * np.diff(positives, axis=1)).sum(axis=1) / positives[:, -1]
+        area = ((found - hits / 2) * misses).sum(axis=0) / (found[-1] * misses.sum(axis=0))
+        return area, (precision * hits).sum(axis=0) / found[-1]
+
+
+def _parts(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Number the parts ``[n]`` of a ranking whose clips need not be told apart.
+
+    These are equal scores, and thresholds without positives that follow each other.
+
+    Args:
+        score: ``[n]``, sorted.
+        positive: ``[n]``, whether each clip is a positive.
+    """
+    run = np.concatenate([[0], np.cumsum(np.diff(score) != 0)])
+    has = np.bincount(run, positive) > 0
+    begins = np.concatenate([[True], has[1:] | has[:-1]])
+    return (np.cumsum(begins) - 1)[run]
 
 
 def d_prime(auc: np.ndarray, clips: int) -> np.ndarray:
@@ -83,14 +89,3 @@ def lrap(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.nda
     each = np.where(label, among_labels / among_all, 0).sum(axis=1) / np.maximum(count, 1)
     each[(count == 0) | (count == targets.shape[1])] = 1
     return weights @ each / weights.sum(axis=1)
-
-
-def _by_score(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order of decreasing scores, and the last index of each run of equal scores."""
-    order = np.argsort(-score, kind="stable")
-    return order, np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-
-
-def _up_to(w: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the cumulative sums of ``w [B, n]`` at the k ends, ``[B, k + 1]``, starting at 0."""
-    return np.concatenate([np.zeros((len(w), 1)), w.cumsum(axis=1)[:, ends]], axis=1)
