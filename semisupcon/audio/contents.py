@@ -1,22 +1,43 @@
 """Read encoded audio that is part of another file, such as a member of an archive.
 
-The content is put into an anonymous file in memory. It is then read like any other file, so that
-damaged files, rare formats and wrong lengths are treated the same way everywhere.
+To check a content, it is put into an anonymous file in memory and read like any other file, so that
+damaged files, rare formats and wrong lengths are treated the same way everywhere. To read spans of a
+content of known length, libsndfile reads it in place if it finds this length; otherwise it is read
+like a file, too.
 """
 
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import soundfile as sf
 
-from semisupcon.audio.reading import read_spans
+from semisupcon.audio.decoding import AudioFile, Part, Sound
+from semisupcon.audio.reading import read_spans, spans_from
 from semisupcon.audio.scan import FileFacts, examine
+from semisupcon.audio.streams import stream_of
 from semisupcon.errors import AudioError
 from semisupcon.files import atomic_open
 from semisupcon.random import stable_hash
+
+
+class Range(NamedTuple):
+    """Encoded audio that is the bytes from ``start`` to ``stop`` of a file."""
+
+    path: str
+    start: int
+    stop: int
+
+    def read(self) -> bytes:
+        """Return the bytes; raise an OSError if the file cannot be read."""
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(self.start)
+            return file.read(self.stop - self.start)
 
 
 @contextlib.contextmanager
@@ -55,7 +76,7 @@ def examine_content(content: bytes, stamp: str) -> FileFacts:
 
 
 def read_content(
-    content: bytes,
+    content: bytes | Range,
     stamp: str,
     name: str,
     spans: Sequence[tuple[int, int]],
@@ -72,12 +93,42 @@ def read_content(
 
     Raises:
         AudioError: for the reasons given in `semisupcon.audio.reading.read`.
+        OSError: if the file of a `Range` cannot be read.
     """
-    with as_file(content, stamp) as path:
+    if length is not None and (found := _in_place(content, name, spans, length)) is not None:
+        return found
+    held = content if isinstance(content, bytes) else content.read()
+    with as_file(held, stamp) as path:
         try:
             return read_spans(path, spans, length)[0]
         except AudioError as error:
             raise AudioError(str(error).replace(path, name), error.problem) from error
 
 
-__all__ = ["as_file", "examine_content", "read_content"]
+def _in_place(
+    content: bytes | Range, name: str, spans: Sequence[tuple[int, int]], length: int
+) -> list[np.ndarray] | None:
+    """Read spans with libsndfile alone; return None if it does not know the length, or fails.
+
+    This is the case for contents that need more care. Seeking in Vorbis needs a file.
+    """
+    try:
+        sound = _sound(content)
+        if sound.frames != length or sound.subtype == "VORBIS":
+            sound.close()
+            return None
+        held = [sound]
+        part = Part(lambda: held.pop() if held else _sound(content), length)
+        with AudioFile(name, [part]) as file:
+            return spans_from(file, spans)
+    except (sf.SoundFileError, AudioError):
+        return None
+
+
+def _sound(content: bytes | Range) -> Sound:
+    if isinstance(content, bytes):
+        return Sound(io.BytesIO(content))
+    return Sound(stream_of(content.path, [(content.start, content.stop)]))
+
+
+__all__ = ["Range", "as_file", "examine_content", "read_content"]

@@ -78,7 +78,15 @@ def read_spans(
         AudioError: for the reasons given in `read`.
     """
     with open_audio(path, length) as file:
-        return [_read_span(file, start, frames) for start, frames in spans], file.samplerate
+        return spans_from(file, spans), file.samplerate
+
+
+def spans_from(file: AudioFile, spans: Sequence[tuple[int, int | None]]) -> list[np.ndarray]:
+    """Read spans ``(start, frames)`` of an open file as mono arrays ``[frames]``.
+
+    Raises the errors of `AudioFile.read`.
+    """
+    return [_read_span(file, start, frames) for start, frames in spans]
 
 
 def _read_span(file: AudioFile, start: int, frames: int | None) -> np.ndarray:
@@ -140,4 +148,5 @@ __all__ = [
     "read",
     "read_spans",
     "resample",
+    "spans_from",
 ]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from semisupcon.audio.contents import as_file, read_content
+from semisupcon.audio.contents import Range, as_file, read_content
+from semisupcon.audio.reading import probe_file, read_spans
 from semisupcon.data.outside.hugging_face import HuggingFaceDataModule
 from semisupcon.data.outside.labels import labels_of
 from semisupcon.data.outside.shards import samples_in, shards_at
@@ -269,12 +271,40 @@ def test_bad_and_missing_items_of_an_iterable_dataset(caplog):
         batches(data, count=9)
 
 
-def test_contents_in_memory_are_read_like_files(tmp_path):
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
+def test_contents_are_read_like_files(form, tmp_path):
+    """As bytes, and at a place in another file."""
+    subtype = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}.get(form, "PCM_16")
+    audio = np.random.default_rng(0).normal(size=(30_000, 2)) * 0.1
+    soundfile.write(tmp_path / "whole", audio, 22050, format=form, subtype=subtype)
+    content = (tmp_path / "whole").read_bytes()
+    (tmp_path / "shard").write_bytes(b"before" + content + b"after")
+    place = Range(str(tmp_path / "shard"), 6, 6 + len(content))
+    spans = [(0, 700), (21_000, 5_000), (9_000, 10)]
+    expected, _ = read_spans(tmp_path / "whole", spans)
+    length = probe_file(tmp_path / "whole").frames
+    assert place.read() == content
+    for held in (content, place):
+        for known in (length, None):
+            for ours, theirs in zip(
+                read_content(held, "stamp", "clip", spans, known), expected, strict=True
+            ):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_damaged_content_is_named(tmp_path):
     content = sets.encoded(2)
-    first, second = read_content(content, "a", "clip a", [(0, 10), (5, 5)])
-    np.testing.assert_array_equal(first[5:], second)
     with pytest.raises(AudioError, match="In: clip b") as caught:
         read_content(content[:-2000], "b", "clip b", [(0, len(sets.samples(2)))])
     assert "/proc" not in str(caught.value)
     with as_file(b"abc", "c") as path, open(path, "rb") as file:
         assert file.read() == b"abc"
+
+
+def test_a_shard_that_goes_away_is_named(places, tmp_path):
+    (tmp_path / "a.tar").write_bytes((places / "shards" / "part-000.tar").read_bytes())
+    data = WebDatasetDataModule(str(tmp_path), **OPTIONS)
+    data.setup()
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(AudioError, match=r"a.tar/\d+.flac cannot be read \(No such file"):
+        data.clips.audio.spans(0, [(0, 10)])

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from semisupcon.audio.contents import examine_content, read_content
+from semisupcon.audio.contents import Range, examine_content, read_content
 from semisupcon.audio.reading import read_spans
 from semisupcon.audio.scan import FileFacts, examine, scan_items
 from semisupcon.errors import AudioError, first_line
 
-# Encoded audio, or the path of a file.
-Content = bytes | str
+# Encoded audio, a part of a file that holds it, or the path of a file.
+Content = bytes | Range | str
 
 
 class ContentAudio:
@@ -43,8 +43,11 @@ class ContentAudio:
         content, length = self.fetch(int(self.records[row])), int(self.frames[row])
         if isinstance(content, str):
             return read_spans(content, spans, length)[0]
-        stamp = f"{self.name(row)} {self.stamps[row].decode()}"
-        return read_content(content, stamp, self.name(row), spans, length)
+        name, stamp = self.name(row), f"{self.name(row)} {self.stamps[row].decode()}"
+        try:
+            return read_content(content, stamp, name, spans, length)
+        except OSError as error:
+            raise AudioError(f"{name} cannot be read ({error.strerror or error}).") from error
 
     def name(self, row: int) -> str:
         """Return the name of the clip in a row, for messages."""
@@ -64,8 +67,10 @@ def scan_contents(
         number = numbers[name]
         try:
             content = fetch(number)
-        except AudioError as error:
-            return FileFacts(0, 0, 0, error.problem or first_line(error, 200))
+            content = content.read() if isinstance(content, Range) else content
+        except (AudioError, OSError) as error:
+            problem = getattr(error, "problem", "")
+            return FileFacts(0, 0, 0, problem or first_line(error, 200))
         if isinstance(content, str):
             return examine(content)
         if not content:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from semisupcon.audio.contents import Range
 from semisupcon.data.outside.base import Items, OutsideDataModule
 from semisupcon.data.outside.contents import ContentAudio, scan_contents
 from semisupcon.data.outside.labels import labels_of, no_labels
@@ -16,15 +17,14 @@ from semisupcon.data.outside.shards import (
     Sample,
     audio_of,
     label_of,
-    read_member,
     samples_in,
     shards_at,
 )
-from semisupcon.errors import AudioError, UserError
+from semisupcon.errors import UserError
 
 
 class Members:
-    """Reads the audio members of samples.
+    """The places of the audio members of samples.
 
     Args:
         paths: path of each shard.
@@ -34,19 +34,10 @@ class Members:
     def __init__(self, paths: Sequence[str], samples: Sequence[tuple[int, Member]]):
         self.paths, self.samples = list(paths), list(samples)
 
-    def __call__(self, record: int) -> bytes:
-        """Return the encoded audio of a sample.
-
-        Raises:
-            AudioError: if its shard cannot be read.
-        """
+    def __call__(self, record: int) -> Range:
+        """Return the place of the encoded audio of a sample."""
         shard, member = self.samples[record]
-        try:
-            return read_member(self.paths[shard], member)
-        except OSError as error:
-            raise AudioError(
-                f"A shard cannot be read ({error.strerror or error}).\nIn: {self.paths[shard]}"
-            ) from error
+        return Range(self.paths[shard], member.start, member.start + member.size)
 
 
 class WebDatasetDataModule(OutsideDataModule):
