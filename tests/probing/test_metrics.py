@@ -12,7 +12,7 @@ from semisupcon.probing.scores.metrics import (
     evaluate,
     key_scores,
 )
-from semisupcon.probing.scores.ranks import ranking
+from semisupcon.probing.scores.ranks import blocks, ranking
 
 draw = np.random.default_rng(0)
 
@@ -24,7 +24,7 @@ def test_rank_metrics_with_ties_and_weights(levels, share):
     positive[:2] = True, False
     weights = draw.integers(0, 4, (5, 200)).astype(float)
     weights[:, :2] += 1
-    auc, ap = ranking(positive, score, weights.T)
+    auc, ap = ranking(positive, score, [*blocks(weights[:2]), *blocks(weights[2:])])
     for b, w in enumerate(weights):
         assert auc[b] == pytest.approx(
             sk.roc_auc_score(positive, score, sample_weight=w), abs=1e-12

@@ -13,7 +13,7 @@ import numpy as np
 from semisupcon.errors import ConfigError, UserError, nearest
 from semisupcon.kinds import KINDS
 from semisupcon.probing.scores import calibration
-from semisupcon.probing.scores.ranks import d_prime, lrap, ranking
+from semisupcon.probing.scores.ranks import blocks, d_prime, lrap, ranking
 
 ByClass = dict[str, np.ndarray]
 
@@ -176,7 +176,7 @@ def _each(
     ``scorable [C]`` are not computed.
     """
     values = np.full((2, len(weights), targets.shape[1]), np.nan)
-    drawn = np.ascontiguousarray(weights.T)
+    drawn = blocks(weights)
     for c in np.flatnonzero(scorable):
         area, precision = ranking(targets[:, c] > 0.5, scores[:, c], drawn)
         values[:, :, c] = area, np.where(np.isnan(area), np.nan, precision)

@@ -4,13 +4,15 @@ The functions of scikit-learn take one row of weights per call. The functions he
 of all resamples of a bootstrap at once. Tests compare both to 1e-12.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.stats import norm, rankdata
 
 
 def ranking(
-    positive: np.ndarray, score: np.ndarray, drawn: np.ndarray
+    positive: np.ndarray, score: np.ndarray, drawn: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the area under the ROC curve and the average precision of one class, each ``[B]``.
 
@@ -21,38 +23,66 @@ def ranking(
     Args:
         positive: ``[n]``, whether each clip is a positive.
         score: ``[n]``, higher is more likely. Equal scores share a threshold.
-        drawn: ``[n, B]``, non-negative weights, a column per resample.
+        drawn: the weights of B resamples in blocks of `blocks`.
     """
     order = np.argsort(-score, kind="stable")
-    part = _parts(score[order], positive[order])
-    first = np.searchsorted(part, np.arange(part[-1] + 2))
-    positives = order[positive[order]]
-    first_positive = np.searchsorted(part[positive[order]], np.arange(part[-1] + 2))
-    all_, hits = (
-        csr_array((np.ones(len(clips)), clips, begins), (part[-1] + 1, len(score))) @ drawn
-        for clips, begins in ((order, first), (positives, first_positive))
-    )
-    found, above = hits.cumsum(axis=0), all_.cumsum(axis=0)
-    misses = all_ - hits
-    precision = np.divide(found, above, out=np.zeros_like(found), where=above > 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        area = ((found - hits / 2) * misses).sum(axis=0) / (found[-1] * misses.sum(axis=0))
-        return area, (precision * hits).sum(axis=0) / found[-1]
+    run = np.concatenate([[0], np.cumsum(np.diff(score[order]) != 0)])
+    # Only thresholds with positives count. A part is such a threshold and all clips between it and
+    # the one before.
+    has = np.bincount(run, positive[order]) > 0
+    part, count = (np.cumsum(has) - has)[run], int(has.sum())
+    everyone, hit = part < count, positive[order]
+    matrices = [_sums(part, order, which, count) for which in (everyone, hit)]
+    tied = has[run] & ~hit
+    ties = _sums(part, order, tied, count) if tied.any() else None
+    found = [
+        _area_and_precision(*(m @ w for m in matrices), None if ties is None else ties @ w, sums)
+        for w, sums in drawn
+    ]
+    areas, precisions = zip(*found, strict=True)
+    return np.concatenate(areas), np.concatenate(precisions)
 
 
-def _parts(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Number the parts ``[n]`` of a ranking whose clips need not be told apart.
+def blocks(weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return weights ``[B, n]`` in blocks of 100 resamples: ``[n, b]`` and their sums ``[b]``."""
+    parts = (weights[start : start + 100] for start in range(0, len(weights), 100))
+    return [(np.ascontiguousarray(part.T), part.sum(axis=1)) for part in parts]
 
-    These are equal scores, and thresholds without positives that follow each other.
+
+def _sums(part: np.ndarray, order: np.ndarray, which: np.ndarray, count: int) -> csr_array:
+    """Return the matrix ``[count, n]`` that adds the weights of the clips of each part.
 
     Args:
-        score: ``[n]``, sorted.
-        positive: ``[n]``, whether each clip is a positive.
+        part: ``[n]``, part of each clip in the order of scores.
+        order: ``[n]``, clips in the order of scores.
+        which: ``[n]``, mask of the clips that are added, in the order of scores.
+        count: number of parts.
     """
-    run = np.concatenate([[0], np.cumsum(np.diff(score) != 0)])
-    has = np.bincount(run, positive) > 0
-    begins = np.concatenate([[True], has[1:] | has[:-1]])
-    return (np.cumsum(begins) - 1)[run]
+    begins = np.searchsorted(part[which], np.arange(count + 1))
+    return csr_array((np.ones(which.sum()), order[which], begins), (count, len(order)))
+
+
+def _area_and_precision(
+    all_: np.ndarray, hits: np.ndarray, ties: np.ndarray | None, mass: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both results of `ranking` for a block of b resamples.
+
+    Args:
+        all_: ``[k, b]``, weight of the clips of each part.
+        hits: ``[k, b]``, weight of the positives of each part.
+        ties: ``[k, b]``, weight of the negatives with the score of these positives; None for 0.
+        mass: ``[b]``, weight of all clips.
+    """
+    found, above = hits.cumsum(axis=0), all_.cumsum(axis=0)
+    positives = hits.sum(axis=0)
+    negatives = mass - positives
+    precision = np.divide(found, above, out=np.zeros_like(found), where=above > 0)
+    worse = negatives - above + found  # negatives with a lower score
+    if ties is not None:
+        worse += ties / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area = (hits * worse).sum(axis=0) / (positives * negatives)
+        return area, (precision * hits).sum(axis=0) / positives
 
 
 def d_prime(auc: np.ndarray, clips: int) -> np.ndarray:
