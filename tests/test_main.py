@@ -36,6 +36,7 @@ def test_export_writes_what_load_encoder_reads(tmp_path, capsys):
     )
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "README.md",
         "config.json",
         "model.safetensors",
     ]

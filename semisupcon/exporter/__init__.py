@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from semisupcon.errors import ConfigError, UserError, first_line
-from semisupcon.exporter.formats import FORMATS, check_packages, reader, trace, write
+from semisupcon.exporter.formats import FORMATS, check_packages, content, runner, trace
 from semisupcon.exporter.graph import PER, Graph
 from semisupcon.exporter.parity import Difference, differences
 from semisupcon.exporter.portable import OPSET
-from semisupcon.files import atomic_path, write_text
+from semisupcon.files import atomic_open, write_text
 from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.spec import spec_of
 from semisupcon.versions import versions_of
@@ -106,24 +106,25 @@ def export_graph(
         subject(torch.zeros(1, 1, encoder.segment_samples))
     about = facts(subject, tagger, graph, form)
     program = trace(graph, graph.shortest, encoder.segment_samples + 1, form)
+    written = content(program, form, about)
+    try:
+        found = differences(runner(written, form), graph, subject, tagger)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"The exported file does not run: {first_line(error, 300)}\nIt was not kept."
+        ) from error
+    worst = max(found, key=lambda d: d.relative)
+    if not worst.relative <= tolerance:
+        raise UserError(
+            f"The exported file differs from PyTorch by {worst.relative:.1e} (relative; "
+            f"{worst.output} of {worst.batch} x {worst.samples:,} samples), more than "
+            f"{tolerance:g}.\nIt was not kept. A larger --tolerance keeps it."
+        )
     path, beside = files_of(folder, form)
-    with atomic_path(path) as partial:
-        write(program, form, partial, about)
-        try:
-            found = differences(reader(partial, form), graph, subject, tagger)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"The exported file does not run: {first_line(error, 300)}\nIt was not kept."
-            ) from error
-        worst = max(found, key=lambda d: d.relative)
-        if not worst.relative <= tolerance:
-            raise UserError(
-                f"The exported file differs from PyTorch by {worst.relative:.1e} (relative; "
-                f"{worst.output} of {worst.batch} x {worst.samples:,} samples), more than "
-                f"{tolerance:g}.\nIt was not kept. A larger --tolerance keeps it."
-            )
+    with atomic_open(path, "wb", needed=len(written)) as file:
+        file.write(written)
     about = about | {"largest_relative_difference": worst.relative, "tolerance": tolerance}
     write_text(beside, json.dumps(about, indent=2) + "\n")
     return Exported(path, about, found)

@@ -7,18 +7,37 @@ probe. What only a person can know (licence, use, limits) is stated as given, or
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from semisupcon.errors import UserError
 from semisupcon.files import plain_cell
-from semisupcon.probing.scores.summary import Line
 
 MARK = "library_name: semisupcon"
 SUMMARY = "summary.csv"
 NOT_STATED = "Not stated."
-TEXTS = ("task", "method", "metric", "checkpoint", "in_pretraining")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a summary: what a card lists of it.
+
+    Attributes:
+        task, method, metric: names of task, method and metric.
+        checkpoint: name of the encoder, with the representation if it is not the embedding.
+        value, low, high: the metric on all test clips, and its 95 % interval.
+        tracks: number of test clips; of episodes for few-shot methods.
+    """
+
+    task: str
+    method: str
+    metric: str
+    checkpoint: str
+    value: float
+    low: float
+    high: float
+    tracks: int
 
 
 @dataclass(frozen=True)
@@ -203,13 +222,7 @@ def read_results(path: Path, name: str) -> list[Line]:
 
 def line_of(row: Mapping[str, str]) -> Line:
     """Convert a row of a summary."""
-    values: dict[str, Any] = {}
-    for column in fields(Line):
-        text = plain_cell(row[column.name])
-        if column.name in TEXTS:
-            values[column.name] = text
-        elif column.name == "untrained":
-            values[column.name] = text == "True"
-        else:
-            values[column.name] = int(text) if column.name in ("tracks", "seeds") else float(text)
-    return Line(**values)
+    texts = (plain_cell(row[name]) for name in ("task", "method", "metric", "checkpoint"))
+    return Line(
+        *texts, *(float(row[name]) for name in ("value", "low", "high")), int(row["tracks"])
+    )

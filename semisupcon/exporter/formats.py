@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,21 +69,19 @@ def trace(graph: nn.Module, shortest: int, example: int, form: str) -> ExportedP
     return program
 
 
-def write(program: ExportedProgram, form: str, path: Path, about: Mapping[str, Any]) -> None:
-    """Write a traced program with its metadata.
+def content(program: ExportedProgram, form: str, about: Mapping[str, Any]) -> bytes:
+    """Return the content of a file with a traced program and its metadata.
 
     Args:
         program: result of `trace`.
         form: "onnx" or "torch_export".
-        path: file to write.
         about: metadata of plain types; ``outputs`` are the names of the outputs.
     """
     if form == "torch_export":
         written = io.BytesIO()
         with quiet(form):
             torch.export.save(program, written, extra_files={FACTS: json.dumps(about)})
-        path.write_bytes(written.getvalue())
-        return
+        return written.getvalue()
     if (size := sum(t.nbytes for t in program.state_dict.values())) > MOST_BYTES:
         raise ConfigError(
             f"The weights have {size / 1e9:.1f} GB; an ONNX file holds at most 2 GB.\n"
@@ -102,15 +99,15 @@ def write(program: ExportedProgram, form: str, path: Path, about: Mapping[str, A
         part.doc_string = ""
     for value in [*model.graph.input, *model.graph.output, *model.graph.value_info]:
         del value.metadata_props[:]
-    rename(model.graph, list(about["outputs"]))
+    name_ends(model.graph, list(about["outputs"]))
     del model.metadata_props[:]
     for name, value in about.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(value)
-    path.write_bytes(model.SerializeToString())
+    return model.SerializeToString()
 
 
-def rename(graph: Any, outputs: list[str]) -> None:
+def name_ends(graph: Any, outputs: list[str]) -> None:
     """Name the outputs of an ONNX graph, and its dimensions ``batch`` and ``samples``."""
     new = dict(zip([value.name for value in graph.output], outputs, strict=True))
     for node in graph.node:
@@ -128,11 +125,11 @@ def rename(graph: Any, outputs: list[str]) -> None:
     del graph.value_info[:]
 
 
-def reader(path: Path, form: str) -> Run:
-    """Return a function that runs a written file on waveforms ``[N, T]``."""
+def runner(content: bytes, form: str) -> Run:
+    """Return a function that runs the content of a file on waveforms ``[N, T]``."""
     if form == "torch_export":
-        with quiet(form), path.open("rb") as file:
-            module = torch.export.load(file).module()
+        with quiet(form):
+            module = torch.export.load(io.BytesIO(content)).module()
 
         def run(waveforms: Tensor) -> tuple[Tensor, ...]:
             with torch.inference_mode():
@@ -145,7 +142,7 @@ def reader(path: Path, form: str) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
 
     def run_onnx(waveforms: Tensor) -> tuple[Tensor, ...]:
         found = session.run(None, {session.get_inputs()[0].name: waveforms.numpy()})

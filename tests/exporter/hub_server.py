@@ -65,6 +65,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         known = self.known()
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)", self.path):
+            if found[1] not in self.server.models or (
+                found[1] in self.server.private and not known
+            ):
+                return self.refuse(401, "RepoNotFound")
             return self.answer_json(
                 {"id": found[1], "sha": COMMIT, "private": found[1] in self.server.private}
             )

@@ -15,6 +15,7 @@ from semisupcon.encoders import SampleCNNSmall
 from semisupcon.errors import UserError
 from semisupcon.exporter.graph import Graph
 from semisupcon.exporter.parity import expected, waveforms
+from semisupcon.exporter.portable import portable
 from semisupcon.labelling.tagger import load_tagger
 from semisupcon.probing.embeddings.encoders import load_subject
 from semisupcon.probing.methods.calibrating import Calibration
@@ -131,13 +132,22 @@ def test_torch_export_from_python(small, tmp_path):
         model.export(tmp_path, "tflite")
 
 
-def test_a_file_that_differs_is_not_kept(small, tmp_path, capsys):
-    args = ["export", str(small), "--format", "torch_export", "--per", "file"]
-    assert main([*args, "--out", str(tmp_path / "a"), "--tolerance", "1e-30"]) == 2
+def test_a_file_that_differs_is_not_kept(small, tmp_path, capsys, monkeypatch):
+    def damaged(graph, onnx):
+        copy = portable(graph, onnx)
+        for parameter in copy.parameters():
+            parameter.mul_(1.0001)
+        return copy
+
+    monkeypatch.setattr("semisupcon.exporter.formats.portable", damaged)
+    args = ["export", str(small), "--format", "torch_export", "--out", str(tmp_path / "a")]
+    assert main(args) == 2
     text = capsys.readouterr().err
-    assert "differs from PyTorch by" in text
+    assert "The exported file differs from PyTorch by" in text
     assert "It was not kept." in text
     assert not (tmp_path / "a").exists() or not list((tmp_path / "a").iterdir())
+    assert main([*args, "--tolerance", "0.1"]) == 0
+    assert (tmp_path / "a" / "model.pt2").is_file()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +157,7 @@ def test_a_file_that_differs_is_not_kept(small, tmp_path, capsys):
         (["--per", "file"], "--per needs --format onnx or torch_export."),
         (["--format", "onnx", "--title", "x"], "--title is for the model card, which needs"),
         (["--format", "tflite"], "--format takes safetensors, onnx or torch_export, got 'tflite'."),
-        (["--format", "onnx", "--representation", "x"], "No representation 'x' in SampleCNNSmall"),
+        (["--format", "onnx", "--representation", "x"], "is an exported encoder without heads"),
         (["--no_card", "--use", "x"], "--use is for the model card, which --no_card leaves out."),
         (["--licence", "do what you like"], "--licence takes an identifier such as cc-by-4.0"),
         (["--results_name", "x"], "--results_name needs --results."),
