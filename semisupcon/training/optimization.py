@@ -4,6 +4,7 @@ The learning rate of `WarmupCosine` and `OscillatingCosine` depends on the step 
 resumed run continues exactly.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from semisupcon.errors import ConfigError
 
+log = logging.getLogger(__name__)
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
@@ -72,11 +74,18 @@ def schedule_of(make: Callable[..., Any], optimizer: Optimizer, trainer: L.Train
     try:
         scheduler = make(optimizer)
     except (TypeError, ValueError) as error:
-        if "total_steps" not in str(error):
+        if isinstance(error, ConfigError) or "total_steps" not in str(error):
             raise
         scheduler = make(optimizer, total_steps=_run_length(trainer))
     if getattr(scheduler, "total_steps", 0) is None:
         scheduler.total_steps = _run_length(trainer)
+        if isinstance(scheduler, WarmupCosine) and scheduler.warmup_steps >= scheduler.total_steps:
+            log.warning(
+                "The warm-up of %d steps is not shorter than the run (%d steps): the learning rate "
+                "does not reach its peak. See --model.scheduler.warmup_steps.",
+                scheduler.warmup_steps,
+                scheduler.total_steps,
+            )
     return scheduler
 
 
@@ -134,7 +143,7 @@ class WarmupCosine(_Closed):
         last_epoch: last finished step.
 
     Raises:
-        ConfigError: for a negative length.
+        ConfigError: for a negative warm-up, or one that is not shorter than ``total_steps``.
     """
 
     settings = ("warmup_steps", "total_steps", "final_factor")
@@ -147,10 +156,10 @@ class WarmupCosine(_Closed):
         final_factor: float = 0.0,
         last_epoch: int = -1,
     ):
-        if warmup_steps < 0 or (total_steps is not None and total_steps < 0):
+        if warmup_steps < 0 or (total_steps is not None and total_steps <= warmup_steps):
             raise ConfigError(
-                f"WarmupCosine needs non-negative lengths, got {warmup_steps} and {total_steps} "
-                "steps."
+                "WarmupCosine needs 0 <= warmup_steps < total_steps, got "
+                f"{warmup_steps} and {total_steps}."
             )
         self.warmup_steps, self.total_steps, self.final_factor = (
             warmup_steps,

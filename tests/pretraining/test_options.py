@@ -79,6 +79,14 @@ def test_a_rate_is_reduced_on_a_plateau(clips, tmp_path):
     assert rate < 0.2 * 3e-3
 
 
+def test_a_warm_up_beyond_the_run_is_told(clips, tmp_path, caplog):
+    given = ("--model.scheduler", "WarmupCosine", "--model.scheduler.warmup_steps", "5")
+    assert main(small("clmr", clips, tmp_path, *given, "--trainer.max_steps", "1")) == 0
+    assert "warm-up of 5 steps is not shorter than the run (1 steps)" in caplog.text
+    wrong = ("--model.scheduler.total_steps", "5", "--trainer.max_steps", "1")
+    assert main(small("clmr", clips, tmp_path, *given, *wrong)) == 2
+
+
 def test_a_run_resumed_with_more_steps_goes_by_the_longer_schedule(clips, tmp_path):
     more = ("--model.scheduler", "WarmupCosine", "--run_name", "a")
     assert main(small("clmr", clips, tmp_path, *more, "--trainer.max_steps", "2")) == 0

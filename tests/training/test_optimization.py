@@ -54,6 +54,8 @@ def test_a_restored_schedule_goes_by_its_new_length():
     [
         lambda o: WarmupCosine(o, -1),
         lambda o: WarmupCosine(o, 0, -1),
+        lambda o: WarmupCosine(o, 0, 0),
+        lambda o: WarmupCosine(o, 20, 20),
         lambda o: OscillatingCosine(o, 0),
     ],
 )
