@@ -308,3 +308,44 @@ def test_a_shard_that_goes_away_is_named(places, tmp_path):
     (tmp_path / "a.tar").unlink()
     with pytest.raises(AudioError, match=r"a.tar/\d+.flac cannot be read \(No such file"):
         data.clips.audio.spans(0, [(0, 10)])
+
+
+def test_splits_and_lists_of_a_data_set_of_hugging_face(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    names = datasets.ClassLabel(names=["low", "high"])
+
+    def part(numbers):
+        audio = [{"bytes": sets.encoded(n), "path": None} for n in numbers]
+        tags = [[n % 2] if n else [] for n in numbers]
+        made = datasets.Dataset.from_dict({"sound": audio, "tags": tags})
+        made = made.cast_column("sound", datasets.Audio())
+        return made.cast_column("tags", datasets.List(names))
+
+    made = {"train": part(range(6)), "validation": part([6, 7]), "test": part([8])}
+    datasets.DatasetDict(made).save_to_disk(tmp_path / "set")
+    data = HuggingFaceDataModule(str(tmp_path / "set"), label="tags", **OPTIONS)
+    data.setup()
+    drawn = data.drawn
+    assert (drawn.classes, drawn.kind) == (("low", "high"), "multilabel")
+    training = drawn.table["split"] == "train"
+    assert set(drawn.table["name"][training]) == {f"train/{n:08d}" for n in range(6)}
+    assert set(drawn.table["name"][~training]) == {f"validation/{n:08d}" for n in range(2)}
+    labelled = (drawn.table["source"] == "labelled").to_numpy()
+    by_name = dict(zip(drawn.table["name"][labelled], drawn.targets[labelled], strict=True))
+    assert [by_name[f"train/{n:08d}"].tolist() for n in (0, 1, 2)] == [[0, 0], [0, 1], [1, 0]]
+    datasets.DatasetDict({"a": part([0])}).save_to_disk(tmp_path / "other")
+    data = HuggingFaceDataModule(str(tmp_path / "other"), **OPTIONS)
+    with pytest.raises(UserError, match="has the split 'a'; splits are train"):
+        data.setup()
+    datasets.DatasetDict({"test": part([0])}).save_to_disk(tmp_path / "tests")
+    data = HuggingFaceDataModule(str(tmp_path / "tests"), **OPTIONS)
+    with pytest.raises(UserError, match="has no split 'train', only test"):
+        data.setup()
+    datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "text")
+    data = HuggingFaceDataModule(str(tmp_path / "text"), **OPTIONS)
+    with pytest.raises(UserError, match="has no columns of type Audio"):
+        data.setup()
+    part([0]).select([]).save_to_disk(tmp_path / "empty")
+    data = HuggingFaceDataModule(str(tmp_path / "empty"), **OPTIONS)
+    with pytest.raises(UserError, match="The data set has no rows to train on"):
+        data.setup()

@@ -153,6 +153,8 @@ def _opened(where: str) -> Any:
             where,
             "The folder has no state.json or dataset_dict.json; write it with save_to_disk.",
         )
+    if next(Path(where).rglob("*.arrow"), None) is None:
+        raise UserError(f"The data set has no rows to train on.\nIn: {where}")
     try:
         return datasets.load_from_disk(where)
     except Exception as error:  # A damaged folder raises many types of errors.
