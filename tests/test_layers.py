@@ -15,7 +15,15 @@ PACKAGE = ROOT / "semisupcon"
 LAYERS = {
     7: ("__init__.py", "__main__.py", "commands/"),
     6: ("training/",),
-    5: ("adapters/", "objectives/", "probing/", "labelling/", "retrieval/", "importer/", "exporter/"),
+    5: (
+        "adapters/",
+        "objectives/",
+        "probing/",
+        "labelling/",
+        "retrieval/",
+        "importer/",
+        "exporter/",
+    ),
     4: ("encoders/", "data/"),
     3: (
         "augmentations/",
@@ -50,7 +58,17 @@ LAYERS = {
 }
 LAYER = {prefix: layer for layer, prefixes in LAYERS.items() for prefix in prefixes}
 LIGHTNING = ("training/", "commands/", "data/datamodule.py", "probing/methods/finetune.py")
-HEAVY = {"wandb", "timm", "matplotlib", "pedalboard", "umap", "litdata", "faiss", "datasets", "mteb"}
+HEAVY = {
+    "wandb",
+    "timm",
+    "matplotlib",
+    "pedalboard",
+    "umap",
+    "litdata",
+    "faiss",
+    "datasets",
+    "mteb",
+}
 FILES_IN_A_FOLDER = 30
 SHARE_OF_A_FOLDER = 0.12
 MEDIAN_LINES, MOST_LINES = 150, 300
