@@ -30,14 +30,14 @@ def ranking(
     # Only thresholds with positives count. A part is such a threshold and all clips between it and
     # the one before.
     has = np.bincount(run, positive[order]) > 0
-    part, count = (np.cumsum(has) - has)[run], int(has.sum())
-    everyone, hit = part < count, positive[order]
-    matrices = [_sums(part, order, which, count) for which in (everyone, hit)]
-    tied = has[run] & ~hit
+    part: np.ndarray = (np.cumsum(has) - has)[run]
+    count, hit = int(has.sum()), positive[order]
+    everyone, hits = (_sums(part, order, which, count) for which in (part < count, hit))
+    tied: np.ndarray = has[run] & ~hit
     ties = _sums(part, order, tied, count) if tied.any() else None
     found = [
-        _area_and_precision(*(m @ w for m in matrices), None if ties is None else ties @ w, sums)
-        for w, sums in drawn
+        _area_and_precision(everyone @ w, hits @ w, None if ties is None else ties @ w, mass)
+        for w, mass in drawn
     ]
     areas, precisions = zip(*found, strict=True)
     return np.concatenate(areas), np.concatenate(precisions)
