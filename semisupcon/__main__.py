@@ -32,7 +32,10 @@ COMMANDS = {
         "semisupcon.commands.import_",
         "convert a published checkpoint of CLMR, SemiSupCon, MT-SLVR or PANNs",
     ),
-    "export": ("semisupcon.commands.export", "write an encoder as safetensors, ONNX or torch.export"),
+    "export": (
+        "semisupcon.commands.export",
+        "write an encoder as safetensors, ONNX or torch.export",
+    ),
     "push": ("semisupcon.commands.push", "upload an exported folder to the Hugging Face hub"),
     "hear": (
         "semisupcon.commands.hear",

@@ -222,7 +222,6 @@ def read_results(path: Path, name: str) -> list[Line]:
 
 def line_of(row: Mapping[str, str]) -> Line:
     """Convert a row of a summary."""
-    texts = (plain_cell(row[name]) for name in ("task", "method", "metric", "checkpoint"))
-    return Line(
-        *texts, *(float(row[name]) for name in ("value", "low", "high")), int(row["tracks"])
-    )
+    text = {name: plain_cell(row[name]) for name in ("task", "method", "metric", "checkpoint")}
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    return Line(**text, value=value, low=low, high=high, tracks=int(row["tracks"]))

@@ -110,6 +110,7 @@ class ThreeChannelMel(MelFrontend):
     """
 
     channels = 3
+    revision = 2  # 1: version 0.1, whose phase of values near 0 was that of their rounding
 
     def __init__(
         self,

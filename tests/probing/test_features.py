@@ -55,6 +55,19 @@ def test_each_clip_is_embedded_once_for_all_tasks_and_runs(subject, tones, cache
     assert np.array_equal(first.values, other.values)
 
 
+def test_embeddings_of_an_earlier_version_of_a_front_end_are_made_again(
+    subject, tones, cache, monkeypatch
+):
+    task = load_task("csv", tones)
+    Embedder(cache).embed(subject, task)
+    fingerprint, seen = subject.fingerprint(), []
+    counting(subject, seen)
+    monkeypatch.setattr(subject.encoder.frontend, "revision", 2, raising=False)
+    Embedder(cache).embed(subject, task)
+    assert seen
+    assert subject.fingerprint() == fingerprint  # heads and indexes still belong to the encoder
+
+
 def test_embeddings_are_those_of_the_encoder(subject, tones, cache):
     task = load_task("csv", tones)
     _, chunks = Embedder(cache, batch_size=7).embed(subject, task)

@@ -118,7 +118,7 @@ class Embedder:
                 file whose embedding is not finite.
         """
         digests = self.digests(task)
-        cache = EmbeddingCache(self.cache_dir, subject.fingerprint())
+        cache = EmbeddingCache(self.cache_dir, subject.cache_key())
         file_of = dict(zip(digests, task.files, strict=True))
         todo = cache.missing(digests)
         broken: dict[Path, str] = {}

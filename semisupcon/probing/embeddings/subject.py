@@ -112,6 +112,15 @@ class Subject:
             add_other_state(digest, self.encoder.trunk)
         return digest.hexdigest()
 
+    def cache_key(self) -> str:
+        """Return the fingerprint, or another hash if a later version computes other embeddings.
+
+        A module whose output has changed between versions has the attribute ``revision``.
+        """
+        revision = max(getattr(module, "revision", 1) for module in self.encoder.modules())
+        key = self.fingerprint()
+        return key if revision == 1 else hashlib.sha256(f"{key} {revision}".encode()).hexdigest()
+
 
 def same_shape(a: Subject, b: Subject) -> bool:
     """Return whether two encoders have the same spec, arguments and code."""
