@@ -1,11 +1,11 @@
-# make install | demo | gpu | lint | test-fast | test | test-slow | docs | mutants | evidence
-#      evidence-check | evidence-quick
+# make install | demo | gpu | lint | test-fast | test | test-slow | docs | notebooks | mutants
+#      evidence | evidence-check | evidence-quick
 # Everything happens in .venv, which a second call leaves as it is.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo gpu test test-fast test-slow lint format docs mutants evidence evidence-check evidence-quick
+.PHONY: install demo gpu test test-fast test-slow lint format docs notebooks mutants evidence evidence-check evidence-quick
 
 install: $(STAMP)
 
@@ -22,9 +22,9 @@ demo: $(STAMP)
 gpu: $(STAMP)
 	$(BIN)/python -m benchmarks.gpu --out build/gpu.json $(ARGS)
 
-# All tests but the slow ones. Three processes fill the waits of two cores; a file stays in one process.
+# All tests but the slow ones, in two processes; a file stays in one process.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests of inner functions; SLOWER are files of tests of commands, which `make test` runs.
 FAST := frontends losses objectives
@@ -40,6 +40,11 @@ test-slow: $(STAMP) .venv/.docs .venv/.slow .venv/.adapters
 # The documentation site, in build/site; fails on a broken link or reference.
 docs: $(STAMP) .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q --clean
+
+# Execute the notebooks of docs/notebooks and store their outputs, which `make docs` shows.
+# ARGS="--data DIR" names the folder that holds fsdd/, ARGS="--only NAME" one notebook.
+notebooks: $(STAMP) .venv/.slow
+	$(BIN)/python -m benchmarks.notebooks $(ARGS)
 
 .venv/.docs: requirements-docs.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt

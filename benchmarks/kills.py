@@ -128,8 +128,9 @@ def jobs(data: Path, packed: Path, model: Path) -> dict[str, Job]:
             lambda out: _tried(Results, out / "p" / "results.csv"),
             lambda out: _rows(out / "p" / "results.csv", "seconds"),
         ),
+        # A kill can come when files are there already; the command then asks for --overwrite.
         "export": _same(
-            lambda out: ["export", str(model), f"--out={out / 'm'}"],
+            lambda out: ["export", str(model), f"--out={out / 'm'}", "--overwrite"],
             lambda out: (
                 _tried(load_encoder, out / "m") if (out / "m" / "config.json").exists() else []
             ),

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,40 @@ LONG = (
 )
 
 
+# Tests with many similar parameters: `make test` tries every n-th one, `make test-slow` the others.
+THINNED = {
+    "test_a_changed_schedule_goes_on_as_if_it_had_been_there_from_the_start": 3,
+    "test_a_checkpoint_names_no_function": 4,
+    "test_a_full_disk_whatever_library_writes": 3,
+    "test_a_header_with_other_values_is_refused": 2,
+    "test_a_mistake_is_told_in_a_sentence": 3,
+    "test_a_stop_within_accumulation_is_bit_for_bit": 2,
+    "test_chains_launch_few_kernels_and_wait_for_none": 2,
+    "test_copies_are_found_and_nothing_else": 3,
+    "test_damaged_embeddings_are_made_again": 3,
+    "test_every_recipe_and_its_overlay_give_what_jsonargparse_gives": 3,
+    "test_mistakes_are_answered_in_three_lines": 3,
+    "test_no_argument_of_a_public_class_reaches_beyond_it": 2,
+    "test_nothing_is_kept_that_never_learns": 3,
+    "test_other_changed_values_win": 2,
+    "test_parameters_are_as_many_as_published": 3,
+    "test_protocol_runs": 3,
+    "test_ranks_equal_one_process": 2,
+    "test_results_of_somebody_else_name_no_file_outside_their_folder": 4,
+    "test_the_index_of_a_stream_is_read_only_where_it_is_one_of_ours": 3,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Bring the tests of `LONG` files to the front, in their order."""
+    """Bring the tests of `LONG` files to the front, in their order, and mark `THINNED` ones slow."""
     items.sort(key=lambda item: item.path.stem not in LONG)
+    seen = Counter()
+    for item in items:
+        name = item.name.partition("[")[0]
+        if seen[item.path, name] % THINNED.get(name, 1):
+            item.add_marker(pytest.mark.slow)
+        seen[item.path, name] += 1
 
 
 def pytest_addoption(parser):

@@ -54,7 +54,7 @@ SUITE = ("--data", "{data}", "--seeds", "[0]")
 COLA = ("--only", "cosine, batch of 48")
 CASES = [
     Case("augment", ("--tiny",), "RESULT mtslvr_over_workers .*"),
-    Case("augment", ("--tiny", "--table"), r"\| time_mask \(MT-SLVR\).*"),
+    Case("augment", ("--tiny", "--table"), r"\| time_mask \(MT-SLVR\).*", slow=True),
     Case("augment", ("--tiny", "--profile"), "Self CPU time total: .*", slow=True),
     Case("augmentation_gallery", ("{data}/gallery", "{out}"), r"augmentations_3\.png .*"),
     Case("chunks", ("--tiny",), "RESULT times_less_memory_in_chunks_of_4 .*"),
@@ -98,8 +98,10 @@ ELSEWHERE = {
     "fuzz": "test_fuzz.py",
     "gpu": "test_gpu.py",
     "mutants.__main__": "test_mutants.py",
+    "notebooks": "test_notebooks.py",
     "odd_files": "test_odd_files.py",
     "published_steps": "test_published_steps.py",
+    "scores.__main__": "test_scores.py",
 }
 
 
@@ -215,6 +217,7 @@ def test_it_reaches_its_last_line(case, tmp_path, data, capsys):
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.slow
 def test_streaming_without_workers(monkeypatch, capsys):
     rate, resumes = streaming.clips_a_second, streaming.resumes
     monkeypatch.setattr(streaming, "clips_a_second", lambda e, f, w, *more: rate(e, f, 0, *more))

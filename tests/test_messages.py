@@ -17,6 +17,7 @@ OTHERS = {
     *("ntasks", "ntasks-per-node", "nodes", "porcelain", "no-deps"),
     *("ink", "soft", "paper", "line", "good", "bad"),
     *("model.criterion.target.threshold", "model.optimizer.lr", "data.class_path", "data.stream"),
+    "model.scheduler.warmup_steps",
     "help_all",
 }
 # Options of data sets, which `data check` takes too.

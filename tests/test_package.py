@@ -22,6 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Imported name -> distribution, where they differ.
 DISTRIBUTIONS = {
     "faiss": "faiss-cpu",
+    "huggingface_hub": "huggingface-hub",
     "mir_eval": "mir-eval",
     "pytorch_lightning": "pytorch-lightning",
     "sklearn": "scikit-learn",
@@ -131,12 +132,12 @@ def requirements(lines):
 
 
 def imported():
-    """Distributions that the package imports, each with one file that does. The folder of public
-    baselines is left out: its packages are installed by hand, and each message names the command.
-    """
+    """Distributions that the package imports, each with one file that does. The folders of public
+    baselines and of adapters are left out: their packages are installed by hand, as docs and messages
+    say."""
     found = {}
     for file in sorted((ROOT / "semisupcon").rglob("*.py")):
-        if "baselines" in file.parts:
+        if {"baselines", "adapters"} & set(file.parts):
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for node in ast.walk(tree):

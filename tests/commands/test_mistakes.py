@@ -57,6 +57,12 @@ EACH = {
         MISSING: ("a.wav", "Missing: --index."),
         VALUE: ("a.wav --index", "--index needs a value."),
     },
+    "push": {
+        OPTION: ("a --repo u/n --privte", "Did you mean --private?"),
+        CHOICE: ("a --repo user", "--repo takes user/name, got 'user'."),
+        MISSING: ("a", "Missing: --repo."),
+        VALUE: ("a --repo", "--repo needs a value."),
+    },
     "explore": {
         OPTION: ("e.npy --out m.html --clustres 3", "Did you mean --clusters?"),
         CHOICE: ("e.npy --out m.html --method tsn", "Did you mean 'tsne'?"),

@@ -221,6 +221,7 @@ def test_separators_that_cannot_be_are_sentences(tmp_path):
             load_annotations("csv", tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_the_label_nan_is_a_word_and_the_order_is_the_same_in_every_process(tmp_path):
     touch(tmp_path, *(f"{i}.wav" for i in range(5)))
     table(tmp_path, "path,label\n0.wav,nan\n1.wav,2\n2.wav,10\n3.wav,inf\n4.wav,007\n")

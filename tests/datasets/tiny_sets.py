@@ -330,6 +330,18 @@ def msd_top50(root):
         touch(root, f"{track[2]}/{track[3]}/{track[4]}/{track}.mp3")
 
 
+def scores(root):
+    rows = ["path,split,group,tags,key,density,genre,title"]
+    for i, split in enumerate(("train", "train", "train", "val", "val", "test", "test")):
+        tags = ("bowed;drums", "", "piano")[i % 3]
+        key = ("Eb minor", "C major", "")[i % 3]
+        genre = ("reel", "strathspey", "chorale", "")[i % 4]
+        title = '"A title, ""quoted"""'
+        rows.append(f"audio/{i:06d}.flac,{split},tune {i},{tags},{key},{i - 2}.5,{genre},{title}")
+        touch(root, f"audio/{i:06d}.flac")
+    write(root, "labels.csv", "\n".join(rows) + "\n")
+
+
 def csv(root):
     rows = [
         "path,label,artist",
@@ -366,6 +378,7 @@ BUILDERS = {
     "librispeech_speaker": librispeech, "medleydb": medleydb, "medleydb_raw": medleydb, "msd_top50": msd_top50, "mtat_all": mtat, "mtat_top50": mtat,
     "mtg_genre": mtg("genre", ("genre---rock", "genre---pop")), "mtg_instr": mtg("instrument", ("instrument---bass", "instrument---piano")),
     "mtg_mood": mtg("moodtheme", ("mood/theme---calm", "mood/theme---dark")), "mtg_top50": mtg("top50tags", ("genre---rock", "instrument---bass")),
-    "nsynth_instr": nsynth, "nsynth_instr_family": nsynth, "nsynth_pitch": nsynth, "nsynth_qualities": nsynth, "speech_commands": speech_commands,
+    "nsynth_instr": nsynth, "nsynth_instr_family": nsynth, "nsynth_pitch": nsynth, "nsynth_qualities": nsynth,
+    **dict.fromkeys(("scores_density", "scores_genre", "scores_key", "scores_tags"), scores), "speech_commands": speech_commands,
     "vocalset_singer": vocalset, "vocalset_technique": vocalset, "voxceleb1": voxceleb1,
 }  # fmt: skip

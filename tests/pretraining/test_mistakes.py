@@ -231,6 +231,7 @@ class SecondInterrupt(L.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_with_130(digits, tmp_path):
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]

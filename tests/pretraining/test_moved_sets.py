@@ -151,6 +151,7 @@ WAYS = (
 )
 
 
+@pytest.mark.slow
 def test_the_same_clips_are_drawn_and_trained_on(original, train, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SEMISUPCON_CACHE", str(tmp_path / "cache"))

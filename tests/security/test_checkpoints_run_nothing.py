@@ -101,6 +101,7 @@ def test_a_checkpoint_names_no_function(tones, tmp_path, capsys, target, functio
     assert "antigravity" not in sys.modules
 
 
+@pytest.mark.slow
 def test_the_command_that_was_broken_into(tmp_path):
     """As a person types it: a process of its own."""
     marker = tmp_path / "marker"

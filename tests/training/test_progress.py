@@ -41,6 +41,7 @@ def test_lines_come_every_so_often(digits, tmp_path, capfd):
     )  # the first and the last step
 
 
+@pytest.mark.slow
 def test_on_a_terminal_one_line_is_rewritten(digits, tmp_path):
     config = str(ROOT / "config" / "pretraining" / "pretrain_ssl.yaml")
     tiny = [part for name, value in TINY.items() for part in (f"--{name}", str(value))]
