@@ -17,7 +17,7 @@ from benchmarks.evidence.study import Study
 from benchmarks.evidence.tables import first_difference, rebuilt, render
 from benchmarks.recipes import ROOT
 
-NAMES = ("mfcl", "semisupcon", "mtslvr", "cola", "clmr", "objectives")
+NAMES = ("mfcl", "semisupcon", "mtslvr", "cola", "clmr", "objectives", "scores")
 PAGE, FIGURES = ROOT / "docs" / "results.md", ROOT / "docs" / "evidence"
 
 

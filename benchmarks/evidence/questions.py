@@ -125,6 +125,11 @@ QUESTIONS = {
         {"of": "librispeech_speaker", "options": {"subset": "test-other"}, **EPISODES},
     ),
 }
+# Rendered scores, see docs/scores.md.
+QUESTIONS |= {
+    f"score {name}": Question(f"scores_{name}", "scores", classes)
+    for name, classes in {"tags": 17, "key": 24, "density": 0, "genre": 6}.items()
+}
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 WITHOUT = "benchmarks.evidence.questions.fsdd_without"
 QUESTIONS |= {

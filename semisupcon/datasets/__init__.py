@@ -38,6 +38,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "msd": ("msd_top50",),
     "mtg_jamendo": ("mtg_genre", "mtg_instr", "mtg_mood", "mtg_top50"),
     "nsynth": ("nsynth_instr", "nsynth_instr_family", "nsynth_pitch", "nsynth_qualities"),
+    "scores": ("scores_density", "scores_genre", "scores_key", "scores_tags"),
     "speech_commands": ("speech_commands",),
     "synthetic": (
         "synthetic_affect",

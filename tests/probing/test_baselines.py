@@ -61,6 +61,39 @@ def test_differences_of_a_line_are_its_slope():
     assert torch.allclose(differences(line)[..., 2:-2], torch.tensor(3.0))
 
 
+def chord(*notes, level=0.1, seconds=2):
+    time = torch.arange(16000 * seconds) / 16000
+    hertz = 440 * 2 ** ((torch.tensor(notes) - 69.0) / 12)
+    return level * torch.sin(2 * torch.pi * hertz[:, None] * time).sum(dim=0)[None, None]
+
+
+def test_chroma_names_the_notes_of_a_chord_at_any_level_and_octave():
+    chroma = extractor("chroma")
+    triad = chroma(chord(60, 64, 67))[0, :12]
+    assert sorted(triad.topk(3).indices.tolist()) == [0, 4, 7]
+    assert torch.allclose(chroma(chord(60, 64, 67, level=0.01))[0, :12], triad, atol=1e-3)
+    for shift in (1, 5, 11):
+        moved = chroma(chord(60 + shift, 64 + shift, 67 + shift))[0, :12]
+        assert sorted(moved.topk(3).indices.tolist()) == sorted((c + shift) % 12 for c in (0, 4, 7))
+    assert chroma.frames(chord(69)).shape == (1, 12, (32000 - 8192) // 4096 + 1)
+    assert not chroma(torch.zeros(1, 1, 16000)).any()
+
+
+def test_chroma_against_numpy(noise):
+    x, expected = noise[0, 0].double().numpy(), np.zeros((12, 2))
+    for frame in range(2):
+        part = x[4096 * frame : 4096 * frame + 8192]
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(8192) / 8192)
+        magnitude = np.abs(np.fft.rfft(part * window)) * 2 / 8192
+        for k in range(1, 4097):
+            note = 69 + 12 * np.log2(max(k * 16000 / 8192, 1) / 440)
+            if 40 <= (near := round(note)) <= 96:
+                expected[near % 12, frame] += (1 - 2 * abs(note - near)) * magnitude[k] ** 0.5
+    expected /= np.linalg.norm(expected, axis=0)
+    answer = extractor("chroma")(noise[:1, :, : 4096 + 8192])[0].numpy()
+    assert answer == pytest.approx(np.concatenate([expected.mean(1), expected.std(1)]), abs=1e-5)
+
+
 @pytest.fixture
 def asked(tones, exported, tmp_path):
     def run(checkpoints, *more):
@@ -122,7 +155,7 @@ def test_a_missing_package_is_named_with_its_pip_command(asked, capsys, monkeypa
         return None if name in (*packages, "resemblyzer", "transformers") else found(name, *more)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
-    for name in set(NAMES) - {"mfcc", "logmel", "hf"}:
+    for name in set(NAMES) - {"mfcc", "logmel", "chroma", "hf"}:
         assert asked(name) == 2
         assert "\npip install " in capsys.readouterr().err
 

@@ -45,7 +45,7 @@ def parser(words: Sequence[str] = ()) -> TypedParser:
         type=Names,
         required=True,
         help="Checkpoints, run folders, exported models, class paths, random, mfcc, logmel, "
-        "opensmile, public models (docs/baselines.md).",
+        "chroma, opensmile, public models (docs/baselines.md).",
     )
     p.add_argument(
         "--methods",

@@ -1,6 +1,6 @@
 """Baselines for probing, chosen by name: audio features and public models.
 
-``mfcc``, ``logmel`` and ``opensmile`` compute features of a signal without training. The other
+``mfcc``, ``logmel``, ``chroma`` and ``opensmile`` compute features of a signal without training. The other
 names are public models. Their weights come from an installed package, or from a local folder
 (``hf:FOLDER``). Nothing is downloaded.
 """
@@ -23,6 +23,7 @@ FOLDER = "hf:"
 NAMES = {
     "mfcc": f"{_HERE}.spectral.MFCC",
     "logmel": f"{_HERE}.spectral.LogMelStatistics",
+    "chroma": f"{_HERE}.chroma.Chroma",
     "opensmile": f"{_HERE}.opensmile.EGeMAPS",
     "silero": f"{_HERE}.silero.Silero",
     "musicnn": f"{_HERE}.musicnn.MusiCNN",

@@ -1,0 +1,1 @@
+"""Build the data set of rendered scores; see `benchmarks.scores.__main__` and docs/scores.md."""
