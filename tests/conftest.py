@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import random
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -84,6 +86,15 @@ def no_waiting_for_the_disk():
     real, os.fsync = os.fsync, lambda descriptor: None
     yield
     os.fsync = real
+
+
+@pytest.fixture(autouse=True)
+def same_draws():
+    """What a test draws from the global generators does not depend on the tests before it."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -171,6 +171,8 @@ def _of_task(
         usable([clips.paths[i] for i in rows], facts, 1.0, str(root))
     full = clips.select(rows[good]).assign(
         path=np.array(files, dtype=object)[good],
+        # Folds are drawn by name, so that they do not depend on where the folder lies.
+        name=at["name"].to_numpy()[rows[good]],
         clip=at["clip"].to_numpy()[rows[good]],
         frames=facts["frames"].to_numpy()[good],
         sample_rate=facts["sample_rate"].to_numpy()[good],

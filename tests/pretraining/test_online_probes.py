@@ -3,6 +3,7 @@ change nothing else."""
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,21 @@ def tones(tmp_path_factory):
     with (root / "annotations.csv").open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     return root
+
+
+def test_they_do_not_depend_on_where_the_folder_lies(tones, tmp_path):
+    shutil.copytree(tones, tmp_path / "elsewhere")
+    found = []
+    for folder in (tones, tmp_path / "elsewhere"):
+        task = ("--probe.tasks", "[csv]", "--probe.task_kwargs.csv.root", str(folder))
+        label = ("--probe.task_kwargs.csv.label", "register", "--data.ssl_task", "csv")
+        apart = ("--data.ssl_kwargs.label", "register")
+        where = tmp_path / "runs" / folder.name
+        assert train(folder, where, *task, *label, *apart, recipe="pretrain_ssl") == 0
+        found.append(rows(where / "r")[0])
+    names = [name for name in found[0] if name.startswith(("val_knn", "val_linear"))]
+    assert names
+    assert all(found[0][name] == found[1][name] for name in names)
 
 
 def test_a_run_logs_them_before_training_at_validations_and_in_between(tones, tmp_path, caplog):
