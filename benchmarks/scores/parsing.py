@@ -69,7 +69,7 @@ def _parse(text: str, path: Path | None) -> dict[str, Any]:
     bars: list[int] = []
     parts = []
     for part in score.parts if isinstance(score, stream.Score) and len(score.parts) else [score]:
-        part = part.stripTies()
+        part.stripTies(inPlace=True)
         bars = bars or [_ticks(m.offset) for m in part.getElementsByClass(stream.Measure)]
         if notes := _notes(part):
             parts.append(notes)
