@@ -7,6 +7,7 @@ position. This preserves phases and pitch. Discontinuities fall into quiet or pe
 into attacks.
 """
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -131,9 +132,16 @@ def _kernel(device: torch.device, hop: int, reach: int) -> Callable[..., Tensor]
     return wsola_kernel.walk if wsola_kernel.works(device, hop, reach) else None
 
 
+def _scripted(function: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
+    """Compile a function with TorchScript, whose newer versions warn that it is deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(function)
+
+
 # A hop consists of a dozen operations on a few kilobytes. TorchScript halves their time and runs
 # without the GIL.
-@torch.jit.script
+@_scripted
 def _walk(
     continuations: Tensor,
     spectra: Tensor,
