@@ -61,9 +61,11 @@ def test_k_is_chosen_on_a_sample_of_many_clips(monkeypatch):
     monkeypatch.setattr("semisupcon.probing.methods.knn.CHOOSING", 100)
     monkeypatch.setattr(
         "semisupcon.probing.methods.knn.predict",
-        lambda *args: asked.append((len(args[0]), len(args[5]))) or predict(*args)
-        if len(args) > 5
-        else predict(*args),
+        lambda *args: (
+            asked.append((len(args[0]), len(args[5]))) or predict(*args)
+            if len(args) > 5
+            else predict(*args)
+        ),
     )
     outcome = knn(features, Settings())
     known = len(features.train) + len(features.val)
