@@ -101,7 +101,7 @@ ELSEWHERE = {
     "notebooks": "test_notebooks.py",
     "odd_files": "test_odd_files.py",
     "published_steps": "test_published_steps.py",
-    "scores.__main__": "test_scores.py",
+    "scores.__main__": "test_scores_builder.py",
 }
 
 
