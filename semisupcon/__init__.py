@@ -2,20 +2,18 @@
 their evaluation.
 """
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from semisupcon.old_names import accept_old_names
 
 if TYPE_CHECKING:
-    import os
-
-    import pandas as pd
-
     from semisupcon.commands.calls import embed, explore, index, predict, search, tag
+    from semisupcon.commands.python import pretrain, probe
     from semisupcon.encoders.base import Encoder
-    from semisupcon.labelling.model import Model
+    from semisupcon.labelling.model import load
 
 accept_old_names()
 
@@ -31,60 +29,19 @@ def load_encoder(path: str | Path, trust: Sequence[str] = ()) -> "Encoder":
     return cast("Encoder", load_encoder(path, trust))
 
 
-def load(
-    path: str | Path,
-    head: str | Path | None = None,
-    trust: Sequence[str] = (),
-    device: str = "cpu",
-    representation: str | None = None,
-) -> "Model":
-    """Load an encoder, and a head on it, to embed and to label audio; see
-    `semisupcon.labelling.model.load`.
-    """
-    from semisupcon.labelling.model import load
-
-    return load(path, head, trust, device, representation)
-
-
-def pretrain(
-    recipe: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]",
-    data_dir: "str | os.PathLike[str] | None" = None,
-    labels: "str | os.PathLike[str] | Mapping[str, Any] | None" = None,
-    overrides: Mapping[str, Any] | None = None,
-    **more: Any,
-) -> Path:
-    """Pretrain an encoder and return the folder of the run; see `semisupcon.commands.python.pretrain`."""
-    from semisupcon.commands import python
-
-    return python.pretrain(recipe, data_dir, labels, overrides, **more)
-
-
-def probe(
-    checkpoints: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]",
-    tasks: str | Sequence[str],
-    data_root: "str | os.PathLike[str] | None" = None,
-    methods: str | Sequence[str] = ("linear",),
-    overrides: Mapping[str, Any] | None = None,
-    **more: Any,
-) -> "pd.DataFrame":
-    """Evaluate encoders on labelled tasks and return the results; see
-    `semisupcon.commands.python.probe`.
-    """
-    from semisupcon.commands import python
-
-    return python.probe(checkpoints, tasks, data_root, methods, overrides, **more)
-
-
-_CALLS = ("embed", "explore", "index", "predict", "search", "tag")
+# Functions of the package by the module that defines them, which is imported at their first use.
+_MODULES = {
+    "semisupcon.commands.calls": ("embed", "explore", "index", "predict", "search", "tag"),
+    "semisupcon.commands.python": ("pretrain", "probe"),
+    "semisupcon.labelling.model": ("load",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the functions of `semisupcon.commands.calls` at their first use."""
-    if name in _CALLS:
-        from semisupcon.commands import calls
-
-        return getattr(calls, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 __all__ = [

@@ -18,7 +18,7 @@ from semisupcon.batch import DataFacts
 from semisupcon.digests import DIGEST, digest_of_json
 from semisupcon.errors import CheckpointError, UserError, first_line
 from semisupcon.files import atomic_open, make_folders, write_text
-from semisupcon.hub import local
+from semisupcon.hub import CONFIG, WEIGHTS, local
 from semisupcon.locks import folder_lock
 from semisupcon.spec import build, spec_of
 from semisupcon.torch_files import UNREADABLE, read_checkpoint, save_atomically
@@ -31,8 +31,6 @@ FORMAT = 2
 BEST, LAST = "best.ckpt", "last.ckpt"
 AVERAGED = "averaged.ckpt"  # weights of stochastic weight averaging at the end of training
 REQUEUED = "hpc_ckpt_*.ckpt"  # written by Lightning before it requeues a SLURM job
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-RECORD = "pretraining_audio.npz"  # record of the pretraining audio, next to a checkpoint or export
 _ENCODER = ("sample_rate", "segment_samples", "embedding_dim", "embed")  # of every encoder
 
 

@@ -20,14 +20,11 @@ from semisupcon.errors import CheckpointError, ConfigError, UserError, first_lin
 from semisupcon.files import amount_of
 
 PREFIX = "hf://"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-# File -> largest size in bytes. The first two are needed.
-SIZES = {
-    CONFIG: 1 << 20,
-    WEIGHTS: 10 << 30,
-    "head.safetensors": 1 << 30,
-    "pretraining_audio.npz": 1 << 30,
-}
+# Files of an exported folder. The record describes the pretraining audio; it also stands in runs.
+CONFIG, WEIGHTS, HEAD, CARD = "config.json", "model.safetensors", "head.safetensors", "README.md"
+RECORD = "pretraining_audio.npz"
+# File that is read -> largest size in bytes. The first two are needed.
+SIZES = {CONFIG: 1 << 20, WEIGHTS: 10 << 30, HEAD: 1 << 30, RECORD: 1 << 30}
 LOGIN = "Log in with `hf auth login`, or set HF_TOKEN."
 _NAME = r"[A-Za-z0-9][\w.-]{0,95}"
 _ADDRESS = re.compile(rf"hf://({_NAME}/{_NAME})(?:@([\w][\w./-]*))?", re.ASCII)

@@ -91,7 +91,7 @@ def predict(audio: Texts, checkpoint: Text, head: Text, out: Text, **options: An
         **options: further options of the command, such as ``per="window", window=1.0, hop=0.5``.
 
     Returns:
-        ``out``. `semisupcon.load` gives probabilities as an array instead.
+        ``out``. `semisupcon.load` gives a DataFrame instead.
     """
     given = {"checkpoint": checkpoint, "head": head, "out": out}
     called("predict", given | options, several(audio))

@@ -21,7 +21,7 @@ from semisupcon.paths import system_path, text_of
 from semisupcon.retrieval.map.clips import LEAST, MOST, Clips, read_clips
 from semisupcon.retrieval.map.colours import Colouring, by_cluster, read_colouring
 from semisupcon.retrieval.map.neighbours import nearest
-from semisupcon.retrieval.map.page import write_page
+from semisupcon.retrieval.map.page import packed, write_page
 from semisupcon.retrieval.map.previews import preview
 from semisupcon.retrieval.map.projection import METHODS, TITLES, clusters, default_method, project
 
@@ -100,16 +100,8 @@ def explore(given: Namespace) -> int:
     points = project(clips.vectors, method, given.seed)
     neighbours = nearest(clips.vectors, given.neighbours, clips.spans())
     sounds = heard(files, clips, given.previews) if given.previews is not None else None
-    write_page(
-        given.out,
-        clips,
-        points,
-        neighbours,
-        colourings,
-        TITLES[method],
-        given.audio_root,
-        sounds,
-    )
+    shown = clips, points, neighbours, colourings, TITLES[method], given.audio_root
+    write_page(given.out, packed(given.out, *shown), sounds)
     size = amount_of(given.out.stat().st_size)
     print(f"{text_of(given.out)}: {len(clips)} clips by {TITLES[method]}, {size}")
     return 0

@@ -67,7 +67,7 @@ def parser() -> Parser:
 def main(args: list[str] | None = None) -> int:
     """Export the encoder and return the exit status."""
     given = parser().parse_args(args)
-    check_card(given)
+    stated = check_card(given)
     if given.format != "safetensors":
         return export_graph(given)
     for name in ("representation", "per", "tolerance"):
@@ -75,7 +75,7 @@ def main(args: list[str] | None = None) -> int:
             raise ConfigError(f"--{name} needs --format onnx or torch_export.")
     from semisupcon.exporter.folder import export_folder
 
-    print(export_folder(given))
+    print(export_folder(given, stated))
     return 0
 
 

@@ -12,10 +12,9 @@ from semisupcon.commands.parsing.parser import Parser
 from semisupcon.errors import ConfigError, UserError
 from semisupcon.files import amount_of
 
-CARD, RECORD = "README.md", "pretraining_audio.npz"
 # What is uploaded if it is there; nothing else in the folder is.
 FILES = (
-    *("config.json", "model.safetensors", CARD, "head.safetensors"),
+    *(hub.CONFIG, hub.WEIGHTS, hub.CARD, hub.HEAD),
     *("model.onnx", "model.onnx.json", "model.pt2", "model.pt2.json"),
 )
 
@@ -31,7 +30,7 @@ def parser() -> Parser:
     p.add_argument(
         "--with_record",
         action="store_true",
-        help=f"also upload {RECORD}, the fingerprints of the training audio",
+        help=f"also upload {hub.RECORD}, the fingerprints of the training audio",
     )
     p.add_argument("--dry_run", action="store_true", help="list the files, and upload nothing")
     return p
@@ -58,21 +57,22 @@ def files_in(folder: Path, record: bool) -> list[Path]:
     Raises:
         UserError: if the folder is not a complete export, or has no model card.
     """
-    from semisupcon.checkpoints import CONFIG, read_exported
+    from semisupcon.checkpoints import read_exported
 
-    if not (folder / CONFIG).is_file():
+    if not (folder / hub.CONFIG).is_file():
         raise UserError(
-            f"{folder} is no exported folder: it has no {CONFIG}.\nWrite one with semisupcon export."
+            f"{folder} is no exported folder: it has no {hub.CONFIG}.\nWrite one with semisupcon "
+            "export."
         )
     read_exported(folder)
-    if not (folder / CARD).is_file():
+    if not (folder / hub.CARD).is_file():
         raise UserError(
-            f"{folder} has no {CARD}. A model on the hub needs a model card, which semisupcon "
+            f"{folder} has no {hub.CARD}. A model on the hub needs a model card, which semisupcon "
             "export writes."
         )
-    if record and not (folder / RECORD).is_file():
-        raise ConfigError(f"--with_record: {folder} has no {RECORD}.")
-    names = (*FILES, RECORD) if record else FILES
+    if record and not (folder / hub.RECORD).is_file():
+        raise ConfigError(f"--with_record: {folder} has no {hub.RECORD}.")
+    names = (*FILES, hub.RECORD) if record else FILES
     return [folder / name for name in names if (folder / name).is_file()]
 
 

@@ -23,13 +23,12 @@ import pandas as pd
 import torch
 
 from semisupcon.audio.fingerprints import BANDS, fingerprint
-from semisupcon.checkpoints import RECORD
 from semisupcon.data.clips import FileAudio, Samples
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.digests import digest_of_arrays
 from semisupcon.errors import UserError, first_line
 from semisupcon.files import atomic_open
-from semisupcon.hub import local
+from semisupcon.hub import RECORD, local
 from semisupcon.paths import system_path
 from semisupcon.random import derive
 
@@ -229,8 +228,10 @@ def read_record(file: Path) -> Heard | None:
 def find_record(path: str | Path) -> Heard | None:
     """Return the record of pretraining audio that belongs to a model; None if it has none.
 
-    ``path`` is a checkpoint, a run folder or an exported folder.
+    ``path`` is a checkpoint, a run folder or an exported folder, or an address on the hub.
     """
     folder = Path(local(path)).expanduser()
+    if not folder.exists():
+        return None
     file = (folder if folder.is_dir() else folder.parent) / RECORD
     return read_record(file) if file.is_file() else None

@@ -102,9 +102,9 @@ def export_graph(
     check_packages(form)
     graph = Graph(subject, tagger, per or ("file" if tagger else "segment")).eval()
     encoder = subject.encoder
-    with torch.inference_mode():  # also what is computed once
-        subject(torch.zeros(1, 1, encoder.segment_samples))
-    about = facts(subject, tagger, graph, form)
+    with torch.inference_mode():  # also what modules compute once
+        width = subject(torch.zeros(1, 1, encoder.segment_samples)).shape[1]
+    about = facts(subject, tagger, graph, form, width)
     program = trace(graph, graph.shortest, encoder.segment_samples + 1, form)
     written = content(program, form, about)
     try:
@@ -130,11 +130,11 @@ def export_graph(
     return Exported(path, about, found)
 
 
-def facts(subject: Subject, tagger: "Tagger | None", graph: Graph, form: str) -> dict[str, Any]:
-    """Return the metadata of an exported file, of plain types."""
+def facts(
+    subject: Subject, tagger: "Tagger | None", graph: Graph, form: str, width: int
+) -> dict[str, Any]:
+    """Return the metadata of an exported file, of plain types; ``width`` is that of embeddings."""
     encoder = subject.encoder
-    with torch.inference_mode():
-        width = subject(torch.zeros(1, 1, encoder.segment_samples)).shape[1]
     about: dict[str, Any] = {
         "format": 1,
         "versions": versions_of(("semisupcon", "torch", "onnx", "onnxruntime")),

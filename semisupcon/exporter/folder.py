@@ -10,24 +10,16 @@ from typing import Any
 
 from torch import nn
 
-from semisupcon.checkpoints import (
-    CONFIG,
-    RECORD,
-    WEIGHTS,
-    export_encoder,
-    find_checkpoint,
-    load_encoder,
-)
+from semisupcon.checkpoints import export_encoder, find_checkpoint, load_encoder
 from semisupcon.configuration import read_yaml
 from semisupcon.errors import UserError
 from semisupcon.files import atomic_open, write_text
 from semisupcon.frontends import Frontend, Normalization
+from semisupcon.hub import CARD, CONFIG, HEAD, RECORD, WEIGHTS
 from semisupcon.outputs import check_folder, refuse_existing
 from semisupcon.torch_files import read_checkpoint
 from semisupcon.versions import versions_of
 
-CARD, HEAD = "README.md", "head.safetensors"
-STATED = ("title", "licence", "data", "data_licence", "use", "limits")
 PACKAGES = ("semisupcon", "torch", "numpy", "soundfile", "soxr", "timm")
 SETTINGS = {  # option of a run -> name in the card
     "model.criterion": "objective",
@@ -42,11 +34,12 @@ SETTINGS = {  # option of a run -> name in the card
 }
 
 
-def export_folder(given: Namespace) -> str:
+def export_folder(given: Namespace, stated: dict[str, str]) -> str:
     """Export an encoder as a folder, and return a sentence about it.
 
     Args:
         given: options of ``semisupcon export``.
+        stated: what the user states in the card, by option.
 
     Raises:
         UserError: if the checkpoint, head or results cannot be read, or files exist.
@@ -59,7 +52,7 @@ def export_folder(given: Namespace) -> str:
     encoder = load_encoder(source, given.trust)
     head, about = head_for(given, source)
     # The card is written in full before any file.
-    text = card_of(given, source, encoder, about).text() if card else ""
+    text = card_of(given, stated, source, encoder, about).text() if card else ""
     folder = export_encoder(encoder, out, {"exported_from": source.name, "run": run_name(source)})
     if (source if source.is_dir() else source.parent).joinpath(RECORD).is_file():
         # Imported here, because only these lines need pandas.
@@ -112,7 +105,13 @@ def is_other(path: Path) -> bool:
     return not beginning.startswith(f"---\n{MARK}\n")
 
 
-def card_of(given: Namespace, source: Path, encoder: nn.Module, head: dict[str, Any]) -> Any:
+def card_of(
+    given: Namespace,
+    stated: dict[str, str],
+    source: Path,
+    encoder: nn.Module,
+    head: dict[str, Any],
+) -> Any:
     """Collect the content of the model card.
 
     Raises:
@@ -124,7 +123,6 @@ def card_of(given: Namespace, source: Path, encoder: nn.Module, head: dict[str, 
     name = run_name(source)
     folder = source if source.is_dir() else source.parent
     run, settings = read_run(folder)
-    stated = {key: getattr(given, key) for key in STATED if getattr(given, key) is not None}
     measured = given.results_name or name
     results = read_results(given.results, measured) if given.results else []
     versions: dict[str, Any] = dict(versions_of(PACKAGES))

@@ -19,7 +19,7 @@ from semisupcon.checkpoints import find_checkpoint, load_encoder, read_checkpoin
 from semisupcon.encoders.vision import TimmEncoder
 from semisupcon.errors import CheckpointError, ConfigError
 from semisupcon.frontends import Normalization
-from semisupcon.hub import is_hub
+from semisupcon.hub import local
 from semisupcon.importer import SYSTEMS, import_checkpoint
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def read_weights(
             for k, v in head.state_dict().items()
         }
         return {f"encoder.{k}": v for k, v in imported.encoder.state_dict().items()} | heads
-    path = find_checkpoint(source if is_hub(source) else Path(source).expanduser())
+    path = find_checkpoint(Path(local(source)).expanduser())
     weights = {f"encoder.{k}": v for k, v in load_encoder(path, trust).state_dict().items()}
     if path.is_file():
         weights |= {
@@ -78,7 +78,7 @@ def digest(source: str) -> str:
     path = (
         Path(file).expanduser()
         if colon and system in (*SYSTEMS, "timm")
-        else find_checkpoint(source if is_hub(source) else Path(source).expanduser())
+        else find_checkpoint(Path(local(source)).expanduser())
     )
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return hashlib.sha256(

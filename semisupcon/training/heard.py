@@ -19,7 +19,6 @@ from semisupcon.data.heard import (
     write_record,
 )
 from semisupcon.errors import DiskError
-from semisupcon.hub import is_hub
 
 log = logging.getLogger("semisupcon")
 
@@ -53,8 +52,7 @@ def record_audio(folder: Path, data: Any, init_from: str | None) -> None:
     if before is not None:
         heard = before.joined(heard)
     elif init_from is not None:
-        known = is_hub(init_from) or Path(init_from).expanduser().exists()
-        earlier = find_record(init_from) if known else None
+        earlier = find_record(init_from)
         heard = replace(heard, earlier=True) if earlier is None else earlier.joined(heard)
     _write(heard, file)
     log.info(

@@ -40,6 +40,7 @@ def write_shard(path, members) -> None:
 
 def write_shards(folder) -> None:
     """Three shards of five samples: audio, class number, and JSON."""
+    folder.mkdir()
     for shard in range(3):
         members = []
         for n in range(shard * 5, shard * 5 + 5):

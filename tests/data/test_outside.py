@@ -41,7 +41,6 @@ def places(tmp_path_factory):
     """The folders of the shards and of the data set of Hugging Face."""
     pytest.importorskip("datasets")
     root = tmp_path_factory.mktemp("outside")
-    (root / "shards").mkdir()
     sets.write_shards(root / "shards")
     sets.write_folder(root / "folder")
     return root

@@ -26,7 +26,6 @@ def places(tmp_path_factory):
     """The shards and the folder, and damaged ones."""
     pytest.importorskip("datasets")
     root = tmp_path_factory.mktemp("outside")
-    (root / "shards").mkdir()
     sets.write_shards(root / "shards")
     sets.write_folder(root / "folder")
     whole = (root / "shards" / "part-000.tar").read_bytes()

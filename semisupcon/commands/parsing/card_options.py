@@ -29,17 +29,18 @@ def add_card(p: Parser) -> None:
     group.add_argument("--no_card", action="store_true", help="write no README.md")
 
 
-def check_card(given: Namespace) -> None:
-    """Check the options of `add_card`.
+def check_card(given: Namespace) -> dict[str, str]:
+    """Check the options of `add_card`, and return what the user states, by option.
 
     Raises:
         ConfigError: for card options without a card, or an invalid licence.
     """
-    stated = [name for name in (*STATED, "results") if getattr(given, name) is not None]
-    if stated and given.no_card:
-        raise ConfigError(f"--{stated[0]} is for the model card, which --no_card leaves out.")
-    if (stated or given.no_card) and given.format != "safetensors":
-        name = stated[0] if stated else "no_card"
+    stated = {name: getattr(given, name) for name in STATED if getattr(given, name) is not None}
+    named = [*stated, *(["results"] if given.results is not None else [])]
+    if named and given.no_card:
+        raise ConfigError(f"--{named[0]} is for the model card, which --no_card leaves out.")
+    if (named or given.no_card) and given.format != "safetensors":
+        name = named[0] if named else "no_card"
         raise ConfigError(f"--{name} is for the model card, which needs --format safetensors.")
     if given.licence is not None and not _LICENCE.fullmatch(given.licence):
         raise ConfigError(
@@ -47,6 +48,7 @@ def check_card(given: Namespace) -> None:
         )
     if given.results_name is not None and given.results is None:
         raise ConfigError("--results_name needs --results.")
-    for name in STATED:
-        if getattr(given, name) is not None and not getattr(given, name).strip():
+    for name, text in stated.items():
+        if not text.strip():
             raise ConfigError(f"--{name} is empty.")
+    return stated

@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from semisupcon.audio.contents import Range
 from semisupcon.errors import ConfigError, DatasetNotFoundError, UserError
 from semisupcon.paths import AUDIO_SUFFIXES
 
@@ -27,6 +28,10 @@ class Member(NamedTuple):
 
     start: int
     size: int
+
+    def within(self, path: str) -> Range:
+        """Return the place of the member of the shard at ``path``."""
+        return Range(path, self.start, self.start + self.size)
 
 
 class Sample(NamedTuple):
@@ -165,16 +170,6 @@ def audio_of(sample: Sample, extension: str | None) -> str | None:
     return found[0] if found else None
 
 
-def read_member(path: str, member: Member) -> bytes:
-    """Return the content of a member.
-
-    Raises an OSError if the shard cannot be read.
-    """
-    with open(path, "rb", buffering=0) as file:
-        file.seek(member.start)
-        return file.read(member.size)
-
-
 def label_of(sample: Sample, path: str, label: str) -> Any:
     """Return the label of a sample, or None if it has none.
 
@@ -197,7 +192,7 @@ def label_of(sample: Sample, path: str, label: str) -> Any:
     try:
         if member.size > MOST_LABEL_BYTES:
             raise ValueError(f"{member.size:,} bytes")
-        text = read_member(path, member).decode("utf-8").strip()
+        text = member.within(path).read().decode("utf-8").strip()
         if extension.rpartition(".")[2] == "json":
             value = json.loads(text)
             return value.get(field) if field and isinstance(value, dict) else value

@@ -37,7 +37,7 @@ class Members:
     def __call__(self, record: int) -> Range:
         """Return the place of the encoded audio of a sample."""
         shard, member = self.samples[record]
-        return Range(self.paths[shard], member.start, member.start + member.size)
+        return member.within(self.paths[shard])
 
 
 class WebDatasetDataModule(OutsideDataModule):

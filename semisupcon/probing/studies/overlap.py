@@ -20,7 +20,6 @@ from semisupcon.audio.scan import scan
 from semisupcon.data.heard import MOST, Heard, content_of, find_record, middle_of
 from semisupcon.datasets.base import LabelledClips
 from semisupcon.files import plain_cell, write_csv
-from semisupcon.hub import is_hub
 from semisupcon.paths import text_of
 from semisupcon.probing.embeddings.subject import Subject
 from semisupcon.probing.embeddings.tasks import named
@@ -77,8 +76,7 @@ def records_of(
     for i, text in enumerate(checkpoints):
         subject = subjects[i * representations]
         if subject.source not in ("baseline", "random"):
-            what = named(text)[1]
-            found[subject.name] = find_record(what) if is_hub(what) or Path(what).exists() else None
+            found[subject.name] = find_record(named(text)[1])
     return found
 
 

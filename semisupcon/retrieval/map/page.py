@@ -27,33 +27,18 @@ from semisupcon.retrieval.map.colours import Colouring
 GRID = 65_535  # steps of a coordinate
 
 
-def write_page(
-    out: Path,
-    clips: Clips,
-    points: np.ndarray,
-    neighbours: tuple[np.ndarray, np.ndarray],
-    colourings: Sequence[Colouring],
-    method: str,
-    root: Path | None = None,
-    previews: Iterable[bytes] | None = None,
-) -> None:
+def write_page(out: Path, data: bytes, previews: Iterable[bytes] | None = None) -> None:
     """Write a page atomically.
 
     Args:
         out: path of the page.
-        clips: files or windows.
-        points: ``[n, 2]`` positions.
-        neighbours: rows and similarities ``[n, k]``.
-        colourings: what points can be coloured by; the first is shown.
-        method: name of the projection, for the page.
-        root: folder that relative names start at; None is the current folder.
+        data: result of `packed` for this page.
         previews: audio of each clip, empty for none.
     """
     heads, tails = document(out.stem)
-    block = packed(out, clips, points, neighbours, colourings, method, root)
     with atomic_open(out, "wb") as file:
         file.write(heads.encode())
-        file.write(base64.b64encode(block))
+        file.write(base64.b64encode(data))
         file.write(b'</script>\n<script type="application/octet-stream" id="previews">')
         # Each preview begins at a multiple of 4 characters; its length stands before it.
         for audio in previews or ():
@@ -85,9 +70,19 @@ def packed(
     neighbours: tuple[np.ndarray, np.ndarray],
     colourings: Sequence[Colouring],
     method: str,
-    root: Path | None,
+    root: Path | None = None,
 ) -> bytes:
-    """The deflated block of data."""
+    """The deflated block of data of a page.
+
+    Args:
+        out: path of the page.
+        clips: files or windows.
+        points: ``[n, 2]`` positions.
+        neighbours: rows and similarities ``[n, k]``.
+        colourings: what points can be coloured by; the first is shown.
+        method: name of the projection, for the page.
+        root: folder that relative names start at; None is the current folder.
+    """
     names = list(dict.fromkeys(clips.files))
     number = {name: i for i, name in enumerate(names)}
     folder = common_folder(names)
