@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks.cores import all_cores
 from benchmarks.recipes import BESIDE, pretrain, probe, summary
 from semisupcon import load_encoder
 from semisupcon.datasets import load_annotations
@@ -80,9 +81,7 @@ def train_all(
     threads. Only the first run prints its progress; the others make the same number of steps.
     """
     render()  # render the data set once, before all processes need it
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = all_cores()
     at_once = min(len(names), cores)
     os.environ["OMP_NUM_THREADS"] = str(cores // at_once)  # read by each process at its start
     silent = ["--trainer.enable_progress_bar", "false"]

@@ -7,15 +7,14 @@ file take turns. ``--check`` exits with 1 if a difference exceeds the limit; tim
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from benchmarks.augment import interleaved
 from benchmarks.bars import Bar, all_met
 from semisupcon.encoders import AdapterResNet2d, MultiFormat, ResNet2d, SampleCNN, SampleCNNSmall
 from semisupcon.encoders.base import Encoder
@@ -43,18 +42,6 @@ TINY: dict[str, Callable[[], Encoder]] = {
 }
 
 
-def milliseconds(calls: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the median time of each call, in milliseconds. The calls take turns."""
-    times: list[list[float]] = [[] for _ in calls]
-    for turn in range(repeats + 1):
-        for call, taken in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            if turn:  # the first turn warms up
-                taken.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(taken) for taken in times]
-
-
 def rows(name: str, encoder: Encoder, folder: Path, forms: list[str], repeats: int) -> list[tuple]:
     """Return encoder, format, largest relative difference, and milliseconds of file and PyTorch."""
     subject, runs, found = Subject(name, encoder, "pretrained"), [], []
@@ -68,11 +55,11 @@ def rows(name: str, encoder: Encoder, folder: Path, forms: list[str], repeats: i
         with torch.inference_mode():
             encoder(x[:, None])
 
-    calls: list[Callable[[], object]] = [eager]
-    calls += [lambda run=run: run(x) for run in runs]
-    eagerly, *others = milliseconds(calls, repeats)
-    each = zip(forms, found, others, strict=True)
-    return [(name, form, largest, taken, eagerly) for form, largest, taken in each]
+    calls: dict[str, Callable[[], object]] = {"PyTorch": eager}
+    calls |= {form: lambda run=run: run(x) for form, run in zip(forms, runs, strict=True)}
+    ms = {side: 1000 * seconds for side, seconds in interleaved(calls, repeats).items()}
+    each = zip(forms, found, strict=True)
+    return [(name, form, largest, ms[form], ms["PyTorch"]) for form, largest in each]
 
 
 def main(args: list[str] | None = None) -> int:

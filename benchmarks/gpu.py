@@ -20,7 +20,6 @@ written after each part.
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -37,6 +36,7 @@ import torch
 
 from benchmarks import gpu_parts, gpu_peers
 from benchmarks.bars import all_met
+from benchmarks.cores import all_cores
 from benchmarks.gpu_peers import Setting
 from benchmarks.gpu_tables import bars, tables
 from benchmarks.quiet import quiet
@@ -77,10 +77,9 @@ def first_line(file: str, start: str) -> str:
 def machine(device: str) -> dict[str, Any]:
     """Describe the machine and the versions of the packages."""
     memory = first_line("/proc/meminfo", "MemTotal").split()
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found: dict[str, Any] = {
         "cpu": first_line("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
-        "cpus": cpus,
+        "cpus": all_cores(),
         "memory_gib": int(memory[0]) / 2**20 if memory else 0,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -11,8 +11,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.cores import all_cores
 from benchmarks.scores import building, rendering
-from benchmarks.scores.processes import all_cores
 from benchmarks.scores.sources import COLLECTIONS
 from semisupcon.errors import UserError
 

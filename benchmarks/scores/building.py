@@ -15,7 +15,6 @@ Every file appears when it is complete. A build that was interrupted continues w
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +25,19 @@ from benchmarks.scores.arranging import SECONDS, Programme, arrange
 from benchmarks.scores.pieces import FEWEST_NOTES, Piece, grouped, usable
 from benchmarks.scores.processes import Bar, run
 from semisupcon.errors import ConfigError
-from semisupcon.files import atomic_path, cells, make_folders, sweep, write_csv, write_text
+from semisupcon.files import (
+    atomic_path,
+    make_folders,
+    plain_cell,
+    sweep,
+    write_csv,
+    write_text,
+)
 from semisupcon.locks import LOCK, folder_lock
+from semisupcon.versions import versions_of
 
 FORMAT = 1  # of the clips; a change of the draws or of the rendering raises it
+PACKAGES = ("music21", "tinysoundfont", "numpy")  # on which the clips depend
 BLOCK = 50  # clips that are rendered as one unit of work
 __all__ = ["SECONDS", "Plan", "build", "load_pieces", "read_table"]
 COLUMNS = (
@@ -123,7 +131,7 @@ def _check_folder(plan: Plan, fonts: dict[str, str]) -> None:
         "seed": plan.seed,
         "collections": list(plan.collections),
         "soundfonts": fonts,
-        "versions": {name: _version(name) for name in ("music21", "tinysoundfont", "numpy")},
+        "versions": dict.fromkeys(PACKAGES, "none") | versions_of(PACKAGES),
     }
     file = plan.out / "build.json"
     if not file.exists():
@@ -151,13 +159,6 @@ def _check_folder(plan: Plan, fonts: dict[str, str]) -> None:
             f"--out {plan.out} has more than the {plan.clips} clips of --clips.\n"
             "Give another --out; a set can only grow."
         )
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"
 
 
 def _unit_file(out: Path, unit: str) -> Path:
@@ -189,7 +190,7 @@ def _rows_file(out: Path, start: int) -> Path:
 
 def _read_rows(out: Path, start: int) -> list[list[str]]:
     with _rows_file(out, start).open(newline="") as file:
-        return list(csv.reader(file))[1:]
+        return [list(map(plain_cell, row)) for row in csv.reader(file)][1:]
 
 
 def _is_complete(plan: Plan, start: int) -> bool:
@@ -234,9 +235,7 @@ def _write_tables(plan: Plan, pieces: list[Piece], units: Iterable[str], corpus:
         counts[piece.row["collection"]] += 1
     text = licences.page(counts, [font.stem for font in plan.fonts])
     write_text(plan.out / "LICENSES.md", text)
-    with atomic_path(plan.out / "labels.csv") as partial, partial.open("w", newline="") as file:
-        # The cells are already safe in spreadsheets.
-        csv.writer(file).writerows([cells(COLUMNS), *rows])
+    write_csv(plan.out / "labels.csv", COLUMNS, rows)
 
 
 def _left_out(plan: Plan, units: Iterable[str], corpus: Path) -> Iterator[tuple[str, str]]:
