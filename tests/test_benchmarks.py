@@ -79,6 +79,7 @@ CASES = [
     Case("probe_suite", ("--folder", "{out}", "--root", "{out}", *SUITE, *STEP), ".*", slow=True),
     Case("search", ("--tiny",)),
     Case("similarities", ("--folder", "{out}", "--seeds", "0", *STEP), ROW, slow=True),
+    Case("start", ("--clips", "1000"), r"RESULT start_gb \S+ <=0.6"),
     Case("steady", ("--steps", "6", "--files", "12", "--every", "0.05", "--figure", "{out}/a.png")),
     Case("step", ("--tiny", "--only", "log_mel_resnet", "--workers", "1", "--profile"), PUBLISHED),
     Case("step", ("--tiny",), PUBLISHED, slow=True),

@@ -60,7 +60,9 @@ class FileAudio:
 
     def __init__(self, rows: pd.DataFrame):
         # Reading an array, unlike a list, changes no reference counts: forked workers share it.
-        self.paths = np.array([os.fsencode(path) for path in rows["path"]])
+        column = rows["path"].array
+        arrow = isinstance(column, pd.arrays.ArrowStringArray)
+        self.paths = column if arrow else np.array([os.fsencode(path) for path in column])
         self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:

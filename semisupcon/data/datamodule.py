@@ -1,9 +1,12 @@
 """The LightningDataModule, which loads data sets as augmented batches on the device."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 from weakref import WeakSet
 
+import numpy as np
+import pandas as pd
 import pytorch_lightning as L
 from pytorch_lightning.utilities.types import EVAL_DATALOADERS
 
@@ -14,7 +17,7 @@ from semisupcon.data.clips import Clips, FileAudio, Samples, ShortClips, ViewOpt
 from semisupcon.data.crops import Policy
 from semisupcon.data.draws import Draws, check_shares, divide, hide_labels
 from semisupcon.data.fitting import check_length, check_loading, rate_for, views_for
-from semisupcon.data.loader import EndlessLoader, batches, fingerprint_of
+from semisupcon.data.loader import EndlessLoader, batches, fingerprint_of, older_fingerprint_of
 from semisupcon.data.packed.on_device import PlacedBatch, Places, Resident, fits, waveforms
 from semisupcon.data.packed.reading import Packed, PackedAudio
 from semisupcon.data.planned import AugmentIn, augmented, planned
@@ -236,6 +239,7 @@ class AudioDataModule(L.LightningDataModule):
             self.num_workers,
             gpu,
             run=self._processes,
+            older=lambda: self._fingerprint(older_fingerprint_of),
         )
 
     def val_dataloader(self) -> EVAL_DATALOADERS:
@@ -244,7 +248,8 @@ class AudioDataModule(L.LightningDataModule):
         Views are not augmented. Without validation clips, the result is an empty list.
         """
         drawn = self._drawn()
-        rows, numbers = drawn.rows("val"), drawn.table["clip"].to_numpy()
+        sources = (drawn.rows("val", source=of) for of in ("labelled", "unlabelled"))
+        rows, numbers = np.concatenate(list(sources)), drawn.table["clip"].to_numpy()
         place = rank_of(self.trainer)
         sequence = validation_batches(rows, numbers, self.batch_size, self.seed, *place)
         if not sequence:
@@ -274,13 +279,13 @@ class AudioDataModule(L.LightningDataModule):
     def _loaded(self, clips: Clips) -> Clips | Places:
         return Places(clips) if self.resident is not None else clips
 
-    def _fingerprint(self) -> str:
+    def _fingerprint(self, of: Callable[[Any, pd.DataFrame], str] = fingerprint_of) -> str:
         """Return a digest of all settings and clips that determine the batches and their crops."""
         settings = (
             *(self.batch_size, self.intrabatch_supervised_p, self.seed, self.sample_rate),
             *(self.samples, self.views, rank_of(self.trainer)[1]),
         )
-        return fingerprint_of((settings, sorted(self.view_options.items())), self._drawn().table)
+        return of((settings, sorted(self.view_options.items())), self._drawn().table)
 
 
 __all__ = ["AudioDataModule"]

@@ -23,6 +23,7 @@ from semisupcon.errors import ConfigError, UserError
 from semisupcon.random import derive
 
 log = logging.getLogger(__name__)
+_AT_ONCE = 1 << 14  # rows that are looked at at once, so that no second table is in memory
 
 
 class Draws(TypedDict):
@@ -52,8 +53,9 @@ def divide(
         seed: seed of the draws.
 
     Returns:
-        The clips of a run, sorted by source and path. The column ``source`` (labelled or
-        unlabelled) is added, and ``split`` is train or val. Targets of unlabelled clips are NaN.
+        The clips of a run, in the order of ``clips``; clips that also have a row with hidden labels
+        have it at the end. The column ``source`` (labelled or unlabelled) is added, and ``split`` is
+        train or val. Targets of unlabelled clips are NaN.
 
     Raises:
         ConfigError: if a share is out of range, or if labels are required but no data set with
@@ -76,7 +78,7 @@ def divide(
     keeps_label = _keeps_label(files, 1.0 if fully_supervised else supervised_data_p, seed)
     unlabelled = files["in_pool"].to_numpy(bool) & ~keeps_label & (not fully_supervised)
     training = (files["split"] == "train").to_numpy()
-    parts = [(np.flatnonzero(keeps_label), "labelled"), (np.flatnonzero(unlabelled), "unlabelled")]
+    used, again = keeps_label | unlabelled, np.zeros(len(files), bool)
     if (
         not fully_supervised
         and (keeps_label & training).any()
@@ -86,19 +88,26 @@ def divide(
             "data: every training clip is labelled; the unlabelled clips are the same clips with "
             "hidden labels.",
         )
-        parts.append((np.flatnonzero(keeps_label & training), "unlabelled"))
-    rows = pd.concat(
-        [files.iloc[index].assign(source=source) for index, source in parts],
-        ignore_index=True,
-    )
-    if not (rows["split"] == "train").any():
+        again = keeps_label & training
+    if not training[used].any():
         raise UserError(
             f"No training clips are left.\nIn: {clips.root}\nLower data.val_split, or check the "
             "splits of the task.",
         )
-    targets = clips.targets[np.concatenate([index for index, _ in parts])]
-    targets[rows["source"] == "unlabelled"] = np.nan
-    _tell(rows, clips)
+    # Tables and targets of millions of clips are large: they are copied only if rows change.
+    index = np.concatenate([np.flatnonzero(used), np.flatnonzero(again)])
+    rows, targets = files, clips.targets
+    if len(index) != len(files) or not used.all():
+        rows, targets = files.take(index).reset_index(drop=True), targets[index]
+    hidden = unlabelled[index]
+    hidden[len(index) - again.sum() :] = True
+    places = np.flatnonzero(hidden)
+    pieces = (places[i : i + _AT_ONCE] for i in range(0, len(places), _AT_ONCE))
+    if not all(np.isnan(targets[piece]).all() for piece in pieces):
+        targets = targets.copy() if targets is clips.targets else targets
+        targets[hidden] = np.nan
+    rows = rows.assign(source=_names(hidden, ("labelled", "unlabelled")))
+    _tell(training[index], hidden, clips)
     return replace(clips, table=rows, targets=targets)
 
 
@@ -155,18 +164,20 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
     """
     split = files["split"].copy()
     rank = _ranks(files["clip"], seed, "validation")
-    for members in (files["listed"], ~files["listed"]):
-        training = (members & (split == "train")).to_numpy()
-        if val_split == 0 or (members & (split == "val")).any() or training.sum() < 2:
+    train, listed = (split == "train").to_numpy(), files["listed"].to_numpy(bool)
+    validates, group = (split == "val").to_numpy(), None
+    for members in (listed, ~listed):
+        training = members & train
+        if val_split == 0 or (members & validates).any() or training.sum() < 2:
             continue
-        group = files["group"].where(files["group"].notna(), files["name"])
-        if group[training].is_unique:
+        group = _groups(files) if group is None else group
+        if pd.Index(group[training]).is_unique:
             split[_first(rank, training, val_split)] = "val"
             continue
         # Take whole groups in pseudo-random order until the share is reached.
         sizes = (
             pd.Series(rank[training])
-            .groupby(group[training].to_numpy())
+            .groupby(group[training])
             .agg(["min", "size"])
             .sort_values("min")
         )
@@ -174,8 +185,21 @@ def _with_validation(files: pd.DataFrame, val_split: float, seed: int) -> pd.Ser
             : max(1, int((sizes["size"].cumsum() <= val_split * training.sum() + 0.5).sum()))
         ]
         if len(taken) < len(sizes):
-            split[training & group.isin(taken).to_numpy()] = "val"
+            split[training & np.isin(group, taken)] = "val"
     return split
+
+
+def _groups(files: pd.DataFrame) -> np.ndarray:
+    """Return a number for the group of each clip; a clip without group is identified by its
+    name."""
+    if not files["group"].notna().any():
+        return files["clip"].to_numpy()  # hashes of the names
+    return pd.factorize(files["group"].where(files["group"].notna(), files["name"]))[0]
+
+
+def _names(second: np.ndarray, names: tuple[str, str]) -> pd.Series:
+    """Return a column of texts: the second name where a mask is True, else the first."""
+    return pd.Series(pd.Categorical.from_codes(second.astype(np.int8), names)).astype(str)
 
 
 def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
@@ -189,14 +213,9 @@ def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:
     )
 
 
-def _tell(rows: pd.DataFrame, clips: LabelledClips) -> None:
-    count = rows.groupby(["split", "source"]).size()
-
-    def told(split: str) -> str:
-        labelled, unlabelled = (
-            count.get((split, "labelled"), 0),
-            count.get((split, "unlabelled"), 0),
-        )
+def _tell(training: np.ndarray, hidden: np.ndarray, clips: LabelledClips) -> None:
+    def told(split: np.ndarray) -> str:
+        labelled, unlabelled = int((split & ~hidden).sum()), int((split & hidden).sum())
         parts = [f"{labelled} clips labelled by {clips.name}"] * bool(labelled) + [
             f"{unlabelled} unlabelled clips",
         ] * bool(unlabelled)
@@ -204,7 +223,7 @@ def _tell(rows: pd.DataFrame, clips: LabelledClips) -> None:
 
     log.info(
         "data: training on %s, validating on %s (in %s).",
-        told("train"),
-        told("val"),
+        told(training),
+        told(~training),
         clips.root,
     )

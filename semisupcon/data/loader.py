@@ -29,6 +29,7 @@ from semisupcon.data.workers import Processes, quiet_worker
 log = logging.getLogger(__name__)
 AHEAD = 4  # number of batches that a process reads in advance
 AHEAD_BYTES = 512 << 20  # size of the batches that all processes read in advance
+_FINGERPRINT = "2-"  # beginning of the fingerprints of this version
 
 
 class Sequenced(Protocol):
@@ -130,6 +131,8 @@ class EndlessLoader:
         num_workers: see `batches`.
         pin_memory: see `batches`.
         run: see `batches`.
+        older: function that returns the fingerprint in the form of version 0.1, for checkpoints of
+            that version.
 
     Attributes:
         failed: whether the loader has raised an exception, that is, between two training steps.
@@ -146,8 +149,10 @@ class EndlessLoader:
         num_workers: int = 0,
         pin_memory: bool = False,
         run: WeakSet | None = None,
+        older: Callable[[], str] | None = None,
     ):
         self.sequence, self.batches_done, self.fingerprint = sequence, batches_done, fingerprint
+        self.older = older
         self.loader = batches(clips, sequence, num_workers, pin_memory, run=run)
         # The trainer shuts down the workers of the iterator in an attribute with this name.
         self._iterator: Iterator[Batch | PlacedBatch] | None = None
@@ -178,7 +183,11 @@ class EndlessLoader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Warn if the data of the resumed run differ from those of this run."""
-        if state.get("batches_done", 1) and state.get("fingerprint") != self.fingerprint:
+        stored = str(state.get("fingerprint"))
+        current = self.fingerprint
+        if self.older is not None and not stored.startswith(_FINGERPRINT):
+            current = self.older()
+        if state.get("batches_done", 1) and stored != current:
             log.warning(
                 "data: clips, batch size, seed or number of processes differ from the resumed run; "
                 "it continues with the new ones.",
@@ -188,8 +197,19 @@ class EndlessLoader:
 def fingerprint_of(settings: Any, table: pd.DataFrame) -> str:
     """Return a digest of settings and of the clips of a table.
 
-    The digest depends on length, split and source of each clip.
+    The digest depends on length, split and source of each clip, and on their order.
     """
     digest = hashlib.blake2b(repr(settings).encode(), digest_size=8)
-    digest.update(table[["clip", "frames", "split", "source"]].to_csv(index=False).encode())
+    for column in ("clip", "frames"):
+        digest.update(table[column].to_numpy(np.dtype("<i8")).tobytes())
+    for column, value in (("split", "train"), ("source", "labelled")):
+        digest.update((table[column] == value).to_numpy(bool).tobytes())
+    return f"{_FINGERPRINT}{digest.hexdigest()}"
+
+
+def older_fingerprint_of(settings: Any, table: pd.DataFrame) -> str:
+    """Return the digest that version 0.1 stored in checkpoints."""
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=8)
+    columns = table[["clip", "frames", "split", "source"]].sort_values("source", kind="stable")
+    digest.update(columns.to_csv(index=False).encode())
     return digest.hexdigest()

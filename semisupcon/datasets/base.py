@@ -63,7 +63,7 @@ class LabelledClips:
             raise ConfigError(f"the table of clips lacks the columns {sorted(missing)}")
         if repeated := {str(name) for name in self.table.columns[self.table.columns.duplicated()]}:
             raise ConfigError(f"two columns of the table of clips are called {sorted(repeated)}")
-        if unknown := set(self.table["split"]) - set(SPLITS):
+        if unknown := set(self.table["split"].unique()) - set(SPLITS):
             raise ConfigError(f"splits are {SPLITS}, found {sorted(map(str, unknown))}")
         if isinstance(self.classes, str | Mapping):
             raise ConfigError(

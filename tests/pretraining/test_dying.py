@@ -163,6 +163,14 @@ def test_a_worker_that_hangs(digits, tmp_path, whole, capfd, monkeypatch):
 
 
 def test_a_closed_terminal_saves(digits, tmp_path, whole):
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where tests run under nohup
+    try:
+        hung_up(digits, tmp_path, whole)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def hung_up(digits, tmp_path, whole):
     assert pretrain(digits, tmp_path, *OPTIONS, *stopping(3, signal.SIGHUP)) == 129
     assert read_checkpoint(tmp_path / "a" / "last.ckpt")["global_step"] == 3
     assert_continues(digits, tmp_path, whole)
