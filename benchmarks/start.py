@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def steps(given: LabelledClips) -> dict[str, float]:
         seconds[name] = time.perf_counter() - begin
         return result
 
-    drawn = timed("divide", lambda: divide(given))
+    drawn = timed("divide", partial(divide, given))
     del given
     timed("clips", lambda: Clips(drawn, 22_050, 59_049))
     timed("fingerprint", lambda: fingerprint_of((96, 0.5, 123), drawn.table))
