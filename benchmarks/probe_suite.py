@@ -57,7 +57,7 @@ def suite(folder: Path, data: Path, runs: dict[str, Path], seeds: str) -> Path:
     ]
     args += [
         "--checkpoints",
-        f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]",
+        f"[{','.join(f'{name}={run}' for name, run in runs.items())},random,mfcc,logmel]",
         *asking(list(REAL), data),
     ]
     if status := probe(args):
@@ -145,7 +145,7 @@ def main(args: list[str] | None = None) -> int:
     ]
     robust += [
         "--checkpoints",
-        f"[{','.join(f'{name}={run}' for name, run in runs.items())},random]",
+        f"[{','.join(f'{name}={run}' for name, run in runs.items())},random,mfcc,logmel]",
     ]
     if status := probe([*robust, f"--data_dirs.fsdd_digit={given.data / 'fsdd'}"]):
         return status

@@ -6,36 +6,78 @@ These are truncation, and the sample at which the last page of an ogg file begin
 import os
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _STREAMED = 0x7FFF0000  # a writer that cannot seek back states about 2 or 4 GiB, or 0
 _SLACK = 1024  # bytes; some writers count the header as data
 _OGG_PAGE = 27 + 255 + 255 * 255
 
 
-def claims_more_than_it_holds(path: str | bytes | Path) -> bool:
+class Head(NamedTuple):
+    """The beginning of a file: its size in bytes, and its first bytes."""
+
+    size: int
+    data: bytes
+
+    @classmethod
+    def read(cls, path: str | bytes | Path, size: int, count: int = 1 << 12) -> "Head":
+        """Read the first bytes of a file of a known size.
+
+        Raises:
+            OSError: if the file cannot be read.
+        """
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            return cls(size, os.read(handle, count))
+        finally:
+            os.close(handle)
+
+    def with_chunk(self, path: str | bytes | Path, name: bytes) -> bytes:
+        """Return the first bytes; more of them if they do not have the name of a chunk."""
+        if name in self.data or len(self.data) >= self.size:
+            return self.data
+        return self.read(path, self.size, 1 << 16).data
+
+
+def claims_more_than_it_holds(path: str | bytes | Path, head: Head) -> bool:
     """Return whether a wav, aiff or ogg file is shorter than its headers state.
 
     For ogg, only the last page is checked.
+
+    Args:
+        path: the file.
+        head: its beginning.
     """
-    with open(path, "rb") as file:
-        kind = file.read(12)
-        if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
-            return _wav_is_cut(file, os.path.getsize(path))
-        if kind[:4] == b"FORM" and kind[8:11] == b"AIF":
-            return struct.unpack(">I", kind[4:8])[0] + 8 - os.path.getsize(path) > _SLACK
-        if kind[:4] == b"OggS":
-            return _ogg_is_cut(file, os.path.getsize(path))
+    kind = head.data[:12]
+    if kind[:4] == b"RIFF" and kind[8:] == b"WAVE":
+        return _wav_is_cut(path, head)
+    if kind[:4] == b"FORM" and kind[8:11] == b"AIF":
+        return struct.unpack(">I", kind[4:8])[0] + 8 - head.size > _SLACK
+    if kind[:4] == b"OggS":
+        with open(path, "rb") as file:
+            return _ogg_is_cut(file, head.size)
     return False
 
 
-def _wav_is_cut(file: BinaryIO, size: int) -> bool:
-    while len(header := file.read(8)) == 8:
-        name, length = struct.unpack("<4sI", header)
+def _wav_is_cut(path: str | bytes | Path, head: Head) -> bool:
+    at = 12
+    while at + 8 <= len(head.data):
+        name, length = struct.unpack_from("<4sI", head.data, at)
         if name == b"data":
-            return 0 < length < _STREAMED and length - (size - file.tell()) > _SLACK
-        file.seek(length + length % 2, os.SEEK_CUR)
+            return _is_cut(length, head.size - at - 8)
+        at += 8 + length + length % 2
+    with open(path, "rb") as file:
+        file.seek(at)
+        while len(header := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", header)
+            if name == b"data":
+                return _is_cut(length, head.size - file.tell())
+            file.seek(length + length % 2, os.SEEK_CUR)
     return False
+
+
+def _is_cut(stated: int, left: int) -> bool:
+    return 0 < stated < _STREAMED and stated - left > _SLACK
 
 
 def _ogg_is_cut(file: BinaryIO, size: int) -> bool:

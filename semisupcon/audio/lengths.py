@@ -8,6 +8,7 @@ import os
 import struct
 from pathlib import Path
 
+from semisupcon.audio.containers import Head
 from semisupcon.audio.streams import Piece
 
 # The first code is for a fixed block size (frames are numbered), the second for a variable block
@@ -22,31 +23,35 @@ _FLAC_LOOK = 1 << 18  # bytes at the end of a file in which the last frame is fi
 _UNKNOWN = (0, 0xFFFFFFFF)  # lengths that a writer into a pipe leaves
 
 
-def with_length(path: str | bytes | Path) -> list[Piece] | None:
+def with_length(path: str | bytes | Path, head: Head) -> list[Piece] | None:
     """Return a file with a missing length as pieces, with the true length inserted.
 
     The result is None if the file states its length, or has another format than wav, rf64, au, caf
     or FLAC.
+
+    Args:
+        path: the file.
+        head: its beginning.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        head = file.read(1 << 16)
+    size, begin = head.size, head.data
     patch = None
-    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-        patch = _wav(head, size)
-    elif head[:4] == b".snd" and len(head) >= 24:
-        begin, held = struct.unpack(">II", head[4:12])
-        patch = (8, struct.pack(">I", 0xFFFFFFFF)) if held == 0 and begin < size else None
-    elif head[:4] == b"caff":
-        patch = _caf(head, size)
+    if begin[:4] in (b"RIFF", b"RF64", b"BW64") and begin[8:12] == b"WAVE":
+        patch = _wav(head.with_chunk(path, b"data"), size)
+    elif begin[:4] == b".snd" and len(begin) >= 24:
+        start, held = struct.unpack(">II", begin[4:12])
+        patch = (8, struct.pack(">I", 0xFFFFFFFF)) if held == 0 and start < size else None
+    elif begin[:4] == b"caff":
+        patch = _caf(head.with_chunk(path, b"data"), size)
     elif (
-        head[:4] == b"fLaC"
-        and len(head) >= 42
-        and not int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
+        begin[:4] == b"fLaC"
+        and len(begin) >= 42
+        and not int.from_bytes(begin[21:26], "big") & 0xF_FFFF_FFFF
     ):
-        total = flac_samples(path, size, head)
+        total = flac_samples(path, size, begin)
         patch = (
-            (18, (int.from_bytes(head[18:26], "big") | total).to_bytes(8, "big")) if total else None
+            (18, (int.from_bytes(begin[18:26], "big") | total).to_bytes(8, "big"))
+            if total
+            else None
         )
     if patch is None:
         return None

@@ -8,7 +8,7 @@ in files joined from several files. Headers follow ISO/IEC 11172-3, 2.4.1.3, and
 
 import mmap
 import os
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from semisupcon.audio.streams import Piece
@@ -164,7 +164,7 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
     head = None if at < 0 else header(data[at : at + 4])
     if head is None:
         return None
-    sizes = dict(_sizes(data[at], head.kind))
+    sizes = _sizes(data[at], head.kind)
     offset, mono = tag_offset(data[at : at + 4]), head.kind[2]
     count, runs, begin, tag, mixed = 0, [], at, None, False
     while True:
@@ -207,14 +207,18 @@ def _walk(data: mmap.mmap, start: int, stop: int) -> Walk | None:
     )
 
 
-def _sizes(first: int, kind: tuple[int, int, bool]) -> Iterator[tuple[int, int]]:
-    """Yield ``(second << 8 | third header byte, frame size)`` for all headers of a kind."""
+@lru_cache(maxsize=64)
+def _sizes(first: int, kind: tuple[int, int, bool]) -> dict[int, int]:
+    """Return a table for all headers of a kind: ``second << 8 | third header byte`` -> frame
+    size."""
+    sizes = {}
     for protection in (0, 1):
         for third in range(256):
             second = kind[0] | protection
             found = header(bytes((first, second, third, 0xC0 if kind[2] else 0)))
             if found and found.kind == kind:
-                yield second << 8 | third, found.size
+                sizes[second << 8 | third] = found.size
+    return sizes
 
 
 def _sync(data: mmap.mmap, at: int, stop: int, kind: tuple[int, int, bool] | None) -> int:

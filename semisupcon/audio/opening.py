@@ -10,6 +10,7 @@ The result is an `AudioFile`, which checks samples as they are read (`semisupcon
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import soundfile as sf
 
 from semisupcon.audio import chains, mpeg
-from semisupcon.audio.containers import claims_more_than_it_holds
+from semisupcon.audio.containers import Head, claims_more_than_it_holds
 from semisupcon.audio.decoding import AudioFile, Part, Sound, reason, unusable
 from semisupcon.audio.lengths import data_of_wav, with_length
 from semisupcon.audio.sniffing import CONVERTIBLE, content_of, why_no_file
@@ -77,28 +78,37 @@ _MOST_PLANS = 4096
 
 def _open(path: str | Path, known: int | None) -> AudioFile:
     place = system_path(path)
-    if problem := why_no_file(place):
-        raise unusable(path, problem)
-    status = os.stat(place)
+    status = _status(path, place)
     if status.st_size == 0:
         raise unusable(path, "empty file")
-    stamp = (place, status.st_size, status.st_mtime_ns)
+    stamp, sound = (place, status.st_size, status.st_mtime_ns), None
     if stamp not in _plans:
         if known is not None and (sound := _as_it_is(place, known)) is not None:
             return AudioFile(path, [Part(_first(sound, place), known)])
         if len(_plans) >= _MOST_PLANS:
             _plans.clear()
-        _plans[stamp] = _plan(path, place)
+        _plans[stamp], sound = _plan(path, place, status.st_size)
     plan = _plans[stamp]
-    file = AudioFile(
-        path,
-        [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams],
-        plan.slack,
+    parts = (
+        [Part(partial(_sound, place, pieces), frames) for pieces, frames in plan.streams]
+        if sound is None
+        else [Part(_first(sound, place), plan.streams[0][1])]
     )
+    file = AudioFile(path, parts, plan.slack)
     if file.frames < SHORTEST * file.samplerate:
         file.close()
         raise unusable(path, f"too short ({file.frames} samples)")
     return file
+
+
+def _status(path: str | Path, place: bytes) -> os.stat_result:
+    try:
+        status = os.stat(place)
+    except OSError:
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        raise unusable(path, why_no_file(place))
+    return status
 
 
 def _as_it_is(place: bytes, known: int) -> Sound | None:
@@ -119,20 +129,32 @@ def _first(sound: Sound, place: bytes) -> Callable[[], Sound]:
     return lambda: held.pop() if held else _sound(place)
 
 
-def _plan(path: str | Path, place: bytes) -> _Plan:
-    pieces = None
+def _plan(path: str | Path, place: bytes, size: int) -> tuple[_Plan, Sound | None]:
+    """Return how to open a file, and the file if it is open and decoded as it is."""
+    head, pieces = Head.read(place, size), None
     try:
         sound = _sound(place)
     except sf.SoundFileError as error:
-        if (pieces := with_length(place)) is None:
-            cut = claims_more_than_it_holds(place)
+        if (pieces := with_length(place, head)) is None:
+            cut = claims_more_than_it_holds(place, head)
             raise unusable(
                 path,
                 "truncated: shorter than its header states" if cut else _no_audio(place, error),
             ) from error
         sound = _sound(place, pieces)
-    with sound:
-        form = sound.format, sound.subtype, sound.samplerate, sound.channels
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(sound)
+        plan = _plan_of(path, place, sound, pieces, head)
+        if pieces is None and [part for part, _ in plan.streams] == [None]:
+            opened.pop_all()
+            return plan, sound
+    return plan, None
+
+
+def _plan_of(
+    path: str | Path, place: bytes, sound: Sound, pieces: list[Piece] | None, head: Head
+) -> _Plan:
+    form = (sound.format, sound.subtype, sound.samplerate, sound.channels)
     kind, subtype, rate, channels = form
     if not RATES[0] <= rate <= RATES[1] or channels > MOST_CHANNELS:
         raise unusable(path, f"an impossible header ({rate} Hz, {channels} channels)")
@@ -141,8 +163,8 @@ def _plan(path: str | Path, place: bytes) -> _Plan:
         span = data_of_wav(place) if kind == "WAV" else (0, None)
         if span and (walk := mpeg.walk(place, *span)) is not None:
             return _Plan([_mpeg(path, place, walk, sound.frames)], max(slack, 2304))
-    pieces = pieces or with_length(place)
-    if pieces is None and claims_more_than_it_holds(place):
+    pieces = pieces or with_length(place, head)
+    if pieces is None and claims_more_than_it_holds(place, head):
         raise unusable(path, "truncated: shorter than its header states")
     if kind == "OGG" and len(links := chains.links(place)) > 1:
         return _Plan([([link], _length(path, place, [link], form)) for link in links], slack)

@@ -1,15 +1,17 @@
 """Check all files of a table before training, and cache the results.
 
 An unreadable file could otherwise stop a run after days of training. The scan decodes the header,
-the last samples (missing in a truncated file) and the beginning up to the first audible samples
-(missing in a silent file). In float files it checks the values of all samples. The results are
-cached by path, size and modification time.
+the beginning up to the first audible samples (missing in a silent file) and the last samples
+(missing in a truncated file; of PCM in wav files, only the size is compared). In float files it
+checks the values of all samples. The results are cached by path, size and modification time.
 """
 
+import io
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +31,13 @@ from semisupcon.random import stable_hash
 log = logging.getLogger(__name__)
 COLUMNS = ["frames", "sample_rate", "channels", "problem"]
 _TAIL = 4096
+# Samples of a mono file in which sound is first looked for. With several channels it is a second,
+# because opposite phase shows only in more samples.
+_FIRST = 4096
 _ANY_VALUE = ("FLOAT", "DOUBLE")
 _MANY = 2000  # a progress bar is shown for more files
+_AT_ONCE = 16  # files that a thread checks one after the other
+_SAVE_EVERY = 30.0  # seconds
 
 
 class FileFacts(NamedTuple):
@@ -52,15 +59,28 @@ def examine(path: str) -> FileFacts:
     try:
         with open_audio(path) as file:
             frames, rate, channels = file.frames, file.samplerate, file.channels
-            if file.subtype not in _ANY_VALUE:
-                frames = _decodable(file)
-            file.seek(0)
-            for _ in file.blocks():
-                if not file.silence and file.subtype not in _ANY_VALUE:
-                    break
+            if file.subtype in _ANY_VALUE:
+                for _ in file.blocks():
+                    pass
+            else:
+                _listen(file)
+                if not _by_size(file):
+                    frames = _decodable(file)
             return FileFacts(frames, rate, channels, file.silence)
     except AudioError as error:
         return FileFacts(frames, rate, channels, error.problem)
+
+
+def _listen(file: AudioFile) -> None:
+    """Read the beginning of a file until it is audible, in blocks that grow."""
+    count = _FIRST if file.channels == 1 else file.samplerate
+    while len(file.read(min(count, file.block))) and file.silence:
+        count *= 4
+
+
+def _by_size(file: AudioFile) -> bool:
+    """Return whether the size of a file, which `open_audio` has checked, proves its length."""
+    return file.format in ("WAV", "WAVEX") and file.subtype.startswith("PCM_")
 
 
 def _decodable(file: AudioFile) -> int:
@@ -68,9 +88,12 @@ def _decodable(file: AudioFile) -> int:
 
     A few missing samples at the end are tolerated. More raise an AudioError.
     """
-    tail = min(file.frames, _TAIL)
-    file.seek(file.frames - tail)
-    return file.frames - tail + len(file.read(tail))
+    end = max(0, file.frames - _TAIL)
+    if file.tell() < end:
+        file.seek(end)
+    while file.tell() < file.frames and len(file.read(_TAIL)):
+        pass
+    return file.tell()
 
 
 def scan(paths: Sequence[str]) -> pd.DataFrame:
@@ -83,7 +106,7 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
         A table in the order of ``paths`` with the columns of `FileFacts`.
     """
     with ThreadPoolExecutor(_threads()) as pool:
-        stamps = list(pool.map(_stamp, paths))
+        stamps = [stamp for part in pool.map(_stamps, _parts(paths, 4096)) for stamp in part]
     common = os.path.commonpath([os.path.dirname(p) for p in paths]) if len(paths) else ""
     return scan_items(paths, stamps, common, examine)
 
@@ -96,8 +119,10 @@ def scan_items(
 ) -> pd.DataFrame:
     """Check items by a function, and look up unchanged ones in the cache.
 
+    The cache is written every half minute, so that a scan that is interrupted goes on from there.
+
     Args:
-        names: unique names of the items, such as paths.
+        names: names of the items, such as paths. Equal names are the same item.
         stamps: texts that change if the content of an item changes.
         where: name of the whole set; each set has a cache file of its own.
         examine: function that checks the item with a name. It runs in threads.
@@ -107,43 +132,92 @@ def scan_items(
     """
     if len(names) == 0:
         return pd.DataFrame({"frames": [], "sample_rate": [], "channels": [], "problem": []})
-    now = pd.DataFrame({"path": list(names), "stamp": list(stamps)})
+    now = pd.DataFrame({"path": list(names), "stamp": list(stamps)}, dtype=str)
     store = cache_folder() / f"scan-v2-{stable_hash(where):016x}.parquet"
     known = _load(store)
-    fresh = now.drop_duplicates().merge(known, how="left", on=["path", "stamp"])
-    unknown = fresh["problem"].isna()
-    if unknown.any():
-        todo = fresh.loc[unknown, "path"].tolist()
-        with ThreadPoolExecutor(_threads()) as pool:
-            fresh.loc[unknown, COLUMNS] = pd.DataFrame(
-                _examine_all(todo, examine, pool),
-                columns=COLUMNS,
-                index=fresh.index[unknown],
-            )
-        _save(pd.concat([known[~known["path"].isin(fresh["path"])], fresh]), store)
-    facts = fresh.set_index("path").loc[list(names), COLUMNS].reset_index(drop=True)
-    return facts.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64})
+    places = _places(now, known)
+    todo = np.flatnonzero(places < 0)
+    if not len(todo):
+        return known[COLUMNS].take(places).reset_index(drop=True)
+    # Rows of changed items, and items that are listed twice, are kept once.
+    todo = todo[~now["path"].iloc[todo].duplicated().to_numpy()]
+    kept = known[~known["path"].isin(now["path"].iloc[todo])]
+    done: list[FileFacts] = []
+
+    def write() -> pd.DataFrame:
+        rows = now.iloc[todo[: len(done)]].reset_index(drop=True)
+        table = pd.concat([kept, pd.concat([rows, _table(done)], axis=1)], ignore_index=True)
+        _save(table, store)
+        return table
+
+    saved = time.monotonic()
+    try:
+        for part in _examined(now["path"].iloc[todo].tolist(), examine):
+            done += part
+            if time.monotonic() - saved > _SAVE_EVERY:
+                write()
+                saved = time.monotonic()
+    except BaseException:
+        write()
+        raise
+    table = write()
+    return table[COLUMNS].take(_places(now, table)).reset_index(drop=True)
+
+
+def _places(now: pd.DataFrame, known: pd.DataFrame) -> np.ndarray:
+    """Return the row of each item in a table of results; -1 for an unknown or changed item."""
+    if len(now) <= len(known) and now["path"].equals(known["path"].iloc[: len(now)]):
+        places = np.arange(len(now))  # the usual case: the items of the last scan
+    else:
+        index = pd.Index(known["path"])
+        if not index.is_unique:  # not written by `_save`
+            return np.full(len(now), -1)
+        places = index.get_indexer(now["path"])
+    if len(known):
+        same = (known["stamp"].take(places).array == now["stamp"].array) & (places >= 0)
+        places = np.where(np.asarray(same, bool), places, -1)
+    return places
+
+
+def _parts(items: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Cut a sequence into parts. A future for every item would take longer than most items."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _threads() -> int:
     return min(32, 4 * (os.cpu_count() or 1))
 
 
-def _examine_all(
-    paths: list[str], examine: Callable[[str], FileFacts], pool: ThreadPoolExecutor
-) -> list[FileFacts]:
-    with without_decoder_notes() as real, os.fdopen(os.dup(real), "w") as terminal:
-        hidden = None if len(paths) > _MANY else True
-        return list(
-            tqdm(
-                pool.map(examine, paths),
-                total=len(paths),
-                desc="Scanning audio",
-                unit="file",
-                file=terminal,
-                disable=hidden,
-            )
-        )
+def _examined(
+    paths: list[str], examine: Callable[[str], FileFacts]
+) -> Iterator[Sequence[FileFacts]]:
+    """Check items in threads, and yield the results in parts, in order."""
+    with (
+        without_decoder_notes() as real,
+        os.fdopen(os.dup(real), "w") as terminal,
+        ThreadPoolExecutor(_threads()) as pool,
+        tqdm(
+            total=len(paths),
+            desc="Scanning audio",
+            unit="file",
+            file=terminal,
+            disable=None if len(paths) > _MANY else True,
+        ) as bar,
+    ):
+        futures = [
+            pool.submit(lambda part: [examine(path) for path in part], part)
+            for part in _parts(paths, _AT_ONCE)
+        ]
+        try:
+            for future in futures:
+                yield (found := future.result())
+                bar.update(len(found))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _stamps(paths: Sequence[str]) -> list[str]:
+    return [_stamp(path) for path in paths]
 
 
 def _stamp(path: str) -> str:
@@ -154,22 +228,31 @@ def _stamp(path: str) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
+def _table(facts: Sequence[FileFacts]) -> pd.DataFrame:
+    """Return a table with the columns of `FileFacts`."""
+    frames, rates, channels, problems = zip(*facts, strict=True) if facts else ((),) * 4
+    numbers = (np.array(values, np.int64) for values in (frames, rates, channels))
+    columns = dict(zip(COLUMNS, (*numbers, pd.array(problems, dtype="str")), strict=True))
+    return pd.DataFrame(columns)
+
+
 def _load(store: Path) -> pd.DataFrame:
     columns = ["path", "stamp", *COLUMNS]
     try:
-        return pd.read_parquet(store)[columns]
+        # Another process may replace the file between two reads of a parquet reader.
+        found = pd.read_parquet(io.BytesIO(store.read_bytes()))[columns].astype({"problem": str})
+        return found.astype({"frames": np.int64, "sample_rate": np.int64, "channels": np.int64})
     except Exception as error:  # if the cache is damaged, the files are checked again
         if os.path.exists(store):
             log.warning("The scan cache %s cannot be read (%s); scanning again.", store, error)
-        return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
+        texts = pd.DataFrame({"path": [], "stamp": []}, dtype=str)
+        return pd.concat([texts, _table([])], axis=1)
 
 
 def _save(table: pd.DataFrame, store: Path) -> None:
     try:
         with atomic_path(store) as partial:
-            table.astype(
-                {"frames": np.int64, "sample_rate": np.int64, "channels": np.int64},
-            ).to_parquet(partial)
+            table.to_parquet(partial)
     except UserError as error:
         log.warning(
             "%s The cache is not saved, so the next run scans the audio again. SEMISUPCON_CACHE "

@@ -35,6 +35,9 @@ def ended_well(command: Callable[[], int]) -> int:
         try:
             return _flushed(command())
         except SystemExit as end:
+            # Lightning converts Ctrl-C before the first step to SystemExit.
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
             raise SystemExit(_flushed(end.code)) from None
     except BrokenPipeError:
         if not any(map(_reader_gone, (sys.stdout, sys.stderr))):

@@ -199,7 +199,7 @@ def _groups(files: pd.DataFrame) -> np.ndarray:
 
 def _names(second: np.ndarray, names: tuple[str, str]) -> pd.Series:
     """Return a column of texts: the second name where a mask is True, else the first."""
-    return pd.Series(pd.Categorical.from_codes(second.astype(np.int8), names)).astype(str)
+    return pd.Series(pd.Categorical.from_codes(second.astype(np.int8), pd.Index(names))).astype(str)
 
 
 def _keeps_label(files: pd.DataFrame, share: float, seed: int) -> np.ndarray:

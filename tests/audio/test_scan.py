@@ -1,13 +1,16 @@
 """Bad files are found before training, named, left out, and too many of them refused; good ones of
 every format pass."""
 
+import io
 import logging
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile as sf
 
+from semisupcon.__main__ import main
 from semisupcon.audio import scan as scanning
 from semisupcon.audio.quiet import without_decoder_notes
 from semisupcon.audio.reading import read
@@ -178,3 +181,76 @@ def test_at_most_five_are_named():
             "folder",
         )
     assert str(error.value).count("silence only") == 5
+
+
+def test_a_cache_with_a_file_twice_is_made_again(write, cache):
+    path = str(write("a.wav", samples=1000))
+    before = set(cache.glob("scan-*.parquet"))
+    scan([path])
+    (store,) = set(cache.glob("scan-*.parquet")) - before
+    rows = pd.read_parquet(store).assign(frames=7)
+    pd.concat([rows, rows]).to_parquet(store)
+    assert scan([path, path])["frames"].tolist() == [1000, 1000]
+    assert len(pd.read_parquet(store)) == 1
+
+
+def test_an_interrupted_scan_goes_on(write, tmp_path, monkeypatch):
+    """Ctrl-C in the middle of the scan of `semisupcon pretrain`: the next run checks the rest."""
+    for i in range(80):
+        write(f"{i:02d}.wav", samples=4000)
+    looked_at, most = [], [40]
+
+    def look(path):
+        looked_at.append(path)
+        if len(looked_at) > most[0]:
+            raise KeyboardInterrupt
+        return examine(path)
+
+    monkeypatch.setattr(scanning, "examine", look)
+    monkeypatch.setattr(scanning, "_threads", lambda: 1)
+    data, runs = ("--data.data_dir", str(tmp_path)), tmp_path / "runs"
+    tiny = ("--model.encoder.widths", "[4,8]", "--data.target_length", "0.1", "--draw_every", "0")
+    words = ["pretrain", "--config", "pretrain_ssl", "--config", "small/pretrain_ssl", *data, *tiny]
+    words += ["--ckpt_path", str(runs), "--trainer.max_steps", "1", "--data.batch_size", "4"]
+    words += ["--trainer.limit_val_batches", "0", "--probe.tasks", "[]", "--monitor", "null"]
+    assert main(words) == 130
+    kept = 40 // scanning._AT_ONCE * scanning._AT_ONCE
+    assert kept
+    looked_at.clear()
+    most[0] = 1000
+    assert main(words) == 0
+    assert len(looked_at) == 80 - kept
+
+
+def test_the_scan_is_saved_while_it_goes_on(write, cache, monkeypatch):
+    """SIGKILL leaves what was saved last."""
+    monkeypatch.setattr(scanning, "_SAVE_EVERY", 0.0)
+    paths = [str(write(f"{i:02d}.wav", samples=1000)) for i in range(40)]
+    before, sizes = set(cache.glob("scan-*.parquet")), []
+
+    def look(path):
+        for store in set(cache.glob("scan-*.parquet")) - before:
+            sizes.append(len(pd.read_parquet(io.BytesIO(store.read_bytes()))))
+        return examine(path)
+
+    monkeypatch.setattr(scanning, "examine", look)
+    monkeypatch.setattr(scanning, "_threads", lambda: 1)
+    scan(paths)
+    assert any(0 < size < 40 for size in sizes)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_after_a_long_silence_is_good(tmp_path, channels):
+    """Silence is left by a block that is longer than the first one."""
+    audio = np.zeros((300_000, channels), np.float32)
+    audio[290_000:] = 0.1 * np.sin(np.arange(10_000) / 5)[:, None]
+    sf.write(tmp_path / "a.flac", audio, 8000)
+    assert examine(str(tmp_path / "a.flac")) == (300_000, 8000, channels, "")
+
+
+def test_opposite_channels_that_begin_with_a_click_are_bad(tmp_path):
+    wave = 0.1 * np.sin(np.arange(80_000) / 5).astype(np.float32)
+    audio = np.stack([wave, -wave], axis=1)
+    audio[0] = 1e-3
+    sf.write(tmp_path / "a.flac", audio, 8000)
+    assert "opposite phase" in examine(str(tmp_path / "a.flac")).problem
