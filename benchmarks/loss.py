@@ -6,6 +6,8 @@ SemiSupCon (cosines by broadcasting N x N x D, labels compared as N x N x C), ``
 pytorch-metric-learning, and ``NTXentLoss`` of lightly. The width D is 128, the number of labels C
 is 50, and the N embeddings are pairs of views.
 
+With 10,000 labels the loss is compared with the product of the labels, ``tags @ tags.T``.
+
 The cases run in turn, and times are medians of forward and backward pass. Memory is the peak
 without the inputs, measured in a separate process per case. Run ``python -m benchmarks.loss
 --check``; on a GPU add ``--device cuda --sizes 4096 16384 65536``.
@@ -36,16 +38,22 @@ PUBLISHED_UP_TO, LARGE = 2048, 16384
 PAGE_MIB = 2**-8  # size of a memory page, the unit in which memory is counted
 
 
-def inputs(n: int, device: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+def inputs(
+    n: int,
+    device: str,
+    dtype: torch.dtype = torch.float32,
+    labels: int = CLASSES,
+    share: float = 0.1,
+) -> dict[str, Tensor]:
     """Draw the inputs of a loss for n embeddings, which are two views of each clip.
 
-    Returns projections ``z [n, 128]``, tags ``[n, 50]`` (each clip has each tag with probability
-    0.1), classes ``[n]`` and clip numbers ``[n]``.
+    Returns projections ``z [n, 128]``, tags ``[n, labels]`` (each clip has each tag with the
+    probability ``share``), classes ``[n]`` and clip numbers ``[n]``.
     """
     generator = torch.Generator().manual_seed(n)
     made = {
         "z": torch.randn(n, WIDTH, generator=generator, dtype=dtype),
-        "tags": (torch.rand(n // 2, CLASSES, generator=generator) < 0.1)
+        "tags": (torch.rand(n // 2, labels, generator=generator) < share)
         .float()
         .repeat_interleave(2, 0),
         "classes": torch.randint(CLASSES, (n // 2,), generator=generator).repeat_interleave(2),
@@ -187,6 +195,30 @@ def agreement(n: int = 512) -> tuple[float, float]:
     ).item()
 
 
+def many_labels(n: int, labels: int, share: float, device: str) -> float:
+    """Return the time of our loss with many labels, divided by that of the product of the labels.
+
+    The product is ``tags @ tags.T``, which any dense method needs. Both run in turn; the times are
+    medians.
+    """
+    given = inputs(n, device, labels=labels, share=share)
+    ours, product = [], []
+    for _ in range(REPETITIONS + 1):
+        ours.append(once(MINE, given))
+        started = time.perf_counter()
+        given["tags"] @ given["tags"].T
+        if device == "cuda":
+            torch.cuda.synchronize()
+        product.append(time.perf_counter() - started)
+    taken, limit = (statistics.median(times[1:]) for times in (ours, product))
+    print(
+        f"{n:>7}  {labels:,} labels, {share:.1%} set: {1e3 * taken:.1f} ms; product of the labels: "
+        f"{1e3 * limit:.1f} ms",
+        flush=True,
+    )
+    return taken / limit
+
+
 def measure(
     n: int,
     device: str,
@@ -285,6 +317,10 @@ def main(args: list[str] | None = None) -> int:
             results.append(Bar(f"times_less_memory_than_published_{n}", less, 100))
         if n == large:
             results.append(Bar(f"peak_mib_{n}", memory[MINE][n]["mib"], 400, "<="))
+    n, labels = (128, 500) if options.tiny else (1024, 10_000)
+    for name, share in (("dense", 0.1), ("few", 0.001)):
+        ratio = many_labels(n, labels, share, options.device)
+        results.append(Bar(f"{labels}_labels_{name}_over_product", ratio, 1.2, "<="))
     met = all_met(results)
     return int(options.check and not met)
 

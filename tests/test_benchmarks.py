@@ -73,7 +73,7 @@ CASES = [
     Case("kills", ("--kills", "1", "--only", "export"), "RESULT seconds_until_other_ranks_.*"),
     Case("labels", ("--tiny",)),
     Case("learning", ("--folder", "{out}", "--only", "COLA", "--seeds", "6", *STEP), slow=True),
-    Case("loss", ("--tiny",), "RESULT peak_mib_128 .*"),
+    Case("loss", ("--tiny",), "RESULT 500_labels_few_over_product .*"),
     Case("online_probes", ("--tiny",), "RESULT online_probes_cpu_percent .*"),
     Case("probe", ("--tiny", "--repeats", "1"), "RESULT same_accuracy .*"),
     Case("probe_suite", ("--folder", "{out}", "--root", "{out}", *SUITE, *STEP), ".*", slow=True),

@@ -8,6 +8,7 @@ import torch
 
 from semisupcon.batch import DataFacts
 from semisupcon.errors import CheckpointError, ConfigError
+from semisupcon.losses.pairs import common_labels, same_labels, shared_labels
 from semisupcon.spec import build, spec_of
 from semisupcon.targets import (
     ClassSimilarity,
@@ -210,3 +211,21 @@ def test_a_similarity_of_classes_may_be_named_by_its_function():
                 "init_args": {"matrix": "os.system"},
             }
         )
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3])
+@pytest.mark.parametrize("same", [True, False])
+def test_thousands_of_labels(share, same):
+    """Few of many labels are compared by sparse matrices; the counts are those of the products."""
+    generator = torch.Generator().manual_seed(3)
+    labels = (torch.rand(40, 3000, generator=generator) < share).float()
+    labels[3], labels[4, 5], labels[:, 7] = torch.nan, 0.5, 1
+    rows = labels if same else labels[5:20] * torch.ones(15, 1)
+    common, absent = (both_have(rows, labels, value) for value in (1, 0))
+    assert torch.equal(common_labels(rows, labels), common)
+    assert torch.equal(same_labels(rows, labels), (common + absent == 3000).float())
+    assert torch.equal(shared_labels(rows, labels, 2), (common >= 2).float())
+
+
+def both_have(rows, columns, value):
+    return ((rows == value)[:, None] & (columns == value)).sum(dim=2).float()
