@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.bars import Bar, all_met
 from benchmarks.mutants.cover import Cover, digest_of, file_of, measured, within
 from benchmarks.mutants.sample import Mutant, sample
-from benchmarks.mutants.selection import FEW, Selection
+from benchmarks.mutants.selection import ALWAYS, FEW, Selection
 from benchmarks.mutants.trial import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +99,8 @@ def candidates(
         return [near, further[:far]]
     first = within([name for name in running if file_of(name) in near], cover.seconds, spend)
     rest = [name for name in within(running, cover.seconds, spend) if name not in first]
+    # A default is evaluated at import, which is recorded for no test.
+    rest += [file for file in ALWAYS if file not in (*first, *rest)]
     # Coverage does not see the lines that run in processes which tests start.
     apart = [file for file in further if selection.starts_processes(file)][:1]
     return [first, rest, apart]

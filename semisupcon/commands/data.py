@@ -46,7 +46,7 @@ def main(args: list[str]) -> int:
     download = commands.add_parser(
         "download", help="download the official archives; without --yes, only list them"
     )
-    download.add_argument("task")
+    download.add_argument("task", help="name of a task, see semisupcon data list")
     download.add_argument(
         "--data_dir", type=Path, required=True, help="folder for the unpacked files"
     )

@@ -97,3 +97,16 @@ def test_what_cannot_be_compared_has_no_frames_and_matches_nothing(audio):
     assert empty.shape == (0, 32)
     assert match([empty, empty, fingerprint(song(0), RATE)]) == []
     assert difference(empty, empty) == np.inf
+
+
+def test_quiet_passages_keep_their_levels():
+    """Levels are measured down to 50 dB below the loudest one, not only near full scale."""
+    wave = song(3)
+    quiet = wave * np.where(np.arange(len(wave)) < len(wave) // 2, 1, 0.01).astype(np.float32)
+    loud, soft = fingerprint(wave, RATE).astype(int), fingerprint(quiet, RATE).astype(int)
+    later = slice(len(loud) * 2 // 3, None)
+    heard = (loud[later] > -20) & (soft[later] > -100)
+    assert heard.any()
+    lower = (loud - soft)[later][heard]
+    assert np.abs(lower - np.median(lower)).max() <= 2
+    assert abs(np.median(lower) - 80) < 8  # 40 dB in half decibels, and a loudest level of its own

@@ -145,3 +145,11 @@ def test_what_cannot_be_read_is_named(tmp_path, write):
         read(write("short.wav", samples=100), 90, 20)
     with pytest.raises(AudioError, match=r"short\.wav"):
         read(tmp_path / "short.wav", 900, 20)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_a_file_of_several_blocks_is_whole(write, monkeypatch, blocks):
+    monkeypatch.setattr("semisupcon.audio.decoding._DECODED", 1000)
+    path = write("a.wav", samples=1000 * blocks - 10, subtype="FLOAT")
+    expected, _ = sf.read(path, dtype="float32")
+    assert np.array_equal(read(path), expected)

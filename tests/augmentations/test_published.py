@@ -170,3 +170,32 @@ def test_an_operator_of_clmr_can_be_left_out():
         "delay",
         "pitch_shift",
     )
+
+
+CLMR = [
+    {"p": 0.8},
+    {"p": 0.01, "ratio": (0.0001, 0.01)},
+    {"p": 0.3, "min_db": -20, "max_db": -1},
+    {"p": 0.8, "name": "high_low_pass"},
+    {"p": 0.3, "delay_ms": (200, 450), "delay_interval_ms": 50, "choices": ((0.5,), (1,), (1.0,))},
+    {"p": 0.6, "range": (-7, 7), "ratios": None},
+    {"p": 0.6, "ranges": ((0, 99), (0, 99), (0, 99)), "wet_gain_db": 0.0},
+]
+MTSLVR = [
+    {"range": (-15, 15)},
+    {"longest": (0.5, 0.5)},
+    {"snr": (3, 30), "decay": (-1, 0)},
+    {"snr": (3, 30), "decay": (-2, 2)},
+    {"range": (0.5, 1.5)},
+    {"max_width": 0.125, "fill": "silence"},
+    {"range": (-0.5, 0.5)},
+]
+
+
+@pytest.mark.parametrize(
+    ("chain", "values"), [(CLMRChain(22050), CLMR), (MTSLVRChain(16000), MTSLVR)]
+)
+def test_the_values_are_the_published_ones(chain, values):
+    assert len(chain.transforms) == len(values)
+    for transform, of in zip(chain.transforms, values, strict=True):
+        assert {name: getattr(transform, name) for name in of} == of

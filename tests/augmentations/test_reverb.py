@@ -88,3 +88,8 @@ def test_controls_are_drawn_within_their_ranges(keys):
     assert parameters[:, 0].max() > 96
     assert ((parameters[:, 1] >= 20) & (parameters[:, 1] < 30)).all()
     assert (parameters[:, 2] == 40).all()
+
+
+def test_the_delays_are_those_of_freeverb():
+    assert COMBS == (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
+    assert ALLPASSES == (225, 341, 441, 556)

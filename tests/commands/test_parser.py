@@ -121,3 +121,17 @@ def test_configs_are_taken_from_the_command_line():
 def test_a_message_has_three_lines():
     assert short("a\n\n  b   c\nd\ne") == "a\nb c\nd"
     assert len(short("x" * 5000)) < 700
+
+
+@pytest.mark.parametrize(
+    ("word", "empty"), [("--out=", True), ("--out= ", True), ("--out=a=", False), ("--x=", False)]
+)
+def test_an_empty_path_is_refused(word, empty, capsys):
+    parser = embed.parser()
+    parser.words = [word]
+    if not empty:
+        parser.refuse_empty()
+        return
+    with pytest.raises(SystemExit):
+        parser.refuse_empty()
+    assert "--out is empty. Give a path" in capsys.readouterr().err

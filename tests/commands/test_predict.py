@@ -245,6 +245,7 @@ def test_nothing_is_overwritten_and_the_output_is_checked_first(
         (("--window", "1"), "--window needs --per window."),
         (("--per", "window", "--window", "nan"), "--window must be a positive number"),
         (("--per", "window", "--hop", "0"), "--hop must be a positive number"),
+        (("--per", "window", "--hop", "inf"), "--hop must be a positive number"),
         (("--per", "window", "--window", "1e-5"), "--window must be at least"),
         (("--threshold", "2"), "--threshold must lie between 0 and 1"),
         (("--threshold", "0.3", "--all"), "leave one out"),

@@ -222,6 +222,28 @@ def test_a_defect_keeps_its_traceback(digits, tmp_path):
     assert failure_in_options(caught.value, []) is None
 
 
+LIBRARY = "/x/lib/python3.11/site-packages/"
+
+
+@pytest.mark.parametrize(
+    ("file", "function", "resumes"),
+    [
+        ("pytorch_lightning/trainer/connectors/checkpoint_connector.py", "restore_it", True),
+        ("pytorch_lightning/trainer/connectors/checkpoint_connector.py", "dump_it", False),
+        ("pytorch_lightning/loops/fit_loop.py", "restore_it", False),
+    ],
+)
+def test_only_an_error_of_a_restore_is_about_the_checkpoint(file, function, resumes):
+    scope = {}
+    exec(compile(f"def {function}():\n    raise KeyError('x')", LIBRARY + file, "exec"), scope)
+    with pytest.raises(KeyError) as caught:
+        scope[function]()
+    # The frame of this test is one of a user.
+    error = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+    told = failure_in_options(error, []) or ""
+    assert told.startswith("--resume_from_checkpoint") == resumes
+
+
 class SecondInterrupt(L.Callback):
     """Ctrl-C twice within a step."""
 
