@@ -60,10 +60,11 @@ class AudioFile:
         format: libsndfile's name, such as WAV, FLAC, MP3, ...
         subtype: libsndfile's name, such as PCM_16, FLOAT, VORBIS, ...
         block: number of samples per channel in a block of 2 MiB of float32.
+        proved: whether ``frames`` is proved without decoding the end of the file.
     """
 
-    def __init__(self, path: str | Path, parts: list[Part], slack: int = 0):
-        self.path, self._parts, self._slack = path, parts, slack
+    def __init__(self, path: str | Path, parts: list[Part], slack: int = 0, proved: bool = False):
+        self.path, self._parts, self._slack, self.proved = path, parts, slack, proved
         self.frames = sum(part.frames for part in parts)
         self._at, self._number, self._inside = 0, -1, 0
         self._file: Sound | None = None

@@ -65,10 +65,12 @@ class _Plan(NamedTuple):
 
     ``streams`` lists, for each stream, its pieces (None for the unchanged file) and its length in
     samples per channel. ``slack`` is the number of samples that may be missing at the end.
+    ``proved`` is True if the size of the file proves the length.
     """
 
     streams: list[tuple[list[Piece] | None, int]]
     slack: int = 0
+    proved: bool = False
 
 
 # Training opens a file for every crop, so the plans of unchanged files are cached.
@@ -94,7 +96,7 @@ def _open(path: str | Path, known: int | None) -> AudioFile:
         if sound is None
         else [Part(_first(sound, place), plan.streams[0][1])]
     )
-    file = AudioFile(path, parts, plan.slack)
+    file = AudioFile(path, parts, plan.slack, plan.proved)
     if file.frames < SHORTEST * file.samplerate:
         file.close()
         raise unusable(path, f"too short ({file.frames} samples)")
@@ -171,6 +173,7 @@ def _plan_of(
     return _Plan(
         [(pieces, sound.frames if pieces is None else _length(path, place, pieces, form))],
         slack,
+        proved=kind in ("WAV", "WAVEX") and subtype.startswith("PCM_"),
     )
 
 

@@ -2,8 +2,8 @@
 
 An unreadable file could otherwise stop a run after days of training. The scan decodes the header,
 the beginning up to the first audible samples (missing in a silent file) and the last samples
-(missing in a truncated file; of PCM in wav files, only the size is compared). In float files it
-checks the values of all samples. The results are cached by path, size and modification time.
+(missing in a truncated file; the size of a wav file with PCM proves its length). In float files the
+values of all samples are checked. The results are cached by path, size and modification time.
 """
 
 import io
@@ -64,7 +64,7 @@ def examine(path: str) -> FileFacts:
                     pass
             else:
                 _listen(file)
-                if not _by_size(file):
+                if not file.proved:
                     frames = _decodable(file)
             return FileFacts(frames, rate, channels, file.silence)
     except AudioError as error:
@@ -76,11 +76,6 @@ def _listen(file: AudioFile) -> None:
     count = _FIRST if file.channels == 1 else file.samplerate
     while len(file.read(min(count, file.block))) and file.silence:
         count *= 4
-
-
-def _by_size(file: AudioFile) -> bool:
-    """Return whether the size of a file, which `open_audio` has checked, proves its length."""
-    return file.format in ("WAV", "WAVEX") and file.subtype.startswith("PCM_")
 
 
 def _decodable(file: AudioFile) -> int:

@@ -46,7 +46,9 @@ def _sparse_product(rows: Tensor, columns: Tensor | None) -> Tensor:
     def sparse(ones: Tensor) -> csr_array:
         row, column = (index.numpy() for index in ones.nonzero(as_tuple=True))
         begins = np.searchsorted(row, np.arange(len(ones) + 1))
-        return csr_array((np.ones(len(row), np.float32), column, begins), shape=(len(ones), ones.shape[1]))
+        return csr_array(
+            (np.ones(len(row), np.float32), column, begins), shape=(len(ones), ones.shape[1])
+        )
 
     left = sparse(rows)
     right = left if columns is None else sparse(columns)
