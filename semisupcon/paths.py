@@ -51,6 +51,8 @@ def text_of(path: str | bytes | Path) -> str:
 
 def system_path(path: str | bytes | Path) -> bytes:
     """Return the file name of the operating system for any path or for the output of `text_of`."""
+    if isinstance(path, str) and path.isascii():
+        return path.encode()
     text = os.fsdecode(path)
     if _FOREIGN.search(text) and not os.path.lexists(text):
         text = _FOREIGN.sub(lambda m: chr(ord(m[0]) - 0xEF00 + 0xDC00), text)

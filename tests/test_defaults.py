@@ -1,18 +1,21 @@
 """Defaults are promises: a recipe that leaves an option out trains the same way in the next
 version.
 
-``golden/defaults.json`` holds them. A new option may be missing there;
+``golden/defaults.json`` holds those of the classes that users configure, ``golden/signatures.json``
+those of all public functions and methods. New ones may be missing there;
 ``python -m tests.test_defaults`` writes all down anew.
 """
 
 import importlib
 import inspect
 import json
+import pkgutil
 import sys
 from pathlib import Path
 
 import pytest
 
+import semisupcon
 from semisupcon import augmentations, public
 from semisupcon.augmentations.transform import Transform
 from semisupcon.data.datamodule import AudioDataModule
@@ -23,6 +26,7 @@ from semisupcon.training.keeping import KeepCheckpoints
 from semisupcon.training.objective import Objective
 
 TABLE = Path(__file__).parent / "golden" / "defaults.json"
+SIGNATURES = TABLE.with_name("signatures.json")
 OTHERS = (
     AudioDataModule,
     FineTuning,
@@ -77,7 +81,47 @@ def test_defaults_stay(name):
     assert {option: now.get(option) for option in before} == before
 
 
+def signatures() -> dict[str, dict[str, str]]:
+    """The plain defaults of all public functions and methods of the package, by name."""
+    found = {}
+    for info in pkgutil.walk_packages(semisupcon.__path__, "semisupcon."):
+        if info.name.endswith(("__main__", "old_names")):
+            continue
+        try:
+            module = importlib.import_module(info.name)
+        except ImportError:  # a package that is not installed
+            continue
+        for name, value in vars(module).items():
+            if getattr(value, "__module__", None) != info.name or name.startswith("_"):
+                continue
+            parts = {name: value}
+            if isinstance(value, type):
+                parts |= {f"{name}.{n}": v for n, v in vars(value).items() if n[0] != "_"}
+            for label, part in parts.items():
+                if inspect.isfunction(part) or isinstance(part, type):
+                    try:
+                        options = defaults(part)
+                    except ValueError:  # some exceptions have no signature
+                        continue
+                    if options:
+                        found[f"{info.name}.{label}"] = options
+    return dict(sorted(found.items()))
+
+
+def test_defaults_of_functions_stay():
+    now = signatures()
+    before = json.loads(SIGNATURES.read_text())
+    changed = {
+        name: {o: (v, now[name].get(o)) for o, v in options.items() if now[name].get(o) != v}
+        for name, options in before.items()
+        if name in now
+    }
+    assert {name: options for name, options in changed.items() if options} == {}
+    assert len(before.keys() & now.keys()) > 0.9 * len(before)
+
+
 if __name__ == "__main__":
+    SIGNATURES.write_text(json.dumps(signatures(), indent=1) + "\n")
     TABLE.write_text(
         json.dumps({name: defaults(cls) for name, cls in classes().items()}, indent=1) + "\n"
     )

@@ -102,7 +102,9 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
     """
     with ThreadPoolExecutor(_threads()) as pool:
         stamps = [stamp for part in pool.map(_stamps, _parts(paths, 4096)) for stamp in part]
-    common = os.path.commonpath([os.path.dirname(p) for p in paths]) if len(paths) else ""
+    # All paths begin as the first and the last in alphabetical order do.
+    ends = [os.path.dirname(of(paths)) for of in (min, max)] if len(paths) else [""]
+    common = os.path.commonpath(ends)
     return scan_items(paths, stamps, common, examine)
 
 

@@ -7,7 +7,7 @@ import pytest
 from semisupcon.__main__ import COMMANDS, main
 
 # These have a help of jsonargparse, which takes the texts from docstrings.
-FROM_DOCSTRINGS = {"pretrain", "probe", "pack", "stream", "hear"}
+FROM_DOCSTRINGS = {"pretrain", "probe", "pack", "hear"}
 ARGPARSE = [(name,) for name in COMMANDS if name not in (*FROM_DOCSTRINGS, "data")]
 ARGPARSE += [("data", "check"), ("data", "download")]
 

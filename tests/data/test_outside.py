@@ -348,3 +348,10 @@ def test_splits_and_lists_of_a_data_set_of_hugging_face(tmp_path):
     data = HuggingFaceDataModule(str(tmp_path / "empty"), **OPTIONS)
     with pytest.raises(UserError, match="The data set has no rows to train on"):
         data.setup()
+
+
+def test_training_clips_come_first():
+    from semisupcon.data.outside.hugging_face import _training_splits
+
+    rows = _training_splits("folder", {"dev": 1, "train": 2, "test": 3})
+    assert rows == [("train", "train", 2), ("val", "dev", 1)]

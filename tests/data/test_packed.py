@@ -377,3 +377,25 @@ def test_the_command(folder, tmp_path, monkeypatch, capsys, caplog):
     assert main(["pack", "--config", str(tmp_path / "none.yaml"), "--out", str(out)]) == 2
     assert main(["pack", "--out", str(out), "--data.data_dir", str(folder)]) == 2
     assert "--data.target_sample_rate" in capsys.readouterr().err
+
+
+def test_a_damaged_shard_is_written_again(pack_folder, monkeypatch, caplog):
+    """An interrupted packing left a shard that was cut afterwards."""
+    whole = pack_folder("whole")
+
+    def stops(*_, original=shards._write_clip, count=[]):  # noqa: B006
+        count.append(1)
+        if len(count) == 8:
+            raise KeyboardInterrupt
+        return original(*_)
+
+    monkeypatch.setattr(shards, "_write_clip", stops)
+    with pytest.raises(KeyboardInterrupt):
+        pack_folder("resumed", threads=1)
+    monkeypatch.undo()
+    shard = min((whole.parent / "resumed").glob("audio-*.pcm"))
+    shard.write_bytes(shard.read_bytes()[:-2])
+    resumed = pack_folder("resumed")
+    assert f"{shard} or its notes are damaged; the shard is written again." in caplog.text
+    assert shard.read_bytes() == (whole / shard.name).read_bytes()
+    assert resumed == whole.parent / "resumed"

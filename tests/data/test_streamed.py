@@ -13,6 +13,7 @@ from semisupcon.data.remote import StreamedSet
 from semisupcon.data.sources import gather
 from semisupcon.data.streamed import StreamedDataModule, write_stream
 from semisupcon.errors import AudioError, ConfigError, DatasetNotFoundError, UserError
+from semisupcon.locks import LOCK
 
 pytest.importorskip("litdata")
 OPTIONS = {
@@ -153,3 +154,16 @@ def test_the_command_writes_the_folder(packed, tmp_path):
     assert {"index.json", "packed.json", "clips.parquet", "targets.npy"} <= {
         p.name for p in (tmp_path / "out").iterdir()
     }
+
+
+def test_a_failure_leaves_no_part_of_a_set(packed, tmp_path, monkeypatch):
+    def fails(packed, out, *_):
+        (out / "chunk-0-0.bin").write_bytes(b"0")
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as context:
+        context.setattr("semisupcon.data.streamed._write_chunks", fails)
+        with pytest.raises(OSError, match="the disk is gone"):
+            write_stream(packed, tmp_path / "set")
+    assert {path.name for path in tmp_path.rglob("*")} <= {"set", LOCK}
+    write_stream(packed, tmp_path / "set", chunk_bytes=40_000)

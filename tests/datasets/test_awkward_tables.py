@@ -369,3 +369,12 @@ def test_speech_commands_of_kaggle_are_read(tmp_path):
     assert dict(zip(clips.paths, clips.split, strict=True)) == dict(
         zip(audio, ("train", "train", "val", "test"), strict=True)
     )
+
+
+def test_paths_of_a_linked_folder_are_relative_to_its_link(tmp_path):
+    """The audio is on another disk, and the table has its place there."""
+    touch(tmp_path / "disk", "songs/0.wav")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "audio").symlink_to(tmp_path / "disk")
+    written = [str(tmp_path / "disk" / "songs" / "0.wav")]
+    assert below(tmp_path / "set", written) == ["audio/songs/0.wav"]

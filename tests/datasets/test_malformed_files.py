@@ -60,6 +60,7 @@ SPOILED = [
     ("esc50", "meta/esc50.csv", "category", "label", 1),
     ("fma", "fma_metadata/tracks.csv", "genre_top", "genre", 3),
     ("fsd50k", "FSD50K.ground_truth/dev.csv", "split", "part", 1),
+    ("fsd50k", "FSD50K.ground_truth/eval.csv", "labels", "tags", 1),
     (
         "fsdkaggle2018",
         "FSDKaggle2018.meta/train_post_competition.csv",
@@ -261,3 +262,12 @@ def test_names_that_say_nothing_are_named(task, name, tmp_path):
     error = complaint(task, tmp_path)
     assert isinstance(error, AnnotationError)
     assert_helps(error, name)
+
+
+def test_the_tables_of_musicnn_may_lie_in_a_folder(tmp_path):
+    mtat_index(tmp_path)
+    before = find_task("mtat_top50")(tmp_path).split.tolist()
+    (tmp_path / "index").mkdir()
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}_gt_mtt.tsv").rename(tmp_path / "index" / f"{name}_gt_mtt.tsv")
+    assert find_task("mtat_top50")(tmp_path).split.tolist() == before
