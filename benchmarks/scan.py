@@ -76,7 +76,7 @@ def million(folder: Path, count: int) -> tuple[float, float]:
     paths = [os.path.join(root, name) for name in names]
     facts = scanning.FileFacts(8000, 8000, 1, "")
     with mock.patch.dict(os.environ, SEMISUPCON_CACHE=str(folder / "cache-links")):
-        with mock.patch.object(scanning, "examine", lambda path: facts):
+        with mock.patch.object(scanning, "examine", return_value=facts):
             scanning.scan(paths)
         return listing, timed(lambda: scanning.scan(paths))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semisupcon import distributed
-from semisupcon.distributed import Share, share
+from semisupcon.distributed import Share, gathered, share
 
 PARTS = {2: [(2, 2), (3, 1), (4, 0)], 3: [(2, 2, 2), (3, 2, 1), (0, 5, 1)]}
 CASES = [(world, sizes) for world, all_sizes in PARTS.items() for sizes in all_sizes]
@@ -87,3 +87,13 @@ def test_rows_that_were_dealt_in_turn_come_back_in_order(ranks, rows):
         for got in ranks(world, deal, rows):
             np.testing.assert_array_equal(got, expected)
     np.testing.assert_array_equal(deal(0, 1, rows), expected)
+
+
+def gather_equal(rank, world):
+    return gathered(torch.full((2, 3), float(rank))).numpy()
+
+
+def test_tensors_of_equal_shape_are_stacked(ranks):
+    for got in ranks(2, gather_equal):
+        np.testing.assert_array_equal(got, np.stack([np.zeros((2, 3)), np.ones((2, 3))]))
+    assert gathered(torch.ones(3)).shape == (1, 3)

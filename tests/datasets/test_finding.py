@@ -10,6 +10,7 @@ from tiny_sets import touch
 
 from semisupcon.datasets import Annotations, resolve, unlisted
 from semisupcon.datasets.parsing.finding import audio_files, find_by_stem, stem
+from semisupcon.datasets.parsing.reading import find_file
 from semisupcon.errors import DatasetNotFoundError
 
 
@@ -128,3 +129,9 @@ def test_unlisted_clips_never_come_from_beside_held_out_ones(tmp_path):
         "mixed/new.wav",
         "train/new.wav",
     ]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    for root in (tmp_path / "nowhere", None):
+        with pytest.raises(DatasetNotFoundError, match="The data set's folder not found"):
+            find_file(root, "labels.csv")

@@ -387,3 +387,35 @@ def test_labels_can_be_learnt_from_an_excerpt(audio, labels):
         )
         > 0.6
     )
+
+
+# Level (RMS of full scale) and spectral centroid (Hz) of the first 2 s of the first clips.
+SOUNDS = [
+    (0.1028, 1903.8),
+    (0.1016, 852.2),
+    (0.0461, 2537.6),
+    (0.0831, 1719.9),
+    (0.0435, 1782.7),
+    (0.1739, 2260.5),
+    (0.169, 1390.7),
+    (0.0739, 1935.9),
+    (0.1806, 1846.0),
+    (0.1494, 1633.7),
+]
+
+
+def test_the_sounds_stay_the_same():
+    """Results on the embedded set can be compared between versions."""
+    for index, (level, centroid) in enumerate(SOUNDS):
+        wave = render_clip(index, 2.0)[0] / 32768
+        spectrum, hertz = np.abs(np.fft.rfft(wave)), np.fft.rfftfreq(len(wave), 1 / 22050)
+        assert np.sqrt((wave**2).mean()) == pytest.approx(level, rel=2e-3)
+        assert (spectrum * hertz).sum() / spectrum.sum() == pytest.approx(centroid, rel=1e-3)
+
+
+def test_the_splits_stay_the_same():
+    held_out = {index: split_of(index) for index in range(60) if split_of(index) != "train"}
+    test = [2, 7, 11, 16, 20, 25, 34, 39, 43, 48, 52, 57]
+    assert held_out == dict.fromkeys([4, 13, 22, 29, 31, 38, 40, 47, 56], "val") | dict.fromkeys(
+        test, "test"
+    )

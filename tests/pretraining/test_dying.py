@@ -145,6 +145,12 @@ def test_a_worker_that_is_killed(digits, tmp_path, whole, capfd):
         4,
         5,
     )  # one batch is fetched ahead
+    (keep,) = (
+        state
+        for state in read_checkpoint(tmp_path / "a" / "last.ckpt")["callbacks"].values()
+        if isinstance(state, dict) and "row" in state
+    )
+    assert keep["row"]["step"] in (3, 4)
     assert_continues(digits, tmp_path, whole)
 
 

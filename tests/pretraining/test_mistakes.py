@@ -235,7 +235,8 @@ LIBRARY = "/x/lib/python3.11/site-packages/"
 )
 def test_only_an_error_of_a_restore_is_about_the_checkpoint(file, function, resumes):
     scope = {}
-    exec(compile(f"def {function}():\n    raise KeyError('x')", LIBRARY + file, "exec"), scope)
+    code = compile(f"def {function}():\n    raise KeyError('x')", LIBRARY + file, "exec")
+    exec(code, scope)  # noqa: S102, a function of a file of a library
     with pytest.raises(KeyError) as caught:
         scope[function]()
     # The frame of this test is one of a user.

@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from semisupcon.checkpoints import read_checkpoint
 from semisupcon.training import probe_clips, probes
+from semisupcon.training.probe_clips import _paths
 from tests.pretraining.runs import ROOT, assert_same, pretrain, rows, stopping
 
 SHORT = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2", "--run_name", "r")
@@ -86,6 +89,7 @@ def test_they_change_nothing_of_the_training(tones, tmp_path):
     a, b = (read_checkpoint(tmp_path / name / "last.ckpt") for name in ("with", "without"))
     for part in ("state_dict", "optimizer_states"):
         assert_same(a[part], b[part], part)
+    assert not (tmp_path / "with" / "figures").exists()  # --draw_every 0
     ours, theirs = rows(tmp_path / "with"), rows(tmp_path / "without")
     assert not any("val_knn" in row for row in theirs)
     losses = [[row["loss"] for row in of if row.get("loss")] for of in (ours, theirs)]
@@ -239,3 +243,12 @@ def test_help_lists_the_options(capsys):
     told = capsys.readouterr().out
     assert "--probe.tasks" in told
     assert "--probe.every" in told
+
+
+def test_clips_of_packed_audio_are_known_by_their_names():
+    table = pd.DataFrame({"path": ["/a", "/b"], "clip": [7, 8], "split": ["train", "val"]})
+    data = SimpleNamespace(drawn=SimpleNamespace(table=table), packed=None)
+    assert _paths(data, "train") == ({"/a"}, set())
+    data.packed = "folder"
+    assert _paths(data, "train") == ({"/a"}, {7})
+    assert _paths(SimpleNamespace(), "train") == (set(), set())
