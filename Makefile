@@ -1,11 +1,11 @@
 # make install | demo | gpu | lint | test-fast | test | test-slow | docs | notebooks | mutants
-#      evidence | evidence-check | evidence-quick
+#      bench | evidence | evidence-check | evidence-quick
 # Everything happens in .venv, which a second call leaves as it is.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo gpu test test-fast test-slow lint format docs notebooks mutants evidence evidence-check evidence-quick
+.PHONY: install demo gpu bench test test-fast test-slow lint format docs notebooks mutants evidence evidence-check evidence-quick
 
 install: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: $(STAMP)
 # Checks and figures on one GPU, in about four minutes. See docs/gpu.md.
 gpu: $(STAMP)
 	$(BIN)/python -m benchmarks.gpu --out build/gpu.json $(ARGS)
+
+# All benchmarks of speed and memory, into build/bench.md: over an hour. ARGS="--only loss scan"
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.bench $(ARGS)
 
 # All tests but the slow ones, in two processes; a file stays in one process.
 test: $(STAMP)

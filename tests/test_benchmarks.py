@@ -57,6 +57,7 @@ CASES = [
     Case("augment", ("--tiny", "--table"), r"\| time_mask \(MT-SLVR\).*", slow=True),
     Case("augment", ("--tiny", "--profile"), "Self CPU time total: .*", slow=True),
     Case("augmentation_gallery", ("{data}/gallery", "{out}"), r"augmentations_3\.png .*"),
+    Case("bench", ("--tiny", "--only", "loss", "--out", "{out}/bench.json"), r"Wrote .*bench\.md"),
     Case("chunks", ("--tiny",), "RESULT times_less_memory_in_chunks_of_4 .*"),
     Case(
         "datasets",
@@ -79,6 +80,7 @@ CASES = [
     Case("probe_suite", ("--folder", "{out}", "--root", "{out}", *SUITE, *STEP), ".*", slow=True),
     Case("search", ("--tiny",)),
     Case("similarities", ("--folder", "{out}", "--seeds", "0", *STEP), ROW, slow=True),
+    Case("scan", ("--files", "40", "--links", "100", "--rounds", "1"), r"RESULT warm_seconds .*"),
     Case("start", ("--clips", "1000"), r"RESULT start_gb \S+ <=0.6"),
     Case("steady", ("--steps", "6", "--files", "12", "--every", "0.05", "--figure", "{out}/a.png")),
     Case("step", ("--tiny", "--only", "log_mel_resnet", "--workers", "1", "--profile"), PUBLISHED),
