@@ -4,7 +4,7 @@ The record consists of fingerprints. It does not contain names, paths or audio.
 
 For each training clip that is a file, the record has a hash of the file. For at most 5000 clips, it
 also has an acoustic fingerprint of the middle four seconds, as in ``semisupcon data check``. The
-time per file is bounded: three blocks of 64 KiB are hashed and four seconds are decoded.
+time per file is bounded: three blocks of 4 KiB are hashed and four seconds are decoded.
 """
 
 import hashlib
@@ -34,7 +34,8 @@ from semisupcon.random import derive
 
 MOST = 5000  # maximum number of clips with an acoustic fingerprint
 SECONDS = 4
-_BLOCK = 1 << 16
+_BLOCK = 1 << 12
+_AT_ONCE = 64  # files that a thread reads one after the other
 _WORKERS = 4
 _VERSION, _MOST_BYTES = 1, 1 << 30
 
@@ -97,7 +98,7 @@ def _content(path: str, size: int, changed: int) -> bytes:
 def content_of(path: str) -> bytes | None:
     """Return a hash of a file, or None if it cannot be read.
 
-    The hash depends on the size, and on 64 KiB at the beginning, middle and end of the file.
+    The hash depends on the size, and on 4 KiB at the beginning, middle and end of the file.
     """
     try:
         status = os.stat(system_path(path))
@@ -158,8 +159,10 @@ def heard_by(clips: LabelledClips, audio: Samples | None, most: int = MOST) -> H
             levels = middle_of(paths[row], *about) if files else _middle(audio, row, *about)
         return content_of(paths[row]) or bytes(16), levels
 
+    parts = [range(i, min(i + _AT_ONCE, len(paths))) for i in range(0, len(paths), _AT_ONCE)]
     with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(one, range(len(paths))))
+        each = pool.map(lambda rows: [one(row) for row in rows], parts)
+        found = [result for results in each for result in results]
     lengths = [len(levels) for _, levels in found]
     return Heard(
         np.frombuffer(b"".join(content for content, _ in found), np.uint8).reshape(-1, 16),
