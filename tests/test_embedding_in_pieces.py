@@ -1,6 +1,7 @@
 """Audio that comes block by block is cut and embedded as if it had come whole, and what is read
 ahead stays within its budget."""
 
+import io
 import threading
 import time
 
@@ -14,6 +15,7 @@ from semisupcon.audio.reading import read
 from semisupcon.embedding.ahead import Piece, pieces_ahead, read_ahead
 from semisupcon.embedding.batches import BREAK, default_batch, embed_pieces
 from semisupcon.embedding.cutting import cut, segments_of_blocks, windows_of_blocks
+from semisupcon.embedding.parts import _Part
 from semisupcon.errors import AudioError
 
 draw = np.random.default_rng(0)
@@ -165,3 +167,15 @@ def test_a_break_ends_the_batch_and_no_other_one():
 def test_batches_on_a_cpu_hold_400_000_samples():
     assert [default_batch(n, "cpu") for n in (1000, 59049, 10**7)] == [32, 6, 1]
     assert default_batch(59049, torch.device("cuda", 0)) == 32
+
+
+def test_a_first_file_that_fails_leaves_no_bytes():
+    rows = np.ones((2, 3), np.float32)
+    part, file = _Part(mean=False), io.BytesIO()
+    part.add(Piece(0, rows, last=False), file)
+    part.add(Piece(0, rows[:0], last=True, error=AudioError("broken", "broken")), file)
+    assert file.getvalue() == b""
+    part.add(Piece(1, rows, last=False), file)
+    part.add(Piece(1, rows[:0], last=True), file)
+    assert file.getvalue() == rows.astype("<f4").tobytes()
+    assert part.sizes == [0, 2]

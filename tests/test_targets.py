@@ -229,3 +229,12 @@ def test_thousands_of_labels(share, same):
 
 def both_have(rows, columns, value):
     return ((rows == value)[:, None] & (columns == value)).sum(dim=2).float()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_kernel_does_not_depend_on_the_unit_of_the_values(scale):
+    one, other = Kernel(), Kernel()
+    one.prepare(facts(VALUES))
+    other.prepare(facts(np.array(VALUES) * scale))
+    values = torch.tensor(VALUES)
+    torch.testing.assert_close(square(other, values * scale), square(one, values))

@@ -20,7 +20,9 @@ from semisupcon.encoders.dilated import DilatedCNN
 from semisupcon.encoders.resnet import halved as halved_eagerly
 from semisupcon.encoders.samplecnn import SampleCNN
 from semisupcon.encoders.vision import ConvNeXtTiny, TimmEncoder
+from semisupcon.errors import UserError
 from semisupcon.exporter import export_graph
+from semisupcon.exporter.formats import quiet
 from semisupcon.exporter.parity import relative, waveforms
 from semisupcon.exporter.portable import Windows, halved, pooling, portable
 from semisupcon.frontends import (
@@ -167,3 +169,31 @@ def test_published_encoders_reach_the_bar(name, form, tmp_path):
     done = export_graph(Subject(name, encoder, "pretrained"), tmp_path, form)
     assert done.largest < 1e-5
     assert {d.samples for d in done.differences} >= {encoder.min_samples, encoder.segment_samples}
+
+
+@pytest.mark.parametrize(
+    ("module", "operator"), [(nn.MaxPool1d(3, 2, 1), "MaxPool"), (nn.AvgPool2d(2), "AveragePool")]
+)
+def test_pooling_as_an_operator_of_onnx(module, operator, monkeypatch):
+    calls = []
+
+    def symbolic(name, inputs, options, **kwargs):
+        calls.append((name, options))
+        return torch.zeros(kwargs["shape"])
+
+    monkeypatch.setattr(torch.onnx.ops, "symbolic", symbolic)
+    x = torch.randn((1, 2, 21) if "1d" in type(module).__name__ else (1, 2, 8, 10))
+    assert pooling(module, onnx=True)(x).shape == module(x).shape
+    ((name, options),) = calls
+    assert name == operator
+    assert options["kernel_shape"] == pooling(module, onnx=False).kernel
+
+
+def test_an_error_of_an_exporter_is_told_with_its_cause():
+    inner, between, outside = ValueError("the inner reason"), RuntimeError(), RuntimeError()
+    outside.__cause__, between.__cause__ = between, inner
+    with (
+        pytest.raises(UserError, match="cannot be exported as onnx: the inner reason"),
+        quiet("onnx"),
+    ):
+        raise outside

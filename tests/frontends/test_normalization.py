@@ -69,3 +69,9 @@ def test_one_pass_fits_all_that_wait():
     } == {round(float(X.std(correction=0)), 6)}
     # Known statistics are kept: nothing is read.
     assert not fit_statistics(encoder, iter([]))
+
+
+def test_statistics_of_quiet_audio():
+    rule = DatasetStatistics()
+    rule.fit([torch.tensor([1e-4, -1e-4])])
+    assert rule.std.item() == pytest.approx(1e-4)
