@@ -30,7 +30,7 @@ from semisupcon.data.outside.webdataset import WebDatasetDataModule
 
 RATE, BATCH, CLIPS, ROUNDS, TIMED = 22050, 16, 96, 5, 12
 LENGTHS = (10, 60)  # seconds
-LEAST = {10: 0.7, 60: 0.6}  # ratios to files
+LEAST = {10: 0.8, 60: 0.7}  # ratios to files
 
 
 def make(folder: Path, clips: int, seconds: int) -> None:
