@@ -125,7 +125,9 @@ class EndWell(L.Callback):
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            # Lightning may have restored the handlers from before the run already.
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, handler)
         self._previous.clear()
 
     def exit_status(self, trainer: L.Trainer) -> int:

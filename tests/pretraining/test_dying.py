@@ -182,6 +182,16 @@ def hung_up(digits, tmp_path, whole):
     assert_continues(digits, tmp_path, whole)
 
 
+def test_after_a_run_signals_are_handled_as_before(digits, tmp_path):
+    """A process that trains and goes on, such as a notebook, can still be ended."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    for name in ("a", "b"):
+        options = ("--trainer.max_steps", "1", "--run_name", name)
+        assert pretrain(digits, tmp_path, *options) == 0
+        assert [signal.getsignal(number) for number in numbers] == before
+
+
 def test_under_nohup_a_hangup_stays_ignored(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
