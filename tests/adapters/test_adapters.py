@@ -3,7 +3,7 @@ embed``. The packages of the benchmarks are not needed here; test_benchmark_pack
 
 import os
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,3 +145,22 @@ def test_weights_have_one_fingerprint(checkpoint):
     assert Adapter(checkpoint).fingerprint == Adapter(checkpoint, 10).fingerprint
     assert len(Adapter(checkpoint).fingerprint) == 8
     assert load_subject(str(checkpoint)).encoder.segment_samples == SEGMENT
+
+
+def test_mteb_gets_the_facts_of_the_model(checkpoint, monkeypatch):
+    """Against a stub of mteb; tests/adapters/test_benchmark_packages.py has the package."""
+    models, abstract = ModuleType("mteb.models"), ModuleType("mteb.models.abs_encoder")
+    models.ModelMeta = lambda **values: SimpleNamespace(**values)
+    abstract.AbsEncoder = object
+    for module in (ModuleType("mteb"), models, abstract):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    meta = mteb.load(checkpoint, "me/mine").mteb_model_meta
+    encoder = Adapter(checkpoint).encoder
+    assert (meta.name, meta.n_parameters) == (
+        "me/mine",
+        sum(p.numel() for p in encoder.parameters()),
+    )
+    assert meta.embed_dim == encoder.embedding_dim
+    million = SimpleNamespace(numel=lambda: 10_000_000)
+    monkeypatch.setattr(type(encoder), "parameters", lambda self: [million])
+    assert mteb.load(checkpoint).mteb_model_meta.memory_usage_mb == 38  # MiB of float32

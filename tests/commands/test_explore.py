@@ -90,6 +90,7 @@ def test_labels_predictions_numbers_and_clusters(world, tmp_path):
     (tmp_path / "tags.csv").write_text(
         "file,start,end,label,probability\n"
         f"{names[0]},0,1,dog,0.4\n{names[0]},1,2,dog,0.4\n{names[0]},1,2,cat,0.7\n{names[1]},0,1,'=x,0.9\n"
+        f"{names[2]},0,1,dog,0.3\n{names[2]},1,2,dog,0.3\n{names[2]},1,2,cat,0.7\n"
     )
     (tmp_path / "year.csv").write_text(
         "file,label\n" + "".join(f"{name},{1990 + i}\n" for i, name in enumerate(names[:20]))
@@ -99,8 +100,8 @@ def test_labels_predictions_numbers_and_clusters(world, tmp_path):
     one, two, three, four = header["colourings"]
     assert (one["name"], one["classes"]) == ("labels", ["x", "y", "z"])
     assert arrays["colour0"].tolist() == (np.arange(30) % 3).tolist()
-    assert two["classes"] == ["=x", "dog"]
-    assert arrays["colour1"].tolist() == [1, 0, *[-1] * 28]
+    assert two["classes"] == ["=x", "cat", "dog"]
+    assert arrays["colour1"].tolist() == [2, 0, 1, *[-1] * 27]
     assert three["numbers"]
     assert arrays["colour2"][:20].tolist() == list(range(1990, 2010))
     assert np.isnan(arrays["colour2"][20:]).all()
