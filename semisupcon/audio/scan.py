@@ -1,9 +1,9 @@
 """Check all files of a table before training, and cache the results.
 
-An unreadable file could otherwise stop a run after days of training. The scan decodes the header,
-the beginning up to the first audible samples (missing in a silent file) and the last samples
-(missing in a truncated file; the size of a wav file with PCM proves its length). In float files the
-values of all samples are checked. The results are cached by path, size and modification time.
+An unreadable file could otherwise stop a run after days of training. The scan decodes the header and
+the last samples (missing in a truncated file; the size of a wav file with PCM proves its length), and
+looks for a sound, in the end or in the beginning. In float files the values of all samples are
+checked. The results are cached by path, size and modification time.
 """
 
 import io
@@ -34,6 +34,7 @@ _TAIL = 4096
 # Samples of a mono file in which sound is first looked for. With several channels it is a second,
 # because opposite phase shows only in more samples.
 _FIRST = 4096
+_SHORT = 16_384  # samples; in longer files, seeking is faster than decoding
 _ANY_VALUE = ("FLOAT", "DOUBLE")
 _MANY = 2000  # a progress bar is shown for more files
 _AT_ONCE = 16  # files that a thread checks one after the other
@@ -63,16 +64,30 @@ def examine(path: str) -> FileFacts:
                 for _ in file.blocks():
                     pass
             else:
-                _listen(file)
-                if not file.proved:
-                    frames = _decodable(file)
+                frames = _heard(file)
             return FileFacts(frames, rate, channels, file.silence)
     except AudioError as error:
         return FileFacts(frames, rate, channels, error.problem)
 
 
+def _heard(file: AudioFile) -> int:
+    """Return the number of decodable samples per channel, and listen for a sound."""
+    if file.proved:
+        _listen(file)
+        return file.frames
+    # Of several channels, the beginning tells more about opposite phase than a short end.
+    begins = file.channels > 1 or file.frames <= _SHORT
+    if begins:
+        _listen(file)
+    frames = _decodable(file)
+    if not begins and file.silence:
+        file.seek(0)
+        _listen(file)
+    return frames
+
+
 def _listen(file: AudioFile) -> None:
-    """Read the beginning of a file until it is audible, in blocks that grow."""
+    """Read a file from its position until it is audible, in blocks that grow."""
     count = _FIRST if file.channels == 1 else file.samplerate
     while len(file.read(min(count, file.block))) and file.silence:
         count *= 4
