@@ -16,6 +16,7 @@ class Hub(ThreadingHTTPServer):
     Attributes:
         models: ``user/name`` -> file name -> bytes.
         private: models that need the token.
+        gated: models whose terms the user has not accepted.
         token: the token that may write and read private models.
         cut: names of files of which only a part is sent.
         requests: method and path of each request, in order.
@@ -24,7 +25,7 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.models, self.private, self.cut = {}, set(), set()
+        self.models, self.private, self.gated, self.cut = {}, set(), set(), set()
         self.token, self.requests, self.authorizations = "hf_stub", [], []
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -78,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
         repo, revision, name = found.groups()
         if repo not in self.server.models or (repo in self.server.private and not known):
             return self.refuse(401, "RepoNotFound")
+        if repo in self.server.gated:
+            return self.refuse(403, "GatedRepo")
         if revision not in ("main", "v1", COMMIT):
             return self.refuse(404, "RevisionNotFound")
         if name not in self.server.models[repo]:

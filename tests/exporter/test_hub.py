@@ -76,6 +76,9 @@ def test_mistakes_of_addresses(hub, published, capsys, tmp_path, monkeypatch):
     assert "me/mine has no revision 'v9'." in load("hf://me/mine@v9")
     for address in ("hf://mine", "hf://me/../mine", "hf://me/mine/x", "hf://", "hf://me/mine@../x"):
         assert f"'{address}' is not the address of a model." in load(address)
+    hub.gated.add("me/mine")
+    assert "me/mine is open only to users who accept its terms, at http" in load("hf://me/mine")
+    hub.gated.clear()
     hub.private.add("me/mine")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     assert "or it is private.\nLog in with `hf auth login`" in load("hf://me/mine")
