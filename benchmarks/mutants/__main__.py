@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--limit",
         type=float,
-        default=600,
+        default=200,
         help="seconds for the tests of a mutant; one that is not done by then counts as caught",
     )
     p.add_argument(
@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=12,
         help="files of tests that import the module by way of others, tried where the near ones pass",
+    )
+    p.add_argument(
+        "--share",
+        default="0/1",
+        metavar="I/N",
+        help="test every N-th mutant, from number I on: two calls 0/2 and 1/2 use two cores",
     )
     p.add_argument(
         "--out", type=Path, default=ROOT / "build" / "mutants.jsonl", help="what was found"
@@ -185,7 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("Drawing mutants.", flush=True)
     # With this handler, SIGTERM removes the copy of the repository and ends the tests.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    mutants = list(sample(ROOT, args.count, args.seed, args.least, args.only))
+    first, step = map(int, args.share.split("/"))
+    mutants = list(sample(ROOT, args.count, args.seed, args.least, args.only))[first::step]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bench, selection, results, wins = Bench(ROOT), Selection(ROOT), [], Counter()
     try:
