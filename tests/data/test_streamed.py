@@ -169,7 +169,7 @@ def test_a_failure_leaves_no_part_of_a_set(packed, tmp_path, monkeypatch):
     write_stream(packed, tmp_path / "set", chunk_bytes=40_000)
 
 
-def test_an_output_below_a_file_is_told(packed, tmp_path, capsys):
+def test_an_output_below_a_file_is_told(packed, tmp_path):
     (tmp_path / "file").touch()
-    assert main(["stream", str(packed), str(tmp_path / "file" / "set")]) == 2
-    assert "out must be a folder, but it cannot be created" in capsys.readouterr().err
+    with pytest.raises(UserError, match="^out must be a folder, but it cannot be created"):
+        main([str(packed), str(tmp_path / "file" / "set")])
