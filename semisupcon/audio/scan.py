@@ -1,9 +1,7 @@
 """Check all files of a table before training, and cache the results.
 
-An unreadable file could otherwise stop a run after days of training. The scan decodes the header and
-the last samples (missing in a truncated file; the size of a wav file with PCM proves its length), and
-looks for a sound, in the end or in the beginning. In float files the values of all samples are
-checked. The results are cached by path, size and modification time.
+An unreadable file could otherwise stop a run after days of training; `semisupcon.audio.examining`
+checks one. The results are cached by path, size and modification time.
 """
 
 import io
@@ -14,96 +12,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from semisupcon.audio.decoding import AudioFile
-from semisupcon.audio.opening import open_audio
+from semisupcon.audio.examining import FileFacts, examine
 from semisupcon.audio.quiet import without_decoder_notes
-from semisupcon.errors import AudioError, UserError
+from semisupcon.errors import UserError
 from semisupcon.files import atomic_path
 from semisupcon.paths import cache_folder, system_path
 from semisupcon.random import stable_hash
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 COLUMNS = ["frames", "sample_rate", "channels", "problem"]
-_TAIL = 4096
-# Samples of a mono file in which sound is first looked for. With several channels it is a second,
-# because opposite phase shows only in more samples.
-_FIRST = 4096
-_SHORT = 16_384  # samples; in longer files, seeking is faster than decoding
-_ANY_VALUE = ("FLOAT", "DOUBLE")
 _MANY = 2000  # a progress bar is shown for more files
 _AT_ONCE = 16  # files that a thread checks one after the other
 _SAVE_EVERY = 30.0  # seconds
-
-
-class FileFacts(NamedTuple):
-    """Result of checking one file.
-
-    ``frames`` is the number of decodable samples per channel, ``sample_rate`` is in Hz. ``problem``
-    is the reason why the file cannot be used, "" for a usable file.
-    """
-
-    frames: int
-    sample_rate: int
-    channels: int
-    problem: str
-
-
-def examine(path: str) -> FileFacts:
-    """Check one file. Problems of the file are returned and do not raise errors."""
-    frames = rate = channels = 0
-    try:
-        with open_audio(path) as file:
-            frames, rate, channels = file.frames, file.samplerate, file.channels
-            if file.subtype in _ANY_VALUE:
-                for _ in file.blocks():
-                    pass
-            else:
-                frames = _heard(file)
-            return FileFacts(frames, rate, channels, file.silence)
-    except AudioError as error:
-        return FileFacts(frames, rate, channels, error.problem)
-
-
-def _heard(file: AudioFile) -> int:
-    """Return the number of decodable samples per channel, and listen for a sound."""
-    if file.proved:
-        _listen(file)
-        return file.frames
-    # Of several channels, the beginning tells more about opposite phase than a short end.
-    begins = file.channels > 1 or file.frames <= _SHORT
-    if begins:
-        _listen(file)
-    frames = _decodable(file)
-    if not begins and file.silence:
-        file.seek(0)
-        _listen(file)
-    return frames
-
-
-def _listen(file: AudioFile) -> None:
-    """Read a file from its position until it is audible, in blocks that grow."""
-    count = _FIRST if file.channels == 1 else file.samplerate
-    while len(file.read(min(count, file.block))) and file.silence:
-        count *= 4
-
-
-def _decodable(file: AudioFile) -> int:
-    """Return the number of decodable samples per channel.
-
-    A few missing samples at the end are tolerated. More raise an AudioError.
-    """
-    end = max(0, file.frames - _TAIL)
-    if file.tell() < end:
-        file.seek(end)
-    while file.tell() < file.frames and len(file.read(_TAIL)):
-        pass
-    return file.tell()
 
 
 def scan(paths: Sequence[str]) -> pd.DataFrame:
@@ -115,8 +42,14 @@ def scan(paths: Sequence[str]) -> pd.DataFrame:
     Returns:
         A table in the order of ``paths`` with the columns of `FileFacts`.
     """
-    with ThreadPoolExecutor(_threads()) as pool:
-        stamps = [stamp for part in pool.map(_stamps, _parts(paths, 4096)) for stamp in part]
+    parts = _parts(paths, 1024)
+    first, waits = _timed(_stamps, parts[0] if parts else [])
+    if waits:
+        with ThreadPoolExecutor(_threads(waits)) as pool:
+            others = list(pool.map(_stamps, parts[1:]))
+    else:
+        others = [_stamps(part) for part in parts[1:]]  # threads would only wait for each other
+    stamps = [stamp for part in (first, *others) for stamp in part]
     # All paths begin as the first and the last in alphabetical order do.
     ends = [os.path.dirname(of(paths)) for of in (min, max)] if len(paths) else [""]
     common = os.path.commonpath(ends)
@@ -196,18 +129,35 @@ def _parts(items: Sequence[str], size: int) -> list[Sequence[str]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _threads() -> int:
-    return min(32, 4 * (os.cpu_count() or 1))
+def _timed(work: Callable[[Sequence[str]], T], part: Sequence[str]) -> tuple[T, bool]:
+    """Return the result of some work, and whether it mostly waited for the disk or a network."""
+    begin, busy = time.perf_counter(), time.thread_time()
+    result = work(part)
+    passed = time.perf_counter() - begin
+    return result, passed > 0.01 and passed > 3 * (time.thread_time() - busy)
+
+
+def _threads(waits: bool) -> int:
+    cores = os.cpu_count() or 1
+    return min(32, 4 * cores) if waits else cores
 
 
 def _examined(
     paths: list[str], examine: Callable[[str], FileFacts]
 ) -> Iterator[Sequence[FileFacts]]:
-    """Check items in threads, and yield the results in parts, in order."""
+    """Check items, and yield the results in parts, in order.
+
+    The first part is timed. If it mostly waited, as on network storage, more threads are used than
+    there are cores.
+    """
+
+    def look(part: Sequence[str]) -> list[FileFacts]:
+        return [examine(path) for path in part]
+
+    parts = _parts(paths, _AT_ONCE)
     with (
         without_decoder_notes() as real,
         os.fdopen(os.dup(real), "w") as terminal,
-        ThreadPoolExecutor(_threads()) as pool,
         tqdm(
             total=len(paths),
             desc="Scanning audio",
@@ -216,16 +166,17 @@ def _examined(
             disable=None if len(paths) > _MANY else True,
         ) as bar,
     ):
-        futures = [
-            pool.submit(lambda part: [examine(path) for path in part], part)
-            for part in _parts(paths, _AT_ONCE)
-        ]
-        try:
-            for future in futures:
-                yield (found := future.result())
-                bar.update(len(found))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        found, waits = _timed(look, parts[0])
+        yield found
+        bar.update(len(found))
+        with ThreadPoolExecutor(_threads(waits)) as pool:
+            futures = [pool.submit(look, part) for part in parts[1:]]
+            try:
+                for future in futures:
+                    yield (found := future.result())
+                    bar.update(len(found))
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _stamps(paths: Sequence[str]) -> list[str]:

@@ -60,9 +60,10 @@ class FileAudio:
 
     def __init__(self, rows: pd.DataFrame):
         # Reading an array, unlike a list, changes no reference counts: forked workers share it.
-        column = rows["path"].array
-        arrow = isinstance(column, pd.arrays.ArrowStringArray)
-        self.paths = column if arrow else np.array([os.fsencode(path) for path in column])
+        given, arrow = rows["path"].array, pd.arrays.ArrowStringArray
+        self.paths = (
+            given if isinstance(given, arrow) else np.array([os.fsencode(p) for p in given])
+        )
         self.frames = rows["frames"].to_numpy(np.int64) if "frames" in rows else None
 
     def spans(self, row: int, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
@@ -218,13 +219,8 @@ class Clips(Dataset):
             for row, *crop in zip(rows.tolist(), starts, spans, joint, strict=True)
         ]
         audio, length = self._stack(views)
-        return Batch(
-            audio=audio,
-            length=length,
-            targets=self.targets[rows],
-            clip=self.clip[rows],
-            key=keys,
-        )
+        targets, clip = self.targets[rows], self.clip[rows]
+        return Batch(audio=audio, length=length, targets=targets, clip=clip, key=keys)
 
     def crops(self, rows: Tensor, keys: Tensor) -> Crops:
         """Draw crops of ``rows [B]`` with ``keys [B, V]``, in samples at the rate of the file."""

@@ -4,6 +4,7 @@ every format pass."""
 import io
 import logging
 import os
+import time
 
 import numpy as np
 import pandas as pd
@@ -207,7 +208,7 @@ def test_an_interrupted_scan_goes_on(write, tmp_path, monkeypatch):
         return examine(path)
 
     monkeypatch.setattr(scanning, "examine", look)
-    monkeypatch.setattr(scanning, "_threads", lambda: 1)
+    monkeypatch.setattr(scanning, "_threads", lambda waits: 1)
     data, runs = ("--data.data_dir", str(tmp_path)), tmp_path / "runs"
     tiny = ("--model.encoder.widths", "[4,8]", "--data.target_length", "0.1", "--draw_every", "0")
     words = ["pretrain", "--config", "pretrain_ssl", "--config", "small/pretrain_ssl", *data, *tiny]
@@ -234,7 +235,7 @@ def test_the_scan_is_saved_while_it_goes_on(write, cache, monkeypatch):
         return examine(path)
 
     monkeypatch.setattr(scanning, "examine", look)
-    monkeypatch.setattr(scanning, "_threads", lambda: 1)
+    monkeypatch.setattr(scanning, "_threads", lambda waits: 1)
     scan(paths)
     assert any(0 < size < 40 for size in sizes)
 
@@ -254,3 +255,15 @@ def test_opposite_channels_that_begin_with_a_click_are_bad(tmp_path):
     audio[0] = 1e-3
     sf.write(tmp_path / "a.flac", audio, 8000)
     assert "opposite phase" in examine(str(tmp_path / "a.flac")).problem
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_storage_that_waits_gets_more_threads(write, monkeypatch, waits):
+    asked, cores = [], os.cpu_count() or 1
+    real = scanning._threads
+    monkeypatch.setattr(scanning, "_threads", lambda slow: asked.append(real(slow)) or real(slow))
+    monkeypatch.setattr(
+        scanning, "examine", lambda path: time.sleep(0.002 * waits) or examine(path)
+    )
+    scan([str(write(f"{i:02d}.wav", samples=1000)) for i in range(40)])
+    assert asked == [min(32, 4 * cores) if waits else cores]

@@ -171,5 +171,5 @@ def test_a_failure_leaves_no_part_of_a_set(packed, tmp_path, monkeypatch):
 
 def test_an_output_below_a_file_is_told(packed, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="^out must be a folder, but it cannot be created"):
+    with pytest.raises(UserError, match=r"^out must be a folder, but it cannot be created"):
         main([str(packed), str(tmp_path / "file" / "set")])
