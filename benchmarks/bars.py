@@ -1,5 +1,6 @@
 """Results of benchmarks with the limits that they must meet."""
 
+import re
 from collections.abc import Iterable
 from operator import ge, le
 from typing import NamedTuple
@@ -32,3 +33,9 @@ def all_met(bars: Iterable[Bar]) -> bool:
     for bar in bars:
         print(f"RESULT {bar.name} {bar.value:.4g} {bar.relation}{bar.bar:g}")
     return all(bar.met for bar in bars)
+
+
+def read_bars(text: str) -> list[Bar]:
+    """Return the results in the lines that `all_met` prints."""
+    found = re.findall(r"^RESULT (\S+) (\S+) ([<>]=)(\S+)$", text, re.MULTILINE)
+    return [Bar(name, float(value), float(bar), relation) for name, value, relation, bar in found]

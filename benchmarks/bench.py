@@ -10,15 +10,15 @@ import argparse
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cores import all_cores
+from benchmarks.bars import read_bars
+from benchmarks.cores import all_cores, processor
+from semisupcon.versions import versions_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # Benchmark -> what it measures. Those of reliability, evidence and GPUs have commands of their own.
@@ -42,27 +42,16 @@ BENCHMARKS = {
 }
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "soundfile", "soxr", "scipy", "scikit-learn")
 PACKAGES += ("lightly", "pytorch-metric-learning", "pedalboard", "audiomentations", "sox")
-RESULT = re.compile(r"^RESULT (\S+) (\S+) ([<>]=)(\S+)$", re.MULTILINE)
 
 
 def machine() -> dict[str, Any]:
     """Describe the machine and the packages."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"model name\s*: (.+)", info.read_text())):
-        model = found[1]
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return {
-        "processor": model,
+        "processor": processor(),
         "cores": all_cores(),
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": versions_of(PACKAGES),
         "load": round(load, 2),
     }
 
@@ -79,22 +68,14 @@ def measured(name: str, limit: float, more: list[str]) -> dict[str, Any]:
         if done.returncode not in (0, 1):
             ended = f"exit status {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
     except subprocess.TimeoutExpired as error:
-        said = (error.stdout or b"").decode(errors="replace")
+        kept = error.stdout or b""  # bytes, also of a process whose output is text
+        said = kept if isinstance(kept, str) else kept.decode(errors="replace")
         ended = f"not done after {limit:.0f} s"
-    results = [
-        {"name": what, "value": float(value), "relation": relation, "bar": float(bar)}
-        for what, value, relation, bar in RESULT.findall(said)
-    ]
+    results = read_bars(said)
     if not results and ended == "ended":
         ended = "without a result"
     seconds = round(time.monotonic() - begin, 1)
     return {"results": results, "seconds": seconds, "ended": ended, "said": said}
-
-
-def is_met(result: dict[str, Any]) -> bool:
-    """Return whether a result meets its limit."""
-    value, bar = result["value"], result["bar"]
-    return value >= bar if result["relation"] == ">=" else value <= bar
 
 
 def table(found: dict[str, Any]) -> str:
@@ -110,14 +91,23 @@ def table(found: dict[str, Any]) -> str:
     ]
     for name, run in found["runs"].items():
         lines += [
-            f"| {name} | {r['name']} | {r['value']:.4g} | {r['relation']} {r['bar']:g} | "
-            f"{'yes' if is_met(r) else 'no'} |"
+            f"| {name} | {r.name} | {r.value:.4g} | {r.relation} {r.bar:g} | "
+            f"{'yes' if r.met else 'no'} |"
             for r in run["results"]
         ]
         lines.append(
             f"| {name} | {BENCHMARKS[name]} | {run['seconds']:.0f} s |  | {run['ended']} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def as_json(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written as JSON: every result with the names of its parts."""
+    runs = {
+        name: run | {"results": [result._asdict() for result in run["results"]]}
+        for name, run in found["runs"].items()
+    }
+    return found | {"runs": runs}
 
 
 def main(args: list[str] | None = None) -> int:
@@ -137,13 +127,13 @@ def main(args: list[str] | None = None) -> int:
         print(f"{name}: {BENCHMARKS[name]}", flush=True)
         run = measured(name, options.limit, ["--tiny"] if options.tiny else [])
         found["runs"][name] = run
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+        options.out.write_text(json.dumps(as_json(found), indent=1) + "\n")
         options.out.with_suffix(".md").write_text(table(found))
-        missed = [r["name"] for r in run["results"] if not is_met(r)]
+        missed = [r.name for r in run["results"] if not r.met]
         print(f"  {run['seconds']:.0f} s, {run['ended']}; missed: {missed or 'none'}", flush=True)
     print(f"Wrote {options.out.with_suffix('.md')}")
     runs = found["runs"].values()
-    met = all(is_met(result) for run in runs for result in run["results"])
+    met = all(result.met for run in runs for result in run["results"])
     return int(any(run["ended"] != "ended" for run in runs) or (options.check and not met))
 
 

@@ -14,17 +14,12 @@ import time
 import torch
 
 from benchmarks.bars import Bar, all_met
+from benchmarks.memory import reset_peak, status
 from semisupcon.encoders import SampleCNN
 from semisupcon.objectives.base import Encode
 
 VIEWS, SIZES, ENDS = 32, (0, 16, 8, 4), (0, 4)
 PAGE_MIB = 2**-8  # size of a memory page, the unit in which memory is counted
-
-
-def status(field: str) -> float:
-    """Return a field of the memory status of this process, in MiB."""
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def measure(chunk_size: int, views: int = VIEWS) -> dict[str, float]:
@@ -38,8 +33,7 @@ def measure(chunk_size: int, views: int = VIEWS) -> dict[str, float]:
     encoder = SampleCNN()
     encode, x = Encode(encoder, chunk_size or None), torch.randn(views, 1, 59049)
     encode(x[:1].repeat(2, 1, 1)).sum().backward()  # Allocates gradients and starts threads.
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # resets the peak memory of the process
+    reset_peak()
     before, started = status("VmRSS"), time.perf_counter()
     encode(x).square().mean().backward()
     return {"mib": status("VmHWM") - before, "seconds": time.perf_counter() - started}

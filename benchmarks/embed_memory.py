@@ -29,7 +29,7 @@ import soundfile as sf
 import torch
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.chunks import status
+from benchmarks.memory import reset_peak, status
 from semisupcon.__main__ import main as semisupcon
 from semisupcon.audio.listing import list_audio
 from semisupcon.audio.scan import scan
@@ -73,8 +73,7 @@ def measure(model: str, audio: str, per: str) -> dict[str, float]:
     encoder = load_encoder(model)
     before = status("VmRSS")
     del encoder
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # resets the peak memory of the process
+    reset_peak()
     started = time.perf_counter()
     out = Path(audio).parent / f"out-{os.getpid()}.npy"
     state = semisupcon(

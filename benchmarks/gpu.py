@@ -36,7 +36,7 @@ import torch
 
 from benchmarks import gpu_parts, gpu_peers
 from benchmarks.bars import all_met
-from benchmarks.cores import all_cores
+from benchmarks.cores import all_cores, first_line, processor
 from benchmarks.gpu_peers import Setting
 from benchmarks.gpu_tables import bars, tables
 from benchmarks.quiet import quiet
@@ -62,23 +62,11 @@ PACKAGES = (
 )
 
 
-def first_line(file: str, start: str) -> str:
-    """Return the text after the colon in the first line of a file that begins with ``start``.
-
-    The text is empty if there is no such line.
-    """
-    try:
-        lines = Path(file).read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(start)), "")
-
-
 def machine(device: str) -> dict[str, Any]:
     """Describe the machine and the versions of the packages."""
     memory = first_line("/proc/meminfo", "MemTotal").split()
     found: dict[str, Any] = {
-        "cpu": first_line("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
+        "cpu": processor(),
         "cpus": all_cores(),
         "memory_gib": int(memory[0]) / 2**20 if memory else 0,
         "torch": torch.__version__,

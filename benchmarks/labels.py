@@ -26,8 +26,8 @@ import soundfile as sf
 import torch
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.chunks import status
 from benchmarks.embed_memory import MB, write_noise
+from benchmarks.memory import reset_peak, status
 from semisupcon.__main__ import main as semisupcon
 from semisupcon.checkpoints import export_encoder, load_encoder
 from semisupcon.embedding import default_batch, frozen
@@ -67,8 +67,7 @@ def measure(folder: str, audio: str, per: str) -> dict[str, float]:
     encoder = load_subject(f"{folder}/encoder")
     before = status("VmRSS")
     del encoder
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # resets the highest resident size (VmHWM)
+    reset_peak()
     started = time.perf_counter()
     out = Path(folder) / f"out-{os.getpid()}.csv"
     words = ["predict", audio, "--checkpoint", f"{folder}/encoder", "--device", "cpu"]

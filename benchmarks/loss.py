@@ -22,12 +22,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.bars import Bar, all_met
+from benchmarks.memory import reset_peak, status
 from semisupcon.losses import contrastive_loss
 from semisupcon.losses.pairs import same_clip, shared_labels
 
@@ -118,12 +118,6 @@ def once(case: str, given: dict[str, Tensor]) -> float:
     return time.perf_counter() - started
 
 
-def status(field: str) -> float:
-    """Return a field of the memory status of this process, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
-
-
 def peak(case: str, n: int, device: str) -> dict[str, float] | None:
     """Measure the peak memory (MiB, without inputs) and seconds of one pass in this process.
 
@@ -135,7 +129,7 @@ def peak(case: str, n: int, device: str) -> dict[str, float] | None:
         before = torch.cuda.memory_allocated() / 2**20
     else:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # returns memory of earlier passes to the system
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak memory of the process
+        reset_peak()
         before = status("VmRSS")
     try:
         seconds = once(case, given)

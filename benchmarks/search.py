@@ -30,8 +30,8 @@ import soundfile as sf
 import torch
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.chunks import status
 from benchmarks.embed_memory import MB, write_noise
+from benchmarks.memory import reset_peak, status
 from semisupcon.__main__ import main as semisupcon
 from semisupcon.checkpoints import export_encoder, load_encoder
 from semisupcon.encoders import SampleCNNSmall
@@ -131,8 +131,7 @@ def measure(model: str, audio: str, index: str, *more: str) -> dict[str, float]:
         "index": ["index", audio, "--checkpoint", model, "--out", index, "--device", "cpu", *more],
         "search": ["search", str(first), "--index", index, "--include_query"],
     }.items():
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # resets the highest resident size (VmHWM)
+        reset_peak()
         started = time.perf_counter()
         found[f"{name}_status"] = semisupcon(words)
         found[f"{name}_s"] = time.perf_counter() - started

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow
 
 from benchmarks.bars import Bar, all_met
-from benchmarks.chunks import status
+from benchmarks.memory import reset_peak, status
 from semisupcon.data.clips import Clips
 from semisupcon.data.draws import divide
 from semisupcon.data.loader import fingerprint_of
@@ -65,14 +65,11 @@ def measure(count: int, classes: int, labelled: float) -> dict[str, float]:
     small = table_of(100, classes, labelled)
     steps(small)  # imports and first uses
     before = status("VmRSS")
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # resets the peak memory of the process
     given = [table_of(count, classes, labelled)]
     # Give memory back that was only needed to make the table.
     pyarrow.default_memory_pool().release_unused()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
+    reset_peak()
     table = status("VmRSS") - before
     found = steps(given.pop())
     peak = status("VmHWM") - before

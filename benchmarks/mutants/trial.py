@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.mutants.cover import test_of
 from benchmarks.mutants.sample import PACKAGE, Mutant
 
 # Libraries that are imported once, before the first fork.
@@ -248,8 +249,7 @@ class Bench:
                 ):
                     return answer
                 # All parameters of the test at once: one after the other would take long.
-                name = answer.test.removesuffix(" (collecting)").partition("[")[0]
-                left_out += ["--deselect", name]
+                left_out += ["--deselect", test_of(answer.test.removesuffix(" (collecting)"))]
         finally:
             file.write_text(original)
 

@@ -3,6 +3,7 @@
 These are truncation, and the sample at which the last page of an ogg file begins.
 """
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -60,24 +61,26 @@ def claims_more_than_it_holds(path: str | bytes | Path, head: Head) -> bool:
 
 
 def _wav_is_cut(path: str | bytes | Path, head: Head) -> bool:
-    at = 12
-    while at + 8 <= len(head.data):
-        name, length = struct.unpack_from("<4sI", head.data, at)
+    found = data_chunk(io.BytesIO(head.data))
+    if found is None:  # it begins later
+        with open(path, "rb") as file:
+            found = data_chunk(file)
+    if found is None:
+        return False
+    begin, stated = found
+    return 0 < stated < _STREAMED and stated - (head.size - begin) > _SLACK
+
+
+def data_chunk(file: BinaryIO) -> tuple[int, int] | None:
+    """Return the begin and the stated length of the data of a wav file in bytes; None without
+    data."""
+    file.seek(12)
+    while len(header := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", header)
         if name == b"data":
-            return _is_cut(length, head.size - at - 8)
-        at += 8 + length + length % 2
-    with open(path, "rb") as file:
-        file.seek(at)
-        while len(header := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", header)
-            if name == b"data":
-                return _is_cut(length, head.size - file.tell())
-            file.seek(length + length % 2, os.SEEK_CUR)
-    return False
-
-
-def _is_cut(stated: int, left: int) -> bool:
-    return 0 < stated < _STREAMED and stated - left > _SLACK
+            return file.tell(), length
+        file.seek(length + length % 2, os.SEEK_CUR)
+    return None
 
 
 def _ogg_is_cut(file: BinaryIO, size: int) -> bool:

@@ -8,7 +8,7 @@ import os
 import struct
 from pathlib import Path
 
-from semisupcon.audio.containers import Head
+from semisupcon.audio.containers import Head, data_chunk
 from semisupcon.audio.streams import Piece
 
 # The first code is for a fixed block size (frames are numbered), the second for a variable block
@@ -102,14 +102,11 @@ def data_of_wav(path: str | bytes | Path) -> tuple[int, int] | None:
     """Return the byte range ``(start, stop)`` of the data chunk of a wav file; None without one."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
-        file.seek(12)
-        while len(head := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
-            if name == b"data":
-                begin = file.tell()
-                return begin, size if length in _UNKNOWN else min(size, begin + length)
-            file.seek(length + length % 2, os.SEEK_CUR)
-    return None
+        found = data_chunk(file)
+    if found is None:
+        return None
+    begin, length = found
+    return begin, size if length in _UNKNOWN else min(size, begin + length)
 
 
 def flac_samples(path: str | bytes | Path, size: int, head: bytes) -> int:

@@ -37,7 +37,7 @@ SECONDS = 4
 _BLOCK = 1 << 12
 _AT_ONCE = 64  # files that a thread reads one after the other
 _WORKERS = 4
-_VERSION, _MOST_BYTES = 1, 1 << 30
+_VERSION, _MOST_BYTES = 2, 1 << 30  # version 1 hashed larger blocks
 
 log = logging.getLogger(__name__)
 

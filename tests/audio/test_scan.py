@@ -2,9 +2,10 @@
 every format pass."""
 
 import io
+import itertools
 import logging
 import os
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -262,8 +263,11 @@ def test_storage_that_waits_gets_more_threads(write, monkeypatch, waits):
     asked, cores = [], os.cpu_count() or 1
     real = scanning._threads
     monkeypatch.setattr(scanning, "_threads", lambda slow: asked.append(real(slow)) or real(slow))
-    monkeypatch.setattr(
-        scanning, "examine", lambda path: time.sleep(0.002 * waits) or examine(path)
-    )
-    scan([str(write(f"{i:02d}.wav", samples=1000)) for i in range(40)])
+    # A clock by which each look at the time is a second later; the processor is busy or not.
+    passed = itertools.count(1)
+    clocks = {name: lambda: float(next(passed)) for name in ("perf_counter", "monotonic")}
+    busy = (lambda: 0.0) if waits else clocks["perf_counter"]
+    monkeypatch.setattr(scanning, "time", SimpleNamespace(**clocks, thread_time=busy))
+    paths = [str(write(f"{i:02d}.wav", samples=1000)) for i in range(40)]
+    scanning.scan_items(paths, ["new"] * 40, str(waits), examine)
     assert asked == [min(32, 4 * cores) if waits else cores]
